@@ -1,0 +1,41 @@
+"""Fixtures that several tests share: painted videos, and the real ones where they are installed."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+# Tests import each other's material by plain names: `from painted_videos import write_video`.
+sys.path.insert(0, str(Path(__file__).parent))
+
+from painted_videos import write_video
+
+
+@pytest.fixture(scope="session")
+def video_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of six small painted videos (do not write into it: all tests share it).
+
+    The frames of video n spell 200 * n, 200 * n + 1, ...; n is the digit in the name. Videos 1 to 4
+    are read by decord, 5 and 6 (MPEG-TS, open GOP) by PyAV.
+    """
+    folder = tmp_path_factory.mktemp("videos")
+    write_video(folder / "video1.mp4", first_index=200, num_frames=30)
+    write_video(folder / "video2.mp4", first_index=400, num_frames=45, fps=15, gop=45)
+    write_video(folder / "deeper" / "video3.mkv", first_index=600, num_frames=24, size=(64, 96))
+    write_video(folder / "deeper" / "video4.webm", first_index=800, codec="libvpx-vp9")
+    write_video(folder / "deeper" / "video5.ts", first_index=1000, num_frames=36)
+    write_video(folder / "video6.MP4", first_index=1200, num_frames=40, open_gop=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real videos and images that ``VIDMOCO_REAL_DATA`` names, else a skip."""
+    value = os.environ.get("VIDMOCO_REAL_DATA")
+    if not value:
+        pytest.skip("VIDMOCO_REAL_DATA does not name the folder of real data")
+    folder = Path(value)
+    if not (folder / "videos").is_dir():
+        pytest.skip(f"VIDMOCO_REAL_DATA is {value}, which has no folder 'videos'")
+    return folder

@@ -1,0 +1,154 @@
+"""The rooms of DESIGN: who may import whom, who owns which library, and how big a file may be."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "vidmoco"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+# Each room may import those before it (and its own row).
+ROWS = [
+    {"errors", "shapes", "timm_hook"},
+    {"config"},
+    {"recipe", "schedule", "distributed", "heads", "momentum", "interrupt", "video.sampling",
+     "video.catalog", "video.files", "video.probe", "video.routes", "device", "color"},
+    {"losses", "feature_queue", "normalization", "augment", "backbones", "optim", "preprocess",
+     "feature_file", "video"},
+    {"methods"},
+    {"checkpoint", "metrics", "progress", "run_folder"},
+    {"pretrain", "extract", "evaluate"},
+    {"demo"},
+    {"cli"},
+    {"__main__"},
+]  # fmt: skip
+OWNERS = {
+    "decord": {"video.decode"},
+    "av": {"video.decode", "video.scan", "video.probe", "demo.videos"},
+    "timm": {"backbones", "preprocess"},
+    "tyro": {"cli", "config"},
+    "argparse": {"cli"},
+}
+
+
+def name_of(path):
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports_of(path):
+    """Every imported module of a file, full names, wherever in the file it is imported."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def row_of(name):
+    """The row of a module, by its own name or else by its folder's."""
+    for candidate in (name, name.partition(".")[0]):
+        for number, row in enumerate(ROWS):
+            if candidate in row:
+                return number
+    raise AssertionError(f"{name} has no row in ROWS: where does it belong?")
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if p != PACKAGE / "__init__.py"], ids=name_of)
+def test_imports_run_one_way(path):
+    known = {name_of(file) for file in FILES}
+    here = name_of(path)
+    for imported in imports_of(path):
+        if not imported.startswith("vidmoco."):
+            continue
+        target = imported.removeprefix("vidmoco.")
+        while target and target not in known:
+            target = target.rpartition(".")[0]
+        if target and here != "timm_hook":  # the hook looks the backbones up when timm is loaded
+            assert row_of(target) <= row_of(here), f"{here} imports {target}"
+            assert not (here.startswith("methods") and target.startswith("video"))
+            assert not (here.startswith("video") and target.startswith("methods"))
+
+
+@pytest.mark.parametrize("library", OWNERS)
+def test_each_library_has_its_owners(library):
+    users = {
+        name_of(path)
+        for path in FILES
+        if any(name == library or name.startswith(f"{library}.") for name in imports_of(path))
+    }
+    assert users - OWNERS[library] - {""} == set()
+
+
+def test_no_import_cycles():
+    graph = {name_of(p): {i.removeprefix("vidmoco.") for i in imports_of(p)} for p in FILES}
+    graph.pop("timm_hook")
+    graph.pop("__init__", None)
+    edges = {
+        a: {b for b in graph if b and a != b and any(i == b or i.startswith(b + ".") for i in targets)}
+        for a, targets in graph.items()
+        if a
+    }
+    while edges:
+        leaves = {a for a, targets in edges.items() if not targets & edges.keys()}
+        assert leaves, f"a cycle among {sorted(edges)}"
+        edges = {a: targets for a, targets in edges.items() if a not in leaves}
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_files_stay_small(path):
+    # config.py holds every setting and its help text once; pretrain.py and extract.py one way each.
+    limit = {"config": 450, "pretrain": 420, "extract": 360}.get(name_of(path), 300)
+    assert len(path.read_text().splitlines()) <= limit
+
+
+def test_no_room_is_named_for_nothing():
+    names = {path.stem for path in FILES}
+    assert not names & {"utils", "util", "misc", "common", "helpers", "helper", "engine", "core"}
+
+
+def test_the_help_needs_nothing_heavy():
+    code = """
+import sys
+from vidmoco.cli import COMMANDS, main
+for words in [["--help"]] + [[name, "--help"] for name in COMMANDS]:
+    try:
+        main(words)
+    except SystemExit as exit:
+        assert exit.code in (0, None), exit.code
+heavy = {"torch", "numpy", "timm", "av", "decord", "pyarrow", "torchvision", "rich"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+
+
+def test_the_package_runs_without_jaxtyping():
+    code = """
+import sys
+sys.modules["jaxtyping"] = None
+import torch
+from vidmoco.losses import info_nce
+from vidmoco.augment import build_augment
+unit = torch.nn.functional.normalize(torch.randn(4, 3), dim=1)
+print(info_nce(unit, unit, unit, tau=0.2)[0].item() > 0)
+"""
+    result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert result.stdout.strip() == "True"
+
+
+def test_every_module_has_its_test_file():
+    tests = Path(__file__).parent
+    exempt = {"__init__", "__main__", "shapes", "errors", "heads", "config", "device", "interrupt",
+              "timm_hook", "progress", "run_folder", "optim"}  # fmt: skip
+    missing = [
+        name_of(path)
+        for path in FILES
+        if path.stem not in exempt
+        and not (tests / path.relative_to(PACKAGE).with_name(f"test_{path.stem}.py")).is_file()
+    ]
+    assert missing == []

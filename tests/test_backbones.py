@@ -1,0 +1,188 @@
+import json
+import subprocess
+import sys
+
+import pytest
+import timm
+import torch
+
+import vidmoco
+from vidmoco import backbones
+from vidmoco.backbones import (
+    architecture_of,
+    build_backbone,
+    export_backbone,
+    load_backbone,
+    num_features_of,
+    save_backbone,
+    weights_hash,
+)
+from vidmoco.errors import CheckpointError, ConfigError
+
+
+@pytest.fixture(autouse=True)
+def user_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("VIDMOCO_HOME", str(tmp_path / "home"))
+    yield tmp_path / "home" / "backbones"
+    entrypoints = timm.models._registry._model_entrypoints
+    for name in [name for name in entrypoints if name.startswith("vidmoco_")]:
+        timm.models._registry._clear_model_entries(name)
+        entrypoints.pop(name, None)
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """A saved ResNet-18 with batch-norm statistics of its own."""
+    torch.manual_seed(0)
+    backbone = build_backbone("resnet18", size=32)
+    backbone.train()(torch.randn(4, 3, 32, 32))
+    folder = tmp_path / "run" / "backbone"
+    folder.parent.mkdir()
+    save_backbone(backbone, folder, input_size=32, provenance={"method": "moco", "steps": 3})
+    return backbone.eval(), folder
+
+
+def test_a_process_without_vidmoco_loads_bit_equal_features(trained, tmp_path):
+    backbone, folder = trained
+    images = torch.randn(2, 3, 32, 32)
+    torch.save(images, tmp_path / "images.pt")
+    code = f"""
+import sys, timm, torch
+model = timm.create_model("local-dir:{folder}", pretrained=True).eval()
+with torch.inference_mode():
+    torch.save(model(torch.load("{tmp_path}/images.pt")), "{tmp_path}/features.pt")
+assert not any(name.partition(".")[0] == "vidmoco" for name in sys.modules)
+print(model.pretrained_cfg["input_size"], tuple(model.pretrained_cfg["mean"]))
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    assert result.stdout.strip() == "(3, 32, 32) (0.485, 0.456, 0.406)"
+    with torch.inference_mode():
+        assert torch.equal(backbone(images), torch.load(tmp_path / "features.pt"))
+
+
+def test_the_folder_says_where_the_weights_come_from(trained):
+    _, folder = trained
+    config = json.loads((folder / "config.json").read_text())
+    assert config["architecture"] == "resnet18"
+    assert config["vidmoco"] == {"method": "moco", "steps": 3}
+    text = json.dumps(config)
+    for of_timms_own_weights in ("a1_in1k", "origin_url", "license", "2110.00476"):
+        assert of_timms_own_weights not in text
+
+
+@pytest.mark.parametrize("where", ["run", "folder", "text"])
+def test_load_backbone_takes_a_run_or_a_folder(trained, where):
+    backbone, folder = trained
+    source = {"run": folder.parent, "folder": folder, "text": str(folder)}[where]
+    loaded = load_backbone(source)
+    assert weights_hash(loaded) == weights_hash(backbone)
+    assert not loaded.training
+    assert not any(p.requires_grad for p in loaded.parameters())
+    assert architecture_of(source) == "resnet18"
+    assert weights_hash(load_backbone(source, pretrained=False)) != weights_hash(backbone)
+
+
+def test_export_gives_timm_a_name(trained, user_folder):
+    backbone, folder = trained
+    assert export_backbone(folder.parent, name="kitchen") == user_folder / "kitchen"
+    assert "vidmoco_kitchen" in timm.list_models("vidmoco_*")
+    loaded = timm.create_model("vidmoco_kitchen", pretrained=True)
+    assert weights_hash(loaded) == weights_hash(backbone)
+    fresh = timm.create_model("vidmoco_kitchen")
+    assert weights_hash(fresh) != weights_hash(backbone)
+    assert timm.create_model("vidmoco_kitchen", pretrained=True, num_classes=5)(
+        torch.zeros(2, 3, 32, 32)
+    ).shape == (2, 5)
+    assert weights_hash(load_backbone("vidmoco_kitchen")) == weights_hash(backbone)
+    with pytest.raises(ConfigError, match="already.*--overwrite"):
+        export_backbone(folder, name="kitchen")
+    export_backbone(folder, name="kitchen", overwrite=True)
+
+
+@pytest.mark.parametrize("first", ["timm", "vidmoco"])
+def test_import_vidmoco_registers_whatever_is_imported_first(trained, user_folder, first):
+    _, folder = trained
+    export_backbone(folder, name="kitchen")
+    second = "timm" if first == "vidmoco" else "vidmoco"
+    code = f"import {first}; import {second}, timm; print(timm.list_models('vidmoco_*'))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "['vidmoco_kitchen']"
+
+
+def test_register_backbone_in_code(trained):
+    _, folder = trained
+    assert vidmoco.register_backbone("vidmoco_mine", folder) == "vidmoco_mine"
+    assert timm.create_model("vidmoco_mine", pretrained=True).num_features == 512
+    with pytest.raises(ConfigError, match="small letters"):
+        vidmoco.register_backbone("My Net!", folder)
+
+
+def test_a_name_of_timms_own_is_never_overwritten(trained, monkeypatch):
+    _, folder = trained
+    monkeypatch.setattr(backbones, "PREFIX", "")
+    with pytest.raises(ConfigError, match="timm's own"):
+        vidmoco.register_backbone("resnet18", folder)
+    assert timm.create_model("resnet18").num_classes == 1000
+
+
+def test_unknown_names_and_paths():
+    with pytest.raises(ConfigError, match=r"Unknown backbone 'resnet19'.*Did you mean 'resnet1"):
+        load_backbone("resnet19")
+    for source in ("there/is/none", "./none"):
+        with pytest.raises(ConfigError, match="no backbone at"):
+            load_backbone(source)
+
+
+def test_damaged_folders(trained, tmp_path):
+    _, folder = trained
+    weights = folder / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(CheckpointError, match="Cannot load"):
+        load_backbone(folder)
+    weights.write_bytes(whole)
+    config = folder / "config.json"
+    text = config.read_text()
+    config.write_text(text.replace('"resnet18"', '"resnet34"'))
+    with pytest.raises(CheckpointError, match="Cannot load"):
+        load_backbone(folder)
+    config.write_text(text[:20])
+    with pytest.raises(CheckpointError, match="damaged"):
+        load_backbone(folder)
+    config.unlink()
+    with pytest.raises(CheckpointError, match=r"no config\.json"):
+        load_backbone(folder)
+
+
+def test_weights_that_cannot_be_downloaded(monkeypatch):
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    def offline(*_args, **_options):
+        raise LocalEntryNotFoundError("cannot find the requested files in the local cache")
+
+    monkeypatch.setattr(timm, "create_model", offline)
+    with pytest.raises(CheckpointError, match=r"Cannot download the weights of resnet18.*--backbone"):
+        load_backbone("resnet18")
+
+
+def test_build_backbone_starts_as_the_papers_do():
+    plain = build_backbone("resnet18", size=64)
+    zeroed = build_backbone("resnet18", size=64, zero_init_residual=True)
+    assert (plain.layer1[0].bn2.weight == 1).all()
+    assert (zeroed.layer1[0].bn2.weight == 0).all()
+    assert num_features_of(plain) == 512
+    with pytest.raises(ConfigError, match="for ResNets"):
+        build_backbone("vit_tiny_patch16_224", size=64, zero_init_residual=True)
+
+
+def test_a_vit_takes_the_size_of_the_views_or_says_why_not(tmp_path):
+    vit = build_backbone("vit_tiny_patch16_224", size=32)
+    assert vit(torch.zeros(1, 3, 32, 32)).shape == (1, 192)
+    save_backbone(vit.eval(), tmp_path / "vit", input_size=32, provenance={})
+    loaded = load_backbone(tmp_path / "vit")
+    assert weights_hash(loaded) == weights_hash(vit)
+    assert loaded(torch.zeros(1, 3, 32, 32)).shape == (1, 192)
+    with pytest.raises(ConfigError, match=r"8 px.*--augment\.size"):
+        build_backbone("inception_v3", size=8)

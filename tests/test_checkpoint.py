@@ -1,0 +1,58 @@
+import pytest
+import torch
+from torch import nn
+
+from vidmoco.checkpoint import list_checkpoints, load_checkpoint, load_matching, save_checkpoint
+from vidmoco.errors import CheckpointError
+
+
+def test_round_trip_keeps_the_newest(tmp_path):
+    for step in (5, 40, 300):
+        save_checkpoint(tmp_path, step=step, state={"step": step, "x": torch.ones(2)}, keep=2)
+    paths = list_checkpoints(tmp_path)
+    assert [load_checkpoint(path)["step"] for path in paths] == [40, 300]
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_failed_write_leaves_the_ones_before(tmp_path, monkeypatch):
+    save_checkpoint(tmp_path, step=1, state={"step": 1}, keep=2)
+
+    def full(state, file):
+        file.write(b"half of it")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match="No space"):
+        save_checkpoint(tmp_path, step=2, state={"step": 2}, keep=1)
+    assert [load_checkpoint(path)["step"] for path in list_checkpoints(tmp_path)] == [1]
+
+
+def test_damage_is_named(tmp_path):
+    path = save_checkpoint(tmp_path, step=1, state={"step": 1, "x": torch.ones(100)}, keep=1)
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(CheckpointError, match=f"{path}.*one before"):
+        load_checkpoint(path)
+
+
+class Boom:
+    def __reduce__(self):
+        return (print, ("code ran",))
+
+
+def test_pickled_code_is_refused(tmp_path, capsys):
+    path = tmp_path / "step_00000001.pt"
+    torch.save({"step": 1, "x": Boom()}, path)
+    with pytest.raises(CheckpointError):
+        load_checkpoint(path)
+    assert "code ran" not in capsys.readouterr().out
+
+
+def test_another_file_of_torch_is_refused(tmp_path):
+    torch.save([1, 2], tmp_path / "a.pt")
+    with pytest.raises(CheckpointError, match="not a checkpoint"):
+        load_checkpoint(tmp_path / "a.pt")
+
+
+def test_another_architecture_is_refused(tmp_path):
+    with pytest.raises(CheckpointError, match="another architecture.*weight"):
+        load_matching(nn.Linear(2, 2), nn.Linear(3, 2).state_dict(), source=tmp_path / "x.pt")

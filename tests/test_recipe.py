@@ -1,0 +1,174 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vidmoco.config import DataConfig, MoCoConfig, OptimConfig, PretrainConfig
+from vidmoco.errors import ConfigError
+from vidmoco.recipe import (
+    differences,
+    dump_recipe,
+    load_recipe,
+    parse_recipe,
+    shipped_recipes,
+    to_plain,
+)
+
+
+def parse(text):
+    return parse_recipe(text, source="test.yaml")
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_every_shipped_recipe_loads_and_says_what_it_is(name):
+    config = load_recipe(name)
+    assert parse(dump_recipe(config)) == config
+    text = shipped_recipes()[name].read_text()
+    assert text.startswith("# ")
+    assert f"--recipe {name}" in text or f"vidmoco {name}" in text
+
+
+# recipes.md of the papers: what each fixes, key by key.
+PAPERS = {
+    "moco_v1": {
+        "epochs": 200, "data.batch_size": 256, "augment.size": 224, "augment.crop_scale": [0.2, 1.0],
+        "augment.grayscale_probability": 0.2, "augment.grayscale_first": True,
+        "augment.jitter_probability": 1.0, "augment.brightness": 0.4, "augment.contrast": 0.4,
+        "augment.saturation": 0.4, "augment.hue": 0.4, "augment.blur_probability": 0.0,
+        "augment.flip_probability": 0.5, "backbone.name": "resnet50",
+        "backbone.zero_init_residual": False, "method.name": "moco", "method.head": "linear",
+        "method.dim": 128, "method.queue_size": 65536, "method.momentum": 0.999, "method.tau": 0.07,
+        "method.bn_splits": 8, "optim.lr": 0.03, "optim.momentum": 0.9, "optim.weight_decay": 1e-4,
+        "optim.schedule": "step", "optim.milestones": [0.6, 0.8], "optim.warmup_epochs": 0.0,
+        "optim.update_every": "epoch",
+    },
+    "moco_v2": {
+        "epochs": 200, "data.batch_size": 256, "augment.size": 224, "augment.crop_scale": [0.2, 1.0],
+        "augment.grayscale_probability": 0.2, "augment.grayscale_first": False,
+        "augment.jitter_probability": 0.8, "augment.brightness": 0.4, "augment.contrast": 0.4,
+        "augment.saturation": 0.4, "augment.hue": 0.1, "augment.blur_probability": 0.5,
+        "augment.blur_sigma": [0.1, 2.0], "augment.flip_probability": 0.5,
+        "backbone.name": "resnet50", "backbone.zero_init_residual": False, "method.name": "moco",
+        "method.head": "mlp", "method.dim": 128, "method.queue_size": 65536,
+        "method.momentum": 0.999, "method.tau": 0.2, "method.bn_splits": 8, "optim.lr": 0.03,
+        "optim.momentum": 0.9, "optim.weight_decay": 1e-4, "optim.schedule": "cosine",
+        "optim.warmup_epochs": 0.0, "optim.update_every": "epoch",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_paper_recipes_hold_the_papers_values_and_state_each(name):
+    plain = to_plain(load_recipe(name))
+    stated = yaml.safe_load(shipped_recipes()[name].read_text())
+    for key, value in PAPERS[name].items():
+        found, written = plain, stated
+        for part in key.split("."):
+            found = found[part]
+            written = written.get(part, {}) if isinstance(written, dict) else None
+        assert found == value, key
+        assert written == value, f"{key} is not stated in the recipe"
+
+
+probability = st.floats(0, 1)
+
+
+@given(st.data())
+def test_config_to_yaml_to_config_is_the_identity(data):
+    def draw(strategy):
+        return data.draw(strategy)
+
+    gap = draw(st.floats(0, 100))
+    paths = draw(st.lists(st.sampled_from(["a", "/b/c", "ü 1"]), max_size=2))
+    milestones = draw(st.lists(st.floats(0.01, 0.99), max_size=3))
+    config = PretrainConfig(
+        videos=tuple(Path(path) for path in paths),
+        seed=draw(st.integers(0, 2**63 - 1)),
+        epochs=draw(st.floats(1e-3, 1e6)),
+        steps=draw(st.none() | st.integers(1, 10**9)),
+        data=DataConfig(
+            batch_size=16 * draw(st.integers(1, 100)),
+            min_gap=gap,
+            max_gap=draw(st.none() | st.floats(gap, 1e6)),
+            same_frame_probability=draw(probability),
+            single_frame=draw(st.booleans()),
+        ),
+        method=MoCoConfig(tau=draw(st.floats(1e-5, 1e5)), momentum=draw(probability)),
+        optim=OptimConfig(lr=draw(st.floats(1e-12, 1e3)), milestones=tuple(sorted(milestones))),
+    )
+    assert parse(dump_recipe(config)) == config
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+keys = st.sampled_from(["data", "optim", "seed", "videos", "epochs", "lr", "batch_size", "name"])
+
+
+@given(st.dictionaries(keys | st.text(max_size=5), values | st.dictionaries(keys, values, max_size=3)))
+def test_nothing_but_a_config_error_comes_out_of_odd_yaml(data):
+    try:
+        parse(yaml.safe_dump(data))
+    except ConfigError as error:
+        assert "test.yaml" in str(error)
+
+
+@given(st.text(max_size=60))
+def test_nothing_but_a_config_error_comes_out_of_odd_text(text):
+    try:
+        parse(text)
+    except ConfigError:
+        pass
+
+
+def test_numbers_that_yaml_reads_as_text_are_numbers():
+    assert parse("optim: {lr: 1e-4}").optim.lr == 1e-4
+    assert parse("epochs: 3").epochs == 3.0
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("methud: {}", ["'methud'", "Did you mean 'method'?"]),
+        ("optim: {lrr: 1}", ["'optim.lrr'", "Did you mean 'lr'?"]),
+        ("optim: {lr: fast}", ["'optim.lr'", "'fast'", "a number"]),
+        ("optim: {lr: .nan}", ["'optim.lr'", "a number"]),
+        ("optim: {lr: -1}", ["--optim.lr", "greater than 0"]),
+        ("data: {batch_size: 2.5}", ["'data.batch_size'", "a whole number"]),
+        ("data: {single_frame: 1}", ["'data.single_frame'", "true or false"]),
+        ("data: 3", ["'data'", "a mapping"]),
+        ("[1, 2]", ["a mapping"]),
+        ("method: {head: conv}", ["'method.head'", "'linear', 'mlp'"]),
+        ("augment: {crop_scale: [0.2]}", ["'augment.crop_scale'", "2 values"]),
+        ("seed: 1\nseed: 2", ["'seed'", "twice"]),
+        ("1: 2", ["not text"]),
+        ("a: [", ["not valid YAML"]),
+        ("seed: !!python/object/apply:os.getcwd []", ["not valid YAML"]),
+        ("data: {batch_size: 30}\nmethod: {bn_splits: 8}", ["--data.batch-size", "multiple"]),
+    ],
+)
+def test_a_wrong_recipe_is_refused_by_name(text, words):
+    with pytest.raises(ConfigError) as caught:
+        parse(text)
+    for word in ["test.yaml", *words]:
+        assert word in str(caught.value)
+
+
+def test_an_unknown_recipe_names_the_nearest():
+    with pytest.raises(ConfigError, match=r"'moco_v3'.*Did you mean 'moco_v"):
+        load_recipe("moco_v3")
+    with pytest.raises(ConfigError, match="No such recipe file"):
+        load_recipe("there/is/none.yaml")
+
+
+def test_differences_name_keys():
+    config = PretrainConfig()
+    other = dataclasses.replace(config, seed=1, optim=OptimConfig(lr=0.5))
+    lines = differences(to_plain(config), to_plain(other))
+    assert sorted(lines) == ["optim.lr: 0.03 and 0.5", "seed: 0 and 1"]
+    assert differences(to_plain(config), to_plain(config)) == []

@@ -1,0 +1,113 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vidmoco.video.sampling import (
+    MAX_REPLACEMENTS,
+    SINGLE_FRAME,
+    PairRule,
+    epoch_order,
+    pair_generator,
+    replacements,
+    sample_pair,
+    step_indices,
+    steps_per_epoch,
+)
+
+seconds = st.floats(0.01, 10_000)
+
+
+def generator(index=0):
+    return pair_generator(seed=0, epoch=0, index=index)
+
+
+@given(st.integers(0, 10_000), seconds, st.floats(0, 60), st.none() | st.floats(0, 60))
+def test_pair_is_in_the_video_and_its_gap_as_asked(index, duration, min_gap, extra):
+    max_gap = None if extra is None else min_gap + extra
+    rule = PairRule(min_gap=min_gap, max_gap=max_gap)
+    a, b = sample_pair(generator(index), duration=duration, rule=rule)
+    assert 0 <= min(a, b) <= max(a, b) < duration
+    gap, slack = abs(a - b), 1e-9 * duration + 1e-6
+    if duration <= min_gap:  # the least bad: the longest gap there is
+        assert gap == pytest.approx(duration, rel=1e-6)
+    else:
+        assert gap >= min_gap - slack
+        assert max_gap is None or gap <= max_gap + slack
+
+
+def draw(rule, *, duration=10.0, n=20_000):
+    shared = np.random.default_rng(0)
+    return np.array([sample_pair(shared, duration=duration, rule=rule) for _ in range(n)])
+
+
+def test_without_limits_the_two_times_are_independent_and_uniform():
+    pairs = draw(PairRule())
+    histogram, _, _ = np.histogram2d(*pairs.T, bins=4, range=[[0, 10], [0, 10]])
+    np.testing.assert_allclose(histogram / len(pairs), 1 / 16, atol=0.006)  # 3.5 sigma
+
+
+def test_with_limits_it_is_the_uniform_pair_given_the_limits():
+    """Against rejection: uniform pairs of which those with an allowed gap are kept."""
+    uniform = np.random.default_rng(1).uniform(0, 10, size=(200_000, 2))
+    gaps = np.abs(uniform[:, 0] - uniform[:, 1])
+    kept = uniform[(gaps >= 1) & (gaps <= 4)]
+    ours = draw(PairRule(min_gap=1, max_gap=4))
+    for mine, theirs in ((ours[:, 0], kept[:, 0]), (np.ptp(ours, axis=1), np.ptp(kept, axis=1))):
+        levels = np.linspace(0.05, 0.95, 19)
+        np.testing.assert_allclose(
+            np.quantile(mine, levels), np.quantile(theirs, levels), atol=0.15
+        )
+
+
+def test_order_in_time_is_a_coin_toss():
+    pairs = draw(PairRule(min_gap=1))
+    assert abs((pairs[:, 0] < pairs[:, 1]).mean() - 0.5) < 0.015
+
+
+def test_share_of_same_frame_pairs():
+    pairs = draw(PairRule(same_frame_probability=0.25))
+    assert abs((pairs[:, 0] == pairs[:, 1]).mean() - 0.25) < 0.015
+    control = draw(SINGLE_FRAME, n=500)
+    assert (control[:, 0] == control[:, 1]).all()
+    assert np.ptp(control[:, 0]) > 9  # still anywhere in the video
+
+
+def test_the_same_place_gives_the_same_pair_and_others_give_others():
+    def pair(**place):
+        where = {"seed": 3, "epoch": 5, "index": 7, "attempt": 0} | place
+        return sample_pair(pair_generator(**where), duration=10, rule=PairRule())
+
+    assert pair() == pair()
+    others = {pair(seed=4), pair(epoch=6), pair(index=8), pair(attempt=1), pair()}
+    assert len(others) == 5
+
+
+def test_an_epoch_takes_every_video_once_in_an_order_of_its_own():
+    first = epoch_order(seed=0, epoch=0, num_videos=100)
+    assert sorted(first) == list(range(100))
+    assert list(first) != list(epoch_order(seed=0, epoch=1, num_videos=100))
+    assert list(first) == list(epoch_order(seed=0, epoch=0, num_videos=100))
+
+
+@given(st.integers(2, 500), st.integers(2, 64), st.integers(0, 1000))
+def test_steps_walk_through_the_epochs(num_videos, batch_size, step):
+    per_epoch = steps_per_epoch(num_videos=num_videos, batch_size=batch_size)
+    if per_epoch == 0:
+        assert num_videos < batch_size
+        return
+    epoch, indices = step_indices(step=step, num_videos=num_videos, batch_size=batch_size)
+    assert epoch == step // per_epoch
+    assert len(indices) == batch_size
+    assert 0 <= indices[0]
+    assert indices[-1] < num_videos
+
+
+@given(st.integers(2, 300), st.integers(2, 64), st.data())
+def test_replacements_are_other_videos_and_differ_within_a_batch(num_videos, batch_size, data):
+    index = data.draw(st.integers(0, num_videos - 1))
+    found = list(replacements(index=index, num_videos=num_videos, batch_size=batch_size))
+    assert index not in found
+    assert len(found) == len(set(found)) == min(num_videos - 1, MAX_REPLACEMENTS)
+    if num_videos >= 2 * batch_size and index + batch_size < num_videos:
+        assert found[0] == index + batch_size

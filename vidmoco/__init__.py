@@ -1,0 +1,47 @@
+"""vidmoco: image backbones from unlabelled video, by Momentum Contrast.
+
+Importing it registers your exported backbones with timm (``timm.list_models("vidmoco_*")``), now or
+when timm itself is imported. The names below are loaded at their first use, so that the command line
+can print its help without loading torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from vidmoco.timm_hook import register_with_timm
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from vidmoco.backbones import export_backbone, load_backbone, register_backbone
+    from vidmoco.extract import extract_video
+    from vidmoco.pretrain import pretrain
+    from vidmoco.recipe import load_recipe
+
+_HOMES = {
+    "export_backbone": "vidmoco.backbones",
+    "extract_video": "vidmoco.extract",
+    "load_backbone": "vidmoco.backbones",
+    "load_recipe": "vidmoco.recipe",
+    "pretrain": "vidmoco.pretrain",
+    "register_backbone": "vidmoco.backbones",
+}
+
+__all__ = [
+    "__version__",
+    "export_backbone",
+    "extract_video",
+    "load_backbone",
+    "load_recipe",
+    "pretrain",
+    "register_backbone",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'vidmoco' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+register_with_timm()

@@ -1,0 +1,8 @@
+"""``python -m vidmoco``."""
+
+import sys
+
+from vidmoco.cli import main
+
+if __name__ == "__main__":  # spawned workers import this file again under another name
+    sys.exit(main())

@@ -1,0 +1,175 @@
+"""The command line: the only reader of argv, and the only writer of exit codes.
+
+    0 done · 1 some videos failed · 2 the user's mistake · 130, 143 stopped by Ctrl-C, SIGTERM
+
+Nothing heavy is imported before the flags are parsed, so ``--help`` answers at once.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from vidmoco.config import (
+    DemoCommand,
+    EvaluateCommand,
+    ExportCommand,
+    ExtractCommand,
+    PretrainCommand,
+    ScanCommand,
+)
+from vidmoco.errors import ConfigError, VidmocoError, nearest
+from vidmoco.recipe import differences, load_recipe, to_plain
+
+
+@dataclass(frozen=True)
+class _Command:
+    settings: type[Any]
+    run: Callable[[Any], int]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command of ``argv`` (default: the process's own) and return its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help"):
+        print(_overview())
+        return 0
+    if words[0] in ("-V", "--version"):
+        from vidmoco import __version__
+
+        print(f"vidmoco {__version__}")
+        return 0
+    try:
+        command = COMMANDS.get(words[0])
+        if command is None:
+            raise ConfigError(
+                f"Unknown command {words[0]!r}.{nearest(words[0], COMMANDS)} "
+                f"Commands: {', '.join(COMMANDS)}."
+            )
+        return command.run(_parse(words[0], words[1:]))
+    except VidmocoError as error:
+        print(f"vidmoco: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("vidmoco: stopped", file=sys.stderr)
+        return 130
+
+
+def _overview() -> str:
+    lines = ["usage: vidmoco COMMAND [OPTIONS]", "", "Image backbones from unlabelled video.", ""]
+    for name, command in COMMANDS.items():
+        summary = (command.settings.__doc__ or "").split(". ")[0].rstrip(".")
+        lines.append(f"  {name:<10}{summary}.")
+    return "\n".join([*lines, "", "vidmoco COMMAND --help shows a command's options."])
+
+
+def _parse(name: str, words: list[str]) -> Any:
+    settings = COMMANDS[name].settings
+    default = _pretrain_default(words) if settings is PretrainCommand else None
+    options: dict[str, Any] = {} if default is None else {"default": default}
+    return tyro.cli(settings, args=words, prog=f"vidmoco {name}", **options)
+
+
+def _pretrain_default(words: list[str]) -> PretrainCommand:
+    """Return the settings that flags then override: those of the recipe, or of the run to resume."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--recipe")
+    parser.add_argument("--run", type=Path)
+    parser.add_argument("--resume", action="store_true")
+    try:
+        given, _ = parser.parse_known_args(words)
+    except argparse.ArgumentError:  # a flag without its value: tyro says it better
+        return PretrainCommand()
+    if given.recipe is None and given.resume:
+        return PretrainCommand(config=load_recipe(str(_run_config(given.run))))
+    recipe = given.recipe or PretrainCommand.recipe
+    return PretrainCommand(config=load_recipe(recipe), recipe=recipe)
+
+
+def _run_config(run: Path | None) -> Path:
+    """Return the config file of the run to resume."""
+    run = run or Path("runs/latest")
+    config = run / "config.yaml"
+    if not config.is_file():
+        raise ConfigError(f"There is no run to resume at {run}: it has no config.yaml. Give --run.")
+    return config
+
+
+def _pretrain(command: PretrainCommand) -> int:
+    from dataclasses import replace
+
+    config = command.config
+    if not command.resume and not config.videos:
+        raise ConfigError("No videos given. Name a folder of videos: vidmoco pretrain videos/")
+    config = replace(config, videos=tuple(path.expanduser().absolute() for path in config.videos))
+    if command.resume:
+        saved = load_recipe(str(_run_config(command.run)))
+        changed = [
+            line
+            for line in differences(to_plain(saved), to_plain(config))
+            if not line.startswith(_FREE_ON_RESUME)
+        ]
+        if changed:
+            raise ConfigError(
+                "A run resumes with the settings it began with. Saved and given differ in "
+                f"{'; '.join(sorted(changed))}. Leave these flags out, or start a new run."
+            )
+
+    from vidmoco.pretrain import pretrain
+    from vidmoco.run_folder import LATEST, new_run_name
+
+    run = command.run or (LATEST.resolve() if command.resume else new_run_name(command.recipe))
+    recipe = Path(command.recipe).stem
+    return pretrain(config, run=run, resume=command.resume, recipe=recipe).exit_code
+
+
+# Where a run goes on does not change what it computes.
+_FREE_ON_RESUME = ("engine.", "data.workers:")
+
+
+def _scan(command: ScanCommand) -> int:
+    from vidmoco.video.catalog import scan_command
+
+    return scan_command(command)
+
+
+def _extract(command: ExtractCommand) -> int:
+    from vidmoco.extract import extract
+
+    return extract(command)
+
+
+def _evaluate(command: EvaluateCommand) -> int:
+    from vidmoco.evaluate.compare import evaluate
+
+    evaluate(command)
+    return 0
+
+
+def _export(command: ExportCommand) -> int:
+    from vidmoco.backbones import PREFIX, export_backbone
+
+    folder = export_backbone(command.run, name=command.name, overwrite=command.overwrite)
+    name = PREFIX + folder.name
+    print(f"{folder}\nimport timm, vidmoco; timm.create_model({name!r}, pretrained=True)")
+    return 0
+
+
+def _demo(command: DemoCommand) -> int:
+    from vidmoco.demo.run import demo
+
+    return demo(command)
+
+
+COMMANDS = {
+    "scan": _Command(ScanCommand, _scan),
+    "pretrain": _Command(PretrainCommand, _pretrain),
+    "extract": _Command(ExtractCommand, _extract),
+    "evaluate": _Command(EvaluateCommand, _evaluate),
+    "export": _Command(ExportCommand, _export),
+    "demo": _Command(DemoCommand, _demo),
+}

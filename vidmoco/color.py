@@ -1,0 +1,83 @@
+"""The four ops of the colour jitter, batched with one factor a sample, equal to torchvision's.
+
+Images are float32 (N, 3, H, W) in [0, 1]. The ops of ``JITTER_OPS`` may overwrite their input and
+return the changed images.
+"""
+
+import torch
+from torch import Tensor
+
+from vidmoco.shapes import Float
+
+
+def luma(images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1 h w"]:
+    """Return the grey value of each pixel (ITU-R BT.601, with torchvision's digits)."""
+    red, green, blue = images.unbind(1)
+    gray = (red * 0.2989).add_(green, alpha=0.587).add_(blue, alpha=0.114)
+    return gray[:, None]
+
+
+def adjust_brightness(
+    images: Float[Tensor, "n 3 h w"], factor: Float[Tensor, "n"]
+) -> Float[Tensor, "n 3 h w"]:
+    """Return images times ``factor``."""
+    return images.mul_(factor[:, None, None, None]).clamp_(0, 1)
+
+
+def adjust_contrast(
+    images: Float[Tensor, "n 3 h w"], factor: Float[Tensor, "n"]
+) -> Float[Tensor, "n 3 h w"]:
+    """Return images ``factor`` times as far from their own mean grey value."""
+    return _blend(images, luma(images).mean((1, 2, 3), keepdim=True), factor)
+
+
+def adjust_saturation(
+    images: Float[Tensor, "n 3 h w"], factor: Float[Tensor, "n"]
+) -> Float[Tensor, "n 3 h w"]:
+    """Return pixels ``factor`` times as far from their own grey value."""
+    return _blend(images, luma(images), factor)
+
+
+def _blend(images: Tensor, gray: Tensor, factor: Tensor) -> Tensor:
+    factor = factor[:, None, None, None]
+    return images.mul_(factor).add_(gray.mul_(1 - factor)).clamp_(0, 1)
+
+
+def adjust_hue(
+    images: Float[Tensor, "n 3 h w"], turns: Float[Tensor, "n"]
+) -> Float[Tensor, "n 3 h w"]:
+    """Return images with hues moved by ``turns`` of the colour circle.
+
+    HSV's value and saturation stay, so a pixel keeps its smallest and its largest channel value,
+    low and low + chroma. A channel is low + chroma * share, its share a trapezoid over the hue:
+
+        hue in sixths of a turn   0  1  2  3  4  5  6
+        share of red              1  1  0  0  0  1  1
+        share of green            0  1  1  1  0  0  0
+        share of blue             0  0  0  1  1  1  0
+    """
+    red, green, blue = images.unbind(1)
+    # Measured six times faster than torch.aminmax over the channels.
+    high = torch.maximum(torch.maximum(red, green), blue)
+    low = torch.minimum(torch.minimum(red, green), blue)
+    chroma = high - low
+    # chroma * hue, from the largest channel; where two are largest, both cases give the same.
+    from_green = (blue - red).add_(chroma, alpha=2)
+    from_blue = (red - green).add_(chroma, alpha=4)
+    scaled = torch.where(high == green, from_green, from_blue)
+    scaled = torch.where(high == red, green - blue, scaled)
+    # A grey pixel has no hue: 0 over a tiny number is 0, and its chroma of 0 hides the rest.
+    hue = scaled.div_(chroma.clamp(min=1e-20)).add_(6 * turns[:, None, None])
+    hue.sub_(torch.floor(hue / 6), alpha=6)  # around the circle, into 0 to 6
+    shares = (
+        (hue - 3).abs_().sub_(1),
+        (hue - 2).abs_().neg_().add_(2),
+        (hue - 4).abs_().neg_().add_(2),
+    )
+    for channel, share in enumerate(shares):
+        torch.addcmul(low, chroma, share.clamp_(0, 1), out=images[:, channel])
+    return images
+
+
+JITTER_OPS = (adjust_brightness, adjust_contrast, adjust_saturation, adjust_hue)
+"""In the order of torchvision's ColorJitter arguments."""

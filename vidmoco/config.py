@@ -1,0 +1,391 @@
+"""Every setting of vidmoco: its default, its help text and its allowed range, once.
+
+Plain frozen dataclasses. A recipe (``recipe.py``) or a flag (``cli.py``) replaces a default; nothing
+else does. The docstring under a field is its help text on the command line. A constructor raises
+``ConfigError``, naming the flag, for a value out of range.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from tyro.conf import Positional, arg
+
+from vidmoco.errors import ConfigError
+
+
+def _flag(section: str, name: str) -> str:
+    return f"--{section + '.' if section else ''}{name}".replace("_", "-")
+
+
+class _Ranged:
+    """Gives a settings class ``_require``, which speaks of the flag that the user typed."""
+
+    SECTION: ClassVar[str] = ""
+
+    def _require(self, holds: bool, name: str, expected: str) -> None:
+        if not holds:
+            value = getattr(self, name)
+            raise ConfigError(
+                f"{_flag(self.SECTION, name)} is {value!r}; it must be {expected}."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig(_Ranged):
+    """Which frames make a pair, and how they come to the device."""
+
+    SECTION: ClassVar[str] = "data"
+
+    batch_size: int = 256
+    """Pairs in one step, each from another video."""
+    short_side: int = 256
+    """Frames are resized to this short side (pixels) when they are decoded, before any crop."""
+    min_gap: float = 0.0
+    """Least time between the two frames of a pair, in seconds (a shorter video gives its longest gap)."""
+    max_gap: float | None = None
+    """Greatest time between the two frames of a pair, in seconds; None: the whole video."""
+    same_frame_probability: float = 0.0
+    """Share of pairs that are two views of one frame."""
+    single_frame: bool = False
+    """The control: every pair is two views of one frame, as in the image papers."""
+    workers: int | None = None
+    """Processes that decode; 0: the training process itself; None: one a core, at most 16."""
+
+    def __post_init__(self) -> None:
+        self._require(self.batch_size >= 2, "batch_size", "at least 2")
+        self._require(self.short_side >= 8, "short_side", "at least 8 pixels")
+        self._require(self.min_gap >= 0, "min_gap", "0 or more seconds")
+        self._require(
+            self.max_gap is None or self.max_gap >= self.min_gap,
+            "max_gap",
+            f"None or at least --data.min-gap ({self.min_gap} s)",
+        )
+        self._require(
+            0 <= self.same_frame_probability <= 1, "same_frame_probability", "from 0 to 1"
+        )
+        self._require(self.workers is None or self.workers >= 0, "workers", "None, 0 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentConfig(_Ranged):
+    """The random views of MoCo v1 and v2 (defaults: v2)."""
+
+    SECTION: ClassVar[str] = "augment"
+
+    size: int = 224
+    """Side of the square views, in pixels."""
+    crop_scale: tuple[float, float] = (0.2, 1.0)
+    """Least and greatest share of the frame's area that a crop takes."""
+    flip_probability: float = 0.5
+    """Probability of a horizontal flip."""
+    brightness: float = 0.4
+    """Colour jitter: brightness factor from 1 - x to 1 + x."""
+    contrast: float = 0.4
+    """Colour jitter: contrast factor from 1 - x to 1 + x."""
+    saturation: float = 0.4
+    """Colour jitter: saturation factor from 1 - x to 1 + x."""
+    hue: float = 0.1
+    """Colour jitter: hue shift from -x to x turns of the colour circle (at most 0.5)."""
+    jitter_probability: float = 0.8
+    """Probability of the colour jitter (v1: 1)."""
+    grayscale_probability: float = 0.2
+    """Probability of a grey view."""
+    grayscale_first: bool = False
+    """Grey before the colour jitter, as in v1; v2 has it after."""
+    blur_probability: float = 0.5
+    """Probability of a Gaussian blur (v1: 0)."""
+    blur_sigma: tuple[float, float] = (0.1, 2.0)
+    """Least and greatest standard deviation of the blur, in pixels of the view."""
+
+    def __post_init__(self) -> None:
+        self._require(self.size >= 8, "size", "at least 8 pixels")
+        low, high = self.crop_scale
+        self._require(0 < low <= high <= 1, "crop_scale", "two shares, 0 < least <= greatest <= 1")
+        for name in ("flip", "jitter", "grayscale", "blur"):
+            probability = getattr(self, f"{name}_probability")
+            self._require(0 <= probability <= 1, f"{name}_probability", "from 0 to 1")
+        for name in ("brightness", "contrast", "saturation"):
+            self._require(0 <= getattr(self, name) <= 1, name, "from 0 to 1")
+        self._require(0 <= self.hue <= 0.5, "hue", "from 0 to 0.5")
+        low, high = self.blur_sigma
+        self._require(0 < low <= high, "blur_sigma", "two numbers of pixels, 0 < least <= greatest")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneConfig(_Ranged):
+    """The timm model that is trained."""
+
+    SECTION: ClassVar[str] = "backbone"
+
+    name: str = "resnet50"
+    """A timm model name (`timm.list_models()` shows them)."""
+    pretrained: bool = False
+    """Start from timm's pretrained weights (a download) instead of random ones."""
+    zero_init_residual: bool = False
+    """Start each residual branch of a ResNet at zero. MoCo v1 and v2 do not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoCoConfig(_Ranged):
+    """Momentum Contrast: v1 with a linear head and tau 0.07, v2 with an MLP head and tau 0.2."""
+
+    SECTION: ClassVar[str] = "method"
+
+    name: Literal["moco"] = "moco"
+    """The method."""
+    head: Literal["linear", "mlp"] = "mlp"
+    """Projector: one linear layer (v1) or linear, ReLU, linear (v2)."""
+    dim: int = 128
+    """Dimension of the embedding."""
+    queue_size: int = 65536
+    """K, the number of negatives in the queue."""
+    momentum: float = 0.999
+    """m of the key encoder: key = m * key + (1 - m) * query."""
+    tau: float = 0.2
+    """Temperature of the softmax."""
+    bn_splits: int = 8
+    """Batch-norm statistics are taken over this many parts of the batch, as if on so many GPUs, and
+    keys are shuffled among them (Shuffling BN). 1: over the whole batch."""
+
+    def __post_init__(self) -> None:
+        self._require(self.dim >= 1, "dim", "at least 1")
+        self._require(self.queue_size >= 1, "queue_size", "at least 1")
+        self._require(0 <= self.momentum <= 1, "momentum", "from 0 to 1")
+        self._require(self.tau > 0, "tau", "greater than 0")
+        self._require(self.bn_splits >= 1, "bn_splits", "at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimConfig(_Ranged):
+    """SGD and its schedule."""
+
+    SECTION: ClassVar[str] = "optim"
+
+    lr: float = 0.03
+    """Learning rate for a batch of 256; the one used is lr * batch_size / 256."""
+    momentum: float = 0.9
+    """Momentum of SGD."""
+    weight_decay: float = 1e-4
+    """Weight decay, on all parameters as in the papers."""
+    schedule: Literal["cosine", "step"] = "cosine"
+    """Cosine to zero (v2) or a tenth at each milestone (v1)."""
+    milestones: tuple[float, ...] = (0.6, 0.8)
+    """Shares of the training at which the step schedule divides by ten (120 and 160 of 200 epochs)."""
+    warmup_epochs: float = 0.0
+    """Epochs over which the learning rate grows linearly from zero."""
+    update_every: Literal["epoch", "step"] = "epoch"
+    """How often the schedule changes the learning rate; the papers: every epoch."""
+    accumulate: int = 1
+    """Micro-batches that a step is cut into, to fit a batch into less memory."""
+
+    def __post_init__(self) -> None:
+        self._require(self.lr > 0, "lr", "greater than 0")
+        self._require(0 <= self.momentum < 1, "momentum", "from 0 to below 1")
+        self._require(self.weight_decay >= 0, "weight_decay", "0 or more")
+        self._require(
+            all(0 < m < 1 for m in self.milestones)
+            and list(self.milestones) == sorted(self.milestones),
+            "milestones",
+            "growing shares of the training between 0 and 1",
+        )
+        self._require(self.warmup_epochs >= 0, "warmup_epochs", "0 or more epochs")
+        self._require(self.accumulate >= 1, "accumulate", "at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineConfig(_Ranged):
+    """How the training runs; not what it computes."""
+
+    SECTION: ClassVar[str] = "engine"
+
+    device: str = "auto"
+    """`auto` (CUDA where there is one), `cpu`, `cuda` or `cuda:1`."""
+    precision: Literal["bf16", "fp32"] = "bf16"
+    """bf16: autocast, weights stay float32."""
+    channels_last: bool = True
+    """Memory format of images and convolutions."""
+    compile: bool = False
+    """Compile both encoders with torch.compile (a minute at the start, faster afterwards)."""
+    log_every: int = 10
+    """Steps between two lines of metrics.jsonl."""
+    checkpoint_minutes: float = 10.0
+    """Minutes between two checkpoints; one is always written at the end and on an interrupt."""
+    keep_checkpoints: int = 2
+    """Newest checkpoints to keep."""
+
+    def __post_init__(self) -> None:
+        self._require(self.log_every >= 1, "log_every", "at least 1")
+        self._require(self.checkpoint_minutes >= 0, "checkpoint_minutes", "0 or more minutes")
+        self._require(self.keep_checkpoints >= 1, "keep_checkpoints", "at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig(_Ranged):
+    """Everything that decides what a run computes; saved as the run's config.yaml."""
+
+    videos: Positional[tuple[Path, ...]] = ()
+    """Folders of videos, video files or catalogs (.parquet)."""
+    seed: int = 0
+    """Seed of the weights, of the order, of the pairs and of the views."""
+    epochs: float = 200
+    """Length of the training; an epoch takes one pair from every video."""
+    steps: int | None = None
+    """Length of the training in steps, in place of --epochs."""
+    data: DataConfig = field(default_factory=DataConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    method: MoCoConfig = field(default_factory=MoCoConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
+
+    def __post_init__(self) -> None:
+        self._require(0 <= self.seed < 2**63, "seed", "from 0 to 2^63 - 1")
+        self._require(self.epochs > 0, "epochs", "greater than 0")
+        self._require(self.steps is None or self.steps >= 1, "steps", "None or at least 1")
+        parts = self.optim.accumulate * self.method.bn_splits
+        if self.data.batch_size % parts or self.data.batch_size // parts < 2:
+            raise ConfigError(
+                f"--data.batch-size is {self.data.batch_size}; it must be a multiple of "
+                f"--optim.accumulate ({self.optim.accumulate}) times --method.bn-splits "
+                f"({self.method.bn_splits}), with at least 2 pairs in each part."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainCommand:
+    """Train a backbone on pairs of frames. Writes a run folder."""
+
+    config: Annotated[PretrainConfig, arg(name="")] = field(default_factory=PretrainConfig)
+    recipe: str = "moco_v2"
+    """A shipped recipe, or a YAML file (a run's config.yaml is one). Other flags override it."""
+    run: Path | None = None
+    """The run folder to write; default: runs/ and the recipe's name with a number."""
+    resume: bool = False
+    """Go on with the run from its newest checkpoint (--run, default: runs/latest)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScanCommand(_Ranged):
+    """Look at every video of a folder: what it is, and how it may be read. Decodes nothing."""
+
+    videos: Positional[tuple[Path, ...]] = ()
+    """Folders of videos, or video files."""
+    output: Annotated[Path | None, arg(aliases=["-o"])] = None
+    """Where to write the catalog (.parquet); default: the user's cache, where pretrain finds it."""
+    workers: int | None = None
+    """Processes that look at files; None: one a core."""
+    fresh: bool = False
+    """Look at every file again, changed or not."""
+
+    def __post_init__(self) -> None:
+        self._require(self.workers is None or self.workers >= 1, "workers", "None or at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractCommand(_Ranged):
+    """Write one feature per frame of a video, or of every video of a folder."""
+
+    video: Positional[Path]
+    """A video, a folder of videos or a catalog (.parquet)."""
+    output: Annotated[Path, arg(aliases=["-o"])]
+    """A file (.npy, .npz, .safetensors or .parquet) for one video, a folder for many."""
+    backbone: str | None = None
+    """A run or backbone folder, or a timm name; default: runs/latest, else timm's ResNet-50."""
+    fps: float | None = None
+    """Frames per second to take; None: every frame."""
+    every: int = 1
+    """Take every n-th frame."""
+    dtype: Literal["float32", "float16"] = "float32"
+    """Type of the features in the file."""
+    suffix: Literal[".npy", ".npz", ".safetensors", ".parquet"] = ".npy"
+    """File type where the output is a folder."""
+    batch_size: int = 64
+    """Frames in one pass through the backbone."""
+    size: int | None = None
+    """Input size in pixels; None: the backbone's own."""
+    device: str = "auto"
+    """`auto` (CUDA where there is one), `cpu`, `cuda` or `cuda:1`."""
+    precision: Literal["bf16", "fp32"] = "fp32"
+    """Arithmetic of the backbone."""
+    overwrite: bool = False
+    """Write a finished file again."""
+
+    def __post_init__(self) -> None:
+        self._require(
+            self.fps is None or self.fps > 0, "fps", "greater than 0 (frames per second), or left out"
+        )
+        self._require(self.every >= 1, "every", "at least 1")
+        self._require(self.batch_size >= 1, "batch_size", "at least 1")
+        self._require(self.size is None or self.size >= 8, "size", "at least 8 pixels")
+        if self.fps is not None and self.every != 1:
+            raise ConfigError("--fps and --every are both given; give one of the two.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateCommand(_Ranged):
+    """Compare frozen backbones on labelled images: weighted k-NN and a linear probe."""
+
+    images: Positional[Path]
+    """A folder with train/ and val/ (a folder a class), or train.parquet and val.parquet."""
+    backbone: tuple[str, ...]
+    """Run or backbone folders, timm names, or `random` (an untrained copy of the first)."""
+    output: Annotated[Path | None, arg(aliases=["-o"])] = None
+    """Where to write the results (.json); default: results.json in the current folder."""
+    k: tuple[int, ...] = (1, 20, 200)
+    """Numbers of neighbours of the k-NN."""
+    knn_tau: float = 0.07
+    """Temperature of the neighbours' weights exp(similarity / tau)."""
+    linear: bool = True
+    """Fit the linear probe too."""
+    size: int | None = None
+    """Input size in pixels; None: each backbone's own."""
+    batch_size: int = 256
+    """Images in one pass through the backbone."""
+    max_train_per_class: int | None = None
+    """Use so many training images of each class; None: all."""
+    workers: int | None = None
+    """Processes that read images; None: one a core; 0: this process."""
+    device: str = "auto"
+    """`auto` (CUDA where there is one), `cpu`, `cuda` or `cuda:1`."""
+    precision: Literal["bf16", "fp32"] = "fp32"
+    """Arithmetic of the backbone."""
+    seed: int = 0
+    """Seed of the untrained backbone and of the probe's split."""
+
+    def __post_init__(self) -> None:
+        self._require(len(self.backbone) >= 1, "backbone", "at least one backbone")
+        self._require(
+            len(self.k) >= 1 and min(self.k) >= 1, "k", "one or more numbers of neighbours"
+        )
+        self._require(self.knn_tau > 0, "knn_tau", "greater than 0")
+        self._require(self.size is None or self.size >= 8, "size", "at least 8 pixels")
+        self._require(self.batch_size >= 1, "batch_size", "at least 1")
+        self._require(
+            self.max_train_per_class is None or self.max_train_per_class >= 1,
+            "max_train_per_class",
+            "None or at least 1",
+        )
+        self._require(self.workers is None or self.workers >= 0, "workers", "None, 0 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportCommand:
+    """Put a run's backbone where timm finds it under a name of yours, after `import vidmoco`."""
+
+    run: Positional[Path]
+    """A run folder, or a backbone folder."""
+    name: str
+    """The backbone's name; timm shows it as vidmoco_NAME."""
+    overwrite: bool = False
+    """Replace a backbone of that name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoCommand(_Ranged):
+    """The whole way in a few minutes on a CPU, on sample videos that it makes itself."""
+
+    output: Annotated[Path, arg(aliases=["-o"])] = Path("vidmoco-demo")
+    """Folder for the videos, the runs, the results and the picture."""
+    seed: int = 0
+    """Seed of the videos and of the runs."""

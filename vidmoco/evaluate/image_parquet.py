@@ -1,0 +1,190 @@
+"""Labelled images in a Parquet file: the labels at once, the images one row group at a time."""
+
+import json
+from bisect import bisect_right
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from vidmoco.errors import DataError, nearest
+from vidmoco.shapes import Int64
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParquetLabels:
+    """What a Parquet file says of its images."""
+
+    classes: tuple[str, ...]
+    labels: Int64[np.ndarray, " n"]
+    names: list[str]
+
+
+class ParquetImages:
+    """The images of a Parquet file. Holds the row group it read last: cheap for rows in order.
+
+    Every process opens the file for itself.
+    """
+
+    def __init__(self, *, path: Path) -> None:
+        self.path = path
+        self._open()
+
+    def read(self, row: int) -> bytes:
+        """Return the bytes of one image; ``DataError`` if there are none, or cannot be read."""
+        if self._file is None:
+            self._file = pq.ParquetFile(self.path, memory_map=True)
+            groups = [
+                self._file.metadata.row_group(i).num_rows
+                for i in range(self._file.num_row_groups)
+            ]
+            self._starts = np.cumsum([0, *groups]).tolist()
+            self._column = image_column(self._file.schema_arrow, self.path)
+        group = bisect_right(self._starts, row) - 1
+        if group != self._group:
+            try:
+                table = self._file.read_row_group(group, columns=[self._column])
+            except (pa.ArrowException, OSError) as error:
+                raise DataError(f"row group {group} of {self.path} is damaged: {error}") from error
+            column = table.column(0)
+            self._bytes = (
+                pc.struct_field(column, "bytes") if pa.types.is_struct(column.type) else column
+            )
+            self._group = group
+        data: bytes | None = self._bytes[row - self._starts[group]].as_py()
+        if data is None:
+            raise DataError("the row has no bytes")
+        return data
+
+    def _open(self) -> None:
+        self._file: pq.ParquetFile | None = None
+        self._starts: list[int] = []
+        self._column = ""
+        self._group = -1
+        self._bytes: Any = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.path = state["path"]
+        self._open()
+
+
+def read_parquet_labels(path: Path) -> ParquetLabels:
+    """Return labels, class names and image names of a Parquet file.
+
+    The file has a column ``image`` (binary, or a struct with ``bytes`` and perhaps ``path``; also a
+    binary ``image.bytes``) and a column ``label``: whole numbers or strings. The schema metadata may
+    name the classes under ``classes``, as a JSON list or with commas between.
+
+    Raises:
+        DataError: it is no Parquet file, lacks a column, or has labels that cannot be used.
+    """
+    try:
+        file = pq.ParquetFile(path, memory_map=True)
+        schema = file.schema_arrow
+        image = image_column(schema, path)
+        if "label" not in schema.names:
+            raise DataError(
+                f"{path} has no column 'label'.{nearest('label', schema.names)} Its columns: "
+                f"{', '.join(schema.names)}."
+            )
+        column = file.read(columns=["label"]).column("label")
+        paths = _image_paths(file, image, path=path)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"Cannot read {path} as Parquet: {' '.join(str(error).split())}") from error
+    if len(column) == 0:
+        raise DataError(f"{path} has no images: it has no rows.")
+    classes, labels = _classes_and_labels(column, _class_names(schema, path), path=path)
+    return ParquetLabels(classes=classes, labels=labels, names=paths)
+
+
+def image_column(schema: Any, path: Path) -> str:
+    """Return the column, or struct member, that holds the bytes of the images."""
+    for name in ("image", "image.bytes"):
+        if name not in schema.names:
+            continue
+        kind = schema.field(name).type
+        if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+            return name
+        if pa.types.is_struct(kind) and "bytes" in [kind.field(i).name for i in range(len(kind))]:
+            return f"{name}.bytes"
+        raise DataError(
+            f"Column {name!r} of {path} is {kind}; expected binary, or a struct with 'bytes'."
+        )
+    raise DataError(
+        f"{path} has no column 'image'.{nearest('image', schema.names)} Its columns: "
+        f"{', '.join(schema.names)}."
+    )
+
+
+def _image_paths(file: Any, image: str, *, path: Path) -> list[str]:
+    """Return a name for each row: the image's path where the file has it, else the row's number."""
+    kind = file.schema_arrow.field("image").type if "image" in file.schema_arrow.names else None
+    names: list[str | None] = [None] * file.metadata.num_rows
+    if pa.types.is_struct(kind) and "path" in [kind.field(i).name for i in range(len(kind))]:
+        column = file.read(columns=["image.path"]).column("image")
+        names = pc.struct_field(column, "path").to_pylist()
+    # The row as well: paths in a Parquet file need not differ.
+    return [
+        f"{path.name} row {row:08d}" + (f" ({name})" if name else "")
+        for row, name in enumerate(names)
+    ]
+
+
+def _class_names(schema: Any, path: Path) -> list[str] | None:
+    text = (schema.metadata or {}).get(b"classes")
+    if text is None:
+        return None
+    decoded = text.decode("utf-8", errors="replace").strip()
+    if decoded.startswith("["):
+        try:
+            names = json.loads(decoded)
+        except ValueError as error:
+            raise DataError(
+                f"The metadata 'classes' of {path} is no JSON list: {error}."
+            ) from error
+    else:
+        names = decoded.split(",")
+    names = [str(name).strip() for name in names]
+    if len(set(names)) != len(names):
+        raise DataError(f"The metadata 'classes' of {path} names a class twice.")
+    return names
+
+
+def _classes_and_labels(
+    column: Any, names: list[str] | None, *, path: Path
+) -> tuple[tuple[str, ...], Int64[np.ndarray, " n"]]:
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if column.null_count:
+        raise DataError(f"{column.null_count} rows of {path} have no label.")
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        values = column.to_pylist()
+        classes = sorted(set(values)) if names is None else names
+        unknown = sorted(set(values) - set(classes))
+        if unknown:
+            raise DataError(
+                f"Labels of {path} that its metadata 'classes' does not name: {unknown[:8]}."
+            )
+        lookup = {name: label for label, name in enumerate(classes)}
+        return tuple(classes), np.array([lookup[value] for value in values], dtype=np.int64)
+    if not pa.types.is_integer(column.type):
+        raise DataError(
+            f"Column 'label' of {path} is {column.type}; expected whole numbers or strings."
+        )
+    numbers = column.to_numpy().astype(np.int64)
+    if names is None:
+        found, labels = np.unique(numbers, return_inverse=True)
+        return tuple(str(number) for number in found), labels.astype(np.int64)
+    if numbers.min() < 0 or numbers.max() >= len(names):
+        raise DataError(
+            f"Labels of {path} go from {numbers.min()} to {numbers.max()}; its metadata names "
+            f"{len(names)} classes, 0 to {len(names) - 1}."
+        )
+    return tuple(names), numbers

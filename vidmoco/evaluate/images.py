@@ -1,0 +1,242 @@
+"""Labelled images: folders of classes, or Parquet files, as train and val sets of one class list.
+
+    images/train/CLASS/any/depth/x.jpg     or    images/train.parquet   columns `image`, `label`
+    images/val/CLASS/y.png                       images/val.parquet     (test/, test.parquet: as val)
+
+Only paths and labels are read here; an image is read when it is asked for, so that a set may be larger
+than memory and worker processes may share the work.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from vidmoco.errors import ConfigError, DataError
+from vidmoco.evaluate.image_decode import IMAGE_SUFFIXES, decode_image
+from vidmoco.evaluate.image_parquet import ParquetImages, read_parquet_labels
+from vidmoco.shapes import Int64, UInt8
+
+_VAL_NAMES = ("val", "test")
+
+
+class ImageSource(Protocol):
+    """Where the bytes of images come from."""
+
+    def read(self, row: int) -> bytes:
+        """Return the bytes of one image file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFiles:
+    """Images that are files."""
+
+    paths: Sequence[Path]
+
+    def read(self, row: int) -> bytes:
+        """Return the bytes of one file; ``DataError`` if it cannot be read."""
+        try:
+            return self.paths[row].read_bytes()
+        except OSError as error:
+            raise DataError(f"{type(error).__name__}: {error.strerror}") from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledImages(Dataset[tuple[Tensor, int]]):
+    """A set of images with labels. ``images[i]`` is a uint8 (3, H, W) tensor and its label."""
+
+    split: str
+    """`train`, `val` or `test`."""
+    classes: tuple[str, ...]
+    """Name of each label."""
+    labels: Int64[Tensor, " n"]
+    names: Sequence[str]
+    """What each image is called where it is listed: its path in the set."""
+    source: ImageSource
+    rows: Sequence[int]
+    """Which row of the source each image is."""
+    num_other_files: int = 0
+    """Files beside the images that are no images by their suffix."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> tuple[UInt8[Tensor, "3 h w"], int]:
+        """Decode one image. ``DataError``, with the reason only, if it is damaged."""
+        return decode_image(self.source.read(self.rows[index])), int(self.labels[index])
+
+    def subset(self, indexes: Sequence[int]) -> "LabelledImages":
+        """Return some of the images, in the order given."""
+        return replace(
+            self,
+            labels=self.labels[torch.as_tensor(indexes, dtype=torch.int64)],
+            names=[self.names[index] for index in indexes],
+            rows=[self.rows[index] for index in indexes],
+        )
+
+
+def load_labelled_images(
+    path: Path, *, max_train_per_class: int | None = None, seed: int = 0
+) -> tuple[LabelledImages, LabelledImages]:
+    """Return the train and val images of a folder.
+
+    Args:
+        path: A folder with ``train/`` and ``val/`` (or ``test/``), a folder a class in each; or with
+            ``train.parquet`` and ``val.parquet`` (or ``test.parquet``).
+        max_train_per_class: Keep so many training images of each class.
+        seed: Which ones those are.
+
+    Raises:
+        ConfigError: there is no such folder, or it has no train or no val part.
+        DataError: a part cannot be read, has no images, or has other classes than the other one.
+    """
+    if not path.is_dir():
+        raise ConfigError(
+            f"No such folder of images: {path}. Expected one with train/ and val/, or with "
+            "train.parquet and val.parquet."
+        )
+    train_path, val_path = _find(path, ("train",)), _find(path, _VAL_NAMES)
+    train, val = (_read(part) for part in (train_path, val_path))
+    train, val = _with_common_classes(train, val, path=path)
+    if max_train_per_class is not None:
+        train = at_most_per_class(train, max_train_per_class, seed=seed)
+    return train, val
+
+
+def at_most_per_class(images: LabelledImages, count: int, *, seed: int) -> LabelledImages:
+    """Return ``count`` images of each class, all where there are fewer.
+
+    Drawn from the names in sorted order, so the order of files on the disk does not matter.
+    """
+    generator = np.random.default_rng(seed)
+    by_name = np.array(sorted(range(len(images)), key=images.names.__getitem__), dtype=np.int64)
+    labels = images.labels.numpy()[by_name]
+    chosen = [
+        generator.permutation(by_name[labels == label])[:count]
+        for label in range(len(images.classes))
+    ]
+    return images.subset(np.sort(np.concatenate(chosen)).tolist())
+
+
+def _find(path: Path, names: Sequence[str]) -> Path:
+    for name in names:
+        for candidate in (path / name, path / f"{name}.parquet"):
+            if candidate.exists():
+                return candidate
+    wanted = " or ".join(f"{name}/ or {name}.parquet" for name in names)
+    there = sorted(entry.name for entry in path.iterdir())[:8]
+    raise ConfigError(
+        f"{path} has no {wanted}. It has: {', '.join(there) or 'nothing'}. Give the folder that holds "
+        "a training and a validation part."
+    )
+
+
+def _read(path: Path) -> LabelledImages:
+    split = path.stem if path.is_file() else path.name
+    if path.is_file():
+        table = read_parquet_labels(path)
+        return LabelledImages(
+            split=split,
+            classes=table.classes,
+            labels=torch.from_numpy(table.labels),
+            names=table.names,
+            source=ParquetImages(path=path),
+            rows=range(len(table.labels)),
+        )
+    return _read_class_folders(path, split=split)
+
+
+def _read_class_folders(folder: Path, *, split: str) -> LabelledImages:
+    classes = [entry.name for entry in _entries(folder) if entry.is_dir()]
+    paths: list[Path] = []
+    labels: list[int] = []
+    num_others = sum(1 for entry in _entries(folder) if not entry.is_dir())
+    for label, name in enumerate(classes):
+        files = list(_files(folder / name))
+        images = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
+        num_others += len(files) - len(images)
+        if not images:
+            raise DataError(
+                f"Class folder {folder / name} has no images; add some, or remove the folder from "
+                f"train/ and val/. Known suffixes: {' '.join(sorted(IMAGE_SUFFIXES))}"
+            )
+        paths += images
+        labels += [label] * len(images)
+    if not classes:
+        raise DataError(
+            f"{folder} has no images in folders of classes; expected {folder / 'CLASS' / 'image.jpg'}."
+        )
+    return LabelledImages(
+        split=split,
+        classes=tuple(classes),
+        labels=torch.tensor(labels, dtype=torch.int64),
+        names=[file.relative_to(folder.parent).as_posix() for file in paths],
+        source=ImageFiles(paths=paths),
+        rows=range(len(paths)),
+        num_other_files=num_others,
+    )
+
+
+def _entries(folder: Path) -> list[Path]:
+    """List a folder by name, without hidden entries."""
+    try:
+        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    except OSError as error:
+        raise DataError(f"Cannot read the folder {folder}: {error.strerror}.") from error
+
+
+def _files(folder: Path, *, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
+    """Yield the files of a folder and of those below, by name; a link to a folder above is left."""
+    real = folder.resolve()
+    if real in above:
+        return
+    for entry in _entries(folder):
+        if entry.is_dir():
+            yield from _files(entry, above=above | {real})
+        else:
+            yield entry
+
+
+def _with_common_classes(
+    train: LabelledImages, val: LabelledImages, *, path: Path
+) -> tuple[LabelledImages, LabelledImages]:
+    """Refuse classes that only one part has, and number those of both parts alike."""
+    present = [
+        {images.classes[label] for label in images.labels.unique().tolist()}
+        for images in (train, val)
+    ]
+    if present[0] != present[1]:
+        odd = [
+            f"only in {part.split}: {_few(sorted(mine - others))}"
+            for part, mine, others in (
+                (train, present[0], present[1]),
+                (val, present[1], present[0]),
+            )
+            if mine - others
+        ]
+        raise DataError(
+            f"Train and {val.split} of {path} do not have the same classes: {'; '.join(odd)}. Every "
+            "class needs images in both."
+        )
+    if len(present[0]) < 2:
+        raise DataError(
+            f"{path} has images of one class only ({_few(sorted(present[0]))}); two are needed."
+        )
+    classes = tuple(name for name in train.classes if name in present[0])
+    return _renumbered(train, classes), _renumbered(val, classes)
+
+
+def _renumbered(images: LabelledImages, classes: tuple[str, ...]) -> LabelledImages:
+    new_label = {name: label for label, name in enumerate(classes)}
+    lookup = torch.tensor([new_label.get(name, -1) for name in images.classes], dtype=torch.int64)
+    return replace(images, classes=classes, labels=lookup[images.labels])
+
+
+def _few(names: Sequence[str], *, count: int = 8) -> str:
+    shown = ", ".join(repr(name) for name in names[:count])
+    return shown + (f" and {len(names) - count} more" if len(names) > count else "")

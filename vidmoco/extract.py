@@ -1,0 +1,326 @@
+"""Extraction: a video to one feature a frame, decoded in one thread while the model runs in another."""
+
+import math
+import os
+import queue
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor, nn
+
+import vidmoco
+from vidmoco.backbones import architecture_of, load_backbone, weights_hash
+from vidmoco.config import ExtractCommand
+from vidmoco.device import autocast, resolve_device
+from vidmoco.errors import ConfigError, VideoError
+from vidmoco.feature_file import FeatureWriter, read_sidecar, require_known_suffix
+from vidmoco.preprocess import Preprocess, feature_dim, normalize, preprocess_of, resize_and_crop
+from vidmoco.run_folder import LATEST, make_writable_folder
+from vidmoco.video.catalog import Catalog, VideoInfo, open_catalog
+from vidmoco.video.decode import iter_frames
+
+DEFAULT_BACKBONE = "resnet50"
+BATCHES_AHEAD = 2  # decoded while the model works on one; bounds memory
+
+T = TypeVar("T")
+TimedFrame = tuple[float, np.ndarray]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extractor:
+    """A frozen backbone, with all that decides its features."""
+
+    backbone: nn.Module
+    preprocess: Preprocess
+    dim: int
+    device: torch.device
+    precision: Literal["bf16", "fp32"]
+    provenance: dict[str, Any]
+
+
+def build_extractor(
+    source: str,
+    *,
+    size: int | None = None,
+    device: str = "auto",
+    precision: Literal["bf16", "fp32"] = "fp32",
+) -> Extractor:
+    """Load the backbone ``source`` (``load_backbone``) onto a device for extraction."""
+    where = resolve_device(device)
+    backbone = load_backbone(source)
+    preprocess = preprocess_of(backbone, size=size)
+    dim = feature_dim(backbone, preprocess, name=source)
+    provenance = {
+        "backbone": source,
+        "architecture": architecture_of(source),
+        "weights_hash": weights_hash(backbone),
+        "preprocess": asdict(preprocess) | {"mean": list(preprocess.mean), "std": list(preprocess.std)},
+        "precision": precision,
+    }
+    backbone = backbone.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Extractor(
+        backbone=backbone,
+        preprocess=preprocess,
+        dim=dim,
+        device=where,
+        precision=precision,
+        provenance=provenance,
+    )
+
+
+def extract_video(
+    extractor: Extractor,
+    video: VideoInfo,
+    output: Path,
+    *,
+    fps: float | None = None,
+    every: int = 1,
+    dtype: Literal["float32", "float16"] = "float32",
+    batch_size: int = 64,
+) -> int:
+    """Write the feature of every frame of ``video`` (or of some) to ``output``; return their number.
+
+    Memory does not grow with the video. ``fps`` takes the frames shown at 0, 1/fps, 2/fps … seconds,
+    each once; ``every`` each n-th frame.
+
+    Raises:
+        VideoError: no frame can be read. A video damaged on the way gives the frames that can be;
+            the sidecar's ``damage`` says so.
+    """
+    damage: list[str] = []
+    frames: Iterator[TimedFrame] = iter_frames(video.path, on_damage=damage.append)
+    taken = take_at_rate(frames, fps) if fps is not None else take_every(frames, every)
+    decoded = _decoded_batches(taken, video, extractor.preprocess, batch_size)
+    with FeatureWriter(output, dim=extractor.dim, dtype=dtype) as writer:
+        with closing(_ahead(decoded, size=BATCHES_AHEAD)) as batches:
+            for times, images in batches:
+                writer.append(_features(extractor, images), times)
+        return writer.finish(
+            {
+                **_settings(extractor, fps=fps, every=every, dtype=dtype),
+                "source": str(video.path),
+                "source_bytes": video.num_bytes,
+                "source_mtime_ns": video.mtime_ns,
+                "decoder": "pyav",
+                "start_seconds": video.start_seconds,
+                "damage": damage,
+                "vidmoco_version": vidmoco.__version__,
+            }
+        )
+
+
+def extract(command: ExtractCommand) -> int:
+    """Run ``vidmoco extract``; return 0, or 1 if any video of a folder failed."""
+    console = Console(stderr=True)
+    is_folder = command.video.is_dir() or command.video.suffix == ".parquet"
+    if is_folder and command.output.suffix:
+        raise ConfigError(
+            f"{command.video} holds many videos, and -o {command.output} reads as one file. Give a folder."
+        )
+    if not is_folder:
+        if command.output.is_dir():
+            raise ConfigError(
+                f"-o {command.output} is a folder, and {command.video} one video. Give a file: "
+                f"{command.output / (command.video.name + command.suffix)}"
+            )
+        require_known_suffix(command.output)
+    catalog = open_catalog([command.video], workers=None)
+    if not is_folder and catalog[0].route == "refused":
+        raise VideoError(f"{command.video}: {catalog[0].reason}")
+    make_writable_folder(command.output if is_folder else command.output.parent, flag="-o")
+    source = command.backbone or default_backbone()
+    console.print(f"Backbone: {source}", markup=False, soft_wrap=True)
+    extractor = build_extractor(
+        source, size=command.size, device=command.device, precision=command.precision
+    )
+    options: dict[str, Any] = {
+        "fps": command.fps,
+        "every": command.every,
+        "dtype": command.dtype,
+        "batch_size": command.batch_size,
+    }
+    if is_folder:
+        return _extract_all(catalog, extractor, command, options, console=console)
+    began = time.monotonic()
+    rows = extract_video(extractor, catalog[0], command.output, **options)
+    rate = rows / max(time.monotonic() - began, 1e-9)
+    print(f"{command.output}: ({rows}, {extractor.dim}) {command.dtype}, {rate:.0f} frames/s")
+    return 0
+
+
+def default_backbone() -> str:
+    """Return the newest run of this folder, or timm's pretrained ResNet-50 where there is none."""
+    return str(LATEST) if (LATEST / "backbone").is_dir() else DEFAULT_BACKBONE
+
+
+def _extract_all(
+    catalog: Catalog,
+    extractor: Extractor,
+    command: ExtractCommand,
+    options: dict[str, Any],
+    *,
+    console: Console,
+) -> int:
+    """Extract every video of a catalog to the same relative path; go on past those that fail."""
+    settings = _settings(
+        extractor, fps=command.fps, every=command.every, dtype=command.dtype
+    )
+    failed = [(info.key, info.reason) for info in catalog.refused().rows()]
+    todo: list[tuple[VideoInfo, Path]] = []
+    num_done = 0
+    # Under torchrun each process takes its share of the videos.
+    rank, world_size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    for info in list(catalog.readable().rows())[rank::world_size]:
+        output = command.output / (info.key + command.suffix)  # keeps clip.mp4 and clip.avi apart
+        if not command.overwrite and _is_done(output, info, settings):
+            num_done += 1
+        else:
+            todo.append((info, output))
+    columns = (TextColumn("{task.description}"), MofNCompleteColumn(), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        for info, output in progress.track(todo, description="extract"):
+            try:
+                extract_video(extractor, info, output, **options)
+            except VideoError as error:
+                failed.append((info.key, str(error)))
+    print(
+        f"{command.output}: {len(todo)} videos extracted, {num_done} were there already, "
+        f"{len(failed)} failed"
+    )
+    for key, reason in failed:
+        console.print(f"  {key!r}: {reason}", markup=False, soft_wrap=True)
+    return 1 if failed else 0
+
+
+def _is_done(output: Path, info: VideoInfo, settings: dict[str, Any]) -> bool:
+    """Return whether ``output`` is finished for this video as it is now.
+
+    Raises:
+        ConfigError: it was made with other settings.
+    """
+    sidecar = read_sidecar(output)
+    if sidecar is None:
+        return False
+    changed = [key for key in _DECISIVE if sidecar.get(key) != settings[key]]
+    if changed:
+        raise ConfigError(
+            f"{output} was made with another {', '.join(changed)}. Give another -o, or --overwrite."
+        )
+    return (sidecar.get("source_bytes"), sidecar.get("source_mtime_ns")) == (
+        info.num_bytes,
+        info.mtime_ns,
+    )
+
+
+_DECISIVE = ("weights_hash", "preprocess", "precision", "fps", "every", "dtype")
+
+
+def _settings(
+    extractor: Extractor, *, fps: float | None, every: int, dtype: str
+) -> dict[str, Any]:
+    return {**extractor.provenance, "fps": fps, "every": every, "dtype": dtype, "dim": extractor.dim}
+
+
+@torch.inference_mode()
+def _features(extractor: Extractor, images: Tensor) -> np.ndarray:
+    images = images.to(extractor.device, non_blocking=True)
+    inputs = normalize(images, extractor.preprocess).contiguous(memory_format=torch.channels_last)
+    with autocast(extractor.device, extractor.precision):
+        features = extractor.backbone(inputs)
+    return features.float().cpu().numpy()  # type: ignore[no-any-return]
+
+
+def _decoded_batches(
+    frames: Iterable[TimedFrame], video: VideoInfo, preprocess: Preprocess, batch_size: int
+) -> Iterator[tuple[np.ndarray, Tensor]]:
+    """Yield pts (t,) and frames (t, 3, S, S) in uint8, resized and cropped."""
+    aspect_ratio = video.aspect_ratio if video.sample_aspect_ratio != 1 else None
+    times: list[float] = []
+    images: list[Tensor] = []
+    for pts, frame in frames:
+        image = torch.from_numpy(frame).permute(2, 0, 1)
+        times.append(pts)
+        images.append(resize_and_crop(image, preprocess, aspect_ratio=aspect_ratio))
+        if len(images) == batch_size:
+            yield np.array(times), torch.stack(images)
+            times, images = [], []
+    if images:
+        yield np.array(times), torch.stack(images)
+
+
+def take_every(frames: Iterable[TimedFrame], every: int) -> Iterator[TimedFrame]:
+    """Yield the frames 0, ``every``, 2 ``every`` …"""
+    for index, frame in enumerate(frames):
+        if index % every == 0:
+            yield frame
+
+
+def take_at_rate(frames: Iterable[TimedFrame], fps: float) -> Iterator[TimedFrame]:
+    """Yield the frames shown at 0, 1/``fps``, 2/``fps`` … seconds, each once.
+
+    A frame is shown from its pts to that of the next, the last one as long as the one before it:
+
+        time     0     1     2     3          fps = 1
+        frames   a--b------c--d--d            a, b, c, d
+    """
+    previous: TimedFrame | None = None
+    shown = 1 / fps
+    for pts, frame in frames:
+        if previous is not None:
+            shown = pts - previous[0]
+            if _wanted(previous[0], pts, fps):
+                yield previous
+        previous = (pts, frame)
+    if previous is not None and _wanted(previous[0], previous[0] + shown, fps):
+        yield previous
+
+
+def _wanted(start: float, end: float, fps: float) -> bool:
+    """Return whether n / fps falls into [start, end) for a whole n; a microsecond is no difference."""
+    return math.ceil((start - 1e-6) * fps) / fps < end - 1e-6
+
+
+def _ahead(items: Iterator[T], *, size: int) -> Iterator[T]:
+    """Yield ``items``, which a thread makes while the caller works; at most ``size`` wait."""
+    ready: queue.Queue[tuple[str, Any]] = queue.Queue(maxsize=size)
+    abandoned = threading.Event()
+
+    def put(kind: str, item: Any) -> None:
+        while not abandoned.is_set():
+            try:
+                return ready.put((kind, item), timeout=0.1)
+            except queue.Full:
+                continue
+
+    def make() -> None:
+        try:
+            for item in items:
+                put("item", item)
+                if abandoned.is_set():
+                    return
+            put("end", None)
+        except BaseException as error:  # handed to the caller, who raises it
+            put("error", error)
+
+    thread = threading.Thread(target=make, name="decode", daemon=True)
+    thread.start()
+    try:
+        while True:
+            kind, item = ready.get()
+            if kind == "error":
+                raise item
+            if kind == "end":
+                return
+            yield item
+    finally:
+        abandoned.set()
+        thread.join()

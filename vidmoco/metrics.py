@@ -1,0 +1,104 @@
+"""metrics.jsonl: one line every few steps, the same lines after a resume as without it."""
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vidmoco.errors import TrainingError
+
+# What depends on the machine and not on the run; all else is reproducible.
+TIMING_KEYS = ("pairs_per_second", "data_wait_share", "seconds")
+
+
+class MetricsLog:
+    """Adds up diagnostics on the device and writes their means every ``log_every`` steps."""
+
+    def __init__(self, path: Path, *, log_every: int, batch_size: int, total_steps: int) -> None:
+        self.path, self.log_every = path, log_every
+        self.batch_size, self.total_steps = batch_size, total_steps
+        self.sums: dict[str, Tensor] = {}
+        self.count = 0
+        self.last: dict[str, Any] = {}
+        self._start_interval()
+
+    def _start_interval(self) -> None:
+        self._began, self._waited, self._timed_steps = time.monotonic(), 0.0, 0
+
+    def waited(self, seconds: float) -> None:
+        """Count time in which the training waited for data."""
+        self._waited += seconds
+
+    def log(self, step: int, *, values: Mapping[str, Tensor], epoch: float, lr: float) -> None:
+        """Take the ``values`` (scalar tensors) of the ``step``-th step, counted from 1.
+
+        At the end of an interval, and of the run, a line is written with the means over the interval;
+        only then are values read off the device.
+
+        Raises:
+            TrainingError: the mean loss is not finite.
+        """
+        for name, value in values.items():
+            total = self.sums.get(name)
+            value = value.detach().to(torch.float64)
+            self.sums[name] = value if total is None else total.to(value.device) + value
+        self.count += 1
+        self._timed_steps += 1
+        if step % self.log_every and step != self.total_steps:
+            return
+        self.require_finite()
+        means = {name: (total / self.count).item() for name, total in self.sums.items()}
+        seconds = max(time.monotonic() - self._began, 1e-9)
+        self.last = {
+            "step": step,
+            "epoch": round(epoch, 4),
+            "lr": lr,
+            **means,
+            "pairs_per_second": round(self._timed_steps * self.batch_size / seconds, 2),
+            "data_wait_share": round(self._waited / seconds, 4),
+            "seconds": round(seconds, 3),
+        }
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(self.last) + "\n")
+        self.sums, self.count = {}, 0
+        self._start_interval()
+
+    def require_finite(self) -> None:
+        """Raise ``TrainingError`` if the loss has not been finite since the last line."""
+        if "loss" in self.sums:
+            require_finite(self.sums["loss"].item())
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the sums of an interval that is not over, for the checkpoint."""
+        return {"sums": dict(self.sums), "count": self.count}
+
+    def load_state_dict(self, state: dict[str, Any], *, step: int) -> None:
+        """Go on after ``step`` steps: take the sums, and drop the lines written after that step."""
+        self.sums, self.count = dict(state["sums"]), state["count"]
+        kept = [line for line in read_metrics(self.path) if line["step"] <= step]
+        part = self.path.with_suffix(".part")
+        part.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        part.replace(self.path)
+        self._start_interval()
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Return the lines of a metrics.jsonl; a last line cut off by a crash is left out."""
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def require_finite(loss: float) -> None:
+    """Raise ``TrainingError`` if ``loss`` is infinite or not a number."""
+    if not math.isfinite(loss):
+        raise TrainingError(
+            f"The loss is {loss}: the run stops here, and its last checkpoint is kept. Go on from it "
+            "with --resume, or start again with a lower --optim.lr or with --engine.precision fp32."
+        )

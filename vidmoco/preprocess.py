@@ -1,0 +1,169 @@
+"""From uint8 images to what a backbone wants: resize, centre crop, normalise, as timm would.
+
+The first two run where the images are decoded (a worker, on the CPU, in uint8), the last one on the
+device of the backbone. Evaluation and extraction both use these functions, so that a frame of a
+video and the same frame saved as an image have the same feature.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import torch
+from timm.data import resolve_data_config
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vidmoco.errors import ConfigError
+from vidmoco.shapes import Float, UInt8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocess:
+    """What is done to an image before the backbone; the names and meanings are timm's."""
+
+    size: int
+    """Side of the square input, in pixels."""
+    crop_pct: float
+    """The crop's share of the resized image: the short side becomes floor(size / crop_pct)."""
+    interpolation: Literal["bilinear", "bicubic"]
+    """Filter of the (antialiased) resize."""
+    mean: tuple[float, float, float]
+    """Mean of each channel, of pixels from 0 to 1."""
+    std: tuple[float, float, float]
+    """Standard deviation of each channel."""
+    crop_mode: Literal["center", "squash"] = "center"
+    """`center`: the short side is resized and the aspect kept. `squash`: both sides are resized."""
+
+
+def preprocess_of(backbone: nn.Module, *, size: int | None = None) -> Preprocess:
+    """Return the preprocessing that timm's ``pretrained_cfg`` states for a backbone.
+
+    Args:
+        backbone: A timm model. What its ``pretrained_cfg`` leaves out has timm's default.
+        size: Input side in pixels in place of the backbone's own.
+
+    Raises:
+        ConfigError: the backbone asks for something that is not done here: an input that is not
+            square, no three channels, a rare filter or crop.
+    """
+    config = resolve_data_config({}, model=backbone)
+    channels, height, width = config["input_size"]
+    if size is not None:
+        height = width = size
+    for holds, what in (
+        (channels == 3, f"{channels} input channels (3 are supported)"),
+        (height == width, f"a {height} x {width} input (square ones are supported; give --size)"),
+        (len(config["mean"]) == 3 and len(config["std"]) == 3, "a mean and std of not 3 channels"),
+        (
+            config["interpolation"] in ("bilinear", "bicubic"),
+            f"{config['interpolation']} interpolation (bilinear and bicubic are supported)",
+        ),
+        (
+            config["crop_mode"] in ("center", "squash"),
+            f"crop mode {config['crop_mode']!r} (center and squash are supported)",
+        ),
+    ):
+        if not holds:
+            raise ConfigError(f"This backbone's preprocessing cannot be done: it wants {what}.")
+    return Preprocess(
+        size=int(height),
+        crop_pct=float(config["crop_pct"]),
+        interpolation=config["interpolation"],
+        mean=cast(tuple[float, float, float], tuple(float(x) for x in config["mean"])),
+        std=cast(tuple[float, float, float], tuple(float(x) for x in config["std"])),
+        crop_mode=config["crop_mode"],
+    )
+
+
+def resize_and_crop(
+    image: UInt8[Tensor, "... 3 h w"],
+    preprocess: Preprocess,
+    *,
+    aspect_ratio: float | None = None,
+) -> UInt8[Tensor, "... 3 s s"]:
+    """Resize and centre-crop images to the backbone's input, in uint8.
+
+    Args:
+        image: Images or frames of one size, on the CPU.
+        preprocess: The backbone's.
+        aspect_ratio: Width over height at which the images are meant to be seen, for video whose
+            pixels are not square. None: width over height in pixels.
+    """
+    *leading, channels, height, width = image.shape
+    size = preprocess.size
+    new_height, new_width = _resized(height, width, preprocess, aspect_ratio=aspect_ratio)
+    images = image.reshape(-1, channels, height, width)
+    if (new_height, new_width) != (height, width):
+        images = F.interpolate(
+            images, (new_height, new_width), mode=preprocess.interpolation, antialias=True
+        )
+    # torchvision's CenterCrop, which timm uses: zeros around an image smaller than the crop (a
+    # crop_pct above 1), and Python's rounding of half a pixel.
+    pad_x, pad_y = max(size - new_width, 0), max(size - new_height, 0)
+    if pad_x or pad_y:
+        left, top = pad_x // 2, pad_y // 2
+        images = F.pad(images, (left, pad_x - left, top, pad_y - top))
+    top = round((images.shape[-2] - size) / 2.0)
+    left = round((images.shape[-1] - size) / 2.0)
+    images = images[..., top : top + size, left : left + size]
+    return images.reshape(*leading, channels, size, size).contiguous()
+
+
+def normalize(images: UInt8[Tensor, "n 3 s s"], preprocess: Preprocess) -> Float[Tensor, "n 3 s s"]:
+    """Return float32 images with the backbone's mean and standard deviation taken out."""
+    mean = torch.tensor(preprocess.mean, device=images.device).view(3, 1, 1)
+    std = torch.tensor(preprocess.std, device=images.device).view(3, 1, 1)
+    return images.float().div_(255).sub_(mean).div_(std)
+
+
+@torch.inference_mode()
+def feature_dim(backbone: nn.Module, preprocess: Preprocess, *, name: str) -> int:
+    """Return D of a backbone's (N, D) features, by passing one black image through it.
+
+    Args:
+        backbone: In eval mode.
+        preprocess: Gives the input size.
+        name: What the backbone is called in an error.
+
+    Raises:
+        ConfigError: the backbone cannot take images of this size (many ViTs have a fixed one), or
+            its output is not one vector an image.
+    """
+    size = preprocess.size
+    device = next((p.device for p in backbone.parameters()), torch.device("cpu"))
+    try:
+        features = backbone(torch.zeros(1, 3, size, size, device=device))
+    except torch.OutOfMemoryError:
+        raise
+    except (AssertionError, RuntimeError, ValueError, IndexError, TypeError) as error:
+        own = preprocess_of(backbone).size
+        raise ConfigError(
+            f"Backbone {name} cannot take images of {size} x {size} pixels"
+            + (f"; its own size is {own}: leave --size out" if own != size else "")
+            + f". It says: {' '.join(str(error).split()) or type(error).__name__}"
+        ) from error
+    if not isinstance(features, Tensor) or features.ndim != 2 or features.shape[0] != 1:
+        shape = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
+        raise ConfigError(
+            f"Backbone {name} gives {shape} for one image; one feature vector, (1, D), was "
+            "expected: a timm model with num_classes=0 and its own pooling."
+        )
+    return int(features.shape[1])
+
+
+def _resized(
+    height: int, width: int, preprocess: Preprocess, *, aspect_ratio: float | None
+) -> tuple[int, int]:
+    # NOTE: floor, and int() of the long side, are timm's and torchvision's rounding; other sizes
+    # would shift the crop by a pixel.
+    short = max(1, math.floor(preprocess.size / preprocess.crop_pct))
+    if preprocess.crop_mode == "squash":
+        return short, short
+    if aspect_ratio is not None:
+        if aspect_ratio >= 1:
+            return short, max(1, int(short * aspect_ratio))
+        return max(1, int(short / aspect_ratio)), short
+    if width <= height:
+        return max(1, int(short * height / width)), short
+    return short, max(1, int(short * width / height))

@@ -1,0 +1,358 @@
+"""Pretraining: from videos and a config to a run folder. ``pretrain`` reads from top to bottom."""
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+
+import vidmoco
+from vidmoco import run_folder
+from vidmoco.augment import build_augment
+from vidmoco.backbones import build_backbone, num_features_of, save_backbone
+from vidmoco.checkpoint import list_checkpoints, load_checkpoint, load_matching, save_checkpoint
+from vidmoco.config import DataConfig, PretrainConfig
+from vidmoco.device import autocast, resolve_device
+from vidmoco.errors import CheckpointError, ConfigError, VideoError
+from vidmoco.interrupt import StopSignals
+from vidmoco.methods.moco import MoCo, build_moco
+from vidmoco.metrics import MetricsLog, require_finite
+from vidmoco.optim import build_sgd, set_learning_rate
+from vidmoco.progress import TrainingProgress
+from vidmoco.recipe import dump_recipe
+from vidmoco.schedule import learning_rate, scaled_learning_rate
+from vidmoco.video.catalog import Catalog, open_catalog, print_catalog
+from vidmoco.video.loader import PairBatch, canvas_size, default_workers, load_pairs
+from vidmoco.video.sampling import SINGLE_FRAME, PairRule, steps_per_epoch
+
+MAX_FAILURES_LISTED = 50
+
+
+@dataclass(frozen=True)
+class PretrainResult:
+    """Where a run is, how far it got, and the process's exit code (0, or 130 or 143 when stopped)."""
+
+    run: Path
+    step: int
+    exit_code: int
+
+
+def pretrain(
+    config: PretrainConfig,
+    *,
+    run: Path,
+    resume: bool = False,
+    recipe: str = "",
+    console: Console | None = None,
+) -> PretrainResult:
+    """Train as ``config`` says and leave everything in the folder ``run``.
+
+    SIGINT and SIGTERM end the run after a step, with a checkpoint. ``resume`` goes on from the newest
+    one, to the same numbers as if the run had never stopped (on the CPU, bit for bit).
+
+    Raises:
+        ConfigError: something asked for cannot be used.
+        CheckpointError: there is no checkpoint to resume from that can be read.
+        TrainingError: the loss is not finite.
+        VideoError: too many videos in a row cannot be read.
+    """
+    console = console or Console(stderr=True)
+    device = resolve_device(config.engine.device)
+    if not resume:
+        run_folder.create_run_folder(run)
+    catalog = _open_videos(config, run=run, resume=resume, console=console)
+    num_steps_per_epoch = _steps_per_epoch(config, num_videos=len(catalog))
+    total_steps = config.steps or max(1, round(config.epochs * num_steps_per_epoch))
+
+    torch.manual_seed(config.seed)
+    method = _build_method(config).to(device)
+    optimizer = build_sgd(
+        method.parameters(), momentum=config.optim.momentum, weight_decay=config.optim.weight_decay
+    )
+    augment = build_augment(config.augment)
+    augment_generator = torch.Generator().manual_seed(config.seed)
+    metrics = MetricsLog(
+        run / run_folder.METRICS,
+        log_every=config.engine.log_every,
+        batch_size=config.data.batch_size,
+        total_steps=total_steps,
+    )
+    state = _RunState(run, method, optimizer, augment_generator, metrics)
+    start_step = state.load_newest() if resume else 0
+    if not resume:
+        text = dump_recipe(config)
+        (run / run_folder.CONFIG).write_text(text, encoding="utf-8")
+        run_folder.write_environment(run / run_folder.ENVIRONMENT, device=device)
+        console.print(text, markup=False, highlight=False, style="dim", end="")
+    run_folder.point_latest_at(run)
+    console.print(
+        f"{run}: steps {start_step} to {total_steps} on {device}, {num_steps_per_epoch} an epoch, "
+        f"{len(catalog)} videos",
+        markup=False,
+        soft_wrap=True,
+    )
+    if config.engine.compile:
+        _compile_encoders(method)
+
+    batches = load_pairs(
+        catalog,
+        rule=pair_rule(config.data),
+        seed=config.seed,
+        batch_size=config.data.batch_size,
+        canvas=canvas_size(catalog, short_side=config.data.short_side),
+        start_step=start_step,
+        total_steps=total_steps,
+        workers=default_workers() if config.data.workers is None else config.data.workers,
+        pin_memory=device.type == "cuda",
+    )
+    failures: dict[int, str] = {}
+    last_saved = time.monotonic()
+    bar = TrainingProgress(console, total_steps=total_steps, start_step=start_step, recipe=recipe)
+    step = start_step
+    with StopSignals() as stop, bar:
+        while step < total_steps and not stop.received:
+            lr = _learning_rate(config, step, total_steps, num_steps_per_epoch)
+            set_learning_rate(optimizer, lr)
+            batch = _next_batch(batches, metrics=metrics, stop=stop)
+            if batch is None:
+                break
+            failures.update(batch.failures)
+            views = _augmented_views(batch, augment, augment_generator, config, device)
+            values = _train_step(
+                method,
+                optimizer,
+                views,
+                source_ids=batch.source_ids.to(device, non_blocking=True),
+                progress=step / total_steps,
+                num_parts=config.optim.accumulate,
+                cast=autocast(device, config.engine.precision),
+            )
+            step += 1
+            metrics.log(step, values=values, epoch=step / num_steps_per_epoch, lr=lr)
+            bar.update(step, metrics.last, num_failures=len(failures))
+            if time.monotonic() - last_saved >= config.engine.checkpoint_minutes * 60:
+                state.save(step, keep=config.engine.keep_checkpoints)
+                last_saved = time.monotonic()
+        state.save(step, keep=config.engine.keep_checkpoints)
+
+    save_backbone(
+        method.backbone,
+        run / run_folder.BACKBONE,
+        input_size=config.augment.size,
+        provenance={
+            "vidmoco_version": vidmoco.__version__,
+            "method": config.method.name,
+            "recipe": recipe,
+            "steps": step,
+            "num_videos": len(catalog),
+            "seed": config.seed,
+        },
+    )
+    _list_failures(catalog, failures, console=console)
+    if stop.received:
+        console.print(
+            f"Stopped by {stop.received.name} after step {step} of {total_steps}. "
+            f"Go on with: vidmoco pretrain --run {run} --resume",
+            markup=False,
+            soft_wrap=True,
+        )
+    else:
+        console.print(f"Done: {run / run_folder.BACKBONE}", markup=False, soft_wrap=True)
+    return PretrainResult(run, step, stop.exit_code)
+
+
+def pair_rule(config: DataConfig) -> PairRule:
+    """Return how the times of a pair are drawn; the single-frame control overrides the rest."""
+    if config.single_frame:
+        return SINGLE_FRAME
+    return PairRule(
+        min_gap=config.min_gap,
+        max_gap=config.max_gap,
+        same_frame_probability=config.same_frame_probability,
+    )
+
+
+def _open_videos(
+    config: PretrainConfig, *, run: Path, resume: bool, console: Console
+) -> Catalog:
+    """Return the readable videos: of the run's own catalog, or from a scan that becomes it."""
+    if resume:
+        return Catalog.load(run / run_folder.CATALOG).readable()
+    if not config.videos:
+        raise ConfigError("No videos given. Name a folder: vidmoco pretrain videos/")
+    catalog = open_catalog(config.videos, workers=config.data.workers or None)
+    catalog.save(run / run_folder.CATALOG)
+    if len(catalog.refused()) or not len(catalog.readable()):
+        print_catalog(catalog, console=console)
+    if not len(catalog.readable()):
+        raise ConfigError("None of these videos can be read; the reasons are listed above.")
+    return catalog.readable()
+
+
+def _steps_per_epoch(config: PretrainConfig, *, num_videos: int) -> int:
+    batch_size = config.data.batch_size
+    steps = steps_per_epoch(num_videos=num_videos, batch_size=batch_size)
+    if steps == 0:
+        raise ConfigError(
+            f"--data.batch-size is {batch_size}, and {num_videos} videos can be read; a batch takes each "
+            f"video once. Give a smaller batch, or more videos."
+        )
+    return steps
+
+
+def _build_method(config: PretrainConfig) -> MoCo:
+    backbone = build_backbone(
+        config.backbone.name,
+        size=config.augment.size,
+        pretrained=config.backbone.pretrained,
+        zero_init_residual=config.backbone.zero_init_residual,
+    )
+    method = build_moco(
+        config.method, backbone=backbone, num_features=num_features_of(backbone), seed=config.seed
+    )
+    if config.engine.channels_last:
+        method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return method.train()
+
+
+def _compile_encoders(method: nn.Module) -> None:
+    for name, module in method.named_children():
+        if name.startswith("encoder"):
+            module.compile()
+
+
+def _learning_rate(
+    config: PretrainConfig, step: int, total_steps: int, num_steps_per_epoch: int
+) -> float:
+    return learning_rate(
+        step,
+        total_steps=total_steps,
+        steps_per_epoch=num_steps_per_epoch,
+        base_lr=scaled_learning_rate(config.optim.lr, batch_size=config.data.batch_size),
+        schedule=config.optim.schedule,
+        milestones=config.optim.milestones,
+        warmup_epochs=config.optim.warmup_epochs,
+        update_every=config.optim.update_every,
+    )
+
+
+def _next_batch(
+    batches: Iterator[PairBatch], *, metrics: MetricsLog, stop: StopSignals
+) -> PairBatch | None:
+    """Return the next batch, and count the wait; None when a stop signal reached the workers too."""
+    began = time.monotonic()
+    try:
+        batch = next(batches)
+    except RuntimeError:  # a worker is gone
+        if stop.received:
+            return None
+        raise
+    metrics.waited(time.monotonic() - began)
+    return batch
+
+
+def _augmented_views(
+    batch: PairBatch,
+    augment: Any,
+    generator: torch.Generator,
+    config: PretrainConfig,
+    device: torch.device,
+) -> list[Tensor]:
+    """Return the query view and the key view, each (N, 3, S, S), on the device."""
+    frames = batch.frames.to(device, non_blocking=True)
+    views = [augment(frames[:, view], batch.aspect_ratios, generator) for view in range(2)]
+    if config.engine.channels_last:
+        views = [view.contiguous(memory_format=torch.channels_last) for view in views]
+    return views
+
+
+def _train_step(
+    method: MoCo,
+    optimizer: torch.optim.Optimizer,
+    views: list[Tensor],
+    *,
+    source_ids: Tensor,
+    progress: float,
+    num_parts: int,
+    cast: AbstractContextManager[None],
+) -> dict[str, Tensor]:
+    """Take one optimiser step over ``num_parts`` micro-batches; return loss and diagnostics."""
+    sums: dict[str, Tensor] = {}
+    for part in range(num_parts):
+        with cast:
+            loss, stats = method(
+                [view.chunk(num_parts)[part] for view in views],
+                source_ids=source_ids.chunk(num_parts)[part],
+                progress=progress,
+                first=part == 0,
+                last=part == num_parts - 1,
+            )
+        (loss / num_parts).backward()
+        for name, value in {"loss": loss.detach(), **stats}.items():
+            sums[name] = sums[name] + value if name in sums else value
+    values = {name: total / num_parts for name, total in sums.items()}
+    if not values["loss"].is_cuda:  # on CUDA the metrics look, at every interval and checkpoint
+        require_finite(values["loss"].item())
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return values
+
+
+class _RunState:
+    """All that a checkpoint holds."""
+
+    def __init__(
+        self,
+        run: Path,
+        method: MoCo,
+        optimizer: torch.optim.Optimizer,
+        augment_generator: torch.Generator,
+        metrics: MetricsLog,
+    ) -> None:
+        self.folder = run / run_folder.CHECKPOINTS
+        self.method, self.optimizer, self.metrics = method, optimizer, metrics
+        self.generators = {"augment": augment_generator, "method": method.generator}
+
+    def save(self, step: int, *, keep: int) -> None:
+        """Write the checkpoint of ``step``, unless the loss has become non-finite on the way."""
+        self.metrics.require_finite()
+        state = {
+            "step": step,
+            "method": self.method.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generators": {name: g.get_state() for name, g in self.generators.items()},
+            "torch_generator": torch.get_rng_state(),
+            "metrics": self.metrics.state_dict(),
+        }
+        save_checkpoint(self.folder, step=step, state=state, keep=keep)
+
+    def load_newest(self) -> int:
+        """Load the newest checkpoint and return its step; 0 where the run was stopped before one."""
+        paths = list_checkpoints(self.folder)
+        if not paths:
+            self.metrics.load_state_dict({"sums": {}, "count": 0}, step=0)
+            return 0
+        state = load_checkpoint(paths[-1])
+        load_matching(self.method, state["method"], source=paths[-1])
+        self.optimizer.load_state_dict(state["optimizer"])
+        for name, generator in self.generators.items():
+            generator.set_state(state["generators"][name])
+        torch.set_rng_state(state["torch_generator"])
+        self.metrics.load_state_dict(state["metrics"], step=state["step"])
+        return int(state["step"])
+
+
+def _list_failures(catalog: Catalog, failures: dict[int, str], *, console: Console) -> None:
+    """List the videos that could not be read while training, each once."""
+    if not failures:
+        return
+    console.print(f"{len(failures)} videos could not be read and were replaced by others:")
+    for row, reason in list(sorted(failures.items()))[:MAX_FAILURES_LISTED]:
+        console.print(f"  {catalog[row].key!r}: {reason}", markup=False, soft_wrap=True)
+    if len(failures) > MAX_FAILURES_LISTED:
+        console.print(f"  … and {len(failures) - MAX_FAILURES_LISTED} more")

@@ -1,0 +1,144 @@
+"""Opening a file with PyAV so that it can do no harm: only local files, known formats and codecs.
+
+A format decides itself by its content, not by its suffix: a playlist that is named ``.mp4`` would make
+FFmpeg open what it names, so formats, protocols and codecs are allow-lists.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from vidmoco.errors import VideoError
+from vidmoco.shapes import UInt8
+from vidmoco.video.files import describe_unknown
+
+# FFmpeg's demuxers of files that hold a video themselves. The last ones hold sound: they are opened
+# to say so.
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,rm,gif,ivf,mxf,dv,"
+    "mp3,wav,flac,aac"
+)
+# Codecs of cameras, archives and the web. Left out: image codecs and rare lossless ones, whose
+# decoders are the least tested (FFmpeg's security page lists most holes there).
+CODECS = frozenset(
+    "av1 cfhd cinepak dnxhd dvvideo ffv1 flv1 gif h263 h264 hevc mjpeg mpeg1video mpeg2video mpeg4 "
+    "msmpeg4v1 msmpeg4v2 msmpeg4v3 msvideo1 prores rawvideo rv10 rv20 rv30 rv40 svq1 svq3 theora vc1 "
+    "vp6 vp6f vp8 vp9 wmv1 wmv2 wmv3".split()
+)
+MAX_PIXELS = 8192 * 4320  # one picture of 8K (DCI); a larger one may be a bomb of gigabytes
+
+
+@contextmanager
+def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a local file and choose its video stream; nothing is decoded yet.
+
+    Raises:
+        VideoError: it cannot be opened, holds no video, or one that is not allowed. The message is
+            the reason alone, without the path.
+    """
+    try:
+        container = av.open(
+            f"file:{path}",
+            "r",
+            # Options go to the container and to the decoders that look at its start.
+            options={
+                "protocol_whitelist": "file",
+                "format_whitelist": FORMATS,
+                "max_pixels": str(MAX_PIXELS),
+            },
+            metadata_errors="ignore",
+        )
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise VideoError(explain(error, path)) from error
+    with container:
+        yield container, _choose_stream(container)
+
+
+def _choose_stream(container: InputContainer) -> VideoStream:
+    """Return the stream that a player shows, ready to decode with one thread."""
+    streams = [
+        stream
+        for stream in container.streams.video
+        if not stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails)
+    ]
+    if not streams:
+        if container.streams.video:
+            raise VideoError("it holds no video, only a cover picture")
+        if container.streams.audio:
+            raise VideoError("it holds no video, only sound")
+        raise VideoError("it holds no video")
+    best = container.streams.best("video")
+    stream = next((stream for stream in streams if stream == best), streams[0])
+    codec = codec_name(stream)
+    if codec not in CODECS:
+        raise VideoError(f"its codec ({codec or 'unknown'}) is not one that is read here")
+    context = stream.codec_context
+    if context.width * context.height > MAX_PIXELS:
+        raise VideoError(
+            f"its picture of {context.width} x {context.height} is larger than 8K "
+            f"({MAX_PIXELS} pixels)"
+        )
+    context.options = {"max_pixels": str(MAX_PIXELS)}
+    context.thread_count = 1
+    return stream
+
+
+def codec_name(stream: VideoStream) -> str:
+    """Return FFmpeg's name of the codec (not of the decoder); empty when it is unknown."""
+    context: Any = stream.codec_context
+    return "" if context is None else str(context.codec.canonical_name)
+
+
+def explain(error: Exception, path: Path) -> str:
+    """Return in plain words why FFmpeg could not read a file."""
+    if isinstance(error, av.PermissionError | PermissionError):
+        return "it may not be read: permission denied"
+    if isinstance(error, av.FileNotFoundError | FileNotFoundError):
+        return "there is no such file"
+    if isinstance(error, av.InvalidDataError | av.ArgumentError | av.EOFError):
+        # ArgumentError: the format is not on the allow-list.
+        return describe_unknown(path)
+    if isinstance(error, av.FFmpegError | OSError):
+        return f"FFmpeg says: {error.strerror or error}"
+    return f"{type(error).__name__}: {error}"
+
+
+def rotation_of(frame: VideoFrame) -> tuple[int, bool]:
+    """Return how a decoded picture is displayed: degrees counter-clockwise, after mirroring or not.
+
+    FFmpeg gives the angle of a display matrix only; a mirrored one (front cameras) turns by another.
+    """
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return 0, False
+    # ISO 14496-12 6.2.2: rows (a b u) (c d v) (x y w), a to d in 16.16; the picture's y points down.
+    a, b, _, c, d = np.frombuffer(bytes(matrix), dtype=np.int32)[:5].astype(np.int64).tolist()
+    mirrored = a * d - b * c < 0
+    if mirrored:  # the same turn of a picture that is flipped left to right first
+        a, b = -a, -b
+    degrees = -math.degrees(math.atan2(b, a))
+    return round(degrees / 90) * 90 % 360, mirrored
+
+
+def to_rgb(frame: VideoFrame, *, coded_size: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
+    """Return a decoded picture as it is displayed, in RGB.
+
+    Args:
+        frame: the picture as coded.
+        coded_size: (width, height) of the first picture: one of another size is scaled to it.
+    """
+    width, height = coded_size
+    picture = frame.to_ndarray(format="rgb24", width=width, height=height)
+    rotation, mirrored = rotation_of(frame)
+    if mirrored:
+        picture = picture[:, ::-1]
+    return np.ascontiguousarray(np.rot90(picture, rotation // 90))
