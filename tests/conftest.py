@@ -17,14 +17,16 @@ def video_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of six small painted videos (do not write into it: all tests share it).
 
     The frames of video n spell 200 * n, 200 * n + 1, ...; n is the digit in the name. Videos 1 to 4
-    are read by decord, 5 and 6 (MPEG-TS, open GOP) by PyAV.
+    are read by decord (which is not given pictures narrower than 192), 5 and 6 (MPEG-TS, open GOP)
+    by PyAV.
     """
     folder = tmp_path_factory.mktemp("videos")
-    write_video(folder / "video1.mp4", first_index=200, num_frames=30)
-    write_video(folder / "video2.mp4", first_index=400, num_frames=45, fps=15, gop=45)
-    write_video(folder / "deeper" / "video3.mkv", first_index=600, num_frames=24, size=(64, 96))
-    write_video(folder / "deeper" / "video4.webm", first_index=800, codec="libvpx-vp9")
-    write_video(folder / "deeper" / "video5.ts", first_index=1000, num_frames=36)
+    write_video(folder / "video1.mp4", first_index=200, num_frames=30, size=(256, 192))
+    write_video(folder / "video2.mp4", first_index=400, num_frames=45, fps=15, size=(192, 128))
+    deeper = folder / "deeper"
+    write_video(deeper / "video3.mkv", first_index=600, num_frames=24, size=(192, 256))
+    write_video(deeper / "video4.webm", first_index=800, codec="libvpx-vp9", size=(200, 120))
+    write_video(deeper / "video5.ts", first_index=1000, num_frames=36)
     write_video(folder / "video6.MP4", first_index=1200, num_frames=40, open_gop=True)
     return folder
 

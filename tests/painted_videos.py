@@ -197,8 +197,9 @@ def _encoder_options(
     options = dict(_OPTIONS.get(codec, {}))
     if codec == "libx264":
         options |= {"bf": str(b_frames), "sc_threshold": "0", "keyint_min": str(gop)}
+        options["b_strategy"] = "0"  # all of the B-frames that are asked for
         if open_gop:
-            options["x264-params"] = "open-gop=1:b-adapt=0"
+            options["x264-params"] = "open-gop=1"
     elif codec == "libx265":
         options["x265-params"] += (
             f":bframes={b_frames}:keyint={gop}:min-keyint={gop}:scenecut=0:b-adapt=0"

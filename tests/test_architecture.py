@@ -90,7 +90,11 @@ def test_no_import_cycles():
     graph.pop("timm_hook")
     graph.pop("__init__", None)
     edges = {
-        a: {b for b in graph if b and a != b and any(i == b or i.startswith(b + ".") for i in targets)}
+        a: {
+            b
+            for b in graph
+            if b and a != b and any(i == b or i.startswith(b + ".") for i in targets)
+        }
         for a, targets in graph.items()
         if a
     }
@@ -121,7 +125,8 @@ for words in [["--help"]] + [[name, "--help"] for name in COMMANDS]:
         main(words)
     except SystemExit as exit:
         assert exit.code in (0, None), exit.code
-heavy = {"torch", "numpy", "timm", "av", "decord", "pyarrow", "torchvision", "rich"} & set(sys.modules)
+heavy = {"torch", "numpy", "timm", "av", "decord", "pyarrow", "torchvision", "rich"}
+heavy &= set(sys.modules)
 assert not heavy, heavy
 """
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
@@ -137,7 +142,9 @@ from vidmoco.augment import build_augment
 unit = torch.nn.functional.normalize(torch.randn(4, 3), dim=1)
 print(info_nce(unit, unit, unit, tau=0.2)[0].item() > 0)
 """
-    result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    )
     assert result.stdout.strip() == "True"
 
 

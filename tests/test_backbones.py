@@ -35,6 +35,7 @@ def trained(tmp_path):
     """A saved ResNet-18 with batch-norm statistics of its own."""
     torch.manual_seed(0)
     backbone = build_backbone("resnet18", size=32)
+    backbone.to(memory_format=torch.channels_last)  # as in a run
     backbone.train()(torch.randn(4, 3, 32, 32))
     folder = tmp_path / "run" / "backbone"
     folder.parent.mkdir()
@@ -96,7 +97,7 @@ def test_export_gives_timm_a_name(trained, user_folder):
         torch.zeros(2, 3, 32, 32)
     ).shape == (2, 5)
     assert weights_hash(load_backbone("vidmoco_kitchen")) == weights_hash(backbone)
-    with pytest.raises(ConfigError, match="already.*--overwrite"):
+    with pytest.raises(ConfigError, match=r"already.*--overwrite"):
         export_backbone(folder, name="kitchen")
     export_backbone(folder, name="kitchen", overwrite=True)
 
@@ -107,7 +108,9 @@ def test_import_vidmoco_registers_whatever_is_imported_first(trained, user_folde
     export_backbone(folder, name="kitchen")
     second = "timm" if first == "vidmoco" else "vidmoco"
     code = f"import {first}; import {second}, timm; print(timm.list_models('vidmoco_*'))"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert result.stdout.strip() == "['vidmoco_kitchen']"
 
 
@@ -163,7 +166,9 @@ def test_weights_that_cannot_be_downloaded(monkeypatch):
         raise LocalEntryNotFoundError("cannot find the requested files in the local cache")
 
     monkeypatch.setattr(timm, "create_model", offline)
-    with pytest.raises(CheckpointError, match=r"Cannot download the weights of resnet18.*--backbone"):
+    with pytest.raises(
+        CheckpointError, match=r"Cannot download the weights of resnet18.*--backbone"
+    ):
         load_backbone("resnet18")
 
 

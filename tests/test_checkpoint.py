@@ -54,5 +54,5 @@ def test_another_file_of_torch_is_refused(tmp_path):
 
 
 def test_another_architecture_is_refused(tmp_path):
-    with pytest.raises(CheckpointError, match="another architecture.*weight"):
+    with pytest.raises(CheckpointError, match=r"another architecture.*weight"):
         load_matching(nn.Linear(2, 2), nn.Linear(3, 2).state_dict(), source=tmp_path / "x.pt")

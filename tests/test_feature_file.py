@@ -63,7 +63,10 @@ def test_row_writer_is_np_save(tmp_path_factory, sizes, row_shape):
 def test_an_error_on_the_way_leaves_nothing_and_keeps_what_was_there(tmp_path):
     path = tmp_path / "feats.npy"
     write(path)
-    with pytest.raises(RuntimeError, match="boom"), FeatureWriter(path, dim=5, dtype="float32") as w:
+    with (
+        pytest.raises(RuntimeError, match="boom"),
+        FeatureWriter(path, dim=5, dtype="float32") as w,
+    ):
         w.append(FEATURES[:2], TIMES[:2])
         raise RuntimeError("boom")
     assert sorted(p.name for p in tmp_path.iterdir()) == [

@@ -9,7 +9,9 @@ def test_update_is_equation_2_on_parameters_and_leaves_buffers():
     query = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
     key = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
     query[1].running_mean.fill_(5)
-    expected = [0.9 * k + 0.1 * q for k, q in zip(key.parameters(), query.parameters(), strict=True)]
+    expected = [
+        0.9 * k + 0.1 * q for k, q in zip(key.parameters(), query.parameters(), strict=True)
+    ]
     update_momentum(key, query, m=0.9)
     for got, want in zip(key.parameters(), expected, strict=True):
         torch.testing.assert_close(got, want)

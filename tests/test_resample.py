@@ -35,39 +35,47 @@ def test_whole_pixel_boxes_as_torchvision(size):
     h, w, n = 31, 47, len(WHOLE_PIXEL_BOXES)
     frames = noise(n, 3, h, w)
     flip = torch.arange(n) % 2 == 0
-    views = crop_and_resize(
-        frames, fractions(WHOLE_PIXEL_BOXES, h=h, w=w), flip=flip, size=size
-    )
+    views = crop_and_resize(frames, fractions(WHOLE_PIXEL_BOXES, h=h, w=w), flip=flip, size=size)
     for view, frame, mirrored, box in zip(views, frames, flip, WHOLE_PIXEL_BOXES, strict=True):
         left, top, width, height = box
         crop = tv.crop(frame.float() / 255, top, left, height, width)
         expected = tv.resize(crop, [size, size], antialias=True)
         expected = tv.horizontal_flip(expected) if mirrored else expected
-        torch.testing.assert_close(view, expected, atol=2e-6, rtol=0)
+        # float32 places on a line of 47 pixels are good to 4e-6 of a pixel.
+        torch.testing.assert_close(view, expected, atol=1e-5, rtol=0)
+
+
+def test_a_large_canvas_as_torchvision():
+    frames, h, w = noise(2, 3, 256, 455), 256, 455
+    boxes = [(101, 33, 301, 211), (250, 100, 130, 140)]
+    views = crop_and_resize(
+        frames, fractions(boxes, h=h, w=w), flip=torch.zeros(2).bool(), size=224
+    )
+    for view, frame, (left, top, width, height) in zip(views, frames, boxes, strict=True):
+        crop = tv.crop(frame.float() / 255, top, left, height, width)
+        expected = tv.resize(crop, [224, 224], antialias=True)
+        torch.testing.assert_close(view, expected, atol=1e-4, rtol=0)
 
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.integers(1, 30).flatmap(
-        lambda pixels: st.tuples(
-            st.just(pixels), st.floats(0, 0.999), st.floats(1e-3, 1), st.integers(1, 20)
-        )
-    )
+    pixels=st.integers(1, 30),
+    place=st.floats(0, 1),
+    share=st.floats(0, 1),
+    size=st.integers(1, 20),
 )
-def test_any_stretch_as_the_loops(case):
-    pixels, start, share, size = case
-    start = start * pixels
-    length = share * (pixels - start)
+def test_any_stretch_as_the_loops(pixels, place, share, size):
+    length = 0.05 + share * (pixels - 0.05)
+    start = place * (pixels - length)
     line = noise(pixels).double()
     matrix = resampling_matrix(
         torch.tensor([start]).float(), torch.tensor([length]).float(), pixels=pixels, size=size
     )[0]
     assert (matrix >= 0).all()
     torch.testing.assert_close(matrix.sum(1), torch.ones(size))
-    # The parts of pixels at the ends of the stretch are differences of float32 numbers.
-    start32, length32 = torch.tensor([start, length]).float().double().tolist()
-    expected = torch.from_numpy(resize_line(line.tolist(), start32, length32, size))
-    torch.testing.assert_close(matrix.double() @ line, expected, atol=0.5, rtol=0)
+    expected = torch.from_numpy(resize_line(line.tolist(), start, length, size))
+    # Of 255. float32 places are good to 2e-6 of a pixel, and the stretch has 0.05 at least.
+    torch.testing.assert_close(matrix.double() @ line, expected, atol=0.1, rtol=0)
 
 
 def test_nothing_comes_from_outside_the_box():

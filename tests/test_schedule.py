@@ -23,7 +23,8 @@ def test_cosine_of_moco_v2_changes_once_an_epoch():
 
 def test_steps_of_moco_v1_at_epochs_120_and_160():
     rates = [
-        at(epoch * 10, schedule="step", milestones=(0.6, 0.8)) for epoch in (0, 119, 120, 159, 160, 199)
+        at(epoch * 10, schedule="step", milestones=(0.6, 0.8))
+        for epoch in (0, 119, 120, 159, 160, 199)
     ]
     assert rates == pytest.approx([0.03, 0.03, 0.003, 0.003, 0.0003, 0.0003], rel=1e-9)
 

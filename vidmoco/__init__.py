@@ -1,8 +1,8 @@
 """vidmoco: image backbones from unlabelled video, by Momentum Contrast.
 
 Importing it registers your exported backbones with timm (``timm.list_models("vidmoco_*")``), now or
-when timm itself is imported. The names below are loaded at their first use, so that the command line
-can print its help without loading torch.
+when timm itself is imported. The names below are loaded at their first use, so that the command
+line can print its help without loading torch.
 """
 
 from importlib import import_module

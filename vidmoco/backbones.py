@@ -1,5 +1,7 @@
 """Backbones: the only place that creates timm models. Build, load, save, name."""
 
+import copy
+import hashlib
 import json
 import logging
 import os
@@ -24,7 +26,7 @@ CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 def build_backbone(
     name: str, *, size: int, pretrained: bool = False, zero_init_residual: bool = False
 ) -> nn.Module:
-    """Return the timm model ``name`` for training on (N, 3, ``size``, ``size``), without classifier.
+    """Return the timm model ``name`` without classifier, for training on views of ``size`` pixels.
 
     Raises:
         ConfigError: timm has no such model, or it cannot take the size.
@@ -36,7 +38,8 @@ def build_backbone(
         options["zero_init_last"] = zero_init_residual
     elif zero_init_residual:
         raise ConfigError(
-            f"--backbone.zero-init-residual is for ResNets, and --backbone.name is {name!r}. Leave it out."
+            f"--backbone.zero-init-residual is for ResNets, and --backbone.name is {name!r}. "
+            "Leave it out."
         )
     known = timm.get_pretrained_cfg(name)
     if known is not None and known.fixed_input_size:
@@ -50,7 +53,9 @@ def build_backbone(
             f"{name} cannot take views of {size} px: {_first_line(error)}. Change --augment.size."
         ) from error
     if features.shape != (2, num_features_of(backbone)):
-        raise ConfigError(f"{name} does not give one feature vector an image. Choose another backbone.")
+        raise ConfigError(
+            f"{name} does not give one feature vector an image. Choose another backbone."
+        )
     return backbone.train()
 
 
@@ -86,7 +91,8 @@ def architecture_of(source: str | Path) -> str:
 
 def num_features_of(backbone: nn.Module) -> int:
     """Return D, the dimension of the pooled feature."""
-    return int(getattr(backbone, "head_hidden_size", None) or backbone.num_features)
+    known: Any = backbone
+    return int(getattr(known, "head_hidden_size", None) or known.num_features)
 
 
 def save_backbone(
@@ -97,13 +103,14 @@ def save_backbone(
     ``timm.create_model("local-dir:FOLDER", pretrained=True)``. What timm knows of its own weights
     (tag, licence, origin, paper) gives way to ``provenance``: these weights are another work.
     """
-    stock = {
+    stock: Any = backbone.pretrained_cfg
+    ours = {
         key: value
-        for key, value in dict(backbone.pretrained_cfg).items()  # type: ignore[call-overload]
-        if key in ("architecture", "interpolation", "crop_mode", "mean", "std", "first_conv",
-                   "classifier", "fixed_input_size")
+        for key, value in dict(stock).items()
+        if key in ("architecture", "interpolation", "crop_mode", "mean", "std")
+        or key in ("first_conv", "classifier", "fixed_input_size")
     }
-    stock |= {
+    ours |= {
         "tag": "vidmoco",
         "num_classes": 0,
         "input_size": (3, input_size, input_size),
@@ -113,14 +120,9 @@ def save_backbone(
     }
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
-    theirs = backbone.pretrained_cfg
-    backbone.pretrained_cfg = stock  # type: ignore[assignment]
-    try:
-        save_for_hf(
-            backbone, str(part), model_config={"vidmoco": provenance}, safe_serialization=True
-        )
-    finally:
-        backbone.pretrained_cfg = theirs
+    plain: Any = copy.deepcopy(backbone).to(memory_format=torch.contiguous_format)  # safetensors'
+    plain.pretrained_cfg = ours
+    save_for_hf(plain, str(part), model_config={"vidmoco": provenance}, safe_serialization=True)
     shutil.rmtree(folder, ignore_errors=True)
     part.replace(folder)
 
@@ -146,7 +148,10 @@ def export_backbone(source: str | Path, *, name: str, overwrite: bool = False) -
     _check_folder(folder)
     target = user_backbone_folder() / _bare_name(name)
     if target.exists() and not overwrite:
-        raise ConfigError(f"There is a backbone {name!r} already ({target}). Add --overwrite, or choose another --name.")
+        raise ConfigError(
+            f"There is a backbone {name!r} already ({target}). Add --overwrite, or choose "
+            "another --name."
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
@@ -195,7 +200,8 @@ def _bare_name(name: str) -> str:
     bare = name.removeprefix(PREFIX)
     if not re.fullmatch(r"[a-z0-9][a-z0-9_]*", bare):
         raise ConfigError(
-            f"The backbone name {name!r} cannot be used; it must be small letters, digits and underscores, "
+            f"The backbone name {name!r} cannot be used; it must be small letters, digits and "
+            "underscores, "
             "such as 'kitchen_r50'."
         )
     return bare
@@ -211,7 +217,8 @@ def _backbone_folder(source: str | Path) -> Path | None:
     looks_like_path = isinstance(source, Path) or "/" in source or source.startswith((".", "~"))
     if path.exists() or (looks_like_path and not str(source).startswith("hf-hub:")):
         raise ConfigError(
-            f"There is no backbone at {source}: expected a run folder, a backbone folder or a timm name."
+            f"There is no backbone at {source}: expected a run folder, a backbone folder or a "
+            "timm name."
         )
     return None
 
@@ -221,7 +228,8 @@ def _check_folder(folder: Path) -> dict[str, Any]:
     for name in (CONFIG_FILE, WEIGHTS_FILE):
         if not (folder / name).is_file():
             raise CheckpointError(
-                f"{folder} is not a backbone folder: it has no {name}. A run writes its backbone at its end."
+                f"{folder} is not a backbone folder: it has no {name}. A run writes its backbone "
+                "at its end."
             )
     try:
         config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
@@ -235,7 +243,8 @@ def _require_model(name: str) -> None:
         return
     if not is_model(name.partition(".")[0]):
         raise ConfigError(
-            f"Unknown backbone {name!r}.{nearest(name, timm.list_models())} Expected a timm name, a run "
+            f"Unknown backbone {name!r}.{nearest(name, timm.list_models())} Expected a timm "
+            "name, a run "
             "folder or a backbone folder."
         )
 
@@ -244,16 +253,16 @@ def _create(name: str, *, pretrained: bool, **options: Any) -> nn.Module:
     """Create a timm model without classifier; its failures as errors of ours."""
     logging.getLogger("timm").setLevel(logging.ERROR)  # it reports each download attempt
     try:
-        model = timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
+        model: nn.Module = timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
     except (OSError, HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
         raise CheckpointError(
-            f"Cannot download the weights of {name}: {_first_line(error)} Give --backbone a run or backbone "
+            f"Cannot download the weights of {name}: {_first_line(error)} Give --backbone a run "
+            "or backbone "
             "folder, or connect to the internet."
         ) from error
     except (RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"Cannot load {name}: {_first_line(error)}") from error
-    model.pretrained_cfg = dict(model.pretrained_cfg)
-    return model  # type: ignore[no-any-return]
+    return model
 
 
 def _first_line(error: Exception) -> str:
@@ -262,12 +271,13 @@ def _first_line(error: Exception) -> str:
 
 
 def weights_hash(backbone: nn.Module) -> str:
-    """Return 16 hex digits of the SHA-256 over names, shapes and bytes of all weights and buffers."""
-    import hashlib
-
+    """Return 16 hex digits of the SHA-256 over names, shapes and bytes of all weights."""
     digest = hashlib.sha256()
     for name, tensor in sorted(backbone.state_dict().items()):
         values = tensor.detach().cpu().contiguous()
         digest.update(f"{name} {tuple(values.shape)} {values.dtype}".encode())
         digest.update(values.view(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+register_exported_backbones()

@@ -75,7 +75,7 @@ def _parse(name: str, words: list[str]) -> Any:
 
 
 def _pretrain_default(words: list[str]) -> PretrainCommand:
-    """Return the settings that flags then override: those of the recipe, or of the run to resume."""
+    """Return the settings that flags override: those of the recipe, or of the run to resume."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--recipe")
     parser.add_argument("--run", type=Path)

@@ -1,8 +1,8 @@
 """Every setting of vidmoco: its default, its help text and its allowed range, once.
 
-Plain frozen dataclasses. A recipe (``recipe.py``) or a flag (``cli.py``) replaces a default; nothing
-else does. The docstring under a field is its help text on the command line. A constructor raises
-``ConfigError``, naming the flag, for a value out of range.
+Plain frozen dataclasses. A recipe (``recipe.py``) or a flag (``cli.py``) replaces a default;
+nothing else does. The docstring under a field is its help text on the command line. A constructor
+raises ``ConfigError``, naming the flag, for a value out of range.
 """
 
 from dataclasses import dataclass, field
@@ -26,9 +26,7 @@ class _Ranged:
     def _require(self, holds: bool, name: str, expected: str) -> None:
         if not holds:
             value = getattr(self, name)
-            raise ConfigError(
-                f"{_flag(self.SECTION, name)} is {value!r}; it must be {expected}."
-            )
+            raise ConfigError(f"{_flag(self.SECTION, name)} is {value!r}; it must be {expected}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +40,8 @@ class DataConfig(_Ranged):
     short_side: int = 256
     """Frames are resized to this short side (pixels) when they are decoded, before any crop."""
     min_gap: float = 0.0
-    """Least time between the two frames of a pair, in seconds (a shorter video gives its longest gap)."""
+    """Least time between the two frames of a pair, in seconds (a shorter video gives its "
+    "longest gap)."""
     max_gap: float | None = None
     """Greatest time between the two frames of a pair, in seconds; None: the whole video."""
     same_frame_probability: float = 0.0
@@ -171,7 +170,8 @@ class OptimConfig(_Ranged):
     schedule: Literal["cosine", "step"] = "cosine"
     """Cosine to zero (v2) or a tenth at each milestone (v1)."""
     milestones: tuple[float, ...] = (0.6, 0.8)
-    """Shares of the training at which the step schedule divides by ten (120 and 160 of 200 epochs)."""
+    """Shares of the training at which the step schedule divides by ten (120 and 160 of 200 "
+    "epochs)."""
     warmup_epochs: float = 0.0
     """Epochs over which the learning rate grows linearly from zero."""
     update_every: Literal["epoch", "step"] = "epoch"
@@ -313,7 +313,9 @@ class ExtractCommand(_Ranged):
 
     def __post_init__(self) -> None:
         self._require(
-            self.fps is None or self.fps > 0, "fps", "greater than 0 (frames per second), or left out"
+            self.fps is None or self.fps > 0,
+            "fps",
+            "greater than 0 (frames per second), or left out",
         )
         self._require(self.every >= 1, "every", "at least 1")
         self._require(self.batch_size >= 1, "batch_size", "at least 1")
@@ -345,7 +347,7 @@ class EvaluateCommand(_Ranged):
     max_train_per_class: int | None = None
     """Use so many training images of each class; None: all."""
     workers: int | None = None
-    """Processes that read images; None: one a core; 0: this process."""
+    """Processes that read images; 0: this process; None: one a core where reading takes long."""
     device: str = "auto"
     """`auto` (CUDA where there is one), `cpu`, `cuda` or `cuda:1`."""
     precision: Literal["bf16", "fp32"] = "fp32"

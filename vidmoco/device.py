@@ -1,5 +1,6 @@
 """The device a command runs on, and its arithmetic."""
 
+import os
 from contextlib import AbstractContextManager
 from typing import Literal
 
@@ -11,27 +12,38 @@ from vidmoco.errors import ConfigError
 def resolve_device(name: str) -> torch.device:
     """Return the device of a ``--device`` flag; ``auto`` is CUDA where there is one.
 
+    Under torchrun, CUDA without a number is the GPU of the process's LOCAL_RANK.
+
     Raises:
         ConfigError: the name is none that torch knows, or the machine has no such device.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and "LOCAL_RANK" in os.environ:
+        name = f"cuda:{os.environ['LOCAL_RANK']}"
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise ConfigError(f"Unknown device {name!r}; expected auto, cpu, cuda or cuda:N.") from error
+        raise ConfigError(
+            f"Unknown device {name!r}; expected auto, cpu, cuda or cuda:N."
+        ) from error
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= count:
             raise ConfigError(
-                f"The device {name!r} is not here: torch {torch.__version__} sees {count} CUDA devices. "
+                f"The device {name!r} is not here: torch {torch.__version__} sees {count} CUDA "
+                "devices. "
                 "Give cpu or auto, or check the driver with nvidia-smi."
             )
     elif device.type != "cpu":
-        raise ConfigError(f"The device {name!r} is not supported; expected auto, cpu, cuda or cuda:N.")
+        raise ConfigError(
+            f"The device {name!r} is not supported; expected auto, cpu, cuda or cuda:N."
+        )
     return device
 
 
-def autocast(device: torch.device, precision: Literal["bf16", "fp32"]) -> AbstractContextManager[None]:
+def autocast(
+    device: torch.device, precision: Literal["bf16", "fp32"]
+) -> AbstractContextManager[None]:
     """Return the context in which models run: bf16 autocast, or plain float32."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")

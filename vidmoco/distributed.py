@@ -1,7 +1,7 @@
 """The processes that torchrun started, or the one there is.
 
-Every function is a plain no-op for a single process, so callers do not ask which case it is. Tensors
-on the CPU travel by gloo, tensors on a GPU by NCCL.
+Every function is a plain no-op for a single process, so callers do not ask which case it is.
+Tensors on the CPU travel by gloo, tensors on a GPU by NCCL.
 """
 
 import os
@@ -33,7 +33,7 @@ def init_from_environment(device: torch.device | None = None) -> torch.device:
         The device of this process.
     """
     device = device or torch.device("cpu")
-    if device.type == "cuda" and device.index is None:
+    if device == torch.device("cuda"):
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     launched = "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
     if launched and not dist.is_initialized():
@@ -61,6 +61,18 @@ def rank() -> int:
 def world_size() -> int:
     """Return the number of processes."""
     return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def local_world_size() -> int:
+    """Return the number of processes on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if dist.is_initialized() else 1
+
+
+def num_cores() -> int:
+    """Return the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def is_main() -> bool:

@@ -1,11 +1,11 @@
-"""Extraction: a video to one feature a frame, decoded in one thread while the model runs in another."""
+"""Extraction: a video to one feature a frame, decoded in one thread while the model works."""
 
 import math
 import os
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -63,7 +63,8 @@ def build_extractor(
         "backbone": source,
         "architecture": architecture_of(source),
         "weights_hash": weights_hash(backbone),
-        "preprocess": asdict(preprocess) | {"mean": list(preprocess.mean), "std": list(preprocess.std)},
+        "preprocess": asdict(preprocess)
+        | {"mean": list(preprocess.mean), "std": list(preprocess.std)},
         "precision": precision,
     }
     backbone = backbone.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -87,10 +88,10 @@ def extract_video(
     dtype: Literal["float32", "float16"] = "float32",
     batch_size: int = 64,
 ) -> int:
-    """Write the feature of every frame of ``video`` (or of some) to ``output``; return their number.
+    """Write the features of the frames of ``video`` to ``output``, and return their number.
 
-    Memory does not grow with the video. ``fps`` takes the frames shown at 0, 1/fps, 2/fps … seconds,
-    each once; ``every`` each n-th frame.
+    Memory does not grow with the video. ``fps`` takes the frames shown at 0, 1/fps, 2/fps …
+    seconds, each once; ``every`` each n-th frame.
 
     Raises:
         VideoError: no frame can be read. A video damaged on the way gives the frames that can be;
@@ -124,7 +125,8 @@ def extract(command: ExtractCommand) -> int:
     is_folder = command.video.is_dir() or command.video.suffix == ".parquet"
     if is_folder and command.output.suffix:
         raise ConfigError(
-            f"{command.video} holds many videos, and -o {command.output} reads as one file. Give a folder."
+            f"{command.video} holds many videos, and -o {command.output} reads as one file. Give "
+            "a folder."
         )
     if not is_folder:
         if command.output.is_dir():
@@ -171,21 +173,24 @@ def _extract_all(
     console: Console,
 ) -> int:
     """Extract every video of a catalog to the same relative path; go on past those that fail."""
-    settings = _settings(
-        extractor, fps=command.fps, every=command.every, dtype=command.dtype
-    )
+    settings = _settings(extractor, fps=command.fps, every=command.every, dtype=command.dtype)
     failed = [(info.key, info.reason) for info in catalog.refused().rows()]
     todo: list[tuple[VideoInfo, Path]] = []
     num_done = 0
     # Under torchrun each process takes its share of the videos.
-    rank, world_size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    rank, world_size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     for info in list(catalog.readable().rows())[rank::world_size]:
         output = command.output / (info.key + command.suffix)  # keeps clip.mp4 and clip.avi apart
         if not command.overwrite and _is_done(output, info, settings):
             num_done += 1
         else:
             todo.append((info, output))
-    columns = (TextColumn("{task.description}"), MofNCompleteColumn(), BarColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        MofNCompleteColumn(),
+        BarColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         for info, output in progress.track(todo, description="extract"):
             try:
@@ -224,10 +229,14 @@ def _is_done(output: Path, info: VideoInfo, settings: dict[str, Any]) -> bool:
 _DECISIVE = ("weights_hash", "preprocess", "precision", "fps", "every", "dtype")
 
 
-def _settings(
-    extractor: Extractor, *, fps: float | None, every: int, dtype: str
-) -> dict[str, Any]:
-    return {**extractor.provenance, "fps": fps, "every": every, "dtype": dtype, "dim": extractor.dim}
+def _settings(extractor: Extractor, *, fps: float | None, every: int, dtype: str) -> dict[str, Any]:
+    return {
+        **extractor.provenance,
+        "fps": fps,
+        "every": every,
+        "dtype": dtype,
+        "dim": extractor.dim,
+    }
 
 
 @torch.inference_mode()
@@ -258,7 +267,7 @@ def _decoded_batches(
 
 
 def take_every(frames: Iterable[TimedFrame], every: int) -> Iterator[TimedFrame]:
-    """Yield the frames 0, ``every``, 2 ``every`` …"""
+    """Yield every ``every``-th frame, the first among them."""
     for index, frame in enumerate(frames):
         if index % every == 0:
             yield frame
@@ -285,11 +294,11 @@ def take_at_rate(frames: Iterable[TimedFrame], fps: float) -> Iterator[TimedFram
 
 
 def _wanted(start: float, end: float, fps: float) -> bool:
-    """Return whether n / fps falls into [start, end) for a whole n; a microsecond is no difference."""
+    """Return whether n / fps is in [start, end) for a whole n, give or take a microsecond."""
     return math.ceil((start - 1e-6) * fps) / fps < end - 1e-6
 
 
-def _ahead(items: Iterator[T], *, size: int) -> Iterator[T]:
+def _ahead(items: Iterator[T], *, size: int) -> Generator[T, None, None]:
     """Yield ``items``, which a thread makes while the caller works; at most ``size`` wait."""
     ready: queue.Queue[tuple[str, Any]] = queue.Queue(maxsize=size)
     abandoned = threading.Event()

@@ -5,8 +5,8 @@
     feats.json             what made them; written last, so that where it is the rest is whole
 
 `.npz` and `.safetensors` hold arrays ``features`` and ``timestamps``; `.parquet` has a column
-``pts_seconds`` and a list column ``feature``. Every file is written as ``.part``, flushed to disk and
-renamed.
+``pts_seconds`` and a list column ``feature``. Every file is written as ``.part``, flushed to disk
+and renamed.
 """
 
 import json
@@ -77,9 +77,7 @@ class FeatureWriter:
         require_known_suffix(path)
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._features = RowWriter(
-            _beside(path, ".features.part"), row_shape=(dim,), dtype=dtype
-        )
+        self._features = RowWriter(_beside(path, ".features.part"), row_shape=(dim,), dtype=dtype)
         self._timestamps = RowWriter(
             _beside(path, ".timestamps.part"), row_shape=(), dtype="float64"
         )
@@ -142,7 +140,7 @@ def timestamps_path(path: Path) -> Path:
 
 
 def read_sidecar(path: Path) -> dict[str, Any] | None:
-    """Return the sidecar of a finished feature file, or None where there is none that can be read."""
+    """Return the sidecar of a finished feature file, or None where there is none to read."""
     try:
         found = json.loads(sidecar_path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -37,16 +37,16 @@ class MetricsLog:
     def log(self, step: int, *, values: Mapping[str, Tensor], epoch: float, lr: float) -> None:
         """Take the ``values`` (scalar tensors) of the ``step``-th step, counted from 1.
 
-        At the end of an interval, and of the run, a line is written with the means over the interval;
-        only then are values read off the device.
+        At the end of an interval, and of the run, a line is written with the means over the
+        interval; only then are values read off the device.
 
         Raises:
             TrainingError: the mean loss is not finite.
         """
         for name, value in values.items():
             total = self.sums.get(name)
-            value = value.detach().to(torch.float64)
-            self.sums[name] = value if total is None else total.to(value.device) + value
+            new = value.detach().to(torch.float64)
+            self.sums[name] = new if total is None else total.to(new.device) + new
         self.count += 1
         self._timed_steps += 1
         if step % self.log_every and step != self.total_steps:
@@ -99,6 +99,7 @@ def require_finite(loss: float) -> None:
     """Raise ``TrainingError`` if ``loss`` is infinite or not a number."""
     if not math.isfinite(loss):
         raise TrainingError(
-            f"The loss is {loss}: the run stops here, and its last checkpoint is kept. Go on from it "
+            f"The loss is {loss}: the run stops here, and its last checkpoint is kept. Go on "
+            "from it "
             "with --resume, or start again with a lower --optim.lr or with --engine.precision fp32."
         )

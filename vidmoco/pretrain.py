@@ -18,7 +18,7 @@ from vidmoco.backbones import build_backbone, num_features_of, save_backbone
 from vidmoco.checkpoint import list_checkpoints, load_checkpoint, load_matching, save_checkpoint
 from vidmoco.config import DataConfig, PretrainConfig
 from vidmoco.device import autocast, resolve_device
-from vidmoco.errors import CheckpointError, ConfigError, VideoError
+from vidmoco.errors import ConfigError
 from vidmoco.interrupt import StopSignals
 from vidmoco.methods.moco import MoCo, build_moco
 from vidmoco.metrics import MetricsLog, require_finite
@@ -35,7 +35,7 @@ MAX_FAILURES_LISTED = 50
 
 @dataclass(frozen=True)
 class PretrainResult:
-    """Where a run is, how far it got, and the process's exit code (0, or 130 or 143 when stopped)."""
+    """Where a run is, how far it got, and the exit code (0; 130 or 143 when stopped)."""
 
     run: Path
     step: int
@@ -52,8 +52,8 @@ def pretrain(
 ) -> PretrainResult:
     """Train as ``config`` says and leave everything in the folder ``run``.
 
-    SIGINT and SIGTERM end the run after a step, with a checkpoint. ``resume`` goes on from the newest
-    one, to the same numbers as if the run had never stopped (on the CPU, bit for bit).
+    SIGINT and SIGTERM end the run after a step, with a checkpoint. ``resume`` goes on from the
+    newest one, to the same numbers as if the run had never stopped (on the CPU, bit for bit).
 
     Raises:
         ConfigError: something asked for cannot be used.
@@ -177,9 +177,7 @@ def pair_rule(config: DataConfig) -> PairRule:
     )
 
 
-def _open_videos(
-    config: PretrainConfig, *, run: Path, resume: bool, console: Console
-) -> Catalog:
+def _open_videos(config: PretrainConfig, *, run: Path, resume: bool, console: Console) -> Catalog:
     """Return the readable videos: of the run's own catalog, or from a scan that becomes it."""
     if resume:
         return Catalog.load(run / run_folder.CATALOG).readable()
@@ -199,7 +197,8 @@ def _steps_per_epoch(config: PretrainConfig, *, num_videos: int) -> int:
     steps = steps_per_epoch(num_videos=num_videos, batch_size=batch_size)
     if steps == 0:
         raise ConfigError(
-            f"--data.batch-size is {batch_size}, and {num_videos} videos can be read; a batch takes each "
+            f"--data.batch-size is {batch_size}, and {num_videos} videos can be read; a batch "
+            "takes each "
             f"video once. Give a smaller batch, or more videos."
         )
     return steps
@@ -216,7 +215,7 @@ def _build_method(config: PretrainConfig) -> MoCo:
         config.method, backbone=backbone, num_features=num_features_of(backbone), seed=config.seed
     )
     if config.engine.channels_last:
-        method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        method.to(memory_format=torch.channels_last)
     return method.train()
 
 
@@ -244,7 +243,7 @@ def _learning_rate(
 def _next_batch(
     batches: Iterator[PairBatch], *, metrics: MetricsLog, stop: StopSignals
 ) -> PairBatch | None:
-    """Return the next batch, and count the wait; None when a stop signal reached the workers too."""
+    """Return the next batch; None when a stop signal reached the workers too."""
     began = time.monotonic()
     try:
         batch = next(batches)
@@ -332,7 +331,7 @@ class _RunState:
         save_checkpoint(self.folder, step=step, state=state, keep=keep)
 
     def load_newest(self) -> int:
-        """Load the newest checkpoint and return its step; 0 where the run was stopped before one."""
+        """Load the newest checkpoint and return its step; 0 where there is none yet."""
         paths = list_checkpoints(self.folder)
         if not paths:
             self.metrics.load_state_dict({"sums": {}, "count": 0}, step=0)

@@ -1,8 +1,8 @@
 """Recipes: strict YAML to a config and back.
 
-A recipe is a plain mapping of the config's own fields. No includes, no interpolation, no class paths.
-What a recipe leaves out keeps the dataclass default. Everything else about it is checked: an unknown
-key, a wrong type and a value out of range each raise ``ConfigError`` that names the key.
+A recipe is a plain mapping of the config's own fields. No includes, no interpolation, no class
+paths. What a recipe leaves out keeps the dataclass default. Everything else about it is checked: an
+unknown key, a wrong type and a value out of range each raise ``ConfigError`` that names the key.
 """
 
 import dataclasses
@@ -97,12 +97,12 @@ class _StrictLoader(yaml.SafeLoader):
 def _mapping_once(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     mapping: dict[Any, Any] = {}
     for key_node, value_node in node.value:
-        key = loader.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+        key = loader.construct_object(key_node, deep=True)
         if not isinstance(key, str):
             raise ValueError(f"the key {key!r} is not text")
         if key in mapping:
             raise ValueError(f"the key {key!r} is given twice")
-        mapping[key] = loader.construct_object(value_node, deep=True)  # type: ignore[no-untyped-call]
+        mapping[key] = loader.construct_object(value_node, deep=True)
     return mapping
 
 
@@ -153,7 +153,7 @@ def _coerce(kind: Any, value: Any, *, at: str) -> Any:
 
 
 def _as_float(value: Any) -> float | None:
-    """Return a finite float for a number, or for text such as '1e-4' (YAML 1.1 reads it as text)."""
+    """Return a finite float for a number, or for text such as 1e-4, which YAML 1.1 misses."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:

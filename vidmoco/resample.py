@@ -20,8 +20,7 @@ def crop_and_resize(
     and ``flip`` are on the CPU.
     """
     n, _, h, w = frames.shape
-    # To pixels in float64: a box of whole pixels stays one.
-    in_pixels = (boxes.double() * torch.tensor([w, h, w, h])).float()
+    in_pixels = (boxes * torch.tensor([w, h, w, h])).float()
     left, top, width, height = in_pixels.to(frames.device, non_blocking=True).unbind(1)
     mirror = flip.to(frames.device, non_blocking=True)
     left, width = torch.where(mirror, left + width, left), torch.where(mirror, -width, width)
@@ -36,7 +35,7 @@ def crop_and_resize(
 def resampling_matrix(
     start: Float[Tensor, "n"], length: Float[Tensor, "n"], *, pixels: int, size: int
 ) -> Float[Tensor, "n {size} {pixels}"]:
-    """Return the weights that resize a stretch of a line, from start to start + length, to S pixels.
+    """Return the weights that resize a stretch of a line, start to start + length, to S pixels.
 
     A row is a triangle as wide as two output pixels (two input pixels where it enlarges), of sum 1.
     An input pixel counts by the part of it that lies in the stretch: none of it outside, all of it

@@ -1,12 +1,12 @@
 """The run folder: what a training leaves behind, and where.
 
-    runs/NAME/
-      config.yaml        the resolved config; a recipe that reproduces the run
-      environment.json   versions, machine, command
-      catalog.parquet    the videos, refused ones with their reasons
-      metrics.jsonl      one line every few steps
-      checkpoints/       to resume from
-      backbone/          the timm folder
+runs/NAME/
+  config.yaml        the resolved config; a recipe that reproduces the run
+  environment.json   versions, machine, command
+  catalog.parquet    the videos, refused ones with their reasons
+  metrics.jsonl      one line every few steps
+  checkpoints/       to resume from
+  backbone/          the timm folder
 """
 
 import json
@@ -45,7 +45,8 @@ def create_run_folder(run: Path) -> None:
     make_writable_folder(run, flag="--run")
     if any(run.iterdir()):
         raise ConfigError(
-            f"The run folder {run} is not empty. Add --resume to go on with it, or give another --run."
+            f"The run folder {run} is not empty. Add --resume to go on with it, or give another "
+            "--run."
         )
 
 

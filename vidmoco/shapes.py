@@ -1,7 +1,8 @@
-"""Shape annotations: jaxtyping's where it is installed (the tests check them), plain types elsewhere.
+"""Shape annotations: jaxtyping's where it is installed (the tests check them), else plain types.
 
 Letters used throughout: N batch, C embedding or channel dimension, K queue length, H W image size,
-S crop size, T frames, D feature dimension. ``Float[Tensor, "n c"]`` is a float tensor of shape (N, C).
+S crop size, T frames, D feature dimension. ``Float[Tensor, "n c"]`` is a float tensor of shape (N,
+C).
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,8 +1,8 @@
 """Registers the user's backbones with timm, without importing timm.
 
-``import vidmoco`` must make ``timm.create_model("vidmoco_…")`` work, whichever of the two is imported
-first; and ``vidmoco --help`` must not wait seconds for timm. So where timm is not there yet, its import
-is watched, once, and the backbones are registered when it is over.
+``import vidmoco`` must make ``timm.create_model("vidmoco_…")`` work, whichever of the two is
+imported first; and ``vidmoco --help`` must not wait seconds for timm. So where timm is not there
+yet, its import is watched, once, and the backbones are registered when it is over.
 """
 
 import importlib.util
@@ -22,9 +22,7 @@ def register_with_timm() -> None:
 
 
 def _register() -> None:
-    from vidmoco.backbones import register_exported_backbones
-
-    register_exported_backbones()
+    import vidmoco.backbones  # noqa: F401  (registers them; it may be what imports timm just now)
 
 
 class _TimmWatcher(MetaPathFinder):

@@ -11,7 +11,9 @@ from vidmoco.optim import build_sgd, set_learning_rate
 
 
 def tiny_backbone():
-    return nn.Sequential(nn.Conv2d(3, 6, 3, stride=2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3, stride=2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    )
 
 
 def moco(backbone=None, *, num_features=6, **options):
@@ -93,7 +95,9 @@ def test_both_encoders_start_equal():
 def test_split_batch_norm_shuffles_keys_among_parts_but_not_their_order():
     def normed():
         torch.manual_seed(1)
-        return nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        return nn.Sequential(
+            nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        )
 
     method = moco(normed(), bn_splits=2)
     view = views(3, n=8)[1]
@@ -139,7 +143,11 @@ def test_micro_batches_are_one_step():
 
 @pytest.mark.parametrize(
     ("name", "size", "options"),
-    [("resnet18", 32, {}), ("vit_tiny_patch16_224", 32, {"img_size": 32}), ("efficientnet_lite0", 32, {})],
+    [
+        ("resnet18", 32, {}),
+        ("vit_tiny_patch16_224", 32, {"img_size": 32}),
+        ("efficientnet_lite0", 32, {}),
+    ],
 )
 def test_any_timm_backbone_trains(name, size, options):
     backbone = timm.create_model(name, num_classes=0, **options)

@@ -1,4 +1,4 @@
-"""MoCo restated slowly from Algorithm 1 of the paper: loops over scalars, explicit SGD, no library loss."""
+"""MoCo restated slowly from Algorithm 1 of the paper: loops, explicit SGD, no library loss."""
 
 import copy
 import math
@@ -46,7 +46,7 @@ class SlowMoCo:
             for i, (p, g) in enumerate(zip(self.f_q.parameters(), gradients, strict=True)):
                 d = g + self.decay * p
                 self.velocity[i] = self.sgd_momentum * self.velocity[i] + d
-                p -= self.lr * self.velocity[i]
+                p.sub_(self.lr * self.velocity[i])
         self.queue = (self.queue + k)[-len(self.queue) :]
         return loss.item(), gradients, ranks
 

@@ -99,7 +99,7 @@ def test_steps_walk_through_the_epochs(num_videos, batch_size, step):
     epoch, indices = step_indices(step=step, num_videos=num_videos, batch_size=batch_size)
     assert epoch == step // per_epoch
     assert len(indices) == batch_size
-    assert 0 <= indices[0]
+    assert indices[0] >= 0
     assert indices[-1] < num_videos
 
 

@@ -2,6 +2,7 @@
 
 import io
 import warnings
+from functools import cache
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ IMAGE_SUFFIXES = frozenset(
     | {".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".avif"}
 )
 # What those suffixes hold, and nothing else: PIL would hand an EPS file to an external interpreter.
-_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
 
 
 def decode_image(data: bytes) -> UInt8[Tensor, "3 h w"]:
@@ -37,7 +38,7 @@ def decode_image(data: bytes) -> UInt8[Tensor, "3 h w"]:
         # PIL warns of odd metadata and of large images; the pixels decide here.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
+            with Image.open(io.BytesIO(data), formats=_formats_here()) as opened:
                 opened.load()
                 file_format = opened.format
                 image = ImageOps.exif_transpose(opened)
@@ -46,6 +47,13 @@ def decode_image(data: bytes) -> UInt8[Tensor, "3 h w"]:
         raise DataError(f"{type(error).__name__}: {reason}") from error
     rgb = np.array(_to_rgb(image, file_format=file_format))
     return torch.from_numpy(rgb).permute(2, 0, 1)
+
+
+@cache
+def _formats_here() -> list[str]:
+    """Return those of the formats that this build of PIL reads."""
+    Image.init()
+    return [name for name in _FORMATS if name in Image.OPEN]
 
 
 def _to_rgb(image: Image.Image, *, file_format: str | None) -> Image.Image:

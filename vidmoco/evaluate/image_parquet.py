@@ -30,17 +30,23 @@ class ParquetImages:
     Every process opens the file for itself.
     """
 
-    def __init__(self, *, path: Path) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self._open()
+        self._file: Any = None
+        self._starts: list[int] = []
+        self._column = ""
+        self._group = -1
+        self._bytes: Any = None
+
+    def __reduce__(self) -> tuple[type["ParquetImages"], tuple[Path]]:
+        return ParquetImages, (self.path,)
 
     def read(self, row: int) -> bytes:
         """Return the bytes of one image; ``DataError`` if there are none, or cannot be read."""
         if self._file is None:
             self._file = pq.ParquetFile(self.path, memory_map=True)
             groups = [
-                self._file.metadata.row_group(i).num_rows
-                for i in range(self._file.num_row_groups)
+                self._file.metadata.row_group(i).num_rows for i in range(self._file.num_row_groups)
             ]
             self._starts = np.cumsum([0, *groups]).tolist()
             self._column = image_column(self._file.schema_arrow, self.path)
@@ -60,27 +66,13 @@ class ParquetImages:
             raise DataError("the row has no bytes")
         return data
 
-    def _open(self) -> None:
-        self._file: pq.ParquetFile | None = None
-        self._starts: list[int] = []
-        self._column = ""
-        self._group = -1
-        self._bytes: Any = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.path = state["path"]
-        self._open()
-
 
 def read_parquet_labels(path: Path) -> ParquetLabels:
     """Return labels, class names and image names of a Parquet file.
 
-    The file has a column ``image`` (binary, or a struct with ``bytes`` and perhaps ``path``; also a
-    binary ``image.bytes``) and a column ``label``: whole numbers or strings. The schema metadata may
-    name the classes under ``classes``, as a JSON list or with commas between.
+    The file has a column ``image`` (binary, or a struct with ``bytes`` and perhaps ``path``; also
+    a binary ``image.bytes``) and a column ``label``: whole numbers or strings. The schema metadata
+    may name the classes under ``classes``, as a JSON list or with commas between.
 
     Raises:
         DataError: it is no Parquet file, lacks a column, or has labels that cannot be used.
@@ -112,8 +104,8 @@ def image_column(schema: Any, path: Path) -> str:
         kind = schema.field(name).type
         if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
             return name
-        if pa.types.is_struct(kind) and "bytes" in [kind.field(i).name for i in range(len(kind))]:
-            return f"{name}.bytes"
+        if name == "image" and _has_member(schema, "bytes"):
+            return "image.bytes"
         raise DataError(
             f"Column {name!r} of {path} is {kind}; expected binary, or a struct with 'bytes'."
         )
@@ -123,11 +115,17 @@ def image_column(schema: Any, path: Path) -> str:
     )
 
 
+def _has_member(schema: Any, name: str) -> bool:
+    """Return whether the column ``image`` is a struct with this member."""
+    kind = schema.field("image").type
+    return pa.types.is_struct(kind) and name in [kind.field(i).name for i in range(len(kind))]
+
+
 def _image_paths(file: Any, image: str, *, path: Path) -> list[str]:
     """Return a name for each row: the image's path where the file has it, else the row's number."""
-    kind = file.schema_arrow.field("image").type if "image" in file.schema_arrow.names else None
     names: list[str | None] = [None] * file.metadata.num_rows
-    if pa.types.is_struct(kind) and "path" in [kind.field(i).name for i in range(len(kind))]:
+    schema = file.schema_arrow
+    if image == "image.bytes" and "image" in schema.names and _has_member(schema, "path"):
         column = file.read(columns=["image.path"]).column("image")
         names = pc.struct_field(column, "path").to_pylist()
     # The row as well: paths in a Parquet file need not differ.

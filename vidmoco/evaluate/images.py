@@ -1,16 +1,15 @@
 """Labelled images: folders of classes, or Parquet files, as train and val sets of one class list.
 
-    images/train/CLASS/any/depth/x.jpg     or    images/train.parquet   columns `image`, `label`
-    images/val/CLASS/y.png                       images/val.parquet     (test/, test.parquet: as val)
+    images/train/CLASS/any/depth/x.jpg    or    images/train.parquet    columns `image`, `label`
+    images/val/CLASS/y.png                      images/val.parquet      (or test/, test.parquet)
 
-Only paths and labels are read here; an image is read when it is asked for, so that a set may be larger
-than memory and worker processes may share the work.
+Only paths and labels are read here; an image is read when it is asked for, so that a set may be
+larger than memory and worker processes may share the work.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -23,13 +22,6 @@ from vidmoco.evaluate.image_parquet import ParquetImages, read_parquet_labels
 from vidmoco.shapes import Int64, UInt8
 
 _VAL_NAMES = ("val", "test")
-
-
-class ImageSource(Protocol):
-    """Where the bytes of images come from."""
-
-    def read(self, row: int) -> bytes:
-        """Return the bytes of one image file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +49,7 @@ class LabelledImages(Dataset[tuple[Tensor, int]]):
     labels: Int64[Tensor, " n"]
     names: Sequence[str]
     """What each image is called where it is listed: its path in the set."""
-    source: ImageSource
+    source: ImageFiles | ParquetImages
     rows: Sequence[int]
     """Which row of the source each image is."""
     num_other_files: int = 0
@@ -86,8 +78,8 @@ def load_labelled_images(
     """Return the train and val images of a folder.
 
     Args:
-        path: A folder with ``train/`` and ``val/`` (or ``test/``), a folder a class in each; or with
-            ``train.parquet`` and ``val.parquet`` (or ``test.parquet``).
+        path: A folder with ``train/`` and ``val/`` (or ``test/``), a folder a class in each; or
+            with ``train.parquet`` and ``val.parquet`` (or ``test.parquet``).
         max_train_per_class: Keep so many training images of each class.
         seed: Which ones those are.
 
@@ -131,8 +123,8 @@ def _find(path: Path, names: Sequence[str]) -> Path:
     wanted = " or ".join(f"{name}/ or {name}.parquet" for name in names)
     there = sorted(entry.name for entry in path.iterdir())[:8]
     raise ConfigError(
-        f"{path} has no {wanted}. It has: {', '.join(there) or 'nothing'}. Give the folder that holds "
-        "a training and a validation part."
+        f"{path} has no {wanted}. It has: {', '.join(there) or 'nothing'}. Give the folder that "
+        "holds a training and a validation part."
     )
 
 
@@ -145,7 +137,7 @@ def _read(path: Path) -> LabelledImages:
             classes=table.classes,
             labels=torch.from_numpy(table.labels),
             names=table.names,
-            source=ParquetImages(path=path),
+            source=ParquetImages(path),
             rows=range(len(table.labels)),
         )
     return _read_class_folders(path, split=split)
@@ -169,7 +161,8 @@ def _read_class_folders(folder: Path, *, split: str) -> LabelledImages:
         labels += [label] * len(images)
     if not classes:
         raise DataError(
-            f"{folder} has no images in folders of classes; expected {folder / 'CLASS' / 'image.jpg'}."
+            f"{folder} has no images in folders of classes; expected "
+            f"{folder / 'CLASS' / 'image.jpg'}."
         )
     return LabelledImages(
         split=split,
@@ -220,8 +213,8 @@ def _with_common_classes(
             if mine - others
         ]
         raise DataError(
-            f"Train and {val.split} of {path} do not have the same classes: {'; '.join(odd)}. Every "
-            "class needs images in both."
+            f"Train and {val.split} of {path} do not have the same classes: {'; '.join(odd)}. "
+            "Every class needs images in both."
         )
     if len(present[0]) < 2:
         raise DataError(

@@ -1,7 +1,7 @@
 """Weighted k-nearest neighbours on frozen features, as in Instance Discrimination.
 
-Wu et al. 2018 (arXiv:1805.01978), section 3.4: the neighbours of a query by cosine similarity s vote
-for their classes with weight exp(s / tau); k = 200 and tau = 0.07 there.
+Wu et al. 2018 (arXiv:1805.01978), section 3.4: the neighbours of a query by cosine similarity s
+vote for their classes with weight exp(s / tau); k = 200 and tau = 0.07 there.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """Momentum Contrast.
 
 v1: He, Fan, Wu, Xie, Girshick, "Momentum Contrast for Unsupervised Visual Representation Learning",
-CVPR 2020. v2: Chen, Fan, Girshick, He, "Improved Baselines with Momentum Contrastive Learning", 2020;
-it differs in the head, in tau, in the views and in the schedule, and in nothing here.
+CVPR 2020. v2: Chen, Fan, Girshick, He, "Improved Baselines with Momentum Contrastive Learning",
+2020; it differs in the head, in tau, in the views and in the schedule, and in nothing here.
 """
 
 import copy
@@ -67,7 +67,7 @@ class MoCo(nn.Module):
     ) -> tuple[Float[Tensor, ""], Stats]:
         """Return the loss of queries ``views[0]`` and keys ``views[1]``, and its diagnostics.
 
-        ``progress``, from 0 to 1, is for methods whose momentum follows a schedule; MoCo's is constant.
+        ``progress``, from 0 to 1, is for methods whose momentum has a schedule; MoCo's is constant.
         ``first`` and ``last`` mark the micro-batches of one optimiser step: the key encoder moves
         once, before the first, and all keys enter the queue at once, after the last.
         """

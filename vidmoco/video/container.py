@@ -1,7 +1,7 @@
 """Opening a file with PyAV so that it can do no harm: only local files, known formats and codecs.
 
-A format decides itself by its content, not by its suffix: a playlist that is named ``.mp4`` would make
-FFmpeg open what it names, so formats, protocols and codecs are allow-lists.
+FFmpeg takes the format from the content, not from the suffix: a playlist that is named ``.mp4``
+would make it open what the playlist names. So formats, protocols and codecs are allow-lists.
 """
 
 import math
@@ -30,9 +30,12 @@ FORMATS = (
 # Codecs of cameras, archives and the web. Left out: image codecs and rare lossless ones, whose
 # decoders are the least tested (FFmpeg's security page lists most holes there).
 CODECS = frozenset(
-    "av1 cfhd cinepak dnxhd dvvideo ffv1 flv1 gif h263 h264 hevc mjpeg mpeg1video mpeg2video mpeg4 "
-    "msmpeg4v1 msmpeg4v2 msmpeg4v3 msvideo1 prores rawvideo rv10 rv20 rv30 rv40 svq1 svq3 theora vc1 "
-    "vp6 vp6f vp8 vp9 wmv1 wmv2 wmv3".split()
+    {
+        *("av1", "cfhd", "cinepak", "dnxhd", "dvvideo", "ffv1", "flv1", "gif", "h263", "h264"),
+        *("hevc", "mjpeg", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v1", "msmpeg4v2"),
+        *("msmpeg4v3", "msvideo1", "prores", "rawvideo", "rv10", "rv20", "rv30", "rv40", "svq1"),
+        *("svq3", "theora", "vc1", "vp6", "vp6f", "vp8", "vp9", "wmv1", "wmv2", "wmv3"),
+    }
 )
 MAX_PIXELS = 8192 * 4320  # one picture of 8K (DCI); a larger one may be a bomb of gigabytes
 
@@ -100,28 +103,33 @@ def codec_name(stream: VideoStream) -> str:
 
 def explain(error: Exception, path: Path) -> str:
     """Return in plain words why FFmpeg could not read a file."""
-    if isinstance(error, av.PermissionError | PermissionError):
+    if isinstance(error, PermissionError):
         return "it may not be read: permission denied"
-    if isinstance(error, av.FileNotFoundError | FileNotFoundError):
+    if isinstance(error, FileNotFoundError):
         return "there is no such file"
+    if isinstance(error, IsADirectoryError):
+        return "it is a folder"
     if isinstance(error, av.InvalidDataError | av.ArgumentError | av.EOFError):
         # ArgumentError: the format is not on the allow-list.
-        return describe_unknown(path)
+        try:
+            return describe_unknown(path)
+        except OSError as second:
+            return f"it cannot be read: {second.strerror}"
     if isinstance(error, av.FFmpegError | OSError):
         return f"FFmpeg says: {error.strerror or error}"
     return f"{type(error).__name__}: {error}"
 
 
 def rotation_of(frame: VideoFrame) -> tuple[int, bool]:
-    """Return how a decoded picture is displayed: degrees counter-clockwise, after mirroring or not.
+    """Return how a picture is displayed: degrees counter-clockwise, and mirrored first or not.
 
-    FFmpeg gives the angle of a display matrix only; a mirrored one (front cameras) turns by another.
+    FFmpeg gives the angle of a display matrix alone; a mirrored one (front cameras) has another.
     """
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
     if matrix is None:
         return 0, False
-    # ISO 14496-12 6.2.2: rows (a b u) (c d v) (x y w), a to d in 16.16; the picture's y points down.
-    a, b, _, c, d = np.frombuffer(bytes(matrix), dtype=np.int32)[:5].astype(np.int64).tolist()
+    # ISO 14496-12 6.2.2: rows (a b u) (c d v) (x y w), a to d in 16.16; y points down.
+    a, b, _, c, d = np.frombuffer(matrix, dtype=np.int32)[:5].astype(np.int64).tolist()
     mirrored = a * d - b * c < 0
     if mirrored:  # the same turn of a picture that is flipped left to right first
         a, b = -a, -b

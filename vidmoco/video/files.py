@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 VIDEO_SUFFIXES = frozenset(
-    ".3g2 .3gp .asf .avi .divx .dv .f4v .flv .gif .ivf .m1v .m2ts .m2v .m4v .mkv .mov .mp4 .mpeg .mpg "
-    ".mts .mxf .ogm .ogv .qt .rm .rmvb .ts .vob .webm .wmv".split()
+    {
+        *(".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".ivf", ".m1v"),
+        *(".m2ts", ".m2v", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogm"),
+        *(".ogv", ".qt", ".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv"),
+    }
 )
 _HEAD_BYTES = 4096
 _MAX_MOOV_BYTES = 64 * 2**20  # assumption: an index of hours of video is smaller
@@ -45,7 +48,7 @@ def find_videos(root: Path) -> Iterator[FoundFile]:
                 continue
             links += [folder / entry.name for entry in found if entry.is_symlink()]
             candidates = [
-                (folder / entry.name, os.path.join(real_folder, entry.name))  # noqa: PTH118: fast
+                (folder / entry.name, os.path.join(real_folder, entry.name))  # noqa: PTH118  (fast)
                 for entry in found
                 if not entry.is_symlink()
             ]
@@ -56,7 +59,7 @@ def find_videos(root: Path) -> Iterator[FoundFile]:
             holds_root = real_root.startswith(real_path.rstrip("/") + "/")
             if real_path in seen or holds_root:
                 continue
-            if os.path.isdir(path):  # noqa: PTH112: never raises
+            if os.path.isdir(path):  # noqa: PTH112  (never raises)
                 seen.add(real_path)
                 folders.append((path, real_path))
             elif path.suffix.lower() in VIDEO_SUFFIXES:

@@ -42,7 +42,7 @@ class VideoInfo:
     start_seconds: float = 0.0
     """Raw time of the first shown frame."""
     duration_seconds: float = 0.0
-    """From the first shown frame to the end of the last: a frame is shown at each t in [0, this)."""
+    """From the first shown frame to the end of the last; at each t before it a frame is shown."""
     frame_rate: float = 0.0
     """Average frames a second."""
     variable_rate: bool = False

@@ -1,8 +1,8 @@
-"""Moments to batches: uint8 pairs of frames, in an order that is a function of (seed, epoch, index).
+"""Moments to batches of uint8 pairs, in an order that is a function of (seed, epoch, index).
 
 One ``DataLoader`` serves the whole run, so no epoch waits for its workers to start. Workers are
-spawned, never forked, and each opens and closes a video inside one call, with one decoder thread: no
-reader outlives a call or crosses a process.
+spawned, never forked, and each opens and closes a video inside one call, with one decoder thread:
+no reader outlives a call or crosses a process.
 """
 
 import multiprocessing
@@ -82,7 +82,13 @@ class PairDataset(Dataset[_Pair]):
     """Maps (epoch, index) to a pair of frames. Needs a catalog of readable videos only."""
 
     def __init__(
-        self, catalog: Catalog, *, rule: PairRule, seed: int, batch_size: int, canvas: tuple[int, int]
+        self,
+        catalog: Catalog,
+        *,
+        rule: PairRule,
+        seed: int,
+        batch_size: int,
+        canvas: tuple[int, int],
     ) -> None:
         self.catalog, self.rule, self.seed = catalog, rule, seed
         self.batch_size, self.canvas = batch_size, canvas
@@ -185,8 +191,10 @@ def load_pairs(
     num_videos = len(catalog)
     if steps_per_epoch(num_videos=num_videos, batch_size=batch_size) == 0:
         raise ConfigError(
-            f"--data.batch-size is {batch_size}, and there are {num_videos} readable videos; a batch "
-            f"takes each video once. Give --data.batch-size {max(num_videos, 2)} or less, or more videos."
+            f"--data.batch-size is {batch_size}, and there are {num_videos} readable videos; a "
+            "batch "
+            f"takes each video once. Give --data.batch-size {max(num_videos, 2)} or less, or "
+            "more videos."
         )
     dataset = PairDataset(catalog, rule=rule, seed=seed, batch_size=batch_size, canvas=canvas)
     batches = _Batches(

@@ -1,6 +1,7 @@
 """Which video and which two times make a pair. Pure functions; no video is touched here.
 
-Everything is decided by (seed, epoch, index): the same for any number of workers, and after a resume.
+Everything is decided by (seed, epoch, index): the same for any number of workers, and after a
+resume.
 """
 
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ MAX_REPLACEMENTS = 32  # assumption: when so many in a row cannot be read, somet
 
 @dataclass(frozen=True)
 class Moment:
-    """One video (a row of the catalog) and the times wanted from it, in seconds from its first frame."""
+    """One video (a row of the catalog) and the times wanted from it, from its first frame."""
 
     row: int
     times: tuple[float, float]
@@ -77,9 +78,7 @@ def steps_per_epoch(*, num_videos: int, batch_size: int) -> int:
     return num_videos // batch_size
 
 
-def step_indices(
-    *, step: int, num_videos: int, batch_size: int
-) -> tuple[int, range]:
+def step_indices(*, step: int, num_videos: int, batch_size: int) -> tuple[int, range]:
     """Return the epoch of a step and the positions in its order that make the step's batch."""
     epoch, within = divmod(step, steps_per_epoch(num_videos=num_videos, batch_size=batch_size))
     return epoch, range(within * batch_size, (within + 1) * batch_size)

@@ -1,0 +1,189 @@
+import io
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from rich.console import Console
+
+from vidmoco.config import EvaluateCommand
+from vidmoco.errors import CheckpointError, ConfigError, DataError
+from vidmoco.evaluate import candidates, compare
+from vidmoco.evaluate.compare import evaluate, top_accuracy
+
+
+def run(images, tmp_path, *backbones, **options):
+    """Evaluate and return results, what was printed, and what was shown meanwhile."""
+    command = EvaluateCommand(
+        images=images,
+        backbone=backbones or ("random:test_resnet",),
+        **{"output": tmp_path / "r.json", "size": 32, "k": (1, 3), "workers": 0} | options,
+    )
+    table, log = io.StringIO(), io.StringIO()
+    results = evaluate(command, console=Console(file=log), output=Console(file=table))
+    return results, table.getvalue(), log.getvalue()
+
+
+def accuracies(results):
+    return [
+        {key: row[key] for key in ("knn_top1", "linear_top1", "linear_decay")}
+        for row in results["rows"]
+    ]
+
+
+def test_colours_are_told_apart(make_images, tmp_path):
+    results, table, log = run(make_images(), tmp_path)
+    (row,) = results["rows"]
+    assert row["knn_top1"] == {"1": 100.0, "3": 100.0}
+    assert row["linear_top1"] == 100.0
+    assert "linear_top5" not in row  # three classes
+    assert row["input_size"] == 32
+    assert (results["num_train"], results["num_val"]) == (18, 9)
+    assert results["classes"] == ["blue", "green", "red"]
+    assert json.loads((tmp_path / "r.json").read_text()) == results
+    assert "random (test_resnet)" in table
+    for stage in (
+        "18 train and 9 val images of 3 classes",
+        "features …",
+        "k-NN …",
+        "linear probe …",
+    ):
+        assert stage in log
+
+
+def test_any_batch_size_gives_the_same(make_images, tmp_path):
+    images = make_images(size=9)
+    first, _, _ = run(images, tmp_path)
+    again, _, _ = run(images, tmp_path, batch_size=5)
+    assert accuracies(first) == accuracies(again)
+
+
+def test_shuffled_labels_are_chance(tmp_path):
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 60), ("val", 60)):
+        for label in ("a", "b", "c", "d"):
+            (tmp_path / "images" / split / label).mkdir(parents=True)
+            for i in range(count):
+                colour = generator.integers(0, 256, 3)  # says nothing of the label
+                pixels = np.broadcast_to(colour, (8, 8, 3)).astype(np.uint8)
+                Image.fromarray(pixels).save(tmp_path / "images" / split / label / f"{i}.png")
+    results, _, _ = run(tmp_path / "images", tmp_path)
+    (row,) = results["rows"]
+    # Chance 25 %; five standard deviations of 240 images: 14 points.
+    for value in (*row["knn_top1"].values(), row["linear_top1"]):
+        assert 11 < value < 39
+
+
+def test_several_backbones_one_row_each(make_images, tmp_path):
+    results, table, log = run(
+        make_images(), tmp_path, "random:test_resnet", "random:test_vit", size=None
+    )
+    assert [row["name"] for row in results["rows"]] == ["random (test_resnet)", "random (test_vit)"]
+    assert results["rows"][0]["weights_hash"] != results["rows"][1]["weights_hash"]
+    assert table.count("random (test_") == 2
+    assert log.count("k-NN …") == 2
+
+
+def test_each_backbone_gets_the_preprocessing_it_states(make_images, tmp_path, monkeypatch):
+    seen = []
+    true_loader = compare.image_loader
+
+    def loader(splits, preprocess, **options):
+        seen.append(preprocess)
+        return true_loader(splits, preprocess, **options)
+
+    monkeypatch.setattr(compare, "image_loader", loader)
+    stated = {"test_resnet": {"mean": (0.1, 0.2, 0.3)}, "test_vit": {"mean": (0.5, 0.5, 0.5)}}
+    true_load = candidates.load_backbone
+
+    def load(name, **options):
+        backbone = true_load(name, **options)
+        backbone.pretrained_cfg = backbone.pretrained_cfg | stated[name]
+        return backbone
+
+    monkeypatch.setattr(candidates, "load_backbone", load)
+    results, _, _ = run(make_images(), tmp_path, "random:test_resnet", "random:test_vit", size=None)
+    assert [p.mean for p in seen] == [(0.1, 0.2, 0.3), (0.5, 0.5, 0.5)]
+    assert [row["preprocess"]["mean"] for row in results["rows"]] == [p.mean for p in seen]
+
+
+def test_damaged_images_are_listed(make_images, tmp_path):
+    folder = make_images()
+    (folder / "train" / "red" / "0.png").write_bytes(b"broken")
+    (folder / "val" / "blue" / "1.png").write_bytes(b"")
+    (folder / "val" / "notes.txt").write_text("x")
+    results, table, _ = run(folder, tmp_path)
+    assert (results["num_train"], results["num_val"]) == (17, 8)
+    assert [one["name"] for one in results["refused"]] == ["train/red/0.png", "val/blue/1.png"]
+    assert "2 images could not be read and are left out:" in table
+    assert "val/blue/1.png: the file is empty" in table
+    assert "1 files are no images" in table
+
+
+def test_a_class_of_damaged_images_is_refused(make_images, tmp_path):
+    folder = make_images()
+    for file in (folder / "val" / "red").iterdir():
+        file.write_bytes(b"")
+    with pytest.raises(DataError, match=r"No image of 'red' in val could be read; 3 are damaged"):
+        run(folder, tmp_path)
+
+
+def test_more_neighbours_than_images_and_a_cap_are_said(make_images, tmp_path):
+    results, table, _ = run(make_images(), tmp_path, k=(1, 200), max_train_per_class=4)
+    assert results["num_train"] == 12
+    assert "k = 200 is more than the 12 training images: all of them vote." in table
+    assert "12 train (at most 4 a class)" in table
+
+
+def test_the_probe_can_be_left_out(make_images, tmp_path):
+    results, table, log = run(make_images(), tmp_path, linear=False)
+    assert "linear_top1" not in results["rows"][0]
+    assert "linear" not in table
+    assert "linear" not in log
+
+
+def test_the_seed_decides(make_images, tmp_path):
+    hashes = [
+        run(make_images(name=f"images{i}"), tmp_path, seed=seed, linear=False)[0]["rows"][0][
+            "weights_hash"
+        ]
+        for i, seed in enumerate((0, 0, 1))
+    ]
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_a_backbone_that_changes_is_noticed(make_images, tmp_path, monkeypatch):
+    true_features = compare.compute_features
+
+    def spoil(backbone, *arguments, **options):
+        next(backbone.parameters()).data.flatten()[0] += 1e-3
+        return true_features(backbone, *arguments, **options)
+
+    monkeypatch.setattr(compare, "compute_features", spoil)
+    with pytest.raises(AssertionError, match="weights changed"):
+        run(make_images(), tmp_path)
+
+
+def test_mistakes_are_told_before_the_long_work(make_images, tmp_path, monkeypatch):
+    monkeypatch.setattr(compare, "compute_features", None)  # it would fail with a TypeError
+    images = make_images()
+    with pytest.raises(ConfigError, match="Unknown backbone"):
+        run(images, tmp_path, "random:test_resnet", "resnet81")
+    with pytest.raises(CheckpointError, match="is not a backbone folder"):
+        run(images, tmp_path, "random:test_resnet", str(tmp_path))
+    with pytest.raises(ConfigError, match="--output"):
+        run(images, tmp_path, output=tmp_path)
+    with pytest.raises(ConfigError, match="No such folder of images"):
+        run(tmp_path / "nowhere", tmp_path)
+    if not torch.cuda.is_available():
+        with pytest.raises(ConfigError, match="cuda"):
+            run(images, tmp_path, device="cuda")
+
+
+def test_top_accuracy():
+    scores = torch.tensor([[0.1, 0.7, 0.2], [0.5, 0.2, 0.3], [0.0, 0.4, 0.6], [0.9, 0.1, 0.0]])
+    labels = torch.tensor([1, 2, 2, 2])
+    assert top_accuracy(scores, labels) == 50.0
+    assert top_accuracy(scores, labels, top=2) == 75.0
+    assert top_accuracy(scores, labels, top=3) == 100.0

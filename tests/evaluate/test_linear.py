@@ -1,0 +1,138 @@
+import pytest
+import torch
+from torch.nn import functional as F
+
+from vidmoco.evaluate import linear
+from vidmoco.evaluate.linear import fit_logistic, linear_probe, stratified_part
+
+
+def problem(n, *, seed, classes=5, dim=20, noise=2.0):
+    """Correlated features of very different scales, one of them constant, and their classes."""
+    generator = torch.Generator().manual_seed(seed)
+    fixed = torch.Generator().manual_seed(99)
+    centres = torch.randn(classes, dim, generator=fixed)
+    mixing = torch.randn(dim, dim, generator=fixed)
+    scale = torch.logspace(-3, 3, dim)
+    labels = torch.randint(classes, (n,), generator=generator)
+    features = centres[labels] + noise * torch.randn(n, dim, generator=generator)
+    features = 5 + (features @ mixing) * scale
+    return torch.cat([features, torch.full((n, 1), 7.0)], dim=1), labels
+
+
+TRAIN, LABELS = problem(600, seed=0)
+VAL, TRUTH = problem(400, seed=1)
+
+
+def accuracy(scores, labels):
+    return float((scores.argmax(dim=1) == labels).float().mean())
+
+
+def objective(classifier, features, labels, decay):
+    loss = F.cross_entropy(classifier(features), labels)
+    return float(loss + decay / 2 * classifier.weight.square().sum())
+
+
+@pytest.mark.parametrize("decay", [0.1, 1e-3])
+def test_reaches_scikit_learns_optimum(decay):
+    sklearn = pytest.importorskip("sklearn.linear_model")
+    (ours,) = fit_logistic(TRAIN, LABELS, num_classes=5, decays=[decay])
+    rows = ((TRAIN - ours.mean) / ours.std).double().numpy()
+    theirs = sklearn.LogisticRegression(C=1 / (decay * len(TRAIN)), tol=1e-8, max_iter=5000)
+    theirs.fit(rows, LABELS.numpy())
+    # scikit-learn: C * sum of losses + ||w||^2 / 2.
+    logits = torch.from_numpy(theirs.decision_function(rows))
+    best = F.cross_entropy(logits, LABELS) + decay / 2 * float((theirs.coef_**2).sum())
+    assert objective(ours, TRAIN, LABELS, decay) == pytest.approx(float(best), rel=3e-4)
+    val_rows = ((VAL - ours.mean) / ours.std).double().numpy()
+    expected = torch.from_numpy(theirs.decision_function(val_rows))
+    assert abs(accuracy(ours(VAL), TRUTH) - accuracy(expected, TRUTH)) <= 0.01
+
+
+def test_a_start_from_another_decay_changes_nothing_but_time():
+    (cold,) = fit_logistic(TRAIN, LABELS, num_classes=5, decays=[0.01])
+    *_, warm = fit_logistic(TRAIN, LABELS, num_classes=5, decays=[1.0, 0.1, 0.01])
+    values = [objective(classifier, TRAIN, LABELS, 0.01) for classifier in (cold, warm)]
+    assert values[0] == pytest.approx(values[1], rel=3e-4)
+
+
+def test_rows_in_several_passes_are_one_objective(monkeypatch):
+    (whole,) = fit_logistic(TRAIN, LABELS, num_classes=5, decays=[0.01])
+    monkeypatch.setattr(linear, "_ROWS_AT_ONCE", 97)
+    (parts,) = fit_logistic(TRAIN, LABELS, num_classes=5, decays=[0.01])
+    assert objective(parts, TRAIN, LABELS, 0.01) == pytest.approx(
+        objective(whole, TRAIN, LABELS, 0.01), rel=3e-4
+    )
+    assert (parts(VAL).argmax(1) == whole(VAL).argmax(1)).float().mean() > 0.99
+
+
+def test_more_features_than_rows():
+    features = torch.randn(30, 100, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(30) % 3
+    (classifier,) = fit_logistic(features, labels, num_classes=3, decays=[1e-3])
+    assert accuracy(classifier(features), labels) == 1.0
+
+
+def test_the_thread_count_is_given_back():
+    before = torch.get_num_threads()
+    list(fit_logistic(TRAIN, LABELS, num_classes=5, decays=[1.0]))
+    assert torch.get_num_threads() == before
+
+
+def test_the_decay_is_the_best_on_the_held_out_part():
+    probe = linear_probe(TRAIN, LABELS, VAL, num_classes=5)
+    assert set(probe.held_out_accuracy) == set(linear.DECAYS)
+    best = max(probe.held_out_accuracy.values())
+    assert probe.held_out_accuracy[probe.decay] == best
+    assert probe.decay == max(d for d, a in probe.held_out_accuracy.items() if a == best)
+    # Then fitted again on all of train with that decay.
+    (again,) = fit_logistic(TRAIN, LABELS, num_classes=5, decays=[probe.decay])
+    assert torch.equal(probe.scores, again(VAL))
+
+
+def test_val_has_no_part_in_the_choice():
+    a = linear_probe(TRAIN, LABELS, VAL, num_classes=5)
+    b = linear_probe(TRAIN, LABELS, torch.zeros_like(VAL), num_classes=5)
+    assert (a.decay, a.held_out_accuracy) == (b.decay, b.held_out_accuracy)
+
+
+def test_the_held_out_part_has_no_part_in_the_fits_it_judges(monkeypatch):
+    seen = []
+
+    def spy(features, labels, **options):
+        seen.append(len(features))
+        return fit_logistic(features, labels, **options)
+
+    monkeypatch.setattr(linear, "fit_logistic", spy)
+    linear_probe(TRAIN, LABELS, VAL, num_classes=5)
+    assert seen == [len(TRAIN) - len(stratified_part(LABELS, share=0.1, seed=0)), len(TRAIN)]
+
+
+def test_noise_wants_a_strong_decay_and_little_noise_a_weak_one():
+    noisy = linear_probe(*problem(300, seed=2, noise=12.0), VAL, num_classes=5)
+    clean = linear_probe(*problem(300, seed=2, noise=0.5), VAL, num_classes=5)
+    assert noisy.decay > clean.decay or clean.held_out_accuracy[noisy.decay] == 1.0
+
+
+def test_shuffled_labels_are_chance():
+    shuffled = LABELS[torch.randperm(600, generator=torch.Generator().manual_seed(0))]
+    probe = linear_probe(TRAIN, shuffled, VAL, num_classes=5)
+    # Chance 0.2; five standard deviations of 400 images.
+    assert accuracy(probe.scores, TRUTH) < 0.3
+    assert accuracy(linear_probe(TRAIN, LABELS, VAL, num_classes=5).scores, TRUTH) > 0.5
+
+
+def test_stratified_part_takes_a_share_of_each_class():
+    labels = torch.tensor([0] * 50 + [1] * 20 + [2] * 3 + [3])
+    part = stratified_part(labels, share=0.1, seed=0)
+    assert labels[part].bincount(minlength=4).tolist() == [5, 2, 1, 0]
+    assert part.tolist() == sorted(set(part.tolist()))
+    assert part.tolist() == stratified_part(labels, share=0.1, seed=0).tolist()
+    assert part.tolist() != stratified_part(labels, share=0.1, seed=1).tolist()
+
+
+def test_one_image_a_class_leaves_no_choice():
+    features, labels = torch.eye(3), torch.arange(3)
+    probe = linear_probe(features, labels, features, num_classes=3)
+    assert probe.held_out_accuracy == {}
+    assert probe.decay == sorted(linear.DECAYS)[len(linear.DECAYS) // 2]
+    assert accuracy(probe.scores, labels) == 1.0

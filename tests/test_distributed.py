@@ -1,0 +1,121 @@
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vidmoco import distributed
+
+# What each of the processes does; run by torchrun's environment variables, as torchrun would.
+PROGRAM = """
+import json, torch, torch.distributed as dist
+from vidmoco import distributed as d
+with d.processes_from_environment() as device:
+    mine = torch.arange(7.0)[list(d.shard(7))]
+    rows = torch.stack([mine, -mine], dim=1)
+    print(json.dumps({
+        "device": str(device), "rank": d.rank(), "world": d.world_size(), "main": d.is_main(),
+        "mine": mine.tolist(), "rows": d.gather_rows(rows).tolist(),
+        "flags": d.gather_rows(mine > 2).tolist(),
+        "none": list(d.gather_rows(torch.zeros(0 if d.is_main() else 2, 3)).shape),
+        "objects": d.gather_objects([d.rank()] * 2),
+    }))
+print(json.dumps(dist.is_initialized()))
+"""
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def launch(command, *, world_size, cwd=None):
+    """Run a command in ``world_size`` processes and return what each printed, line by line."""
+    shared = os.environ | {
+        "WORLD_SIZE": str(world_size),
+        "LOCAL_WORLD_SIZE": str(world_size),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(free_port()),
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(Path(__file__).parent.parent),
+    }
+    processes = [
+        subprocess.Popen(
+            command,
+            env=shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=cwd,
+        )
+        for rank in range(world_size)
+    ]
+    outputs = [process.communicate(timeout=300) for process in processes]
+    for process, (_, errors) in zip(processes, outputs, strict=True):
+        assert process.returncode == 0, errors
+    return [output.splitlines() for output, _ in outputs]
+
+
+def test_one_process_needs_nothing():
+    rows = torch.arange(6.0).view(3, 2)
+    with distributed.processes_from_environment(torch.device("cpu")) as device:
+        assert device == torch.device("cpu")
+        assert not dist.is_initialized()
+        assert distributed.rank() == 0
+        assert distributed.world_size() == distributed.local_world_size() == 1
+        assert distributed.is_main()
+        assert distributed.shard(5) == range(5)
+        assert distributed.gather_rows(rows) is rows
+        assert distributed.gather_objects("a") == ["a"]
+    assert 1 <= distributed.num_cores() <= os.cpu_count()
+
+
+def test_a_launch_of_one_process_joins_nothing(monkeypatch):
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert distributed.init_from_environment() == torch.device("cpu")
+    assert not dist.is_initialized()
+
+
+def test_a_gpu_is_that_of_the_local_rank(monkeypatch):
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    assert distributed.init_from_environment(torch.device("cuda")) == torch.device("cuda:3")
+    assert distributed.init_from_environment(torch.device("cuda:1")) == torch.device("cuda:1")
+
+
+@given(rows=st.integers(0, 40), world=st.integers(1, 9))
+def test_shards_are_all_rows_in_order(rows, world):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(distributed, "world_size", lambda: world)
+        shards = []
+        for rank in range(world):
+            patch.setattr(distributed, "rank", lambda rank=rank: rank)
+            shards.append(distributed.shard(rows))
+    assert [row for shard in shards for row in shard] == list(range(rows))
+    assert max(map(len, shards)) - min(map(len, shards)) <= 1
+
+
+def test_two_processes_gather_what_one_has():
+    outputs = launch([sys.executable, "-c", PROGRAM], world_size=2)
+    found = [json.loads(lines[0]) for lines in outputs]
+    assert [one.pop("rank") for one in found] == [0, 1]
+    assert [one.pop("main") for one in found] == [True, False]
+    assert [one.pop("mine") for one in found] == [[0, 1, 2], [3, 4, 5, 6]]
+    for one in found:
+        assert one == {
+            "device": "cpu",
+            "world": 2,
+            "rows": [[i, -i] for i in range(7)],
+            "flags": [False] * 3 + [True] * 4,
+            "none": [2, 3],
+            "objects": [[0, 0], [1, 1]],
+        }
+    assert [json.loads(lines[1]) for lines in outputs] == [False, False]  # the group is left again

@@ -1,0 +1,264 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import timm
+import torch
+from painted_videos import write_video
+
+from vidmoco import pretrain as pretrain_module
+from vidmoco.checkpoint import list_checkpoints, load_checkpoint
+from vidmoco.cli import main
+from vidmoco.metrics import TIMING_KEYS, read_metrics
+from vidmoco.recipe import load_recipe
+
+TINY = [
+    "--recipe", "tiny_cpu", "--backbone.name", "resnet10t", "--data.batch-size", "8",
+    "--method.bn-splits", "2", "--method.queue-size", "40", "--augment.size", "32",
+    "--data.short-side", "32", "--engine.log-every", "1", "--data.workers", "0",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("videos")
+    for number in range(18):
+        write_video(folder / f"{number:02d}.mp4", num_frames=12, first_index=100 * number)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def somewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VIDMOCO_CACHE", str(tmp_path / "cache"))
+
+
+def pretrain(videos, run, *words, steps=6):
+    given = [] if videos is None else [str(videos)]
+    return main(["pretrain", *given, *TINY, "--run", str(run), "--steps", str(steps), *words])
+
+
+def numbers(run):
+    return [
+        {key: value for key, value in line.items() if key not in TIMING_KEYS}
+        for line in read_metrics(run / "metrics.jsonl")
+    ]
+
+
+@pytest.fixture(scope="module")
+def finished(videos, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("VIDMOCO_CACHE", str(folder / "cache"))
+        assert pretrain(videos, folder / "run") == 0
+    return folder / "run"
+
+
+def test_a_run_leaves_all_its_parts(finished, videos):
+    assert {p.name for p in finished.iterdir()} == {
+        "config.yaml", "environment.json", "catalog.parquet", "metrics.jsonl", "checkpoints",
+        "backbone",
+    }  # fmt: skip
+    lines = read_metrics(finished / "metrics.jsonl")
+    assert [line["step"] for line in lines] == list(range(1, 7))
+    assert set(lines[0]) == {
+        "step", "epoch", "lr", "loss", "top1", "top5", "positive", "negative", *TIMING_KEYS,
+    }  # fmt: skip
+    assert all(np.isfinite(line["loss"]) for line in lines)
+    assert lines[0]["lr"] == pytest.approx(0.12 * 8 / 256)
+    assert lines[2]["epoch"] == 1.5  # 18 videos, batches of 8
+    model = timm.create_model(f"local-dir:{finished / 'backbone'}", pretrained=True).eval()
+    state = load_checkpoint(list_checkpoints(finished / "checkpoints")[-1])["method"]
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, state[f"encoder_q.0.{name}"])
+    config = json.loads((finished / "backbone" / "config.json").read_text())
+    assert config["vidmoco"]["num_videos"] == 18
+    assert (finished.parent / "runs" / "latest").resolve() == finished.resolve()
+    assert json.loads((finished / "environment.json").read_text())["packages"]["torch"]
+
+
+def test_the_saved_config_is_a_recipe_that_reproduces_the_run(finished, tmp_path):
+    config = load_recipe(str(finished / "config.yaml"))
+    assert config.backbone.name == "resnet10t"
+    words = [
+        "pretrain",
+        "--recipe",
+        str(finished / "config.yaml"),
+        "--run",
+        str(tmp_path / "again"),
+    ]
+    assert main(words) == 0
+    assert numbers(tmp_path / "again") == numbers(finished)
+
+
+@pytest.mark.parametrize("stop_after", [1, 3])
+def test_stopped_and_resumed_is_the_same_run(finished, videos, tmp_path, monkeypatch, stop_after):
+    take = pretrain_module._next_batch
+    steps = iter(range(1, 100))
+
+    def interrupted(batches, **options):
+        batch = take(batches, **options)
+        if next(steps) == stop_after:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return batch
+
+    monkeypatch.setattr(pretrain_module, "_next_batch", interrupted)
+    assert pretrain(videos, tmp_path / "run", "--engine.log-every", "2") == 143
+    checkpoints = list_checkpoints(tmp_path / "run" / "checkpoints")
+    assert [load_checkpoint(path)["step"] for path in checkpoints] == [stop_after]
+    monkeypatch.setattr(pretrain_module, "_next_batch", take)
+    assert main(["pretrain", "--resume"]) == 0  # runs/latest, its own settings
+    whole = [line["loss"] for line in numbers(finished)]
+    means = [sum(whole[i : i + 2]) / 2 for i in range(0, 6, 2)]
+    assert [line["loss"] for line in numbers(tmp_path / "run")] == means
+    ours, theirs = (
+        load_checkpoint(list_checkpoints(run / "checkpoints")[-1])["method"]
+        for run in (tmp_path / "run", finished)
+    )
+    assert all(
+        torch.equal(ours[name], theirs[name]) for name in theirs
+    )  # queue and key encoder too
+
+
+def test_sigterm_from_outside_with_workers(finished, videos, tmp_path):
+    """A real process with decoding workers, terminated like a batch system does it."""
+    words = [sys.executable, "-m", "vidmoco", "pretrain", str(videos), *TINY, "--data.workers", "2"]
+    words += ["--run", str(tmp_path / "run"), "--steps", "6"]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    while process.poll() is None and not (
+        metrics.is_file() and metrics.read_text().count("\n") >= 2
+    ):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    _, error = process.communicate(timeout=120)
+    assert "Traceback" not in error
+    assert process.returncode in (0, 143)  # it may have been through already
+    if process.returncode == 143:
+        assert "--resume" in error
+        assert main(["pretrain", "--run", str(tmp_path / "run"), "--resume"]) == 0
+    assert numbers(tmp_path / "run") == numbers(finished)
+
+
+def test_resume_after_a_kill_drops_what_came_after_the_checkpoint(finished, videos, tmp_path):
+    shutil.copytree(finished, tmp_path / "run")
+    for path in list_checkpoints(tmp_path / "run" / "checkpoints"):
+        path.unlink()  # as if killed before the first
+    assert main(["pretrain", "--run", str(tmp_path / "run"), "--resume"]) == 0
+    assert numbers(tmp_path / "run") == numbers(finished)
+
+
+def test_pairs_and_the_single_frame_control_differ(finished, videos, tmp_path):
+    assert pretrain(videos, tmp_path / "run", "--data.single-frame") == 0
+    assert numbers(tmp_path / "run") != numbers(finished)
+
+
+def test_accumulation_takes_the_same_number_of_steps(videos, tmp_path):
+    words = ["--optim.accumulate", "2", "--method.bn-splits", "1"]
+    assert pretrain(videos, tmp_path / "halves", *words) == 0
+    assert pretrain(videos, tmp_path / "parts", steps=6) == 0
+    first, other = numbers(tmp_path / "halves")[0], numbers(tmp_path / "parts")[0]
+    # Two micro-batches have the statistics of two parts; only the keys' shuffling differs.
+    assert first["loss"] == pytest.approx(other["loss"], rel=0.1)
+    assert len(numbers(tmp_path / "halves")) == 6
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_good_checkpoint(
+    videos, tmp_path, capsys, monkeypatch
+):
+    assert pretrain(videos, tmp_path / "run", "--engine.checkpoint-minutes", "0", steps=2) == 0
+    good = list_checkpoints(tmp_path / "run" / "checkpoints")
+    config = tmp_path / "run" / "config.yaml"
+    config.write_text(config.read_text().replace("steps: 2", "steps: 5"))
+    step = pretrain_module._augmented_views
+
+    def poisoned(*args):
+        return [view * float("nan") for view in step(*args)]
+
+    monkeypatch.setattr(pretrain_module, "_augmented_views", poisoned)
+    assert main(["pretrain", "--run", str(tmp_path / "run"), "--resume"]) == 2
+    error = capsys.readouterr().err
+    assert "The loss is nan" in error
+    assert "--optim.lr" in error
+    assert list_checkpoints(tmp_path / "run" / "checkpoints") == good
+    state = load_checkpoint(good[-1])["method"]
+    assert all(torch.isfinite(t).all() for t in state.values() if t.is_floating_point())
+
+
+def test_a_video_that_breaks_while_training_is_listed_at_the_end(videos, tmp_path, capsys):
+    copy = tmp_path / "videos"
+    shutil.copytree(videos, copy)
+    (copy / "text.mp4").write_text("no video")
+    assert main(["scan", str(copy)]) == 0
+    stat = (copy / "03.mp4").stat()
+    data = bytearray((copy / "03.mp4").read_bytes())
+    data[len(data) // 4 :] = b"\0" * len(
+        data[len(data) // 4 :]
+    )  # same size and time: not scanned again
+    (copy / "03.mp4").write_bytes(data)
+    os.utime(copy / "03.mp4", ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    capsys.readouterr()
+    assert pretrain(copy, tmp_path / "run") == 0
+    error = capsys.readouterr().err
+    assert "1 videos could not be read" in error
+    assert "'03.mp4'" in error
+    assert "text.mp4" in error
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["none/"], ["none", "No such"]),
+        (["empty/"], ["empty"]),
+        (["text.mp4"], ["can be read"]),
+        (["VIDEOS", "--data.batch-size", "64"], ["--data.batch-size is 64", "18 videos"]),
+        (["VIDEOS", "--data.batch-size", "7"], ["--data.batch-size is 7", "multiple"]),
+        (["VIDEOS", "--engine.device", "cuda:9"], ["cuda:9", "CUDA devices"]),
+        (["VIDEOS", "--run", "full"], ["full is not empty", "--resume"]),
+        (["VIDEOS", "--run", "/proc/x/run"], ["Cannot write to /proc/x/run"]),
+        (["VIDEOS", "--backbone.name", "resnet19"], ["'resnet19'", "Did you mean"]),
+        (["VIDEOS", "--recipe", "moco_v9"], ["'moco_v9'", "Did you mean"]),
+        (["--run", "full", "--resume"], ["no run to resume at full"]),
+        ([], ["No videos given"]),
+    ],
+)
+def test_bad_input_is_one_clear_line(videos, tmp_path, capsys, words, expected):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.mp4").write_text("no video")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").touch()
+    base = TINY if "--recipe" not in words and "--resume" not in words else []
+    run = [] if "--run" in words else ["--run", "run"]
+    given = [str(videos) if word == "VIDEOS" else word for word in words]
+    assert (
+        main(["pretrain", *given[:1], *base, *run, "--steps", "2", *given[1:]]) == 2 or words == []
+    )
+    error = capsys.readouterr().err
+    for part in expected:
+        assert part in " ".join(error.split())
+    assert "Traceback" not in error
+
+
+def test_resume_with_other_settings_is_refused_by_name(finished, tmp_path, capsys):
+    shutil.copytree(finished, tmp_path / "run")
+    words = ["pretrain", "--run", str(tmp_path / "run"), "--resume"]
+    assert main([*words, "--backbone.name", "resnet18", "--optim.lr", "1"]) == 2
+    error = capsys.readouterr().err
+    assert "backbone.name: 'resnet10t' and 'resnet18'" in error
+    assert "optim.lr: 0.12 and 1.0" in error
+    assert main([*words, "--data.workers", "1"]) == 0
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(finished, tmp_path, capsys):
+    shutil.copytree(finished, tmp_path / "run")
+    config = tmp_path / "run" / "config.yaml"
+    config.write_text(config.read_text().replace("resnet10t", "resnet18"))
+    assert main(["pretrain", "--run", str(tmp_path / "run"), "--resume"]) == 2
+    assert "another architecture" in capsys.readouterr().err

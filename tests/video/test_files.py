@@ -1,0 +1,180 @@
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from painted_videos import write_video
+
+from vidmoco.video import files
+from vidmoco.video.files import (
+    describe_unknown,
+    find_moov,
+    find_videos,
+    is_encrypted_mp4,
+    look_at,
+)
+
+
+def keys(root):
+    return sorted(found.key for found in find_videos(root))
+
+
+def touch(path, content=b"x"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def test_suffixes_in_any_case_and_nothing_else(tmp_path):
+    for name in ("a.mp4", "B.MP4", "deep/er/c.MkV", "notes.txt", "mp4", "d.mp4.part", ".hidden.webm"):
+        touch(tmp_path / name)
+    assert keys(tmp_path) == [".hidden.webm", "B.MP4", "a.mp4", "deep/er/c.MkV"]
+
+
+def test_size_and_time(tmp_path):
+    path = touch(tmp_path / "a.mp4", b"12345")
+    (found,) = find_videos(tmp_path)
+    assert (found.num_bytes, found.mtime_ns) == (5, path.stat().st_mtime_ns)
+    assert not found.problem
+
+
+def test_awkward_names(tmp_path):
+    names = ["-rf.mp4", "Taï ünïcode.avi", "[bold]x[/].mp4", "a:b.mp4", "q\nuote'\".mp4", "same.avi"]
+    for name in [*names, "same.mp4"]:
+        touch(tmp_path / name)
+    assert keys(tmp_path) == sorted([*names, "same.mp4"])
+
+
+def test_a_name_that_is_not_utf8_is_a_problem(tmp_path):
+    touch(tmp_path / os.fsdecode(b"caf\xe9.mp4"))
+    (found,) = find_videos(tmp_path)
+    assert found.key == "caf\\xe9.mp4"
+    assert "UTF-8" in found.problem
+
+
+def test_a_name_with_a_backslash_is_not_mistaken_for_one_that_is_escaped(tmp_path):
+    touch(tmp_path / "caf\\xe9.mp4")
+    (found,) = find_videos(tmp_path)
+    assert not found.problem
+
+
+def test_loops_of_links_end(tmp_path):
+    root = tmp_path / "root"
+    touch(root / "a" / "one.mp4")
+    (root / "a" / "self").symlink_to(root / "a")
+    (root / "a" / "up").symlink_to(root)
+    (root / "a" / "above").symlink_to(tmp_path)  # holds the root itself
+    (root / "l1").symlink_to(root / "l2")
+    (root / "l2").symlink_to(root / "l1")
+    (root / "l3.mp4").symlink_to(root / "l3.mp4")
+    found = {item.key: item.problem for item in find_videos(root)}
+    assert found == {"a/one.mp4": "", "l3.mp4": "the link leads to no file"}
+
+
+def test_links_are_followed_once(tmp_path):
+    root, other = tmp_path / "root", tmp_path / "other"
+    touch(root / "z.mp4")
+    touch(other / "deep" / "far.mp4")
+    touch(other / "single.mp4")
+    (root / "a-link-to-z.mp4").symlink_to(root / "z.mp4")
+    (root / "folder1").symlink_to(other / "deep")
+    (root / "folder2").symlink_to(other)
+    (root / "file.mp4").symlink_to(other / "single.mp4")
+    # z.mp4 under its own name; far.mp4 through the first link to it; single.mp4 through "file.mp4".
+    assert keys(root) == ["file.mp4", "folder1/far.mp4", "z.mp4"]
+
+
+def test_a_root_that_is_a_link(tmp_path):
+    touch(tmp_path / "real" / "a.mp4")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    assert keys(tmp_path / "link") == ["a.mp4"]
+
+
+def test_what_is_no_regular_file_is_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "pipe.mp4")
+    (tmp_path / "broken.mp4").symlink_to(tmp_path / "nowhere.mp4")
+    problems = {found.key: found.problem for found in find_videos(tmp_path)}
+    assert problems == {
+        "pipe.mp4": "it is not a regular file",
+        "broken.mp4": "the link leads to no file",
+    }
+
+
+def test_a_folder_named_like_a_video_is_a_folder(tmp_path):
+    touch(tmp_path / "takes.mp4" / "a.mp4")
+    assert keys(tmp_path) == ["takes.mp4/a.mp4"]
+
+
+def test_an_unreadable_folder_is_a_problem(tmp_path, monkeypatch):
+    touch(tmp_path / "a.mp4")
+    locked = touch(tmp_path / "locked" / "b.mp4").parent
+    if os.geteuid() == 0:  # no permission stops root: the refusal is made by hand
+        scandir = os.scandir
+
+        def refuse(path):
+            if Path(path) == locked:
+                raise PermissionError(13, "Permission denied", str(path))
+            return scandir(path)
+
+        monkeypatch.setattr(files.os, "scandir", refuse)
+    else:
+        locked.chmod(0)
+    try:
+        problems = {found.key: found.problem for found in find_videos(tmp_path)}
+    finally:
+        locked.chmod(stat.S_IRWXU)
+    assert problems == {
+        "a.mp4": "",
+        "locked/": "the folder cannot be read: Permission denied",
+    }
+
+
+def test_a_file_that_vanished(tmp_path):
+    assert "No such file" in look_at(tmp_path / "gone.mp4", root=tmp_path).problem
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "the file is empty"),
+        (b"Dear diary, today I saw a video.\n", "it is a text file"),
+        ("Ünïcode text".encode() * 400, "it is a text file"),
+        (b"#EXTM3U\n#EXTINF:10,\n/etc/passwd\n", "it is a playlist"),
+        (b"ffconcat version 1.0\nfile other.mp4\n", "it is a playlist"),
+        (b'<?xml version="1.0"?>\n<MPD profiles="x">', "it is a playlist"),
+        (b"\x00\x00\x00\x18ftypmp42" + bytes(30), "without its index (moov)"),
+        (bytes(range(256)) * 20, "it is damaged, or not a video"),
+    ],
+)
+def test_what_a_file_is_that_no_demuxer_reads(tmp_path, content, words):
+    assert words in describe_unknown(touch(tmp_path / "x.mp4", content))
+
+
+def test_the_index_of_an_mp4(tmp_path):
+    path = tmp_path / "a.mp4"
+    write_video(path, num_frames=3)
+    data = path.read_bytes()
+    moov = find_moov(path)
+    assert moov is not None
+    assert moov[4:8] == b"moov"
+    assert data.endswith(moov)
+    assert not is_encrypted_mp4(path)
+    path.write_bytes(data[:-10])
+    assert find_moov(path) is None
+
+
+def test_an_encrypted_mp4(tmp_path):
+    def box(name, content=b""):
+        return (8 + len(content)).to_bytes(4, "big") + name + content
+
+    path = touch(tmp_path / "a.mp4", box(b"ftyp") + box(b"moov", box(b"encv", box(b"sinf"))))
+    assert is_encrypted_mp4(path)
+    # The letters among the pictures mean nothing.
+    touch(path, box(b"ftyp") + box(b"mdat", b"encvsinf") + box(b"moov", box(b"avc1")))
+    assert not is_encrypted_mp4(path)
+
+
+@pytest.mark.parametrize("size", [0, 7, 2**31])
+def test_boxes_that_lie_about_their_size(tmp_path, size):
+    path = touch(tmp_path / "a.mp4", size.to_bytes(4, "big") + b"ftyp" + bytes(8))
+    assert find_moov(path) is None

@@ -1,0 +1,150 @@
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from painted_videos import read_index, write_video
+from vidmoco.video.scan import scan_videos
+
+from vidmoco.errors import ConfigError, VideoError
+from vidmoco.video.loader import canvas_size, load_pairs
+from vidmoco.video.sampling import SINGLE_FRAME, PairRule
+
+NUM_VIDEOS, NUM_FRAMES = 10, 20  # frame i of video v spells 100 v + i; 10 fps
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("loader")
+    for video in range(NUM_VIDEOS):
+        suffix = "mp4" if video % 3 else "ts"
+        write_video(
+            folder / f"v{video}.{suffix}", num_frames=NUM_FRAMES, fps=10, first_index=100 * video
+        )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def catalog(folder):
+    return scan_videos([folder], workers=1, progress=False).readable()
+
+
+def load(catalog, *, start=0, stop=5, workers=0, rule=PairRule(), seed=0, batch_size=4):  # noqa: B008
+    return list(
+        load_pairs(
+            catalog,
+            rule=rule,
+            seed=seed,
+            batch_size=batch_size,
+            canvas=(64, 96),
+            start_step=start,
+            total_steps=stop,
+            workers=workers,
+        )
+    )
+
+
+def same(a, b):
+    return all(
+        torch.equal(x.frames, y.frames)
+        and torch.equal(x.source_ids, y.source_ids)
+        and torch.equal(x.pts_seconds, y.pts_seconds)
+        for x, y in zip(a, b, strict=True)
+    )
+
+
+def test_a_pair_is_the_two_frames_shown_at_its_times(catalog):
+    for batch in load(catalog):
+        assert batch.frames.shape == (4, 2, 3, 64, 96)
+        assert batch.frames.dtype == torch.uint8
+        assert len(set(batch.source_ids.tolist())) == 4
+        for frames, row, times in zip(
+            batch.frames, batch.source_ids, batch.pts_seconds, strict=True
+        ):
+            video = int(catalog[int(row)].key[1])
+            for frame, pts in zip(frames, times, strict=True):
+                index = read_index(frame.permute(1, 2, 0).numpy())
+                assert index == 100 * video + round(float(pts) * 10)
+
+
+def test_an_epoch_takes_every_video_once(catalog):
+    batches = load(catalog, stop=10, batch_size=5)
+    for epoch in range(5):
+        rows = torch.cat([batch.source_ids for batch in batches[2 * epoch : 2 * epoch + 2]])
+        assert sorted(rows.tolist()) == list(range(NUM_VIDEOS))
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_the_same_batches_for_any_number_of_workers(catalog, workers):
+    assert same(load(catalog), load(catalog, workers=workers))
+
+
+def test_starting_in_the_middle_gives_the_rest(catalog):
+    assert same(load(catalog)[3:], load(catalog, start=3))
+    assert not same(load(catalog), load(catalog, seed=1))
+
+
+def test_single_frame_pairs(catalog):
+    for batch in load(catalog, rule=SINGLE_FRAME):
+        assert torch.equal(batch.frames[:, 0], batch.frames[:, 1])
+        assert torch.equal(batch.pts_seconds[:, 0], batch.pts_seconds[:, 1])
+
+
+def test_gaps_are_as_asked_up_to_one_frame(catalog):
+    for batch in load(catalog, rule=PairRule(min_gap=0.5, max_gap=1.0), stop=10):
+        gaps = np.ptp(batch.pts_seconds.numpy(), axis=1)
+        assert (gaps >= 0.5 - 0.1001).all()
+        assert (gaps <= 1.0 + 0.1001).all()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_video_that_fails_is_replaced_and_counted_and_nothing_else_changes(
+    folder, tmp_path, workers
+):
+    copy = tmp_path / "videos"
+    shutil.copytree(folder, copy)
+    catalog = scan_videos([copy], workers=1, progress=False).readable()
+    before = load(catalog, stop=10, batch_size=5)
+    bad = next(row for row in range(len(catalog)) if catalog[row].key == "v4.mp4")
+    (copy / "v4.mp4").unlink()
+    after = load(catalog, stop=10, batch_size=5, workers=workers)
+    assert same(after, load(catalog, stop=10, batch_size=5))
+    num_failures = 0
+    for old, new in zip(before, after, strict=True):
+        kept = old.source_ids != bad
+        assert torch.equal(old.frames[kept], new.frames[kept])
+        assert bad not in new.source_ids.tolist()
+        assert len(set(new.source_ids.tolist())) == 5
+        for row, reason in new.failures:
+            assert row == bad
+            assert "v4.mp4" in reason
+        num_failures += len(new.failures)
+    assert num_failures == 5  # once an epoch
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_when_nothing_can_be_read_the_run_says_so(folder, tmp_path, workers):
+    copy = tmp_path / "videos"
+    shutil.copytree(folder, copy)
+    catalog = scan_videos([copy], workers=1, progress=False).readable()
+    for file in copy.iterdir():
+        file.write_bytes(b"")
+    with pytest.raises(VideoError) as caught:
+        load(catalog, workers=workers)
+    assert str(caught.value).startswith("None of 10 videos")
+    assert "Traceback" not in str(caught.value)
+
+
+def test_a_batch_larger_than_the_data_is_refused(catalog):
+    with pytest.raises(ConfigError, match=r"--data\.batch-size is 11, and there are 10"):
+        load(catalog, batch_size=11)
+
+
+def test_the_canvas_has_the_shape_of_the_median_video(tmp_path):
+    for number, size in enumerate([(128, 64), (128, 64), (64, 128), (128, 64)]):
+        write_video(tmp_path / f"{number}.mp4", num_frames=2, size=size)
+    wide = scan_videos([tmp_path], workers=1, progress=False)
+    assert canvas_size(wide, short_side=72) == (72, 144)
+    write_video(tmp_path / "tall.mp4", num_frames=2, size=(64, 320))
+    tall = scan_videos([tmp_path / "tall.mp4"], workers=1, progress=False)
+    assert canvas_size(tall, short_side=72) == (144, 72)  # at most twice the short side

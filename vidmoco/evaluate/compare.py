@@ -1,0 +1,258 @@
+"""The comparison of frozen backbones on labelled images: a row a backbone, one protocol for all."""
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+import vidmoco
+from vidmoco import distributed
+from vidmoco.backbones import weights_hash
+from vidmoco.config import EvaluateCommand
+from vidmoco.device import resolve_device
+from vidmoco.errors import DataError
+from vidmoco.evaluate.candidates import Candidate, load_candidates
+from vidmoco.evaluate.features import (
+    Features,
+    ImageBatch,
+    compute_features,
+    default_workers,
+    image_loader,
+)
+from vidmoco.evaluate.images import LabelledImages, load_labelled_images
+from vidmoco.evaluate.knn import weighted_knn
+from vidmoco.evaluate.linear import DECAYS, linear_probe
+from vidmoco.evaluate.progress import EvaluationProgress
+from vidmoco.evaluate.results import print_results, require_writable, write_results
+from vidmoco.shapes import Float, Int64
+
+RESULTS = Path("results.json")
+# Of the results file; a reader refuses another.
+FORMAT = 1
+
+
+def evaluate(
+    command: EvaluateCommand, *, console: Console | None = None, output: Console | None = None
+) -> dict[str, Any]:
+    """Compare backbones, print the table, write ``results.json`` and return what is in it.
+
+    Accuracies are in percent. Under torchrun the processes share the images; the first one scores,
+    prints and writes, and the others return the results without rows.
+
+    Args:
+        command: The settings.
+        console: Where progress is shown; default: standard error.
+        output: Where the table is printed; default: standard output.
+
+    Raises:
+        ConfigError: a setting, path or backbone name cannot be used.
+        CheckpointError: a backbone's weights cannot be loaded, or are not finite.
+        DataError: the images cannot be used.
+    """
+    path = command.output or RESULTS
+    require_writable(path)
+    with distributed.processes_from_environment(resolve_device(command.device)) as device:
+        quiet = not distributed.is_main()
+        console = console or Console(stderr=True, quiet=quiet)
+        train, val = load_labelled_images(
+            command.images, max_train_per_class=command.max_train_per_class, seed=command.seed
+        )
+        console.print(
+            f"{len(train)} train and {len(val)} {val.split} images of {len(train.classes)} classes "
+            f"in {command.images}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+        candidates = load_candidates(command.backbone, size=command.size, seed=command.seed)
+        rows, features = _rows(candidates, train, val, command, device=device, console=console)
+        results = _results(command, train, val, rows=rows, features=features)
+        if distributed.is_main():
+            write_results(path, results)
+            print_results(results, path=path, console=output)
+    return results
+
+
+def _rows(
+    candidates: list[Candidate],
+    train: LabelledImages,
+    val: LabelledImages,
+    command: EvaluateCommand,
+    *,
+    device: torch.device,
+    console: Console,
+) -> tuple[list[dict[str, Any]], Features]:
+    """Return the table's rows, and the features of the last backbone for what was refused."""
+    rows: list[dict[str, Any]] = []
+    loader: DataLoader[ImageBatch] | None = None
+    preprocess = None
+    total = (len(train) + len(val)) * len(candidates)
+    workers = command.workers
+    if workers is None:
+        workers = default_workers([train, val], passes=len(candidates))
+    with EvaluationProgress(console, total_images=total) as progress:
+        for candidate in candidates:
+            if loader is None or candidate.preprocess != preprocess:
+                preprocess = candidate.preprocess
+                loader = image_loader(
+                    [train, val],
+                    preprocess,
+                    batch_size=command.batch_size,
+                    workers=workers,
+                    pin_memory=device.type == "cuda",
+                )
+            progress.begin(f"{candidate.name}: features")
+            began = time.monotonic()
+            candidate.backbone.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            features = compute_features(
+                candidate.backbone,
+                loader,
+                preprocess,
+                dim=candidate.dim,
+                name=candidate.name,
+                precision=command.precision,
+                on_batch=progress.advance,
+            )
+            candidate.backbone.cpu()
+            # As MoCo's linear protocol does: frozen must mean frozen.
+            assert weights_hash(candidate.backbone) == candidate.weights_hash, "weights changed"
+            seconds = {"features": time.monotonic() - began}
+            _require_every_class(features, train, val)
+            if distributed.is_main():
+                scores = _scores(
+                    features, train, val, command, device=device,
+                    progress=progress, name=candidate.name, seconds=seconds,
+                )  # fmt: skip
+                rows.append(_about(candidate) | scores | {"seconds": seconds})
+    return rows, features
+
+
+def _scores(
+    features: Features,
+    train: LabelledImages,
+    val: LabelledImages,
+    command: EvaluateCommand,
+    *,
+    device: torch.device,
+    progress: EvaluationProgress,
+    name: str,
+    seconds: dict[str, float],
+) -> dict[str, Any]:
+    """Return the accuracies of one backbone, and add to ``seconds`` what each took."""
+    is_train = features.rows < len(train)
+    labels = torch.cat([train.labels, val.labels])[features.rows]
+    bank, queries = features.values[is_train].to(device), features.values[~is_train].to(device)
+    bank_labels, truth = labels[is_train].to(device), labels[~is_train]
+    num_classes = len(train.classes)
+    progress.begin(f"{name}: k-NN")
+    began = time.monotonic()
+    knn = weighted_knn(
+        bank, bank_labels, queries, k=command.k, num_classes=num_classes, tau=command.knn_tau
+    )
+    scores: dict[str, Any] = {"knn_top1": {str(k): top_accuracy(s, truth) for k, s in knn.items()}}
+    seconds["knn"] = time.monotonic() - began
+    if command.linear:
+        progress.begin(f"{name}: linear probe")
+        began = time.monotonic()
+        probe = linear_probe(bank, bank_labels, queries, num_classes=num_classes, seed=command.seed)
+        scores["linear_top1"] = top_accuracy(probe.scores, truth)
+        if num_classes > 5:
+            scores["linear_top5"] = top_accuracy(probe.scores, truth, top=5)
+        scores["linear_decay"] = probe.decay
+        scores["linear_held_out_top1"] = {
+            str(decay): round(100 * accuracy, 4)
+            for decay, accuracy in probe.held_out_accuracy.items()
+        }
+        seconds["linear"] = time.monotonic() - began
+    return scores
+
+
+def top_accuracy(
+    scores: Float[Tensor, "m c"], labels: Int64[Tensor, " m"], *, top: int = 1
+) -> float:
+    """Return the percentage of rows whose label is among the ``top`` greatest scores."""
+    ranked = scores.topk(top, dim=1).indices
+    return 100 * int((ranked == labels[:, None]).any(dim=1).sum()) / len(labels)
+
+
+def _require_every_class(features: Features, train: LabelledImages, val: LabelledImages) -> None:
+    """Refuse a set in which damaged images took a whole class away."""
+    is_train = features.rows < len(train)
+    for images, rows in (
+        (train, features.rows[is_train]),
+        (val, features.rows[~is_train] - len(train)),
+    ):
+        there = set(images.labels[rows].unique().tolist())
+        gone = [name for label, name in enumerate(images.classes) if label not in there]
+        if gone:
+            mine = [refusal for refusal in features.refused if refusal.split == images.split]
+            raise DataError(
+                f"No image of {', '.join(map(repr, gone[:8]))} in {images.split} could be read; "
+                f"{len(mine)} are damaged, the first: {mine[0].name}: {mine[0].reason}."
+            )
+
+
+def _about(candidate: Candidate) -> dict[str, Any]:
+    return {
+        "name": candidate.name,
+        "source": candidate.source,
+        "architecture": candidate.architecture,
+        "is_untrained": candidate.is_untrained,
+        "weights_hash": candidate.weights_hash,
+        "dim": candidate.dim,
+        "input_size": candidate.preprocess.size,
+        "preprocess": asdict(candidate.preprocess),
+    }
+
+
+def _results(
+    command: EvaluateCommand,
+    train: LabelledImages,
+    val: LabelledImages,
+    *,
+    rows: list[dict[str, Any]],
+    features: Features,
+) -> dict[str, Any]:
+    num_refused = {part.split: 0 for part in (train, val)}
+    for refusal in features.refused:
+        num_refused[refusal.split] += 1
+    num_train = len(train) - num_refused[train.split]
+    notes = [
+        f"k = {k} is more than the {num_train} training images: all of them vote."
+        for k in command.k
+        if k > num_train
+    ]
+    notes += [
+        f"{row['name']}: the probe's best decay, {row['linear_decay']:g}, is the "
+        f"{'strongest' if row['linear_decay'] == max(DECAYS) else 'weakest'} tried."
+        for row in rows
+        if row.get("linear_decay") in (max(DECAYS), min(DECAYS))
+    ]
+    return {
+        "format": FORMAT,
+        "vidmoco": vidmoco.__version__,
+        "images": str(command.images),
+        "classes": list(train.classes),
+        "num_train": num_train,
+        "num_val": len(val) - num_refused[val.split],
+        "val_split": val.split,
+        "refused": [asdict(refusal) for refusal in features.refused],
+        "num_other_files": train.num_other_files + val.num_other_files,
+        "settings": {
+            "layer": "pooled features",
+            "k": list(command.k),
+            "knn_tau": command.knn_tau,
+            "linear_decays": list(DECAYS) if command.linear else [],
+            "size": command.size,
+            "max_train_per_class": command.max_train_per_class,
+            "precision": command.precision,
+            "seed": command.seed,
+        },
+        "rows": rows,
+        "notes": notes,
+    }

@@ -1,0 +1,159 @@
+"""The catalog of the user's videos: found in the cache, brought up to date, printed."""
+
+import hashlib
+import os
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from vidmoco.config import ScanCommand
+from vidmoco.errors import ConfigError, VideoError
+from vidmoco.video.info import VideoInfo
+from vidmoco.video.scan import scan_videos
+from vidmoco.video.table import Catalog
+
+__all__ = [
+    "Catalog",
+    "VideoInfo",
+    "catalog_cache_path",
+    "open_catalog",
+    "print_catalog",
+    "scan_command",
+]
+
+_MAX_REFUSED_LINES = 50
+
+
+def catalog_cache_path(source: Path) -> Path:
+    """Return where the catalog of a folder is kept between runs.
+
+    The folder is ``$VIDMOCO_CACHE``, else ``$XDG_CACHE_HOME/vidmoco``, else ``~/.cache/vidmoco``.
+    """
+    own = os.environ.get("VIDMOCO_CACHE")
+    shared = os.environ.get("XDG_CACHE_HOME")
+    cache = Path(own) if own else (Path(shared) if shared else Path.home() / ".cache") / "vidmoco"
+    absolute = os.path.abspath(source)  # noqa: PTH100  (resolve() would follow a link)
+    digest = hashlib.sha256(os.fsencode(absolute)).hexdigest()[:16]
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", Path(absolute).name)[:40]
+    return cache / "catalogs" / f"{name}-{digest}.parquet"
+
+
+def open_catalog(
+    sources: Sequence[Path],
+    *,
+    workers: int | None = None,
+    progress: bool = True,
+    fresh: bool = False,
+) -> Catalog:
+    """Return the catalog of some videos, looking only at files that are new or have changed.
+
+    Args:
+        sources: folders, video files, or catalogs (.parquet), which are taken as they are.
+        workers: processes that look at files; None: one a core.
+        progress: show a bar on stderr.
+        fresh: look at every file again.
+
+    Raises:
+        ConfigError: a source does not exist, holds no video, or is no catalog.
+    """
+    if not sources:
+        raise ConfigError("No videos are given: name folders, video files or catalogs (.parquet).")
+    catalogs = []
+    for source in sources:
+        if source.suffix.lower() == ".parquet" and not source.is_dir():
+            catalogs.append(Catalog.load(source))
+            continue
+        cache = catalog_cache_path(source)
+        previous = None if fresh else _cached(cache)
+        catalog = scan_videos([source], previous=previous, workers=workers, progress=progress)
+        try:
+            catalog.save(cache)
+        except ConfigError as error:
+            Console(stderr=True).print(
+                Text(f"{error} The next run will look at every file again."), soft_wrap=True
+            )
+        catalogs.append(catalog)
+    return Catalog.merge(catalogs)
+
+
+def _cached(path: Path) -> Catalog | None:
+    """Return the catalog of an earlier run, or None: none, of another version, or broken."""
+    try:
+        return Catalog.load(path)
+    except ConfigError:  # it is only a cache, and is about to be written anew
+        return None
+
+
+def print_catalog(catalog: Catalog, *, console: Console, catalog_path: Path | None = None) -> None:
+    """Print what kinds of videos there are, and which are refused and why.
+
+    Args:
+        catalog: the videos.
+        console: where to print.
+        catalog_path: the file that holds all of them, named where a long list is cut.
+    """
+    counts: dict[tuple[str, str, str], list[float]] = defaultdict(lambda: [0, 0, 0.0])
+    names = ("container", "codec", "route", "num_frames", "duration_seconds")
+    readable = catalog.readable()
+    columns = [readable.column(name).tolist() for name in names]
+    for container, codec, route, num_frames, seconds in zip(*columns, strict=True):
+        count = counts[container, codec, route]
+        count[:] = count[0] + 1, count[1] + num_frames, count[2] + seconds / 3600
+    if counts:
+        table = Table()
+        for title in ("container", "codec", "read by"):
+            table.add_column(title)
+        for title in ("videos", "frames", "hours"):
+            table.add_column(title, justify="right")
+        for kind, (videos, frames, hours) in sorted(counts.items()):
+            numbers = (f"{videos:,}", f"{frames:,}", f"{hours:,.2f}")
+            table.add_row(*(_shown(text) for text in kind), *numbers)
+        console.print(table)
+    refused = catalog.refused()
+    if not len(refused):
+        return
+    console.print(f"Refused: {len(refused)} of {len(catalog)}", highlight=False)
+    for index in range(min(len(refused), _MAX_REFUSED_LINES)):
+        info = refused[index]
+        line = Text.assemble("  ", _shown(info.key), ": ", _shown(info.reason))
+        console.print(line, soft_wrap=True)
+    more = len(refused) - _MAX_REFUSED_LINES
+    if more > 0:
+        where = "the catalog" if catalog_path is None else str(catalog_path)
+        console.print(Text(f"  … and {more:,} more, all in {where}"), soft_wrap=True)
+
+
+def scan_command(command: ScanCommand) -> int:
+    """Run ``vidmoco scan`` and return its exit code.
+
+    Raises:
+        ConfigError: a path or an output that cannot be used.
+        VideoError: none of the videos can be read.
+    """
+    output = command.output
+    if output is not None and output.suffix.lower() != ".parquet":
+        raise ConfigError(f"--output is {str(output)!r}; it must end with .parquet.")
+    catalog = open_catalog(command.videos, workers=command.workers, fresh=command.fresh)
+    if output is not None:
+        catalog.save(output)
+    console = Console()
+    where = output or catalog_cache_path(command.videos[0])
+    if len(catalog) == 1 and catalog[0].route == "refused":
+        raise VideoError(f"{catalog[0].path}: {catalog[0].reason}.")
+    print_catalog(catalog, console=console, catalog_path=where)
+    if not len(catalog.readable()):
+        raise VideoError(f"None of the {len(catalog)} videos can be read.")
+    console.print(Text(f"{len(catalog):,} videos in {where}"), soft_wrap=True)
+    return 0
+
+
+def _shown(text: str) -> Text:
+    """Return untrusted text as it is: no markup, and control characters as escapes."""
+    return Text(
+        "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    )

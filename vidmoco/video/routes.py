@@ -1,0 +1,63 @@
+"""Which decoder reads a video: decord where it is known to be right, PyAV everywhere else.
+
+"Wrong" below: decord 3.4 (``decord2``) returned other frames or times than a decode from the start,
+or broke off; measured on painted videos and on a collection of awkward real ones.
+"""
+
+from vidmoco.video.timeline import Timeline
+
+DECORD_CONTAINERS = frozenset(
+    {"mov", "matroska"}
+)  # wrong: MPEG-TS, MPEG-PS, ASF, AVI with B-frames
+# Wrong or broken off: HEVC whose key frames flush several pictures, VC-1, Sorenson 3, MPEG-4 and
+# others whose decoders take settings from the first packet, which a seek skips.
+DECORD_CODECS = frozenset({"h264", "vp8", "vp9", "av1"})
+# Wrong: H.264 4:4:4 after a seek (a decoder setting again). 10 bits: other colours, by 3 levels.
+DECORD_PIXEL_FORMATS = frozenset({"yuv420p", "yuvj420p"})
+# Narrower pictures may come with the padding of their rows, as another number of channels.
+DECORD_MIN_WIDTH = 192
+# decord's times are float32, of 24 bits: up to here each tick of the clock is still told apart.
+DECORD_MAX_TICKS = 2**22
+
+
+def route_of(
+    *,
+    container: str,
+    codec: str,
+    pixel_format: str,
+    width: int,
+    mirrored: bool,
+    size_changes: bool,
+    start_known: bool,
+    timeline: Timeline,
+) -> tuple[str, str]:
+    """Return ("decord", "") or ("pyav", why not decord).
+
+    Args:
+        container: FFmpeg's first name of the container format.
+        codec: FFmpeg's name of the codec.
+        pixel_format: FFmpeg's name of the pixel format.
+        width: displayed width in pixels.
+        mirrored: the picture is displayed mirrored.
+        size_changes: a new decoder configuration comes in the middle.
+        start_known: the container tells when the stream starts.
+        timeline: when frames are shown.
+    """
+    ticks = timeline.duration_seconds * timeline.ticks_per_second
+    reasons = [
+        (container not in DECORD_CONTAINERS, f"{container} container"),
+        (codec not in DECORD_CODECS, f"{codec} codec"),
+        (pixel_format not in DECORD_PIXEL_FORMATS, f"{pixel_format or 'unknown'} pixels"),
+        (timeline.estimated, "times missing or out of order"),
+        (timeline.edit_list, "edit list: some frames are hidden"),
+        (timeline.start_seconds != 0 or not start_known, "does not start at time zero"),
+        (not timeline.starts_with_key, "does not start with a key frame"),
+        (timeline.leading_pictures, "open GOP: pictures before their key frame"),
+        (timeline.damaged, "damaged or cut off"),
+        (size_changes, "its format changes in the middle"),
+        (mirrored, "mirrored display"),
+        (width < DECORD_MIN_WIDTH, f"narrower than {DECORD_MIN_WIDTH} pixels"),
+        (not 0 < ticks < DECORD_MAX_TICKS, "too long for times of 24 bits"),
+    ]
+    reason = next((reason for holds, reason in reasons if holds), "")
+    return ("pyav", reason) if reason else ("decord", "")

@@ -1,0 +1,128 @@
+"""The catalog as a table: one row a video, in Arrow memory and in a Parquet file."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from vidmoco.errors import ConfigError
+from vidmoco.video.info import VideoInfo
+
+# Raised when the columns, the probe or the routing rule change: older catalogs are scanned anew.
+FORMAT_VERSION = "1"
+_VERSION_KEY = b"vidmoco.catalog"
+_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+SCHEMA = pa.schema(
+    [(name, _TYPES.get(kind, pa.string())) for name, kind in get_type_hints(VideoInfo).items()],
+    metadata={_VERSION_KEY: FORMAT_VERSION.encode()},
+)
+_ROWS_AT_ONCE = 4096
+
+
+class Catalog:
+    """What is known of many videos; rows are sorted by root and key."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table.combine_chunks()
+
+    @classmethod
+    def from_rows(cls, rows: Iterable[VideoInfo]) -> "Catalog":
+        """Return the catalog of some videos."""
+        table = pa.Table.from_pylist([asdict(row) for row in rows], schema=SCHEMA)
+        return cls(_sorted(table))
+
+    @classmethod
+    def merge(cls, catalogs: Sequence["Catalog"]) -> "Catalog":
+        """Return all rows of several catalogs; of rows of one file, the first."""
+        table = pa.concat_tables([SCHEMA.empty_table(), *(c._table for c in catalogs)])
+        seen: set[str] = set()
+        keep = []
+        for root, key in zip(table["root"].to_pylist(), table["key"].to_pylist(), strict=True):
+            place = f"{root}/{key}"  # one file may be below two roots
+            keep.append(place not in seen)
+            seen.add(place)
+        return cls(_sorted(table.filter(pa.array(keep, pa.bool_()))))
+
+    @classmethod
+    def load(cls, path: Path) -> "Catalog":
+        """Read a catalog that ``save`` wrote.
+
+        Raises:
+            ConfigError: there is no such file, or it is no catalog of this version.
+        """
+        try:
+            # ParquetFile, not read_table: a path with "=" in it is not a partition.
+            with pq.ParquetFile(path) as file:
+                table = file.read()
+        except FileNotFoundError as error:
+            raise ConfigError(f"No such catalog: {path}.") from error
+        except (pa.ArrowException, OSError) as error:
+            reason = str(error).partition("\n")[0]
+            raise ConfigError(f"{path} cannot be read as a catalog of videos: {reason}") from error
+        version = (table.schema.metadata or {}).get(_VERSION_KEY)
+        if version is None:
+            raise ConfigError(
+                f"{path} is a Parquet file, but not a catalog of videos; `vidmoco scan` writes one."
+            )
+        if version.decode(errors="replace") != FORMAT_VERSION or table.schema != SCHEMA:
+            raise ConfigError(
+                f"{path} is a catalog of another version of vidmoco; scan the videos again."
+            )
+        return cls(table)
+
+    def save(self, path: Path) -> None:
+        """Write the catalog as Parquet, whole or not at all.
+
+        Raises:
+            ConfigError: it cannot be written.
+        """
+        part = path.with_name(path.name + ".part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as file:
+                pq.write_table(self._table, file)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        except OSError as error:
+            raise ConfigError(f"The catalog cannot be written to {path}: {error}.") from error
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
+
+    def __getitem__(self, index: int) -> VideoInfo:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"{index = } of a catalog of {len(self)} videos")
+        return VideoInfo(**self._table.slice(index % len(self), 1).to_pylist()[0])
+
+    def rows(self) -> Iterator[VideoInfo]:
+        """Yield every row."""
+        for start in range(0, len(self), _ROWS_AT_ONCE):
+            for row in self._table.slice(start, _ROWS_AT_ONCE).to_pylist():
+                yield VideoInfo(**row)
+
+    def column(self, name: str) -> np.ndarray[Any, Any]:
+        """Return one field of all rows; texts as an array of objects."""
+        return self._table[name].to_numpy()  # type: ignore[no-any-return]
+
+    def take(self, indices: Sequence[int]) -> "Catalog":
+        """Return some rows, in the order of ``indices``."""
+        return Catalog(self._table.take(pa.array(indices, pa.int64())))
+
+    def readable(self) -> "Catalog":
+        """Return the rows that a decoder reads."""
+        return Catalog(self._table.filter(pc.not_equal(self._table["route"], "refused")))
+
+    def refused(self) -> "Catalog":
+        """Return the rows that nothing reads; each has a reason."""
+        return Catalog(self._table.filter(pc.equal(self._table["route"], "refused")))
+
+
+def _sorted(table: pa.Table) -> pa.Table:
+    return table.sort_by([("root", "ascending"), ("key", "ascending")])
