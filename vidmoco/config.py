@@ -384,10 +384,10 @@ class ExportCommand:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DemoCommand(_Ranged):
+class DemoCommand:
     """The whole way in a few minutes on a CPU, on sample videos that it makes itself."""
 
-    output: Annotated[Path, arg(aliases=["-o"])] = Path("vidmoco-demo")
-    """Folder for the videos, the runs, the results and the picture."""
+    output: Annotated[Path | None, arg(aliases=["-o"])] = None
+    """Empty folder for videos, runs and results; default: vidmoco-demo, or that with a number."""
     seed: int = 0
     """Seed of the videos and of the runs."""

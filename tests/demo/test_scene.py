@@ -86,6 +86,28 @@ def test_a_digit_keeps_to_the_frame_moves_scales_and_turns():
         assert np.ptp(ink, axis=0).min() > 0.5 * (scene.INK[1] - scene.INK[0])
 
 
+def test_a_digit_turns_to_both_sides_but_not_far():
+    glyph = torch.zeros(2, 72, 72)
+    glyph[:, 12:60, 32:40] = 1  # an upright bar
+    extremes = []
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        stroke, _, _ = scene._draw_digit(glyph, rng=rng, times=np.arange(30) / 10)
+        y, x = np.mgrid[:64, :64]
+        weight = stroke[..., 0] / stroke.sum(axis=(1, 2))[:, :, None]
+        dx = x - (weight * x).sum(axis=(1, 2), keepdims=True)
+        dy = y - (weight * y).sum(axis=(1, 2), keepdims=True)
+        xx, yy, xy = ((weight * m).sum(axis=(1, 2)) for m in (dx * dx, dy * dy, dx * dy))
+        angles = np.rad2deg(np.arctan2(2 * xy, yy - xx) / 2)  # of the longer axis, 0: upright
+        extremes.append((angles.min(), angles.max()))
+    low, high = np.transpose(extremes)
+    # Three seconds hold at least one swing; 1 degree for the pixels.
+    assert low.min() == pytest.approx(-scene.DIGIT_TURN, abs=1)
+    assert low.max() == pytest.approx(-scene.DIGIT_TURN, abs=2)
+    assert high.max() == pytest.approx(scene.DIGIT_TURN, abs=1)
+    assert high.min() == pytest.approx(scene.DIGIT_TURN, abs=2)
+
+
 def sampled(image, *, centre=(0.5, 0.5), side=1.0, tilt=0.0, mirror=False):
     tensor = torch.from_numpy(image).permute(2, 0, 1)[None]
     return scene._sample_windows(

@@ -53,6 +53,21 @@ def test_more_videos_leave_the_earlier_ones_as_they_are(tmp_path):
         assert np.array_equal(read(a), read(b))
 
 
+def test_no_two_videos_share_a_scene(tmp_path, monkeypatch):
+    draws = []
+
+    def recording(material, *, instance, rng, times):
+        draws.append(rng.random())
+        return np.zeros((1, 64, 64, 3), np.uint8)
+
+    monkeypatch.setattr(videos, "render", recording)
+    for seed in (0, 1):
+        videos.make_sample_videos(tmp_path / "videos", num_videos=3, seed=seed)
+        videos.make_labelled_images(tmp_path / "i", per_class_train=2, per_class_val=2, seed=seed)
+        videos.make_test_clip(tmp_path / "clip.mp4", seed=seed)
+    assert len(set(draws)) == len(draws) == 2 * (3 + 40 + 1)
+
+
 def test_a_video_is_short_h264_with_a_keyframe_every_eight_frames(tmp_path):
     steps = []
     paths = videos.make_sample_videos(tmp_path, num_videos=2, seed=0, progress=steps.append)

@@ -11,6 +11,7 @@ from vidmoco.config import EvaluateCommand
 from vidmoco.errors import CheckpointError, ConfigError, DataError
 from vidmoco.evaluate import candidates, compare
 from vidmoco.evaluate.compare import evaluate, top_accuracy
+from vidmoco.evaluate.linear import LinearProbe
 
 
 def run(images, tmp_path, *backbones, **options):
@@ -81,7 +82,7 @@ def test_several_backbones_one_row_each(make_images, tmp_path):
     )
     assert [row["name"] for row in results["rows"]] == ["random (test_resnet)", "random (test_vit)"]
     assert results["rows"][0]["weights_hash"] != results["rows"][1]["weights_hash"]
-    assert table.count("random (test_") == 2
+    assert table.count("│ random (test_") == 2
     assert log.count("k-NN …") == 2
 
 
@@ -105,7 +106,7 @@ def test_each_backbone_gets_the_preprocessing_it_states(make_images, tmp_path, m
     monkeypatch.setattr(candidates, "load_backbone", load)
     results, _, _ = run(make_images(), tmp_path, "random:test_resnet", "random:test_vit", size=None)
     assert [p.mean for p in seen] == [(0.1, 0.2, 0.3), (0.5, 0.5, 0.5)]
-    assert [row["preprocess"]["mean"] for row in results["rows"]] == [p.mean for p in seen]
+    assert [tuple(row["preprocess"]["mean"]) for row in results["rows"]] == [p.mean for p in seen]
 
 
 def test_damaged_images_are_listed(make_images, tmp_path):
@@ -136,6 +137,15 @@ def test_more_neighbours_than_images_and_a_cap_are_said(make_images, tmp_path):
     assert "12 train (at most 4 a class)" in table
 
 
+def test_a_best_decay_at_the_end_of_the_grid_is_said(make_images, tmp_path, monkeypatch):
+    for held_out, is_said in (({1.0: 0.9, 0.1: 0.8}, True), ({1.0: 0.9, 0.1: 0.9}, False)):
+        probe = LinearProbe(scores=torch.eye(3)[[0] * 9], decay=1.0, held_out_accuracy=held_out)
+        monkeypatch.setattr(compare, "linear_probe", lambda *a, probe=probe, **options: probe)
+        name = f"images{is_said}"
+        _, table, _ = run(make_images(name=name, train=1), tmp_path, "random:test_resnet")
+        assert ("best decay, 1, is the strongest tried" in table) == is_said
+
+
 def test_the_probe_can_be_left_out(make_images, tmp_path):
     results, table, log = run(make_images(), tmp_path, linear=False)
     assert "linear_top1" not in results["rows"][0]
@@ -157,7 +167,7 @@ def test_a_backbone_that_changes_is_noticed(make_images, tmp_path, monkeypatch):
     true_features = compare.compute_features
 
     def spoil(backbone, *arguments, **options):
-        next(backbone.parameters()).data.flatten()[0] += 1e-3
+        next(backbone.parameters()).data.add_(1e-3)
         return true_features(backbone, *arguments, **options)
 
     monkeypatch.setattr(compare, "compute_features", spoil)

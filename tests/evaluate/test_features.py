@@ -55,6 +55,7 @@ def test_any_batch_size_gives_the_same(make_images, batch_size):
     assert a.rows.tolist() == b.rows.tolist()
 
 
+@pytest.mark.slow
 def test_worker_processes_give_the_same_and_serve_again(make_images):
     folder = make_images()
     (folder / "train" / "red" / "0.png").write_bytes(b"broken")

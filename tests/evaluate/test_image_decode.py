@@ -132,5 +132,5 @@ def test_awkward_real_files(real_data):
             except DataError as error:
                 assert str(error)
                 refused.add(file.name)
-    # NOTE: bad_huffman.jpg is damaged too, but libjpeg repairs it and PIL does not pass its warning on.
+    # NOTE: bad_huffman.jpg is damaged too, but libjpeg repairs it and PIL does not tell.
     assert refused == {"corrupt.jpg", "corrupt34_2.jpg", "sigsegv.png", "zero_bytes.jpg"}

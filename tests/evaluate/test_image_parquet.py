@@ -146,7 +146,7 @@ def test_labels_that_do_not_fit_the_metadata(tmp_path, labels, classes, message)
 def test_a_file_that_is_no_parquet(tmp_path):
     (tmp_path / "train.parquet").write_bytes(b"hello")
     write(tmp_path, "val", [0, 1])
-    with pytest.raises(DataError, match="Cannot read .*train.parquet as Parquet"):
+    with pytest.raises(DataError, match=r"Cannot read .*train.parquet as Parquet"):
         load_labelled_images(tmp_path)
 
 

@@ -49,15 +49,15 @@ def test_a_link_to_a_folder_above_ends(make_images):
 
 
 def test_wrong_folders(make_images, tmp_path):
-    with pytest.raises(ConfigError, match="No such folder of images: .*nowhere"):
+    with pytest.raises(ConfigError, match=r"No such folder of images: .*nowhere"):
         load_labelled_images(tmp_path / "nowhere")
     folder = make_images()
     with pytest.raises(
-        ConfigError, match="has no train/ or train.parquet. It has: blue, green, red"
+        ConfigError, match=r"has no train/ or train.parquet. It has: blue, green, red"
     ):
         load_labelled_images(folder / "train")
     shutil.rmtree(folder / "val")
-    with pytest.raises(ConfigError, match="has no val/ or val.parquet or test/ or test.parquet"):
+    with pytest.raises(ConfigError, match=r"has no val/ or val.parquet or test/ or test.parquet"):
         load_labelled_images(folder)
 
 

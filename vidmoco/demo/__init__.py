@@ -1,0 +1,1 @@
+"""The demo: sample videos, the whole way, a picture of what was learnt."""

@@ -197,6 +197,13 @@ def _require_every_class(features: Features, train: LabelledImages, val: Labelle
             )
 
 
+def _is_best_alone(row: dict[str, Any]) -> bool:
+    """Return whether no other decay was as good on the held-out part as the one chosen."""
+    held_out = dict(row["linear_held_out_top1"])
+    chosen = held_out.pop(str(row["linear_decay"]), 0.0)
+    return all(other < chosen for other in held_out.values())
+
+
 def _about(candidate: Candidate) -> dict[str, Any]:
     return {
         "name": candidate.name,
@@ -206,7 +213,8 @@ def _about(candidate: Candidate) -> dict[str, Any]:
         "weights_hash": candidate.weights_hash,
         "dim": candidate.dim,
         "input_size": candidate.preprocess.size,
-        "preprocess": asdict(candidate.preprocess),
+        "preprocess": asdict(candidate.preprocess)
+        | {"mean": list(candidate.preprocess.mean), "std": list(candidate.preprocess.std)},
     }
 
 
@@ -231,7 +239,7 @@ def _results(
         f"{row['name']}: the probe's best decay, {row['linear_decay']:g}, is the "
         f"{'strongest' if row['linear_decay'] == max(DECAYS) else 'weakest'} tried."
         for row in rows
-        if row.get("linear_decay") in (max(DECAYS), min(DECAYS))
+        if row.get("linear_decay") in (max(DECAYS), min(DECAYS)) and _is_best_alone(row)
     ]
     return {
         "format": FORMAT,

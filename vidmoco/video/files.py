@@ -1,5 +1,6 @@
 """Finding video files below a folder, and saying what a file is that no demuxer understands."""
 
+import codecs
 import os
 import stat
 from collections.abc import Iterator
@@ -139,8 +140,8 @@ def _key(path: Path, root: Path) -> str:
 
 def _is_text(head: bytes) -> bool:
     try:
-        # The last bytes may be half a character.
-        head[:-4].decode("utf-8")
+        # Incremental: the head may end in the middle of a character.
+        codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
         return False
     return True

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import get_type_hints
 
 import numpy as np
 import pyarrow as pa
@@ -107,7 +107,7 @@ class Catalog:
             for row in self._table.slice(start, _ROWS_AT_ONCE).to_pylist():
                 yield VideoInfo(**row)
 
-    def column(self, name: str) -> np.ndarray[Any, Any]:
+    def column(self, name: str) -> np.ndarray:
         """Return one field of all rows; texts as an array of objects."""
         return self._table[name].to_numpy()  # type: ignore[no-any-return]
 

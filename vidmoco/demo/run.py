@@ -1,0 +1,188 @@
+"""``vidmoco demo``: the whole way in a few minutes, each step a command that one could type."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch.nn.functional import normalize
+
+from vidmoco.config import DemoCommand, EvaluateCommand, ExtractCommand
+from vidmoco.demo.picture import Panel, draw_demo_picture
+from vidmoco.demo.videos import make_labelled_images, make_sample_videos, make_test_clip
+from vidmoco.errors import ConfigError
+from vidmoco.evaluate.candidates import Candidate, load_candidates
+from vidmoco.evaluate.compare import evaluate
+from vidmoco.evaluate.features import compute_features, image_loader
+from vidmoco.evaluate.images import LabelledImages, load_labelled_images
+from vidmoco.extract import extract
+from vidmoco.pretrain import pretrain
+from vidmoco.recipe import load_recipe
+from vidmoco.run_folder import make_writable_folder
+
+NUM_VIDEOS = 1200  # measured: fewer are learnt by heart, more cost more than they bring
+PER_CLASS_TRAIN, PER_CLASS_VAL = 150, 40  # a held-out accuracy to about 2.5 points
+K = 20
+NUM_QUERIES, NUM_NEIGHBOURS = 6, 6
+NAMES = ("untrained", "single-frame control", "frame pairs")
+
+
+def demo(command: DemoCommand) -> int:
+    """Run the demo in a new folder; return 0, or 130 or 143 when a training was stopped."""
+    console = Console(stderr=True)
+    began = time.monotonic()
+    folder = _new_folder(command.output)
+    console.print(f"The demo writes everything to {folder}/", markup=False)
+
+    _say(console, "1. Sample videos: handwritten digits moving over photographs, no labels")
+    videos = folder / "videos"
+    with Progress(
+        TextColumn("make"), MofNCompleteColumn(), BarColumn(), TimeRemainingColumn(),
+        console=console, disable=not console.is_terminal,
+    ) as bar:  # fmt: skip
+        task = bar.add_task("make", total=NUM_VIDEOS)
+        make_sample_videos(
+            videos,
+            num_videos=NUM_VIDEOS,
+            seed=command.seed,
+            progress=lambda count: bar.advance(task, count),
+        )
+    make_labelled_images(
+        folder / "images",
+        per_class_train=PER_CLASS_TRAIN,
+        per_class_val=PER_CLASS_VAL,
+        seed=command.seed,
+    )
+    digit = make_test_clip(folder / "clip.mp4", seed=command.seed)
+
+    pairs = replace(load_recipe("demo"), videos=(videos.absolute(),), seed=command.seed)
+    control = replace(pairs, data=replace(pairs.data, single_frame=True))
+    for number, (name, config, flag, what) in enumerate(
+        [
+            (
+                "single_frame",
+                control,
+                " --data.single-frame",
+                "the control, two views of one frame",
+            ),
+            ("pairs", pairs, "", "two frames of one video"),
+        ],
+        start=2,
+    ):
+        run = folder / "runs" / name
+        _say(console, f"{number}. Pretraining on pairs: {what}")
+        _say(console, f"   $ vidmoco pretrain {videos} --recipe demo --run {run}{flag}", dim=True)
+        stopped = pretrain(config, run=run, recipe="demo", console=console).exit_code
+        if stopped:
+            return stopped
+
+    runs = [folder / "runs" / name for name in ("single_frame", "pairs")]
+    _say(console, "4. The feature of every frame of a clip it never saw")
+    features = folder / "clip.npy"
+    _say(
+        console,
+        f"   $ vidmoco extract {folder}/clip.mp4 -o {features} --backbone {runs[1]}",
+        dim=True,
+    )
+    extract(ExtractCommand(video=folder / "clip.mp4", output=features, backbone=str(runs[1])))
+
+    _say(console, "5. Evaluation on digits no video showed")
+    sources = ("random", *map(str, runs))
+    _say(console, f"   $ vidmoco evaluate {folder}/images --backbone {' '.join(sources)}", dim=True)
+    results = evaluate(
+        EvaluateCommand(
+            images=folder / "images",
+            backbone=sources,
+            output=folder / "results.json",
+            k=(K,),
+            seed=command.seed,
+        )
+    )
+    scores = {row["source"]: row["knn_top1"][str(K)] for row in results["rows"]}
+    picture = folder / "what_was_learnt.png"
+    _draw(picture, folder / "images", sources, [scores[source] for source in sources], command.seed)
+    untrained, single, paired = (scores[source] for source in sources)
+    print(
+        f"k-NN top-1 on held-out digits: untrained {untrained:.1f} %, single-frame control "
+        f"{single:.1f} %, frame pairs {paired:.1f} %\n"
+        f"Picture: {picture}\n"
+        f"Features of a clip of a {digit}: {features}\n"
+        f"Done in {time.monotonic() - began:.0f} s."
+    )
+    return 0
+
+
+def _new_folder(asked: Path | None) -> Path:
+    """Return an empty folder: the one asked for, or the first free name."""
+    if asked is not None:
+        make_writable_folder(asked, flag="-o")
+        if any(asked.iterdir()):
+            raise ConfigError(f"The folder {asked} is not empty. Give another -o.")
+        return asked
+    number, folder = 1, Path("vidmoco-demo")
+    while folder.exists():
+        number += 1
+        folder = Path(f"vidmoco-demo-{number}")
+    make_writable_folder(folder, flag="-o")
+    return folder
+
+
+def _say(console: Console, text: str, *, dim: bool = False) -> None:
+    console.print(
+        text, markup=False, highlight=False, soft_wrap=True, style="dim" if dim else "bold"
+    )
+
+
+def _draw(
+    path: Path, images: Path, sources: tuple[str, ...], scores: list[float], seed: int
+) -> None:
+    """Draw the nearest training images of a few held-out digits, as each backbone sees them."""
+    train, val = load_labelled_images(images)
+    queries = _one_query_a_class(val.labels, seed=seed)[:NUM_QUERIES]
+    panels = []
+    for name, candidate, score in zip(
+        NAMES, load_candidates(sources, seed=seed), scores, strict=True
+    ):
+        nearest = _nearest(candidate, train, val.subset(queries.tolist()))
+        neighbours = np.stack([_pixels(train, row.tolist()) for row in nearest])
+        correct = train.labels[nearest] == val.labels[queries][:, None]
+        panels.append(Panel(name=name, neighbours=neighbours, correct=correct.numpy(), top1=score))
+    draw_demo_picture(
+        path,
+        queries=_pixels(val, queries.tolist()),
+        panels=panels,
+        title="What a backbone learns from unlabelled videos of moving digits",
+        caption=(
+            f"Left: digits that no video showed. Then, for each backbone, their {NUM_NEIGHBOURS} "
+            "nearest training images; green: the same digit.\n"
+            f"Right: k-NN top-1 over all held-out digits (k = {K}, tau = 0.07)."
+        ),
+        chance=100 / len(train.classes),
+    )
+
+
+def _one_query_a_class(labels: torch.Tensor, *, seed: int) -> torch.Tensor:
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+    firsts: dict[int, int] = {}
+    for row in order.tolist():
+        firsts.setdefault(int(labels[row]), row)
+    return torch.tensor([firsts[label] for label in sorted(firsts)])
+
+
+def _nearest(candidate: Candidate, train: LabelledImages, queries: LabelledImages) -> torch.Tensor:
+    """Return the rows (q, k) of the nearest training images of each query."""
+    loader = image_loader([train, queries], candidate.preprocess, batch_size=256, workers=0)
+    features = compute_features(
+        candidate.backbone, loader, candidate.preprocess, dim=candidate.dim, name=candidate.name
+    )
+    units = normalize(features.values, dim=1)
+    similarity = units[len(train) :] @ units[: len(train)].T
+    return similarity.topk(NUM_NEIGHBOURS, dim=1).indices
+
+
+def _pixels(images: LabelledImages, rows: list[int]) -> np.ndarray[Any, Any]:
+    return np.stack([images[row][0].permute(1, 2, 0).numpy() for row in rows])
