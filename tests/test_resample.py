@@ -140,8 +140,8 @@ def test_frames_in_any_memory_layout(layout):
 @pytest.mark.parametrize(("size", "taps"), [(8, 3), (32, 3), (64, 7), (96, 9), (224, 23)])
 def test_blur_as_torchvision(size, taps):
     assert blur_kernel_size(size) == taps
-    sigma = torch.tensor([0.1, 0.5, 1.3, 2.0])
-    images = noise(4, 3, size, size).float() / 255
+    sigma = torch.tensor([0.1, 0.6, 2.0])
+    images = noise(3, 3, size, size).float() / 255
     before = images.clone()
     blurred = gaussian_blur(images, sigma)
     for image, s, result in zip(images, sigma, blurred, strict=True):

@@ -7,10 +7,10 @@ yet, its import is watched, once, and the backbones are registered when it is ov
 
 import importlib.util
 import sys
-from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 
 def register_with_timm() -> None:
@@ -31,7 +31,7 @@ class _TimmWatcher(MetaPathFinder):
     def find_spec(
         self,
         fullname: str,
-        path: Sequence[str] | None,
+        path: Any,  # a list of folders or a namespace package's own kind of one
         target: ModuleType | None = None,
     ) -> ModuleSpec | None:
         if fullname != "timm":

@@ -88,7 +88,10 @@ def test_codec_names(tmp_path):
     ("name", "content"),
     [
         ("list.mp4", "ffconcat version 1.0\nfile other.mp4\n"),
-        ("list.webm", "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nother.mp4\n#EXT-X-ENDLIST\n"),
+        (
+            "list.webm",
+            "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nother.mp4\n#EXT-X-ENDLIST\n",
+        ),
     ],
 )
 def test_a_playlist_is_refused_under_any_name(tmp_path, name, content):

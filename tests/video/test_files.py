@@ -26,7 +26,15 @@ def touch(path, content=b"x"):
 
 
 def test_suffixes_in_any_case_and_nothing_else(tmp_path):
-    for name in ("a.mp4", "B.MP4", "deep/er/c.MkV", "notes.txt", "mp4", "d.mp4.part", ".hidden.webm"):
+    for name in (
+        "a.mp4",
+        "B.MP4",
+        "deep/er/c.MkV",
+        "notes.txt",
+        "mp4",
+        "d.mp4.part",
+        ".hidden.webm",
+    ):
         touch(tmp_path / name)
     assert keys(tmp_path) == [".hidden.webm", "B.MP4", "a.mp4", "deep/er/c.MkV"]
 
@@ -39,7 +47,14 @@ def test_size_and_time(tmp_path):
 
 
 def test_awkward_names(tmp_path):
-    names = ["-rf.mp4", "Taï ünïcode.avi", "[bold]x[/].mp4", "a:b.mp4", "q\nuote'\".mp4", "same.avi"]
+    names = [
+        "-rf.mp4",
+        "Taï ünïcode.avi",
+        "[bold]x[/].mp4",
+        "a:b.mp4",
+        "q\nuote'\".mp4",
+        "same.avi",
+    ]
     for name in [*names, "same.mp4"]:
         touch(tmp_path / name)
     assert keys(tmp_path) == sorted([*names, "same.mp4"])
@@ -61,6 +76,7 @@ def test_a_name_with_a_backslash_is_not_mistaken_for_one_that_is_escaped(tmp_pat
 def test_loops_of_links_end(tmp_path):
     root = tmp_path / "root"
     touch(root / "a" / "one.mp4")
+    touch(tmp_path / "beside" / "two.mp4")
     (root / "a" / "self").symlink_to(root / "a")
     (root / "a" / "up").symlink_to(root)
     (root / "a" / "above").symlink_to(tmp_path)  # holds the root itself

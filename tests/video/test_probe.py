@@ -80,7 +80,9 @@ def test_what_pyav_reads(tmp_path, name, options, word):
 
 
 def test_turned_and_stretched_pictures(tmp_path):
-    info = probed(tmp_path / "a.mp4", size=(320, 192), rotation=90, sample_aspect_ratio=Fraction(4, 3))
+    info = probed(
+        tmp_path / "a.mp4", size=(320, 192), rotation=90, sample_aspect_ratio=Fraction(4, 3)
+    )
     assert (info.width, info.height, info.rotation) == (192, 320, 90)
     assert info.sample_aspect_ratio == pytest.approx(3 / 4)  # of the displayed picture
     assert info.aspect_ratio == pytest.approx(192 * 0.75 / 320)

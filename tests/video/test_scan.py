@@ -145,7 +145,7 @@ def test_a_folder_without_videos(tmp_path):
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(ConfigError, match=r"No video file in .*\.mp4"):
         scanned(tmp_path)
-    with pytest.raises(ConfigError, match="No such file or folder: .*gone"):
+    with pytest.raises(ConfigError, match=r"No such file or folder: .*gone"):
         scanned(tmp_path / "gone")
 
 

@@ -1,5 +1,3 @@
-import os
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -93,7 +91,7 @@ def test_a_file_holds_every_value(tmp_path_factory, keys, number, seconds):
 def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "new" / "a.parquet"
     Catalog.from_rows([row("a")]).save(path)
-    assert os.listdir(path.parent) == ["a.parquet"]
+    assert [found.name for found in path.parent.iterdir()] == ["a.parquet"]
 
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")

@@ -28,6 +28,9 @@ from vidmoco.video.info import VideoInfo
 # How much further back a second and a third seek go, in seconds. Measured: open GOP needs the
 # second in one of twenty cases, MPEG-TS one or two more in most.
 _STEPS_BACK = (0.0, 2.0, 8.0)
+# Containers whose packets have their own times. Elsewhere (measured wrong: MPEG-PS) a time may be
+# reckoned from the packets before, which a seek skips, and videos are read from the start.
+_SEEKABLE = frozenset({"mov", "matroska", "mpegts", "avi", "flv", "asf"})
 
 
 _Timed = tuple[float, VideoFrame]
@@ -92,8 +95,8 @@ class ExactReader:
 
     def _seek(self, seconds: float) -> None:
         """Go to a place from which decoding gives the frame at ``seconds`` as in a full decode."""
-        if self._video.estimated_times:
-            return  # frames can only be counted
+        if self._video.estimated_times or self._video.container not in _SEEKABLE:
+            return  # frames are counted, or read in order
         base = self._stream.time_base or Fraction(1)
         start = start_ticks(self._video, base)
         for back in _STEPS_BACK:

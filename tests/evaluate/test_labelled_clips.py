@@ -1,0 +1,153 @@
+from collections import Counter
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from vidmoco.errors import ConfigError, DataError
+from vidmoco.evaluate.labelled_clips import (
+    Clip,
+    choose_frames,
+    clips_by,
+    drop_small_classes,
+    read_manifest,
+    val_groups,
+)
+
+COLUMNS = {"path": "path", "label": "room", "group": "day"}
+
+
+def write(tmp_path, text):
+    path = tmp_path / "m.csv"
+    path.write_text(text, encoding="utf-8-sig")  # as spreadsheets save it
+    return path
+
+
+def clips(sizes):
+    """Clips of classes: {label: {group: number of clips}}."""
+    return [
+        Clip(f"{label}/{group}/{i}.mp4", label, group)
+        for label, groups in sizes.items()
+        for group, count in groups.items()
+        for i in range(count)
+    ]
+
+
+def test_manifest_rows_and_conditions(tmp_path):
+    text = (
+        'path,room,day,kind\n"a, b.mp4",attic,d1,x\nb.mp4,hall,d2,x\nc.mp4,hall,d3,y\nd.mp4,,d4,x\n'
+    )
+    manifest = write(tmp_path, text)
+    everything = read_manifest(manifest, where=[], **COLUMNS)
+    assert everything[0] == Clip("a, b.mp4", "attic", "d1")
+    assert len(everything) == 3  # d.mp4 has no label
+    some = read_manifest(manifest, where=["kind=x", "room=hall"], **COLUMNS)
+    assert [clip.path for clip in some] == ["b.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "error", "message"),
+    [
+        ("path,rom,day\na,b,c\n", [], ConfigError, "no column 'room'. Did you mean 'rom'"),
+        ("path,room,day\na,b,c\n", ["kind=x"], ConfigError, "no column 'kind'"),
+        ("path,room,day\na,b,c\n", ["day=x"], DataError, "No row of .* has a label and day=x"),
+        ("path,room,day\na,b,c\na,b,d\n", [], DataError, "names a video twice"),
+        ("path,room,day\na,b,\n", [], DataError, "1 rows have no 'day', the first: a"),
+    ],
+)
+def test_manifests_that_cannot_be_used(tmp_path, text, where, error, message):
+    with pytest.raises(error, match=message):
+        read_manifest(write(tmp_path, text), where=where, **COLUMNS)
+
+
+def test_a_manifest_that_is_not_there(tmp_path):
+    with pytest.raises(ConfigError, match="Cannot read the manifest"):
+        read_manifest(tmp_path / "m.csv", where=[], **COLUMNS)
+
+
+def test_small_classes_are_dropped_and_named():
+    given = clips(
+        {"a": {"1": 9, "2": 9}, "b": {"1": 2, "3": 3, "4": 5}, "c": {"1": 9}, "d": {"1": 2, "2": 2}}
+    )
+    kept, dropped = drop_small_classes(given, min_videos=10, min_groups=2)
+    assert {clip.label for clip in kept} == {"a", "b"}
+    assert dropped == ["c: 9 videos of 1 groups", "d: 4 videos of 2 groups"]
+    with pytest.raises(DataError, match="Fewer than two classes have 10 videos and 3 groups: a:"):
+        drop_small_classes(given, min_videos=10, min_groups=3)
+
+
+sizes = st.dictionaries(
+    st.sampled_from("abcde"),
+    st.dictionaries(st.sampled_from([str(i) for i in range(12)]), st.integers(1, 4), min_size=4),
+    min_size=2,
+)
+
+
+@settings(deadline=None)
+@given(sizes=sizes, seed=st.integers(0, 5))
+def test_every_class_is_in_both_parts_and_no_group_is(sizes, seed):
+    given_clips = clips(sizes)
+    try:
+        val = val_groups(given_clips, share=0.3, seed=seed)
+    except DataError as error:
+        assume("fell into one part" not in str(error))
+        raise
+    for mine in clips_by(given_clips, "label").values():
+        in_val = {clip.group in val for clip in mine}
+        assert in_val == {True, False}
+    # By construction a group is in val or not; what is left is that no group is made up.
+    assert val < {clip.group for clip in given_clips}
+    assert val == val_groups(given_clips[::-1], share=0.3, seed=seed)
+
+
+def test_the_share_is_kept_where_classes_share_no_group():
+    given = clips({label: {f"{label}{i}": 1 for i in range(20)} for label in "abc"})
+    val = val_groups(given, share=0.3, seed=0)
+    assert Counter(group[0] for group in val) == {"a": 6, "b": 6, "c": 6}
+    assert val != val_groups(given, share=0.3, seed=1)
+
+
+def test_a_class_that_can_only_be_in_one_part_is_an_error():
+    given = clips({"a": {"1": 1, "2": 1}, "b": {"1": 1, "2": 1}, "c": {"2": 1}})
+    with pytest.raises(DataError, match="groups of c are shared"):
+        val_groups(given, share=0.3, seed=0)
+
+
+def test_all_frames_without_a_limit():
+    given = clips({"a": {"1": 2}, "b": {"2": 1}})
+    assert set(choose_frames(given, per_video=3, per_class=None, seed=0)) == set(given)
+    assert all(
+        frames == [0, 1, 2]
+        for frames in choose_frames(given, per_video=3, per_class=None, seed=0).values()
+    )
+
+
+@pytest.mark.parametrize(("per_class", "expected"), [("min", 8), (5, 5), (100, 40)])
+def test_balance(per_class, expected):
+    given = clips({"a": {"1": 9, "2": 1}, "b": {"3": 2}})
+    chosen = choose_frames(given, per_video=4, per_class=per_class, seed=0)
+    counts = Counter()
+    for clip, frames in chosen.items():
+        assert len(set(frames)) == len(frames)
+        assert set(frames) <= set(range(4))
+        counts[clip.label] += len(frames)
+    assert counts == {"a": expected, "b": min(expected, 8)}
+
+
+def test_a_limit_keeps_the_most_different_frames():
+    given = clips({"a": {"1": 9, "2": 2, "3": 1}, "b": {"4": 9}})
+    chosen = choose_frames(given, per_video=4, per_class=3, seed=0)
+    # One frame of one video of each group.
+    assert Counter(clip.group for clip in chosen if clip.label == "a") == {"1": 1, "2": 1, "3": 1}
+    assert all(len(frames) == 1 for frames in chosen.values())
+    many = choose_frames(given, per_video=4, per_class=12, seed=0)
+    assert sum(clip.label == "a" for clip in many) == 12  # each video before a second frame of one
+
+
+def test_the_choice_is_seeded_and_does_not_depend_on_the_order():
+    given = clips({"a": {"1": 9, "2": 5}, "b": {"4": 9}})
+    one = choose_frames(given, per_video=4, per_class=7, seed=0)
+    assert list(one.items()) == list(
+        choose_frames(given[::-1], per_video=4, per_class=7, seed=0).items()
+    )
+    assert one != choose_frames(given, per_video=4, per_class=7, seed=1)

@@ -1,0 +1,135 @@
+"""Which frames of labelled videos make an image set: classes, train and val, and balance.
+
+A split goes by group (what belongs together, such as the clips of one place and day), never by
+frame: frames of one video are near-copies, and a split through them measures memory.
+"""
+
+import csv
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from vidmoco.errors import ConfigError, DataError, nearest
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A labelled video: a row of the manifest."""
+
+    path: str
+    label: str
+    group: str
+
+
+def read_manifest(
+    manifest: Path, *, path: str, label: str, group: str, where: Sequence[str]
+) -> list[Clip]:
+    """Return the rows that all conditions ``COLUMN=VALUE`` hold for."""
+    try:
+        with manifest.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            rows, columns = list(reader), list(reader.fieldnames or [])
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(f"Cannot read the manifest {manifest}: {error}.") from error
+    conditions = [condition.partition("=")[::2] for condition in where]
+    for column in (path, label, group, *(column for column, _ in conditions)):
+        if column not in columns:
+            raise ConfigError(
+                f"{manifest} has no column {column!r}.{nearest(column, columns)} Its columns: "
+                f"{', '.join(columns)}."
+            )
+    rows = [row for row in rows if all(row[column] == value for column, value in conditions)]
+    clips = [Clip(row[path], row[label], row[group]) for row in rows if row[label]]
+    if not clips:
+        raise DataError(f"No row of {manifest} has a label and {' and '.join(where) or 'a path'}.")
+    if len({clip.path for clip in clips}) < len(clips):
+        raise DataError(f"{manifest} names a video twice; one row a video was expected.")
+    nameless = [clip.path for clip in clips if not clip.group]
+    if nameless:
+        raise DataError(f"{len(nameless)} rows have no {group!r}, the first: {nameless[0]}.")
+    return clips
+
+
+def drop_small_classes(
+    clips: Sequence[Clip], *, min_videos: int, min_groups: int
+) -> tuple[list[Clip], list[str]]:
+    """Return the clips of classes that are large enough, and a line for each other class."""
+    by_class = clips_by(clips, "label")
+    dropped = []
+    for name, mine in sorted(by_class.items()):
+        num_groups = len({clip.group for clip in mine})
+        if len(mine) < min_videos or num_groups < min_groups:
+            dropped.append(f"{name}: {len(mine)} videos of {num_groups} groups")
+            del by_class[name]
+    if len(by_class) < 2:
+        raise DataError(
+            f"Fewer than two classes have {min_videos} videos and {min_groups} groups: "
+            f"{'; '.join(dropped)}. Lower --min-videos or --min-groups."
+        )
+    return [clip for clip in clips if clip.label in by_class], dropped
+
+
+def val_groups(clips: Sequence[Clip], *, share: float, seed: int) -> set[str]:
+    """Return the groups for val: about ``share`` of those of each class, one at least.
+
+    A group may have clips of several classes and counts for each. The classes with the fewest
+    groups choose first, as they have the least to choose from.
+    """
+    generator = np.random.default_rng(seed)
+    groups_of = {name: {c.group for c in mine} for name, mine in clips_by(clips, "label").items()}
+    val: set[str] = set()
+    train: set[str] = set()
+    for name in sorted(groups_of, key=lambda name: (len(groups_of[name]), name)):
+        groups = groups_of[name]
+        wanted = min(max(1, round(share * len(groups))), len(groups) - 1)
+        free = generator.permutation(sorted(groups - val - train)).tolist()
+        missing = max(0, wanted - len(groups & val))
+        val |= set(free[:missing])
+        train |= set(free[missing:])
+        if groups <= val or groups <= train:
+            raise DataError(
+                f"All groups of {name} are shared with other classes and fell into one part. Give "
+                "another --seed, or raise --min-groups."
+            )
+    return val
+
+
+def choose_frames(
+    clips: Sequence[Clip], *, per_video: int, per_class: int | Literal["min"] | None, seed: int
+) -> dict[Clip, list[int]]:
+    """Return which of its ``per_video`` frames each clip gives; at most ``per_class`` of a class.
+
+    ``min``: as many of each class as the rarest one has, so that the classes are balanced.
+    Where there are too many, one frame of one video of each group is taken first, then of each
+    group's next video, and so on: the most different ones.
+    """
+    generator = np.random.default_rng(seed)
+    ranked: dict[str, list[tuple[Clip, int]]] = {}
+    for name, mine in sorted(clips_by(clips, "label").items()):
+        by_group = clips_by(mine, "group")
+        order = []
+        for rank, group in enumerate(generator.permutation(sorted(by_group)).tolist()):
+            members = sorted(by_group[group], key=lambda clip: clip.path)
+            for turn, member in enumerate(generator.permutation(len(members)).tolist()):
+                frames = generator.permutation(per_video).tolist()
+                order += [(i, turn, rank, members[member], f) for i, f in enumerate(frames)]
+        order.sort(key=lambda entry: entry[:3])
+        ranked[name] = [(clip, frame) for *_, clip, frame in order]
+    limit = min(map(len, ranked.values())) if per_class == "min" else per_class
+    chosen: dict[Clip, list[int]] = defaultdict(list)
+    for frames in ranked.values():
+        for clip, frame in frames[:limit]:
+            chosen[clip].append(frame)
+    return {clip: sorted(chosen[clip]) for clip in sorted(chosen, key=lambda clip: clip.path)}
+
+
+def clips_by(clips: Sequence[Clip], attribute: str) -> dict[str, list[Clip]]:
+    """Return the clips of each value of an attribute."""
+    parts: dict[str, list[Clip]] = defaultdict(list)
+    for clip in clips:
+        parts[getattr(clip, attribute)].append(clip)
+    return dict(parts)
