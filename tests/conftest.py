@@ -5,11 +5,15 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 # Tests import each other's material by plain names: `from painted_videos import write_video`.
 sys.path.insert(0, str(Path(__file__).parent))
 
 from painted_videos import write_video
+
+# Tiny tensors everywhere: a second thread would cost more than it gives.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

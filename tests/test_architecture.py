@@ -15,7 +15,7 @@ ROWS = [
     {"errors", "shapes", "timm_hook"},
     {"config"},
     {"recipe", "schedule", "distributed", "heads", "momentum", "interrupt", "video.sampling",
-     "video.catalog", "video.files", "video.probe", "video.routes", "device", "color"},
+     "video.info", "device", "color", "resample"},
     {"losses", "feature_queue", "normalization", "augment", "backbones", "optim", "preprocess",
      "feature_file", "video"},
     {"methods"},
@@ -27,7 +27,7 @@ ROWS = [
 ]  # fmt: skip
 OWNERS = {
     "decord": {"video.decode"},
-    "av": {"video.decode", "video.scan", "video.probe", "demo.videos"},
+    "av": {"video.container", "video.exact", "video.decode", "video.probe", "demo.videos"},
     "timm": {"backbones", "preprocess"},
     "tyro": {"cli", "config"},
     "argparse": {"cli"},

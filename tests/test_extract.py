@@ -84,7 +84,7 @@ def test_thinning_by_rate_and_by_count(video_folder, backbone, tmp_path):
 def test_fps_takes_the_frames_shown_at_the_ticks(steps, fps):
     """Against the obvious way: for each tick the last frame at or before it, each frame once."""
     times = np.concatenate([[0.0], np.cumsum(steps)])
-    taken = [pts for pts, _ in take_at_rate(((t, np.empty(0)) for t in times), fps)]
+    taken = [pts for pts, _ in take_at_rate(((t, np.empty(0)) for t in times.tolist()), fps)]
     end = times[-1] + steps[-1]
     ticks = np.arange(0, int(end * fps) + 2) / fps
     near = np.abs(ticks[:, None] - np.append(times, end)[None]).min(axis=1) < 1e-5

@@ -205,6 +205,8 @@ class EngineConfig(_Ranged):
     """bf16: autocast, weights stay float32."""
     channels_last: bool = True
     """Memory format of images and convolutions."""
+    threads: int | None = None
+    """Threads of the training on a CPU; None: half the cores, the other half decodes."""
     compile: bool = False
     """Compile both encoders with torch.compile (a minute at the start, faster afterwards)."""
     log_every: int = 10
@@ -215,6 +217,7 @@ class EngineConfig(_Ranged):
     """Newest checkpoints to keep."""
 
     def __post_init__(self) -> None:
+        self._require(self.threads is None or self.threads >= 1, "threads", "None or at least 1")
         self._require(self.log_every >= 1, "log_every", "at least 1")
         self._require(self.checkpoint_minutes >= 0, "checkpoint_minutes", "0 or more minutes")
         self._require(self.keep_checkpoints >= 1, "keep_checkpoints", "at least 1")
@@ -267,7 +270,7 @@ class PretrainCommand:
 
 @dataclass(frozen=True, kw_only=True)
 class ScanCommand(_Ranged):
-    """Look at every video of a folder: what it is, and how it may be read. Decodes nothing."""
+    """Look at every video of a folder: what it is, and how it may be read."""
 
     videos: Positional[tuple[Path, ...]] = ()
     """Folders of videos, or video files."""

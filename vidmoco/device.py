@@ -42,6 +42,21 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
+def num_cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def use_threads(device: torch.device, asked: int | None) -> None:
+    """Set the threads of a training on the CPU: ``asked``, or half the cores.
+
+    The threads of one operation wait for each other. Where a decoding worker holds the core of one,
+    all wait: on 2 busy cores, one thread trained twice as many pairs a second as two (measured).
+    """
+    if device.type == "cpu":
+        torch.set_num_threads(asked or max(1, num_cores() // 2))
+
+
 def autocast(
     device: torch.device, precision: Literal["bf16", "fp32"]
 ) -> AbstractContextManager[None]:

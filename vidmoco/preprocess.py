@@ -96,7 +96,7 @@ def resize_and_crop(
     images = image.reshape(-1, channels, height, width)
     if (new_height, new_width) != (height, width):
         images = F.interpolate(
-            images, (new_height, new_width), mode=preprocess.interpolation, antialias=False
+            images, (new_height, new_width), mode=preprocess.interpolation, antialias=True
         )
     # torchvision's CenterCrop, which timm uses: zeros around an image smaller than the crop (a
     # crop_pct above 1), and Python's rounding of half a pixel.

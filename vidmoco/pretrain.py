@@ -17,7 +17,7 @@ from vidmoco.augment import build_augment
 from vidmoco.backbones import build_backbone, num_features_of, save_backbone
 from vidmoco.checkpoint import list_checkpoints, load_checkpoint, load_matching, save_checkpoint
 from vidmoco.config import DataConfig, PretrainConfig
-from vidmoco.device import autocast, resolve_device
+from vidmoco.device import autocast, resolve_device, use_threads
 from vidmoco.errors import ConfigError
 from vidmoco.interrupt import StopSignals
 from vidmoco.methods.moco import MoCo, build_moco
@@ -63,6 +63,7 @@ def pretrain(
     """
     console = console or Console(stderr=True)
     device = resolve_device(config.engine.device)
+    use_threads(device, config.engine.threads)
     if not resume:
         run_folder.create_run_folder(run)
     catalog = _open_videos(config, run=run, resume=resume, console=console)

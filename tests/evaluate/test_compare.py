@@ -11,6 +11,7 @@ from vidmoco.config import EvaluateCommand
 from vidmoco.errors import CheckpointError, ConfigError, DataError
 from vidmoco.evaluate import candidates, compare
 from vidmoco.evaluate.compare import evaluate, top_accuracy
+from vidmoco.evaluate.knn import weighted_knn
 from vidmoco.evaluate.linear import LinearProbe
 
 
@@ -109,13 +110,21 @@ def test_each_backbone_gets_the_preprocessing_it_states(make_images, tmp_path, m
     assert [tuple(row["preprocess"]["mean"]) for row in results["rows"]] == [p.mean for p in seen]
 
 
-def test_damaged_images_are_listed(make_images, tmp_path):
+def test_damaged_images_are_listed(make_images, tmp_path, monkeypatch):
+    seen = []
+
+    def knn(bank, labels, queries, **options):
+        seen.append((labels.tolist(), len(queries)))
+        return weighted_knn(bank, labels, queries, **options)
+
+    monkeypatch.setattr(compare, "weighted_knn", knn)
     folder = make_images()
     (folder / "train" / "red" / "0.png").write_bytes(b"broken")
     (folder / "val" / "blue" / "1.png").write_bytes(b"")
     (folder / "val" / "notes.txt").write_text("x")
     results, table, _ = run(folder, tmp_path)
     assert (results["num_train"], results["num_val"]) == (17, 8)
+    assert seen == [([0] * 6 + [1] * 6 + [2] * 5, 8)]
     assert [one["name"] for one in results["refused"]] == ["train/red/0.png", "val/blue/1.png"]
     assert "2 images could not be read and are left out:" in table
     assert "val/blue/1.png: the file is empty" in table

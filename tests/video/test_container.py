@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import av
 import numpy as np
 import pytest
@@ -110,9 +112,10 @@ def test_a_concat_script_is_what_ffmpeg_would_follow(tmp_path):
 
 
 def test_names_that_look_like_urls_and_flags(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     for name in ("http:x.mp4", "-i.mp4", "a%03d.mp4", "concat:a|b.mp4", "ü [x].mp4"):
         write_video(tmp_path / name, num_frames=1, first_index=9)
-        assert read_index(to_rgb(first_frame(tmp_path / name), coded_size=(96, 64))) == 9
+        assert read_index(to_rgb(first_frame(Path(name)), coded_size=(96, 64))) == 9
 
 
 def test_sound_alone(tmp_path):

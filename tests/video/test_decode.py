@@ -212,9 +212,9 @@ def test_resize_frames():
 
 def test_resize_frames_anti_aliases():
     stripes = np.zeros((1, 64, 64, 3), np.uint8)
-    stripes[:, :, ::2] = 200  # finer than the small picture: they average out
+    stripes[:, :, ::4] = 200  # finer than the small picture: they average out
     resized = resize_frames(stripes, height=16, width=16)
-    assert resized[..., 2:-2].float().sub(100).abs().max() <= 3
+    assert resized[..., 2:-2].float().sub(50).abs().max() <= 3
 
 
 @pytest.mark.slow

@@ -74,6 +74,8 @@ def test_an_epoch_takes_every_video_once(catalog):
         assert sorted(rows.tolist()) == list(range(NUM_VIDEOS))
 
 
+# torch's advice on a machine with fewer cores, which the test has no use for.
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker")
 @pytest.mark.parametrize("workers", [1, 4])
 def test_the_same_batches_for_any_number_of_workers(catalog, workers):
     assert same(load(catalog), load(catalog, workers=workers))

@@ -173,6 +173,17 @@ def test_a_file_cut_off(tmp_path):
         assert opened.streams.video[0].frames == 60  # what the index promises
 
 
+def test_a_file_cut_off_between_two_pictures(tmp_path):
+    write_video(
+        tmp_path / "a.mp4", size=WIDE, num_frames=60, container_options={"movflags": "faststart"}
+    )
+    with av.open(str(tmp_path / "a.mp4")) as opened:
+        ends = [packet.pos + packet.size for packet in opened.demux(video=0) if packet.size]
+    (tmp_path / "a.mp4").write_bytes((tmp_path / "a.mp4").read_bytes()[: ends[29]])
+    info = probe_video(tmp_path / "a.mp4", root=tmp_path)
+    assert (info.route, info.reason) == ("pyav", "damaged or cut off")
+
+
 def refusal(path):
     info = probe_video(path, root=path.parent)
     assert info.route == "refused"

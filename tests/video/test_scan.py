@@ -128,9 +128,11 @@ def test_relative_sources(tmp_path, monkeypatch):
 def test_problems_of_the_walk_are_rows(tmp_path):
     write_video(tmp_path / "a.mp4", num_frames=2)
     (tmp_path / "b.mp4").symlink_to(tmp_path / "nothing")
+    (tmp_path / os.fsdecode(b"caf\xe9.mp4")).touch()
     catalog = scanned(tmp_path)
     assert [(info.key, info.reason) for info in catalog.refused().rows()] == [
-        ("b.mp4", "the link leads to no file")
+        ("b.mp4", "the link leads to no file"),
+        ("caf\\xe9.mp4", "its name is not valid UTF-8; rename it"),
     ]
 
 

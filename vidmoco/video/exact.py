@@ -135,6 +135,7 @@ def decoded_frames(
     Raises:
         VideoError: something cannot be decoded (the reason, without the path).
     """
+    # After a seek FFmpeg 8 itself withholds what it cannot decode; that it does is not relied upon.
     base = stream.time_base or Fraction(1)
     start = start_ticks(video, base)
     earliest, last, count = start, -1.0, 0

@@ -6,7 +6,6 @@ no reader outlives a call or crosses a process.
 """
 
 import multiprocessing
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from vidmoco.device import num_cores
 from vidmoco.errors import ConfigError, VideoError
 from vidmoco.shapes import Float, Float64, Int64, UInt8
 from vidmoco.video.catalog import Catalog, VideoInfo
@@ -164,7 +164,7 @@ def _collate(pairs: list[_Pair]) -> PairBatch:
 
 def default_workers() -> int:
     """Return the number of worker processes when none is asked for: one a core, at most 16."""
-    return min(len(os.sched_getaffinity(0)), MAX_WORKERS)
+    return min(num_cores(), MAX_WORKERS)
 
 
 def _one_thread(_worker: int) -> None:
