@@ -12,7 +12,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # Each room may import those before it (and its own row).
 ROWS = [
-    {"errors", "shapes", "timm_hook"},
+    {"errors", "shapes", "cores", "timm_hook"},
     {"config"},
     {"recipe", "schedule", "distributed", "heads", "momentum", "interrupt", "video.sampling",
      "video.info", "device", "color", "resample"},
@@ -150,8 +150,8 @@ print(info_nce(unit, unit, unit, tau=0.2)[0].item() > 0)
 
 def test_every_module_has_its_test_file():
     tests = Path(__file__).parent
-    exempt = {"__init__", "__main__", "shapes", "errors", "heads", "config", "device", "interrupt",
-              "timm_hook", "progress", "run_folder", "optim"}  # fmt: skip
+    exempt = {"__init__", "__main__", "shapes", "cores", "errors", "heads", "config", "device",
+              "interrupt",               "timm_hook", "progress", "run_folder", "optim"}  # fmt: skip
     missing = [
         name_of(path)
         for path in FILES

@@ -9,13 +9,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from painted_videos import write_video
-from vidmoco.video.decode import iter_frames
 
 from vidmoco import extract as extract_module
 from vidmoco.backbones import load_backbone, save_backbone
 from vidmoco.cli import main
 from vidmoco.extract import _ahead, take_at_rate, take_every
 from vidmoco.preprocess import normalize, preprocess_of, resize_and_crop
+from vidmoco.video.decode import iter_frames
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ from typing import Literal
 
 import torch
 
+from vidmoco.cores import num_cores
 from vidmoco.errors import ConfigError
 
 
@@ -40,11 +41,6 @@ def resolve_device(name: str) -> torch.device:
             f"The device {name!r} is not supported; expected auto, cpu, cuda or cuda:N."
         )
     return device
-
-
-def num_cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def use_threads(device: torch.device, asked: int | None) -> None:

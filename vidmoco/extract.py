@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
+from einops import rearrange
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
@@ -256,7 +257,7 @@ def _decoded_batches(
     times: list[float] = []
     images: list[Tensor] = []
     for pts, frame in frames:
-        image = torch.from_numpy(frame).permute(2, 0, 1)
+        image = rearrange(torch.from_numpy(frame), "h w c -> c h w")
         times.append(pts)
         images.append(resize_and_crop(image, preprocess, aspect_ratio=aspect_ratio))
         if len(images) == batch_size:

@@ -120,7 +120,7 @@ def test_workers_are_started_only_where_reading_takes_long(make_images, monkeypa
     for file in (folder / "train").rglob("*.png"):
         file.write_bytes(b"broken")
     assert default_workers(splits, passes=1) == 0
-    monkeypatch.setattr(features_module.distributed, "num_cores", lambda: 64)
+    monkeypatch.setattr(features_module, "num_cores", lambda: 64)
     assert default_workers(splits, passes=10**9) == 16
     monkeypatch.setattr(features_module.distributed, "local_world_size", lambda: 8)
     assert default_workers(splits, passes=10**9) == 8

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 from painted_videos import read_index, write_video
-from vidmoco.video.scan import scan_videos
 
 from vidmoco.errors import ConfigError, VideoError
 from vidmoco.video.loader import canvas_size, load_pairs
 from vidmoco.video.sampling import SINGLE_FRAME, PairRule
+from vidmoco.video.scan import scan_videos
 
 NUM_VIDEOS, NUM_FRAMES = 10, 20  # frame i of video v spells 100 v + i; 10 fps
 

@@ -3,10 +3,10 @@
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from einops import rearrange
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.nn.functional import normalize
@@ -23,6 +23,7 @@ from vidmoco.extract import extract
 from vidmoco.pretrain import pretrain
 from vidmoco.recipe import load_recipe
 from vidmoco.run_folder import make_writable_folder
+from vidmoco.shapes import UInt8
 
 NUM_VIDEOS = 1200  # measured: fewer are learnt by heart, more cost more than they bring
 PER_CLASS_TRAIN, PER_CLASS_VAL = 150, 40  # a held-out accuracy to about 2.5 points
@@ -184,5 +185,5 @@ def _nearest(candidate: Candidate, train: LabelledImages, queries: LabelledImage
     return similarity.topk(NUM_NEIGHBOURS, dim=1).indices
 
 
-def _pixels(images: LabelledImages, rows: list[int]) -> np.ndarray[Any, Any]:
-    return np.stack([images[row][0].permute(1, 2, 0).numpy() for row in rows])
+def _pixels(images: LabelledImages, rows: list[int]) -> UInt8[np.ndarray, "n h w 3"]:
+    return np.stack([rearrange(images[row][0], "c h w -> h w c").numpy() for row in rows])

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from vidmoco import distributed
+from vidmoco.cores import num_cores
 from vidmoco.device import autocast
 from vidmoco.errors import CheckpointError, DataError
 from vidmoco.evaluate.images import LabelledImages
@@ -120,7 +121,7 @@ def default_workers(splits: Sequence[LabelledImages], *, passes: int) -> int:
     seconds = (time.perf_counter() - began) / num_read * sum(map(len, splits)) * passes
     if seconds < _SECONDS_WORTH_WORKERS:
         return 0
-    share = distributed.num_cores() // distributed.local_world_size()
+    share = num_cores() // distributed.local_world_size()
     return max(1, min(_MOST_WORKERS, share))
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from vidmoco.device import num_cores
+from vidmoco.cores import num_cores
 from vidmoco.errors import ConfigError, VideoError
 from vidmoco.shapes import Float, Float64, Int64, UInt8
 from vidmoco.video.catalog import Catalog, VideoInfo

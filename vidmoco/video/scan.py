@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from vidmoco.cores import num_cores
 from vidmoco.errors import ConfigError, VidmocoError
 from vidmoco.video.files import VIDEO_SUFFIXES, FoundFile, find_videos, look_at
 from vidmoco.video.info import VideoInfo
@@ -56,7 +57,7 @@ def scan_videos(
             jobs.append((root, found))
     with _bar(shown=progress and bool(jobs)) as bar:
         task = bar.add_task("scan", total=len(jobs))
-        for info in _probe_all(jobs, workers=workers or _num_cores()):
+        for info in _probe_all(jobs, workers=workers or num_cores()):
             rows.append(info)
             bar.advance(task)
     unchanged = [previous.take(reused)] if previous is not None else []
@@ -106,13 +107,6 @@ def _bar(*, shown: bool) -> Progress:
         transient=True,
         disable=not (shown and console.is_terminal),
     )
-
-
-def _num_cores() -> int:
-    """Return the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class _Worker:
