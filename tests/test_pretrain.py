@@ -241,6 +241,7 @@ def test_bad_input_is_one_clear_line(videos, tmp_path, capsys, words, expected):
     for part in expected:
         assert part in " ".join(error.split())
     assert "Traceback" not in error
+    assert not (tmp_path / "run").exists()
 
 
 def test_resume_with_other_settings_is_refused_by_name(finished, tmp_path, capsys):

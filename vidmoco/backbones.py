@@ -251,7 +251,8 @@ def _require_model(name: str) -> None:
 
 def _create(name: str, *, pretrained: bool, **options: Any) -> nn.Module:
     """Create a timm model without classifier; its failures as errors of ours."""
-    logging.getLogger("timm").setLevel(logging.ERROR)  # it reports each download attempt
+    for library in ("timm", "huggingface_hub"):  # they report every attempt at a download
+        logging.getLogger(library).setLevel(logging.ERROR)
     try:
         model: nn.Module = timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
     except (OSError, HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled) as error:

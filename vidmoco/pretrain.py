@@ -18,7 +18,7 @@ from vidmoco.backbones import build_backbone, num_features_of, save_backbone
 from vidmoco.checkpoint import list_checkpoints, load_checkpoint, load_matching, save_checkpoint
 from vidmoco.config import DataConfig, PretrainConfig
 from vidmoco.device import autocast, resolve_device, use_threads
-from vidmoco.errors import ConfigError
+from vidmoco.errors import ConfigError, VidmocoError
 from vidmoco.interrupt import StopSignals
 from vidmoco.methods.moco import MoCo, build_moco
 from vidmoco.metrics import MetricsLog, require_finite
@@ -66,7 +66,11 @@ def pretrain(
     use_threads(device, config.engine.threads)
     if not resume:
         run_folder.create_run_folder(run)
-    catalog = _open_videos(config, run=run, resume=resume, console=console)
+    try:
+        catalog = _open_videos(config, run=run, resume=resume, console=console)
+    except VidmocoError:
+        run_folder.remove_if_empty(run)
+        raise
     num_steps_per_epoch = _steps_per_epoch(config, num_videos=len(catalog))
     total_steps = config.steps or max(1, round(config.epochs * num_steps_per_epoch))
 

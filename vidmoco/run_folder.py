@@ -63,6 +63,12 @@ def make_writable_folder(folder: Path, *, flag: str) -> None:
         ) from error
 
 
+def remove_if_empty(run: Path) -> None:
+    """Remove a run folder in which nothing has been written yet."""
+    if run.is_dir() and not any(run.iterdir()):
+        run.rmdir()
+
+
 def point_latest_at(run: Path) -> None:
     """Make ``runs/latest`` a link to ``run``, in the current folder."""
     RUNS.mkdir(exist_ok=True)

@@ -6,6 +6,7 @@ no reader outlives a call or crosses a process.
 """
 
 import multiprocessing
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -167,8 +168,11 @@ def default_workers() -> int:
     return min(num_cores(), MAX_WORKERS)
 
 
-def _one_thread(_worker: int) -> None:
+def _start_worker(_number: int) -> None:
     torch.set_num_threads(1)  # a worker a core; more threads than that get in each other's way
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C is for the training, which ends its workers
 
 
 def load_pairs(
@@ -207,7 +211,7 @@ def load_pairs(
         num_workers=workers,
         collate_fn=_collate,
         pin_memory=pin_memory,
-        worker_init_fn=_one_thread,
+        worker_init_fn=_start_worker,
         multiprocessing_context=multiprocessing.get_context("spawn") if workers else None,
     )
     try:
