@@ -151,8 +151,8 @@ print(info_nce(unit, unit, unit, tau=0.2)[0].item() > 0)
 def test_every_module_has_its_test_file():
     tests = Path(__file__).parent
     exempt = {
-        "__init__", "__main__", "shapes", "cores", "errors", "heads", "config", "device", "interrupt",
-        "timm_hook", "progress", "run_folder", "optim",
+        "__init__", "__main__", "shapes", "cores", "errors", "heads", "config", "device",
+        "interrupt", "timm_hook", "progress", "run_folder", "optim",
     }  # fmt: skip
     missing = [
         name_of(path)

@@ -66,16 +66,16 @@ def pretrain(
     use_threads(device, config.engine.threads)
     if not resume:
         run_folder.create_run_folder(run)
-    try:
-        catalog = _open_videos(config, run=run, resume=resume, console=console)
+    torch.manual_seed(config.seed)
+    try:  # all that may be wrong with what was asked for, before anything is written
+        found = _open_videos(config, run=run, resume=resume, console=console)
+        catalog = found.readable()
+        num_steps_per_epoch = _steps_per_epoch(config, num_videos=len(catalog))
+        method = _build_method(config).to(device)
     except VidmocoError:
         run_folder.remove_if_empty(run)
         raise
-    num_steps_per_epoch = _steps_per_epoch(config, num_videos=len(catalog))
     total_steps = config.steps or max(1, round(config.epochs * num_steps_per_epoch))
-
-    torch.manual_seed(config.seed)
-    method = _build_method(config).to(device)
     optimizer = build_sgd(
         method.parameters(), momentum=config.optim.momentum, weight_decay=config.optim.weight_decay
     )
@@ -90,6 +90,7 @@ def pretrain(
     state = _RunState(run, method, optimizer, augment_generator, metrics)
     start_step = state.load_newest() if resume else 0
     if not resume:
+        found.save(run / run_folder.CATALOG)
         text = dump_recipe(config)
         (run / run_folder.CONFIG).write_text(text, encoding="utf-8")
         run_folder.write_environment(run / run_folder.ENVIRONMENT, device=device)
@@ -183,18 +184,17 @@ def pair_rule(config: DataConfig) -> PairRule:
 
 
 def _open_videos(config: PretrainConfig, *, run: Path, resume: bool, console: Console) -> Catalog:
-    """Return the readable videos: of the run's own catalog, or from a scan that becomes it."""
+    """Return the videos, refused ones too: of the run's own catalog, or from a scan."""
     if resume:
-        return Catalog.load(run / run_folder.CATALOG).readable()
+        return Catalog.load(run / run_folder.CATALOG)
     if not config.videos:
         raise ConfigError("No videos given. Name a folder: vidmoco pretrain videos/")
     catalog = open_catalog(config.videos, workers=config.data.workers or None)
-    catalog.save(run / run_folder.CATALOG)
     if len(catalog.refused()) or not len(catalog.readable()):
         print_catalog(catalog, console=console)
     if not len(catalog.readable()):
         raise ConfigError("None of these videos can be read; the reasons are listed above.")
-    return catalog.readable()
+    return catalog
 
 
 def _steps_per_epoch(config: PretrainConfig, *, num_videos: int) -> int:

@@ -170,9 +170,7 @@ def default_workers() -> int:
 
 def _start_worker(_number: int) -> None:
     torch.set_num_threads(1)  # a worker a core; more threads than that get in each other's way
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C is for the training, which ends its workers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the training alone
 
 
 def load_pairs(
