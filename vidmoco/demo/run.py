@@ -29,7 +29,7 @@ NUM_VIDEOS = 1200  # measured: fewer are learnt by heart, more cost more than th
 PER_CLASS_TRAIN, PER_CLASS_VAL = 150, 40  # a held-out accuracy to about 2.5 points
 K = 20
 NUM_QUERIES, NUM_NEIGHBOURS = 6, 6
-NAMES = ("untrained", "single-frame control", "frame pairs")
+NAMES = ("untrained", "single-frame\ncontrol", "frame\npairs")
 
 
 def demo(command: DemoCommand) -> int:
