@@ -117,7 +117,7 @@ def test_a_folder_is_written_file_by_file_and_not_twice(video_folder, backbone, 
     (videos / "broken.mp4").write_text("this is no video")
     assert extract(videos, "-o", output, "--backbone", backbone) == 1
     printed = capsys.readouterr()
-    assert "3 videos extracted, 0 were there already, 1 failed" in printed.out
+    assert "3 extracted, 0 were there already, 1 failed" in printed.out
     assert "broken.mp4" in printed.err
     written = sorted(str(p.relative_to(output)) for p in output.rglob("*.npy"))
     assert [w for w in written if "timestamps" not in w] == [
@@ -129,7 +129,7 @@ def test_a_folder_is_written_file_by_file_and_not_twice(video_folder, backbone, 
     before = {p: p.stat().st_mtime_ns for p in output.rglob("*.npy")}
     (output / "a.mkv.json").unlink()  # as if stopped before the end of this one
     assert extract(videos, "-o", output, "--backbone", backbone) == 1
-    assert "1 videos extracted, 2 were there already, 1 failed" in capsys.readouterr().out
+    assert "1 extracted, 2 were there already, 1 failed" in capsys.readouterr().out
     changed = {p.name for p in output.rglob("*.npy") if p.stat().st_mtime_ns != before[p]}
     assert changed == {"a.mkv.npy", "a.mkv.timestamps.npy"}
 

@@ -208,7 +208,7 @@ def test_a_video_that_breaks_while_training_is_listed_at_the_end(videos, tmp_pat
     capsys.readouterr()
     assert pretrain(copy, tmp_path / "run") == 0
     error = capsys.readouterr().err
-    assert "1 videos could not be read" in error
+    assert "replaced by others: 1 of the videos" in error
     assert "'03.mp4'" in error
     assert "text.mp4" in error
 

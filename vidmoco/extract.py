@@ -177,7 +177,7 @@ def _extract_all(
     settings = _settings(extractor, fps=command.fps, every=command.every, dtype=command.dtype)
     failed = [(info.key, info.reason) for info in catalog.refused().rows()]
     todo: list[tuple[VideoInfo, Path]] = []
-    num_done = 0
+    num_extracted = num_done = 0
     # Under torchrun each process takes its share of the videos.
     rank, world_size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     for info in list(catalog.readable().rows())[rank::world_size]:
@@ -196,10 +196,11 @@ def _extract_all(
         for info, output in progress.track(todo, description="extract"):
             try:
                 extract_video(extractor, info, output, **options)
+                num_extracted += 1
             except VideoError as error:
                 failed.append((info.key, str(error)))
     print(
-        f"{command.output}: {len(todo)} videos extracted, {num_done} were there already, "
+        f"{command.output}: {num_extracted} extracted, {num_done} were there already, "
         f"{len(failed)} failed"
     )
     for key, reason in failed:

@@ -355,7 +355,7 @@ def _list_failures(catalog: Catalog, failures: dict[int, str], *, console: Conso
     """List the videos that could not be read while training, each once."""
     if not failures:
         return
-    console.print(f"{len(failures)} videos could not be read and were replaced by others:")
+    console.print(f"Could not be read, and were replaced by others: {len(failures)} of the videos")
     for row, reason in list(sorted(failures.items()))[:MAX_FAILURES_LISTED]:
         console.print(f"  {catalog[row].key!r}: {reason}", markup=False, soft_wrap=True)
     if len(failures) > MAX_FAILURES_LISTED:
