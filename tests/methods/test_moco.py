@@ -68,6 +68,7 @@ def test_the_key_side_never_gets_a_gradient():
     loss, _ = method(views(0), source_ids=torch.arange(4))
     loss.backward()
     assert all(p.grad is None for p in method.encoder_k.parameters())
+    assert not any(p.requires_grad for p in method.encoder_k.parameters())
     assert not method.queue.keys.requires_grad
     assert all(p.grad is not None for p in method.encoder_q.parameters())
 
