@@ -30,7 +30,10 @@ TINY = [
 def videos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("videos")
     for number in range(18):
-        write_video(folder / f"{number:02d}.mp4", num_frames=12, first_index=100 * number)
+        # Large enough for decord: smaller pictures are PyAV's.
+        write_video(
+            folder / f"{number:02d}.mp4", num_frames=12, first_index=100 * number, size=(256, 192)
+        )
     return folder
 
 

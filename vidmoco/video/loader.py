@@ -6,6 +6,8 @@ no reader outlives a call or crosses a process.
 """
 
 import multiprocessing
+import multiprocessing.util
+import os
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -170,6 +172,9 @@ def default_workers() -> int:
 
 def _start_worker(_number: int) -> None:
     torch.set_num_threads(1)  # a worker a core; more threads than that get in each other's way
+    # decord leaves threads behind that abort the interpreter's own end when a run stops early; this
+    # comes last of all that multiprocessing does at the end of a process.
+    multiprocessing.util.Finalize(None, os._exit, args=(0,), exitpriority=-100)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the training alone
 
 
