@@ -1,3 +1,4 @@
+import copy
 import json
 import os
 import shutil
@@ -11,10 +12,13 @@ import pytest
 import timm
 import torch
 from painted_videos import write_video
+from torch import nn
 
 from vidmoco import pretrain as pretrain_module
 from vidmoco.checkpoint import list_checkpoints, load_checkpoint
 from vidmoco.cli import main
+from vidmoco.device import autocast
+from vidmoco.methods.moco import MoCo
 from vidmoco.metrics import TIMING_KEYS, read_metrics
 from vidmoco.recipe import load_recipe
 
@@ -174,6 +178,27 @@ def test_accumulation_is_not_more_steps(finished, videos, tmp_path):
         assert ours["loss"] > 0
 
 
+def test_the_step_of_micro_batches_is_the_step_of_the_batch():
+    torch.manual_seed(0)
+    backbone = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    whole = MoCo(backbone, num_features=4, dim=4, queue_size=8)
+    halves = copy.deepcopy(whole)
+    views = [torch.randn(4, 3, 8, 8) for _ in range(2)]
+    for method, num_parts in ((whole, 1), (halves, 2)):
+        optimizer = torch.optim.SGD(method.encoder_q.parameters(), lr=0.5)
+        pretrain_module._train_step(
+            method,
+            optimizer,
+            views,
+            source_ids=torch.arange(4),
+            progress=0.0,
+            num_parts=num_parts,
+            cast=autocast(torch.device("cpu"), "fp32"),
+        )
+    for a, b in zip(whole.parameters(), halves.parameters(), strict=True):
+        torch.testing.assert_close(a, b)
+
+
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_good_checkpoint(
     videos, tmp_path, capsys, monkeypatch
 ):
@@ -183,11 +208,16 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_good_checkpoint(
     config.write_text(config.read_text().replace("steps: 2", "steps: 5"))
     step = pretrain_module._augmented_views
 
+    poisoned_steps = []
+
     def poisoned(*args):
+        poisoned_steps.append(1)
         return [view * float("nan") for view in step(*args)]
 
     monkeypatch.setattr(pretrain_module, "_augmented_views", poisoned)
-    assert main(["pretrain", "--run", str(tmp_path / "run"), "--resume"]) == 2
+    words = ["pretrain", "--run", str(tmp_path / "run"), "--resume", "--engine.log-every", "9"]
+    assert main(words) == 2
+    assert len(poisoned_steps) == 1  # at once, not at the next line of metrics
     error = capsys.readouterr().err
     assert "The loss is nan" in error
     assert "--optim.lr" in error

@@ -172,8 +172,8 @@ def default_workers() -> int:
 
 def _start_worker(_number: int) -> None:
     torch.set_num_threads(1)  # a worker a core; more threads than that get in each other's way
-    # decord leaves threads behind that abort the interpreter's own end when a run stops early; this
-    # comes last of all that multiprocessing does at the end of a process.
+    # Skip the interpreter's own end: a worker of a run that stopped early aborted there once, in
+    # native threads. This comes last of all that multiprocessing does at the end of a process.
     multiprocessing.util.Finalize(None, os._exit, args=(0,), exitpriority=-100)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the training alone
 
