@@ -216,6 +216,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_good_checkpoint(
 
     monkeypatch.setattr(pretrain_module, "_augmented_views", poisoned)
     words = ["pretrain", "--run", str(tmp_path / "run"), "--resume", "--engine.log-every", "9"]
+    words += ["--engine.checkpoint-minutes", "9"]
     assert main(words) == 2
     assert len(poisoned_steps) == 1  # at once, not at the next line of metrics
     error = capsys.readouterr().err
