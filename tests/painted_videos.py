@@ -100,6 +100,7 @@ def write_video(
     container_options: dict[str, str] | None = None,
     codec_options: dict[str, str] | None = None,
     with_audio: bool = False,
+    grain: int = 0,
 ) -> list[float]:
     """Encode frames that spell ``first_index``, ``first_index + 1``, ... and return their times.
 
@@ -126,6 +127,7 @@ def write_video(
         container_options: options of the container format.
         codec_options: options of the encoder, over those of ``_OPTIONS``.
         with_audio: add a silent audio track.
+        grain: add noise of up to so many levels, for pictures of many bytes (which can be damaged).
 
     Returns:
         The displayed time of each encoded frame in seconds, the first shown one at zero (hidden
@@ -165,6 +167,9 @@ def write_video(
         shown_size = size if turns % 2 == 0 else (size[1], size[0])
         for position, tick in enumerate(ticks):
             picture = paint(first_index + position, size=shown_size, white=white)
+            if grain:
+                noise = np.random.default_rng(position).integers(0, grain, picture.shape, np.uint8)
+                picture = np.where(picture > 127, picture - noise, picture + noise)
             frame = av.VideoFrame.from_ndarray(
                 np.ascontiguousarray(np.rot90(picture, -turns)), format="rgb24"
             )

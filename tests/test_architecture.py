@@ -12,7 +12,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # Each room may import those before it (and its own row).
 ROWS = [
-    {"errors", "shapes", "cores", "timm_hook"},
+    {"errors", "shapes", "cores", "timm_hook", "video.limits"},
     {"config"},
     {"recipe", "schedule", "distributed", "heads", "momentum", "interrupt", "video.sampling",
      "video.info", "device", "color", "resample"},
@@ -20,14 +20,24 @@ ROWS = [
      "feature_file", "video"},
     {"methods"},
     {"checkpoint", "metrics", "progress", "run_folder"},
-    {"pretrain", "extract", "evaluate"},
+    {"pretrain", "extract", "evaluate", "doctor", "preview"},
     {"demo"},
     {"cli"},
     {"__main__"},
 ]  # fmt: skip
 OWNERS = {
-    "decord": {"video.decode"},
-    "av": {"video.container", "video.exact", "video.decode", "video.probe", "demo.videos"},
+    "decord": {"video.decord_reader"},
+    "av": {
+        "video.container",
+        "video.decoded",
+        "video.exact",
+        "video.decode",
+        "video.probe",
+        "video.sequential",
+        "video.builds",
+        "video.decord_reader",
+        "demo.videos",
+    },
     "timm": {"backbones", "preprocess"},
     "tyro": {"cli", "config"},
     "argparse": {"cli"},

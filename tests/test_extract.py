@@ -6,16 +6,15 @@ import numpy as np
 import pytest
 import timm
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from painted_videos import write_video
 
 from vidmoco import extract as extract_module
 from vidmoco.backbones import load_backbone, save_backbone
 from vidmoco.cli import main
-from vidmoco.extract import _ahead, take_at_rate, take_every
+from vidmoco.extract import _ahead
 from vidmoco.preprocess import normalize, preprocess_of, resize_and_crop
-from vidmoco.video.decode import iter_frames
+from vidmoco.video.probe import probe_video
+from vidmoco.video.sequential import SequentialReader, iter_frames
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +40,7 @@ def test_a_row_is_the_feature_of_its_frame(video_folder, backbone, tmp_path, nam
     model = load_backbone(backbone)
     preprocess = preprocess_of(model)
     times, features = [], []
-    for pts, frame in iter_frames(video_folder / name):
+    for pts, frame in iter_frames(probe_video(video_folder / name, root=video_folder)):
         image = resize_and_crop(torch.from_numpy(frame).permute(2, 0, 1), preprocess)
         with torch.inference_mode():
             features.append(model(normalize(image[None], preprocess))[0].numpy())
@@ -77,39 +76,6 @@ def test_thinning_by_rate_and_by_count(video_folder, backbone, tmp_path):
         )
 
 
-@given(
-    st.lists(st.floats(0.001, 3), min_size=1, max_size=30),
-    st.floats(0.05, 50),
-)
-def test_fps_takes_the_frames_shown_at_the_ticks(steps, fps):
-    """Against the obvious way: for each tick the last frame at or before it, each frame once."""
-    times = np.concatenate([[0.0], np.cumsum(steps)])
-    taken = [pts for pts, _ in take_at_rate(((t, np.empty(0)) for t in times.tolist()), fps)]
-    end = times[-1] + steps[-1]
-    ticks = np.arange(0, int(end * fps) + 2) / fps
-    near = np.abs(ticks[:, None] - np.append(times, end)[None]).min(axis=1) < 1e-5
-    clear = ticks[(ticks < end) & ~near]  # a tick on a frame's edge may fall to either side
-    expected = {float(times[np.searchsorted(times, tick, side="right") - 1]) for tick in clear}
-    assert expected <= set(taken)
-    allowed = (
-        expected
-        | {float(t) for t in times if np.abs(ticks - t).min() < 1e-5}
-        | {
-            float(times[i])
-            for i in range(len(times) - 1)
-            if np.abs(ticks - times[i + 1]).min() < 1e-5
-        }
-        | {float(times[-1])}
-    )
-    assert set(taken) <= allowed
-    assert taken == sorted(set(taken))
-
-
-def test_every_counts_frames():
-    frames = [(float(i), np.empty(0)) for i in range(10)]
-    assert [pts for pts, _ in take_every(frames, 4)] == [0, 4, 8]
-
-
 def test_a_folder_is_written_file_by_file_and_not_twice(video_folder, backbone, tmp_path, capsys):
     videos, output = tmp_path / "videos", tmp_path / "feats"
     for name in ("a.mp4", "a.mkv", "deeper/b.mp4"):
@@ -137,6 +103,29 @@ def test_a_folder_is_written_file_by_file_and_not_twice(video_folder, backbone, 
     assert "another every" in capsys.readouterr().err
     assert extract(videos, "-o", output, "--backbone", backbone, "--every", 2, "--overwrite") == 1
     assert len(np.load(output / "a.mp4.npy")) == 3
+
+
+def test_a_decoder_that_dies_costs_one_video(video_folder, backbone, tmp_path, monkeypatch, capsys):
+    videos, output = tmp_path / "videos", tmp_path / "feats"
+    for name in ("a.mp4", "b.mp4", "c.mp4"):
+        write_video(videos / name, num_frames=5)
+    honest = SequentialReader.frames
+
+    def frames(reader, video, **options):
+        for number, frame in enumerate(honest(reader, video, **options)):
+            if video.key == "b.mp4" and number == 2:
+                (worker,) = reader._pool._workers
+                worker.process.kill()
+            yield frame
+
+    monkeypatch.setattr(SequentialReader, "frames", frames)
+    big = videos / "b.mp4"
+    write_video(big, num_frames=60, size=(640, 480))  # more than a pipe holds
+    assert extract(videos, "-o", output, "--backbone", backbone) == 1
+    printed = capsys.readouterr()
+    assert "2 extracted, 0 were there already, 1 failed" in printed.out
+    assert "its decoder crashed (SIGKILL" in printed.err
+    assert not (output / "b.mp4.npy").exists()
 
 
 def test_ranks_share_the_videos(video_folder, backbone, tmp_path, monkeypatch):

@@ -21,6 +21,8 @@ from vidmoco.device import autocast
 from vidmoco.methods.moco import MoCo
 from vidmoco.metrics import TIMING_KEYS, read_metrics
 from vidmoco.recipe import load_recipe
+from vidmoco.video import loader
+from vidmoco.video.pair_worker import build_pair_worker
 
 TINY = [
     "--recipe", "tiny_cpu", "--backbone.name", "resnet10t", "--data.batch-size", "8",
@@ -108,20 +110,19 @@ def test_the_saved_config_is_a_recipe_that_reproduces_the_run(finished, tmp_path
 
 @pytest.mark.parametrize("stop_after", [1, 3])
 def test_stopped_and_resumed_is_the_same_run(finished, videos, tmp_path, monkeypatch, stop_after):
-    take = pretrain_module._next_batch
-    steps = iter(range(1, 100))
+    load_pairs = pretrain_module.load_pairs
 
-    def interrupted(batches, **options):
-        batch = take(batches, **options)
-        if next(steps) == stop_after:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return batch
+    def interrupted(*args, **options):
+        for step, batch in enumerate(load_pairs(*args, **options), start=1):
+            if step == stop_after:
+                os.kill(os.getpid(), signal.SIGTERM)
+            yield batch
 
-    monkeypatch.setattr(pretrain_module, "_next_batch", interrupted)
+    monkeypatch.setattr(pretrain_module, "load_pairs", interrupted)
     assert pretrain(videos, tmp_path / "run", "--engine.log-every", "2") == 143
     checkpoints = list_checkpoints(tmp_path / "run" / "checkpoints")
     assert [load_checkpoint(path)["step"] for path in checkpoints] == [stop_after]
-    monkeypatch.setattr(pretrain_module, "_next_batch", take)
+    monkeypatch.setattr(pretrain_module, "load_pairs", load_pairs)
     assert main(["pretrain", "--resume"]) == 0  # runs/latest, its own settings
     whole = [line["loss"] for line in numbers(finished)]
     means = [sum(whole[i : i + 2]) / 2 for i in range(0, 6, 2)]
@@ -153,6 +154,28 @@ def test_sigterm_from_outside_with_workers(finished, videos, tmp_path):
         assert "--resume" in error
         assert main(["pretrain", "--run", str(tmp_path / "run"), "--resume"]) == 0
     assert numbers(tmp_path / "run") == numbers(finished)
+
+
+def build_crashing_worker(buffer, canvas, limits):
+    read = build_pair_worker(buffer, canvas, limits)
+
+    def read_or_die(job):
+        if job.video.key.startswith("01"):
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return read(job)
+
+    return read_or_die
+
+
+def test_a_video_that_kills_its_decoder_costs_itself(videos, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(loader, "build_pair_worker", build_crashing_worker)
+    words = ["--data.workers", "1"]
+    assert pretrain(videos, tmp_path / "run", *words) == 0
+    error = " ".join(capsys.readouterr().err.split())
+    assert "Could not be read, and were replaced by others: 1 of the videos" in error
+    assert "'01.mp4': its decoder crashed (SIGSEGV)" in error
+    (line,) = (tmp_path / "run" / "quarantine.jsonl").read_text().splitlines()
+    assert json.loads(line)["key"] == "01.mp4"
 
 
 def test_resume_after_a_kill_drops_what_came_after_the_checkpoint(finished, videos, tmp_path):

@@ -16,10 +16,12 @@ import tyro
 
 from vidmoco.config import (
     DemoCommand,
+    DoctorCommand,
     EvaluateCommand,
     ExportCommand,
     ExtractCommand,
     PretrainCommand,
+    PreviewCommand,
     ScanCommand,
 )
 from vidmoco.errors import ConfigError, VidmocoError, nearest
@@ -69,12 +71,15 @@ def _overview() -> str:
 
 def _parse(name: str, words: list[str]) -> Any:
     settings = COMMANDS[name].settings
-    default = _pretrain_default(words) if settings is PretrainCommand else None
-    options: dict[str, Any] = {} if default is None else {"default": default}
+    options: dict[str, Any] = {}
+    if settings in (PretrainCommand, PreviewCommand):
+        options["default"] = _recipe_default(settings, words)
     return tyro.cli(settings, args=words, prog=f"vidmoco {name}", **options)
 
 
-def _pretrain_default(words: list[str]) -> PretrainCommand:
+def _recipe_default(
+    settings: type[PretrainCommand] | type[PreviewCommand], words: list[str]
+) -> PretrainCommand | PreviewCommand:
     """Return the settings that flags override: those of the recipe, or of the run to resume."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--recipe")
@@ -83,11 +88,11 @@ def _pretrain_default(words: list[str]) -> PretrainCommand:
     try:
         given, _ = parser.parse_known_args(words)
     except argparse.ArgumentError:  # a flag without its value: tyro says it better
-        return PretrainCommand()
-    if given.recipe is None and given.resume:
+        return settings()
+    if settings is PretrainCommand and given.recipe is None and given.resume:
         return PretrainCommand(config=load_recipe(str(_run_config(given.run))))
-    recipe = given.recipe or PretrainCommand.recipe
-    return PretrainCommand(config=load_recipe(recipe), recipe=recipe)
+    recipe = given.recipe or settings.recipe
+    return settings(config=load_recipe(recipe), recipe=recipe)
 
 
 def _run_config(run: Path | None) -> Path:
@@ -128,13 +133,19 @@ def _pretrain(command: PretrainCommand) -> int:
 
 
 # Where a run goes on does not change what it computes.
-_FREE_ON_RESUME = ("engine.", "data.workers:")
+_FREE_ON_RESUME = ("engine.", "data.workers:", "limits.")
 
 
 def _scan(command: ScanCommand) -> int:
     from vidmoco.video.catalog import scan_command
 
     return scan_command(command)
+
+
+def _preview(command: PreviewCommand) -> int:
+    from vidmoco.preview import preview
+
+    return preview(command)
 
 
 def _extract(command: ExtractCommand) -> int:
@@ -165,11 +176,19 @@ def _demo(command: DemoCommand) -> int:
     return demo(command)
 
 
+def _doctor(command: DoctorCommand) -> int:
+    from vidmoco.doctor import doctor
+
+    return doctor(command)
+
+
 COMMANDS = {
     "scan": _Command(ScanCommand, _scan),
+    "preview": _Command(PreviewCommand, _preview),
     "pretrain": _Command(PretrainCommand, _pretrain),
     "extract": _Command(ExtractCommand, _extract),
     "evaluate": _Command(EvaluateCommand, _evaluate),
     "export": _Command(ExportCommand, _export),
     "demo": _Command(DemoCommand, _demo),
+    "doctor": _Command(DoctorCommand, _doctor),
 }

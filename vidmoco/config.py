@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar, Literal
 from tyro.conf import Positional, arg
 
 from vidmoco.errors import ConfigError
+from vidmoco.video.limits import Limits
 
 
 def _flag(section: str, name: str) -> str:
@@ -27,6 +28,31 @@ class _Ranged:
         if not holds:
             value = getattr(self, name)
             raise ConfigError(f"{_flag(self.SECTION, name)} is {value!r}; it must be {expected}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitsConfig(_Ranged):
+    """What a video may be and may cost; all that is real passes the defaults."""
+
+    max_pixels: int = Limits.max_pixels
+    """Refuse videos with more pixels in a picture; the default is 8K."""
+    max_duration: float = Limits.max_duration
+    """Refuse videos longer than this, in seconds."""
+    max_frames: int = Limits.max_frames
+    """Refuse videos of more frames."""
+    max_memory_per_worker: float = Limits.max_memory / 2**30
+    """GiB that a decoding process may use for one video, on top of what it needs for itself."""
+    max_seconds: float = Limits.max_seconds
+    """Seconds after which a silent decoder is killed and its video skipped."""
+    follow_links: bool = False
+    """Also read what links lead to outside of the folders."""
+
+    def __post_init__(self) -> None:
+        self._require(self.max_pixels >= 1, "max_pixels", "at least 1")
+        self._require(self.max_duration > 0, "max_duration", "greater than 0 seconds")
+        self._require(self.max_frames >= 1, "max_frames", "at least 1")
+        self._require(self.max_memory_per_worker > 0, "max_memory_per_worker", "greater than 0 GiB")
+        self._require(self.max_seconds > 0, "max_seconds", "greater than 0 seconds")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +75,8 @@ class DataConfig(_Ranged):
     single_frame: bool = False
     """The control: every pair is two views of one frame, as in the image papers."""
     workers: int | None = None
-    """Processes that decode; 0: the training process itself; None: one a core, at most 16."""
+    """Processes that decode; 0: the training process itself, unprotected from what videos may do;
+    None: one a core, at most 16."""
 
     def __post_init__(self) -> None:
         self._require(self.batch_size >= 2, "batch_size", "at least 2")
@@ -241,6 +268,7 @@ class PretrainConfig(_Ranged):
     method: MoCoConfig = field(default_factory=MoCoConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
+    limits: Annotated[LimitsConfig, arg(name="")] = field(default_factory=LimitsConfig)
 
     def __post_init__(self) -> None:
         self._require(0 <= self.seed < 2**63, "seed", "from 0 to 2^63 - 1")
@@ -280,9 +308,28 @@ class ScanCommand(_Ranged):
     """Processes that look at files; None: one a core."""
     fresh: bool = False
     """Look at every file again, changed or not."""
+    verify: bool = False
+    """Also decode everything once, and list what is not as the scan says."""
+    limits: Annotated[LimitsConfig, arg(name="")] = field(default_factory=LimitsConfig)
 
     def __post_init__(self) -> None:
         self._require(self.workers is None or self.workers >= 1, "workers", "None or at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreviewCommand(_Ranged):
+    """Draw the first pairs and views that pretrain would train on with the same flags."""
+
+    config: Annotated[PretrainConfig, arg(name="")] = field(default_factory=PretrainConfig)
+    recipe: str = "moco_v2"
+    """A shipped recipe, or a YAML file (a run's config.yaml is one). Other flags override it."""
+    output: Annotated[Path, arg(aliases=["-o"])] = Path("preview.png")
+    """The picture to write (.png)."""
+    pairs: int = 8
+    """Pairs to draw, at most 256."""
+
+    def __post_init__(self) -> None:
+        self._require(1 <= self.pairs <= 256, "pairs", "from 1 to 256")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -313,6 +360,7 @@ class ExtractCommand(_Ranged):
     """Arithmetic of the backbone."""
     overwrite: bool = False
     """Write a finished file again."""
+    limits: Annotated[LimitsConfig, arg(name="")] = field(default_factory=LimitsConfig)
 
     def __post_init__(self) -> None:
         self._require(
@@ -394,3 +442,8 @@ class DemoCommand:
     """Empty folder for videos, runs and results; default: vidmoco-demo, or that with a number."""
     seed: int = 0
     """Seed of the videos and of the runs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoctorCommand:
+    """Show versions, FFmpeg builds and what is known against them, devices, and what reads what."""

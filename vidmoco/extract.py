@@ -1,6 +1,5 @@
-"""Extraction: a video to one feature a frame, decoded in one thread while the model works."""
+"""Extraction: a video to one feature a frame, decoded in another process while the model works."""
 
-import math
 import os
 import queue
 import threading
@@ -26,8 +25,8 @@ from vidmoco.errors import ConfigError, VideoError
 from vidmoco.feature_file import FeatureWriter, read_sidecar, require_known_suffix
 from vidmoco.preprocess import Preprocess, feature_dim, normalize, preprocess_of, resize_and_crop
 from vidmoco.run_folder import LATEST, make_writable_folder
-from vidmoco.video.catalog import Catalog, VideoInfo, open_catalog
-from vidmoco.video.decode import iter_frames
+from vidmoco.video.catalog import Catalog, VideoInfo, build_limits, open_catalog
+from vidmoco.video.sequential import SequentialReader
 
 DEFAULT_BACKBONE = "resnet50"
 BATCHES_AHEAD = 2  # decoded while the model works on one; bounds memory
@@ -88,20 +87,33 @@ def extract_video(
     every: int = 1,
     dtype: Literal["float32", "float16"] = "float32",
     batch_size: int = 64,
+    reader: SequentialReader | None = None,
 ) -> int:
     """Write the features of the frames of ``video`` to ``output``, and return their number.
 
     Memory does not grow with the video. ``fps`` takes the frames shown at 0, 1/fps, 2/fps …
-    seconds, each once; ``every`` each n-th frame.
+    seconds, each once; ``every`` each n-th frame. A process of its own decodes: that of ``reader``,
+    or else one for this call.
 
     Raises:
-        VideoError: no frame can be read. A video damaged on the way gives the frames that can be;
-            the sidecar's ``damage`` says so.
+        VideoError: no frame can be read, or the decoder hangs or crashes. A video damaged on the
+            way gives the frames that can be; the sidecar's ``damage`` says how many are missing.
     """
+    if reader is None:
+        with SequentialReader() as reader:
+            return extract_video(
+                extractor,
+                video,
+                output,
+                fps=fps,
+                every=every,
+                dtype=dtype,
+                batch_size=batch_size,
+                reader=reader,
+            )
     damage: list[str] = []
-    frames: Iterator[TimedFrame] = iter_frames(video.path, on_damage=damage.append)
-    taken = take_at_rate(frames, fps) if fps is not None else take_every(frames, every)
-    decoded = _decoded_batches(taken, video, extractor.preprocess, batch_size)
+    frames = reader.frames(video, fps=fps, every=every, on_damage=damage.append)
+    decoded = _decoded_batches(frames, video, extractor.preprocess, batch_size)
     with FeatureWriter(output, dim=extractor.dim, dtype=dtype) as writer:
         with closing(_ahead(decoded, size=BATCHES_AHEAD)) as batches:
             for times, images in batches:
@@ -136,7 +148,7 @@ def extract(command: ExtractCommand) -> int:
                 f"{command.output / (command.video.name + command.suffix)}"
             )
         require_known_suffix(command.output)
-    catalog = open_catalog([command.video], workers=None)
+    catalog = open_catalog([command.video], limits=command.limits)
     if not is_folder and catalog[0].route == "refused":
         raise VideoError(f"{command.video}: {catalog[0].reason}")
     make_writable_folder(command.output if is_folder else command.output.parent, flag="-o")
@@ -151,10 +163,12 @@ def extract(command: ExtractCommand) -> int:
         "dtype": command.dtype,
         "batch_size": command.batch_size,
     }
-    if is_folder:
-        return _extract_all(catalog, extractor, command, options, console=console)
-    began = time.monotonic()
-    rows = extract_video(extractor, catalog[0], command.output, **options)
+    with SequentialReader(build_limits(command.limits)) as reader:
+        options["reader"] = reader
+        if is_folder:
+            return _extract_all(catalog, extractor, command, options, console=console)
+        began = time.monotonic()
+        rows = extract_video(extractor, catalog[0], command.output, **options)
     rate = rows / max(time.monotonic() - began, 1e-9)
     print(f"{command.output}: ({rows}, {extractor.dim}) {command.dtype}, {rate:.0f} frames/s")
     return 0
@@ -266,38 +280,6 @@ def _decoded_batches(
             times, images = [], []
     if images:
         yield np.array(times), torch.stack(images)
-
-
-def take_every(frames: Iterable[TimedFrame], every: int) -> Iterator[TimedFrame]:
-    """Yield every ``every``-th frame, the first among them."""
-    for index, frame in enumerate(frames):
-        if index % every == 0:
-            yield frame
-
-
-def take_at_rate(frames: Iterable[TimedFrame], fps: float) -> Iterator[TimedFrame]:
-    """Yield the frames shown at 0, 1/``fps``, 2/``fps`` … seconds, each once.
-
-    A frame is shown from its pts to that of the next, the last one as long as the one before it:
-
-        time     0     1     2     3          fps = 1
-        frames   a--b------c--d--d            a, b, c, d
-    """
-    previous: TimedFrame | None = None
-    shown = 1 / fps
-    for pts, frame in frames:
-        if previous is not None:
-            shown = pts - previous[0]
-            if _wanted(previous[0], pts, fps):
-                yield previous
-        previous = (pts, frame)
-    if previous is not None and _wanted(previous[0], previous[0] + shown, fps):
-        yield previous
-
-
-def _wanted(start: float, end: float, fps: float) -> bool:
-    """Return whether n / fps is in [start, end) for a whole n, give or take a microsecond."""
-    return math.ceil((start - 1e-6) * fps) / fps < end - 1e-6
 
 
 def _ahead(items: Iterator[T], *, size: int) -> Generator[T, None, None]:

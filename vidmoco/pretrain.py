@@ -1,8 +1,7 @@
 """Pretraining: from videos and a config to a run folder. ``pretrain`` reads from top to bottom."""
 
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,8 +25,10 @@ from vidmoco.optim import build_sgd, set_learning_rate
 from vidmoco.progress import TrainingProgress
 from vidmoco.recipe import dump_recipe
 from vidmoco.schedule import learning_rate, scaled_learning_rate
-from vidmoco.video.catalog import Catalog, open_catalog, print_catalog
-from vidmoco.video.loader import PairBatch, canvas_size, default_workers, load_pairs
+from vidmoco.video.batches import PairBatch
+from vidmoco.video.catalog import Catalog, build_limits, open_catalog, print_catalog
+from vidmoco.video.loader import canvas_size, default_workers, load_pairs
+from vidmoco.video.quarantine import Quarantine
 from vidmoco.video.sampling import SINGLE_FRAME, PairRule, steps_per_epoch
 
 MAX_FAILURES_LISTED = 50
@@ -114,19 +115,21 @@ def pretrain(
         start_step=start_step,
         total_steps=total_steps,
         workers=default_workers() if config.data.workers is None else config.data.workers,
+        limits=build_limits(config.limits),
+        quarantine=Quarantine(run / run_folder.QUARANTINE),
         pin_memory=device.type == "cuda",
     )
     failures: dict[int, str] = {}
     last_saved = time.monotonic()
     bar = TrainingProgress(console, total_steps=total_steps, start_step=start_step, recipe=recipe)
     step = start_step
-    with StopSignals() as stop, bar:
+    with StopSignals() as stop, bar, closing(batches):
         while step < total_steps and not stop.received:
             lr = _learning_rate(config, step, total_steps, num_steps_per_epoch)
             set_learning_rate(optimizer, lr)
-            batch = _next_batch(batches, metrics=metrics, stop=stop)
-            if batch is None:
-                break
+            began = time.monotonic()
+            batch = next(batches)
+            metrics.waited(time.monotonic() - began)
             failures.update(batch.failures)
             views = _augmented_views(batch, augment, augment_generator, config, device)
             values = _train_step(
@@ -189,7 +192,7 @@ def _open_videos(config: PretrainConfig, *, run: Path, resume: bool, console: Co
         return Catalog.load(run / run_folder.CATALOG)
     if not config.videos:
         raise ConfigError("No videos given. Name a folder: vidmoco pretrain videos/")
-    catalog = open_catalog(config.videos, workers=config.data.workers or None)
+    catalog = open_catalog(config.videos, workers=config.data.workers or None, limits=config.limits)
     if len(catalog.refused()) or not len(catalog.readable()):
         print_catalog(catalog, console=console)
     if not len(catalog.readable()):
@@ -243,21 +246,6 @@ def _learning_rate(
         warmup_epochs=config.optim.warmup_epochs,
         update_every=config.optim.update_every,
     )
-
-
-def _next_batch(
-    batches: Iterator[PairBatch], *, metrics: MetricsLog, stop: StopSignals
-) -> PairBatch | None:
-    """Return the next batch; None when a stop signal reached the workers too."""
-    began = time.monotonic()
-    try:
-        batch = next(batches)
-    except RuntimeError:  # a worker is gone
-        if stop.received:
-            return None
-        raise
-    metrics.waited(time.monotonic() - began)
-    return batch
 
 
 def _augmented_views(

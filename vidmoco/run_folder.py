@@ -5,6 +5,7 @@ runs/NAME/
   environment.json   versions, machine, command
   catalog.parquet    the videos, refused ones with their reasons
   metrics.jsonl      one line every few steps
+  quarantine.jsonl   videos that killed a decoding process, if there were any
   checkpoints/       to resume from
   backbone/          the timm folder
 """
@@ -24,6 +25,7 @@ from vidmoco.errors import ConfigError
 RUNS = Path("runs")
 LATEST = RUNS / "latest"
 CONFIG, CATALOG, METRICS = "config.yaml", "catalog.parquet", "metrics.jsonl"
+QUARANTINE = "quarantine.jsonl"
 CHECKPOINTS, BACKBONE, ENVIRONMENT = "checkpoints", "backbone", "environment.json"
 
 

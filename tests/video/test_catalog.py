@@ -5,17 +5,19 @@ import pytest
 from painted_videos import write_video
 from rich.console import Console
 
-from vidmoco.config import ScanCommand
+from vidmoco.config import LimitsConfig, ScanCommand
 from vidmoco.errors import ConfigError, VideoError
 from vidmoco.video import catalog as catalog_module
 from vidmoco.video.catalog import (
     Catalog,
     VideoInfo,
+    build_limits,
     catalog_cache_path,
     open_catalog,
     print_catalog,
     scan_command,
 )
+from vidmoco.video.limits import Limits
 
 
 @pytest.fixture(autouse=True)
@@ -31,9 +33,9 @@ def scans(monkeypatch):
     calls = []
     real = catalog_module.scan_videos
 
-    def noted(sources, *, previous, workers, progress):
+    def noted(sources, *, previous, workers, progress, **limits):
         calls.append((sources, None if previous is None else len(previous)))
-        return real(sources, previous=previous, workers=1, progress=False)
+        return real(sources, previous=previous, workers=1, progress=False, **limits)
 
     monkeypatch.setattr(catalog_module, "scan_videos", noted)
     return calls
@@ -178,3 +180,25 @@ def test_scan_command_with_nothing_to_read(tmp_path, scans, capsys):
     assert "b.mp4: the file is empty" in capsys.readouterr().out
     with pytest.raises(ConfigError, match=r"must end with \.parquet"):
         scan_command(ScanCommand(videos=(tmp_path,), output=tmp_path / "c.csv"))
+
+
+def test_limits_in_the_units_of_the_program():
+    config = LimitsConfig(max_memory_per_worker=0.5, max_pixels=7, max_seconds=3)
+    assert build_limits(config) == Limits(max_memory=2**29, max_pixels=7, max_seconds=3)
+    assert build_limits(LimitsConfig()) == Limits()
+
+
+def test_limits_reach_the_scan(tmp_path, capsys):
+    write_video(tmp_path / "a.mp4", num_frames=3)
+    write_video(tmp_path / "b.mp4", num_frames=9)
+    limits = LimitsConfig(max_frames=5)
+    assert scan_command(ScanCommand(videos=(tmp_path,), limits=limits)) == 0
+    assert "b.mp4: it has more than 5 frames (--max-frames)" in capsys.readouterr().out
+    assert scan_command(ScanCommand(videos=(tmp_path,))) == 0
+    assert "Refused" not in capsys.readouterr().out
+
+
+def test_hdr_is_told():
+    catalog = Catalog.from_rows([row("a.mp4", route="pyav", hdr="pq"), row("b.mp4", route="pyav")])
+    assert "HDR: 1 videos." in printed(catalog)
+    assert "HDR" not in printed(Catalog.from_rows([row("b.mp4", route="pyav")]))

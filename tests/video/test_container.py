@@ -1,3 +1,4 @@
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -6,8 +7,15 @@ import pytest
 from painted_videos import paint, read_index, write_audio, write_video
 
 from vidmoco.errors import VideoError
-from vidmoco.video import container
-from vidmoco.video.container import codec_name, explain, open_video, rotation_of, to_rgb
+from vidmoco.video.container import (
+    codec_name,
+    explain,
+    foreign_codec,
+    open_video,
+    rotation_of,
+    to_rgb,
+)
+from vidmoco.video.limits import LimitError, Limits
 
 
 def first_frame(path):
@@ -132,13 +140,52 @@ def test_a_codec_that_is_not_allowed(tmp_path):
         pass
 
 
-def test_pictures_that_are_too_large(tmp_path, monkeypatch):
-    write_video(tmp_path / "a.mp4", num_frames=1, size=(640, 480))
-    monkeypatch.setattr(container, "MAX_PIXELS", 640 * 480 - 1)
-    with pytest.raises(VideoError, match="640 x 480"), open_video(tmp_path / "a.mp4"):
+def test_pictures_that_are_too_large(tmp_path):
+    path = tmp_path / "a.mp4"
+    write_video(path, num_frames=1, size=(640, 480))
+    with (
+        pytest.raises(LimitError, match="640 x 480") as caught,
+        open_video(path, limits=Limits(max_pixels=640 * 480 - 1)),
+    ):
         pass
-    monkeypatch.setattr(container, "MAX_PIXELS", 640 * 480)
-    assert first_frame(tmp_path / "a.mp4").width == 640
+    assert caught.value.limit == f"max_pixels={640 * 480 - 1}"
+    with open_video(path, limits=Limits(max_pixels=640 * 480)) as (opened, stream):
+        assert next(opened.decode(stream)).width == 640
+
+
+def test_a_picture_that_grows_is_not_decoded(tmp_path):
+    """The header promises a small picture; the bound reaches the decoder too."""
+    path = tmp_path / "a.avi"
+    write_video(path, codec="mjpeg", pixel_format="yuvj420p", size=(640, 480), num_frames=1)
+    data = path.read_bytes().replace((640).to_bytes(4, "little"), (64).to_bytes(4, "little"))
+    path.write_bytes(data)
+    with (
+        open_video(path, limits=Limits(max_pixels=640 * 480 - 1)) as (opened, stream),
+        pytest.raises(av.FFmpegError),
+    ):
+        next(opened.decode(stream))
+    with open_video(path, limits=Limits(max_pixels=640 * 480)) as (opened, stream):
+        assert next(opened.decode(stream)).width == 640
+
+
+def test_streams_of_codecs_that_are_not_allowed_are_named(tmp_path):
+    path = tmp_path / "two.mov"
+    with av.open(str(path), "w") as output:
+        streams = []
+        for codec, pixel_format in (("libx264", "yuv420p"), ("magicyuv", "gbrp")):
+            stream = output.add_stream(codec, rate=10)
+            stream.width, stream.height, stream.pix_fmt = 96, 64, pixel_format
+            streams.append(stream)
+        for stream in streams:
+            frame = av.VideoFrame(96, 64, stream.pix_fmt)
+            frame.pts, frame.time_base = 0, Fraction(1, 10)
+            output.mux([*stream.encode(frame), *stream.encode(None)])
+    with open_video(path) as (opened, stream):
+        assert codec_name(stream) == "h264"
+        assert foreign_codec(opened) == "magicyuv"
+    write_video(tmp_path / "one.mkv", num_frames=1)
+    with open_video(tmp_path / "one.mkv") as (opened, _):
+        assert foreign_codec(opened) == ""
 
 
 def test_a_cover_picture_is_no_video(tmp_path):

@@ -4,7 +4,6 @@ import pytest
 from painted_videos import read_index, write_video
 
 from vidmoco.errors import VideoError
-from vidmoco.video import exact
 from vidmoco.video.exact import ExactReader
 from vidmoco.video.probe import probe_video
 
@@ -67,13 +66,21 @@ def test_one_reader_for_many_growing_times(tmp_path, name):
 
 
 def test_a_seek_that_lands_too_late_is_not_believed(tmp_path, monkeypatch):
-    """With no step further back, the reader goes to the start of the file."""
+    """The reader goes to the start of the file."""
     times = write_video(tmp_path / "a.mp4", num_frames=60, open_gop=True, gop=10)
     video = probe_video(tmp_path / "a.mp4", root=tmp_path)
-    monkeypatch.setattr(exact, "_STEPS_BACK", (-1.5,))  # seeks beyond the wanted frame
+    seek = ExactReader._seek
+    late = []
+
+    def seek_too_far(reader, seconds):
+        late.append(seconds)
+        seek(reader, 5.5)
+
+    monkeypatch.setattr(ExactReader, "_seek", seek_too_far)
     for index in (25, 42):
         with ExactReader(video) as reader:
             assert read_index(reader.rgb(reader.at(times[index])[1])) == index
+    assert late
 
 
 def test_after_the_end_is_the_last_frame(tmp_path):

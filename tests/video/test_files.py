@@ -97,7 +97,23 @@ def test_links_are_followed_once(tmp_path):
     (root / "folder2").symlink_to(other)
     (root / "file.mp4").symlink_to(other / "single.mp4")
     # z.mp4 under its own name; far.mp4 through the first link to it; single.mp4 through "file.mp4".
-    assert keys(root) == ["file.mp4", "folder1/far.mp4", "z.mp4"]
+    found = sorted(item.key for item in find_videos(root, follow_links=True))
+    assert found == ["file.mp4", "folder1/far.mp4", "z.mp4"]
+
+
+def test_links_that_lead_out_are_named_and_not_followed(tmp_path):
+    root, other = tmp_path / "root", tmp_path / "root-beside"
+    touch(root / "inside" / "a.mp4")
+    touch(other / "secret.mp4")
+    touch(other / "notes.txt")
+    (root / "folder").symlink_to(other)
+    (root / "file.mp4").symlink_to(other / "secret.mp4")
+    (root / "notes.txt").symlink_to(other / "notes.txt")
+    (root / "again").symlink_to(root / "inside")
+    found = {item.key: item.problem for item in find_videos(root)}
+    assert found.pop("inside/a.mp4") == ""
+    assert set(found) == {"folder/", "file.mp4"}
+    assert all("leads out" in problem and "--follow-links" in problem for problem in found.values())
 
 
 def test_a_root_that_is_a_link(tmp_path):

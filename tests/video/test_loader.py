@@ -1,12 +1,22 @@
+import ctypes
+import dataclasses
+import multiprocessing
+import os
 import shutil
+import threading
 
 import numpy as np
 import pytest
 import torch
 from painted_videos import read_index, write_video
 
-from vidmoco.errors import ConfigError, VideoError
+from vidmoco.errors import ConfigError, VideoError, VidmocoError
+from vidmoco.video import loader
+from vidmoco.video.catalog import Catalog
+from vidmoco.video.limits import Limits
 from vidmoco.video.loader import canvas_size, load_pairs
+from vidmoco.video.pair_worker import build_pair_worker
+from vidmoco.video.quarantine import Quarantine
 from vidmoco.video.sampling import SINGLE_FRAME, PairRule
 from vidmoco.video.scan import scan_videos
 
@@ -29,7 +39,7 @@ def catalog(folder):
     return scan_videos([folder], workers=1, progress=False).readable()
 
 
-def load(catalog, *, start=0, stop=5, workers=0, rule=PairRule(), seed=0, batch_size=4):  # noqa: B008
+def load(catalog, *, start=0, stop=5, workers=0, rule=PairRule(), seed=0, batch_size=4, **more):  # noqa: B008
     return list(
         load_pairs(
             catalog,
@@ -40,6 +50,7 @@ def load(catalog, *, start=0, stop=5, workers=0, rule=PairRule(), seed=0, batch_
             start_step=start,
             total_steps=stop,
             workers=workers,
+            **more,
         )
     )
 
@@ -74,8 +85,6 @@ def test_an_epoch_takes_every_video_once(catalog):
         assert sorted(rows.tolist()) == list(range(NUM_VIDEOS))
 
 
-# torch's advice on a machine with fewer cores, which the test has no use for.
-@pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker")
 @pytest.mark.parametrize("workers", [1, 4])
 def test_the_same_batches_for_any_number_of_workers(catalog, workers):
     assert same(load(catalog), load(catalog, workers=workers))
@@ -135,6 +144,96 @@ def test_when_nothing_can_be_read_the_run_says_so(folder, tmp_path, workers):
         load(catalog, workers=workers)
     assert str(caught.value).startswith("None of 10 videos")
     assert "Traceback" not in str(caught.value)
+
+
+def build_faulty_worker(buffer, canvas, limits):
+    """Decodes as always, but two videos are too much for it, in native code."""
+    read = build_pair_worker(buffer, canvas, limits)
+
+    def read_or_die(job):
+        if job.video.key == "v4.mp4":
+            ctypes.PyDLL(None).pause()  # hangs, holding the lock of the interpreter
+        if job.video.key == "v7.mp4":
+            ctypes.string_at(0)  # crashes
+        return read(job)
+
+    return read_or_die
+
+
+@pytest.fixture
+def faulty(monkeypatch):
+    monkeypatch.setattr(loader, "build_pair_worker", build_faulty_worker)
+    return Limits(max_seconds=3)
+
+
+def test_a_hang_and_a_crash_cost_one_video_each(catalog, folder, tmp_path, faulty):
+    """The batches are those of a run in which the two videos cannot be read from the start."""
+    path = tmp_path / "quarantine.jsonl"
+    options = {"stop": 6, "batch_size": 5, "limits": faulty}
+    batches = load(catalog, workers=2, quarantine=Quarantine(path), **options)
+    copy = tmp_path / "videos"
+    shutil.copytree(folder, copy)
+    missing = Catalog.from_rows(
+        dataclasses.replace(info, root=str(copy)) for info in catalog.rows()
+    )
+    for name in ("v4.mp4", "v7.mp4"):
+        (copy / name).unlink()
+    for info in missing.rows():
+        if info.path.exists():
+            os.utime(info.path, ns=(info.mtime_ns, info.mtime_ns))
+    assert same(batches, load(missing, **options))
+
+    reasons = {row: reason for batch in batches for row, reason in batch.failures}
+    assert {catalog[row].key: reason for row, reason in reasons.items()} == {
+        "v4.mp4": "its decoder gave no sign of life for 3 s (--max-seconds)",
+        "v7.mp4": "its decoder crashed (SIGSEGV)",
+    }
+    assert sum(len(batch.failures) for batch in batches) == 6  # each once in three epochs
+    assert len(path.read_text().splitlines()) == 2  # but each killed a process only once
+
+
+def test_a_resumed_run_skips_what_killed_it_from_the_same_place_on(catalog, tmp_path, faulty):
+    path = tmp_path / "quarantine.jsonl"
+    options = {"workers": 1, "batch_size": 5, "limits": faulty}
+    whole = load(catalog, stop=6, quarantine=Quarantine(path), **options)
+    noted = path.read_text()
+    assert same(load(catalog, start=3, stop=6, quarantine=Quarantine(path), **options), whole[3:])
+    assert same(load(catalog, stop=6, quarantine=Quarantine(path), **options), whole)
+    assert path.read_text() == noted
+
+
+def test_leaving_early_ends_the_processes(catalog):
+    batches = load_pairs(
+        catalog,
+        rule=PairRule(),
+        seed=0,
+        batch_size=4,
+        canvas=(64, 96),
+        start_step=0,
+        total_steps=100,
+        workers=2,
+    )
+    next(batches)
+    assert len(multiprocessing.active_children()) == 2
+    batches.close()
+    assert not multiprocessing.active_children()
+    assert "load pairs" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_processes_that_do_not_start_end_the_run(catalog, monkeypatch):
+    monkeypatch.setattr(loader, "build_pair_worker", build_nothing)
+    with pytest.raises(VidmocoError, match="do not start"):
+        load(catalog, workers=1)
+
+
+def build_nothing(buffer, canvas, limits):
+    raise RuntimeError("the library is missing")
+
+
+def test_many_epochs_of_few_videos_with_few_batches_ahead(catalog):
+    """More steps than are in memory at once: places are used again, and no batch is mixed up."""
+    here = load(catalog, stop=25, batch_size=5)
+    assert same(here, load(catalog, stop=25, batch_size=5, workers=1))
 
 
 def test_a_batch_larger_than_the_data_is_refused(catalog):

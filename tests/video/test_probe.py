@@ -1,17 +1,17 @@
-import multiprocessing
 import subprocess
 import sys
-import threading
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import pytest
-from painted_videos import write_audio, write_video
+from painted_videos import read_index, write_audio, write_video
 
 from vidmoco.video import container, probe
-from vidmoco.video.files import FoundFile
-from vidmoco.video.probe import probe_video, refused, serve
+from vidmoco.video.files import FoundFile, find_videos
+from vidmoco.video.limits import Limits
+from vidmoco.video.probe import ProbeJob, build_probe, probe_video, refused
+from vidmoco.video.sequential import iter_frames
 
 WIDE = (256, 192)  # wide enough for decord
 
@@ -216,12 +216,6 @@ def test_noise_for_pictures(tmp_path):
     assert "no picture of it can be decoded" in refusal(tmp_path / "a.mp4").reason
 
 
-def test_a_picture_too_large(tmp_path, monkeypatch):
-    write_video(tmp_path / "a.mp4", size=(640, 480), num_frames=1)
-    monkeypatch.setattr(container, "MAX_PIXELS", 1000)
-    assert "larger than 8K" in refusal(tmp_path / "a.mp4").reason
-
-
 def test_a_refused_file_is_not_tried_again_until_it_changes(tmp_path):
     (tmp_path / "zero.mp4").touch()
     assert refusal(tmp_path / "zero.mp4").mtime_ns == (tmp_path / "zero.mp4").stat().st_mtime_ns
@@ -255,18 +249,81 @@ def test_refused_rows():
     assert (info.root, info.key, info.route, info.reason) == ("/r", "x/", "refused", "p")
 
 
-def test_the_life_of_a_worker(tmp_path, monkeypatch):
+def test_what_a_worker_does(tmp_path):
     write_video(tmp_path / "a.mp4", num_frames=3)
-    monkeypatch.setattr(probe.signal, "signal", lambda *args: None)  # a thread may not
-    here, there = multiprocessing.Pipe()
-    thread = threading.Thread(target=serve, args=(there,))
-    thread.start()
-    assert here.recv() is None
-    here.send((tmp_path / "a.mp4", tmp_path))
-    assert here.recv() == probe_video(tmp_path / "a.mp4", root=tmp_path)
-    here.close()
-    thread.join()
-    there.close()
+    (found,) = find_videos(tmp_path)
+    probe_job = build_probe(Limits(max_frames=3))
+    assert probe_job(ProbeJob(tmp_path, found)) == probe_video(tmp_path / "a.mp4", root=tmp_path)
+    refusing = build_probe(Limits(max_frames=2))
+    assert refusing(ProbeJob(tmp_path, found)).limit == "max_frames=2"
+
+
+@pytest.mark.parametrize(
+    ("limits", "words", "limit"),
+    [
+        (Limits(max_pixels=256 * 192 - 1), "256 x 192 has more than 49,151 pixels", "max_pixels"),
+        (Limits(max_frames=29), "more than 29 frames (--max-frames)", "max_frames"),
+        (
+            Limits(max_duration=2.9),
+            "it lasts 3 s, longer than 3 s (--max-duration)",
+            "max_duration",
+        ),
+    ],
+)
+def test_limits(tmp_path, limits, words, limit):
+    write_video(tmp_path / "a.mp4", size=WIDE, num_frames=30)
+    info = probe_video(tmp_path / "a.mp4", root=tmp_path, limits=limits)
+    assert info.route == "refused"
+    assert words in info.reason
+    assert info.limit.startswith(limit + "=")
+    fitting = Limits(max_pixels=256 * 192, max_frames=30, max_duration=3.0)
+    assert probe_video(tmp_path / "a.mp4", root=tmp_path, limits=fitting).route == "decord"
+
+
+def test_hunger_for_memory_is_the_callers_to_handle(tmp_path, monkeypatch):
+    write_video(tmp_path / "a.mp4", num_frames=1)
+
+    def hungry(*args, **kwargs):
+        raise av.MemoryError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(probe, "_read_all", hungry)
+    with pytest.raises(MemoryError):
+        probe_video(tmp_path / "a.mp4", root=tmp_path)
+
+
+def test_colours_are_told(tmp_path):
+    write_video(
+        tmp_path / "hdr.mp4",
+        codec="libx265",
+        pixel_format="yuv420p10le",
+        codec_options={"x265-params": "log-level=none:pools=none:transfer=smpte2084:range=full"},
+    )
+    info = probe_video(tmp_path / "hdr.mp4", root=tmp_path)
+    assert (info.hdr, info.color_range) == ("pq", "full")
+    write_video(tmp_path / "sdr.mp4")
+    info = probe_video(tmp_path / "sdr.mp4", root=tmp_path)
+    assert info.hdr == ""
+
+
+def test_the_size_as_coded(tmp_path):
+    info = probed(tmp_path / "a.mp4", size=(250, 190))
+    assert (info.width, info.height) == (250, 190)
+    assert (info.coded_width, info.coded_height) == (256, 192)  # H.264 codes blocks of 16
+
+
+def test_a_damaged_first_key_frame_does_not_move_the_times(tmp_path):
+    """The first second is lost, and what comes after is shown when it always was."""
+    write_video(tmp_path / "a.mp4", size=WIDE, num_frames=30, gop=10, b_frames=0)
+    with av.open(str(tmp_path / "a.mp4")) as opened:
+        packet = next(opened.demux(video=0))
+        start, size = packet.pos, packet.size
+    data = bytearray((tmp_path / "a.mp4").read_bytes())
+    data[start + size // 2 : start + size] = bytes(size - size // 2)
+    (tmp_path / "a.mp4").write_bytes(data)
+    info = probe_video(tmp_path / "a.mp4", root=tmp_path)
+    assert (info.num_frames, info.start_seconds, info.duration_seconds) == (30, 0.0, 3.0)
+    shown = [(round(t * 10), read_index(picture)) for t, picture in iter_frames(info)]
+    assert shown == [(index, index) for index in range(10, 30)]
 
 
 def test_the_workers_import_nothing_heavy():

@@ -8,6 +8,7 @@ from vidmoco.video.timeline import Timeline
 PLAIN = Timeline(
     num_frames=100,
     start_seconds=0.0,
+    last_seconds=9.9,
     duration_seconds=10.0,
     frame_rate=10.0,
     variable_rate=False,
@@ -25,6 +26,7 @@ ARGUMENTS = {
     "pixel_format": "yuv420p",
     "width": 320,
     "mirrored": False,
+    "foreign_codec": "",
     "size_changes": False,
     "start_known": True,
 }
@@ -50,6 +52,7 @@ def test_a_variable_rate_is_no_reason():
         ({"pixel_format": "yuv420p10le"}, "yuv420p10le"),
         ({"width": 191}, "narrower"),
         ({"mirrored": True}, "mirrored"),
+        ({"foreign_codec": "magicyuv"}, "magicyuv"),
         ({"size_changes": True}, "changes"),
         ({"start_known": False}, "start"),
     ],

@@ -1,13 +1,16 @@
 import csv
 import os
 import signal
+import time
 
 import pytest
 from painted_videos import write_video
 
-from vidmoco.errors import ConfigError, VidmocoError
-from vidmoco.video import probe, scan
-from vidmoco.video.probe import probe_video, serve
+from vidmoco.errors import ConfigError
+from vidmoco.video import scan
+from vidmoco.video.files import FoundFile
+from vidmoco.video.limits import Limits
+from vidmoco.video.probe import build_probe, probe_video
 from vidmoco.video.scan import scan_videos
 from vidmoco.video.table import Catalog
 
@@ -16,22 +19,18 @@ def scanned(*sources, **options):
     return scan_videos(list(sources), workers=2, progress=False, **options)
 
 
-def die_of_evil_files(connection):
-    """A worker that the file ``evil.mp4`` kills, as a crash in native code does."""
-    honest = probe.probe_video
+def build_fragile_probe(limits):
+    """A worker that some files kill, as faults in native code do."""
+    probe = build_probe(limits)
 
-    def probe_or_die(path, *, root):
-        if path.name == "evil.mp4":
-            os.kill(os.getpid(), signal.SIGKILL)
-        return honest(path, root=root)
+    def probe_or_die(job):
+        if job.found.key == "evil.mp4":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if job.found.key == "slow.mp4":
+            time.sleep(1000)
+        return probe(job)
 
-    probe.probe_video = probe_or_die
-    serve(connection)
-
-
-def die_at_once(connection):
-    """A worker that does not start."""
-    os._exit(3)
+    return probe_or_die
 
 
 def test_a_folder(video_folder):
@@ -58,10 +57,10 @@ def test_only_what_changed_is_looked_at_again(tmp_path, monkeypatch):
     first = scanned(tmp_path)
     looked_at = []
 
-    def in_this_process(jobs, *, workers):
-        for root, found in jobs:
-            looked_at.append(found.key)
-            yield probe_video(root / found.key, root=root)
+    def in_this_process(jobs, *, workers, limits):
+        for job in jobs:
+            looked_at.append(job.found.key)
+            yield probe_video(job.root / job.found.key, root=job.root, limits=limits)
 
     monkeypatch.setattr(scan, "_probe_all", in_this_process)
     assert list(scanned(tmp_path, previous=first).rows()) == list(first.rows())
@@ -81,23 +80,62 @@ def test_only_what_changed_is_looked_at_again(tmp_path, monkeypatch):
     ]
 
 
-def test_a_crash_costs_one_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(scan, "serve", die_of_evil_files)
-    monkeypatch.setattr(scan, "_FILES_PER_PROCESS", 100)  # one process: it must be replaced
-    for name in ("a.mp4", "evil.mp4", "z.mp4"):
+def test_a_crash_and_a_hang_cost_one_file_each(tmp_path, monkeypatch):
+    monkeypatch.setattr(scan, "build_probe", build_fragile_probe)
+    for name in ("a.mp4", "evil.mp4", "slow.mp4", "z.mp4"):
         write_video(tmp_path / name, num_frames=3)
-    catalog = scanned(tmp_path)
-    assert catalog.column("route").tolist() == ["pyav", "refused", "pyav"]
-    evil = catalog[1]
-    assert evil.reason == "its decoder crashed (SIGKILL)"
-    assert evil.mtime_ns == (tmp_path / "evil.mp4").stat().st_mtime_ns
+    catalog = scanned(tmp_path, limits=Limits(max_seconds=1))
+    assert catalog.column("route").tolist() == ["pyav", "refused", "refused", "pyav"]
+    assert catalog[1].reason == "its decoder crashed (SIGSEGV)"
+    assert "no sign of life for 1 s (--max-seconds)" in catalog[2].reason
+    assert catalog[2].limit == "max_seconds=1"
+    for info in catalog.refused().rows():
+        assert info.mtime_ns == info.path.stat().st_mtime_ns  # not looked at again
 
 
-def test_workers_that_do_not_start_are_no_fault_of_the_files(tmp_path, monkeypatch):
-    monkeypatch.setattr(scan, "serve", die_at_once)
-    write_video(tmp_path / "a.mp4", num_frames=3)
-    with pytest.raises(VidmocoError, match="__main__"):
-        scanned(tmp_path)
+def test_a_file_may_take_longer_the_larger_it_is():
+    job = scan.ProbeJob(scan.Path("/"), FoundFile("a.mp4", num_bytes=100 * 2**20))
+    assert scan._seconds_for(Limits(max_seconds=5), job) == 15
+
+
+def test_other_limits_look_again_at_what_they_decide(tmp_path, monkeypatch):
+    write_video(tmp_path / "small.mp4", num_frames=3)
+    write_video(tmp_path / "large.mp4", num_frames=3, size=(256, 192))
+    (tmp_path / "empty.mp4").touch()
+    tight = Limits(max_pixels=10_000)
+    first = scanned(tmp_path, limits=tight)
+    assert [info.key for info in first.refused().rows()] == ["empty.mp4", "large.mp4"]
+    looked_at = []
+    probe_all = scan._probe_all
+
+    def watched(jobs, **options):
+        looked_at.append([job.found.key for job in jobs])
+        return probe_all(jobs, **options)
+
+    monkeypatch.setattr(scan, "_probe_all", watched)
+    assert list(scanned(tmp_path, previous=first, limits=tight).rows()) == list(first.rows())
+    second = scanned(tmp_path, previous=first)
+    assert len(second.refused()) == 1
+    third = scanned(tmp_path, previous=second, limits=tight)
+    assert list(third.rows()) == list(first.rows())
+    assert looked_at == [[], ["large.mp4"], ["large.mp4"]]
+
+
+def test_a_url_is_not_a_path(tmp_path):
+    with pytest.raises(ConfigError, match="Download it first"):
+        scanned(scan.Path("https://example.org/a.mp4"))
+
+
+def test_links_out_of_the_folder(tmp_path):
+    write_video(tmp_path / "other" / "a.mp4", num_frames=2)
+    write_video(tmp_path / "mine" / "b.mp4", num_frames=2)
+    (tmp_path / "mine" / "a.mp4").symlink_to(tmp_path / "other" / "a.mp4")
+    catalog = scanned(tmp_path / "mine")
+    assert catalog.column("route").tolist() == ["refused", "pyav"]
+    asked_for = scanned(tmp_path / "mine", previous=catalog, follow_links=True)
+    assert asked_for.column("route").tolist() == ["pyav", "pyav"]
+    again = scanned(tmp_path / "mine", previous=asked_for)
+    assert list(again.rows()) == list(catalog.rows())
 
 
 def test_single_files_and_several_sources(tmp_path):
@@ -177,7 +215,10 @@ def test_awkward_real_videos(real_data):
     catalog = scanned(real_data / "edge")
     reasons = {info.key: info.reason for info in catalog.refused().rows()}
     assert set(reasons) == {
+        "bitflips_60.mp4",
         "empty.webm",
+        "h264_broken_sps.flv",
+        "h264_empty_edit_5s.mp4",
         "h264_frag_encrypted_120x52.mp4",
         "header_only.mp4",
         "not_a_video.mp4",

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,15 +12,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vidmoco.config import ScanCommand
+from vidmoco.config import LimitsConfig, ScanCommand
+from vidmoco.cores import num_cores
 from vidmoco.errors import ConfigError, VideoError
 from vidmoco.video.info import VideoInfo
-from vidmoco.video.scan import scan_videos
+from vidmoco.video.limits import Limits
+from vidmoco.video.scan import progress_bar, scan_videos
 from vidmoco.video.table import Catalog
 
 __all__ = [
     "Catalog",
     "VideoInfo",
+    "build_limits",
     "catalog_cache_path",
     "open_catalog",
     "print_catalog",
@@ -49,6 +53,7 @@ def open_catalog(
     workers: int | None = None,
     progress: bool = True,
     fresh: bool = False,
+    limits: LimitsConfig = LimitsConfig(),  # noqa: B008  (frozen)
 ) -> Catalog:
     """Return the catalog of some videos, looking only at files that are new or have changed.
 
@@ -57,6 +62,7 @@ def open_catalog(
         workers: processes that look at files; None: one a core.
         progress: show a bar on stderr.
         fresh: look at every file again.
+        limits: what a video may be, and whether links are followed.
 
     Raises:
         ConfigError: a source does not exist, holds no video, or is no catalog.
@@ -70,7 +76,14 @@ def open_catalog(
             continue
         cache = catalog_cache_path(source)
         previous = None if fresh else _cached(cache)
-        catalog = scan_videos([source], previous=previous, workers=workers, progress=progress)
+        catalog = scan_videos(
+            [source],
+            previous=previous,
+            workers=workers,
+            progress=progress,
+            limits=build_limits(limits),
+            follow_links=limits.follow_links,
+        )
         try:
             catalog.save(cache)
         except ConfigError as error:
@@ -79,6 +92,17 @@ def open_catalog(
             )
         catalogs.append(catalog)
     return Catalog.merge(catalogs)
+
+
+def build_limits(config: LimitsConfig) -> Limits:
+    """Return limits in the units of the program: bytes for GiB."""
+    return Limits(
+        max_pixels=config.max_pixels,
+        max_duration=config.max_duration,
+        max_frames=config.max_frames,
+        max_memory=round(config.max_memory_per_worker * 2**30),
+        max_seconds=config.max_seconds,
+    )
 
 
 def _cached(path: Path) -> Catalog | None:
@@ -114,6 +138,12 @@ def print_catalog(catalog: Catalog, *, console: Console, catalog_path: Path | No
             numbers = (f"{videos:,}", f"{frames:,}", f"{hours:,.2f}")
             table.add_row(*(_shown(text) for text in kind), *numbers)
         console.print(table)
+    num_hdr = sum(1 for transfer in readable.column("hdr").tolist() if transfer)
+    if num_hdr:
+        console.print(
+            f"HDR: {num_hdr:,} videos. Their colours are taken as they are coded, not tone-mapped.",
+            highlight=False,
+        )
     refused = catalog.refused()
     if not len(refused):
         return
@@ -129,7 +159,7 @@ def print_catalog(catalog: Catalog, *, console: Console, catalog_path: Path | No
 
 
 def scan_command(command: ScanCommand) -> int:
-    """Run ``vidmoco scan`` and return its exit code.
+    """Run ``vidmoco scan``; return 0, or 1 when the verification finds something.
 
     Raises:
         ConfigError: a path or an output that cannot be used.
@@ -138,18 +168,58 @@ def scan_command(command: ScanCommand) -> int:
     output = command.output
     if output is not None and output.suffix.lower() != ".parquet":
         raise ConfigError(f"--output is {str(output)!r}; it must end with .parquet.")
-    catalog = open_catalog(command.videos, workers=command.workers, fresh=command.fresh)
-    if output is not None:
-        catalog.save(output)
+    catalog = open_catalog(
+        command.videos, workers=command.workers, fresh=command.fresh, limits=command.limits
+    )
     console = Console()
     where = output or catalog_cache_path(command.videos[0])
     if len(catalog) == 1 and catalog[0].route == "refused":
         raise VideoError(f"{catalog[0].path}: {catalog[0].reason}.")
+    num_findings = 0
+    if command.verify:
+        catalog, num_findings = _verify(catalog, command, console=console)
+    if output is not None:
+        catalog.save(output)
     print_catalog(catalog, console=console, catalog_path=where)
     if not len(catalog.readable()):
         raise VideoError(f"None of the {len(catalog)} videos can be read.")
     console.print(Text(f"{len(catalog):,} videos in {where}"), soft_wrap=True)
-    return 0
+    return 1 if num_findings else 0
+
+
+def _verify(catalog: Catalog, command: ScanCommand, *, console: Console) -> tuple[Catalog, int]:
+    """Decode everything, print what is not as scanned, and keep it in the catalogs of the cache."""
+    from vidmoco.video.verify import verify_videos  # it needs torch, which a plain scan does not
+
+    began = time.monotonic()
+    changed: list[VideoInfo] = []
+    num_frames = num_findings = 0
+    with progress_bar(shown=True) as bar:
+        for video, finding in verify_videos(
+            catalog,
+            workers=command.workers or num_cores(),
+            limits=build_limits(command.limits),
+            progress=bar,
+        ):
+            num_frames += finding.num_frames
+            if finding.findings:
+                num_findings += 1
+                changed.append(video)
+                findings = _shown("; ".join(finding.findings))
+                line = Text.assemble("  ", _shown(video.key), ": ", findings)
+                console.print(line, soft_wrap=True)
+    console.print(
+        f"Verified: {len(catalog.readable()):,} videos, {num_frames:,} frames decoded in "
+        f"{time.monotonic() - began:.1f} s; {num_findings:,} not as scanned",
+        highlight=False,
+    )
+    for source in command.videos if changed else ():
+        cache = catalog_cache_path(source)
+        known = _cached(cache)
+        if known is not None:
+            places = {(info.root, info.key) for info in known.rows()}
+            known.updated(v for v in changed if (v.root, v.key) in places).save(cache)
+    return catalog.updated(changed), num_findings
 
 
 def _shown(text: str) -> Text:

@@ -12,7 +12,9 @@ from typing import Any
 
 import av
 import numpy as np
+from av.codec import Codec
 from av.container import InputContainer
+from av.packet import Packet
 from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -20,6 +22,7 @@ from av.video.stream import VideoStream
 from vidmoco.errors import VideoError
 from vidmoco.shapes import UInt8
 from vidmoco.video.files import describe_unknown
+from vidmoco.video.limits import DEFAULT_LIMITS, Limits
 
 # FFmpeg's demuxers of files that hold a video themselves. The last ones hold sound: they are opened
 # to say so.
@@ -37,12 +40,33 @@ CODECS = frozenset(
         *("svq3", "theora", "vc1", "vp6", "vp6f", "vp8", "vp9", "wmv1", "wmv2", "wmv3"),
     }
 )
-MAX_PIXELS = 8192 * 4320  # one picture of 8K (DCI); a larger one may be a bomb of gigabytes
+
+
+def _canonical_name(decoder: str) -> str:
+    try:
+        return str(Codec(decoder, "r").canonical_name)
+    except av.codec.codec.UnknownCodecError:  # an encoder
+        return ""
+
+
+_DECODERS = ",".join(
+    name
+    for name in sorted(av.codecs_available)
+    if name in CODECS or _canonical_name(name) in CODECS  # libdav1d is a decoder of av1
+)
 
 
 @contextmanager
-def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+def open_video(
+    path: Path, *, limits: Limits = DEFAULT_LIMITS
+) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a local file and choose its video stream; nothing is decoded yet.
+
+    A decoder that notices damage will say so instead of patching the picture up.
+
+    Args:
+        path: the file.
+        limits: a picture of more than ``limits.max_pixels`` is never decoded.
 
     Raises:
         VideoError: it cannot be opened, holds no video, or one that is not allowed. The message is
@@ -56,17 +80,20 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             options={
                 "protocol_whitelist": "file",
                 "format_whitelist": FORMATS,
-                "max_pixels": str(MAX_PIXELS),
+                "max_pixels": str(limits.max_pixels),
+                "codec_whitelist": _DECODERS,  # no other stream wakes another decoder
             },
             metadata_errors="ignore",
         )
+    except MemoryError:
+        raise
     except (av.FFmpegError, OSError, ValueError) as error:
         raise VideoError(explain(error, path)) from error
     with container:
-        yield container, _choose_stream(container)
+        yield container, _choose_stream(container, limits)
 
 
-def _choose_stream(container: InputContainer) -> VideoStream:
+def _choose_stream(container: InputContainer, limits: Limits) -> VideoStream:
     """Return the stream that a player shows, ready to decode with one thread."""
     streams = [
         stream
@@ -85,20 +112,43 @@ def _choose_stream(container: InputContainer) -> VideoStream:
     if codec not in CODECS:
         raise VideoError(f"its codec ({codec or 'unknown'}) is not one that is read here")
     context = stream.codec_context
-    if context.width * context.height > MAX_PIXELS:
-        raise VideoError(
-            f"its picture of {context.width} x {context.height} is larger than 8K "
-            f"({MAX_PIXELS} pixels)"
-        )
-    context.options = {"max_pixels": str(MAX_PIXELS)}
+    limits.require(width=context.width, height=context.height)
+    context.options = {
+        "max_pixels": str(limits.max_pixels),
+        "codec_whitelist": _DECODERS,
+        "err_detect": "explode",
+    }
     context.thread_count = 1
     return stream
+
+
+def foreign_codec(container: InputContainer) -> str:
+    """Return the codec of a video stream that is not on the list; empty: there is none.
+
+    PyAV is told not to decode it; decord cannot be told.
+    """
+    for stream in container.streams.video:
+        if codec_name(stream) not in CODECS:
+            return codec_name(stream) or "unknown"
+    return ""
 
 
 def codec_name(stream: VideoStream) -> str:
     """Return FFmpeg's name of the codec (not of the decoder); empty when it is unknown."""
     context: Any = stream.codec_context
     return "" if context is None else str(context.codec.canonical_name)
+
+
+def shows_picture(packet: "Packet[Any]", *, container: str, codec: str) -> bool:
+    """Return whether a player shows a picture for a packet; False: it is only decoded, or empty.
+
+    In VP8 a bit of the first byte tells (RFC 6386 9.1). DivX in AVI writes one byte for a frame
+    that it drops, which in VP9 is a whole picture.
+    """
+    if packet.size <= (1 if container == "avi" else 0):
+        return False
+    hidden = codec == "vp8" and not memoryview(packet)[0] & 0x10
+    return not (hidden or packet.is_discard)
 
 
 def explain(error: Exception, path: Path) -> str:

@@ -14,6 +14,7 @@ VIDEO_SUFFIXES = frozenset(
         *(".ogv", ".qt", ".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv"),
     }
 )
+_LEADS_OUT = "the link leads out of the folder (--follow-links reads what it leads to)"
 _HEAD_BYTES = 4096
 _MAX_MOOV_BYTES = 64 * 2**20  # assumption: an index of hours of video is smaller
 
@@ -28,11 +29,13 @@ class FoundFile:
     problem: str = ""
 
 
-def find_videos(root: Path) -> Iterator[FoundFile]:
+def find_videos(root: Path, *, follow_links: bool = False) -> Iterator[FoundFile]:
     """Yield the video files below ``root``, by suffix in any case, and what cannot be looked into.
 
     Links are followed, after everything that is no link, and each folder and file is taken once:
-    a loop of links ends, and a video that is linked twice is found once.
+    a loop of links ends, and a video that is linked twice is found once. A link that leads out of
+    ``root`` is a problem, unless ``follow_links``: a folder from a stranger must not name the files
+    that are read.
     """
     real_root = os.path.realpath(root)
     seen = {real_root}
@@ -59,6 +62,13 @@ def find_videos(root: Path) -> Iterator[FoundFile]:
         for path, real_path in candidates:
             holds_root = real_root.startswith(real_path.rstrip("/") + "/")
             if real_path in seen or holds_root:
+                continue
+            leads_out = not real_path.startswith(real_root.rstrip("/") + "/")
+            if leads_out and not follow_links and os.path.exists(path):  # noqa: PTH110
+                if os.path.isdir(path):  # noqa: PTH112
+                    yield FoundFile(_key(path, root) + "/", problem=_LEADS_OUT)
+                elif path.suffix.lower() in VIDEO_SUFFIXES:
+                    yield FoundFile(_key(path, root), problem=_LEADS_OUT)
                 continue
             if os.path.isdir(path):  # noqa: PTH112  (never raises)
                 seen.add(real_path)

@@ -32,15 +32,25 @@ class VideoInfo:
     """Width of the displayed picture in pixels: after rotation, before the sample aspect ratio."""
     height: int = 0
     """Height of the displayed picture in pixels."""
+    coded_width: int = 0
+    """Width of the picture as it is coded, with the padding that the codec needs."""
+    coded_height: int = 0
+    """Height of the picture as it is coded."""
     rotation: int = 0
     """Degrees counter-clockwise (0, 90, 180, 270) from the coded to the displayed picture, as in
     ``np.rot90(picture, rotation // 90)``."""
     sample_aspect_ratio: float = 1.0
     """Width to height of a pixel of the displayed picture; 1 when unknown."""
+    color_range: Literal["", "limited", "full"] = ""
+    """Whether black to white is 16 to 235 or 0 to 255 (of 8 bits); empty: not said."""
+    hdr: Literal["", "pq", "hlg"] = ""
+    """The transfer function of a high dynamic range (ITU-R BT.2100), which is not tone-mapped."""
     num_frames: int = 0
     """Frames that a player would show, counted by their packets."""
     start_seconds: float = 0.0
     """Raw time of the first shown frame."""
+    last_seconds: float = 0.0
+    """When the last frame begins to be shown."""
     duration_seconds: float = 0.0
     """From the first shown frame to the end of the last; at each t before it a frame is shown."""
     frame_rate: float = 0.0
@@ -61,6 +71,8 @@ class VideoInfo:
     """What reads the video."""
     reason: str = ""
     """Why it is not read by decord, or why it is refused; empty for decord."""
+    limit: str = ""
+    """The limit that refused it, with its value at the scan: ``max_pixels=35389440``."""
 
     @property
     def path(self) -> Path:

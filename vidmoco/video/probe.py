@@ -6,52 +6,79 @@ the video is turned, and whether anything can be decoded at all.
 """
 
 import os
-import signal
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import cast
+from typing import Any, Literal, cast
 
 import av
 from av.container import InputContainer
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from vidmoco.errors import VideoError
-from vidmoco.video.container import MAX_PIXELS, codec_name, open_video, rotation_of
+from vidmoco.video.container import (
+    codec_name,
+    foreign_codec,
+    open_video,
+    rotation_of,
+    shows_picture,
+)
+from vidmoco.video.decoded import NOT_DECODED, Due, Lost, decode_packet
 from vidmoco.video.files import FoundFile, is_encrypted_mp4, look_at
 from vidmoco.video.info import Route, VideoInfo
+from vidmoco.video.limits import DEFAULT_LIMITS, LimitError, Limits
 from vidmoco.video.routes import route_of
 from vidmoco.video.timeline import PacketList, timeline_of
 
-# assumption: a video whose first so many packets all fail to decode is of no use.
-_MAX_FAILURES = 100
+# assumption: a video whose first so many pictures are all damaged is of no use.
+_MAX_LOST = 100
+_COLOR_RANGES: dict[int, Literal["limited", "full"]] = {1: "limited", 2: "full"}  # AVColorRange
+_HDR_TRANSFERS: dict[int, Literal["pq", "hlg"]] = {16: "pq", 18: "hlg"}  # ITU-T H.273, table 3
 # Pictures that are decoded when times may be those of decoding; more than a codec delays (16).
 _PICTURES_TO_CHECK = 40
 
 
-def probe_video(path: Path, *, root: Path) -> VideoInfo:
+@dataclass(frozen=True)
+class ProbeJob:
+    """A file to look at."""
+
+    root: Path
+    found: FoundFile
+
+
+def probe_video(path: Path, *, root: Path, limits: Limits = DEFAULT_LIMITS) -> VideoInfo:
     """Return what a file is; never raises for a bad one: its route is "refused", with a reason.
 
     Args:
         path: the file, below ``root``.
         root: the absolute folder of the catalog's keys.
+        limits: what the file may be.
+
+    Raises:
+        MemoryError: the process may not use as much memory as the file needs.
     """
     found = look_at(path, root=root)
     if found.problem:
         return refused(found, root=root, reason=found.problem)
     try:
-        return _look_inside(path, found, root=root)
+        return _look_inside(path, found, root=root, limits=limits)
+    except MemoryError:
+        raise
+    except LimitError as error:
+        return refused(found, root=root, reason=str(error), keep=True, limit=error.limit)
     except VideoError as error:
         return refused(found, root=root, reason=str(error), keep=os.access(path, os.R_OK))
     except Exception as error:  # whatever a file does, the others are scanned, and its row says it
         return refused(found, root=root, reason=f"{type(error).__name__}: {error}")
 
 
-def refused(found: FoundFile, *, root: Path, reason: str, keep: bool = False) -> VideoInfo:
+def refused(
+    found: FoundFile, *, root: Path, reason: str, keep: bool = False, limit: str = ""
+) -> VideoInfo:
     """Return the row of a refused file; with ``keep`` it is looked at again only if it changes."""
     return VideoInfo(
         root=str(root),
@@ -59,32 +86,32 @@ def refused(found: FoundFile, *, root: Path, reason: str, keep: bool = False) ->
         num_bytes=found.num_bytes,
         mtime_ns=found.mtime_ns if keep else 0,
         reason=reason,
+        limit=limit,
     )
 
 
-def _look_inside(path: Path, found: FoundFile, *, root: Path) -> VideoInfo:
-    with open_video(path) as (container, stream):
+def _look_inside(path: Path, found: FoundFile, *, root: Path, limits: Limits) -> VideoInfo:
+    with open_video(path, limits=limits) as (container, stream):
         container_name, codec = container.format.name.split(",")[0], codec_name(stream)
         if container_name == "mov" and is_encrypted_mp4(path):
             raise VideoError("it is encrypted")
         packets = PacketList()
-        pictures = _Pictures()
-        _read_all(container, stream, packets, pictures, hidden_flag=codec == "vp8")
+        pictures = _Pictures(stream, container=container_name, codec=codec)
+        _read_all(container, stream, packets, pictures, limits)
         if container_name == "mov" and stream.frames > len(packets.pts):
             packets.num_damaged += 1  # its index promises more than the file holds
         first = pictures.first
         if first is None:
-            raise VideoError(
-                f"no picture of it can be decoded, or they are larger than 8K ({MAX_PIXELS} pixels)"
-            )
+            raise VideoError("no picture of it can be decoded without errors")
         timeline = timeline_of(
             packets,
-            first_pts=pictures.pts[0],
+            first_pts=pictures.start,
             in_order=pictures.in_order() and not _counts_only(container, stream),
             time_base=stream.time_base or Fraction(1),
             average_rate=stream.average_rate,
             nominal_rate=stream.guessed_rate or stream.average_rate,
         )
+        limits.require(num_frames=timeline.num_frames, duration=timeline.duration_seconds)
         rotation, mirrored = rotation_of(first)
         width, height = first.width, first.height
         aspect = stream.sample_aspect_ratio or Fraction(1)
@@ -96,6 +123,7 @@ def _look_inside(path: Path, found: FoundFile, *, root: Path) -> VideoInfo:
             pixel_format=first.format.name,
             width=width,
             mirrored=mirrored,
+            foreign_codec=foreign_codec(container),
             size_changes=packets.size_changes,
             start_known=stream.start_time is not None,
             timeline=timeline,
@@ -110,10 +138,15 @@ def _look_inside(path: Path, found: FoundFile, *, root: Path) -> VideoInfo:
             pixel_format=first.format.name,
             width=width,
             height=height,
+            coded_width=stream.codec_context.coded_width,
+            coded_height=stream.codec_context.coded_height,
             rotation=rotation,
             sample_aspect_ratio=float(aspect),
+            color_range=_COLOR_RANGES.get(int(first.color_range), ""),
+            hdr=_HDR_TRANSFERS.get(int(first.color_trc), ""),
             num_frames=timeline.num_frames,
             start_seconds=timeline.start_seconds,
+            last_seconds=timeline.last_seconds,
             duration_seconds=timeline.duration_seconds,
             frame_rate=timeline.frame_rate,
             variable_rate=timeline.variable_rate,
@@ -127,26 +160,44 @@ def _look_inside(path: Path, found: FoundFile, *, root: Path) -> VideoInfo:
         )
 
 
-@dataclass
 class _Pictures:
     """The first pictures that come out of the decoder."""
 
-    first: VideoFrame | None = None
-    pts: list[int | None] = field(default_factory=list)
-    failures: int = 0
+    def __init__(self, stream: VideoStream, *, container: str, codec: str) -> None:
+        self._stream, self._container, self._codec = stream, container, codec
+        self._due = Due(earliest=-(2**63))
+        self._num_lost = 0
+        self.first: VideoFrame | None = None
+        """The first good one."""
+        self.start: int | None = None
+        """When the first is due, good or not."""
+        self.pts: list[int | None] = []
+        """Of all, as they come."""
 
-    def decode(self, decode: Callable[[], list[VideoFrame]]) -> None:
-        """Take the pictures that a packet gives."""
-        try:
-            for frame in decode():
+    def decode(self, packet: "Packet[Any]") -> None:
+        """Take the pictures that a packet gives; an empty one: what the decoder still holds."""
+        frames, error = decode_packet(self._stream, packet if packet.size else None)
+        shown = shows_picture(packet, container=self._container, codec=self._codec)
+        self._due.add(packet, error=error, shown=shown)
+        self._num_lost += bool(error)
+        for frame in frames:
+            self.pts.append(frame.pts)
+            if frame.pts is None and not self._num_lost:
                 self.first = self.first or frame
-                self.pts.append(frame.pts)
-        except av.FFmpegError as error:
-            self.failures += 1
-            if self.failures >= _MAX_FAILURES:
-                raise VideoError("none of its first pictures can be decoded") from error
+            for pts, picture in self._due.until(frame):
+                # Leading pictures at the start of a file need frames that it does not hold.
+                if not isinstance(picture, Lost):
+                    self.first = self.first or picture
+                elif picture.reason == NOT_DECODED:
+                    continue
+                else:
+                    self._num_lost += 1
+                self.start = pts if self.start is None else min(self.start, pts)
+        if self.first is None and self._num_lost >= _MAX_LOST:
+            raise VideoError("none of its first pictures can be decoded without errors")
 
     def in_order(self) -> bool:
+        """Whether the pictures came with growing times."""
         return all(a is not None and b is not None and a < b for a, b in pairwise(self.pts))
 
 
@@ -163,55 +214,43 @@ def _read_all(
     stream: VideoStream,
     packets: PacketList,
     pictures: _Pictures,
-    *,
-    hidden_flag: bool,
+    limits: Limits,
 ) -> None:
     """List all packets; decode until the first picture, or longer where times look doubtful.
 
     A codec that delays pictures, in a file that never shows one before one decoded earlier: the
     times may be those of decoding (H.264 in AVI). Then pictures come out with times out of order.
-    With ``hidden_flag`` a bit of a packet's first byte tells whether its picture is shown (VP8, RFC
-    6386 section 9.1).
     """
     looking = True
+    name, codec = container.format.name, codec_name(stream)
     # An MP4 marks only the packet corrupt in which the file ends; a stream also those after a gap.
-    cuts = container.format.name.startswith("mov")
-    # DivX in AVI writes one byte for a frame that it drops; in VP9 that is a whole picture.
-    dropped_size = 1 if container.format.name == "avi" else 0
+    cuts = name.startswith("mov")
     try:
         for packet in container.demux(stream):
-            if packet.size > dropped_size:
+            shown = shows_picture(packet, container=name, codec=codec)
+            if shown or packet.size > 1:
                 packets.add(
                     pts=packet.pts,
                     duration=packet.duration or 0,
                     key=packet.is_keyframe,
-                    hidden=packet.is_discard or (hidden_flag and not memoryview(packet)[0] & 0x10),
+                    hidden=not shown,
                     damaged=packet.is_corrupt,
                     cut_off=packet.is_corrupt and cuts,
                 )
+                limits.require(num_frames=len(packets.pts) - packets.num_hidden)
                 if len(packets.pts) > 1 and packet.has_sidedata("new_extradata"):
                     packets.size_changes = True
             if looking:
-                pictures.decode(
-                    packet.decode
-                )  # an empty packet at the end: what the decoder still holds
+                pictures.decode(packet)
                 doubtful = bool(stream.codec_context.has_b_frames) and packets.in_order
-                looking = len(pictures.pts) < (_PICTURES_TO_CHECK if doubtful else 1)
+                enough = _PICTURES_TO_CHECK if doubtful else 1
+                looking = pictures.first is None or len(pictures.pts) < enough
+    except av.MemoryError:
+        raise
     except av.FFmpegError:
         packets.num_damaged += 1
 
 
-def serve(connection: Connection) -> None:
-    """Probe what comes through a pipe until it closes; the whole life of a worker process.
-
-    Receives (path, root), sends a ``VideoInfo`` for each, and first of all None: "I have started".
-    Limits of memory and CPU time for one file belong here, those of wall time into ``scan.py``.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
-    connection.send(None)
-    while True:
-        try:
-            path, root = connection.recv()
-        except EOFError:
-            return
-        connection.send(probe_video(path, root=root))
+def build_probe(limits: Limits) -> Callable[[ProbeJob], VideoInfo]:
+    """Return what a worker process does with a file."""
+    return lambda job: probe_video(job.root / job.found.key, root=job.root, limits=limits)

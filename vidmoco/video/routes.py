@@ -27,6 +27,7 @@ def route_of(
     pixel_format: str,
     width: int,
     mirrored: bool,
+    foreign_codec: str,
     size_changes: bool,
     start_known: bool,
     timeline: Timeline,
@@ -39,6 +40,8 @@ def route_of(
         pixel_format: FFmpeg's name of the pixel format.
         width: displayed width in pixels.
         mirrored: the picture is displayed mirrored.
+        foreign_codec: FFmpeg's name of a codec, in another video stream of the file, that nothing
+            here may decode.
         size_changes: a new decoder configuration comes in the middle.
         start_known: the container tells when the stream starts.
         timeline: when frames are shown.
@@ -47,6 +50,7 @@ def route_of(
     reasons = [
         (container not in DECORD_CONTAINERS, f"{container} container"),
         (codec not in DECORD_CODECS, f"{codec} codec"),
+        (bool(foreign_codec), f"another stream in {foreign_codec}, which decord would look into"),
         (pixel_format not in DECORD_PIXEL_FORMATS, f"{pixel_format or 'unknown'} pixels"),
         (timeline.estimated, "times missing or out of order"),
         (timeline.edit_list, "edit list: some frames are hidden"),

@@ -6,10 +6,11 @@ resume.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
-from vidmoco.shapes import Int64
+from vidmoco.shapes import Float64, Int64
 
 # Keeps the streams of random numbers apart that share one seed.
 _ORDER, _PAIR = 1, 2
@@ -96,8 +97,39 @@ def replacements(*, index: int, num_videos: int, batch_size: int) -> Iterator[in
     different videos, none of which is in the batch. After those, the neighbours.
     """
     tried = {index}
-    others = [index + n * batch_size for n in range(1, -(-num_videos // batch_size))]
-    for candidate in others + [index + n for n in range(1, num_videos)]:
+    others = (index + n * batch_size for n in range(1, -(-num_videos // batch_size)))
+    for candidate in chain(others, (index + n for n in range(1, num_videos))):
         if candidate % num_videos not in tried and len(tried) <= MAX_REPLACEMENTS:
             tried.add(candidate % num_videos)
             yield candidate % num_videos
+
+
+class PairPlan:
+    """Which moment each (epoch, index) of a run is, and which stand in for it."""
+
+    def __init__(
+        self,
+        durations: Float64[np.ndarray, " num_videos"],
+        *,
+        rule: PairRule,
+        seed: int,
+        batch_size: int,
+    ) -> None:
+        """Take the durations of all videos, in seconds, in the order of their rows."""
+        self._durations, self._rule, self._seed = durations, rule, seed
+        self._batch_size = batch_size
+        self._order: tuple[int, Int64[np.ndarray, " num_videos"]] | None = None
+
+    def moments(self, epoch: int, index: int) -> Iterator[Moment]:
+        """Yield the moment of a place in an epoch, and then its stand-ins."""
+        num_videos = len(self._durations)
+        if self._order is None or self._order[0] != epoch:
+            order = epoch_order(seed=self._seed, epoch=epoch, num_videos=num_videos)
+            self._order = (epoch, order)
+        order = self._order[1]
+        stand_ins = replacements(index=index, num_videos=num_videos, batch_size=self._batch_size)
+        for attempt, candidate in enumerate(chain([index], stand_ins)):
+            row = int(order[candidate])
+            generator = pair_generator(seed=self._seed, epoch=epoch, index=index, attempt=attempt)
+            duration = float(self._durations[row])
+            yield Moment(row, sample_pair(generator, duration=duration, rule=self._rule))

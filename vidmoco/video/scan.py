@@ -1,28 +1,29 @@
 """Scan: look at every video file of some folders, each in a process that may die of it."""
 
-import multiprocessing
 import os
-import signal
-from collections import deque
+import re
 from collections.abc import Iterator, Sequence
-from multiprocessing.connection import wait
-from multiprocessing.context import SpawnContext
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vidmoco.cores import num_cores
-from vidmoco.errors import ConfigError, VidmocoError
-from vidmoco.video.files import VIDEO_SUFFIXES, FoundFile, find_videos, look_at
+from vidmoco.errors import ConfigError
+from vidmoco.video.files import VIDEO_SUFFIXES, find_videos, look_at
 from vidmoco.video.info import VideoInfo
-from vidmoco.video.probe import refused, serve
+from vidmoco.video.limits import DEFAULT_LIMITS, Limits
+from vidmoco.video.probe import ProbeJob, build_probe, refused
 from vidmoco.video.table import Catalog
+from vidmoco.video.workers import WorkerPool
 
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # a path makes one slash of two
 # assumption: starting a process takes as long as probing so many files.
 _FILES_PER_PROCESS = 16
 
-_Job = tuple[Path, FoundFile]  # the root of the key, and the file
+# assumption: no disk that is worth reading from is slower.
+_BYTES_PER_SECOND = 10 * 2**20
 
 
 def scan_videos(
@@ -31,6 +32,8 @@ def scan_videos(
     previous: Catalog | None = None,
     workers: int | None = None,
     progress: bool = True,
+    limits: Limits = DEFAULT_LIMITS,
+    follow_links: bool = False,
 ) -> Catalog:
     """Return the catalog of all videos in some folders, or of single files.
 
@@ -39,63 +42,77 @@ def scan_videos(
         previous: an earlier catalog; files of unchanged size and time are not looked at again.
         workers: processes that look at files; None: one a core.
         progress: show a bar on stderr, where that is a terminal.
+        limits: what a video may be; those that another limit refused are looked at again.
+        follow_links: also look at what links outside of the folders lead to.
 
     Raises:
         ConfigError: a source does not exist, or a folder holds no video file.
     """
-    jobs: list[_Job] = []
+    jobs: list[ProbeJob] = []
     rows: list[VideoInfo] = []
     reused: list[int] = []
-    known = _index(previous)
-    for root, found in _listed(sources):
+    known = _index(previous, limits)
+    for job in _listed(sources, follow_links=follow_links):
+        root, found = job.root, job.found
         index, size, mtime_ns = known.get((str(root), found.key), (-1, -1, -1))
         if found.problem:
             rows.append(refused(found, root=root, reason=found.problem))
         elif (size, mtime_ns) == (found.num_bytes, found.mtime_ns):
             reused.append(index)
         else:
-            jobs.append((root, found))
-    with _bar(shown=progress and bool(jobs)) as bar:
+            jobs.append(job)
+    with progress_bar(shown=progress and bool(jobs)) as bar:
         task = bar.add_task("scan", total=len(jobs))
-        for info in _probe_all(jobs, workers=workers or num_cores()):
+        for info in _probe_all(jobs, workers=workers or num_cores(), limits=limits):
             rows.append(info)
             bar.advance(task)
     unchanged = [previous.take(reused)] if previous is not None else []
     return Catalog.merge([*unchanged, Catalog.from_rows(rows)])
 
 
-def _index(previous: Catalog | None) -> dict[tuple[str, str], tuple[int, int, int]]:
-    """Return (root, key) -> (row, size, time) of an earlier catalog."""
+def _index(previous: Catalog | None, limits: Limits) -> dict[tuple[str, str], tuple[int, int, int]]:
+    """Return (root, key) -> (row, size, time) of what an earlier catalog still knows rightly."""
     if previous is None:
         return {}
-    columns = (previous.column(name).tolist() for name in ("root", "key", "num_bytes", "mtime_ns"))
-    return {
-        (root, key): (row, size, time)
-        for row, (root, key, size, time) in enumerate(zip(*columns, strict=True))
-    }
+    names = ("root", "key", "num_bytes", "mtime_ns", "limit")
+    facts = ("width", "height", "num_frames", "duration_seconds")
+    columns = [previous.column(name).tolist() for name in (*names, *facts)]
+    known = {}
+    for row, (root, key, size, time, limit, *values) in enumerate(zip(*columns, strict=True)):
+        width, height, num_frames, duration = values
+        name, _ = limits.problem(
+            width=width, height=height, num_frames=num_frames, duration=duration
+        )
+        as_before = limit == limits.text_of(limit.partition("=")[0]) if limit else not name
+        if as_before:
+            known[root, key] = (row, size, time)
+    return known
 
 
-def _listed(sources: Sequence[Path]) -> Iterator[_Job]:
+def _listed(sources: Sequence[Path], *, follow_links: bool) -> Iterator[ProbeJob]:
     """Yield every file of the sources."""
     for source in sources:
         path = Path(os.path.abspath(source))  # noqa: PTH100  (resolve() follows links)
         if path.is_dir():
             count = 0
-            for found in find_videos(path):
+            for found in find_videos(path, follow_links=follow_links):
                 if found.key == "./":
                     raise ConfigError(f"{source}: {found.problem}.")
                 count += 1
-                yield path, found
+                yield ProbeJob(path, found)
             if not count:
                 suffixes = " ".join(sorted(VIDEO_SUFFIXES))
                 raise ConfigError(f"No video file in {source} (looked for {suffixes}).")
         elif path.exists() or path.is_symlink():
-            yield path.parent, look_at(path, root=path.parent)
+            yield ProbeJob(path.parent, look_at(path, root=path.parent))
+        elif _URL.match(str(source)):
+            raise ConfigError(f"{source} is a URL; only local files are read. Download it first.")
         else:
             raise ConfigError(f"No such file or folder: {source}.")
 
 
-def _bar(*, shown: bool) -> Progress:
+def progress_bar(*, shown: bool) -> Progress:
+    """Return a bar on stderr that goes when it is done; nothing where stderr is no terminal."""
     console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),
@@ -109,70 +126,25 @@ def _bar(*, shown: bool) -> Progress:
     )
 
 
-class _Worker:
-    """A process that probes one file at a time."""
-
-    def __init__(self, context: SpawnContext) -> None:
-        self.connection, other = context.Pipe()
-        self.process = context.Process(target=serve, args=(other,), daemon=True)
-        self.process.start()
-        other.close()
-        self.started = False
-        self.job: _Job | None = None
-
-    def give(self, job: _Job) -> None:
-        root, found = job
-        self.job = job
-        self.connection.send((root / found.key, root))
-
-    def stop(self) -> None:
-        self.connection.close()  # serve() returns
-        self.process.join()
-
-    def died_of(self) -> VideoInfo:
-        """Return the row of the file that this process did not survive."""
-        self.process.join()
-        code = self.process.exitcode or 0
-        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        if not self.started or self.job is None:
-            raise VidmocoError(
-                f"The processes that look at videos do not start ({how}). In a script, call "
-                'vidmoco under `if __name__ == "__main__":`.'
-            )
-        root, found = self.job
-        return refused(found, root=root, reason=f"its decoder crashed ({how})", keep=True)
-
-
-def _probe_all(jobs: Sequence[_Job], *, workers: int) -> Iterator[VideoInfo]:
+def _probe_all(jobs: Sequence[ProbeJob], *, workers: int, limits: Limits) -> Iterator[VideoInfo]:
     """Yield the row of each file, in the order in which they are done."""
-    context = multiprocessing.get_context("spawn")
-    waiting = deque(jobs)
-    needed = -(-len(jobs) // _FILES_PER_PROCESS)
-    pool: list[_Worker] = []
-    try:
-        pool += [_Worker(context) for _ in range(min(workers, needed))]
-        while pool:
-            # The end of a process makes its pipe ready too. A limit of time per file belongs here.
-            ready = wait([worker.connection for worker in pool])
-            for worker in [worker for worker in pool if worker.connection in ready]:
-                try:
-                    info = worker.connection.recv()
-                except (EOFError, OSError):
-                    pool.remove(worker)
-                    yield worker.died_of()
-                    if waiting:
-                        pool.append(_Worker(context))
-                    continue
-                worker.started = True
-                if info is not None:
-                    worker.job = None
-                    yield info
-                if waiting:
-                    worker.give(waiting.popleft())
-                else:
-                    pool.remove(worker)
-                    worker.stop()
-    finally:
-        for worker in pool:  # an interrupt or an error
-            worker.process.kill()
-            worker.stop()
+    pool = WorkerPool[ProbeJob, VideoInfo](
+        build_probe,
+        (limits,),
+        workers=min(workers, len(jobs) // _FILES_PER_PROCESS + 1),
+        max_memory=limits.max_memory,
+        max_seconds=partial(_seconds_for, limits),
+    )
+    with pool:
+        for report in pool.map(jobs):
+            if report.value is not None:
+                yield report.value
+            else:
+                limit = limits.text_of(report.limit) if report.limit else ""
+                root, found = report.job.root, report.job.found
+                yield refused(found, root=root, reason=report.failure, keep=True, limit=limit)
+
+
+def _seconds_for(limits: Limits, job: ProbeJob) -> float:
+    """Return how long a file may take: all of it is read, without a sign of life on the way."""
+    return limits.max_seconds + job.found.num_bytes / _BYTES_PER_SECOND

@@ -15,7 +15,7 @@ from vidmoco.errors import ConfigError
 from vidmoco.video.info import VideoInfo
 
 # Raised when the columns, the probe or the routing rule change: older catalogs are scanned anew.
-FORMAT_VERSION = "1"
+FORMAT_VERSION = "2"
 _VERSION_KEY = b"vidmoco.catalog"
 _TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 SCHEMA = pa.schema(
@@ -114,6 +114,10 @@ class Catalog:
     def take(self, indices: Sequence[int]) -> "Catalog":
         """Return some rows, in the order of ``indices``."""
         return Catalog(self._table.take(pa.array(indices, pa.int64())))
+
+    def updated(self, rows: Iterable[VideoInfo]) -> "Catalog":
+        """Return the catalog with some of its rows as they are now; rows of other files are new."""
+        return Catalog.merge([Catalog.from_rows(rows), self])
 
     def readable(self) -> "Catalog":
         """Return the rows that a decoder reads."""

@@ -69,6 +69,8 @@ class Timeline:
     """Frames that are shown."""
     start_seconds: float
     """Raw time of the first."""
+    last_seconds: float
+    """When the last begins, from the first."""
     duration_seconds: float
     """From the first frame to the end of the last."""
     frame_rate: float
@@ -129,6 +131,7 @@ def timeline_of(
     return Timeline(
         num_frames=len(times),
         start_seconds=float(start * time_base),
+        last_seconds=float((last - start) * time_base),
         duration_seconds=float((end - start) * time_base),
         frame_rate=float(rate),
         variable_rate=variable,
@@ -156,6 +159,7 @@ def _estimated(
     return Timeline(
         num_frames=num_frames,
         start_seconds=0.0,
+        last_seconds=float((num_frames - 1) / rate),
         duration_seconds=float(num_frames / rate),
         frame_rate=float(rate),
         variable_rate=False,

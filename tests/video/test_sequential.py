@@ -1,0 +1,175 @@
+import ctypes
+import os
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from painted_videos import read_index, write_audio, write_video
+
+from vidmoco.errors import VideoError
+from vidmoco.video import sequential
+from vidmoco.video.limits import Limits
+from vidmoco.video.probe import probe_video
+from vidmoco.video.sequential import SequentialReader, iter_frames, take_at_rate, take_every
+
+WIDE = (256, 192)
+
+
+def info_of(path, **options):
+    write_video(path, **({"num_frames": 40, "size": WIDE} | options))
+    return probe_video(path, root=path.parent)
+
+
+def damaged(path, *, share):
+    """A video whose pictures after ``share`` of its bytes are noise."""
+    write_video(path, num_frames=40, size=WIDE, gop=100, codec_options={"crf": "1"})
+    data = bytearray(path.read_bytes())
+    begin, end = data.index(b"mdat") + 4, data.index(b"moov") - 4
+    start = begin + int((end - begin) * share)
+    data[start:end] = bytes((7 * i + 3) % 256 for i in range(end - start))
+    path.write_bytes(data)
+    return probe_video(path, root=path.parent)
+
+
+def test_all_frames_in_order(tmp_path):
+    video = info_of(tmp_path / "a.mp4")
+    frames = list(iter_frames(video, on_damage=pytest.fail))
+    assert [read_index(picture) for _, picture in frames] == list(range(40))
+    assert [seconds for seconds, _ in frames] == pytest.approx(np.arange(40) / 10)
+
+
+def test_some_frames(tmp_path):
+    video = info_of(tmp_path / "a.mp4")
+    assert [read_index(picture) for _, picture in iter_frames(video, every=15)] == [0, 15, 30]
+    assert [read_index(picture) for _, picture in iter_frames(video, fps=1)] == [0, 10, 20, 30]
+
+
+def test_good_frames_of_a_damaged_video_are_kept(tmp_path):
+    video = damaged(tmp_path / "a.mp4", share=0.5)
+    messages = []
+    frames = list(iter_frames(video, on_damage=messages.append))
+    times = [seconds for seconds, _ in frames]
+    assert [read_index(picture) for _, picture in frames] == [round(10 * time) for time in times]
+    assert 5 < len(times) < 40
+    assert messages[0].startswith(
+        f"{video.path}: damaged frames left out: {40 - len(times)}, the first at "
+    )
+    # The same frames for any number of threads, with or without someone who listens.
+    assert [seconds for seconds, _ in iter_frames(video)] == times
+    with SequentialReader() as reader:
+        again = []
+        assert [seconds for seconds, _ in reader.frames(video, on_damage=again.append)] == times
+    assert again == messages
+
+
+def test_what_is_no_video(tmp_path):
+    write_audio(tmp_path / "a.mp4")
+    refused = probe_video(tmp_path / "a.mp4", root=tmp_path)
+    with pytest.raises(VideoError, match=r"a\.mp4: it holds no video, only sound\."):
+        next(iter_frames(refused))
+    video = info_of(tmp_path / "gone.mp4")
+    video.path.unlink()
+    with pytest.raises(VideoError, match=r"gone\.mp4: there is no such file\."):
+        next(iter_frames(video))
+    with (
+        SequentialReader() as reader,
+        pytest.raises(VideoError, match=r"^\S+gone\.mp4: there is no such file\.$"),
+    ):
+        next(reader.frames(video))
+
+
+def test_a_video_without_one_good_frame(tmp_path):
+    video = info_of(tmp_path / "a.mp4", gop=100)
+    data = bytearray(video.path.read_bytes())
+    with av.open(str(video.path)) as opened:
+        packet = next(opened.demux(video=0))
+        where = slice(packet.pos + 4, packet.pos + packet.size)
+    data[where] = bytes(where.stop - where.start)
+    video.path.write_bytes(data)
+    with pytest.raises(VideoError, match="no frame of it can be decoded: "):
+        list(iter_frames(video))
+
+
+def test_leaving_early(tmp_path):
+    video = info_of(tmp_path / "a.mp4")
+    frames = iter_frames(video)
+    next(frames)
+    frames.close()
+    with SequentialReader() as reader:
+        half = reader.frames(video)
+        next(half)
+        half.close()
+        whole = [read_index(picture) for _, picture in reader.frames(video)]
+    assert whole == list(range(40))
+
+
+def build_faulty_reader(limits):
+    """Reads as always, but some files hang or crash it in native code after some frames."""
+    read = sequential._build_reader(limits)
+
+    def read_or_die(job):
+        for number, part in enumerate(read(job)):
+            if number == 3 and job.video.key == "hang.mp4":
+                ctypes.PyDLL(None).pause()  # in C, holding the lock of the interpreter
+            if number == 3 and job.video.key == "crash.mp4":
+                ctypes.string_at(0)
+            yield part
+
+    return read_or_die
+
+
+def test_a_decoder_that_hangs_or_crashes_is_an_error_of_its_video(tmp_path, monkeypatch):
+    monkeypatch.setattr(sequential, "_build_reader", build_faulty_reader)
+    videos = {name: info_of(tmp_path / name) for name in ("hang.mp4", "crash.mp4", "good.mp4")}
+    with SequentialReader(Limits(max_seconds=2)) as reader:
+        for name, words in (("hang.mp4", "no sign of life for 2 s"), ("crash.mp4", "SIGSEGV")):
+            seen = []
+            with pytest.raises(VideoError, match=words) as caught:
+                seen.extend(read_index(picture) for _, picture in reader.frames(videos[name]))
+            assert str(caught.value).startswith(str(videos[name].path))
+            seen = [read_index(picture) for _, picture in reader.frames(videos["good.mp4"])]
+            assert seen == list(range(40))
+
+
+def test_closing_ends_the_process(tmp_path):
+    with SequentialReader() as reader:
+        frames = reader.frames(info_of(tmp_path / "a.mp4"))
+        next(frames)
+        process = reader._pool._workers[0].process
+        assert process.pid != os.getpid()
+    assert not process.is_alive()
+
+
+@given(
+    st.lists(st.floats(0.001, 3), min_size=1, max_size=30),
+    st.floats(0.05, 50),
+)
+def test_fps_takes_the_frames_shown_at_the_ticks(steps, fps):
+    """Against the obvious way: for each tick the last frame at or before it, each frame once."""
+    times = np.concatenate([[0.0], np.cumsum(steps)])
+    taken = [pts for pts, _ in take_at_rate(((t, np.empty(0)) for t in times.tolist()), fps)]
+    end = times[-1] + steps[-1]
+    ticks = np.arange(0, int(end * fps) + 2) / fps
+    near = np.abs(ticks[:, None] - np.append(times, end)[None]).min(axis=1) < 1e-5
+    clear = ticks[(ticks < end) & ~near]  # a tick on a frame's edge may fall to either side
+    expected = {float(times[np.searchsorted(times, tick, side="right") - 1]) for tick in clear}
+    assert expected <= set(taken)
+    allowed = (
+        expected
+        | {float(t) for t in times if np.abs(ticks - t).min() < 1e-5}
+        | {
+            float(times[i])
+            for i in range(len(times) - 1)
+            if np.abs(ticks - times[i + 1]).min() < 1e-5
+        }
+        | {float(times[-1])}
+    )
+    assert set(taken) <= allowed
+    assert taken == sorted(set(taken))
+
+
+def test_every_counts_frames():
+    frames = [(float(i), np.empty(0)) for i in range(10)]
+    assert [pts for pts, _ in take_every(frames, 4)] == [0, 4, 8]

@@ -1,0 +1,195 @@
+"""Wrong frames of several decoders, by kind of file; a table in Markdown.
+
+    python tools/compare_decoders.py [FOLDER]
+
+Each picture of the videos that are made here spells its own index. 60 frames of each are asked for
+in random order, each from a freshly opened file: of vidmoco by the time at which the frame is
+shown, of decord and torchcodec by its index, of PyAV with a seek and a decode up to that time, as
+one writes it without further thought. A frame that does not come counts apart (!). Run it from a
+checkout: the videos are painted by the tests' own painter.
+"""
+
+import importlib.util
+import random
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+
+from painted_videos import read_index, write_video
+
+from vidmoco.video.info import VideoInfo
+from vidmoco.video.probe import probe_video
+from vidmoco.video.workers import WorkerPool
+
+NUM_PICKS, NUM_FRAMES, SIZE = 60, 120, (256, 192)
+VARYING = [0.1 * i + 0.03 * (i * i % 3) for i in range(NUM_FRAMES)]
+MPEG2 = {"codec": "mpeg2video", "fps": 25}
+KINDS: dict[str, tuple[str, dict[str, Any]]] = {
+    "H.264, closed GOP, mp4": ("closed.mp4", {}),
+    "H.264, closed GOP, mkv": ("closed.mkv", {}),
+    "H.264, closed GOP, ts": ("closed.ts", {}),
+    "H.264 with B-frames, avi": ("closed.avi", {}),
+    "H.264, open GOP, mp4": ("open.mp4", {"open_gop": True}),
+    "H.264, open GOP, mkv": ("open.mkv", {"open_gop": True}),
+    "H.264, open GOP, ts": ("open.ts", {"open_gop": True}),
+    "H.264, one GOP, mp4": ("long.mp4", {"gop": 9999}),
+    "H.264 4:4:4, mp4": ("444.mp4", {"pixel_format": "yuv444p"}),
+    "HEVC, mp4": ("hevc.mp4", {"codec": "libx265"}),
+    "HEVC, open GOP, mp4": ("hevc-open.mp4", {"codec": "libx265", "open_gop": True}),
+    "HEVC 10 bit, mp4": ("hevc10.mp4", {"codec": "libx265", "pixel_format": "yuv420p10le"}),
+    "VP9, webm": ("vp9.webm", {"codec": "libvpx-vp9"}),
+    "AV1, mp4": ("av1.mp4", {"codec": "libsvtav1"}),
+    "MPEG-4 with B-frames, avi": ("mpeg4.avi", {"codec": "mpeg4"}),
+    "MPEG-2, ts": ("mpeg2.ts", MPEG2),
+    "MPEG-2, mpg": ("mpeg2.mpg", MPEG2),
+    "MJPEG, avi": ("mjpeg.avi", {"codec": "mjpeg", "pixel_format": "yuvj420p"}),
+    "variable rate, mp4": ("varying.mp4", {"times": VARYING}),
+    "variable rate, mkv": ("varying.mkv", {"times": VARYING}),
+    "edit list, mp4": ("trimmed.mp4", {"hidden_frames": 17}),
+    "rotation 90, mp4": ("turned.mp4", {"rotation": 90}),
+    "start at 5 s, mkv": ("late.mkv", {"start_seconds": 5.0}),
+    "96 x 64, mp4": ("narrow.mp4", {"size": (96, 64)}),
+    "pixels 4:3, mp4": ("stretched.mp4", {"sample_aspect_ratio": Fraction(4, 3)}),
+    "flipped bytes, mp4": ("flipped.mp4", {"gop": 30}),
+}
+
+
+@dataclass(frozen=True)
+class Pick:
+    """A frame that is asked for: of the shown ones the ``index``-th, shown at ``seconds``."""
+
+    video: VideoInfo
+    index: int
+    seconds: float
+
+
+def main() -> None:
+    """Print the table."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(sys.argv[1] if len(sys.argv) > 1 else temporary)
+        columns = {
+            "vidmoco": build_vidmoco,
+            "decord2": build_decord,
+            "PyAV, seek": build_naive_pyav,
+        }
+        if importlib.util.find_spec("torchcodec") is not None:
+            columns["torchcodec"] = build_torchcodec
+        print(f"| wrong of {NUM_PICKS} (! = no frame) | read by | {' | '.join(columns)} |")
+        print("|---" * (2 + len(columns)) + "|")
+        pools = {name: start(build) for name, build in columns.items()}
+        for kind, (file_name, options) in KINDS.items():
+            path = folder / file_name
+            times = write_video(path, **({"num_frames": NUM_FRAMES, "size": SIZE} | options))
+            if kind.startswith("flipped"):
+                flip_bytes(path)
+            video = probe_video(path.absolute(), root=folder.absolute())
+            hidden = options.get("hidden_frames", 0)
+            picks = picks_of(video, times[hidden:])
+            cells = [count_wrong(pool, picks, first=hidden) for pool in pools.values()]
+            print(f"| {kind} | {video.route} | {' | '.join(cells)} |", flush=True)
+        for pool in pools.values():
+            pool.close()
+
+
+def start(build: Callable[[], Any]) -> WorkerPool[Pick, np.ndarray]:
+    """Return a process for a decoder: some crash or hang."""
+    return WorkerPool(build, workers=1, max_memory=4 * 2**30, max_seconds=a_minute)
+
+
+def a_minute(pick: Pick) -> float:
+    """Return how long a decoder may take for a frame, in seconds."""
+    return 60.0
+
+
+def picks_of(video: VideoInfo, times: list[float]) -> list[Pick]:
+    """Return the frames that are asked for, in random order."""
+    indices = [i % len(times) for i in range(NUM_PICKS)]
+    random.Random(video.key).shuffle(indices)
+    # A frame is asked for a little after it appears: clocks of containers are rounded.
+    return [Pick(video, index, times[index] + 0.005) for index in indices]
+
+
+def count_wrong(pool: WorkerPool[Pick, np.ndarray], picks: list[Pick], *, first: int) -> str:
+    """Return the number of wrong frames, and of those that did not come."""
+    wrong = missing = 0
+    for report in pool.map(picks):
+        if report.value is None:
+            missing += 1
+            continue
+        try:
+            wrong += read_index(report.value) != first + report.job.index
+        except ValueError:  # a picture that spells nothing
+            wrong += 1
+    return f"{'**' if wrong else ''}{wrong}{'**' if wrong else ''}" + (
+        f" {missing}!" * bool(missing)
+    )
+
+
+def flip_bytes(path: Path) -> None:
+    """Write random bytes over the middle of three pictures."""
+    generator = random.Random(0)
+    with av.open(str(path)) as opened:
+        packets = [packet for packet in opened.demux(video=0) if packet.size]
+        middles = [packets[number].pos + packets[number].size // 2 for number in (20, 50, 80)]
+    data = bytearray(path.read_bytes())
+    for middle in middles:
+        data[middle : middle + 12] = generator.randbytes(12)
+    path.write_bytes(data)
+
+
+def build_vidmoco() -> Callable[[Pick], np.ndarray]:
+    """As the training reads."""
+    from vidmoco.video.decode import read_frames
+    from vidmoco.video.decord_reader import DecordReader
+
+    decord = DecordReader()
+    return lambda pick: read_frames(pick.video, [pick.seconds], decord=decord).images[0]
+
+
+def build_decord() -> Callable[[Pick], np.ndarray]:
+    """A frame by its number."""
+    import torch  # noqa: F401  before decord
+    from decord import VideoReader, logging
+
+    logging.set_level(logging.QUIET)
+    return lambda pick: VideoReader(str(pick.video.path), num_threads=1)[pick.index].asnumpy()
+
+
+def build_naive_pyav() -> Callable[[Pick], np.ndarray]:
+    """A seek, and a decode up to the time."""
+
+    def read(pick: Pick) -> np.ndarray:
+        with av.open(str(pick.video.path)) as container:
+            stream = container.streams.video[0]
+            wanted = pick.seconds - 0.01 + float((stream.start_time or 0) * stream.time_base)
+            container.seek(int(wanted / stream.time_base), stream=stream)
+            for frame in container.decode(stream):
+                if frame.time is not None and frame.time >= wanted:
+                    return np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
+        raise ValueError("no frame")
+
+    return read
+
+
+def build_torchcodec() -> Callable[[Pick], np.ndarray]:
+    """A frame by its number, with the exact index that torchcodec makes."""
+    from torchcodec.decoders import VideoDecoder
+
+    def read(pick: Pick) -> np.ndarray:
+        decoder = VideoDecoder(str(pick.video.path), dimension_order="NHWC", num_ffmpeg_threads=1)
+        return decoder[pick.index].numpy()
+
+    return read
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,202 @@
+"""All frames of a video in order: in this process, or in one that the video may kill.
+
+The processes import this module, so it imports PyAV and NumPy and little else.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TypeVar
+
+import numpy as np
+from av.video.frame import VideoFrame
+
+from vidmoco.errors import VideoError
+from vidmoco.shapes import UInt8
+from vidmoco.video.container import open_video, to_rgb
+from vidmoco.video.decoded import Lost, Timed, coded_size, decoded_frames
+from vidmoco.video.info import VideoInfo
+from vidmoco.video.limits import DEFAULT_LIMITS, Limits
+from vidmoco.video.workers import WorkerPool
+
+T = TypeVar("T")
+TimedPicture = tuple[float, UInt8[np.ndarray, "h w 3"]]
+
+
+def iter_frames(
+    video: VideoInfo,
+    *,
+    fps: float | None = None,
+    every: int = 1,
+    limits: Limits = DEFAULT_LIMITS,
+    on_damage: Callable[[str], None] | None = None,
+) -> Iterator[TimedPicture]:
+    """Yield shown frames in order as (seconds from the first shown frame, displayed RGB).
+
+    What cannot be decoded without errors is left out.
+
+    Args:
+        video: a row of the catalog.
+        fps: take the frames shown at 0, 1/``fps``, 2/``fps`` … seconds, each once.
+        every: take each so-manieth frame that can be decoded.
+        limits: what the video may be.
+        on_damage: called at the end, with one line, when frames were left out.
+
+    Raises:
+        VideoError: no frame can be read.
+    """
+    lost: list[tuple[float, Lost]] = []
+    good = _good_frames(video, limits, lost)
+    taken = take_at_rate(good, fps) if fps is not None else take_every(good, every)
+    any_good = False
+    for seconds, frame in taken:
+        any_good = True
+        yield seconds, to_rgb(frame, coded_size=coded_size(video))
+    if not any_good:
+        reason = lost[0][1].reason if lost else "it holds none"
+        raise VideoError(f"{video.path}: no frame of it can be decoded: {reason}.")
+    if lost and on_damage is not None:
+        seconds, first = lost[0]
+        on_damage(
+            f"{video.path}: damaged frames left out: {len(lost)}, the first at {seconds:.3f} s: "
+            f"{first.reason}."
+        )
+
+
+def _good_frames(
+    video: VideoInfo, limits: Limits, lost: list[tuple[float, Lost]]
+) -> Iterator[tuple[float, VideoFrame]]:
+    """Yield the frames that can be decoded without errors; the others are added to ``lost``.
+
+    Until the first damage several pictures are decoded at once, which is several times faster and
+    gives the same ones. But only one thread says of each packet whether it is damaged.
+    """
+    if video.route == "refused":
+        raise VideoError(f"{video.path}: {video.reason}.")
+    last = -1.0
+    for threads in (0, 1):  # 0: as many as FFmpeg likes
+        done = True
+        for seconds, picture in _pictures(video, limits, threads=threads):
+            if isinstance(picture, Lost):
+                if threads != 1:
+                    done = False
+                    break
+                lost.append((seconds, picture))
+            elif seconds > last:
+                last = seconds
+                yield seconds, picture
+        if done:
+            return
+
+
+def _pictures(video: VideoInfo, limits: Limits, *, threads: int) -> Iterator[Timed]:
+    try:
+        with open_video(video.path, limits=limits) as (container, stream):
+            stream.codec_context.thread_count = threads
+            stream.codec_context.thread_type = "AUTO"
+            yield from decoded_frames(container, stream, video)
+    except VideoError as error:
+        raise VideoError(f"{video.path}: {error}.") from error
+
+
+def take_every(frames: Iterable[T], every: int) -> Iterator[T]:
+    """Yield every ``every``-th frame, the first among them."""
+    for index, frame in enumerate(frames):
+        if index % every == 0:
+            yield frame
+
+
+def take_at_rate(frames: Iterable[tuple[float, T]], fps: float) -> Iterator[tuple[float, T]]:
+    """Yield the frames shown at 0, 1/``fps``, 2/``fps`` … seconds, each once.
+
+    A frame is shown from its pts to that of the next, the last one as long as the one before it:
+
+        time     0     1     2     3          fps = 1
+        frames   a--b------c--d--d            a, b, c, d
+    """
+    previous: tuple[float, T] | None = None
+    shown = 1 / fps
+    for pts, frame in frames:
+        if previous is not None:
+            shown = pts - previous[0]
+            if _wanted(previous[0], pts, fps):
+                yield previous
+        previous = (pts, frame)
+    if previous is not None and _wanted(previous[0], previous[0] + shown, fps):
+        yield previous
+
+
+def _wanted(start: float, end: float, fps: float) -> bool:
+    """Return whether n / fps is in [start, end) for a whole n, give or take a microsecond."""
+    return math.ceil((start - 1e-6) * fps) / fps < end - 1e-6
+
+
+@dataclass(frozen=True)
+class _Job:
+    video: VideoInfo
+    fps: float | None
+    every: int
+
+
+class SequentialReader:
+    """Reads videos from the start to the end, one after the other, in a process of its own."""
+
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._pool = WorkerPool[_Job, TimedPicture | str](
+            _build_reader,
+            (limits,),
+            workers=1,
+            max_memory=limits.max_memory,
+            max_seconds=limits.seconds_of_silence,
+        )
+
+    def __enter__(self) -> "SequentialReader":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._pool.close()
+
+    def frames(
+        self,
+        video: VideoInfo,
+        *,
+        fps: float | None = None,
+        every: int = 1,
+        on_damage: Callable[[str], None] | None = None,
+    ) -> Iterator[TimedPicture]:
+        """As ``iter_frames``; a decoder that hangs or crashes is a ``VideoError`` too.
+
+        An iteration that is not brought to its end ends the process; the next one starts another.
+        """
+        ended = False
+        try:
+            for report in self._pool.map([_Job(video, fps, every)]):
+                ended = report.last
+                if report.failure:
+                    place = f"{video.path}: "
+                    raise VideoError(place + report.failure.removeprefix(place).rstrip(".") + ".")
+                if isinstance(report.value, str):
+                    if on_damage is not None:
+                        on_damage(report.value)
+                elif report.value is not None:
+                    yield report.value
+        finally:
+            if not ended:
+                self._pool.close()
+
+
+def _build_reader(limits: Limits) -> Callable[[_Job], Iterator[TimedPicture | str]]:
+    def read(job: _Job) -> Iterator[TimedPicture | str]:
+        damage: list[str] = []
+        yield from iter_frames(
+            job.video, fps=job.fps, every=job.every, limits=limits, on_damage=damage.append
+        )
+        yield from damage
+
+    return read

@@ -1,0 +1,77 @@
+"""The life of a process that works on files: one job after the other, under limits."""
+
+import math
+import re
+import resource
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, TypeVar
+
+from vidmoco.errors import VidmocoError
+
+J = TypeVar("J")
+
+
+def serve(
+    connection: Connection,
+    build: Callable[..., Callable[[J], Any]],
+    args: tuple[Any, ...],
+    max_memory: int,
+    max_seconds: Callable[[J], float],
+) -> None:
+    """Live as a worker, until the pipe closes or a job is too much."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # no copies of videos in core files
+    do = build(*args)
+    _limit_memory(max_memory)
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent has gone
+        connection.send(("started", None))
+        while True:
+            job = connection.recv()
+            seconds = max_seconds(job)
+            try:
+                _limit_cpu(seconds)
+                result = do(job)
+                if isinstance(result, Iterator):
+                    for part in result:
+                        connection.send(("part", part))
+                        _limit_cpu(seconds)
+                    result = None
+                message = ("done", result)
+            except MemoryError:
+                more = f"it needs more than {max_memory / 2**30:.3g} GiB of memory"
+                connection.send(("failed", (f"{more} (--max-memory-per-worker)", "max_memory")))
+                return  # what is left of the heap may be of no use
+            except Exception as error:  # whatever a file does, others are read
+                message = ("failed", (describe(error), ""))
+            connection.send(message)
+
+
+def describe(error: Exception) -> str:
+    """Return an error as the end of a sentence about a file."""
+    return str(error) if isinstance(error, VidmocoError) else f"{type(error).__name__}: {error}"
+
+
+def _limit_memory(num_bytes: int) -> None:
+    """Allow this process so many bytes more than it has. Only Linux knows such a limit."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return
+    used = re.search(r"VmData:\s+(\d+) kB", status)
+    if used is not None:
+        _lower(resource.RLIMIT_DATA, int(used[1]) * 1024 + num_bytes)
+
+
+def _limit_cpu(seconds: float) -> None:
+    """Allow this process so many seconds of CPU time more than it has used."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    _lower(resource.RLIMIT_CPU, math.ceil(usage.ru_utime + usage.ru_stime + seconds))
+
+
+def _lower(kind: int, value: int) -> None:
+    _, hard = resource.getrlimit(kind)
+    resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
