@@ -264,7 +264,7 @@ def test_in_one_call(written, name):
 def test_decord_at_random(written, decord_pool, name):
     made = written(name)
     shown = [seconds for seconds, _ in iter_frames(made.video)]
-    order = shuffled(made, f"{name} by decord")
+    order = shuffled(made, f"{name} by decord")[:30]
     calls = by_decord(decord_pool, made.video, [[shown[position]] for position in order])
     assert [read_index(frames.images[0]) for frames in calls] == [made.indices[i] for i in order]
     assert [frames.pts_seconds[0] for frames in calls] == [shown[i] for i in order]  # bit for bit
@@ -418,7 +418,7 @@ CUT = {
 }
 
 
-@pytest.mark.parametrize("share", [0.35, 0.6, 0.9, 0.98])
+@pytest.mark.parametrize("share", [0.35, 0.9])
 @pytest.mark.parametrize("name", CUT)
 def test_a_file_that_is_cut_off(tmp_path, name, share):
     times = write_video(tmp_path / name, num_frames=NUM, **(GRAIN | CUT[name]))
@@ -446,7 +446,6 @@ HEADLESS = {
     "headless-open.mp4": {"open_gop": True},
     "headless-hevc.mp4": {"codec": "libx265"},
     "headless-hevc-open.mkv": {"codec": "libx265", "open_gop": True},
-    "headless.ts": {},
     "headless-b.avi": {},
     "headless-mpeg2.mkv": MPEG2,
     "headless-vp9.webm": {"codec": "libvpx-vp9"},
@@ -455,10 +454,10 @@ HEADLESS = {
 }
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("name", NOISY | HEADLESS)
 def test_broken_pictures_are_not_shown(tmp_path, name, seed):
-    """Two pictures are overwritten: with noise in the middle, or at the start, where headers are.
+    """Two pictures are overwritten: but for the start with noise, or at the start (the headers).
 
     Only such damage can be noticed. Of noise in arithmetic codes (CABAC of H.264 and HEVC) the
     decoders make a picture like any other, and so of a single flipped bit.
@@ -468,7 +467,7 @@ def test_broken_pictures_are_not_shown(tmp_path, name, seed):
     data = bytearray((tmp_path / name).read_bytes())
     for position, size in rng.sample(packets_of(tmp_path / name)[1:], 2):
         if name in NOISY:
-            start, noise = position + size // 4, rng.randbytes(size // 2)
+            start, noise = position + size // 8, rng.randbytes(size - size // 8)
         else:
             start, noise = position, b"\xff" * 12
         data[start : start + len(noise)] = noise

@@ -4,6 +4,7 @@ FFmpeg takes the format from the content, not from the suffix: a playlist that i
 would make it open what the playlist names. So formats, protocols and codecs are allow-lists.
 """
 
+import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import av.logging
 import numpy as np
 from av.codec import Codec
 from av.container import InputContainer
@@ -54,6 +56,10 @@ _DECODERS = ",".join(
     for name in sorted(av.codecs_available)
     if name in CODECS or _canonical_name(name) in CODECS  # libdav1d is a decoder of av1
 )
+
+# What FFmpeg says goes to Python's logging, where only those hear it who ask. Decoding listens.
+av.logging.set_level(av.logging.ERROR)
+logging.getLogger("libav").addHandler(logging.NullHandler())
 
 
 @contextmanager

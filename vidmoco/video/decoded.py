@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 import av
+import av.logging
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
@@ -21,6 +22,8 @@ from vidmoco.video.container import shows_picture
 from vidmoco.video.info import VideoInfo
 
 _CORRUPT = "its decoder says that it is not whole"
+# Decoders that conceal missing pictures. Others log errors that are none (MS-MPEG4: no end mark).
+_MAKING_UP = frozenset({"h264", "hevc"})
 NOT_DECODED = "it does not come out of the decoder"
 
 
@@ -169,13 +172,21 @@ def _counted(
 def decode_packet(
     stream: VideoStream, packet: "Packet[Any] | None"
 ) -> tuple[list[VideoFrame], str]:
-    """Return the pictures that a packet gives (None: what the decoder still holds), or an error."""
+    """Return the pictures that a packet gives (None: what the decoder still holds), or an error.
+
+    Of a picture that is missing, H.264 and HEVC decoders make up another and only log it: what they
+    log is an error too.
+    """
     try:
-        return stream.decode(packet), ""
+        with av.logging.Capture() as messages:
+            frames = stream.decode(packet)
     except av.MemoryError:
         raise
     except av.FFmpegError as failure:
         return [], str(failure.strerror or failure)
+    if messages and stream.codec_context.name in _MAKING_UP:
+        return frames, messages[0][2].strip()
+    return frames, ""
 
 
 def _packets(

@@ -95,17 +95,19 @@ class ExactReader:
         self._shown = None
         self._ahead = next(frames, None)
 
-    def _advance(self, seconds: float) -> Timed | None:
-        """Decode up to a time; return what is shown then, or None: its frame is behind."""
+    def _advance(self, seconds: float) -> Timed:
+        """Decode up to a time, and return what is shown then."""
         while self._ahead is not None and (self._shown is None or self._ahead[0] <= seconds):
             self._shown, self._ahead = self._ahead, next(self._frames, None)
+        if self._shown is None:
+            raise VideoError("no frame of it can be decoded")
         return self._shown
 
     def _go_to(self, seconds: float) -> Timed:
         """Return what is shown at a time, as a decode from the start would have it.
 
         After a seek to a key frame that others before it are still needed for, a decoder may find
-        damage where there is none. So damage is believed from a whole GOP earlier on.
+        damage where there is none. So damage is believed when decoding began a whole GOP earlier.
         """
         if not self._video.estimated_times and self._video.container in _SEEKABLE:
             gop = self._video.keyframe_seconds
@@ -114,14 +116,12 @@ class ExactReader:
                     break
                 self._seek(seconds - back)
                 if self._ahead is not None and self._ahead[0] <= seconds:
+                    began = self._ahead[0]
                     found = self._advance(seconds)
-                    if found is not None and (back >= gop or not isinstance(found[1], Lost)):
+                    if not isinstance(found[1], Lost) or began <= seconds - gop:
                         return found
         self._rewind()
-        found = self._advance(seconds)
-        if found is None:
-            raise VideoError("no frame of it can be decoded")
-        return found
+        return self._advance(seconds)
 
     def _seek(self, seconds: float) -> None:
         base = self._stream.time_base or Fraction(1)

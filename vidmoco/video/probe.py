@@ -102,6 +102,12 @@ def _look_inside(path: Path, found: FoundFile, *, root: Path, limits: Limits) ->
             packets.num_damaged += 1  # its index promises more than the file holds
         first = pictures.first
         if first is None:
+            if not stream.codec_context.width:  # FFmpeg has not even looked at it
+                raise LimitError(
+                    f"no picture of at most {limits.max_pixels:,} pixels can be decoded "
+                    "(--max-pixels)",
+                    limit=limits.text_of("max_pixels"),
+                )
             raise VideoError("no picture of it can be decoded without errors")
         timeline = timeline_of(
             packets,

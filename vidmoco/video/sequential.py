@@ -15,7 +15,7 @@ from av.video.frame import VideoFrame
 from vidmoco.errors import VideoError
 from vidmoco.shapes import UInt8
 from vidmoco.video.container import open_video, to_rgb
-from vidmoco.video.decoded import Lost, Timed, coded_size, decoded_frames
+from vidmoco.video.decoded import Lost, coded_size, decoded_frames
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.limits import DEFAULT_LIMITS, Limits
 from vidmoco.video.workers import WorkerPool
@@ -67,35 +67,16 @@ def iter_frames(
 def _good_frames(
     video: VideoInfo, limits: Limits, lost: list[tuple[float, Lost]]
 ) -> Iterator[tuple[float, VideoFrame]]:
-    """Yield the frames that can be decoded without errors; the others are added to ``lost``.
-
-    Until the first damage several pictures are decoded at once, which is several times faster and
-    gives the same ones. But only one thread says of each packet whether it is damaged.
-    """
+    """Yield the frames that can be decoded without errors; the others are added to ``lost``."""
     if video.route == "refused":
         raise VideoError(f"{video.path}: {video.reason}.")
-    last = -1.0
-    for threads in (0, 1):  # 0: as many as FFmpeg likes
-        done = True
-        for seconds, picture in _pictures(video, limits, threads=threads):
-            if isinstance(picture, Lost):
-                if threads != 1:
-                    done = False
-                    break
-                lost.append((seconds, picture))
-            elif seconds > last:
-                last = seconds
-                yield seconds, picture
-        if done:
-            return
-
-
-def _pictures(video: VideoInfo, limits: Limits, *, threads: int) -> Iterator[Timed]:
     try:
         with open_video(video.path, limits=limits) as (container, stream):
-            stream.codec_context.thread_count = threads
-            stream.codec_context.thread_type = "AUTO"
-            yield from decoded_frames(container, stream, video)
+            for seconds, picture in decoded_frames(container, stream, video):
+                if isinstance(picture, Lost):
+                    lost.append((seconds, picture))
+                else:
+                    yield seconds, picture
     except VideoError as error:
         raise VideoError(f"{video.path}: {error}.") from error
 

@@ -1,5 +1,6 @@
 """The life of a process that works on files: one job after the other, under limits."""
 
+import gc
 import math
 import re
 import resource
@@ -26,28 +27,41 @@ def serve(
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # no copies of videos in core files
     do = build(*args)
+    gc.collect()
+    gc.freeze()  # what is there now stays, so that the collections below are short
     _limit_memory(max_memory)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent has gone
         connection.send(("started", None))
         while True:
             job = connection.recv()
-            seconds = max_seconds(job)
             try:
-                _limit_cpu(seconds)
-                result = do(job)
-                if isinstance(result, Iterator):
-                    for part in result:
-                        connection.send(("part", part))
-                        _limit_cpu(seconds)
-                    result = None
-                message = ("done", result)
-            except MemoryError:
-                more = f"it needs more than {max_memory / 2**30:.3g} GiB of memory"
-                connection.send(("failed", (f"{more} (--max-memory-per-worker)", "max_memory")))
-                return  # what is left of the heap may be of no use
+                connection.send(("done", _result(do, job, connection, max_seconds(job))))
             except Exception as error:  # whatever a file does, others are read
-                message = ("failed", (describe(error), ""))
-            connection.send(message)
+                if _is_hunger(error):
+                    more = f"it needs more than {max_memory / 2**30:.3g} GiB of memory"
+                    connection.send(("failed", (f"{more} (--max-memory-per-worker)", "max_memory")))
+                    return  # what is left of the heap may be of no use
+                connection.send(("failed", (describe(error), "")))
+            gc.collect()  # PyAV's files and decoders hold each other, and much memory
+
+
+def _result(do: Callable[[J], Any], job: J, connection: Connection, seconds: float) -> Any:
+    """Do a job and return its result; send the parts of one that comes in parts."""
+    _limit_cpu(seconds)
+    result = do(job)
+    if not isinstance(result, Iterator):
+        return result
+    for part in result:
+        connection.send(("part", part))
+        _limit_cpu(seconds)
+    return None
+
+
+def _is_hunger(error: Exception) -> bool:
+    """Return whether an error says that no memory is to be had."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # torch
+    )
 
 
 def describe(error: Exception) -> str:
