@@ -16,8 +16,8 @@ ROWS = [
     {"config"},
     {"recipe", "schedule", "distributed", "heads", "momentum", "interrupt", "video.sampling",
      "video.info", "device", "color", "resample"},
-    {"losses", "feature_queue", "normalization", "augment", "backbones", "optim", "preprocess",
-     "feature_file", "video"},
+    {"losses", "feature_queue", "normalization", "augment", "contact_sheet", "backbones", "optim",
+     "preprocess", "feature_file", "video"},
     {"methods"},
     {"checkpoint", "metrics", "progress", "run_folder"},
     {"pretrain", "extract", "evaluate", "doctor", "preview"},
@@ -162,7 +162,7 @@ def test_every_module_has_its_test_file():
     tests = Path(__file__).parent
     exempt = {
         "__init__", "__main__", "shapes", "cores", "errors", "heads", "config", "device",
-        "interrupt", "timm_hook", "progress", "run_folder", "optim",
+        "interrupt", "timm_hook", "progress", "run_folder", "optim", "frames",
     }  # fmt: skip
     missing = [
         name_of(path)

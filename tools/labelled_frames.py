@@ -41,7 +41,7 @@ from vidmoco.evaluate.labelled_clips import (
 )
 from vidmoco.run_folder import make_writable_folder
 from vidmoco.video.catalog import VideoInfo, open_catalog
-from vidmoco.video.decode import read_frames
+from vidmoco.video.decode import read_requests
 
 SPLITS = ("train", "val")
 ROWS_PER_GROUP = 500  # about 15 MB of small JPEGs; a reader holds one group in memory
@@ -173,14 +173,17 @@ def write_part(
     part = path.with_name(f"{path.name}.part")
     schema = SCHEMA.with_metadata({"classes": json.dumps(classes)})
     with pq.ParquetWriter(part, schema) as writer:
-        for clip, frames in track(chosen.items(), description=path.stem, console=console):
-            video = videos[clip.path]
+        requests = [
             # Frame i is that in the middle of the i-th of equal parts of the video.
-            times = [(i + 0.5) / per_video * video.duration_seconds for i in frames]
-            try:
-                read = read_frames(video, times)
-            except VideoError as error:
-                failed.append((clip.path, str(error)))
+            (video, [(i + 0.5) / per_video * video.duration_seconds for i in frames])
+            for video, frames in ((videos[clip.path], frames) for clip, frames in chosen.items())
+        ]
+        answers = zip(chosen, requests, read_requests(requests), strict=True)
+        for clip, (video, _), read in track(
+            answers, description=path.stem, total=len(chosen), console=console
+        ):
+            if isinstance(read, VideoError):
+                failed.append((clip.path, str(read)))
                 continue
             for image, pts in zip(read.images, read.pts_seconds.tolist(), strict=True):
                 name = f"{clip.path}@{pts:.3f}.jpg"

@@ -10,7 +10,8 @@ from painted_videos import paint, write_video
 from vidmoco.cli import main
 from vidmoco.video import verify
 from vidmoco.video.catalog import open_catalog
-from vidmoco.video.decode import Frames, read_frames
+from vidmoco.video.decode import read_frames
+from vidmoco.video.frames import Frames
 from vidmoco.video.limits import DEFAULT_LIMITS
 from vidmoco.video.probe import probe_video
 from vidmoco.video.verify import build_verify, verify_video, verify_videos

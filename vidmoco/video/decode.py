@@ -4,9 +4,7 @@ Times are float64 seconds from the first shown frame, taken from the file's own 
 are RGB, turned as they are displayed; pixels are not stretched to be square.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import av
 import numpy as np
@@ -17,26 +15,10 @@ from torch.nn import functional as F
 from vidmoco.errors import VideoError
 from vidmoco.shapes import Float64, UInt8
 from vidmoco.video.exact import ExactReader
+from vidmoco.video.frames import FastReader, Frames
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.limits import DEFAULT_LIMITS, Limits
-
-
-@dataclass(frozen=True)
-class Frames:
-    """Frames of one video."""
-
-    images: UInt8[np.ndarray, "t h w 3"]
-    """Displayed RGB pictures."""
-    pts_seconds: Float64[np.ndarray, " t"]
-    """When the showing of each began, from the first shown frame of the video."""
-
-
-@runtime_checkable
-class FastReader(Protocol):
-    """A decoder that may decline."""
-
-    def read(self, video: VideoInfo, times: Float64[np.ndarray, " t"]) -> Frames | None:
-        """Return the frames shown at growing times, or None: ask PyAV."""
+from vidmoco.video.workers import WorkerPool
 
 
 def read_frames(
@@ -101,6 +83,40 @@ def _read_exactly(video: VideoInfo, times: Float64[np.ndarray, " t"], limits: Li
         raise VideoError(f"{video.path}: {error}.") from error
     empty = np.zeros((0, video.height, video.width, 3), dtype=np.uint8)
     return Frames(np.stack(images) if images else empty, np.array(pts_seconds, dtype=np.float64))
+
+
+Request = tuple[VideoInfo, Sequence[float]]
+
+
+def read_requests(
+    requests: Iterable[Request], *, limits: Limits = DEFAULT_LIMITS
+) -> Iterator[Frames | VideoError]:
+    """Yield for each (video, times) what ``read_frames`` returns or raises, in their order.
+
+    A process of its own reads: a decoder that hangs or crashes is a ``VideoError`` too.
+    """
+    pool = WorkerPool[Request, Frames](
+        _build_request_reader,
+        (limits,),
+        workers=1,  # so they come in order
+        max_memory=limits.max_memory,
+        max_seconds=limits.seconds_of_silence,
+    )
+    with pool:
+        for report in pool.map(requests):
+            if report.value is not None:
+                yield report.value
+            else:
+                place = f"{report.job[0].path}: "
+                reason = report.failure.removeprefix(place).rstrip(".")
+                yield VideoError(f"{place}{reason}.")
+
+
+def _build_request_reader(limits: Limits) -> Callable[[Request], Frames]:
+    from vidmoco.video.decord_reader import DecordReader
+
+    decord = DecordReader()
+    return lambda request: read_frames(request[0], request[1], limits=limits, decord=decord)
 
 
 def resize_frames(

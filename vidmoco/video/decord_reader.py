@@ -15,7 +15,7 @@ import numpy as np
 import torch  # noqa: F401
 
 from vidmoco.shapes import Float64
-from vidmoco.video.decode import Frames
+from vidmoco.video.frames import Frames
 from vidmoco.video.info import VideoInfo
 
 import decord  # isort: skip

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from vidmoco.shapes import UInt8
-from vidmoco.video.decode import FastReader, read_frames, resize_frames
+from vidmoco.video.decode import read_frames, resize_frames
+from vidmoco.video.frames import FastReader
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.limits import Limits
 from vidmoco.video.shared_buffer import SharedBuffer

@@ -9,8 +9,8 @@ from rich.progress import Progress
 
 from vidmoco.shapes import UInt8
 from vidmoco.video.container import open_video, to_rgb
-from vidmoco.video.decode import FastReader
 from vidmoco.video.decoded import Lost, coded_size, decoded_frames
+from vidmoco.video.frames import FastReader
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.limits import Limits
 from vidmoco.video.table import Catalog

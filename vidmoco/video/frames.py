@@ -1,0 +1,27 @@
+"""Frames of a video, and what may read them."""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from vidmoco.shapes import Float64, UInt8
+from vidmoco.video.info import VideoInfo
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Frames of one video."""
+
+    images: UInt8[np.ndarray, "t h w 3"]
+    """Displayed RGB pictures."""
+    pts_seconds: Float64[np.ndarray, " t"]
+    """When the showing of each began, from the first shown frame of the video."""
+
+
+@runtime_checkable
+class FastReader(Protocol):
+    """A decoder that may decline."""
+
+    def read(self, video: VideoInfo, times: Float64[np.ndarray, " t"]) -> Frames | None:
+        """Return the frames shown at growing times, or None: ask PyAV."""
