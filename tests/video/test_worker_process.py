@@ -22,6 +22,7 @@ def limits_set(monkeypatch):
     seen = []
     monkeypatch.setattr(worker_process.resource, "setrlimit", lambda *args: seen.append(args))
     monkeypatch.setattr(worker_process.signal, "signal", lambda *args: None)  # a thread may not
+    monkeypatch.setattr(worker_process.gc, "freeze", lambda: None)
     return seen
 
 
