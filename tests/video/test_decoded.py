@@ -1,11 +1,20 @@
 from types import SimpleNamespace
 
 import av
+import av.logging
 import pytest
 from painted_videos import read_index, write_video
 
 from vidmoco.video.container import open_video, to_rgb
-from vidmoco.video.decoded import NOT_DECODED, Due, Lost, coded_size, decoded_frames, start_ticks
+from vidmoco.video.decoded import (
+    NOT_DECODED,
+    Due,
+    Lost,
+    coded_size,
+    decode_packet,
+    decoded_frames,
+    start_ticks,
+)
 from vidmoco.video.probe import probe_video
 
 WIDE = (256, 192)
@@ -199,3 +208,21 @@ def test_sizes_and_clocks(tmp_path):
     assert coded_size(video) == WIDE
     with open_video(video.path) as (_, stream):
         assert start_ticks(video, stream.time_base) == 5000
+
+
+class Complaining:
+    """A stream whose decoder logs an error and gives a picture all the same."""
+
+    def __init__(self, codec):
+        self.codec_context = SimpleNamespace(name=codec)
+
+    def decode(self, packet):
+        av.logging.log(av.logging.ERROR, "decoder", "a fault")
+        return []
+
+
+def test_a_fault_that_is_only_logged_counts_each_time():
+    """Asked for nothing else, PyAV would drop the second message: it is the same as the first."""
+    for _ in range(3):
+        assert decode_packet(Complaining("h264"), None) == ([], "a fault")
+    assert decode_packet(Complaining("msmpeg4"), None) == ([], "")

@@ -12,6 +12,7 @@ from vidmoco.video.files import FoundFile, find_videos
 from vidmoco.video.limits import Limits
 from vidmoco.video.probe import ProbeJob, build_probe, probe_video, refused
 from vidmoco.video.sequential import iter_frames
+from vidmoco.video.timeline import PacketList
 
 WIDE = (256, 192)  # wide enough for decord
 
@@ -278,6 +279,18 @@ def test_limits(tmp_path, limits, words, limit):
     assert info.limit.startswith(limit + "=")
     fitting = Limits(max_pixels=256 * 192, max_frames=30, max_duration=3.0)
     assert probe_video(tmp_path / "a.mp4", root=tmp_path, limits=fitting).route == "decord"
+
+
+def test_a_file_of_too_many_frames_is_not_read_to_its_end(tmp_path, monkeypatch):
+    write_video(tmp_path / "a.mp4", num_frames=50)
+    seen = []
+    add = PacketList.add
+    monkeypatch.setattr(
+        PacketList, "add", lambda *a, **options: seen.append(1) or add(*a, **options)
+    )
+    limits = Limits(max_frames=5)
+    assert probe_video(tmp_path / "a.mp4", root=tmp_path, limits=limits).route == "refused"
+    assert len(seen) == 6
 
 
 def test_hunger_for_memory_is_the_callers_to_handle(tmp_path, monkeypatch):
