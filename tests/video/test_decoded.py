@@ -11,7 +11,7 @@ from vidmoco.video.decoded import (
     Due,
     Lost,
     coded_size,
-    decode_packet,
+    decode_listening,
     decoded_frames,
     start_ticks,
 )
@@ -210,19 +210,13 @@ def test_sizes_and_clocks(tmp_path):
         assert start_ticks(video, stream.time_base) == 5000
 
 
-class Complaining:
-    """A stream whose decoder logs an error and gives a picture all the same."""
-
-    def __init__(self, codec):
-        self.codec_context = SimpleNamespace(name=codec)
-
-    def decode(self, packet):
-        av.logging.log(av.logging.ERROR, "decoder", "a fault")
-        return []
+def complain():
+    av.logging.log(av.logging.ERROR, "decoder", "a fault")
+    return []
 
 
 def test_a_fault_that_is_only_logged_counts_each_time():
     """Asked for nothing else, PyAV would drop the second message: it is the same as the first."""
     for _ in range(3):
-        assert decode_packet(Complaining("h264"), None) == ([], "a fault")
-    assert decode_packet(Complaining("msmpeg4"), None) == ([], "")
+        assert decode_listening(complain, to_log=True) == ([], "a fault")
+    assert decode_listening(complain, to_log=False) == ([], "")

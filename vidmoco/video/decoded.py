@@ -6,7 +6,7 @@ is known from its packets, so a picture that does not come is missed.
 
 import heapq
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -172,21 +172,27 @@ def _counted(
 def decode_packet(
     stream: VideoStream, packet: "Packet[Any] | None"
 ) -> tuple[list[VideoFrame], str]:
-    """Return the pictures that a packet gives (None: what the decoder still holds), or an error.
+    """Return the pictures that a packet gives (None: what the decoder still holds), or an error."""
+    return decode_listening(
+        lambda: stream.decode(packet), to_log=stream.codec_context.name in _MAKING_UP
+    )
 
-    Of a picture that is missing, H.264 and HEVC decoders make up another and only log it: what they
-    log is an error too.
+
+def decode_listening(
+    decode: Callable[[], list[VideoFrame]], *, to_log: bool
+) -> tuple[list[VideoFrame], str]:
+    """Return the pictures that ``decode`` gives, and the error that it raises or only logs.
+
+    Of a picture that is missing, H.264 and HEVC decoders make up another and only log it.
     """
     try:
         with av.logging.Capture() as messages:
-            frames = stream.decode(packet)
+            frames = decode()
     except av.MemoryError:
         raise
     except av.FFmpegError as failure:
         return [], str(failure.strerror or failure)
-    if messages and stream.codec_context.name in _MAKING_UP:
-        return frames, messages[0][2].strip()
-    return frames, ""
+    return frames, messages[0][2].strip() if messages and to_log else ""
 
 
 def _packets(
