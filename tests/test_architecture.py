@@ -117,7 +117,7 @@ def test_no_import_cycles():
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_files_stay_small(path):
     # config.py holds every setting and its help text once; pretrain.py and extract.py one way each.
-    limit = {"config": 450, "pretrain": 420, "extract": 360}.get(name_of(path), 300)
+    limit = {"config": 500, "pretrain": 420, "extract": 360}.get(name_of(path), 300)
     assert len(path.read_text().splitlines()) <= limit
 
 

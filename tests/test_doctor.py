@@ -76,7 +76,7 @@ def test_an_old_ffmpeg_is_told_with_what_to_do(report, healthy, monkeypatch):
 
 def test_what_is_said_of_magicyuv_is_so():
     (warning,) = build_warnings([DECORD2])
-    assert "the scan refuses a video in MagicYUV" in warning
+    assert "no file with a video stream in MagicYUV is given to decord" in warning
     assert "magicyuv" not in CODECS
 
 

@@ -156,8 +156,8 @@ def test_sigterm_from_outside_with_workers(finished, videos, tmp_path):
     assert numbers(tmp_path / "run") == numbers(finished)
 
 
-def build_crashing_worker(buffer, canvas, limits):
-    read = build_pair_worker(buffer, canvas, limits)
+def build_crashing_worker(*args):
+    read = build_pair_worker(*args)
 
     def read_or_die(job):
         if job.video.key.startswith("01"):

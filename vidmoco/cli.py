@@ -133,7 +133,7 @@ def _pretrain(command: PretrainCommand) -> int:
 
 
 # Where a run goes on does not change what it computes.
-_FREE_ON_RESUME = ("engine.", "data.workers:", "limits.")
+_FREE_ON_RESUME = ("engine.", "data.workers:", "data.decoder:", "limits.")
 
 
 def _scan(command: ScanCommand) -> int:

@@ -74,6 +74,9 @@ class DataConfig(_Ranged):
     """Share of pairs that are two views of one frame."""
     single_frame: bool = False
     """The control: every pair is two views of one frame, as in the image papers."""
+    decoder: Literal["auto", "pyav"] = "auto"
+    """`auto`: decord where it is right, else PyAV; `pyav`: PyAV alone, with the same frames, for
+    videos that you do not trust."""
     workers: int | None = None
     """Processes that decode; 0: the training process itself, unprotected from what videos may do;
     None: one a core, at most 16."""

@@ -118,9 +118,9 @@ def _remedy(build: Build) -> str:
             return "replace it by decord2, as said above."
         return (
             "pip install --upgrade decord2, once one with FFmpeg 8.1.2 or newer is out.\n"
-            "Until then: the scan refuses a video in MagicYUV before decord sees it, since its "
-            "list of codecs leaves MagicYUV out. Read untrusted videos by PyAV alone (as vidmoco "
-            "extract does), in a container."
+            "Until then: no file with a video stream in MagicYUV is given to decord, since the "
+            "scan's list of codecs leaves it out. Read untrusted videos by PyAV alone "
+            "(pretrain --data.decoder pyav; extract does so anyway), in a container."
         )
     text = "update the FFmpeg of the system or environment."
     if build.reader == "torchcodec":

@@ -116,6 +116,7 @@ def pretrain(
         total_steps=total_steps,
         workers=default_workers() if config.data.workers is None else config.data.workers,
         limits=build_limits(config.limits),
+        use_decord=config.data.decoder == "auto",
         quarantine=Quarantine(run / run_folder.QUARANTINE),
         pin_memory=device.type == "cuda",
     )

@@ -100,6 +100,7 @@ def sample_pairs(
         total_steps=ceil(max(num_pairs, NUM_READ) / batch_size),
         workers=default_workers() if config.data.workers is None else config.data.workers,
         limits=build_limits(config.limits),
+        use_decord=config.data.decoder == "auto",
     )
     augment = build_augment(config.augment)
     generator = torch.Generator().manual_seed(config.seed)  # as in pretrain

@@ -146,9 +146,9 @@ def test_when_nothing_can_be_read_the_run_says_so(folder, tmp_path, workers):
     assert "Traceback" not in str(caught.value)
 
 
-def build_faulty_worker(buffer, canvas, limits):
+def build_faulty_worker(*args):
     """Decodes as always, but two videos are too much for it, in native code."""
-    read = build_pair_worker(buffer, canvas, limits)
+    read = build_pair_worker(*args)
 
     def read_or_die(job):
         if job.video.key == "v4.mp4":
@@ -202,6 +202,13 @@ def test_a_resumed_run_skips_what_killed_it_from_the_same_place_on(catalog, tmp_
     assert path.read_text() == noted
 
 
+def test_pyav_alone_gives_the_same(video_folder):
+    catalog = scan_videos([video_folder], workers=1, progress=False).readable()
+    assert "decord" in catalog.column("route").tolist()
+    options = {"workers": 1, "stop": 3, "batch_size": 6}
+    assert same(load(catalog, **options), load(catalog, **options, use_decord=False))
+
+
 def test_leaving_early_ends_the_processes(catalog):
     batches = load_pairs(
         catalog,
@@ -226,7 +233,7 @@ def test_processes_that_do_not_start_end_the_run(catalog, monkeypatch):
         load(catalog, workers=1)
 
 
-def build_nothing(buffer, canvas, limits):
+def build_nothing(*args):
     raise RuntimeError("the library is missing")
 
 

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 from painted_videos import read_index, write_video
@@ -28,6 +31,25 @@ def test_a_pair_goes_to_its_slot_in_the_order_asked(video):
     assert not slots[0].any()
     assert not slots[2].any()
     assert torch.equal(slots_of(buffer, CANVAS), slots)  # the same memory
+
+
+def test_without_decord_it_is_not_even_loaded(video):
+    code = f"""
+import sys
+from vidmoco.video.limits import Limits
+from vidmoco.video.pair_worker import PairJob, build_pair_worker
+from vidmoco.video.probe import probe_video
+from vidmoco.video.shared_buffer import SharedBuffer
+from pathlib import Path
+
+read = build_pair_worker(SharedBuffer(2 * 3 * 32 * 48), (32, 48), Limits(), False)
+path = Path({str(video.path)!r})
+print(read(PairJob(0, probe_video(path, root=path.parent), (1.0, 0.5))), "decord" in sys.modules)
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout == "(1.0, 0.5) False\n"
 
 
 def test_limits_hold_when_reading_too(video):

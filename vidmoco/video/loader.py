@@ -60,6 +60,7 @@ def load_pairs(
     workers: int,
     limits: Limits = DEFAULT_LIMITS,
     quarantine: Quarantine | None = None,
+    use_decord: bool = True,
     pin_memory: bool = False,
 ) -> Generator[PairBatch]:
     """Yield the batches of steps ``start_step`` to ``total_steps`` of a run.
@@ -75,6 +76,7 @@ def load_pairs(
         workers: processes; 0: this one decodes, by PyAV alone, with nothing to protect it.
         limits: what a video may be and cost.
         quarantine: videos that processes have died of; a run keeps it for its resume.
+        use_decord: let decord read what is routed to it; else PyAV reads all, the same frames.
         pin_memory: give the frames in memory from which CUDA copies without waiting.
 
     Raises:
@@ -104,7 +106,7 @@ def load_pairs(
                     _read_here(batches, slot, limits)
             yield batches.take(step)
         return
-    with _Feeder(batches, steps, workers=workers, limits=limits) as feeder:
+    with _Feeder(batches, steps, workers=workers, limits=limits, use_decord=use_decord) as feeder:
         for _ in steps:
             yield feeder.take()
 
@@ -119,8 +121,10 @@ def _read_here(batches: Batches, slot: Slot, limits: Limits) -> None:
 class _Feeder:
     """A thread that keeps processes at work while this one trains."""
 
-    def __init__(self, batches: Batches, steps: range, *, workers: int, limits: Limits) -> None:
-        self._batches, self._limits = batches, limits
+    def __init__(
+        self, batches: Batches, steps: range, *, workers: int, limits: Limits, use_decord: bool
+    ) -> None:
+        self._batches, self._limits, self._use_decord = batches, limits, use_decord
         self._to_begin = iter(steps)
         self._to_take = deque[int]()
         self._slots: dict[int, Slot] = {}
@@ -185,7 +189,7 @@ class _Feeder:
         batches = self._batches
         return WorkerPool(
             build_pair_worker,
-            (batches.buffer, batches.canvas, self._limits),
+            (batches.buffer, batches.canvas, self._limits, self._use_decord),
             workers=self._workers,
             max_memory=self._limits.max_memory,
             max_seconds=self._limits.seconds_of_silence,

@@ -33,13 +33,15 @@ def slots_of(buffer: SharedBuffer, canvas: tuple[int, int]) -> UInt8[Tensor, "sl
 
 
 def build_pair_worker(
-    buffer: SharedBuffer, canvas: tuple[int, int], limits: Limits
+    buffer: SharedBuffer, canvas: tuple[int, int], limits: Limits, use_decord: bool
 ) -> Callable[[PairJob], Pts]:
     """Return what a worker process does with a job: it returns the times of the frames."""
-    from vidmoco.video.decord_reader import DecordReader
-
     torch.set_num_threads(1)  # a worker a core; more threads than that get in each other's way
-    decord = DecordReader()
+    decord = None
+    if use_decord:
+        from vidmoco.video.decord_reader import DecordReader
+
+        decord = DecordReader()
     slots = slots_of(buffer, canvas)
     return lambda job: read_pair(job, slots, limits, decord=decord)
 
