@@ -2,6 +2,7 @@ import json
 import threading
 import time
 
+import av
 import numpy as np
 import pytest
 import timm
@@ -103,6 +104,21 @@ def test_a_folder_is_written_file_by_file_and_not_twice(video_folder, backbone, 
     assert "another every" in capsys.readouterr().err
     assert extract(videos, "-o", output, "--backbone", backbone, "--every", 2, "--overwrite") == 1
     assert len(np.load(output / "a.mp4.npy")) == 3
+
+
+def test_damage_is_in_the_sidecar(backbone, tmp_path):
+    path = tmp_path / "a.mp4"
+    write_video(path, num_frames=30, gop=10, b_frames=0)
+    with av.open(str(path)) as opened:
+        packet = [packet for packet in opened.demux(video=0) if packet.size][10]
+    data = bytearray(path.read_bytes())
+    data[packet.pos + 8 : packet.pos + packet.size] = bytes(packet.size - 8)
+    path.write_bytes(data)
+    assert extract(path, "-o", tmp_path / "feats.npy", "--backbone", backbone) == 0
+    times = np.load(tmp_path / "feats.timestamps.npy")
+    np.testing.assert_allclose(times, [*np.arange(10) / 10, *np.arange(20, 30) / 10], atol=1e-6)
+    (message,) = json.loads((tmp_path / "feats.json").read_text())["damage"]
+    assert "damaged frames left out: 10, the first at 1.000 s" in message
 
 
 def test_a_decoder_that_dies_costs_one_video(video_folder, backbone, tmp_path, monkeypatch, capsys):

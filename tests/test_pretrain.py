@@ -22,6 +22,7 @@ from vidmoco.methods.moco import MoCo
 from vidmoco.metrics import TIMING_KEYS, read_metrics
 from vidmoco.recipe import load_recipe
 from vidmoco.video import loader
+from vidmoco.video.limits import Limits
 from vidmoco.video.pair_worker import build_pair_worker
 
 TINY = [
@@ -165,6 +166,21 @@ def build_crashing_worker(*args):
         return read(job)
 
     return read_or_die
+
+
+def test_the_flags_reach_the_loader(videos, tmp_path, monkeypatch):
+    given = {}
+    load_pairs = pretrain_module.load_pairs
+
+    def noted(*args, **options):
+        given.update(options)
+        return load_pairs(*args, **options)
+
+    monkeypatch.setattr(pretrain_module, "load_pairs", noted)
+    words = ["--max-seconds", "7", "--max-memory-per-worker", "2", "--data.decoder", "pyav"]
+    assert pretrain(videos, tmp_path / "run", *words, steps=1) == 0
+    assert given["limits"] == Limits(max_seconds=7, max_memory=2 * 2**30)
+    assert given["use_decord"] is False
 
 
 def test_a_video_that_kills_its_decoder_costs_itself(videos, tmp_path, monkeypatch, capsys):
