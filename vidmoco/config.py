@@ -48,11 +48,17 @@ class LimitsConfig(_Ranged):
     """Also read what links lead to outside of the folders."""
 
     def __post_init__(self) -> None:
-        self._require(self.max_pixels >= 1, "max_pixels", "at least 1")
+        self._require(1 <= self.max_pixels < 2**31, "max_pixels", "from 1 to 2^31 - 1")
         self._require(self.max_duration > 0, "max_duration", "greater than 0 seconds")
         self._require(self.max_frames >= 1, "max_frames", "at least 1")
-        self._require(self.max_memory_per_worker > 0, "max_memory_per_worker", "greater than 0 GiB")
-        self._require(self.max_seconds > 0, "max_seconds", "greater than 0 seconds")
+        self._require(
+            0 < self.max_memory_per_worker <= 2**20,
+            "max_memory_per_worker",
+            "greater than 0 GiB, and at most 2^20",
+        )
+        self._require(
+            0 < self.max_seconds <= 10**6, "max_seconds", "greater than 0 seconds, and at most 10^6"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -316,4 +316,4 @@ def _ahead(items: Iterator[T], *, size: int) -> Generator[T, None, None]:
             yield item
     finally:
         abandoned.set()
-        thread.join()
+        thread.join(timeout=1)  # if it waits for a decoder, that ends with its process

@@ -106,6 +106,7 @@ def pretrain(
     if config.engine.compile:
         _compile_encoders(method)
 
+    stop = StopSignals()
     batches = load_pairs(
         catalog,
         rule=pair_rule(config.data),
@@ -119,17 +120,20 @@ def pretrain(
         use_decord=config.data.decoder == "auto",
         quarantine=Quarantine(run / run_folder.QUARANTINE),
         pin_memory=device.type == "cuda",
+        stopped=lambda: stop.received is not None,
     )
     failures: dict[int, str] = {}
     last_saved = time.monotonic()
     bar = TrainingProgress(console, total_steps=total_steps, start_step=start_step, recipe=recipe)
     step = start_step
-    with StopSignals() as stop, bar, closing(batches):
+    with stop, bar, closing(batches):
         while step < total_steps and not stop.received:
             lr = _learning_rate(config, step, total_steps, num_steps_per_epoch)
             set_learning_rate(optimizer, lr)
             began = time.monotonic()
-            batch = next(batches)
+            batch = next(batches, None)
+            if batch is None:  # stopped while it waited
+                break
             metrics.waited(time.monotonic() - began)
             failures.update(batch.failures)
             views = _augmented_views(batch, augment, augment_generator, config, device)

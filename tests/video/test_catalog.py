@@ -202,3 +202,21 @@ def test_hdr_is_told():
     catalog = Catalog.from_rows([row("a.mp4", route="pyav", hdr="pq"), row("b.mp4", route="pyav")])
     assert "HDR: 1 videos." in printed(catalog)
     assert "HDR" not in printed(Catalog.from_rows([row("b.mp4", route="pyav")]))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"max_pixels": 2**31},
+        {"max_pixels": 0},
+        {"max_seconds": float("inf")},
+        {"max_seconds": float("nan")},
+        {"max_memory_per_worker": float("inf")},
+        {"max_memory_per_worker": 0},
+        {"max_duration": -1},
+        {"max_frames": 0},
+    ],
+)
+def test_limits_out_of_range(words):
+    with pytest.raises(ConfigError, match="--max-"):
+        LimitsConfig(**words)

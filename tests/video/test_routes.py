@@ -27,6 +27,7 @@ ARGUMENTS = {
     "width": 320,
     "mirrored": False,
     "foreign_codec": "",
+    "num_bytes": 64 * 2**20,
     "size_changes": False,
     "start_known": True,
 }
@@ -54,6 +55,7 @@ def test_a_variable_rate_is_no_reason():
         ({"mirrored": True}, "mirrored"),
         ({"foreign_codec": "magicyuv"}, "magicyuv"),
         ({"size_changes": True}, "changes"),
+        ({"num_bytes": 64 * 2**20 + 1}, "64 MiB"),
         ({"start_known": False}, "start"),
     ],
 )

@@ -71,11 +71,13 @@ def test_what_is_no_video(tmp_path):
         next(iter_frames(refused))
     video = info_of(tmp_path / "gone.mp4")
     video.path.unlink()
-    with pytest.raises(VideoError, match=r"gone\.mp4: there is no such file\."):
+    with pytest.raises(VideoError, match=r"gone\.mp4: No such file or directory\. Scan again\."):
         next(iter_frames(video))
     with (
         SequentialReader() as reader,
-        pytest.raises(VideoError, match=r"^\S+gone\.mp4: there is no such file\.$"),
+        pytest.raises(
+            VideoError, match=r"^\S+gone\.mp4: No such file or directory\. Scan again\.$"
+        ),
     ):
         next(reader.frames(video))
 
@@ -88,6 +90,7 @@ def test_a_video_without_one_good_frame(tmp_path):
         where = slice(packet.pos + 4, packet.pos + packet.size)
     data[where] = bytes(where.stop - where.start)
     video.path.write_bytes(data)
+    os.utime(video.path, ns=(video.mtime_ns, video.mtime_ns))  # as if nothing had happened
     with pytest.raises(VideoError, match="no frame of it can be decoded: "):
         list(iter_frames(video))
 
@@ -103,6 +106,21 @@ def test_leaving_early(tmp_path):
         half.close()
         whole = [read_index(picture) for _, picture in reader.frames(video)]
     assert whole == list(range(40))
+
+
+def test_a_video_of_which_little_is_taken_is_not_silent(tmp_path):
+    """A frame in 400 is taken: the others are decoded meanwhile, and that is a sign of life."""
+    video = info_of(tmp_path / "a.mp4", num_frames=401, size=(640, 480))
+    with SequentialReader(Limits(max_seconds=0.4)) as reader:
+        taken = [read_index(picture) for _, picture in reader.frames(video, every=400)]
+    assert taken == [0, 400]
+
+
+def test_a_file_that_has_changed_is_not_read(tmp_path):
+    video = info_of(tmp_path / "a.mp4")
+    info_of(tmp_path / "a.mp4", num_frames=5)
+    with pytest.raises(VideoError, match="has changed since the scan"):
+        list(iter_frames(video))
 
 
 def build_faulty_reader(limits):

@@ -68,7 +68,9 @@ def test_merge_keeps_the_first_row_of_a_file():
     ]
 
 
-texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20).filter(
+    lambda key: not key.startswith("/") and ".." not in key.split("/")
+)
 
 
 @given(
@@ -134,3 +136,13 @@ def test_a_catalog_with_other_columns(tmp_path):
     )
     with pytest.raises(ConfigError, match="another version"):
         Catalog.load(tmp_path / "old.parquet")
+
+
+@pytest.mark.parametrize("key", ["/etc/a.mp4", "../a.mp4", "b/../../a.mp4", ".."])
+def test_a_catalog_that_leads_out_of_its_folders_is_not_used(tmp_path, key):
+    rows = [VideoInfo(root="/r", key=k, num_bytes=1, mtime_ns=1) for k in ("b..mp4", key)]
+    Catalog.from_rows(rows).save(tmp_path / "a.parquet")
+    with pytest.raises(ConfigError, match="outside of its folders"):
+        Catalog.load(tmp_path / "a.parquet")
+    Catalog.from_rows(rows[:1]).save(tmp_path / "a.parquet")
+    assert len(Catalog.load(tmp_path / "a.parquet")) == 1

@@ -124,3 +124,18 @@ def test_every_time_before_the_end_has_a_frame(gaps, start, duration, rate):
     assert timeline.duration_seconds > 0
     assert timeline.frame_rate > 0
     assert timeline.keyframe_seconds >= max([(b - a) / 600 for a, b in pairwise(times)], default=0)
+
+
+def test_recordings_put_end_to_end_have_no_common_clock():
+    """Groups of pictures at 0, 12, 24 and then again at 6, 18: the second clock starts anew."""
+    packets = PacketList()
+    for start in (0, 12, 24, 6, 18):
+        for pts in range(start, start + 12, 2):
+            packets.add(pts=pts + (start < 24 and start % 12 == 6), duration=2, key=pts == start)
+    assert packets.jumps_back
+    ordered = PacketList()
+    for start in (0, 12, 24):
+        for step in (4, 2, 6, -2, 8):  # B-frames, and one that leads its key frame
+            ordered.add(pts=start, duration=2, key=True) if step == 4 else None
+            ordered.add(pts=start + step, duration=2, key=False)
+    assert not ordered.jumps_back

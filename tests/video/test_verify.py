@@ -51,9 +51,7 @@ def info_of(path, **options):
 
 
 def found(video, reader=Right()):  # noqa: B008
-    *signs, finding = verify_video(video, reader, DEFAULT_LIMITS)
-    assert signs == [None]  # one for so few frames
-    return finding
+    return verify_video(video, reader, DEFAULT_LIMITS)
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.ts", "a.webm"])
@@ -82,10 +80,10 @@ def test_a_decoder_that_shows_another_frame_or_time(tmp_path, reader):
     ],
 )
 def test_a_scan_that_is_wrong(tmp_path, change, words):
-    video = dataclasses.replace(info_of(tmp_path / "a.ts"), **change)
+    right = info_of(tmp_path / "a.ts")
     if "start_seconds" in change:
-        start = info_of(tmp_path / "a.ts").start_seconds
-        video = dataclasses.replace(video, start_seconds=start - 0.5)
+        change = {"start_seconds": right.start_seconds + change["start_seconds"]}
+    video = dataclasses.replace(right, **change)
     assert any(words in text for text in found(video).findings)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from vidmoco.errors import VideoError
 from vidmoco.video import worker_process
-from vidmoco.video.worker_process import describe, serve
+from vidmoco.video.worker_process import describe, serve, still_alive
 
 
 def test_errors_as_reasons():
@@ -47,3 +47,18 @@ def test_a_limit_that_the_system_has_set_is_not_raised(limits_set, monkeypatch):
     worker_process._lower(resource.RLIMIT_CPU, 1000)
     worker_process._lower(resource.RLIMIT_CPU, 50)
     assert [value for _, value in limits_set] == [(100, 100), (50, 100)]
+
+
+def test_a_long_job_says_that_it_goes_on(limits_set):
+    still_alive()  # nobody listens
+    here, there = Pipe()
+
+    def do(job):
+        still_alive()
+        return job
+
+    assert worker_process._result(do, 7, there, 50.0) == 7
+    assert here.recv() == ("alive", None)
+    assert len(limits_set) == 2  # a new allowance of CPU time with each sign of life
+    still_alive()
+    assert not here.poll()

@@ -1,7 +1,10 @@
 import functools
 import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -139,6 +142,50 @@ def test_silence_is_ended():
 def test_a_sign_of_life_is_enough():
     with pool_of(seconds=1.0) as pool:
         assert outcomes(pool, [("slow parts", 5)]) == [[0, 1, 2, 3, 4, None]]
+
+
+def test_who_was_stopped_too_does_not_call_the_workers_silent(monkeypatch):
+    """As with Ctrl-Z: this process sleeps through the time that the job is allowed."""
+    wait = workers.wait
+
+    def stopped_once(pipes, timeout):
+        monkeypatch.setattr(workers, "wait", wait)
+        time.sleep(4)
+        return []
+
+    with pool_of(seconds=1.0) as pool:
+        assert outcomes(pool, [("echo", 1)]) == [[1]]
+        pool.give(("sleep", 4.5))
+        monkeypatch.setattr(workers, "wait", stopped_once)
+        (report,) = pool.wait()
+    assert (report.value, report.failure) == (4.5, "")
+
+
+def test_workers_end_with_their_parent():
+    """The parent is killed while a worker hangs in native code."""
+    code = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+if __name__ == "__main__":
+    from test_workers import pool_of
+    pool = pool_of()
+    pool.give(("sleep", 100))
+    print(pool._workers[0].process.pid, flush=True)
+    time.sleep(100)
+"""
+    here = str(Path(__file__).parent)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, here], stdout=subprocess.PIPE, text=True, env=os.environ
+    )
+    pid = int(process.stdout.readline())
+    time.sleep(1.5)  # it has started
+    process.kill()
+    process.communicate()
+    for _ in range(100):
+        if not Path(f"/proc/{pid}").exists():
+            break
+        time.sleep(0.1)
+    assert not Path(f"/proc/{pid}").exists()
 
 
 def test_cpu_time_is_bounded_even_when_nobody_waits():

@@ -172,7 +172,8 @@ def scan_command(command: ScanCommand) -> int:
         command.videos, workers=command.workers, fresh=command.fresh, limits=command.limits
     )
     console = Console()
-    where = output or catalog_cache_path(command.videos[0])
+    source = command.videos[0]
+    where = output or (source if source.suffix == ".parquet" else catalog_cache_path(source))
     if len(catalog) == 1 and catalog[0].route == "refused":
         raise VideoError(f"{catalog[0].path}: {catalog[0].reason}.")
     num_findings = 0

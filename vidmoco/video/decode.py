@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from vidmoco.errors import VideoError
 from vidmoco.shapes import Float64, UInt8
 from vidmoco.video.exact import ExactReader
+from vidmoco.video.files import require_as_scanned
 from vidmoco.video.frames import FastReader, Frames
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.limits import DEFAULT_LIMITS, Limits
@@ -47,23 +48,12 @@ def read_frames(
     asked = np.asarray(times, dtype=np.float64).reshape(-1)
     if not np.isfinite(asked).all():
         raise ValueError(f"{times = }: expected finite seconds")
-    _require_as_scanned(video)
+    require_as_scanned(video)
     distinct, positions = np.unique(asked, return_inverse=True)
     frames = decord.read(video, distinct) if decord and video.route == "decord" else None
     if frames is None:
         frames = _read_exactly(video, distinct, limits)
     return Frames(frames.images[positions], frames.pts_seconds[positions])
-
-
-def _require_as_scanned(video: VideoInfo) -> None:
-    if video.route == "refused":
-        raise VideoError(f"{video.path}: {video.reason}.")
-    try:
-        status = video.path.stat()
-    except OSError as error:
-        raise VideoError(f"{video.path}: {error.strerror}. Scan again.") from error
-    if (status.st_size, status.st_mtime_ns) != (video.num_bytes, video.mtime_ns):
-        raise VideoError(f"{video.path}: the file has changed since the scan. Scan again.")
 
 
 def _read_exactly(video: VideoInfo, times: Float64[np.ndarray, " t"], limits: Limits) -> Frames:

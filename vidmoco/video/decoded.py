@@ -20,10 +20,12 @@ from av.video.stream import VideoStream
 
 from vidmoco.video.container import shows_picture
 from vidmoco.video.info import VideoInfo
+from vidmoco.video.worker_process import still_alive
 
 _CORRUPT = "its decoder says that it is not whole"
 # Decoders that conceal missing pictures. Others log errors that are none (MS-MPEG4: no end mark).
 _MAKING_UP = frozenset({"h264", "hevc"})
+_PACKETS_PER_SIGN_OF_LIFE = 32
 NOT_DECODED = "it does not come out of the decoder"
 
 
@@ -201,7 +203,9 @@ def _packets(
     """Yield (packet, "") for each packet, and at the end (None, the error that ended it)."""
     error = ""
     try:
-        for packet in container.demux(stream):
+        for number, packet in enumerate(container.demux(stream)):
+            if number % _PACKETS_PER_SIGN_OF_LIFE == 0:
+                still_alive()
             if packet.size:  # an empty one in the middle would end the decoding
                 yield packet, ""
     except av.MemoryError:

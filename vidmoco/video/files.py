@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from vidmoco.errors import VideoError
+from vidmoco.video.info import VideoInfo
+
 VIDEO_SUFFIXES = frozenset(
     {
         *(".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".ivf", ".m1v"),
@@ -92,6 +95,18 @@ def look_at(path: Path, *, root: Path) -> FoundFile:
     if not stat.S_ISREG(status.st_mode):
         return FoundFile(key, problem="it is not a regular file")
     return FoundFile(key, num_bytes=status.st_size, mtime_ns=status.st_mtime_ns)
+
+
+def require_as_scanned(video: VideoInfo) -> None:
+    """Raise ``VideoError`` for a video that is refused, missing, or not what the scan saw."""
+    if video.route == "refused":
+        raise VideoError(f"{video.path}: {video.reason}.")
+    try:
+        status = video.path.stat()
+    except OSError as error:
+        raise VideoError(f"{video.path}: {error.strerror}. Scan again.") from error
+    if (status.st_size, status.st_mtime_ns) != (video.num_bytes, video.mtime_ns):
+        raise VideoError(f"{video.path}: the file has changed since the scan. Scan again.")
 
 
 def describe_unknown(path: Path) -> str:

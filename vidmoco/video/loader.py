@@ -7,7 +7,7 @@ be read, or that its process dies of, is replaced by a stand-in that the order d
 import os
 import threading
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from types import TracebackType
 
@@ -24,6 +24,7 @@ from vidmoco.video.sampling import PairPlan, PairRule, steps_per_epoch
 from vidmoco.video.worker_process import describe
 from vidmoco.video.workers import Report, WorkerPool
 
+_SECONDS_TO_LISTEN = 0.5  # between two questions whether to stop
 MAX_WORKERS = 16  # assumption: beyond it the training device, not decoding, is the limit
 
 
@@ -62,6 +63,7 @@ def load_pairs(
     quarantine: Quarantine | None = None,
     use_decord: bool = True,
     pin_memory: bool = False,
+    stopped: Callable[[], bool] = bool,
 ) -> Generator[PairBatch]:
     """Yield the batches of steps ``start_step`` to ``total_steps`` of a run.
 
@@ -78,6 +80,7 @@ def load_pairs(
         quarantine: videos that processes have died of; a run keeps it for its resume.
         use_decord: let decord read what is routed to it; else PyAV reads all, the same frames.
         pin_memory: give the frames in memory from which CUDA copies without waiting.
+        stopped: asked while a batch is waited for; True ends the iteration.
 
     Raises:
         ConfigError: the batch is larger than the number of readable videos.
@@ -108,7 +111,10 @@ def load_pairs(
         return
     with _Feeder(batches, steps, workers=workers, limits=limits, use_decord=use_decord) as feeder:
         for _ in steps:
-            yield feeder.take()
+            while (batch := feeder.take(timeout=_SECONDS_TO_LISTEN)) is None:
+                if stopped():
+                    return
+            yield batch
 
 
 def _read_here(batches: Batches, slot: Slot, limits: Limits) -> None:
@@ -152,14 +158,17 @@ class _Feeder:
         os.close(self._bell)
         os.close(self._rope)
 
-    def take(self) -> PairBatch:
-        """Return the next batch, waiting for it."""
+    def take(self, *, timeout: float) -> PairBatch | None:
+        """Return the next batch, or None when it is not there after so many seconds."""
         with self._changed:
             self._changed.wait_for(
-                lambda: self._error or (self._to_take and self._batches.is_ready(self._to_take[0]))
+                lambda: self._error or (self._to_take and self._batches.is_ready(self._to_take[0])),
+                timeout,
             )
             if self._error is not None:
                 raise self._error
+            if not self._to_take or not self._batches.is_ready(self._to_take[0]):
+                return None
             batch = self._batches.take(self._to_take.popleft())
         self._ring()
         return batch

@@ -33,9 +33,11 @@ from vidmoco.video.info import Route, VideoInfo
 from vidmoco.video.limits import DEFAULT_LIMITS, LimitError, Limits
 from vidmoco.video.routes import route_of
 from vidmoco.video.timeline import PacketList, timeline_of
+from vidmoco.video.worker_process import still_alive
 
 # assumption: a video whose first so many pictures are all damaged is of no use.
 _MAX_LOST = 100
+_PACKETS_PER_SIGN_OF_LIFE = 256  # not decoded, so they are many a second
 _COLOR_RANGES: dict[int, Literal["limited", "full"]] = {1: "limited", 2: "full"}  # AVColorRange
 _HDR_TRANSFERS: dict[int, Literal["pq", "hlg"]] = {16: "pq", 18: "hlg"}  # ITU-T H.273, table 3
 # Pictures that are decoded when times may be those of decoding; more than a codec delays (16).
@@ -130,6 +132,7 @@ def _look_inside(path: Path, found: FoundFile, *, root: Path, limits: Limits) ->
             width=width,
             mirrored=mirrored,
             foreign_codec=foreign_codec(container),
+            num_bytes=found.num_bytes,
             size_changes=packets.size_changes,
             start_known=stream.start_time is not None,
             timeline=timeline,
@@ -232,7 +235,9 @@ def _read_all(
     # An MP4 marks only the packet corrupt in which the file ends; a stream also those after a gap.
     cuts = name.startswith("mov")
     try:
-        for packet in container.demux(stream):
+        for number, packet in enumerate(container.demux(stream)):
+            if number % _PACKETS_PER_SIGN_OF_LIFE == 0:
+                still_alive()
             shown = shows_picture(packet, container=name, codec=codec)
             if shown or packet.size > 1:
                 packets.add(

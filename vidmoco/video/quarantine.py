@@ -42,7 +42,8 @@ class Quarantine:
         if path is None or not path.exists():
             return
         try:
-            for line in path.read_text(encoding="utf-8").splitlines():
+            text = path.read_text(encoding="utf-8")
+            for line in text[: text.rfind("\n") + 1].splitlines():  # the last may be half written
                 self._note(_Entry(**json.loads(line)))
         except (OSError, ValueError, TypeError) as error:
             raise CheckpointError(

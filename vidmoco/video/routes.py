@@ -18,6 +18,8 @@ DECORD_PIXEL_FORMATS = frozenset({"yuv420p", "yuvj420p"})
 DECORD_MIN_WIDTH = 192
 # decord's times are float32, of 24 bits: up to here each tick of the clock is still told apart.
 DECORD_MAX_TICKS = 2**22
+# decord reads the whole file each time it opens it (measured), which is then most of its time.
+DECORD_MAX_BYTES = 64 * 2**20
 
 
 def route_of(
@@ -28,6 +30,7 @@ def route_of(
     width: int,
     mirrored: bool,
     foreign_codec: str,
+    num_bytes: int,
     size_changes: bool,
     start_known: bool,
     timeline: Timeline,
@@ -42,6 +45,7 @@ def route_of(
         mirrored: the picture is displayed mirrored.
         foreign_codec: FFmpeg's name of a codec, in another video stream of the file, that nothing
             here may decode.
+        num_bytes: size of the file.
         size_changes: a new decoder configuration comes in the middle.
         start_known: the container tells when the stream starts.
         timeline: when frames are shown.
@@ -61,6 +65,7 @@ def route_of(
         (size_changes, "its format changes in the middle"),
         (mirrored, "mirrored display"),
         (width < DECORD_MIN_WIDTH, f"narrower than {DECORD_MIN_WIDTH} pixels"),
+        (num_bytes > DECORD_MAX_BYTES, "larger than 64 MiB, and decord reads all of it to open it"),
         (not 0 < ticks < DECORD_MAX_TICKS, "too long for times of 24 bits"),
     ]
     reason = next((reason for holds, reason in reasons if holds), "")

@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -18,12 +17,9 @@ from vidmoco.video.probe import ProbeJob, build_probe, refused
 from vidmoco.video.table import Catalog
 from vidmoco.video.workers import WorkerPool
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # a path makes one slash of two
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 # assumption: starting a process takes as long as probing so many files.
 _FILES_PER_PROCESS = 16
-
-# assumption: no disk that is worth reading from is slower.
-_BYTES_PER_SECOND = 10 * 2**20
 
 
 def scan_videos(
@@ -106,7 +102,8 @@ def _listed(sources: Sequence[Path], *, follow_links: bool) -> Iterator[ProbeJob
         elif path.exists() or path.is_symlink():
             yield ProbeJob(path.parent, look_at(path, root=path.parent))
         elif _URL.match(str(source)):
-            raise ConfigError(f"{source} is a URL; only local files are read. Download it first.")
+            url = str(source).replace(":/", "://", 1)  # a path has made one slash of two
+            raise ConfigError(f"{url} is a URL; only local files are read. Download it first.")
         else:
             raise ConfigError(f"No such file or folder: {source}.")
 
@@ -133,7 +130,7 @@ def _probe_all(jobs: Sequence[ProbeJob], *, workers: int, limits: Limits) -> Ite
         (limits,),
         workers=min(workers, len(jobs) // _FILES_PER_PROCESS + 1),
         max_memory=limits.max_memory,
-        max_seconds=partial(_seconds_for, limits),
+        max_seconds=limits.seconds_of_silence,
     )
     with pool:
         for report in pool.map(jobs):
@@ -142,9 +139,6 @@ def _probe_all(jobs: Sequence[ProbeJob], *, workers: int, limits: Limits) -> Ite
             else:
                 limit = limits.text_of(report.limit) if report.limit else ""
                 root, found = report.job.root, report.job.found
-                yield refused(found, root=root, reason=report.failure, keep=True, limit=limit)
-
-
-def _seconds_for(limits: Limits, job: ProbeJob) -> float:
-    """Return how long a file may take: all of it is read, without a sign of life on the way."""
-    return limits.max_seconds + job.found.num_bytes / _BYTES_PER_SECOND
+                # A crash may come from others' hunger for memory: the file is looked at again.
+                keep = bool(limit) or not report.killed
+                yield refused(found, root=root, reason=report.failure, keep=keep, limit=limit)

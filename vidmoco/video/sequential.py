@@ -16,6 +16,7 @@ from vidmoco.errors import VideoError
 from vidmoco.shapes import UInt8
 from vidmoco.video.container import open_video, to_rgb
 from vidmoco.video.decoded import Lost, coded_size, decoded_frames
+from vidmoco.video.files import require_as_scanned
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.limits import DEFAULT_LIMITS, Limits
 from vidmoco.video.workers import WorkerPool
@@ -68,8 +69,7 @@ def _good_frames(
     video: VideoInfo, limits: Limits, lost: list[tuple[float, Lost]]
 ) -> Iterator[tuple[float, VideoFrame]]:
     """Yield the frames that can be decoded without errors; the others are added to ``lost``."""
-    if video.route == "refused":
-        raise VideoError(f"{video.path}: {video.reason}.")
+    require_as_scanned(video)
     try:
         with open_video(video.path, limits=limits) as (container, stream):
             for seconds, picture in decoded_frames(container, stream, video):

@@ -74,6 +74,9 @@ class Catalog:
             raise ConfigError(
                 f"{path} is a catalog of another version of vidmoco; scan the videos again."
             )
+        outside = pc.match_substring_regex(table["key"], r"^/|(^|/)\.\.(/|$)")
+        if pc.any(outside).as_py():
+            raise ConfigError(f"{path} names files outside of its folders; it is not used.")
         return cls(table)
 
     def save(self, path: Path) -> None:

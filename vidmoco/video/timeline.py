@@ -30,11 +30,14 @@ class PacketList:
     """Packets that are damaged or cut off; 1 more when the file ends early."""
     in_order: bool = True
     """No picture so far is shown before one that is decoded before it."""
+    jumps_back: bool = False
+    """A picture is shown before the key frame before last: several recordings, put end to end."""
     leading: bool = False
     """A picture is shown before the last key frame that is decoded before it."""
     size_changes: bool = False
     """A new decoder configuration comes in the middle."""
     _key: int | None = None
+    _key_before: int | None = None
 
     def add(
         self,
@@ -50,8 +53,10 @@ class PacketList:
         if pts is not None:
             last = self.pts[-1] if self.pts else None
             self.in_order &= last is None or last < pts
+            self.jumps_back |= self._key_before is not None and pts < self._key_before
             if key:
-                self._key = pts
+                self.jumps_back |= self._key is not None and pts <= self._key
+                self._key_before, self._key = self._key, pts
             self.leading |= self._key is not None and pts < self._key
         self.num_hidden += hidden
         self.num_damaged += damaged or cut_off
@@ -114,6 +119,7 @@ def timeline_of(
     """
     pts = [p for p, shown in zip(packets.pts, packets.shown, strict=True) if shown]
     known = [p for p in pts if p is not None]
+    in_order &= not packets.jumps_back
     if not in_order or first_pts is None or len(set(known)) < len(pts):
         return _estimated(packets, num_frames=len(pts), time_base=time_base, rate=nominal_rate)
     # Pictures before the first that is decoded lead it and need frames that the file does not hold.

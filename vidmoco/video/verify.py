@@ -10,17 +10,18 @@ from rich.progress import Progress
 from vidmoco.shapes import UInt8
 from vidmoco.video.container import open_video, to_rgb
 from vidmoco.video.decoded import Lost, coded_size, decoded_frames
+from vidmoco.video.files import require_as_scanned
 from vidmoco.video.frames import FastReader
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.limits import Limits
 from vidmoco.video.table import Catalog
+from vidmoco.video.worker_process import still_alive
 from vidmoco.video.workers import WorkerPool
 
 # Frames of a video at which decord must show what PyAV shows, the first and the last among them.
 _NUM_COMPARED = 8
 # Grey levels, on average over a picture. Measured: 0 on 943 real clips.
 _MAX_DIFFERENCE = 1.0
-_FRAMES_PER_SIGN_OF_LIFE = 32
 # assumption: times that differ by less are the same (they are sums of ticks in float64).
 _TIME_TOLERANCE = 1e-6
 
@@ -47,7 +48,7 @@ def verify_videos(
     if not len(readable):
         return
     task = progress.add_task("verify", total=len(readable)) if progress else None
-    pool = WorkerPool[VideoInfo, Finding | None](
+    pool = WorkerPool[VideoInfo, Finding](
         build_verify,
         (limits,),
         workers=workers,
@@ -69,16 +70,16 @@ def verify_videos(
                 progress.advance(task)
 
 
-def build_verify(limits: Limits) -> Callable[[VideoInfo], Iterator[Finding | None]]:
-    """Return what a worker process does with a video: signs of life, and at last a finding."""
+def build_verify(limits: Limits) -> Callable[[VideoInfo], Finding]:
+    """Return what a worker process does with a video."""
     from vidmoco.video.decord_reader import DecordReader
 
     decord = DecordReader()
     return lambda video: verify_video(video, decord, limits)
 
 
-def verify_video(video: VideoInfo, decord: FastReader, limits: Limits) -> Iterator[Finding | None]:
-    """Yield None every so often, and at last what a decode of all of a video finds.
+def verify_video(video: VideoInfo, decord: FastReader, limits: Limits) -> Finding:
+    """Return what a decode of all of a video finds.
 
     Raises:
         VideoError: it cannot be opened.
@@ -88,6 +89,7 @@ def verify_video(video: VideoInfo, decord: FastReader, limits: Limits) -> Iterat
     times: list[float] = []
     sizes: set[tuple[int, int]] = set()
     lost: list[tuple[float, Lost]] = []
+    require_as_scanned(video)
     with open_video(video.path, limits=limits) as (container, stream):
         for index, (seconds, frame) in enumerate(decoded_frames(container, stream, video)):
             times.append(seconds)
@@ -97,8 +99,6 @@ def verify_video(video: VideoInfo, decord: FastReader, limits: Limits) -> Iterat
                 sizes.add((frame.width, frame.height))
                 if index in wanted and video.route == "decord":
                     pictures[index] = seconds, to_rgb(frame, coded_size=coded_size(video))
-            if index % _FRAMES_PER_SIGN_OF_LIFE == 0:
-                yield None
     num_good = len(times) - len(lost)
     while lost and len(times) > video.num_frames and times[-1] == lost[-1][0]:
         times.pop()  # the packet in which a file breaks off; the scan does not count it
@@ -111,7 +111,7 @@ def verify_video(video: VideoInfo, decord: FastReader, limits: Limits) -> Iterat
     if sizes - {coded_size(video)}:
         findings.append(f"its pictures have the sizes {_text(sizes)}")
     findings += _compare_with_decord(video, pictures, decord)
-    yield Finding(num_good, tuple(findings))
+    return Finding(num_good, tuple(findings))
 
 
 def _compared_frames(video: VideoInfo) -> set[int]:
@@ -143,6 +143,7 @@ def _compare_with_decord(
     random.Random(0).shuffle(order)
     for index in order:
         seconds, picture = pictures[index]
+        still_alive()
         frames = decord.read(video, np.array([seconds]))
         if frames is None:  # it declines: PyAV will be asked
             continue

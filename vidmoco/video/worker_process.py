@@ -2,9 +2,12 @@
 
 import gc
 import math
+import os
 import re
 import resource
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -26,6 +29,7 @@ def serve(
     """Live as a worker, until the pipe closes or a job is too much."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # no copies of videos in core files
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     do = build(*args)
     gc.collect()
     gc.freeze()  # what is there now stays, so that the collections below are short
@@ -35,26 +39,53 @@ def serve(
         while True:
             job = connection.recv()
             try:
-                connection.send(("done", _result(do, job, connection, max_seconds(job))))
+                result = _result(do, job, connection, max_seconds(job))
+                gc.collect()  # PyAV's files and decoders hold each other, and much memory
+                connection.send(("done", result))
             except Exception as error:  # whatever a file does, others are read
                 if _is_hunger(error):
                     more = f"it needs more than {max_memory / 2**30:.3g} GiB of memory"
                     connection.send(("failed", (f"{more} (--max-memory-per-worker)", "max_memory")))
                     return  # what is left of the heap may be of no use
+                gc.collect()
                 connection.send(("failed", (describe(error), "")))
-            gc.collect()  # PyAV's files and decoders hold each other, and much memory
 
 
 def _result(do: Callable[[J], Any], job: J, connection: Connection, seconds: float) -> Any:
     """Do a job and return its result; send the parts of one that comes in parts."""
-    _limit_cpu(seconds)
-    result = do(job)
-    if not isinstance(result, Iterator):
-        return result
-    for part in result:
-        connection.send(("part", part))
+
+    def tell() -> None:
+        connection.send(("alive", None))
         _limit_cpu(seconds)
-    return None
+
+    _LISTENERS.append(tell)
+    try:
+        _limit_cpu(seconds)
+        result = do(job)
+        if not isinstance(result, Iterator):
+            return result
+        for part in result:
+            connection.send(("part", part))
+            _limit_cpu(seconds)
+        return None
+    finally:
+        _LISTENERS.remove(tell)
+
+
+_LISTENERS: list[Callable[[], None]] = []  # one while a worker does a job, none elsewhere
+
+
+def still_alive() -> None:
+    """Say that a long job goes on; in a process that is no worker nothing happens."""
+    for tell in _LISTENERS:
+        tell()
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent is gone, even if a decoder hangs."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def _is_hunger(error: Exception) -> bool:

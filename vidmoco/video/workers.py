@@ -26,6 +26,10 @@ R = TypeVar("R")
 _JOBS_AT_ONCE = 2
 # assumption: imports from the slowest network disk are done by then.
 _SECONDS_TO_START = 300.0
+_SECONDS_TO_END = 5.0
+# Seconds. assumption: who sleeps so much longer than asked was stopped, as by Ctrl-Z, and so were
+# the workers.
+_OVERSLEPT = 2.0
 # Ends that somebody else brings about; the file is not to blame.
 _FROM_OUTSIDE = frozenset({-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP})
 
@@ -68,10 +72,15 @@ class _Worker(Generic[J]):
         with suppress(BrokenPipeError, ConnectionResetError):  # its end is seen by wait()
             self.connection.send(job)
 
-    def kill(self) -> None:
+    def end(self, *, kill: bool) -> int:
+        """Wait for the process to end, or make it; return its exit code."""
+        if not kill:
+            self.process.join(_SECONDS_TO_END)
         self.process.kill()
-        self.process.join()
+        # A process that waits for a dead network disk cannot even be killed; it is left to itself.
+        self.process.join(_SECONDS_TO_END)
         self.connection.close()
+        return self.process.exitcode or 0
 
 
 class WorkerPool(Generic[J, R]):
@@ -144,7 +153,10 @@ class WorkerPool(Generic[J, R]):
             pipes = [worker.connection for worker in self._workers]
             ready = wait([*pipes, *others], timeout)
             reports: list[Report[J, R]] = []
-            now = time.monotonic()
+            slept, now = time.monotonic() - now, time.monotonic()
+            if timeout is not None and slept > timeout + _OVERSLEPT:
+                for worker in self._workers:
+                    worker.heard = now
             for worker in list(self._workers):
                 if worker.connection in ready:
                     reports += self._listen(worker)
@@ -172,7 +184,7 @@ class WorkerPool(Generic[J, R]):
     def close(self) -> None:
         """End all processes, whatever they are at."""
         for worker in self._workers:
-            worker.kill()
+            worker.end(kill=True)
         self._workers.clear()
         self._waiting.clear()
 
@@ -201,7 +213,8 @@ class WorkerPool(Generic[J, R]):
                 worker.heard = time.monotonic()
                 if kind == "started":
                     worker.started = True
-                    return []
+                if kind in ("started", "alive"):
+                    return reports
                 if kind == "part":
                     reports.append(Report[J, R](worker.jobs[0], value, last=False))
                 elif kind == "done":
@@ -217,11 +230,7 @@ class WorkerPool(Generic[J, R]):
 
     def _end(self, worker: _Worker[J], *, silent: bool) -> list[Report[J, R]]:
         """Bury a worker; return the report on the job that it died of."""
-        if silent:
-            worker.process.kill()
-        worker.process.join()
-        code = worker.process.exitcode or 0
-        worker.connection.close()
+        code = worker.end(kill=silent)
         self._workers.remove(worker)
         if not worker.started:
             how = "they hang" if silent else _ending(code)
@@ -236,7 +245,8 @@ class WorkerPool(Generic[J, R]):
         self._waiting.extendleft(reversed(jobs))
         if blamed is None:
             return []
-        seconds = f"{self._max_seconds(blamed):.0f} s (--max-seconds)"
+        number = f"{self._max_seconds(blamed):.3f}".rstrip("0").rstrip(".")
+        seconds = f"{number} s (--max-seconds)"
         if silent:
             reason, limit = f"its decoder gave no sign of life for {seconds}", "max_seconds"
         elif code == -signal.SIGXCPU:
