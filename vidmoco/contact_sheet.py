@@ -2,6 +2,7 @@
 
 import textwrap
 from dataclasses import dataclass
+from functools import cache
 from math import ceil, floor, log10
 
 import numpy as np
@@ -17,7 +18,7 @@ _MARGIN, _SPACE, _LINE = 24, 12, 20  # pixels
 _CONTENT = 760  # least width inside the margins, for the words and the histogram
 _TILES = 128, 256  # least and greatest side of a drawn view
 _MAX_ASPECT = 2.0  # of a drawn frame at the height of the views; wider ones are drawn lower
-_PLOT_HEIGHT, _MAX_BARS = 170, 30
+_PLOT_HEIGHT, _MAX_BARS = 170, 20
 
 
 @dataclass(frozen=True)
@@ -169,6 +170,7 @@ def _picture(pixels: UInt8[Tensor, "3 h w"], size: tuple[int, int]) -> Image.Ima
     return image.resize(size, Image.Resampling.BICUBIC)
 
 
+@cache
 def _font(size: int = 14) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)  # knows ASCII and a little more
 
