@@ -211,8 +211,18 @@ def test_sizes_and_clocks(tmp_path):
 
 
 def complain():
+    av.logging.log(av.logging.INFO, "decoder", "all is well")
     av.logging.log(av.logging.ERROR, "decoder", "a fault")
     return []
+
+
+def patch_up():
+    av.logging.log(av.logging.INFO, "decoder", "concealing 12 DC, 12 AC, 12 MV errors in P frame\n")
+    return []
+
+
+def test_a_picture_that_is_patched_up_is_a_fault():
+    assert decode_listening(patch_up, to_log=True)[1].startswith("concealing 12 DC")
 
 
 def test_a_fault_that_is_only_logged_counts_each_time():

@@ -58,7 +58,7 @@ _DECODERS = ",".join(
 )
 
 # What FFmpeg says goes to Python's logging, where only those hear it who ask. Decoding listens.
-av.logging.set_level(av.logging.ERROR)
+av.logging.set_level(av.logging.INFO)
 av.logging.set_skip_repeated(False)  # the same fault in the next picture is a fault too
 logging.getLogger("libav").addHandler(logging.NullHandler())
 

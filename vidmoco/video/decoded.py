@@ -194,7 +194,13 @@ def decode_listening(
         raise
     except av.FFmpegError as failure:
         return [], str(failure.strerror or failure)
-    return frames, messages[0][2].strip() if messages and to_log else ""
+    # That a picture is patched up from its neighbours is mere information to FFmpeg.
+    faults = [
+        text.strip()
+        for level, _, text in messages
+        if level <= av.logging.ERROR or text.startswith("concealing")
+    ]
+    return frames, faults[0] if faults and to_log else ""
 
 
 def _packets(
