@@ -123,7 +123,9 @@ def _choose_stream(container: InputContainer, limits: Limits) -> VideoStream:
     context.options = {
         "max_pixels": str(limits.max_pixels),
         "codec_whitelist": _DECODERS,
-        "err_detect": "explode",
+        # aggressive: bits that are left after the last block of a picture are a fault as well. In
+        # other codecs they are allowed.
+        "err_detect": "explode+aggressive" if codec == "h264" else "explode",
     }
     context.thread_count = 1
     return stream
