@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,10 @@ import torch
 # Tests import each other's material by plain names: `from painted_videos import write_video`.
 sys.path.insert(0, str(Path(__file__).parent))
 
+from decord_process import a_minute, build_reader
 from painted_videos import write_video
+
+from vidmoco.video.workers import WorkerPool
 
 # Tiny tensors everywhere: a second thread would cost more than it gives.
 torch.set_num_threads(1)
@@ -33,6 +37,13 @@ def video_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_video(deeper / "video5.ts", first_index=1000, num_frames=36)
     write_video(folder / "video6.MP4", first_index=1200, num_frames=40, open_gop=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def decord_pool() -> Iterator[WorkerPool]:
+    """One process with decord: give it (video, times)."""
+    with WorkerPool(build_reader, workers=1, max_memory=2**31, max_seconds=a_minute) as pool:
+        yield pool
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from painted_videos import paint, read_index, write_video
+from wide_videos import WIDE, damaged, info_of
 
 from vidmoco.errors import VideoError
 from vidmoco.video import decode
@@ -16,7 +17,6 @@ from vidmoco.video.frames import Frames
 from vidmoco.video.probe import probe_video
 from vidmoco.video.sequential import iter_frames
 
-WIDE = (256, 192)
 PYAV = {
     "open.mp4": {"open_gop": True},
     "h264.ts": {},
@@ -25,11 +25,6 @@ PYAV = {
     "turned.mp4": {"rotation": 90, "size": (96, 64)},
     "stretched.mkv": {"start_seconds": 5.0},
 }
-
-
-def info_of(path, **options):
-    write_video(path, **({"num_frames": 40, "size": WIDE} | options))
-    return probe_video(path, root=path.parent)
 
 
 @pytest.mark.parametrize("name", PYAV)
@@ -134,17 +129,6 @@ def test_hunger_for_memory_is_the_callers_to_handle(tmp_path, monkeypatch):
     monkeypatch.setattr(ExactReader, "at", hungry)
     with pytest.raises(MemoryError):
         read_frames(video, [1.0])
-
-
-def damaged(path, *, share):
-    """A video whose pictures after ``share`` of its bytes are noise."""
-    write_video(path, num_frames=40, size=WIDE, gop=100, codec_options={"crf": "1"})
-    data = bytearray(path.read_bytes())
-    begin, end = data.index(b"mdat") + 4, data.index(b"moov") - 4
-    start = begin + int((end - begin) * share)
-    data[start:end] = bytes((7 * i + 3) % 256 for i in range(end - start))
-    path.write_bytes(data)
-    return probe_video(path, root=path.parent)
 
 
 def test_damage_names_the_file(tmp_path):

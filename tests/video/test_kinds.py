@@ -15,7 +15,6 @@ from vidmoco.errors import VideoError
 from vidmoco.video.decode import read_frames
 from vidmoco.video.probe import probe_video
 from vidmoco.video.sequential import iter_frames
-from vidmoco.video.workers import WorkerPool
 
 NUM = 60
 WIDE = {"size": (256, 192)}  # wide enough for decord
@@ -153,29 +152,6 @@ def written(tmp_path_factory):
         return done[name]
 
     return write
-
-
-def build_decord_reader():
-    """Return what a worker does: decord's frames, or None where it declines."""
-    from vidmoco.video.decord_reader import DecordReader
-
-    reader = DecordReader()  # takes stderr, so it cannot live in the process of the tests
-    return lambda job: reader.read(job[0], np.array(job[1]))
-
-
-def a_minute(job):
-    return 60.0
-
-
-@pytest.fixture(scope="module")
-def decord_pool(request):
-    """One process with decord for all tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(request.config.rootpath))  # there it finds this module
-        with WorkerPool(
-            build_decord_reader, workers=1, max_memory=2**30, max_seconds=a_minute
-        ) as pool:
-            yield pool
 
 
 def by_decord(pool, video, calls):

@@ -9,7 +9,6 @@ from vidmoco.errors import VideoError
 from vidmoco.video.decode import read_frames
 from vidmoco.video.scan import scan_videos
 from vidmoco.video.sequential import iter_frames
-from vidmoco.video.workers import WorkerPool
 
 # A piece of the reason of a refusal, or (route, frames given in order, frames reported damaged).
 FILES = {
@@ -109,29 +108,6 @@ def rows(real_data):
     return {video.key: video for video in catalog.rows()}
 
 
-def build_decord_reader():
-    """Return what a worker does: a frame by decord, or None where it declines."""
-    from vidmoco.video.decord_reader import DecordReader
-
-    reader = DecordReader()  # takes stderr, so it cannot live in the process of the tests
-    return lambda job: reader.read(job[0], np.array([job[1]]))
-
-
-def a_minute(job):
-    return 60.0
-
-
-@pytest.fixture(scope="module")
-def decord_pool(request):
-    """One process with decord for all files."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(request.config.rootpath))  # there it finds this module
-        with WorkerPool(
-            build_decord_reader, workers=1, max_memory=2**31, max_seconds=a_minute
-        ) as pool:
-            yield pool
-
-
 def test_every_file_is_in_the_table(real_data):
     assert {path.name for path in media_of(real_data)} == set(FILES)
 
@@ -166,7 +142,7 @@ def test_a_file_is_read_at_random_as_in_order(rows, decord_pool, name):
         assert frames.pts_seconds.tolist() == [seconds]
         np.testing.assert_array_equal(frames.images[0], pictures[seconds])
         if route == "decord":
-            (report,) = decord_pool.map([(video, seconds)])
+            (report,) = decord_pool.map([(video, [seconds])])
             assert not report.failure
             if num_damaged and report.value is None:
                 continue  # it has heard of the damage, and PyAV reads

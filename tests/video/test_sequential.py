@@ -6,31 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from painted_videos import read_index, write_audio, write_video
+from painted_videos import read_index, write_audio
+from wide_videos import damaged, info_of
 
 from vidmoco.errors import VideoError
 from vidmoco.video import sequential
 from vidmoco.video.limits import Limits
 from vidmoco.video.probe import probe_video
 from vidmoco.video.sequential import SequentialReader, iter_frames, take_at_rate, take_every
-
-WIDE = (256, 192)
-
-
-def info_of(path, **options):
-    write_video(path, **({"num_frames": 40, "size": WIDE} | options))
-    return probe_video(path, root=path.parent)
-
-
-def damaged(path, *, share):
-    """A video whose pictures after ``share`` of its bytes are noise."""
-    write_video(path, num_frames=40, size=WIDE, gop=100, codec_options={"crf": "1"})
-    data = bytearray(path.read_bytes())
-    begin, end = data.index(b"mdat") + 4, data.index(b"moov") - 4
-    start = begin + int((end - begin) * share)
-    data[start:end] = bytes((7 * i + 3) % 256 for i in range(end - start))
-    path.write_bytes(data)
-    return probe_video(path, root=path.parent)
 
 
 def test_all_frames_in_order(tmp_path):

@@ -6,6 +6,7 @@ import av
 import numpy as np
 import pytest
 from painted_videos import paint, write_video
+from wide_videos import WIDE, info_of
 
 from vidmoco.cli import main
 from vidmoco.video import verify
@@ -13,10 +14,7 @@ from vidmoco.video.catalog import open_catalog
 from vidmoco.video.decode import read_frames
 from vidmoco.video.frames import Frames
 from vidmoco.video.limits import DEFAULT_LIMITS
-from vidmoco.video.probe import probe_video
 from vidmoco.video.verify import build_verify, verify_video, verify_videos
-
-WIDE = (256, 192)
 
 
 class Right:
@@ -45,11 +43,6 @@ class Declining:
         return None
 
 
-def info_of(path, **options):
-    write_video(path, **({"num_frames": 30, "size": WIDE} | options))
-    return probe_video(path, root=path.parent)
-
-
 def found(video, reader=Right()):  # noqa: B008
     return verify_video(video, reader, DEFAULT_LIMITS)
 
@@ -58,16 +51,18 @@ def found(video, reader=Right()):  # noqa: B008
 @pytest.mark.parametrize("reader", [Right(), Declining()])
 def test_a_video_as_scanned(tmp_path, name, reader):
     codec = "libvpx-vp9" if name.endswith("webm") else "libx264"
-    finding = found(info_of(tmp_path / name, codec=codec), reader)
+    finding = found(info_of(tmp_path / name, num_frames=30, codec=codec), reader)
     assert (finding.num_frames, finding.findings) == (30, ())
 
 
 @pytest.mark.parametrize("reader", [Neighbour(), Late()])
 def test_a_decoder_that_shows_another_frame_or_time(tmp_path, reader):
-    findings = found(info_of(tmp_path / "a.mp4"), reader).findings
+    findings = found(info_of(tmp_path / "a.mp4", num_frames=30), reader).findings
     assert 2 <= len(findings) <= 8  # of the 8 frames; the last may be asked beyond the end
     assert all(text.startswith("decord shows another frame at ") for text in findings)
-    assert found(info_of(tmp_path / "a.ts"), reader).findings == ()  # it does not read this one
+    assert (
+        found(info_of(tmp_path / "a.ts", num_frames=30), reader).findings == ()
+    )  # it does not read this one
 
 
 @pytest.mark.parametrize(
@@ -80,7 +75,7 @@ def test_a_decoder_that_shows_another_frame_or_time(tmp_path, reader):
     ],
 )
 def test_a_scan_that_is_wrong(tmp_path, change, words):
-    right = info_of(tmp_path / "a.ts")
+    right = info_of(tmp_path / "a.ts", num_frames=30)
     if "start_seconds" in change:
         change = {"start_seconds": right.start_seconds + change["start_seconds"]}
     video = dataclasses.replace(right, **change)
