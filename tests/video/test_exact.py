@@ -97,6 +97,7 @@ def test_damage_is_an_error(tmp_path):
         tmp_path / "a.mp4",
         num_frames=60,
         gop=100,
+        b_frames=0,  # the packet that is cut is the last that is shown
         container_options={"movflags": "faststart"},
         codec_options={"crf": "1"},
     )
