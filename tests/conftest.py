@@ -39,7 +39,7 @@ def video_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not longer: other tests count the processes
 def decord_pool() -> Iterator[WorkerPool]:
     """One process with decord: give it (video, times)."""
     with WorkerPool(build_reader, workers=1, max_memory=2**31, max_seconds=a_minute) as pool:
