@@ -22,7 +22,6 @@ from vidmoco.methods.moco import MoCo
 from vidmoco.metrics import TIMING_KEYS, read_metrics
 from vidmoco.recipe import load_recipe
 from vidmoco.video import loader
-from vidmoco.video.limits import Limits
 from vidmoco.video.pair_worker import build_pair_worker
 
 TINY = [
@@ -111,19 +110,19 @@ def test_the_saved_config_is_a_recipe_that_reproduces_the_run(finished, tmp_path
 
 @pytest.mark.parametrize("stop_after", [1, 3])
 def test_stopped_and_resumed_is_the_same_run(finished, videos, tmp_path, monkeypatch, stop_after):
-    load_pairs = pretrain_module.load_pairs
+    build_pairs = pretrain_module.build_pairs
 
     def interrupted(*args, **options):
-        for step, batch in enumerate(load_pairs(*args, **options), start=1):
+        for step, batch in enumerate(build_pairs(*args, **options), start=1):
             if step == stop_after:
                 os.kill(os.getpid(), signal.SIGTERM)
             yield batch
 
-    monkeypatch.setattr(pretrain_module, "load_pairs", interrupted)
+    monkeypatch.setattr(pretrain_module, "build_pairs", interrupted)
     assert pretrain(videos, tmp_path / "run", "--engine.log-every", "2") == 143
     checkpoints = list_checkpoints(tmp_path / "run" / "checkpoints")
     assert [load_checkpoint(path)["step"] for path in checkpoints] == [stop_after]
-    monkeypatch.setattr(pretrain_module, "load_pairs", load_pairs)
+    monkeypatch.setattr(pretrain_module, "build_pairs", build_pairs)
     assert main(["pretrain", "--resume"]) == 0  # runs/latest, its own settings
     whole = [line["loss"] for line in numbers(finished)]
     means = [sum(whole[i : i + 2]) / 2 for i in range(0, 6, 2)]
@@ -166,21 +165,6 @@ def build_crashing_worker(*args):
         return read(job)
 
     return read_or_die
-
-
-def test_the_flags_reach_the_loader(videos, tmp_path, monkeypatch):
-    given = {}
-    load_pairs = pretrain_module.load_pairs
-
-    def noted(*args, **options):
-        given.update(options)
-        return load_pairs(*args, **options)
-
-    monkeypatch.setattr(pretrain_module, "load_pairs", noted)
-    words = ["--max-seconds", "7", "--max-memory-per-worker", "2", "--data.decoder", "pyav"]
-    assert pretrain(videos, tmp_path / "run", *words, steps=1) == 0
-    assert given["limits"] == Limits(max_seconds=7, max_memory=2 * 2**30)
-    assert given["use_decord"] is False
 
 
 def test_a_video_that_kills_its_decoder_costs_itself(videos, tmp_path, monkeypatch, capsys):

@@ -149,10 +149,10 @@ def flip_bytes(path: Path) -> None:
 def build_vidmoco() -> Callable[[Pick], np.ndarray]:
     """As the training reads."""
     from vidmoco.video.decode import read_frames
-    from vidmoco.video.decord_reader import DecordReader
+    from vidmoco.video.readers import build_fast_reader
 
-    decord = DecordReader()
-    return lambda pick: read_frames(pick.video, [pick.seconds], decord=decord).images[0]
+    fast = build_fast_reader("auto", DEFAULT_LIMITS)
+    return lambda pick: read_frames(pick.video, [pick.seconds], fast=fast).images[0]
 
 
 def build_decord() -> Callable[[Pick], np.ndarray]:

@@ -80,9 +80,15 @@ class DataConfig(_Ranged):
     """Share of pairs that are two views of one frame."""
     single_frame: bool = False
     """The control: every pair is two views of one frame, as in the image papers."""
-    decoder: Literal["auto", "pyav"] = "auto"
-    """`auto`: decord where it is right, else PyAV; `pyav`: PyAV alone, with the same frames, for
-    videos that you do not trust."""
+    pairs_per_visit: int = 4
+    """Pairs that are taken from a video each time it is opened, for as many batches. More of them
+    cost less decoding; the pairs of a video then come closer together in the order."""
+    block_gib: float = 2.0
+    """GiB of memory for the pairs that visits take ahead of their batches. More mixes better."""
+    decoder: Literal["auto", "decord", "pyav"] = "auto"
+    """`auto`: the fastest for each video, PyAV for H.264 and decord for VP8, VP9 and AV1; `decord`:
+    decord wherever it is right; `pyav`: PyAV alone, for videos that you do not trust. All give the
+    same frames."""
     workers: int | None = None
     """Processes that decode; 0: the training process itself, unprotected from what videos may do;
     None: one a core, at most 16."""
@@ -99,6 +105,8 @@ class DataConfig(_Ranged):
         self._require(
             0 <= self.same_frame_probability <= 1, "same_frame_probability", "from 0 to 1"
         )
+        self._require(1 <= self.pairs_per_visit <= 64, "pairs_per_visit", "from 1 to 64")
+        self._require(self.block_gib > 0, "block_gib", "greater than 0 GiB")
         self._require(self.workers is None or self.workers >= 0, "workers", "None, 0 or more")
 
 

@@ -15,21 +15,20 @@ from vidmoco import run_folder
 from vidmoco.augment import build_augment
 from vidmoco.backbones import build_backbone, num_features_of, save_backbone
 from vidmoco.checkpoint import list_checkpoints, load_checkpoint, load_matching, save_checkpoint
-from vidmoco.config import DataConfig, PretrainConfig
+from vidmoco.config import PretrainConfig
 from vidmoco.device import autocast, resolve_device, use_threads
 from vidmoco.errors import ConfigError, VidmocoError
 from vidmoco.interrupt import StopSignals
 from vidmoco.methods.moco import MoCo, build_moco
 from vidmoco.metrics import MetricsLog, require_finite
 from vidmoco.optim import build_sgd, set_learning_rate
+from vidmoco.pairs import build_batching, build_pairs
 from vidmoco.progress import TrainingProgress
 from vidmoco.recipe import dump_recipe
 from vidmoco.schedule import learning_rate, scaled_learning_rate
 from vidmoco.video.batches import PairBatch
-from vidmoco.video.catalog import Catalog, build_limits, open_catalog, print_catalog
-from vidmoco.video.loader import canvas_size, default_workers, load_pairs
+from vidmoco.video.catalog import Catalog, open_catalog, print_catalog
 from vidmoco.video.quarantine import Quarantine
-from vidmoco.video.sampling import SINGLE_FRAME, PairRule, steps_per_epoch
 
 MAX_FAILURES_LISTED = 50
 
@@ -71,11 +70,12 @@ def pretrain(
     try:  # all that may be wrong with what was asked for, before anything is written
         found = _open_videos(config, run=run, resume=resume, console=console)
         catalog = found.readable()
-        num_steps_per_epoch = _steps_per_epoch(config, num_videos=len(catalog))
+        batching = build_batching(config.data, catalog)
         method = _build_method(config).to(device)
     except VidmocoError:
         run_folder.remove_if_empty(run)
         raise
+    num_steps_per_epoch = batching.batches_per_epoch
     total_steps = config.steps or max(1, round(config.epochs * num_steps_per_epoch))
     optimizer = build_sgd(
         method.parameters(), momentum=config.optim.momentum, weight_decay=config.optim.weight_decay
@@ -107,17 +107,13 @@ def pretrain(
         _compile_encoders(method)
 
     stop = StopSignals()
-    batches = load_pairs(
+    batches = build_pairs(
+        config.data,
         catalog,
-        rule=pair_rule(config.data),
+        batching,
         seed=config.seed,
-        batch_size=config.data.batch_size,
-        canvas=canvas_size(catalog, short_side=config.data.short_side),
-        start_step=start_step,
-        total_steps=total_steps,
-        workers=default_workers() if config.data.workers is None else config.data.workers,
-        limits=build_limits(config.limits),
-        use_decord=config.data.decoder == "auto",
+        steps=range(start_step, total_steps),
+        limits=config.limits,
         quarantine=Quarantine(run / run_folder.QUARANTINE),
         pin_memory=device.type == "cuda",
         stopped=lambda: stop.received is not None,
@@ -180,17 +176,6 @@ def pretrain(
     return PretrainResult(run, step, stop.exit_code)
 
 
-def pair_rule(config: DataConfig) -> PairRule:
-    """Return how the times of a pair are drawn; the single-frame control overrides the rest."""
-    if config.single_frame:
-        return SINGLE_FRAME
-    return PairRule(
-        min_gap=config.min_gap,
-        max_gap=config.max_gap,
-        same_frame_probability=config.same_frame_probability,
-    )
-
-
 def _open_videos(config: PretrainConfig, *, run: Path, resume: bool, console: Console) -> Catalog:
     """Return the videos, refused ones too: of the run's own catalog, or from a scan."""
     if resume:
@@ -203,18 +188,6 @@ def _open_videos(config: PretrainConfig, *, run: Path, resume: bool, console: Co
     if not len(catalog.readable()):
         raise ConfigError("None of these videos can be read; the reasons are listed above.")
     return catalog
-
-
-def _steps_per_epoch(config: PretrainConfig, *, num_videos: int) -> int:
-    batch_size = config.data.batch_size
-    steps = steps_per_epoch(num_videos=num_videos, batch_size=batch_size)
-    if steps == 0:
-        raise ConfigError(
-            f"--data.batch-size is {batch_size}, and {num_videos} videos can be read; a batch "
-            "takes each "
-            f"video once. Give a smaller batch, or more videos."
-        )
-    return steps
 
 
 def _build_method(config: PretrainConfig) -> MoCo:

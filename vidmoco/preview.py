@@ -16,10 +16,11 @@ from vidmoco.augment import build_augment
 from vidmoco.config import PretrainConfig, PreviewCommand
 from vidmoco.contact_sheet import Pair, Sample, describe_gaps, draw_sheet
 from vidmoco.errors import ConfigError
-from vidmoco.pretrain import MAX_FAILURES_LISTED, pair_rule
-from vidmoco.video.catalog import Catalog, build_limits, open_catalog, print_catalog
-from vidmoco.video.loader import canvas_size, default_workers, load_pairs
-from vidmoco.video.sampling import PairPlan, step_indices
+from vidmoco.pairs import build_batching, build_pairs, pair_rule
+from vidmoco.pretrain import MAX_FAILURES_LISTED
+from vidmoco.video.catalog import Catalog, open_catalog, print_catalog
+from vidmoco.video.order import BatchOrder, Place
+from vidmoco.video.sampling import PairPlan
 
 # Pairs whose gaps are counted: those asked for cost nothing, for the achieved ones they are read.
 NUM_ASKED, NUM_READ = 2000, 256
@@ -89,18 +90,14 @@ def sample_pairs(
     Raises:
         VideoError: a video and all its stand-ins cannot be read.
     """
-    rule = pair_rule(config.data)
-    batches = load_pairs(
+    batching = build_batching(config.data, catalog, batch_size=batch_size)
+    batches = build_pairs(
+        config.data,
         catalog,
-        rule=rule,
+        batching,
         seed=config.seed,
-        batch_size=batch_size,
-        canvas=canvas_size(catalog, short_side=config.data.short_side),
-        start_step=0,
-        total_steps=ceil(max(num_pairs, NUM_READ) / batch_size),
-        workers=default_workers() if config.data.workers is None else config.data.workers,
-        limits=build_limits(config.limits),
-        use_decord=config.data.decoder == "auto",
+        steps=range(ceil(max(num_pairs, NUM_READ) / batch_size)),
+        limits=config.limits,
     )
     augment = build_augment(config.augment)
     generator = torch.Generator().manual_seed(config.seed)  # as in pretrain
@@ -119,11 +116,11 @@ def sample_pairs(
                     key, both = catalog[row].key, torch.stack([view[n] for view in views])
                     pairs.append(Pair(key, float(aspects[n]), tuple(times[n]), frames[n], both))
     durations = catalog.column("duration_seconds")
-    plan = PairPlan(durations, rule=rule, seed=config.seed, batch_size=batch_size)
+    order = BatchOrder(batching, seed=config.seed)
+    plan = PairPlan(order, durations, rule=pair_rule(config.data), seed=config.seed)
     asked = []
     for step in range(ceil(NUM_ASKED / batch_size)):
-        epoch, places = step_indices(step=step, num_videos=len(catalog), batch_size=batch_size)
-        moments = [next(plan.moments(epoch, place)) for place in places]
+        moments = [next(plan.moments(Place(step, n))) for n in range(batch_size)]
         asked += [abs(moment.times[1] - moment.times[0]) for moment in moments]
     return Sample(pairs, np.array(asked), np.array(achieved), failures)
 

@@ -8,10 +8,10 @@ C).
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Float64, Int64, UInt8
+    from jaxtyping import Bool, Float, Float32, Float64, Int64, UInt8
 else:
     try:
-        from jaxtyping import Bool, Float, Float64, Int64, UInt8
+        from jaxtyping import Bool, Float, Float32, Float64, Int64, UInt8
     except ImportError:
 
         class _Unchecked:
@@ -20,6 +20,6 @@ else:
             def __class_getitem__(cls, item: tuple[Any, str]) -> Any:
                 return item[0]
 
-        Bool = Float = Float64 = Int64 = UInt8 = _Unchecked
+        Bool = Float = Float32 = Float64 = Int64 = UInt8 = _Unchecked
 
-__all__ = ["Bool", "Float", "Float64", "Int64", "UInt8"]
+__all__ = ["Bool", "Float", "Float32", "Float64", "Int64", "UInt8"]

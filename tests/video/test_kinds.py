@@ -13,6 +13,7 @@ from painted_videos import paint, read_index, write_audio, write_video
 
 from vidmoco.errors import VideoError
 from vidmoco.video.decode import read_frames
+from vidmoco.video.forward import ForwardReader, reads_forward
 from vidmoco.video.probe import probe_video
 from vidmoco.video.sequential import iter_frames
 
@@ -234,6 +235,35 @@ def test_in_one_call(written, name):
     assert frames.pts_seconds.tolist() == pytest.approx(
         [made.times[i] for i in order], rel=0, abs=1.001 * tick_of(made.video)
     )
+
+
+def by_forward(video, times):
+    """Return what the forward reader gives: all that is its own but one unusual kind."""
+    frames = ForwardReader().read(video, np.array(times))
+    assert (frames is not None) == reads_forward(video) or video.key.startswith("open-unled")
+    return frames
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_forward(written, name):
+    """Frame by frame, and many in one call: the same times and pixels as the exact reader's."""
+    made = written(name)
+    shown = [seconds for seconds, _ in iter_frames(made.video)]
+    order = shuffled(made, f"{name} forward")
+    for position in order[:30]:
+        frames = by_forward(made.video, [shown[position]])
+        if frames is not None:
+            assert read_index(frames.images[0]) == made.indices[position]
+            assert frames.pts_seconds[0] == shown[position]
+    for share in (1, 3, 12):
+        some = sorted(order[: 1 + len(order) // share])
+        times = [asked_for(made, position) for position in some]
+        frames = by_forward(made.video, times)
+        if frames is not None:
+            exact = read_frames(made.video, times)
+            assert [read_index(image) for image in frames.images] == [made.indices[i] for i in some]
+            assert frames.pts_seconds.tolist() == exact.pts_seconds.tolist()
+            np.testing.assert_array_equal(frames.images, exact.images)
 
 
 @pytest.mark.parametrize("name", ON_DECORD)

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import shutil
 import threading
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from vidmoco.errors import ConfigError, VideoError, VidmocoError
 from vidmoco.video import loader
 from vidmoco.video.catalog import Catalog
 from vidmoco.video.limits import Limits
-from vidmoco.video.loader import canvas_size, load_pairs
+from vidmoco.video.loader import canvas_size, cut_batches, load_pairs
+from vidmoco.video.order import Batching
 from vidmoco.video.pair_worker import build_pair_worker
 from vidmoco.video.quarantine import Quarantine
 from vidmoco.video.sampling import SINGLE_FRAME, PairRule
@@ -39,18 +41,19 @@ def catalog(folder):
     return scan_videos([folder], workers=1, progress=False).readable()
 
 
-def load(catalog, *, start=0, stop=5, workers=0, rule=PairRule(), seed=0, batch_size=4, **more):  # noqa: B008
+def load(catalog, *, start=0, stop=5, workers=0, seed=0, batch_size=4, visit=1, block=1, **more):
+    batching = Batching(
+        num_videos=len(catalog), batch_size=batch_size, pairs_per_visit=visit, block_batches=block
+    )
     return list(
         load_pairs(
             catalog,
-            rule=rule,
+            batching,
             seed=seed,
-            batch_size=batch_size,
             canvas=(64, 96),
-            start_step=start,
-            total_steps=stop,
+            steps=range(start, stop),
             workers=workers,
-            **more,
+            **({"rule": PairRule()} | more),
         )
     )
 
@@ -88,6 +91,33 @@ def test_an_epoch_takes_every_video_once(catalog):
 @pytest.mark.parametrize("workers", [1, 4])
 def test_the_same_batches_for_any_number_of_workers(catalog, workers):
     assert same(load(catalog), load(catalog, workers=workers))
+
+
+VISITS = {"visit": 3, "block": 2, "stop": 14}  # blocks of 6 steps; 10 videos, 4 a batch
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_visits_give_the_same_for_any_number_of_workers(catalog, workers):
+    assert same(load(catalog, **VISITS), load(catalog, workers=workers, **VISITS))
+
+
+@pytest.mark.parametrize("start", [1, 4, 6, 9])
+def test_starting_in_the_middle_of_a_block(catalog, start):
+    whole = load(catalog, **VISITS)
+    assert same(whole[start:], load(catalog, start=start, workers=1, **VISITS))
+
+
+def test_visits_take_several_pairs_of_a_video_in_batches_without_a_second(catalog):
+    batches = load(catalog, **VISITS)
+    for batch in batches:
+        assert len(set(batch.source_ids.tolist())) == 4
+    pairs = [
+        (row, *times)
+        for batch in batches[:6]
+        for row, times in zip(batch.source_ids.tolist(), batch.pts_seconds.tolist(), strict=True)
+    ]
+    assert sorted(Counter(row for row, *_ in pairs).values()) == [3] * 8
+    assert len(set(pairs)) > 20  # three pairs of a video, not one three times
 
 
 def test_starting_in_the_middle_gives_the_rest(catalog):
@@ -166,10 +196,11 @@ def faulty(monkeypatch):
     return Limits(max_seconds=3)
 
 
-def test_a_hang_and_a_crash_cost_one_video_each(catalog, folder, tmp_path, faulty):
+@pytest.mark.parametrize("visit", [1, 3])
+def test_a_hang_and_a_crash_cost_one_video_each(catalog, folder, tmp_path, faulty, visit):
     """The batches are those of a run in which the two videos cannot be read from the start."""
     path = tmp_path / "quarantine.jsonl"
-    options = {"stop": 6, "batch_size": 5, "limits": faulty}
+    options = {"stop": 6, "batch_size": 5, "limits": faulty, "visit": visit, "block": 2}
     batches = load(catalog, workers=2, quarantine=Quarantine(path), **options)
     copy = tmp_path / "videos"
     shutil.copytree(folder, copy)
@@ -181,20 +212,28 @@ def test_a_hang_and_a_crash_cost_one_video_each(catalog, folder, tmp_path, fault
     for info in missing.rows():
         if info.path.exists():
             os.utime(info.path, ns=(info.mtime_ns, info.mtime_ns))
-    assert same(batches, load(missing, **options))
+    expected = load(missing, **options)
+    assert same(batches, expected)
+    failed, not_there = (
+        [row for batch in some for row, _ in batch.failures] for some in (batches, expected)
+    )
+    assert failed == not_there
+    assert len(failed) >= 6  # each once in three epochs
 
     reasons = {row: reason for batch in batches for row, reason in batch.failures}
     assert {catalog[row].key: reason for row, reason in reasons.items()} == {
         "v4.mp4": "its decoder gave no sign of life for 3 s (--max-seconds)",
         "v7.mp4": "its decoder crashed (SIGSEGV)",
     }
-    assert sum(len(batch.failures) for batch in batches) == 6  # each once in three epochs
     assert len(path.read_text().splitlines()) == 2  # but each killed a process only once
 
 
-def test_a_resumed_run_skips_what_killed_it_from_the_same_place_on(catalog, tmp_path, faulty):
+@pytest.mark.parametrize("visit", [1, 2])
+def test_a_resumed_run_skips_what_killed_it_from_the_same_place_on(
+    catalog, tmp_path, faulty, visit
+):
     path = tmp_path / "quarantine.jsonl"
-    options = {"workers": 1, "batch_size": 5, "limits": faulty}
+    options = {"workers": 1, "batch_size": 5, "limits": faulty, "visit": visit, "block": 2}
     whole = load(catalog, stop=6, quarantine=Quarantine(path), **options)
     noted = path.read_text()
     assert same(load(catalog, start=3, stop=6, quarantine=Quarantine(path), **options), whole[3:])
@@ -202,22 +241,22 @@ def test_a_resumed_run_skips_what_killed_it_from_the_same_place_on(catalog, tmp_
     assert path.read_text() == noted
 
 
-def test_pyav_alone_gives_the_same(video_folder):
+@pytest.mark.parametrize("decoder", ["pyav", "decord"])
+def test_other_decoders_give_the_same(video_folder, decoder):
     catalog = scan_videos([video_folder], workers=1, progress=False).readable()
     assert "decord" in catalog.column("route").tolist()
     options = {"workers": 1, "stop": 3, "batch_size": 6}
-    assert same(load(catalog, **options), load(catalog, **options, use_decord=False))
+    assert same(load(catalog, **options), load(catalog, **options, decoder=decoder))
 
 
 def test_leaving_early_ends_the_processes(catalog):
     batches = load_pairs(
         catalog,
+        Batching(num_videos=10, batch_size=4),
         rule=PairRule(),
         seed=0,
-        batch_size=4,
         canvas=(64, 96),
-        start_step=0,
-        total_steps=100,
+        steps=range(100),
         workers=2,
     )
     next(batches)
@@ -243,9 +282,23 @@ def test_many_epochs_of_few_videos_with_few_batches_ahead(catalog):
     assert same(here, load(catalog, stop=25, batch_size=5, workers=1))
 
 
-def test_a_batch_larger_than_the_data_is_refused(catalog):
-    with pytest.raises(ConfigError, match=r"--data\.batch-size is 11, and there are 10"):
-        load(catalog, batch_size=11)
+def cut(**changes):
+    settings = {"num_videos": 1000, "batch_size": 10, "canvas": (64, 96), "block_gib": 1.0}
+    return cut_batches(**(settings | {"pairs_per_visit": 4} | changes))
+
+
+def test_a_batch_larger_than_the_data_is_refused():
+    with pytest.raises(ConfigError, match=r"--data\.batch-size is 11, and 10 videos"):
+        cut(num_videos=10, batch_size=11)
+
+
+def test_a_block_is_as_large_as_its_memory():
+    pair = 2 * 3 * 64 * 96
+    assert cut(block_gib=40 * pair * 7.5 / 2**30).largest_block == 7
+    assert cut(block_gib=40 * pair * 7.5 / 2**30).pairs_per_visit == 4
+    with pytest.raises(ConfigError, match=r"96x64 needs 0\.00 GiB .* --data\.block-gib is 0\.001"):
+        cut(block_gib=0.001)
+    assert cut(block_gib=0.001, pairs_per_visit=1).largest_block == 1
 
 
 def test_the_canvas_has_the_shape_of_the_median_video(tmp_path):

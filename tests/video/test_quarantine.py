@@ -1,7 +1,8 @@
 import pytest
 
 from vidmoco.errors import CheckpointError
-from vidmoco.video.quarantine import Place, Quarantine
+from vidmoco.video.order import Place
+from vidmoco.video.quarantine import Quarantine
 
 
 def test_a_video_is_skipped_from_its_place_on():

@@ -7,6 +7,7 @@ import pytest
 
 from vidmoco.errors import VideoError
 from vidmoco.video.decode import read_frames
+from vidmoco.video.forward import ForwardReader, reads_forward
 from vidmoco.video.scan import scan_videos
 from vidmoco.video.sequential import iter_frames
 
@@ -141,6 +142,11 @@ def test_a_file_is_read_at_random_as_in_order(rows, decord_pool, name):
         frames = read_frames(video, [seconds])  # without decord
         assert frames.pts_seconds.tolist() == [seconds]
         np.testing.assert_array_equal(frames.images[0], pictures[seconds])
+        forward = ForwardReader().read(video, np.array([seconds]))
+        assert (forward is not None) == reads_forward(video) or num_damaged
+        if forward is not None:
+            assert forward.pts_seconds.tolist() == [seconds]
+            np.testing.assert_array_equal(forward.images[0], pictures[seconds])
         if route == "decord":
             (report,) = decord_pool.map([(video, [seconds])])
             assert not report.failure

@@ -3,16 +3,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vidmoco.video.order import Batching, BatchOrder, Place
 from vidmoco.video.sampling import (
     MAX_REPLACEMENTS,
     SINGLE_FRAME,
+    PairPlan,
     PairRule,
-    epoch_order,
     pair_generator,
     replacements,
     sample_pair,
-    step_indices,
-    steps_per_epoch,
 )
 
 seconds = st.floats(0.01, 10_000)
@@ -83,26 +82,6 @@ def test_the_same_place_gives_the_same_pair_and_others_give_others():
     assert len(others) == 5
 
 
-def test_an_epoch_takes_every_video_once_in_an_order_of_its_own():
-    first = epoch_order(seed=0, epoch=0, num_videos=100)
-    assert sorted(first) == list(range(100))
-    assert list(first) != list(epoch_order(seed=0, epoch=1, num_videos=100))
-    assert list(first) == list(epoch_order(seed=0, epoch=0, num_videos=100))
-
-
-@given(st.integers(2, 500), st.integers(2, 64), st.integers(0, 1000))
-def test_steps_walk_through_the_epochs(num_videos, batch_size, step):
-    per_epoch = steps_per_epoch(num_videos=num_videos, batch_size=batch_size)
-    if per_epoch == 0:
-        assert num_videos < batch_size
-        return
-    epoch, indices = step_indices(step=step, num_videos=num_videos, batch_size=batch_size)
-    assert epoch == step // per_epoch
-    assert len(indices) == batch_size
-    assert indices[0] >= 0
-    assert indices[-1] < num_videos
-
-
 @given(st.integers(2, 300), st.integers(2, 64), st.data())
 def test_replacements_are_other_videos_and_differ_within_a_batch(num_videos, batch_size, data):
     index = data.draw(st.integers(0, num_videos - 1))
@@ -111,3 +90,23 @@ def test_replacements_are_other_videos_and_differ_within_a_batch(num_videos, bat
     assert len(found) == len(set(found)) == min(num_videos - 1, MAX_REPLACEMENTS)
     if num_videos >= 2 * batch_size and index + batch_size < num_videos:
         assert found[0] == index + batch_size
+
+
+def test_a_plan_draws_the_moment_of_a_place_and_then_its_stand_ins():
+    durations = np.arange(1.0, 21.0)
+    batching = Batching(num_videos=20, batch_size=4, pairs_per_visit=2, block_batches=2)
+    order = BatchOrder(batching, seed=3)
+    plan = PairPlan(order, durations, rule=PairRule(), seed=3)
+    place = Place(6, 2)
+    epoch, index = order.epoch_and_index(place)
+    moments = list(plan.moments(place))
+    assert moments == list(plan.moments(place))
+    rows = [moment.row for moment in moments]
+    assert rows[0] == order.video(epoch, index)
+    assert sorted(rows) == list(range(20))
+    for attempt, moment in enumerate(moments):
+        drawn = pair_generator(seed=3, epoch=epoch, index=index, attempt=attempt)
+        duration = durations[moment.row]
+        assert moment.times == sample_pair(drawn, duration=duration, rule=PairRule())
+    batch = {next(plan.moments(Place(6, n))).row for n in range(4)}
+    assert not batch & set(rows[1:4])  # the first stand-ins are not in the batch

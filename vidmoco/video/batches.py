@@ -8,14 +8,15 @@ from torch import Tensor
 
 from vidmoco.errors import VideoError
 from vidmoco.shapes import Float, Float64, Int64, UInt8
-from vidmoco.video.pair_worker import PairJob, Pts, slots_of
-from vidmoco.video.quarantine import Place, Quarantine
-from vidmoco.video.sampling import Moment, PairPlan, step_indices
+from vidmoco.video.order import Place
+from vidmoco.video.pair_worker import Pair, Pts, Results, VisitJob, slots_of
+from vidmoco.video.quarantine import Quarantine
+from vidmoco.video.sampling import Moment, PairPlan
 from vidmoco.video.shared_buffer import SharedBuffer
 from vidmoco.video.table import Catalog
 
-# Batches in shared memory: one that is taken, one that is filled, one that is begun.
-BATCHES_AHEAD = 3
+# Batches in memory besides those of a block: one that is taken, and one that is begun.
+BATCHES_AHEAD = 2
 
 
 @dataclass(frozen=True)
@@ -31,15 +32,22 @@ class PairBatch:
 
 @dataclass
 class Slot:
-    """A pair that is being read."""
+    """A pair that is being read, and the place in memory that it has when it is given out."""
 
-    number: int
     place: Place
     moments: Iterator[Moment]
     moment: Moment
+    number: int | None = None
     failures: list[tuple[int, str]] = field(default_factory=list)
     pts: Pts = (0.0, 0.0)
     done: bool = False
+
+
+def slots_needed(plan: PairPlan) -> int:
+    """Return the pairs that are in memory at once: those of the largest block and some more."""
+    batching = plan.order.batching
+    batches = batching.pairs_per_visit * batching.largest_block + BATCHES_AHEAD
+    return batches * batching.batch_size
 
 
 class Batches:
@@ -50,75 +58,107 @@ class Batches:
         catalog: Catalog,
         plan: PairPlan,
         *,
-        batch_size: int,
         canvas: tuple[int, int],
         quarantine: Quarantine,
         pin_memory: bool,
     ) -> None:
-        self._catalog, self._plan, self._batch_size = catalog, plan, batch_size
+        self._catalog, self._plan = catalog, plan
+        self._batch_size = plan.order.batching.batch_size
         self._quarantine, self._pin_memory = quarantine, pin_memory
-        self._under_way: dict[int, list[Slot]] = {}
+        self._aspect_ratios = catalog.aspect_ratios()
+        self._under_way: dict[int, list[Slot]] = {}  # by step
+        num_slots = slots_needed(plan)
+        self._free = list(range(num_slots))
+        self._num_jobs = 0
         self.canvas = canvas
-        self.buffer = SharedBuffer(BATCHES_AHEAD * batch_size * 2 * 3 * canvas[0] * canvas[1])
+        self.buffer = SharedBuffer(num_slots * 2 * 3 * canvas[0] * canvas[1])
         self.pixels = slots_of(self.buffer, canvas)
 
-    def begin(self, step: int) -> list[Slot]:
-        """Return the pairs of a batch, each with the moment that is to be read."""
-        epoch, indices = step_indices(
-            step=step, num_videos=len(self._catalog), batch_size=self._batch_size
-        )
-        first = step % BATCHES_AHEAD * self._batch_size
-        slots = []
-        for number, index in enumerate(indices, first):
-            moments = self._plan.moments(epoch, index)
-            slots.append(Slot(number, Place(epoch, index), moments, next(moments)))
-        self._under_way[step] = slots
-        return slots
+    def visits(self, steps: range) -> Iterator[list[Slot]]:
+        """Yield the pairs of the batches of ``steps``, those of one video together."""
+        for places in self._plan.order.visits(steps):
+            slots = []
+            for place in places:
+                moments = self._plan.moments(place)
+                slots.append(Slot(place, moments, next(moments)))
+                self._under_way.setdefault(place.step, []).append(slots[-1])
+            yield slots
 
-    def job(self, slot: Slot) -> PairJob:
-        """Return what a worker must do for a pair."""
-        self._skip_quarantined(slot)
-        return PairJob(slot.number, self._catalog[slot.moment.row], slot.moment.times)
+    def settle(self, slots: list[Slot]) -> list[list[Slot]]:
+        """Return pairs as visits that can be given out now: each of one video that may be read."""
+        visits: dict[int, list[Slot]] = {}
+        for slot in slots:
+            self._skip_quarantined(slot)
+            visits.setdefault(slot.moment.row, []).append(slot)
+        return list(visits.values())
 
-    def finish(self, slot: Slot, pts: Pts) -> bool:
-        """Note that a pair has been read; False: it must be read again, from a stand-in."""
-        slot.pts, slot.done = pts, True
-        return not self._skip_quarantined(slot)
+    def has_room(self, slots: list[Slot]) -> bool:
+        """Return whether there is memory for the pairs of a visit."""
+        return sum(slot.number is None for slot in slots) <= len(self._free)
 
-    def fail(self, slot: Slot, reason: str, *, killed: bool) -> list[Slot]:
-        """Go over to the stand-in; return all pairs that must be read again.
+    def job(self, slots: list[Slot]) -> VisitJob:
+        """Return what a worker must do for the pairs of a visit that is settled."""
+        pairs = []
+        for slot in slots:
+            if slot.number is None:
+                slot.number = self._free.pop()
+            pairs.append(Pair(slot.number, slot.moment.times))
+        self._num_jobs += 1
+        return VisitJob(self._num_jobs, self._catalog[slots[0].moment.row], tuple(pairs))
+
+    def finish(self, slots: list[Slot], results: Results) -> list[Slot]:
+        """Note what a worker has read; return the pairs that must be read from a stand-in."""
+        again = []
+        for slot, result in zip(slots, results, strict=True):
+            if isinstance(result, str):
+                self._replace(slot, result)
+                again.append(slot)
+                continue
+            slot.pts, slot.done = result, True
+            if self._skip_quarantined(slot):
+                again.append(slot)
+        return again
+
+    def fail(self, slots: list[Slot], reason: str, *, killed: bool) -> list[Slot]:
+        """Go over to the stand-ins of a visit; return all pairs that must be read again.
 
         A video that killed a process is read no more from here on. What was read of it further on,
         ahead of time, is dropped too: a run that resumes here would not have it either.
         """
-        row = slot.moment.row
         if not killed:
-            self._replace(slot, reason)
-            return [slot]
-        self._quarantine.add(row, slot.place, self._catalog[row].key, reason)
+            for slot in slots:
+                self._replace(slot, reason)
+            return slots
+        row = slots[0].moment.row
+        first = min(slot.place for slot in slots)
+        self._quarantine.add(row, first, self._catalog[row].key, reason)
         affected = [
             other
-            for slots in self._under_way.values()
-            for other in slots
-            if other.moment.row == row and (other is slot or other.done)
+            for step in sorted(self._under_way)
+            for other in self._under_way[step]
+            if other.moment.row == row and (other.done or any(other is slot for slot in slots))
         ]
         return [other for other in affected if self._skip_quarantined(other)]
 
     def is_ready(self, step: int) -> bool:
         """Return whether all pairs of a batch have been read."""
-        return all(slot.done for slot in self._under_way[step])
+        slots = self._under_way.get(step, [])
+        return len(slots) == self._batch_size and all(slot.done for slot in slots)
 
     def take(self, step: int) -> PairBatch:
         """Return a copy of a batch that is ready, and free its memory."""
-        slots = self._under_way.pop(step)
-        first = slots[0].number
-        shared = self.pixels[first : first + len(slots)]
-        frames = torch.empty_like(shared, pin_memory=self._pin_memory).copy_(shared)
-        aspects = [self._catalog[slot.moment.row].aspect_ratio for slot in slots]
+        slots = sorted(self._under_way.pop(step), key=lambda slot: slot.place)
+        numbers = [slot.number for slot in slots if slot.number is not None]
+        frames = torch.empty(
+            (len(slots), *self.pixels.shape[1:]), dtype=torch.uint8, pin_memory=self._pin_memory
+        )
+        torch.index_select(self.pixels, 0, torch.tensor(numbers), out=frames)
+        self._free += numbers
+        rows = [slot.moment.row for slot in slots]
         return PairBatch(
             frames,
-            torch.tensor(aspects, dtype=torch.float32),
-            torch.tensor([slot.moment.row for slot in slots]),
+            torch.from_numpy(self._aspect_ratios[rows]),
+            torch.tensor(rows),
             torch.tensor([slot.pts for slot in slots], dtype=torch.float64),
             [failure for slot in slots for failure in slot.failures],
         )

@@ -6,6 +6,7 @@ would make it open what the playlist names. So formats, protocols and codecs are
 
 import logging
 import math
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition
 from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from vidmoco.errors import VideoError
@@ -56,6 +58,8 @@ _DECODERS = ",".join(
     for name in sorted(av.codecs_available)
     if name in CODECS or _canonical_name(name) in CODECS  # libdav1d is a decoder of av1
 )
+
+_SCALERS = threading.local()
 
 # What FFmpeg says goes to Python's logging, where only those hear it who ask. Decoding listens.
 av.logging.set_level(av.logging.INFO)
@@ -204,7 +208,10 @@ def to_rgb(frame: VideoFrame, *, coded_size: tuple[int, int]) -> UInt8[np.ndarra
         coded_size: (width, height) of the first picture: one of another size is scaled to it.
     """
     width, height = coded_size
-    picture = frame.to_ndarray(format="rgb24", width=width, height=height)
+    if not hasattr(_SCALERS, "scaler"):
+        _SCALERS.scaler = VideoReformatter()  # kept: its tables cost as much as a small picture
+    scaled = _SCALERS.scaler.reformat(frame, width, height, "rgb24", threads=1)
+    picture = scaled.to_ndarray()
     rotation, mirrored = rotation_of(frame)
     if mirrored:
         picture = picture[:, ::-1]

@@ -27,7 +27,7 @@ def read_frames(
     times: Sequence[float],
     *,
     limits: Limits = DEFAULT_LIMITS,
-    decord: FastReader | None = None,
+    fast: FastReader | None = None,
 ) -> Frames:
     """Return the frame that is shown at each time: the last that began at or before it.
 
@@ -38,8 +38,7 @@ def read_frames(
         video: a row of the catalog; its route says what reads the file.
         times: seconds from the first shown frame, in any order, with repeats.
         limits: what the video may be.
-        decord: reads what is routed to it, in a process that may die of it; None: PyAV reads all,
-            with the same frames and times.
+        fast: asked first; it may decline. The frames and times are those of the exact reader.
 
     Raises:
         VideoError: the video is refused, missing, damaged there or has changed since the scan.
@@ -50,7 +49,7 @@ def read_frames(
         raise ValueError(f"{times = }: expected finite seconds")
     require_as_scanned(video)
     distinct, positions = np.unique(asked, return_inverse=True)
-    frames = decord.read(video, distinct) if decord and video.route == "decord" else None
+    frames = fast.read(video, distinct) if fast is not None and len(distinct) else None
     if frames is None:
         frames = _read_exactly(video, distinct, limits)
     return Frames(frames.images[positions], frames.pts_seconds[positions])
@@ -103,10 +102,10 @@ def read_requests(
 
 
 def _build_request_reader(limits: Limits) -> Callable[[Request], Frames]:
-    from vidmoco.video.decord_reader import DecordReader
+    from vidmoco.video.readers import build_fast_reader
 
-    decord = DecordReader()
-    return lambda request: read_frames(request[0], request[1], limits=limits, decord=decord)
+    fast = build_fast_reader("auto", limits)
+    return lambda request: read_frames(request[0], request[1], limits=limits, fast=fast)
 
 
 def resize_frames(

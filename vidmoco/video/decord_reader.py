@@ -34,8 +34,11 @@ class DecordReader:
     def read(self, video: VideoInfo, times: Float64[np.ndarray, " t"]) -> Frames | None:
         """Return the frames shown at growing times, or None where decord is not to be believed.
 
-        That is so when it fails, sees another video than the scan, or when its FFmpeg complains.
+        That is so when a video is routed elsewhere, when decord fails or sees another video than
+        the scan, and when its FFmpeg complains.
         """
+        if video.route != "decord":
+            return None
         frames = _read(video, times)
         return None if self._heard_complaints() else frames
 

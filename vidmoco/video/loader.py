@@ -8,19 +8,21 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Generator
-from contextlib import suppress
+from itertools import islice
 from types import TracebackType
 
 import numpy as np
 
 from vidmoco.cores import num_cores
 from vidmoco.errors import ConfigError
-from vidmoco.video.batches import BATCHES_AHEAD, Batches, PairBatch, Slot
+from vidmoco.video.batches import Batches, PairBatch, Slot
 from vidmoco.video.catalog import Catalog
 from vidmoco.video.limits import DEFAULT_LIMITS, Limits
-from vidmoco.video.pair_worker import PairJob, Pts, build_pair_worker, read_pair
+from vidmoco.video.order import Batching, BatchOrder
+from vidmoco.video.pair_worker import Results, VisitJob, build_pair_worker, read_visit
 from vidmoco.video.quarantine import Quarantine
-from vidmoco.video.sampling import PairPlan, PairRule, steps_per_epoch
+from vidmoco.video.readers import Decoder
+from vidmoco.video.sampling import PairPlan, PairRule
 from vidmoco.video.worker_process import describe
 from vidmoco.video.workers import Report, WorkerPool
 
@@ -35,10 +37,7 @@ def canvas_size(catalog: Catalog, *, short_side: int) -> tuple[int, int]:
     shape later, so a collection of one shape loses nothing. The longer side is at most twice the
     shorter one, which bounds memory.
     """
-    widths, heights, pixel_aspects = (
-        catalog.column(name) for name in ("width", "height", "sample_aspect_ratio")
-    )
-    aspect = float(np.median(widths * pixel_aspects / heights).clip(0.5, 2.0))
+    aspect = float(np.median(catalog.aspect_ratios()).clip(0.5, 2.0))
     if aspect >= 1:
         return short_side, round(short_side * aspect)
     return round(short_side / aspect), short_side
@@ -49,67 +48,100 @@ def default_workers() -> int:
     return min(num_cores(), MAX_WORKERS)
 
 
+def cut_batches(
+    *,
+    num_videos: int,
+    batch_size: int,
+    canvas: tuple[int, int],
+    pairs_per_visit: int,
+    block_gib: float,
+) -> Batching:
+    """Return how the videos are cut into batches and blocks.
+
+    Args:
+        num_videos: readable videos.
+        batch_size: pairs in a batch, each from another video.
+        canvas: (height, width) of the frames.
+        pairs_per_visit: pairs that are read from a video at once, for as many batches.
+        block_gib: memory for the pairs of a block, in GiB: the more, the better are they mixed.
+
+    Raises:
+        ConfigError: there are too few videos for a batch, or there is too little memory.
+    """
+    if num_videos < batch_size:
+        raise ConfigError(
+            f"--data.batch-size is {batch_size}, and {num_videos} videos can be read; a batch "
+            f"takes each video once. Give --data.batch-size {max(num_videos, 2)} or less, or more "
+            "videos."
+        )
+    if pairs_per_visit == 1:
+        return Batching(num_videos=num_videos, batch_size=batch_size)
+    needed = pairs_per_visit * batch_size * 2 * 3 * canvas[0] * canvas[1]
+    block_batches = int(block_gib * 2**30 / needed)
+    if block_batches < 1:
+        raise ConfigError(
+            f"--data.pairs-per-visit {pairs_per_visit} with batches of {batch_size} and frames of "
+            f"{canvas[1]}x{canvas[0]} needs {needed / 2**30:.2f} GiB of memory, and "
+            f"--data.block-gib is {block_gib:g}. Give more of it, or fewer pairs a visit."
+        )
+    return Batching(
+        num_videos=num_videos,
+        batch_size=batch_size,
+        pairs_per_visit=pairs_per_visit,
+        block_batches=block_batches,
+    )
+
+
 def load_pairs(
     catalog: Catalog,
+    batching: Batching,
     *,
     rule: PairRule,
     seed: int,
-    batch_size: int,
     canvas: tuple[int, int],
-    start_step: int,
-    total_steps: int,
+    steps: range,
     workers: int,
     limits: Limits = DEFAULT_LIMITS,
     quarantine: Quarantine | None = None,
-    use_decord: bool = True,
+    decoder: Decoder = "auto",
     pin_memory: bool = False,
     stopped: Callable[[], bool] = bool,
 ) -> Generator[PairBatch]:
-    """Yield the batches of steps ``start_step`` to ``total_steps`` of a run.
+    """Yield the batches of some steps of a run.
 
     Args:
         catalog: readable videos.
+        batching: how they are cut into batches, from ``cut_batches``.
         rule: how the times of a pair are drawn.
         seed: of the order and of the times.
-        batch_size: pairs in a batch, each from another video.
         canvas: (height, width) of the frames.
-        start_step: the first batch.
-        total_steps: one more than the last.
+        steps: of the run, one after the other.
         workers: processes; 0: this one decodes, by PyAV alone, with nothing to protect it.
         limits: what a video may be and cost.
         quarantine: videos that processes have died of; a run keeps it for its resume.
-        use_decord: let decord read what is routed to it; else PyAV reads all, the same frames.
+        decoder: what reads which video (``build_fast_reader``).
         pin_memory: give the frames in memory from which CUDA copies without waiting.
         stopped: asked while a batch is waited for; True ends the iteration.
 
     Raises:
-        ConfigError: the batch is larger than the number of readable videos.
         VideoError: a video and all its stand-ins cannot be read.
     """
-    if steps_per_epoch(num_videos=len(catalog), batch_size=batch_size) == 0:
-        raise ConfigError(
-            f"--data.batch-size is {batch_size}, and there are {len(catalog)} readable videos; a "
-            f"batch takes each video once. Give --data.batch-size {max(len(catalog), 2)} or less, "
-            "or more videos."
-        )
-    plan = PairPlan(catalog.column("duration_seconds"), rule=rule, seed=seed, batch_size=batch_size)
+    order = BatchOrder(batching, seed=seed)
     batches = Batches(
         catalog,
-        plan,
-        batch_size=batch_size,
+        PairPlan(order, catalog.column("duration_seconds"), rule=rule, seed=seed),
         canvas=canvas,
         quarantine=Quarantine() if quarantine is None else quarantine,
         pin_memory=pin_memory,
     )
-    steps = range(start_step, total_steps)
     if workers == 0:
+        visits_left = batches.visits(steps)
         for step in steps:
-            for slot in batches.begin(step):
-                while not slot.done:
-                    _read_here(batches, slot, limits)
+            while not batches.is_ready(step):
+                _read_here(batches, next(visits_left), limits)
             yield batches.take(step)
         return
-    with _Feeder(batches, steps, workers=workers, limits=limits, use_decord=use_decord) as feeder:
+    with _Feeder(batches, steps, workers=workers, limits=limits, decoder=decoder) as feeder:
         for _ in steps:
             while (batch := feeder.take(timeout=_SECONDS_TO_LISTEN)) is None:
                 if stopped():
@@ -117,24 +149,30 @@ def load_pairs(
             yield batch
 
 
-def _read_here(batches: Batches, slot: Slot, limits: Limits) -> None:
-    try:
-        batches.finish(slot, read_pair(batches.job(slot), batches.pixels, limits))
-    except Exception as error:  # as in a worker: whatever a file does, others are read
-        batches.fail(slot, describe(error), killed=False)
+def _read_here(batches: Batches, visit: list[Slot], limits: Limits) -> None:
+    to_read = deque([visit])
+    while to_read:
+        for slots in batches.settle(to_read.popleft()):
+            try:
+                results = read_visit(batches.job(slots), batches.pixels, limits)
+            except Exception as error:  # as in a worker: whatever a file does, others are read
+                again = batches.fail(slots, describe(error), killed=False)
+            else:
+                again = batches.finish(slots, results)
+            to_read += [[slot] for slot in again]
 
 
 class _Feeder:
     """A thread that keeps processes at work while this one trains."""
 
     def __init__(
-        self, batches: Batches, steps: range, *, workers: int, limits: Limits, use_decord: bool
+        self, batches: Batches, steps: range, *, workers: int, limits: Limits, decoder: Decoder
     ) -> None:
-        self._batches, self._limits, self._use_decord = batches, limits, use_decord
-        self._to_begin = iter(steps)
-        self._to_take = deque[int]()
-        self._slots: dict[int, Slot] = {}
-        self._to_read: deque[Slot] = deque()
+        self._batches, self._limits, self._decoder = batches, limits, decoder
+        self._visits = batches.visits(steps)
+        self._to_take = deque(steps)
+        self._to_read: deque[list[Slot]] = deque()
+        self._being_read: dict[int, list[Slot]] = {}
         self._workers = workers
         self._changed = threading.Condition()
         self._error: BaseException | None = None
@@ -161,13 +199,11 @@ class _Feeder:
     def take(self, *, timeout: float) -> PairBatch | None:
         """Return the next batch, or None when it is not there after so many seconds."""
         with self._changed:
-            self._changed.wait_for(
-                lambda: self._error or (self._to_take and self._batches.is_ready(self._to_take[0])),
-                timeout,
-            )
+            step = self._to_take[0]
+            self._changed.wait_for(lambda: self._error or self._batches.is_ready(step), timeout)
             if self._error is not None:
                 raise self._error
-            if not self._to_take or not self._batches.is_ready(self._to_take[0]):
+            if not self._batches.is_ready(step):
                 return None
             batch = self._batches.take(self._to_take.popleft())
         self._ring()
@@ -194,35 +230,37 @@ class _Feeder:
                 self._error = error
                 self._changed.notify_all()
 
-    def _pool(self) -> WorkerPool[PairJob, Pts]:
+    def _pool(self) -> WorkerPool[VisitJob, Results]:
         batches = self._batches
         return WorkerPool(
             build_pair_worker,
-            (batches.buffer, batches.canvas, self._limits, self._use_decord),
+            (batches.buffer, batches.canvas, self._limits, self._decoder),
             workers=self._workers,
             max_memory=self._limits.max_memory,
             max_seconds=self._limits.seconds_of_silence,
         )
 
-    def _give(self, pool: WorkerPool[PairJob, Pts]) -> None:
-        """Give jobs while there is room: first what must be read again, then the next batch."""
+    def _give(self, pool: WorkerPool[VisitJob, Results]) -> None:
+        """Give jobs while there is room: first what must be read again, then the next visits."""
         while pool.room > 0:
-            if not self._to_read and len(self._to_take) < BATCHES_AHEAD:
-                with suppress(StopIteration):
-                    step = next(self._to_begin)
-                    self._to_read += self._batches.begin(step)
-                    self._to_take.append(step)
+            if not self._to_read:
+                self._to_read.extend(islice(self._visits, 1))
             if not self._to_read:
                 return
-            slot = self._to_read.popleft()
-            self._slots[slot.number] = slot
-            pool.give(self._batches.job(slot))
+            first, *others = self._batches.settle(self._to_read.popleft())
+            self._to_read.extendleft(reversed(others))
+            if not self._batches.has_room(first):
+                self._to_read.appendleft(first)
+                return
+            job = self._batches.job(first)
+            self._being_read[job.number] = first
+            pool.give(job)
 
-    def _note(self, report: Report[PairJob, Pts]) -> None:
-        slot = self._slots.pop(report.job.slot)
+    def _note(self, report: Report[VisitJob, Results]) -> None:
+        slots = self._being_read.pop(report.job.number)
         if report.value is not None:
-            again = [] if self._batches.finish(slot, report.value) else [slot]
+            again = self._batches.finish(slots, report.value)
         else:
             killed = report.killed or bool(report.limit)
-            again = self._batches.fail(slot, report.failure, killed=killed)
-        self._to_read.extendleft(reversed(again))
+            again = self._batches.fail(slots, report.failure, killed=killed)
+        self._to_read.extendleft([slot] for slot in reversed(again))

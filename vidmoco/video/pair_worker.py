@@ -1,29 +1,45 @@
-"""What a decoding process does: the frames of a moment, resized, into memory that it shares."""
+"""What a decoding process does: the frames of a visit, resized, into memory that it shares."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from vidmoco.errors import VideoError
 from vidmoco.shapes import UInt8
 from vidmoco.video.decode import read_frames, resize_frames
 from vidmoco.video.frames import FastReader
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.limits import Limits
+from vidmoco.video.readers import Decoder, build_fast_reader
 from vidmoco.video.shared_buffer import SharedBuffer
+
+# Bytes of frames that are held at their full size at once, where that is more than a pair.
+_BYTES_AT_ONCE = 2**27
 
 
 @dataclass(frozen=True)
-class PairJob:
-    """Frames to read, and the place in the shared memory that they go to."""
+class Pair:
+    """The times of two frames, in seconds, and the place in shared memory that they go to."""
 
     slot: int
-    video: VideoInfo
     times: tuple[float, float]
 
 
+@dataclass(frozen=True)
+class VisitJob:
+    """Pairs that are read from one video."""
+
+    number: int
+    video: VideoInfo
+    pairs: tuple[Pair, ...]
+
+
 Pts = tuple[float, float]
+Results = list[Pts | str]
+"""For each pair of a visit, when its frames begin to be shown, or why they cannot be read."""
 
 
 def slots_of(buffer: SharedBuffer, canvas: tuple[int, int]) -> UInt8[Tensor, "slots 2 3 h w"]:
@@ -33,32 +49,58 @@ def slots_of(buffer: SharedBuffer, canvas: tuple[int, int]) -> UInt8[Tensor, "sl
 
 
 def build_pair_worker(
-    buffer: SharedBuffer, canvas: tuple[int, int], limits: Limits, use_decord: bool
-) -> Callable[[PairJob], Pts]:
-    """Return what a worker process does with a job: it returns the times of the frames."""
+    buffer: SharedBuffer, canvas: tuple[int, int], limits: Limits, decoder: Decoder
+) -> Callable[[VisitJob], Results]:
+    """Return what a worker process does with a job."""
     torch.set_num_threads(1)  # a worker a core; more threads than that get in each other's way
-    decord = None
-    if use_decord:
-        from vidmoco.video.decord_reader import DecordReader
-
-        decord = DecordReader()
+    fast = build_fast_reader(decoder, limits)
     slots = slots_of(buffer, canvas)
-    return lambda job: read_pair(job, slots, limits, decord=decord)
+    return lambda job: read_visit(job, slots, limits, fast=fast)
 
 
-def read_pair(
-    job: PairJob,
+def read_visit(
+    job: VisitJob,
     slots: UInt8[Tensor, "slots 2 3 h w"],
     limits: Limits,
     *,
-    decord: FastReader | None = None,
-) -> Pts:
-    """Put the frames of a job into its slot and return when they begin to be shown, in seconds.
+    fast: FastReader | None = None,
+) -> Results:
+    """Put the frames of a job into their slots, and return when they begin to be shown.
 
-    Raises:
-        VideoError: they cannot be read.
+    The video is opened once for all pairs. Where they cannot all be read, each is read by itself,
+    so that what becomes of a pair does not depend on the others.
     """
-    frames = read_frames(job.video, job.times, limits=limits, decord=decord)
-    slots[job.slot] = resize_frames(frames.images, height=slots.shape[-2], width=slots.shape[-1])
-    first, second = frames.pts_seconds.tolist()
-    return first, second
+    try:
+        return _read_pairs(job.video, job.pairs, slots, limits, fast)
+    except VideoError as error:
+        if len(job.pairs) == 1:
+            return [str(error)]
+    results: Results = []
+    for pair in job.pairs:
+        alone = VisitJob(job.number, job.video, (pair,))
+        results += read_visit(alone, slots, limits, fast=fast)
+    return results
+
+
+def _read_pairs(
+    video: VideoInfo,
+    pairs: tuple[Pair, ...],
+    slots: UInt8[Tensor, "slots 2 3 h w"],
+    limits: Limits,
+    fast: FastReader | None,
+) -> Results:
+    times, positions = np.unique([pair.times for pair in pairs], return_inverse=True)
+    positions = positions.reshape(-1, 2)
+    pts_seconds = np.zeros(len(times))
+    at_once = max(2, _BYTES_AT_ONCE // max(1, 3 * video.width * video.height))
+    for start in range(0, len(times), at_once):
+        frames = read_frames(
+            video, times[start : start + at_once].tolist(), limits=limits, fast=fast
+        )
+        pts_seconds[start : start + at_once] = frames.pts_seconds
+        resized = resize_frames(frames.images, height=slots.shape[-2], width=slots.shape[-1])
+        for pair, wanted in zip(pairs, positions, strict=True):
+            for view, position in enumerate(wanted - start):
+                if 0 <= position < len(resized):
+                    slots[pair.slot, view] = resized[position]
+    return [(float(first), float(second)) for first, second in pts_seconds[positions]]

@@ -3,23 +3,16 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from vidmoco.errors import CheckpointError
-
-
-class Place(NamedTuple):
-    """A place in the order of a run; places are compared as the run comes to them."""
-
-    epoch: int
-    position: int
+from vidmoco.video.order import Place
 
 
 @dataclass(frozen=True)
 class _Entry:
     row: int
     key: str
-    epoch: int
+    step: int
     position: int
     reason: str
 
@@ -53,7 +46,7 @@ class Quarantine:
 
     def add(self, row: int, place: Place, key: str, reason: str) -> None:
         """Skip a video from a place on."""
-        entry = _Entry(row, key, place.epoch, place.position, reason)
+        entry = _Entry(row, key, place.step, place.position, reason)
         self._note(entry)
         if self._path is not None:
             with self._path.open("a", encoding="utf-8") as file:
@@ -62,10 +55,10 @@ class Quarantine:
     def reason(self, row: int, place: Place) -> str:
         """Return why a video is skipped at a place; empty: it is not."""
         entry = self._entries.get(row)
-        skipped = entry is not None and place >= Place(entry.epoch, entry.position)
+        skipped = entry is not None and place >= Place(entry.step, entry.position)
         return entry.reason if entry is not None and skipped else ""
 
     def _note(self, entry: _Entry) -> None:
         known = self._entries.get(entry.row)
-        if known is None or (entry.epoch, entry.position) < (known.epoch, known.position):
+        if known is None or (entry.step, entry.position) < (known.step, known.position):
             self._entries[entry.row] = entry

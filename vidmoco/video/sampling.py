@@ -1,7 +1,7 @@
-"""Which video and which two times make a pair. Pure functions; no video is touched here.
+"""Which two times of a video make a pair. Pure functions; no video is touched here.
 
-Everything is decided by (seed, epoch, index): the same for any number of workers, and after a
-resume.
+Everything is decided by the seed and the place in the order (``order.py``): the same for any number
+of workers, and after a resume.
 """
 
 from collections.abc import Iterator
@@ -10,10 +10,11 @@ from itertools import chain
 
 import numpy as np
 
-from vidmoco.shapes import Float64, Int64
+from vidmoco.shapes import Float64
+from vidmoco.video.order import BatchOrder, Place
 
-# Keeps the streams of random numbers apart that share one seed.
-_ORDER, _PAIR = 1, 2
+# Keeps this stream of random numbers apart from those of order.py.
+_PAIR = 2
 
 MAX_REPLACEMENTS = 32  # assumption: when so many in a row cannot be read, something else is wrong
 
@@ -69,22 +70,6 @@ def sample_pair(
     return (start + gap, start) if swap else (start, start + gap)
 
 
-def epoch_order(*, seed: int, epoch: int, num_videos: int) -> Int64[np.ndarray, " num_videos"]:
-    """Return the order in which an epoch takes the videos: a permutation of their rows."""
-    return np.random.default_rng((seed, _ORDER, epoch)).permutation(num_videos)
-
-
-def steps_per_epoch(*, num_videos: int, batch_size: int) -> int:
-    """Return the number of whole batches in an epoch; what is left over is dropped."""
-    return num_videos // batch_size
-
-
-def step_indices(*, step: int, num_videos: int, batch_size: int) -> tuple[int, range]:
-    """Return the epoch of a step and the positions in its order that make the step's batch."""
-    epoch, within = divmod(step, steps_per_epoch(num_videos=num_videos, batch_size=batch_size))
-    return epoch, range(within * batch_size, (within + 1) * batch_size)
-
-
 def pair_generator(*, seed: int, epoch: int, index: int, attempt: int = 0) -> np.random.Generator:
     """Return the generator that draws the pair at ``index`` of an epoch's order."""
     return np.random.default_rng((seed, _PAIR, epoch, index, attempt))
@@ -105,31 +90,29 @@ def replacements(*, index: int, num_videos: int, batch_size: int) -> Iterator[in
 
 
 class PairPlan:
-    """Which moment each (epoch, index) of a run is, and which stand in for it."""
+    """Which moment each place of a run is, and which stand in for it."""
 
     def __init__(
         self,
+        order: BatchOrder,
         durations: Float64[np.ndarray, " num_videos"],
         *,
         rule: PairRule,
         seed: int,
-        batch_size: int,
     ) -> None:
-        """Take the durations of all videos, in seconds, in the order of their rows."""
+        """Take the order, and the durations of all videos, in seconds, by row."""
+        self.order = order
         self._durations, self._rule, self._seed = durations, rule, seed
-        self._batch_size = batch_size
-        self._order: tuple[int, Int64[np.ndarray, " num_videos"]] | None = None
 
-    def moments(self, epoch: int, index: int) -> Iterator[Moment]:
-        """Yield the moment of a place in an epoch, and then its stand-ins."""
-        num_videos = len(self._durations)
-        if self._order is None or self._order[0] != epoch:
-            order = epoch_order(seed=self._seed, epoch=epoch, num_videos=num_videos)
-            self._order = (epoch, order)
-        order = self._order[1]
-        stand_ins = replacements(index=index, num_videos=num_videos, batch_size=self._batch_size)
+    def moments(self, place: Place) -> Iterator[Moment]:
+        """Yield the moment of a place, and then its stand-ins."""
+        epoch, index = self.order.epoch_and_index(place)
+        batching = self.order.batching
+        stand_ins = replacements(
+            index=index, num_videos=batching.num_videos, batch_size=batching.batch_size
+        )
         for attempt, candidate in enumerate(chain([index], stand_ins)):
-            row = int(order[candidate])
+            row = self.order.video(epoch, candidate)
             generator = pair_generator(seed=self._seed, epoch=epoch, index=index, attempt=attempt)
             duration = float(self._durations[row])
             yield Moment(row, sample_pair(generator, duration=duration, rule=self._rule))

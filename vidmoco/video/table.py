@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from vidmoco.errors import ConfigError
+from vidmoco.shapes import Float32
 from vidmoco.video.info import VideoInfo
 
 # Raised when the columns, the probe or the routing rule change: older catalogs are scanned anew.
@@ -113,6 +114,13 @@ class Catalog:
     def column(self, name: str) -> np.ndarray:
         """Return one field of all rows; texts as an array of objects."""
         return self._table[name].to_numpy()  # type: ignore[no-any-return]
+
+    def aspect_ratios(self) -> Float32[np.ndarray, " n"]:
+        """Return the displayed width / height of all videos (1 where a video has no size)."""
+        width, height, pixel_aspect = (
+            self.column(name) for name in ("width", "height", "sample_aspect_ratio")
+        )
+        return np.where(height > 0, width * pixel_aspect / height.clip(1), 1.0).astype(np.float32)
 
     def take(self, indices: Sequence[int]) -> "Catalog":
         """Return some rows, in the order of ``indices``."""
