@@ -1,5 +1,6 @@
 import ctypes
 import dataclasses
+import json
 import multiprocessing
 import os
 import shutil
@@ -225,7 +226,10 @@ def test_a_hang_and_a_crash_cost_one_video_each(catalog, folder, tmp_path, fault
         "v4.mp4": "its decoder gave no sign of life for 3 s (--max-seconds)",
         "v7.mp4": "its decoder crashed (SIGSEGV)",
     }
-    assert len(path.read_text().splitlines()) == 2  # but each killed a process only once
+    noted = [json.loads(line)["key"] for line in path.read_text().splitlines()]
+    assert set(noted) == {"v4.mp4", "v7.mp4"}
+    # Each kills a process once; twice, if it is given out again as a stand-in before that is known.
+    assert len(noted) == 2 if visit == 1 else len(noted) <= 4
 
 
 @pytest.mark.parametrize("visit", [1, 2])
