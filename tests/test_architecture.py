@@ -12,15 +12,16 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # Each room may import those before it (and its own row).
 ROWS = [
-    {"errors", "shapes", "cores", "timm_hook", "video.limits"},
+    {"errors", "shapes", "cores", "timm_hook", "urls", "video.limits"},
     {"config"},
     {"recipe", "schedule", "distributed", "heads", "momentum", "interrupt", "video.order",
-     "video.sampling", "video.info", "device", "color", "resample"},
+     "video.sampling", "video.info", "device", "color", "resample",
+     "view_parameters"},
     {"losses", "feature_queue", "normalization", "augment", "contact_sheet", "backbones", "optim",
      "preprocess", "feature_file", "video"},
     {"methods"},
     {"checkpoint", "metrics", "progress", "run_folder", "pairs"},
-    {"pretrain", "extract", "evaluate", "doctor", "preview"},
+    {"pretrain", "prepare", "extract", "evaluate", "doctor", "preview"},
     {"demo"},
     {"cli"},
     {"__main__"},
@@ -118,7 +119,7 @@ def test_no_import_cycles():
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_files_stay_small(path):
     # config.py holds every setting and its help text once; pretrain.py and extract.py one way each.
-    limit = {"config": 500, "pretrain": 420, "extract": 360}.get(name_of(path), 300)
+    limit = {"config": 560, "pretrain": 420, "extract": 360}.get(name_of(path), 300)
     assert len(path.read_text().splitlines()) <= limit
 
 

@@ -40,6 +40,8 @@ def test_an_unknown_command_names_the_nearest(capsys):
         (["pretrain", "v", "--optim.lr", "fast"], ["--optim.lr", "fast"]),
         (["pretrain", "v", "--optim.lr", "-1"], ["--optim.lr", "greater than 0"]),
         (["pretrain", "v", "--method.head", "conv"], ["--method.head", "mlp"]),
+        (["pretrain", "v", "--augment.shared", "colour"], ["--augment.shared", "crop", "flip"]),
+        (["pretrain", "v", "--augment.small-crops", "17"], ["--augment.small-crops", "from 0"]),
         (["extract", "v.mp4", "-o", "f.npy", "--fps", "0"], ["--fps", "greater than 0"]),
         (["extract", "v.mp4"], ["--output"]),
         (["evaluate", "images"], ["--backbone"]),
@@ -63,6 +65,19 @@ def test_a_flag_overrides_the_recipe_wherever_it_stands():
     ):
         config = _parse("pretrain", words).config
         assert (config.optim.lr, config.method.tau, config.method.head) == (0.5, 0.07, "linear")
+
+
+def test_lists_of_names_and_numbers_that_may_be_none():
+    from vidmoco.cli import _parse
+
+    words = ["v", "--augment.shared", "crop", "flip", "--augment.second-blur-probability", "0.1"]
+    augment = _parse("pretrain", words).config.augment
+    assert augment.shared == ("crop", "flip")
+    assert augment.second_blur_probability == 0.1
+    words = ["--augment.second-blur-probability", "None", "--augment.shared", "flip"]
+    augment = _parse("pretrain", ["v", *words]).config.augment
+    assert augment.second_blur_probability is None
+    assert augment.shared == ("flip",)
 
 
 def test_python_dash_m():

@@ -85,3 +85,17 @@ def test_luma_as_torchvision():
 def test_the_order_of_the_ops_is_that_of_color_jitter_arguments():
     names = [op.__name__.removeprefix("adjust_") for op in color.JITTER_OPS]
     assert names == ["brightness", "contrast", "saturation", "hue"]
+
+
+def test_solarize_as_torchvision_to_the_bit():
+    thresholds = torch.tensor([0.0, 0.3, 128 / 255, 1.0])
+    for images in (noisy_batch(4), all_colours(17).expand(4, 3, 17, 289)):
+        expected = [tv.solarize(x, t.item()) for x, t in zip(images, thresholds, strict=True)]
+        result = color.solarize(images.clone(), thresholds)
+        torch.testing.assert_close(result, torch.stack(expected), atol=0, rtol=0)
+
+
+def test_solarize_inverts_the_levels_that_it_inverts_in_uint8():
+    levels = torch.arange(256, dtype=torch.uint8).expand(1, 3, 2, 256).contiguous()
+    result = color.solarize(levels / 255, torch.tensor([128 / 255]))
+    assert torch.equal((result * 255).round().to(torch.uint8), tv.solarize(levels, 128))

@@ -1,17 +1,46 @@
+import dataclasses
+from pathlib import Path
+
 import pytest
+import torch
+from painted_videos import read_index
+from rich.console import Console
 
 from vidmoco import pairs
-from vidmoco.config import DataConfig, LimitsConfig
-from vidmoco.errors import ConfigError
-from vidmoco.pairs import build_batching, build_pairs, pair_rule
+from vidmoco.cli import main
+from vidmoco.config import DataConfig, LimitsConfig, PretrainConfig
+from vidmoco.errors import CheckpointError, ConfigError
+from vidmoco.pairs import open_source, pair_rule
+from vidmoco.recipe import load_recipe
 from vidmoco.video.limits import Limits
 from vidmoco.video.sampling import SINGLE_FRAME, PairRule
-from vidmoco.video.scan import scan_videos
+
+CONSOLE = Console(stderr=True)
 
 
-@pytest.fixture
-def catalog(video_folder):
-    return scan_videos([video_folder], workers=1, progress=False)
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("VIDMOCO_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def prepared_folder(video_folder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("prepared") / "frames"
+    assert main(["prepare", str(video_folder), "-o", str(folder), "--workers", "1"]) == 0
+    return folder
+
+
+def config_of(*videos, seed=0, limits=LimitsConfig(), **data):  # noqa: B008
+    data = {"batch_size": 2, "short_side": 32, "workers": 0} | data
+    config = load_recipe("tiny_cpu")
+    assert isinstance(config, PretrainConfig)
+    return dataclasses.replace(
+        config, videos=videos, seed=seed, limits=limits, data=DataConfig(**data)
+    )
+
+
+def open_it(config, *, resume=None):
+    return open_source(config, resume=resume, console=CONSOLE)
 
 
 def test_the_control_overrides_the_gaps():
@@ -20,19 +49,19 @@ def test_the_control_overrides_the_gaps():
     assert pair_rule(config) == PairRule(min_gap=1.0, max_gap=2.0, same_frame_probability=0.5)
 
 
-def test_batching_follows_the_settings(catalog):
-    config = DataConfig(batch_size=2, short_side=32, pairs_per_visit=3, block_gib=1.0)
-    batching = build_batching(config, catalog)
+def test_batching_follows_the_settings(video_folder):
+    source = open_it(config_of(video_folder, pairs_per_visit=3, block_gib=1.0))
+    batching = source.batching()
     assert (batching.num_videos, batching.batch_size, batching.pairs_per_visit) == (6, 2, 3)
     assert batching.largest_block == 3  # all of an epoch
-    small = DataConfig(batch_size=2, short_side=32, pairs_per_visit=3, block_gib=3 * 2**-15)
-    assert build_batching(small, catalog).largest_block == 1
-    assert build_batching(config, catalog, batch_size=6).batch_size == 6
+    small = open_it(config_of(video_folder, pairs_per_visit=3, block_gib=3 * 2**-15))
+    assert small.batching().largest_block == 1
+    assert source.batching(batch_size=6).batch_size == 6
     with pytest.raises(ConfigError, match=r"--data\.batch-size is 7"):
-        build_batching(config, catalog, batch_size=7)
+        source.batching(batch_size=7)
 
 
-def test_settings_reach_the_loader(catalog, monkeypatch):
+def test_settings_reach_the_loader(video_folder, monkeypatch):
     given = {}
 
     def noted(*args, **options):
@@ -40,12 +69,12 @@ def test_settings_reach_the_loader(catalog, monkeypatch):
         yield from ()
 
     monkeypatch.setattr(pairs, "load_pairs", noted)
-    config = DataConfig(batch_size=2, short_side=40, workers=3, decoder="pyav", max_gap=1.5)
     limits = LimitsConfig(max_seconds=7, max_memory_per_worker=2)
-    batching = build_batching(config, catalog)
-    assert not list(
-        build_pairs(config, catalog, batching, seed=5, steps=range(3, 9), limits=limits)
+    config = config_of(
+        video_folder, seed=5, limits=limits, short_side=40, workers=3, decoder="pyav", max_gap=1.5
     )
+    source = open_it(config)
+    assert not list(source.batches(source.batching(), range(3, 9)))
     assert given["limits"] == Limits(max_seconds=7, max_memory=2 * 2**30)
     assert given["decoder"] == "pyav"
     assert given["workers"] == 3
@@ -54,11 +83,59 @@ def test_settings_reach_the_loader(catalog, monkeypatch):
     assert (given["seed"], given["steps"]) == (5, range(3, 9))
 
 
-def test_batches_come_from_the_videos(catalog):
-    config = DataConfig(batch_size=3, short_side=32, workers=0, pairs_per_visit=2)
-    batching = build_batching(config, catalog)
-    batches = list(
-        build_pairs(config, catalog, batching, seed=0, steps=range(4), limits=LimitsConfig())
-    )
-    assert [batch.frames.shape[:2] for batch in batches] == [(3, 2)] * 4
-    assert batches[0].frames.shape[3] == 32
+def test_videos_and_prepared_frames_give_pairs_alike(video_folder, prepared_folder):
+    """The order and the times are the same; a prepared frame is the last before a time."""
+    options = {"batch_size": 3, "short_side": 64, "pairs_per_visit": 1}
+    sources = [open_it(config_of(folder, **options)) for folder in (video_folder, prepared_folder)]
+    names = [sorted(source.name(row) for row in range(6)) for source in sources]
+    assert names[0] == names[1]
+    raw, prepared = (list(s.batches(s.batching(), range(4))) for s in sources)
+    for decoded, read in zip(raw, prepared, strict=True):
+        assert [sources[0].name(row) for row in decoded.source_ids.tolist()] == [
+            sources[1].name(row) for row in read.source_ids.tolist()
+        ]
+        assert torch.equal(decoded.aspect_ratios, read.aspect_ratios)
+        behind = decoded.pts_seconds - read.pts_seconds
+        assert behind.min() > -1e-9
+        assert behind.max() < 0.25 + 1e-6  # 4 frames a second are kept
+        for a, b in zip(decoded.frames, read.frames, strict=True):
+            assert a.shape == b.shape
+            spelled = [read_index(x[0].permute(1, 2, 0).numpy()) // 200 for x in (a, b)]
+            assert spelled[0] == spelled[1]  # of one video
+
+
+def test_prepared_frames_stand_alone(video_folder, prepared_folder):
+    with pytest.raises(ConfigError, match="cannot be mixed with other sources"):
+        open_it(config_of(video_folder, prepared_folder))
+    with pytest.raises(ConfigError, match="No videos given"):
+        open_it(config_of())
+
+
+def test_a_run_resumes_with_the_frames_it_began_with(prepared_folder, tmp_path):
+    config = config_of(prepared_folder)
+    source = open_it(config)
+    run = tmp_path / "run"
+    run.mkdir()
+    source.save(run)
+    assert open_it(config, resume=run).name(0) == source.name(0)
+    text = (run / "frames.json").read_text()
+    (run / "frames.json").write_text(text.replace("frames-1", "frames-2"))
+    with pytest.raises(CheckpointError, match="has been prepared anew since"):
+        open_it(config, resume=run)
+    (run / "frames.json").unlink()
+    with pytest.raises(CheckpointError, match=r"frames\.json cannot be read"):
+        open_it(config, resume=run)
+
+
+def test_a_training_from_prepared_frames(prepared_folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["--recipe", "tiny_cpu", "--data.batch-size", "4", "--augment.size", "32"]
+    words += ["--data.short-side", "48"]
+    run = ["--backbone.name", "resnet10t", "--method.queue-size", "16", "--run", "run"]
+    run += ["--optim.warmup-epochs", "0", "--steps", "2"]
+    assert main(["pretrain", str(prepared_folder), *words, *run]) == 0
+    assert "steps 0 to 2 on cpu, 1 an epoch, 6 videos" in capsys.readouterr().err
+    assert Path("run/backbone").is_dir()
+    assert not Path("run/catalog.parquet").exists()
+    assert main(["pretrain", "--resume", "--run", "run"]) == 0
+    assert main(["preview", str(prepared_folder), *words, "--pairs", "2"]) == 0

@@ -14,6 +14,7 @@ import torch
 from painted_videos import write_video
 from torch import nn
 
+from vidmoco import pairs
 from vidmoco import pretrain as pretrain_module
 from vidmoco.checkpoint import list_checkpoints, load_checkpoint
 from vidmoco.cli import main
@@ -110,19 +111,19 @@ def test_the_saved_config_is_a_recipe_that_reproduces_the_run(finished, tmp_path
 
 @pytest.mark.parametrize("stop_after", [1, 3])
 def test_stopped_and_resumed_is_the_same_run(finished, videos, tmp_path, monkeypatch, stop_after):
-    build_pairs = pretrain_module.build_pairs
+    load_pairs = pairs.load_pairs
 
     def interrupted(*args, **options):
-        for step, batch in enumerate(build_pairs(*args, **options), start=1):
+        for step, batch in enumerate(load_pairs(*args, **options), start=1):
             if step == stop_after:
                 os.kill(os.getpid(), signal.SIGTERM)
             yield batch
 
-    monkeypatch.setattr(pretrain_module, "build_pairs", interrupted)
+    monkeypatch.setattr(pairs, "load_pairs", interrupted)
     assert pretrain(videos, tmp_path / "run", "--engine.log-every", "2") == 143
     checkpoints = list_checkpoints(tmp_path / "run" / "checkpoints")
     assert [load_checkpoint(path)["step"] for path in checkpoints] == [stop_after]
-    monkeypatch.setattr(pretrain_module, "build_pairs", build_pairs)
+    monkeypatch.setattr(pairs, "load_pairs", load_pairs)
     assert main(["pretrain", "--resume"]) == 0  # runs/latest, its own settings
     whole = [line["loss"] for line in numbers(finished)]
     means = [sum(whole[i : i + 2]) / 2 for i in range(0, 6, 2)]
@@ -278,6 +279,7 @@ def test_a_video_that_breaks_while_training_is_listed_at_the_end(videos, tmp_pat
         (["text.mp4"], ["can be read"]),
         (["VIDEOS", "--data.batch-size", "64"], ["--data.batch-size is 64", "18 videos"]),
         (["VIDEOS", "--data.batch-size", "7"], ["--data.batch-size is 7", "multiple"]),
+        (["VIDEOS", "--augment.small-crops", "2"], ["--augment.small-crops is 2", "two views"]),
         (["VIDEOS", "--engine.device", "cuda:9"], ["cuda:9", "CUDA devices"]),
         (["VIDEOS", "--run", "full"], ["full is not empty", "--resume"]),
         (["VIDEOS", "--run", "/proc/x/run"], ["Cannot write to /proc/x/run"]),

@@ -1,13 +1,17 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from painted_videos import read_index, write_video
 from PIL import Image
+from rich.console import Console
 
 from vidmoco import pretrain as pretrain_module
 from vidmoco import preview as preview_module
 from vidmoco.cli import main
 from vidmoco.config import PretrainConfig, PreviewCommand
+from vidmoco.pairs import open_source
 from vidmoco.preview import require_png, sample_pairs
 from vidmoco.recipe import load_recipe
 from vidmoco.video.catalog import open_catalog
@@ -107,6 +111,13 @@ def test_the_control_shows_the_same_frame_twice(video_folder, sheets, capsys):
     assert "the same frame twice: 100.0%" in capsys.readouterr().out
 
 
+def test_small_crops_are_left_out_of_the_picture(video_folder, sheets):
+    small = ["--augment.small-crops", "3", "--augment.small-size", "16"]
+    assert preview(video_folder, *small, "--pairs", "2") == 0
+    ((sample, _),) = sheets
+    assert [tuple(pair.views.shape) for pair in sample.pairs] == [(2, 3, 32, 32)] * 2
+
+
 def test_a_batch_larger_than_the_collection_is_cut_and_said(video_folder, capsys):
     assert main(["preview", str(video_folder), *TINY[:2], *TINY[6:]]) == 0
     out = " ".join(capsys.readouterr().out.split())
@@ -118,11 +129,12 @@ def test_what_cannot_be_read_is_listed(tmp_path, capsys):
     for number in range(5):
         write_video(tmp_path / "v" / f"{number}.mp4", num_frames=12)
     (tmp_path / "v" / "text.mp4").write_text("no video")
-    catalog = open_catalog([tmp_path / "v"]).readable()
     config = load_recipe("tiny_cpu")
     assert isinstance(config, PretrainConfig)
+    config = dataclasses.replace(config, videos=(tmp_path / "v",))
+    source = open_source(config, resume=None, console=Console(stderr=True))
     (tmp_path / "v" / "3.mp4").unlink()  # after the scan
-    sample = sample_pairs(catalog, config, num_pairs=4, batch_size=4)
+    sample = sample_pairs(source, config, num_pairs=4, batch_size=4)
     assert set(sample.failures) == {3}
     assert preview(tmp_path / "v", "--pairs", "2") == 0
     assert "text.mp4: it is a text file" in " ".join(capsys.readouterr().err.split())

@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidmoco.config import DataConfig, MoCoConfig, OptimConfig, PretrainConfig
+from vidmoco.config import AugmentConfig, DataConfig, MoCoConfig, OptimConfig, PretrainConfig
 from vidmoco.errors import ConfigError
 from vidmoco.recipe import (
     differences,
@@ -99,6 +99,13 @@ def test_config_to_yaml_to_config_is_the_identity(data):
             same_frame_probability=draw(probability),
             single_frame=draw(st.booleans()),
         ),
+        augment=AugmentConfig(
+            solarize_probability=draw(probability),
+            second_blur_probability=draw(st.none() | probability),
+            second_solarize_probability=draw(st.none() | probability),
+            shared=tuple(draw(st.lists(st.sampled_from(["crop", "flip"]), unique=True))),
+            small_crops=draw(st.integers(0, 16)),
+        ),
         method=MoCoConfig(tau=draw(st.floats(1e-5, 1e5)), momentum=draw(probability)),
         optim=OptimConfig(lr=draw(st.floats(1e-12, 1e3)), milestones=tuple(sorted(milestones))),
     )
@@ -131,6 +138,18 @@ def test_nothing_but_a_config_error_comes_out_of_odd_text(text):
         parse(text)
 
 
+def test_lists_of_names_and_numbers_that_may_be_none():
+    augment = parse(
+        "augment: {shared: [flip, crop], second_blur_probability: 0.1, "
+        "second_solarize_probability: null, small_crops: 16}"
+    ).augment
+    assert augment.shared == ("flip", "crop")
+    assert augment.second_blur_probability == 0.1
+    assert augment.second_solarize_probability is None
+    assert augment.small_crops == 16
+    assert parse("augment: {shared: []}").augment.shared == ()
+
+
 def test_numbers_that_yaml_reads_as_text_are_numbers():
     assert parse("optim: {lr: 1e-4}").optim.lr == 1e-4
     assert parse("epochs: 3").epochs == 3.0
@@ -150,6 +169,17 @@ def test_numbers_that_yaml_reads_as_text_are_numbers():
         ("[1, 2]", ["a mapping"]),
         ("method: {head: conv}", ["'method.head'", "'linear', 'mlp'"]),
         ("augment: {crop_scale: [0.2]}", ["'augment.crop_scale'", "2 values"]),
+        ("augment: {shared: [colour]}", ["'augment.shared'", "one of 'crop', 'flip'"]),
+        ("augment: {shared: crop}", ["'augment.shared'", "a list, each one of 'crop', 'flip'"]),
+        ("augment: {shared: [crop, crop]}", ["--augment.shared", "each of them once"]),
+        ("augment: {second_blur_probability: often}", ["second_blur_probability", "a number"]),
+        ("augment: {second_blur_probability: 1.1}", ["--augment.second-blur-pro", "None or from"]),
+        ("augment: {second_solarize_probability: -0.1}", ["--augment.second-solarize", "None or"]),
+        ("augment: {solarize_probability: 1.1}", ["--augment.solarize-probability", "from 0 to 1"]),
+        ("augment: {small_crops: 17}", ["--augment.small-crops", "from 0 to 16"]),
+        ("augment: {small_crops: -1}", ["--augment.small-crops", "from 0 to 16"]),
+        ("augment: {small_size: 7}", ["--augment.small-size", "at least 8 pixels"]),
+        ("augment: {small_crop_scale: [0.2, 0.1]}", ["--augment.small-crop-scale", "two shares"]),
         ("seed: 1\nseed: 2", ["'seed'", "twice"]),
         ("1: 2", ["not text"]),
         ("a: [", ["not valid YAML"]),

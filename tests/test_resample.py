@@ -7,7 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference.augment import resize_line
 
-from vidmoco.resample import blur_kernel_size, crop_and_resize, gaussian_blur, resampling_matrix
+from vidmoco.resample import (
+    BLOCK,
+    blur_kernel_size,
+    crop_and_resize,
+    gaussian_blur,
+    resampling_matrix,
+    resize_each,
+    resize_together,
+)
 
 
 def noise(*shape, seed=0):
@@ -55,6 +63,30 @@ def test_a_large_canvas_as_torchvision():
         crop = tv.crop(frame.float() / 255, top, left, height, width)
         expected = tv.resize(crop, [224, 224], antialias=True)
         torch.testing.assert_close(view, expected, atol=1e-4, rtol=0)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    h=st.integers(1, 300),
+    w=st.integers(1, 300),
+    places=st.tuples(st.floats(0, 1), st.floats(0, 1)),
+    shares=st.tuples(st.floats(0, 1), st.floats(0, 1)),
+    mirrored=st.booleans(),
+    size=st.integers(1, 2 * BLOCK + 9),
+)
+def test_a_gpu_and_a_cpu_resize_to_the_same(h, w, places, shares, mirrored, size):
+    # Both ways run here on the CPU. Any box, shrunk or grown, with blocks that end anywhere.
+    frames = noise(2, 3, h, w)
+    width, height = 0.05 + shares[0] * (w - 0.05), 0.05 + shares[1] * (h - 0.05)
+    left, top = places[0] * (w - width), places[1] * (h - height)
+    stretch = (left + width, -width) if mirrored else (left, width)
+    stretches = torch.tensor([[value, value] for value in (*stretch, top, height)])
+    torch.testing.assert_close(
+        resize_each(frames, stretches, size=size),
+        resize_together(frames, stretches, size=size),
+        atol=1e-5,
+        rtol=0,
+    )
 
 
 @settings(max_examples=60, deadline=None)

@@ -20,12 +20,14 @@ from vidmoco.config import (
     EvaluateCommand,
     ExportCommand,
     ExtractCommand,
+    PrepareCommand,
     PretrainCommand,
     PreviewCommand,
     ScanCommand,
 )
 from vidmoco.errors import ConfigError, VidmocoError, nearest
 from vidmoco.recipe import differences, load_recipe, to_plain
+from vidmoco.urls import absolute
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def _pretrain(command: PretrainCommand) -> int:
     config = command.config
     if not command.resume and not config.videos:
         raise ConfigError("No videos given. Name a folder of videos: vidmoco pretrain videos/")
-    config = replace(config, videos=tuple(path.expanduser().absolute() for path in config.videos))
+    config = replace(config, videos=tuple(absolute(path) for path in config.videos))
     if command.resume:
         saved = load_recipe(str(_run_config(command.run)))
         changed = [
@@ -140,6 +142,12 @@ def _scan(command: ScanCommand) -> int:
     from vidmoco.video.catalog import scan_command
 
     return scan_command(command)
+
+
+def _prepare(command: PrepareCommand) -> int:
+    from vidmoco.prepare import prepare
+
+    return prepare(command)
 
 
 def _preview(command: PreviewCommand) -> int:
@@ -185,6 +193,7 @@ def _doctor(command: DoctorCommand) -> int:
 COMMANDS = {
     "scan": _Command(ScanCommand, _scan),
     "preview": _Command(PreviewCommand, _preview),
+    "prepare": _Command(PrepareCommand, _prepare),
     "pretrain": _Command(PretrainCommand, _pretrain),
     "extract": _Command(ExtractCommand, _extract),
     "evaluate": _Command(EvaluateCommand, _evaluate),

@@ -1,4 +1,4 @@
-"""The four ops of the colour jitter, batched with one factor a sample, equal to torchvision's.
+"""The ops of the colour jitter, and solarize, batched with one factor a sample, as torchvision's.
 
 Images are float32 (N, 3, H, W) in [0, 1]. The ops of ``JITTER_OPS`` may overwrite their input and
 return the changed images.
@@ -61,11 +61,14 @@ def adjust_hue(
     high = torch.maximum(torch.maximum(red, green), blue)
     low = torch.minimum(torch.minimum(red, green), blue)
     chroma = high - low
-    # chroma * hue, from the largest channel; where two are largest, both cases give the same.
-    from_green = (blue - red).add_(chroma, alpha=2)
-    from_blue = (red - green).add_(chroma, alpha=4)
-    scaled = torch.where(high == green, from_green, from_blue)
-    scaled = torch.where(high == red, green - blue, scaled)
+    # Which channel is largest, as 0 or 1; where two are, either gives the same hue. Measured twice
+    # as fast as torch.where with masks, and equal to the last bit.
+    is_red = (high - red).eq_(0)
+    is_blue = (high - green).ne_(0).mul_(1 - is_red)
+    # chroma * hue, from the largest channel.
+    scaled = (green - blue).mul_(is_red)
+    scaled.addcmul_((blue - red).add_(chroma, alpha=2), 1 - is_red - is_blue)
+    scaled.addcmul_((red - green).add_(chroma, alpha=4), is_blue)
     # A grey pixel has no hue: 0 over a tiny number is 0, and its chroma of 0 hides the rest.
     hue = scaled.div_(chroma.clamp(min=1e-20)).add_(6 * turns[:, None, None])
     hue.sub_(torch.floor(hue / 6), alpha=6)  # around the circle, into 0 to 6
@@ -81,3 +84,10 @@ def adjust_hue(
 
 JITTER_OPS = (adjust_brightness, adjust_contrast, adjust_saturation, adjust_hue)
 """In the order of torchvision's ColorJitter arguments."""
+
+
+def solarize(
+    images: Float[Tensor, "n 3 h w"], threshold: Float[Tensor, "n"]
+) -> Float[Tensor, "n 3 h w"]:
+    """Return images with the values of at least ``threshold`` inverted, as PIL's ImageOps does."""
+    return torch.where(images >= threshold[:, None, None, None], 1 - images, images)

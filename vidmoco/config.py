@@ -112,7 +112,7 @@ class DataConfig(_Ranged):
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentConfig(_Ranged):
-    """The random views of MoCo v1 and v2 (defaults: v2)."""
+    """The random views (defaults: MoCo v2's)."""
 
     SECTION: ClassVar[str] = "augment"
 
@@ -140,14 +140,41 @@ class AugmentConfig(_Ranged):
     """Probability of a Gaussian blur (v1: 0)."""
     blur_sigma: tuple[float, float] = (0.1, 2.0)
     """Least and greatest standard deviation of the blur, in pixels of the view."""
+    solarize_probability: float = 0.0
+    """Probability that all above half brightness is inverted, after the blur."""
+    second_blur_probability: float | None = None
+    """Probability of a blur in the second view (v3: 0.1, and 1 in the first); None: as in the first
+    view."""
+    second_solarize_probability: float | None = None
+    """Probability of solarizing the second view (v3: 0.2, and 0 in the first); None: as in the
+    first view."""
+    shared: tuple[Literal["crop", "flip"], ...] = ()
+    """What the two views of a pair have in common: `crop` (the same box), `flip`, or both."""
+    small_crops: int = 0
+    """Additional small views, of the first frame and the second in turn, as in SwAV's multi-crop
+    (there 6); all but size and crop as in the first view. MoCo uses the two large views alone."""
+    small_size: int = 96
+    """Side of the small views, in pixels."""
+    small_crop_scale: tuple[float, float] = (0.05, 0.14)
+    """Least and greatest share of the frame's area that a small crop takes (SwAV's large crops:
+    0.14 to 1)."""
 
     def __post_init__(self) -> None:
-        self._require(self.size >= 8, "size", "at least 8 pixels")
-        low, high = self.crop_scale
-        self._require(0 < low <= high <= 1, "crop_scale", "two shares, 0 < least <= greatest <= 1")
-        for name in ("flip", "jitter", "grayscale", "blur"):
+        for name in ("size", "small_size"):
+            self._require(getattr(self, name) >= 8, name, "at least 8 pixels")
+        for name in ("crop_scale", "small_crop_scale"):
+            low, high = getattr(self, name)
+            self._require(0 < low <= high <= 1, name, "two shares, 0 < least <= greatest <= 1")
+        for name in ("flip", "jitter", "grayscale", "blur", "solarize"):
             probability = getattr(self, f"{name}_probability")
             self._require(0 <= probability <= 1, f"{name}_probability", "from 0 to 1")
+        for name in ("second_blur_probability", "second_solarize_probability"):
+            probability = getattr(self, name)
+            self._require(probability is None or 0 <= probability <= 1, name, "None or from 0 to 1")
+        self._require(
+            len(set(self.shared)) == len(self.shared), "shared", "crop, flip, or each of them once"
+        )
+        self._require(0 <= self.small_crops <= 16, "small_crops", "from 0 to 16")
         for name in ("brightness", "contrast", "saturation"):
             self._require(0 <= getattr(self, name) <= 1, name, "from 0 to 1")
         self._require(0 <= self.hue <= 0.5, "hue", "from 0 to 0.5")
@@ -330,6 +357,48 @@ class ScanCommand(_Ranged):
     limits: Annotated[LimitsConfig, arg(name="")] = field(default_factory=LimitsConfig)
 
     def __post_init__(self) -> None:
+        self._require(self.workers is None or self.workers >= 1, "workers", "None or at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareCommand(_Ranged):
+    """Decode videos once into shards of JPEG frames, from which pretrain reads much faster."""
+
+    videos: Positional[tuple[Path, ...]]
+    """Folders of videos, video files or catalogs (.parquet)."""
+    output: Annotated[Path, arg(aliases=["-o"])]
+    """The folder to write. One that was begun, or whose videos have changed, is brought up to
+    date."""
+    fps: float | None = 4.0
+    """Frames per second to keep: those shown at 0, 1/fps, 2/fps … seconds; None: every frame."""
+    short_side: int = 256
+    """Frames are made smaller to this short side, in pixels; smaller ones stay as they are."""
+    quality: int = 90
+    """Quality of the JPEG files, from 1 to 100."""
+    drop_black: bool = False
+    """Leave out black frames."""
+    min_sharpness: float = 0.0
+    """Leave out blurred frames, whose Laplacian has a smaller variance (100 is a usual choice)."""
+    min_change: float = 0.0
+    """Leave out frames that differ less from the last one kept, in grey levels of 0 to 255."""
+    labels: Path | None = None
+    """A CSV file; its columns are carried over into the index of frames."""
+    labels_key: str = "path"
+    """The column of --labels that names the video: its path below the folder given."""
+    shard_mib: float = 256.0
+    """About the size of a shard, in MiB."""
+    workers: int | None = None
+    """Processes that decode; None: one a core."""
+    limits: Annotated[LimitsConfig, arg(name="")] = field(default_factory=LimitsConfig)
+
+    def __post_init__(self) -> None:
+        self._require(len(self.videos) >= 1, "videos", "one or more folders or files")
+        self._require(self.fps is None or self.fps > 0, "fps", "None or greater than 0")
+        self._require(self.short_side >= 8, "short_side", "at least 8 pixels")
+        self._require(1 <= self.quality <= 100, "quality", "from 1 to 100")
+        self._require(self.min_sharpness >= 0, "min_sharpness", "0 or more")
+        self._require(0 <= self.min_change <= 255, "min_change", "from 0 to 255 grey levels")
+        self._require(self.shard_mib > 0, "shard_mib", "greater than 0 MiB")
         self._require(self.workers is None or self.workers >= 1, "workers", "None or at least 1")
 
 

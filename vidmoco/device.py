@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from vidmoco.cores import num_cores
 from vidmoco.errors import ConfigError
@@ -51,6 +52,13 @@ def use_threads(device: torch.device, asked: int | None) -> None:
     """
     if device.type == "cpu":
         torch.set_num_threads(asked or max(1, num_cores() // 2))
+
+
+def to_device(values: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor of the CPU on ``device``, without a wait: from pinned memory to CUDA."""
+    if device.type == "cuda":
+        values = values.pin_memory()
+    return values.to(device, non_blocking=True)
 
 
 def autocast(

@@ -4,7 +4,6 @@ import time
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 
 import vidmoco
 from vidmoco import run_folder
-from vidmoco.augment import build_augment
+from vidmoco.augment import Augment, build_augment
 from vidmoco.backbones import build_backbone, num_features_of, save_backbone
 from vidmoco.checkpoint import list_checkpoints, load_checkpoint, load_matching, save_checkpoint
 from vidmoco.config import PretrainConfig
@@ -22,12 +21,11 @@ from vidmoco.interrupt import StopSignals
 from vidmoco.methods.moco import MoCo, build_moco
 from vidmoco.metrics import MetricsLog, require_finite
 from vidmoco.optim import build_sgd, set_learning_rate
-from vidmoco.pairs import build_batching, build_pairs
+from vidmoco.pairs import PairSource, open_source
 from vidmoco.progress import TrainingProgress
 from vidmoco.recipe import dump_recipe
 from vidmoco.schedule import learning_rate, scaled_learning_rate
 from vidmoco.video.batches import PairBatch
-from vidmoco.video.catalog import Catalog, open_catalog, print_catalog
 from vidmoco.video.quarantine import Quarantine
 
 MAX_FAILURES_LISTED = 50
@@ -68,9 +66,8 @@ def pretrain(
         run_folder.create_run_folder(run)
     torch.manual_seed(config.seed)
     try:  # all that may be wrong with what was asked for, before anything is written
-        found = _open_videos(config, run=run, resume=resume, console=console)
-        catalog = found.readable()
-        batching = build_batching(config.data, catalog)
+        source = open_source(config, resume=run if resume else None, console=console)
+        batching = source.batching()
         method = _build_method(config).to(device)
     except VidmocoError:
         run_folder.remove_if_empty(run)
@@ -91,7 +88,7 @@ def pretrain(
     state = _RunState(run, method, optimizer, augment_generator, metrics)
     start_step = state.load_newest() if resume else 0
     if not resume:
-        found.save(run / run_folder.CATALOG)
+        source.save(run)
         text = dump_recipe(config)
         (run / run_folder.CONFIG).write_text(text, encoding="utf-8")
         run_folder.write_environment(run / run_folder.ENVIRONMENT, device=device)
@@ -99,7 +96,7 @@ def pretrain(
     run_folder.point_latest_at(run)
     console.print(
         f"{run}: steps {start_step} to {total_steps} on {device}, {num_steps_per_epoch} an epoch, "
-        f"{len(catalog)} videos",
+        f"{batching.num_videos} videos",
         markup=False,
         soft_wrap=True,
     )
@@ -107,13 +104,9 @@ def pretrain(
         _compile_encoders(method)
 
     stop = StopSignals()
-    batches = build_pairs(
-        config.data,
-        catalog,
+    batches = source.batches(
         batching,
-        seed=config.seed,
-        steps=range(start_step, total_steps),
-        limits=config.limits,
+        range(start_step, total_steps),
         quarantine=Quarantine(run / run_folder.QUARANTINE),
         pin_memory=device.type == "cuda",
         stopped=lambda: stop.received is not None,
@@ -159,11 +152,11 @@ def pretrain(
             "method": config.method.name,
             "recipe": recipe,
             "steps": step,
-            "num_videos": len(catalog),
+            "num_videos": batching.num_videos,
             "seed": config.seed,
         },
     )
-    _list_failures(catalog, failures, console=console)
+    _list_failures(source, failures, console=console)
     if stop.received:
         console.print(
             f"Stopped by {stop.received.name} after step {step} of {total_steps}. "
@@ -176,21 +169,12 @@ def pretrain(
     return PretrainResult(run, step, stop.exit_code)
 
 
-def _open_videos(config: PretrainConfig, *, run: Path, resume: bool, console: Console) -> Catalog:
-    """Return the videos, refused ones too: of the run's own catalog, or from a scan."""
-    if resume:
-        return Catalog.load(run / run_folder.CATALOG)
-    if not config.videos:
-        raise ConfigError("No videos given. Name a folder: vidmoco pretrain videos/")
-    catalog = open_catalog(config.videos, workers=config.data.workers or None, limits=config.limits)
-    if len(catalog.refused()) or not len(catalog.readable()):
-        print_catalog(catalog, console=console)
-    if not len(catalog.readable()):
-        raise ConfigError("None of these videos can be read; the reasons are listed above.")
-    return catalog
-
-
 def _build_method(config: PretrainConfig) -> MoCo:
+    if config.augment.small_crops:
+        raise ConfigError(
+            f"--augment.small-crops is {config.augment.small_crops}, and {config.method.name} "
+            "takes two views. Leave it out."
+        )
     backbone = build_backbone(
         config.backbone.name,
         size=config.augment.size,
@@ -228,14 +212,14 @@ def _learning_rate(
 
 def _augmented_views(
     batch: PairBatch,
-    augment: Any,
+    augment: Augment,
     generator: torch.Generator,
     config: PretrainConfig,
     device: torch.device,
 ) -> list[Tensor]:
-    """Return the query view and the key view, each (N, 3, S, S), on the device."""
+    """Return the query view, the key view and the small crops, on the device."""
     frames = batch.frames.to(device, non_blocking=True)
-    views = [augment(frames[:, view], batch.aspect_ratios, generator) for view in range(2)]
+    views = augment(frames, batch.aspect_ratios, generator)
     if config.engine.channels_last:
         views = [view.contiguous(memory_format=torch.channels_last) for view in views]
     return views
@@ -317,12 +301,12 @@ class _RunState:
         return int(state["step"])
 
 
-def _list_failures(catalog: Catalog, failures: dict[int, str], *, console: Console) -> None:
+def _list_failures(source: PairSource, failures: dict[int, str], *, console: Console) -> None:
     """List the videos that could not be read while training, each once."""
     if not failures:
         return
     console.print(f"Could not be read, and were replaced by others: {len(failures)} of the videos")
     for row, reason in list(sorted(failures.items()))[:MAX_FAILURES_LISTED]:
-        console.print(f"  {catalog[row].key!r}: {reason}", markup=False, soft_wrap=True)
+        console.print(f"  {source.name(row)!r}: {reason}", markup=False, soft_wrap=True)
     if len(failures) > MAX_FAILURES_LISTED:
         console.print(f"  … and {len(failures) - MAX_FAILURES_LISTED} more")

@@ -16,9 +16,8 @@ from vidmoco.augment import build_augment
 from vidmoco.config import PretrainConfig, PreviewCommand
 from vidmoco.contact_sheet import Pair, Sample, describe_gaps, draw_sheet
 from vidmoco.errors import ConfigError
-from vidmoco.pairs import build_batching, build_pairs, pair_rule
+from vidmoco.pairs import PairSource, open_source, pair_rule
 from vidmoco.pretrain import MAX_FAILURES_LISTED
-from vidmoco.video.catalog import Catalog, open_catalog, print_catalog
 from vidmoco.video.order import BatchOrder, Place
 from vidmoco.video.sampling import PairPlan
 
@@ -35,17 +34,11 @@ def preview(command: PreviewCommand) -> int:
     """
     config, output = command.config, command.output.expanduser()
     require_png(output)
-    if not config.videos:
-        raise ConfigError("No videos given. Name a folder of videos: vidmoco preview videos/")
-    found = open_catalog(config.videos, workers=config.data.workers or None, limits=config.limits)
-    catalog = found.readable()
-    if len(catalog) < len(found):
-        print_catalog(found, console=Console(stderr=True))
-    if not len(catalog):
-        raise ConfigError("None of these videos can be read; the reasons are listed above.")
-    batch_size = min(config.data.batch_size, len(catalog))
+    source = open_source(config, resume=None, console=Console(stderr=True))
+    num_videos = len(source.durations)
+    batch_size = min(config.data.batch_size, num_videos)
     lines = [
-        f"Recipe {command.recipe}, seed {config.seed}, {len(catalog):,} videos, batches of "
+        f"Recipe {command.recipe}, seed {config.seed}, {num_videos:,} videos, batches of "
         f"{batch_size}"
     ]
     if batch_size < config.data.batch_size:
@@ -53,12 +46,12 @@ def preview(command: PreviewCommand) -> int:
             f"The batch is cut to the number of videos; pretrain needs --data.batch-size "
             f"{batch_size} or less, not {config.data.batch_size}."
         )
-    sample = sample_pairs(catalog, config, num_pairs=command.pairs, batch_size=batch_size)
+    sample = sample_pairs(source, config, num_pairs=command.pairs, batch_size=batch_size)
     if sample.failures:
         lines.append(f"Could not be read, and were replaced by others: {len(sample.failures)}")
     _save(draw_sheet(sample, lines), output)
     failures = sorted(sample.failures.items())
-    listed = [f"  {catalog[row].key!r}: {why}" for row, why in failures[:MAX_FAILURES_LISTED]]
+    listed = [f"  {source.name(row)!r}: {why}" for row, why in failures[:MAX_FAILURES_LISTED]]
     console = Console(highlight=False)
     for line in [*lines, *listed, *describe_gaps(sample), f"{output}: {command.pairs} pairs"]:
         console.print(line, markup=False, soft_wrap=True)
@@ -81,7 +74,7 @@ def require_png(path: Path) -> None:
 
 
 def sample_pairs(
-    catalog: Catalog, config: PretrainConfig, *, num_pairs: int, batch_size: int
+    source: PairSource, config: PretrainConfig, *, num_pairs: int, batch_size: int
 ) -> Sample:
     """Return the first pairs of the run of ``config``, and the gaps of more of them.
 
@@ -90,15 +83,8 @@ def sample_pairs(
     Raises:
         VideoError: a video and all its stand-ins cannot be read.
     """
-    batching = build_batching(config.data, catalog, batch_size=batch_size)
-    batches = build_pairs(
-        config.data,
-        catalog,
-        batching,
-        seed=config.seed,
-        steps=range(ceil(max(num_pairs, NUM_READ) / batch_size)),
-        limits=config.limits,
-    )
+    batching = source.batching(batch_size=batch_size)
+    batches = source.batches(batching, range(ceil(max(num_pairs, NUM_READ) / batch_size)))
     augment = build_augment(config.augment)
     generator = torch.Generator().manual_seed(config.seed)  # as in pretrain
     pairs: list[Pair] = []
@@ -111,13 +97,12 @@ def sample_pairs(
             failures.update(batch.failures)
             missing = num_pairs - len(pairs)
             if missing > 0:
-                views = [augment(frames[:, view], aspects, generator) for view in range(2)]
+                views = augment(frames, aspects, generator)[:2]  # the sheet has no small crops
                 for n, row in enumerate(batch.source_ids.tolist()[:missing]):
-                    key, both = catalog[row].key, torch.stack([view[n] for view in views])
+                    key, both = source.name(row), torch.stack([view[n] for view in views])
                     pairs.append(Pair(key, float(aspects[n]), tuple(times[n]), frames[n], both))
-    durations = catalog.column("duration_seconds")
     order = BatchOrder(batching, seed=config.seed)
-    plan = PairPlan(order, durations, rule=pair_rule(config.data), seed=config.seed)
+    plan = PairPlan(order, source.durations, rule=pair_rule(config.data), seed=config.seed)
     asked = []
     for step in range(ceil(NUM_ASKED / batch_size)):
         moments = [next(plan.moments(Place(step, n))) for n in range(batch_size)]

@@ -168,6 +168,9 @@ def _spoken(kind: Any) -> str:
     if typing.get_origin(kind) is Literal:
         return "one of " + ", ".join(repr(value) for value in typing.get_args(kind))
     if typing.get_origin(kind) is tuple:
-        return "a list of " + _spoken(typing.get_args(kind)[0]).split(" ", 1)[1] + "s"
+        inner = typing.get_args(kind)[0]
+        if typing.get_origin(inner) is Literal:
+            return "a list, each " + _spoken(inner)
+        return "a list of " + _spoken(inner).split(" ", 1)[1] + "s"
     names = {float: "a number", int: "a whole number", bool: "true or false", str: "a text"}
     return names.get(kind, "a path")

@@ -3,7 +3,12 @@
 import torch
 from torch import Tensor
 
+from vidmoco.device import to_device
 from vidmoco.shapes import Bool, Float, UInt8
+
+# Rows or columns of a view in one product on a CPU. Measured: at 64 pixels 32, 56 and 64 are alike,
+# at 224 pixels 32 is a tenth faster than 64.
+BLOCK = 32
 
 
 def crop_and_resize(
@@ -19,17 +24,82 @@ def crop_and_resize(
     for the columns and for the rows. ``boxes`` (left, top, width, height; fractions of the canvas)
     and ``flip`` are on the CPU.
     """
+    h, w = frames.shape[2:]
+    left, top, width, height = (boxes * torch.tensor([w, h, w, h])).float().unbind(1)
+    left, width = torch.where(flip, left + width, left), torch.where(flip, -width, width)
+    stretches = torch.stack([left, width, top, height])
+    if frames.device.type == "cpu":
+        return resize_each(frames, stretches, size=size)
+    return resize_together(frames, to_device(stretches, frames.device), size=size)
+
+
+def resize_together(
+    frames: UInt8[Tensor, "n 3 h w"], stretches: Float[Tensor, "4 n"], *, size: int
+) -> Float[Tensor, "n 3 {size} {size}"]:
+    """Return stretches of frames as S x S pixels, by products with whole matrices: for a GPU.
+
+    Stretches (left, width, top, height; in pixels of the canvas) are on the device of the frames; a
+    negative width mirrors.
+    """
     n, _, h, w = frames.shape
-    in_pixels = (boxes * torch.tensor([w, h, w, h])).float()
-    left, top, width, height = in_pixels.to(frames.device, non_blocking=True).unbind(1)
-    mirror = flip.to(frames.device, non_blocking=True)
-    left, width = torch.where(mirror, left + width, left), torch.where(mirror, -width, width)
+    left, width, top, height = stretches.unbind()
     across = resampling_matrix(left, width, pixels=w, size=size)
     down = resampling_matrix(top, height, pixels=h, size=size).mul_(1 / 255)
     # Columns first: fewer products where the canvas is wide.
     pixels = frames.to(torch.float32, memory_format=torch.contiguous_format).view(n, 3 * h, w)
     narrow = torch.bmm(pixels, across.transpose(1, 2)).view(n, 3, h, size)
     return torch.matmul(down[:, None], narrow)
+
+
+def resize_each(
+    frames: UInt8[Tensor, "n 3 h w"], stretches: Float[Tensor, "4 n"], *, size: int
+) -> Float[Tensor, "n 3 {size} {size}"]:
+    """Return the same sample by sample, by products with the bands that are not 0: for a CPU.
+
+    Measured 1.1 times (64 pixels) to 7 times (224) as fast there. No value depends on other
+    samples, not even in its rounding.
+    """
+    n, _, h, w = frames.shape
+    left, width, top, height = stretches.unbind()
+    across = resampling_matrix(left, width, pixels=w, size=size).transpose(1, 2)
+    down = resampling_matrix(top, height, pixels=h, size=size).mul_(1 / 255)
+    blocks = [slice(first, min(first + BLOCK, size)) for first in range(0, size, BLOCK)]
+    all_columns = _bands(left, width, blocks=blocks, pixels=w, size=size)
+    all_rows = _bands(top, height, blocks=blocks, pixels=h, size=size)
+    images = torch.empty(n, 3, size, size)
+    view = torch.empty(3 * size, size)  # of one sample: its row 3 y + c is row y of channel c
+    for i, (columns, rows) in enumerate(zip(all_columns, all_rows, strict=True)):
+        (x, right), (y, bottom) = _hull(columns), _hull(rows)
+        crop = frames[i, :, y:bottom, x:right].transpose(0, 1)  # (rows, 3, columns)
+        crop = crop.to(torch.float32, memory_format=torch.contiguous_format).view(bottom - y, -1)
+        low = torch.empty(size, 3 * (right - x))
+        for block, (first, last) in zip(blocks, rows, strict=True):
+            torch.mm(down[i, block, first:last], crop[first - y : last - y], out=low[block])
+        low = low.view(3 * size, right - x)
+        for block, (first, last) in zip(blocks, columns, strict=True):
+            band = across[i, first:last, block]
+            torch.mm(low[:, first - x : last - x], band, out=view[:, block])
+        images[i].copy_(view.view(size, 3, size).transpose(0, 1))
+    return images
+
+
+def _bands(
+    start: Tensor, length: Tensor, *, blocks: list[slice], pixels: int, size: int
+) -> list[list[list[int]]]:
+    """Return, a list a sample, the columns (first, last + 1) in which a block's weights are."""
+    step = (length / size)[:, None]
+    ends = torch.tensor([(block.start + 0.5, block.stop - 0.5) for block in blocks])
+    first, last = (
+        (start[:, None, None] + step[..., None] * ends).sort(2).values.unbind(2)
+    )  # centres
+    reach = step.abs().clamp(min=1) + 0.5
+    low, high = (first - reach).floor(), (last + reach).ceil()
+    return torch.stack([low, high], 2).clamp(0, pixels).int().tolist()
+
+
+def _hull(bands: list[list[int]]) -> tuple[int, int]:
+    """Return the columns of all bands; they run from left to right, or back in a mirrored crop."""
+    return min(bands[0][0], bands[-1][0]), max(bands[0][1], bands[-1][1])
 
 
 def resampling_matrix(
@@ -75,7 +145,7 @@ def gaussian_blur(
         padded = torch.nn.functional.pad(images, padding, mode="reflect")
         # A sum of shifted images: measured 1.3 times (224 pixels) to 3 times (64) faster on a CPU
         # than a grouped convolution or a product with a band matrix.
-        images = torch.zeros_like(images)
-        for tap in range(taps):
+        images = padded.narrow(dim, 0, size) * kernel[:, 0, None, None, None]
+        for tap in range(1, taps):
             images.addcmul_(padded.narrow(dim, tap, size), kernel[:, tap, None, None, None])
     return images

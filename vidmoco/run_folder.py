@@ -25,6 +25,7 @@ from vidmoco.errors import ConfigError
 RUNS = Path("runs")
 LATEST = RUNS / "latest"
 CONFIG, CATALOG, METRICS = "config.yaml", "catalog.parquet", "metrics.jsonl"
+FRAMES = "frames.json"  # in place of the catalog, where the pairs are of prepared frames
 QUARANTINE = "quarantine.jsonl"
 CHECKPOINTS, BACKBONE, ENVIRONMENT = "checkpoints", "backbone", "environment.json"
 

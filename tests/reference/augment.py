@@ -1,4 +1,4 @@
-"""The views of MoCo v1 and v2 sample by sample: torchvision's functional ops, and plain loops."""
+"""The views of the papers sample by sample: torchvision's functional ops, and plain loops."""
 
 import numpy as np
 import torch
@@ -25,6 +25,8 @@ def one_view(frame, *, box, parameters, size, grayscale_first, kernel_size):
         image = tv.rgb_to_grayscale(image, num_output_channels=3)
     if parameters.blur:
         image = tv.gaussian_blur(image, [kernel_size] * 2, [parameters.blur_sigma.item()] * 2)
+    if parameters.solarize:
+        image = tv.solarize(image, 128 / 255)
     if parameters.flip:
         image = tv.horizontal_flip(image)
     return tv.normalize(image, MEAN, STD)

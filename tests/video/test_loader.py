@@ -309,7 +309,8 @@ def test_the_canvas_has_the_shape_of_the_median_video(tmp_path):
     for number, size in enumerate([(128, 64), (128, 64), (64, 128), (128, 64)]):
         write_video(tmp_path / f"{number}.mp4", num_frames=2, size=size)
     wide = scan_videos([tmp_path], workers=1, progress=False)
-    assert canvas_size(wide, short_side=72) == (72, 144)
+    assert canvas_size(wide.aspect_ratios(), short_side=72) == (72, 144)
     write_video(tmp_path / "tall.mp4", num_frames=2, size=(64, 320))
     tall = scan_videos([tmp_path / "tall.mp4"], workers=1, progress=False)
-    assert canvas_size(tall, short_side=72) == (144, 72)  # at most twice the short side
+    # At most twice the short side.
+    assert canvas_size(tall.aspect_ratios(), short_side=72) == (144, 72)

@@ -8,9 +8,11 @@ Whatever is unusual, or damaged, is declined: then the exact reader has the word
 """
 
 import math
-from bisect import bisect_right
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from functools import partial
+from itertools import groupby, islice
 from typing import Any
 
 import av
@@ -24,11 +26,12 @@ from vidmoco.errors import VideoError
 from vidmoco.shapes import Float64
 from vidmoco.video.container import open_video, to_rgb
 from vidmoco.video.decoded import coded_size, decode_listening, start_ticks
-from vidmoco.video.frames import Frames
+from vidmoco.video.frames import Frames, TimedPicture
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.limits import DEFAULT_LIMITS, Limits
 from vidmoco.video.worker_process import still_alive
 
+_PICTURES_AT_ONCE = 16  # that wait, decoded, to be converted; bounds memory
 _CONTAINERS = frozenset({"mov", "matroska"})  # they have an index, and times on every packet
 
 
@@ -58,52 +61,64 @@ class ForwardReader:
         if not reads_forward(video):
             return None
         try:
-            with open_video(video.path, limits=self._limits) as (container, stream):
-                return _read(container, stream, video, times.tolist())
-        except (VideoError, av.FFmpegError) as error:
-            if isinstance(error, MemoryError):
-                raise
+            seconds, images = zip(
+                *frames_forward(video, times.tolist(), limits=self._limits), strict=True
+            )
+        except VideoError:
             return None  # the exact reader says what is wrong in plain words
+        return Frames(np.stack(images), np.array(seconds))
 
 
-def _read(
-    container: InputContainer, stream: VideoStream, video: VideoInfo, times: list[float]
-) -> Frames | None:
+def frames_forward(
+    video: VideoInfo, times: Sequence[float], *, limits: Limits = DEFAULT_LIMITS
+) -> Iterator[TimedPicture]:
+    """Yield the frame that is shown at each of the growing ``times``, and when its showing began.
+
+    Raises:
+        VideoError: the video is damaged on the way, or unusual; all frames before it are right.
+    """
+    try:
+        with open_video(video.path, limits=limits) as (container, stream):
+            yield from _frames(container, stream, video, times)
+    except av.FFmpegError as error:
+        if isinstance(error, MemoryError):
+            raise
+        raise VideoError(str(error)) from error
+
+
+def _frames(
+    container: InputContainer, stream: VideoStream, video: VideoInfo, times: Sequence[float]
+) -> Iterator[TimedPicture]:
     base = stream.time_base or Fraction(1)
     start = start_ticks(video, base)
-    pts_seconds: list[float] = []
-    images: list[np.ndarray] = []
     groups = _groups(container, stream)
     group = next(groups, None)
-    while len(images) < len(times):
+    done = 0
+    while done < len(times):
         following = next(groups, None)
         end = math.inf if following is None else float((following[0].pts - start) * base)
-        time = times[len(images)]
-        if time >= end:
+        if times[done] >= end:
             group = following
-            if time - end > video.keyframe_seconds:  # at least one group can be jumped over
-                container.seek(start + math.floor(time / base), stream=stream, backward=True)
+            if times[done] - end > video.keyframe_seconds:  # a whole group can be jumped over
+                ticks = math.floor(times[done] / base)
+                container.seek(start + ticks, stream=stream, backward=True)
                 groups = _groups(container, stream)
                 group = next(groups, None)
             continue
         if group is None:
-            return None
+            raise VideoError("it ends before its time")
         shown = sorted((float((packet.pts - start) * base), packet.pts) for packet in group)
-        wanted = []
-        for time in times[len(images) :]:
-            if time >= end:
-                break
-            place = bisect_right(shown, (max(time, 0.0), math.inf)) - 1
-            if place < 0:
-                return None
-            wanted.append(shown[place])
+        here = times[done : bisect_left(times, end, lo=done)]
+        places = [bisect_right(shown, (max(time, 0.0), math.inf)) - 1 for time in here]
+        if places[0] < 0:
+            raise VideoError("no key frame of it comes before a time at which it shows a frame")
+        wanted = [shown[place] for place in places]
         pictures = _decode_group(stream, group, {pts for _, pts in wanted}, video)
-        if pictures is None:
-            return None
-        pts_seconds += [seconds for seconds, _ in wanted]
-        images += [pictures[pts] for _, pts in wanted]
+        for (seconds, _), times_shown in groupby(wanted):
+            picture = next(pictures)
+            yield from ((seconds, picture) for _ in times_shown)
+        done += len(here)
         group = following
-    return Frames(np.stack(images), np.array(pts_seconds))
 
 
 def _groups(container: InputContainer, stream: VideoStream) -> Iterator[list[Any]]:
@@ -131,19 +146,26 @@ def _groups(container: InputContainer, stream: VideoStream) -> Iterator[list[Any
 
 def _decode_group(
     stream: VideoStream, group: list[Any], wanted: set[int], video: VideoInfo
-) -> dict[int, np.ndarray] | None:
-    """Return the wanted pictures of a group by their raw times; None: not without errors."""
-    still_alive()
-    frames, error = decode_listening(
-        lambda: list(_decode(stream.codec_context, group, wanted)), to_log=True
-    )
-    if error or len(frames) < len(wanted) or any(frame.is_corrupt for frame in frames):
-        return None
-    return {
-        frame.pts: to_rgb(frame, coded_size=coded_size(video))
-        for frame in frames
-        if frame.pts is not None
-    }
+) -> Iterator[np.ndarray]:
+    """Yield the wanted pictures of a group in the order of showing.
+
+    Raises:
+        VideoError: not all of them come, without errors and in this order.
+    """
+    decoding = _decode(stream.codec_context, group, wanted)
+    for some in _batched(sorted(wanted), _PICTURES_AT_ONCE):
+        still_alive()
+        next_frames = partial(list[VideoFrame], islice(decoding, len(some)))
+        frames, error = decode_listening(next_frames, to_log=True)
+        come = [frame.pts for frame in frames]
+        if error or come != some or any(frame.is_corrupt for frame in frames):
+            raise VideoError(error or "a picture of it does not come whole")
+        yield from (to_rgb(frame, coded_size=coded_size(video)) for frame in frames)
+
+
+def _batched(items: list[int], size: int) -> Iterator[list[int]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
 
 
 def _decode(context: Any, group: list[Any], wanted: set[int]) -> Iterator[VideoFrame]:

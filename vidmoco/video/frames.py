@@ -8,6 +8,9 @@ import numpy as np
 from vidmoco.shapes import Float64, UInt8
 from vidmoco.video.info import VideoInfo
 
+TimedPicture = tuple[float, UInt8[np.ndarray, "h w 3"]]
+"""Seconds from the first shown frame, and a displayed RGB picture."""
+
 
 @dataclass(frozen=True)
 class Frames:

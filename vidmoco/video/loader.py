@@ -15,6 +15,7 @@ import numpy as np
 
 from vidmoco.cores import num_cores
 from vidmoco.errors import ConfigError
+from vidmoco.shapes import Float32
 from vidmoco.video.batches import Batches, PairBatch, Slot
 from vidmoco.video.catalog import Catalog
 from vidmoco.video.limits import DEFAULT_LIMITS, Limits
@@ -30,14 +31,14 @@ _SECONDS_TO_LISTEN = 0.5  # between two questions whether to stop
 MAX_WORKERS = 16  # assumption: beyond it the training device, not decoding, is the limit
 
 
-def canvas_size(catalog: Catalog, *, short_side: int) -> tuple[int, int]:
+def canvas_size(aspect_ratios: Float32[np.ndarray, " n"], *, short_side: int) -> tuple[int, int]:
     """Return the (height, width) that all frames are resized to: the shape of the median video.
 
     A batch needs one size. Frames of another shape are squeezed into it and cropped in their true
     shape later, so a collection of one shape loses nothing. The longer side is at most twice the
     shorter one, which bounds memory.
     """
-    aspect = float(np.median(catalog.aspect_ratios()).clip(0.5, 2.0))
+    aspect = float(np.median(aspect_ratios).clip(0.5, 2.0))
     if aspect >= 1:
         return short_side, round(short_side * aspect)
     return round(short_side / aspect), short_side

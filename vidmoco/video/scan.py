@@ -1,7 +1,6 @@
 """Scan: look at every video file of some folders, each in a process that may die of it."""
 
 import os
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from vidmoco.cores import num_cores
 from vidmoco.errors import ConfigError
+from vidmoco.urls import is_url, url_of
 from vidmoco.video.files import VIDEO_SUFFIXES, find_videos, look_at
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.limits import DEFAULT_LIMITS, Limits
@@ -17,7 +17,6 @@ from vidmoco.video.probe import ProbeJob, build_probe, refused
 from vidmoco.video.table import Catalog
 from vidmoco.video.workers import WorkerPool
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 # assumption: starting a process takes as long as probing so many files.
 _FILES_PER_PROCESS = 16
 
@@ -101,9 +100,10 @@ def _listed(sources: Sequence[Path], *, follow_links: bool) -> Iterator[ProbeJob
                 raise ConfigError(f"No video file in {source} (looked for {suffixes}).")
         elif path.exists() or path.is_symlink():
             yield ProbeJob(path.parent, look_at(path, root=path.parent))
-        elif _URL.match(str(source)):
-            url = str(source).replace(":/", "://", 1)  # a path has made one slash of two
-            raise ConfigError(f"{url} is a URL; only local files are read. Download it first.")
+        elif is_url(source):
+            raise ConfigError(
+                f"{url_of(source)} is a URL; only local files are read. Download it first."
+            )
         else:
             raise ConfigError(f"No such file or folder: {source}.")
 

@@ -9,20 +9,18 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TypeVar
 
-import numpy as np
 from av.video.frame import VideoFrame
 
 from vidmoco.errors import VideoError
-from vidmoco.shapes import UInt8
 from vidmoco.video.container import open_video, to_rgb
 from vidmoco.video.decoded import Lost, coded_size, decoded_frames
 from vidmoco.video.files import require_as_scanned
+from vidmoco.video.frames import TimedPicture
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.limits import DEFAULT_LIMITS, Limits
 from vidmoco.video.workers import WorkerPool
 
 T = TypeVar("T")
-TimedPicture = tuple[float, UInt8[np.ndarray, "h w 3"]]
 
 
 def iter_frames(

@@ -1,0 +1,358 @@
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from painted_videos import read_index, write_video
+
+from vidmoco import prepare as prepare_module
+from vidmoco.cli import main
+from vidmoco.video import frame_writer, shard_writer
+from vidmoco.video.frame_index import KEY_FILE, write_index
+from vidmoco.video.frame_writer import build_frame_writer
+from vidmoco.video.prepared import open_index, open_prepared
+from vidmoco.video.scan import scan_videos
+from vidmoco.video.workers import Report
+
+NUM_VIDEOS = 6
+
+
+@pytest.fixture(scope="module")
+def originals(tmp_path_factory):
+    """Frame i of video v spells 100 v + i; 10 fps."""
+    folder = tmp_path_factory.mktemp("videos")
+    for number in range(NUM_VIDEOS):
+        name = f"v{number}.{'ts' if number == 2 else 'mp4'}"
+        write_video(folder / "deep" / name, num_frames=20, first_index=100 * number)
+    return folder
+
+
+@pytest.fixture
+def videos(originals, tmp_path, monkeypatch):
+    monkeypatch.setenv("VIDMOCO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(originals, tmp_path / "videos")
+    return tmp_path / "videos"
+
+
+class Here:
+    """A pool whose work is done in this process, which need not be started."""
+
+    def __init__(self, build, args, **options):
+        self._do = build(*args)
+
+    def __class_getitem__(cls, item):
+        return cls
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def map(self, jobs):
+        for job in jobs:
+            yield Report(job, self._do(job))
+
+
+@pytest.fixture
+def here(monkeypatch):
+    monkeypatch.setattr(prepare_module, "WorkerPool", Here)
+
+
+def prepare(videos, *words, output="frames"):
+    words = ["--fps", "5", "--workers", "1", *words]
+    try:
+        return main(["prepare", str(videos), "-o", str(output), *words])
+    except SystemExit as exit:  # a flag out of range
+        return exit.code
+
+
+def content(folder="frames"):
+    """Return (name, milliseconds, what is spelled) of all frames, read as training reads them."""
+    frames = open_prepared(Path(folder))
+    return [
+        (
+            video.name,
+            round(frames.columns["pts_seconds"][frame] * 1000),
+            read_index(frames.read(frame).permute(1, 2, 0).numpy()),
+        )
+        for number, video in enumerate(frames.videos)
+        for frame in range(frames.firsts[number], frames.firsts[number + 1])
+    ]
+
+
+EXPECTED = [
+    (f"deep/v{number}.{'ts' if number == 2 else 'mp4'}", 200 * i, 100 * number + 2 * i)
+    for number in range(NUM_VIDEOS)
+    for i in range(10)
+]
+
+
+def test_frames_are_those_of_the_videos(videos, capsys):
+    assert prepare(videos) == 0
+    assert content() == EXPECTED
+    assert "frames: 60 frames of 6 videos" in capsys.readouterr().out
+    assert {path.name for path in Path("frames").iterdir()} == {
+        ".lock", "frames.json", "frames-1.parquet", "videos-1.parquet", "shards"
+    }  # fmt: skip
+
+
+def test_shards_are_tar_files_of_samples(here, videos):
+    assert prepare(videos, "--shard-mib", "0.05") == 0
+    shards = sorted(Path("frames/shards").iterdir())
+    assert len(shards) >= 2
+    assert all(shard.stat().st_size < 0.08 * 2**20 for shard in shards)
+    names = []
+    for shard in shards:
+        with tarfile.open(shard) as tar:  # and not `r:` with ignored zeros: they end as they must
+            for member in tar:
+                names.append(member.name)
+                assert tar.extractfile(member).read(3) == b"\xff\xd8\xff"
+    assert names == [f"{name}/{i:06d}.jpg" for name, i in zip(
+        [name for name, _, _ in EXPECTED], list(range(10)) * NUM_VIDEOS, strict=True
+    )]  # fmt: skip
+
+
+def test_the_index_is_a_table_for_everyone(here, videos):
+    rows = "path,room,extra\n" + "".join(
+        f"deep/v{n}.{'ts' if n == 2 else 'mp4'},room {n % 2},é\n" for n in range(NUM_VIDEOS - 1)
+    )
+    Path("labels.csv").write_text(rows, encoding="utf-8")
+    assert prepare(videos, "--labels", "labels.csv") == 0
+    table = open_index(Path("frames")).frames
+    assert table["video"].to_pylist() == [name for name, _, _ in EXPECTED]
+    assert table["room"].to_pylist() == [
+        f"room {n % 2}" if n < 5 else "" for n in range(NUM_VIDEOS) for _ in range(10)
+    ]
+    row = table.slice(23, 1).to_pylist()[0]
+    shard = Path(f"frames/shards/{row['shard']:06d}.tar").read_bytes()
+    assert shard[row["offset"] :][:2] == b"\xff\xd8"
+    assert shard[row["offset"] + row["length"] - 2 :][:2] == b"\xff\xd9"
+    assert prepare(videos) == 0  # again, without labels: they stay
+    assert open_index(Path("frames")).frames.equals(table)
+
+
+def test_a_second_run_decodes_what_is_new_or_has_changed(here, videos, monkeypatch, capsys):
+    assert prepare(videos) == 0
+    first = Path("frames/shards/000000.tar").read_bytes()
+    write_video(videos / "deep/v1.mp4", num_frames=10, first_index=900)
+    write_video(videos / "new.mp4", num_frames=10, first_index=800)
+    (videos / "deep/v3.mp4").unlink()
+    capsys.readouterr()
+    assert prepare(videos) == 0
+    expected = [row for row in EXPECTED if "v1" not in row[0] and "v3" not in row[0]]
+    expected += [("deep/v1.mp4", 200 * i, 900 + 2 * i) for i in range(5)]
+    expected += [("new.mp4", 200 * i, 800 + 2 * i) for i in range(5)]
+    assert content() == sorted(expected)
+    assert Path("frames/shards/000000.tar").read_bytes() == first
+    with tarfile.open("frames/shards/000001.tar") as tar:
+        assert len(tar.getnames()) == 10
+    assert "frames of videos that have changed or gone" in capsys.readouterr().out
+    assert prepare(videos) == 0  # nothing to do
+    assert content() == sorted(expected)
+    assert len(list(Path("frames/shards").iterdir())) == 2
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.2, 0.5, 0.93, 1.0])
+def test_after_an_end_at_any_byte_it_goes_on(here, videos, monkeypatch, kept):
+    """As a kill leaves it: the journal cut anywhere, and more in the shard than it says."""
+
+    def stop(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(prepare_module, "write_index", stop)
+    assert prepare(videos, "--shard-mib", "0.05") == 130
+    assert not Path("frames", KEY_FILE).exists()
+    journal = Path("frames/journal.jsonl")
+    data = journal.read_bytes()
+    header = data.index(b"\n") + 1
+    journal.write_bytes(data[: header + int((len(data) - header) * kept)])
+    with sorted(Path("frames/shards").iterdir())[-1].open("ab") as file:
+        file.write(b"half a picture")
+    monkeypatch.setattr(prepare_module, "write_index", write_index)
+    assert prepare(videos, "--shard-mib", "0.05") == 0
+    assert content() == EXPECTED
+    for shard in Path("frames/shards").iterdir():
+        with tarfile.open(shard) as tar:
+            assert len(set(tar.getnames())) == len(tar.getnames())
+    assert not Path("frames/journal.jsonl").exists()
+
+
+def test_a_killed_process(videos):
+    """A real one, while it writes."""
+    for number in range(10, 30):
+        write_video(videos / f"v{number}.mp4", num_frames=60, first_index=100 * number)
+    words = ["prepare", str(videos), "-o", "frames", "--fps", "5", "--workers", "1"]
+    code = (
+        "import sys; from vidmoco.video import shard_writer; "
+        "shard_writer._SECONDS_BETWEEN_SYNCS = 0.0; "
+        "from vidmoco.cli import main; main(sys.argv[1:])"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, *words])
+    journal = Path("frames/journal.jsonl")
+    deadline = time.monotonic() + 120
+    while not journal.exists() or journal.read_bytes().count(b"\n") < 5:
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not Path("frames", KEY_FILE).exists()
+    noted = journal.read_bytes().count(b"\n") - 1
+    assert 0 < noted < 26
+    assert prepare(videos) == 0
+    rows = content()
+    assert [row for row in rows if row[0].startswith("deep")] == EXPECTED
+    assert len(rows) == 60 + 20 * 30
+    assert all(spelled % 100 == ms // 100 for _, ms, spelled in rows)
+
+
+def test_two_at_once(here, videos, capsys):
+    Path("frames").mkdir()
+    with Path("frames/.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert prepare(videos) == 2
+    assert "Another process is preparing frames into frames" in capsys.readouterr().err
+    assert prepare(videos) == 0
+
+
+def test_other_settings_are_another_folders(here, videos, monkeypatch, capsys):
+    assert prepare(videos) == 0
+    assert prepare(videos, "--quality", "50") == 2
+    assert "was prepared with other settings" in capsys.readouterr().err
+
+    def stop(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(prepare_module, "write_index", stop)
+    assert prepare(videos, output="other") == 130
+    assert prepare(videos, "--quality", "50", output="other") == 2
+    assert "the beginning of a run with other settings" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("after", [0, 3])
+def test_a_full_disk(here, videos, monkeypatch, capsys, after):
+    copy, count = shutil.copyfileobj, iter(range(100))
+
+    def full(source, target, length):
+        if next(count) >= after:
+            target.write(source.read(1000))
+            raise OSError(28, "No space left on device")
+        copy(source, target, length)
+
+    monkeypatch.setattr(shard_writer.shutil, "copyfileobj", full)
+    assert prepare(videos) == 2
+    error = capsys.readouterr().err
+    assert "No space left on device" in error
+    assert "give the same command again" in error
+    monkeypatch.setattr(shard_writer.shutil, "copyfileobj", copy)
+    assert prepare(videos) == 0
+    assert content() == EXPECTED
+
+
+def test_a_full_disk_of_the_workers(here, videos, monkeypatch, capsys):
+    monkeypatch.setattr(prepare_module, "build_frame_writer", build_full)
+    assert prepare(videos) == 2
+    assert "frames/pieces: No space left on device" in capsys.readouterr().err
+
+
+def build_full(settings, limits):
+    def write(job):
+        return frame_writer.PreparedVideo(
+            cannot_write=f"{job.piece.parent}: No space left on device"
+        )
+
+    return write
+
+
+def test_what_cannot_be_read_is_listed(here, videos, capsys):
+    (videos / "text.mp4").write_text("no video")
+    assert prepare(videos) == 1
+    captured = capsys.readouterr()
+    assert "text.mp4: it is a text file" in " ".join(captured.err.split())
+    assert content() == EXPECTED
+
+
+def test_a_video_that_kills_its_process_costs_itself(videos, monkeypatch, capsys):
+    monkeypatch.setattr(prepare_module, "build_frame_writer", build_dying)
+    assert prepare(videos) == 1
+    assert "'deep/v4.mp4': its decoder crashed (SIGKILL" in capsys.readouterr().err
+    assert content() == [row for row in EXPECTED if "v4" not in row[0]]
+    monkeypatch.setattr(prepare_module, "WorkerPool", Here)
+    monkeypatch.setattr(prepare_module, "build_frame_writer", build_frame_writer)
+    assert prepare(videos) == 0
+    assert content() == EXPECTED
+
+
+def build_dying(settings, limits):
+    write = frame_writer.build_frame_writer(settings, limits)
+
+    def write_or_die(job):
+        if "v4" in job.name:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return write(job)
+
+    return write_or_die
+
+
+def test_dropped_frames_are_counted(here, videos, capsys):
+    assert prepare(videos, "--min-change", "255") == 0
+    assert "Left out: 54 unchanged" in capsys.readouterr().out
+    assert len(content()) == 6
+    assert json.loads(open_index(Path("frames")).videos[0].dropped) == {"unchanged": 9}
+
+
+def test_names_of_several_folders(here, videos, tmp_path, capsys):
+    shutil.copytree(videos, tmp_path / "more")
+    both = scan_videos([videos, tmp_path / "more"], workers=1, progress=False)
+    names = prepare_module.names_of(both)
+    assert sorted(names) == sorted(
+        f"{root}/{key}" for root in ("videos", "more") for key in {row[0] for row in EXPECTED}
+    )
+    shutil.copytree(videos, tmp_path / "other" / "videos")
+    words = [str(tmp_path / "other" / "videos"), "-o", "frames", "--workers", "1"]
+    assert main(["prepare", str(videos), *words]) == 2
+    assert "videos of different folders would be named 'videos/deep/v" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["none/", "frames"], ["none", "No such"]),
+        (["videos", "videos/deep/v0.mp4"], ["v0.mp4"]),
+        (["videos", "frames", "--fps", "0"], ["--fps is 0", "greater than 0"]),
+        (["videos", "frames", "--quality", "101"], ["--quality is 101", "from 1 to 100"]),
+        (["videos", "frames", "--labels", "none.csv"], ["none.csv"]),
+        (["videos", "frames", "--labels", "bad.csv"], ["no column 'path'", "Path"]),
+        (["videos", "frames", "--labels", "twice.csv"], ["names a video twice"]),
+        (["videos", "frames", "--labels", "taken.csv"], ["'offset'", "already"]),
+        (["text.mp4", "frames"], ["None of these videos can be read"]),
+    ],
+)
+def test_mistakes(videos, capsys, words, expected):
+    Path("bad.csv").write_text("Path,label\na,b\n")
+    Path("twice.csv").write_text("path,label\na,b\na,c\n")
+    Path("taken.csv").write_text("path,offset\na,1\n")
+    Path("text.mp4").write_text("no video")
+    source, output, *words = words
+    assert prepare(source, *words, output=output) == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert all(piece in error for piece in expected), error
+    assert "Traceback" not in error
+    assert not Path("frames").exists()
+
+
+def test_all_frames(here, videos):
+    assert prepare(videos, "--fps", "None") == 0
+    spelled = [row[2] for row in content()]
+    assert spelled == [100 * n + i for n in range(NUM_VIDEOS) for i in range(20)]
+    assert np.all(np.diff(open_prepared(Path("frames")).firsts) == 20)

@@ -1,0 +1,34 @@
+from pathlib import Path
+
+import pytest
+
+from vidmoco.urls import absolute, is_url, url_of
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ("s3://bucket/frames", "s3://bucket/frames"),
+        ("memory://frames/a b", "memory://frames/a b"),
+        ("file:///data/frames", "file:///data/frames"),
+        ("https://host/a?b=c", "https://host/a?b=c"),
+    ],
+)
+def test_urls_survive_being_paths(given, url):
+    path = Path(given)
+    assert is_url(path)
+    assert url_of(path) == url
+    assert absolute(path) == path
+
+
+@pytest.mark.parametrize("given", ["frames", "/data/x:y", "./a:b/c", "C:/frames", "-"])
+def test_paths_are_no_urls(given):
+    assert not is_url(Path(given))
+    assert url_of(Path(given)) == str(Path(given))
+
+
+def test_paths_become_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/x")
+    assert absolute(Path("a")) == tmp_path / "a"
+    assert absolute(Path("~/a")) == Path("/home/x/a")

@@ -1,0 +1,332 @@
+"""``vidmoco prepare``: videos to a folder of frames, in parallel, as often as one likes."""
+
+import csv
+import fcntl
+import json
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from rich.console import Console
+
+from vidmoco.config import PrepareCommand
+from vidmoco.cores import num_cores
+from vidmoco.errors import ConfigError, nearest
+from vidmoco.run_folder import make_writable_folder
+from vidmoco.video.catalog import Catalog, build_limits, open_catalog, print_catalog
+from vidmoco.video.frame_index import (
+    FRAME_COLUMNS,
+    KEY_FILE,
+    FrameIndex,
+    VideoRow,
+    frame_table,
+    shard_name,
+    write_index,
+)
+from vidmoco.video.frame_writer import (
+    FrameSettings,
+    PreparedVideo,
+    PrepareJob,
+    build_frame_writer,
+)
+from vidmoco.video.info import VideoInfo
+from vidmoco.video.prepared import open_index
+from vidmoco.video.scan import progress_bar
+from vidmoco.video.selection import Selection
+from vidmoco.video.shard_writer import Entry, ShardWriter
+from vidmoco.video.workers import WorkerPool
+
+_PIECES = "pieces"
+_MAX_LINES = 50
+_DISK_FULL = "Make room, and give the same command again: it goes on from here."
+
+
+def prepare(command: PrepareCommand) -> int:
+    """Run ``vidmoco prepare``; return 0, or 1 if a video could not be read.
+
+    Raises:
+        ConfigError: something asked for cannot be used, or the disk is full.
+    """
+    console = Console(stderr=True)
+    folder = command.output
+    labels = read_labels(command.labels, key=command.labels_key) if command.labels else {}
+    catalog = open_catalog(command.videos, workers=command.workers, limits=command.limits)
+    readable = catalog.readable()
+    if len(readable) < len(catalog):
+        print_catalog(catalog, console=console)
+    if not len(readable):
+        raise ConfigError("None of these videos can be read; the reasons are listed above.")
+    videos = dict(zip(names_of(readable), readable.rows(), strict=True))
+    settings = FrameSettings(
+        fps=command.fps,
+        short_side=command.short_side,
+        quality=command.quality,
+        selection=Selection(
+            black=command.drop_black,
+            min_sharpness=command.min_sharpness,
+            min_change=command.min_change,
+        ),
+    )
+    make_writable_folder(folder, flag="-o")
+    began = time.monotonic()
+    with _locked(folder):
+        known = open_index(folder) if (folder / KEY_FILE).exists() else None
+        if known is not None and known.settings != asdict(settings):
+            raise ConfigError(
+                f"{folder} was prepared with other settings: {known.settings}. Give the same, or "
+                "another folder."
+            )
+        shards = known.shard_sizes() if known else {}
+        try:
+            writer = ShardWriter(
+                folder,
+                settings=asdict(settings),
+                shard_bytes=round(command.shard_mib * 2**20),
+                first_shard=max(shards, default=-1) + 1,
+            )
+            with closing(writer):
+                failed = _write_missing(writer, videos, known, settings, command)
+                writer.close_shard()
+                index = _merged(known, writer.entries, videos, labels, settings)
+                write_index(folder, index)
+                writer.forget_journal()
+        except OSError as error:
+            raise ConfigError(
+                f"{folder} cannot be written: {error.strerror or error}. {_DISK_FULL}"
+            ) from error
+    _print_result(folder, index, failed, seconds=time.monotonic() - began, console=console)
+    return 1 if failed or len(readable) < len(catalog) else 0
+
+
+def names_of(catalog: Catalog) -> list[str]:
+    """Return a name for each video: its key, after that of its folder where keys are alike.
+
+    Raises:
+        ConfigError: two videos would have one name.
+    """
+    keys, roots = catalog.column("key").tolist(), catalog.column("root").tolist()
+    if len(set(keys)) < len(keys):
+        keys = [f"{Path(root).name}/{key}" for root, key in zip(roots, keys, strict=True)]
+    (name, count), *_ = Counter(keys).most_common(1)
+    if count > 1:
+        raise ConfigError(
+            f"{count} videos of different folders would be named {name!r}. Prepare the folder "
+            "above them, or each into a folder of its own."
+        )
+    return list(keys)
+
+
+def read_labels(path: Path, *, key: str) -> dict[str, dict[str, str]]:
+    """Return the columns of a CSV file, each by the name of the video.
+
+    Raises:
+        ConfigError: it cannot be read, has no such column, or names a video twice.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            rows, columns = list(reader), list(reader.fieldnames or [])
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(f"Cannot read the labels {path}: {error}.") from error
+    if key not in columns:
+        raise ConfigError(
+            f"{path} has no column {key!r}.{nearest(key, columns)} Its columns: "
+            f"{', '.join(columns)}. Name the one with the videos' paths by --labels-key."
+        )
+    reserved = {"video", *FRAME_COLUMNS} & set(columns) - {key}
+    if reserved:
+        raise ConfigError(f"{path} has a column {min(reserved)!r}, which the index has already.")
+    if len({row[key] for row in rows}) < len(rows):
+        raise ConfigError(f"{path} names a video twice; one row a video was expected.")
+    return {
+        column: {row[key]: row[column] or "" for row in rows} for column in columns if column != key
+    }
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock, which ends with this process.
+
+    Raises:
+        ConfigError: another process holds it.
+    """
+    with (folder / ".lock").open("w", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ConfigError(
+                f"Another process is preparing frames into {folder}. Wait for it, or give another "
+                "folder."
+            ) from error
+        yield
+
+
+def _write_missing(
+    writer: ShardWriter,
+    videos: dict[str, VideoInfo],
+    known: FrameIndex | None,
+    settings: FrameSettings,
+    command: PrepareCommand,
+) -> dict[str, str]:
+    """Write the frames of all videos that are not in the folder as they are now.
+
+    Returns:
+        Why videos could not be read, by name.
+    """
+    rows = [*(known.videos if known else []), *(row for row, _ in writer.entries)]
+    there = {row.name: (row.num_bytes, row.mtime_ns) for row in rows}
+    todo = {
+        name: video
+        for name, video in videos.items()
+        if there.get(name) != (video.num_bytes, video.mtime_ns)
+    }
+    pieces = writer.folder / _PIECES
+    shutil.rmtree(pieces, ignore_errors=True)
+    pieces.mkdir()
+    limits = build_limits(command.limits)
+    pool = WorkerPool[PrepareJob, PreparedVideo](
+        build_frame_writer,
+        (settings, limits),
+        workers=command.workers or num_cores(),
+        max_memory=limits.max_memory,
+        max_seconds=limits.seconds_of_silence,
+    )
+    jobs = (
+        PrepareJob(video, name, pieces / f"{number}.tar")
+        for number, (name, video) in enumerate(todo.items())
+    )
+    failed: dict[str, str] = {}
+    try:
+        with pool, progress_bar(shown=bool(todo)) as bar:
+            task = bar.add_task("prepare", total=len(todo))
+            for report in pool.map(jobs):
+                if report.value is not None:
+                    _append(writer, report.job, report.value)
+                else:
+                    failed[report.job.name] = report.failure
+                bar.advance(task)
+    finally:
+        shutil.rmtree(pieces, ignore_errors=True)
+        writer.sync()
+    return failed
+
+
+def _append(writer: ShardWriter, job: PrepareJob, prepared: PreparedVideo) -> None:
+    """Move the frames of a video from their piece to the shard."""
+    if prepared.cannot_write:
+        raise ConfigError(f"{prepared.cannot_write}. {_DISK_FULL}")
+    shard, start = writer.append(job.piece, num_bytes=prepared.num_bytes)
+    num_frames = len(prepared.offsets)
+    row = VideoRow(
+        name=job.name,
+        num_bytes=job.video.num_bytes,
+        mtime_ns=job.video.mtime_ns,
+        duration_seconds=job.video.duration_seconds,
+        aspect_ratio=job.video.aspect_ratio,
+        num_frames=num_frames,
+        shard=shard,
+        start=start,
+        end=start + prepared.num_bytes,
+        dropped=json.dumps(prepared.dropped) if prepared.dropped else "",
+        damage=prepared.damage,
+    )
+    frames: dict[str, list[Any]] = {
+        "pts_seconds": prepared.pts_seconds,
+        "shard": [shard] * num_frames,
+        "offset": [start + offset for offset in prepared.offsets],
+        "length": prepared.lengths,
+        "crc32": prepared.checksums,
+    }
+    writer.note(row, frames)
+
+
+def _merged(
+    known: FrameIndex | None,
+    entries: Sequence[Entry],
+    videos: dict[str, VideoInfo],
+    labels: dict[str, dict[str, str]],
+    settings: FrameSettings,
+) -> FrameIndex:
+    """Return the index of the videos as they are now, from an earlier one and what is new."""
+    rows: dict[str, VideoRow] = {}
+    columns: dict[str, dict[str, np.ndarray]] = {}
+    if known is not None:
+        table = known.frames
+        arrays = {name: table[name].to_numpy() for name in FRAME_COLUMNS}
+        first = 0
+        for row in known.videos:
+            some = slice(first, first + row.num_frames)
+            rows[row.name] = row
+            columns[row.name] = {name: array[some] for name, array in arrays.items()}
+            first += row.num_frames
+        if not labels:
+            labels = _labels_of(known)
+    for row, frames in entries:
+        rows[row.name] = row
+        columns[row.name] = {name: np.array(values) for name, values in frames.items()}
+    names = sorted(
+        name
+        for name, row in rows.items()
+        if name in videos
+        and (row.num_bytes, row.mtime_ns) == (videos[name].num_bytes, videos[name].mtime_ns)
+    )
+    return FrameIndex(
+        settings=asdict(settings),
+        videos=[rows[name] for name in names],
+        frames=frame_table(names, [columns[name] for name in names], labels),
+    )
+
+
+def _labels_of(index: FrameIndex) -> dict[str, dict[str, str]]:
+    """Return the label columns of an index, each by the name of the video."""
+    known = {"video", *FRAME_COLUMNS}
+    names = [name for name in index.frames.column_names if name not in known]
+    with_frames = [row for row in index.videos if row.num_frames]
+    counts = np.array([0, *(row.num_frames for row in with_frames)])
+    firsts = pa.array(counts.cumsum()[:-1])
+    return {
+        name: dict(
+            zip(
+                (row.name for row in with_frames),
+                index.frames[name].take(firsts).to_pylist(),
+                strict=True,
+            )
+        )
+        for name in names
+    }
+
+
+def _print_result(
+    folder: Path, index: FrameIndex, failed: dict[str, str], *, seconds: float, console: Console
+) -> None:
+    dropped: Counter[str] = Counter()
+    for row in index.videos:
+        dropped.update(json.loads(row.dropped) if row.dropped else {})
+    sizes = index.shard_sizes()
+    num_bytes = sum((folder / shard_name(shard)).stat().st_size for shard in sizes)
+    print(
+        f"{folder}: {index.frames.num_rows:,} frames of {len(index.videos):,} videos, "
+        f"{num_bytes / 1e6:,.1f} MB in {len(sizes)} shards, {seconds:.1f} s"
+    )
+    if dropped:
+        counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(dropped.items()))
+        print(f"Left out: {counts}")
+    live = sum(row.end - row.start for row in index.videos)
+    dead = num_bytes - live - len(sizes) * 1024
+    if dead > 0:
+        print(
+            f"{dead / 1e6:,.1f} MB of the shards are frames of videos that have changed or gone; "
+            "vidmoco does not read them."
+        )
+    problems = failed | {row.name: row.damage for row in index.videos if row.damage}
+    for name, reason in list(problems.items())[:_MAX_LINES]:
+        console.print(f"  {name!r}: {reason}", markup=False, soft_wrap=True)
+    if len(problems) > _MAX_LINES:
+        console.print(f"  … and {len(problems) - _MAX_LINES} more")

@@ -1,0 +1,209 @@
+"""The index of a prepared folder: which frames of which videos lie where. Two tables and a key.
+
+    frames.json           the key: version, settings, and the names of the two tables
+    frames-N.parquet      a row a frame: video, pts_seconds, shard, offset, length, crc32, labels
+    videos-N.parquet      a row a video: what it was when it was prepared, and its frames
+    shards/000000.tar     JPEG files named VIDEO/NUMBER.jpg; WebDataset and tar read them
+
+The tables are written under a new N, and then the key is replaced: a folder is as it was, or as it
+is to be, whenever the writing ends.
+"""
+
+import json
+import os
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vidmoco.errors import ConfigError
+
+KEY_FILE = "frames.json"
+SHARDS = "shards"
+FORMAT, FORMAT_VERSION = "vidmoco.frames", 1
+
+FRAME_COLUMNS = {
+    "pts_seconds": pa.float64(),
+    "shard": pa.int32(),
+    "offset": pa.int64(),
+    "length": pa.int32(),
+    "crc32": pa.uint32(),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoRow:
+    """A prepared video."""
+
+    name: str
+    """Its key; with that of its folder, where keys of several folders are alike."""
+    num_bytes: int
+    mtime_ns: int
+    duration_seconds: float
+    aspect_ratio: float
+    """Displayed width / height."""
+    num_frames: int
+    """Frames that are kept."""
+    shard: int
+    start: int
+    """First byte of its piece of the shard."""
+    end: int
+    dropped: str = ""
+    """JSON: frames that were left out, by reason."""
+    damage: str = ""
+    """What could not be decoded, or why nothing of it could be."""
+
+
+_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+VIDEO_SCHEMA = pa.schema(
+    [(name, _TYPES[kind]) for name, kind in VideoRow.__annotations__.items()]  # in their order
+)
+
+
+@dataclass(frozen=True)
+class FrameIndex:
+    """What ``read_index`` finds."""
+
+    settings: dict[str, Any]
+    videos: list[VideoRow]
+    frames: pa.Table
+    """Sorted by video and time; ``video`` is dictionary-encoded."""
+
+    def shard_sizes(self) -> dict[int, int]:
+        """Return the bytes that each shard has at least."""
+        sizes: dict[int, int] = {}
+        for video in self.videos:
+            sizes[video.shard] = max(sizes.get(video.shard, 0), video.end)
+        return sizes
+
+
+def shard_name(number: int) -> str:
+    """Return the path of a shard in its folder."""
+    return f"{SHARDS}/{number:06d}.tar"
+
+
+def write_index(folder: Path, index: FrameIndex) -> None:
+    """Write both tables and the key, whole or not at all.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    old = json.loads(text) if (text := _text_of(folder / KEY_FILE)) else {}
+    number = 1 + max(
+        [int(found[1]) for path in folder.glob("*.parquet") if (found := _NUMBERED(path.name))],
+        default=0,
+    )
+    frames, videos = f"frames-{number}.parquet", f"videos-{number}.parquet"
+    _write_parquet(index.frames, folder / frames)
+    rows = pa.Table.from_pylist([asdict(video) for video in index.videos], schema=VIDEO_SCHEMA)
+    _write_parquet(rows, folder / videos)
+    key = {
+        "format": FORMAT,
+        "version": FORMAT_VERSION,
+        "settings": index.settings,
+        "num_videos": len(index.videos),
+        "num_frames": index.frames.num_rows,
+        "frames": frames,
+        "videos": videos,
+    }
+    part = folder / (KEY_FILE + ".part")
+    with part.open("w", encoding="utf-8") as file:
+        json.dump(key, file, indent=2)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(folder / KEY_FILE)
+    for name in ("frames", "videos"):
+        if old.get(name):
+            (folder / old[name]).unlink(missing_ok=True)
+
+
+_NUMBERED = re.compile(r"(?:frames|videos)-(\d+)\.parquet").fullmatch
+
+
+def _write_parquet(table: pa.Table, path: Path) -> None:
+    with path.open("wb") as file:
+        pq.write_table(table, file)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def read_key(text: str, *, where: str) -> dict[str, Any]:
+    """Return the content of a key file.
+
+    Raises:
+        ConfigError: it is none, or of another version.
+    """
+    try:
+        key = json.loads(text)
+        known = key["format"] == FORMAT
+        version = key["version"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise ConfigError(f"{where}/{KEY_FILE} is damaged: {error}. Prepare it again.") from error
+    if not known or version != FORMAT_VERSION:
+        raise ConfigError(
+            f"{where} was prepared by another version of vidmoco (format {version}, and this one "
+            f"reads {FORMAT_VERSION}). Prepare it again into an empty folder."
+        )
+    return dict(key)
+
+
+def read_tables(
+    frames: Any, videos: Any, key: dict[str, Any], *, where: str
+) -> tuple[pa.Table, list[VideoRow]]:
+    """Return both tables from open files or paths.
+
+    Raises:
+        ConfigError: they are damaged, or not those of the key.
+    """
+    try:
+        with pq.ParquetFile(frames) as file:
+            frame_table = file.read()
+        with pq.ParquetFile(videos) as file:
+            rows = [VideoRow(**row) for row in file.read().to_pylist()]
+    except (pa.ArrowException, OSError, TypeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(
+            f"The index of {where} cannot be read: {reason}. Prepare it again into an empty folder."
+        ) from error
+    expected = (key.get("num_frames"), key.get("num_videos"))
+    missing = {"video", *FRAME_COLUMNS} - set(frame_table.column_names)
+    if missing or (frame_table.num_rows, len(rows)) != expected:
+        raise ConfigError(f"The index of {where} is not whole. Prepare it again.")
+    return frame_table, rows
+
+
+def frame_table(
+    names: list[str], columns: list[dict[str, np.ndarray]], labels: dict[str, dict[str, str]]
+) -> pa.Table:
+    """Return the table of the frames of some videos, with the labels of each video.
+
+    Args:
+        names: of the videos.
+        columns: for each, one array for every column of ``FRAME_COLUMNS``.
+        labels: by column and by name of the video.
+    """
+    counts = [len(column["offset"]) for column in columns]
+    index = np.repeat(np.arange(len(names), dtype=np.int32), counts)
+
+    def by_video(values: list[str]) -> pa.Array:
+        distinct = sorted(set(values))
+        places = {value: place for place, value in enumerate(distinct)}
+        codes = np.array([places[value] for value in values], dtype=np.int32)
+        return pa.DictionaryArray.from_arrays(pa.array(codes[index]), pa.array(distinct))
+
+    arrays: dict[str, pa.Array] = {"video": by_video(names)}
+    for name, kind in FRAME_COLUMNS.items():
+        values = [column[name] for column in columns]
+        arrays[name] = pa.array(np.concatenate(values) if values else [], type=kind)
+    for name, by_name in labels.items():
+        arrays[name] = by_video([by_name.get(video, "") for video in names])
+    return pa.table(arrays)

@@ -1,0 +1,312 @@
+"""Prepared frames: any frame of any video, by a read of a few kilobytes and a JPEG decode.
+
+The folder may be anywhere that fsspec reaches: ``s3://bucket/frames``, say.
+"""
+
+import os
+import zlib
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import fsspec
+import numpy as np
+import torch
+from torch import Tensor
+
+from vidmoco.errors import ConfigError, VideoError
+from vidmoco.shapes import Float32, Float64, UInt8
+from vidmoco.urls import is_url, url_of
+from vidmoco.video import jpeg
+from vidmoco.video.batches import PairBatch
+from vidmoco.video.decode import resize_frames
+from vidmoco.video.frame_index import (
+    FRAME_COLUMNS,
+    KEY_FILE,
+    FrameIndex,
+    VideoRow,
+    read_key,
+    read_tables,
+    shard_name,
+)
+from vidmoco.video.order import Batching, BatchOrder, Place
+from vidmoco.video.sampling import PairPlan, PairRule
+from vidmoco.video.shard_writer import JOURNAL
+
+BATCHES_AHEAD = 3  # that are read while one is trained on
+_SECONDS_TO_LISTEN = 0.5  # between two questions whether to stop
+
+
+def is_prepared(source: Path) -> bool:
+    """Return whether ``prepare`` has written to a folder; every URL is taken for such a one."""
+    return is_url(source) or (source / KEY_FILE).is_file() or (source / JOURNAL).is_file()
+
+
+class Store:
+    """The files of a prepared folder."""
+
+    def __init__(self, source: Path) -> None:
+        """Connect to it.
+
+        Raises:
+            ConfigError: fsspec does not know the kind of URL, or lacks a library for it.
+        """
+        self.where = url_of(source)
+        try:
+            self._system, self._root = fsspec.core.url_to_fs(self.where)
+        except (ValueError, ImportError, OSError) as error:
+            raise ConfigError(f"{self.where} cannot be opened: {error}.") from error
+        self._is_local = not is_url(source)
+        self._files: dict[int, int] = {}
+
+    def exists(self, name: str) -> bool:
+        """Return whether there is a file."""
+        return bool(self._system.exists(f"{self._root}/{name}"))
+
+    def size(self, name: str) -> int:
+        """Return the bytes of a file; -1: there is none."""
+        try:
+            return int(self._system.size(f"{self._root}/{name}"))
+        except FileNotFoundError:
+            return -1
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[BinaryIO]:
+        """Open a file for reading."""
+        with self._system.open(f"{self._root}/{name}", "rb") as file:
+            yield file
+
+    def read(self, shard: int, offset: int, length: int) -> bytes:
+        """Return some bytes of a shard; threads may call it at the same time."""
+        if not self._is_local:
+            name = f"{self._root}/{shard_name(shard)}"
+            return bytes(self._system.cat_file(name, start=offset, end=offset + length))
+        if shard not in self._files:  # two threads may both open it; one descriptor is then spare
+            path = Path(self._root) / shard_name(shard)
+            self._files[shard] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return os.pread(self._files[shard], length, offset)
+
+
+def read_store_key(store: Store) -> dict[str, Any]:
+    """Return the content of a prepared folder's key file.
+
+    Raises:
+        ConfigError: there is none, or it is not of this version.
+    """
+    if not store.exists(KEY_FILE):
+        if store.exists(JOURNAL):
+            raise ConfigError(
+                f"{store.where} is not finished. Give the same `vidmoco prepare` again: it goes on "
+                "from where it was stopped."
+            )
+        raise ConfigError(
+            f"{store.where} holds no prepared frames; `vidmoco prepare` makes them of local videos."
+        )
+    with store.open(KEY_FILE) as file:
+        text = file.read().decode("utf-8", errors="replace")
+    return read_key(text, where=store.where)
+
+
+def open_index(source: Path, store: Store | None = None) -> FrameIndex:
+    """Read the index of a prepared folder.
+
+    Raises:
+        ConfigError: it is not finished, of another version, or damaged.
+    """
+    store = store or Store(source)
+    key = read_store_key(store)
+    try:
+        with store.open(key["frames"]) as frames, store.open(key["videos"]) as videos:
+            table, rows = read_tables(frames, videos, key, where=store.where)
+    except (OSError, KeyError) as error:
+        raise ConfigError(
+            f"The index of {store.where} is missing: {error}. Prepare it again."
+        ) from error
+    return FrameIndex(key["settings"], rows, table)
+
+
+@dataclass(frozen=True)
+class PreparedFrames:
+    """The frames of a prepared folder, and where each lies. Videos without frames are left out."""
+
+    store: Store
+    key: dict[str, Any]
+    videos: list[VideoRow]
+    firsts: np.ndarray
+    """The first frame of each video, and one more."""
+    columns: dict[str, np.ndarray]
+
+    @property
+    def durations(self) -> Float64[np.ndarray, " n"]:
+        """The durations of the videos, in seconds."""
+        return np.array([video.duration_seconds for video in self.videos], dtype=np.float64)
+
+    @property
+    def aspect_ratios(self) -> Float32[np.ndarray, " n"]:
+        """The displayed width / height of the videos."""
+        return np.array([video.aspect_ratio for video in self.videos], dtype=np.float32)
+
+    def frame_at(self, video: int, seconds: float) -> int:
+        """Return the frame that is shown at a time: the last that began at or before it."""
+        first, end = self.firsts[video], self.firsts[video + 1]
+        begun = np.searchsorted(self.columns["pts_seconds"][first:end], seconds, side="right")
+        return int(first + max(begun - 1, 0))
+
+    def read(self, frame: int) -> UInt8[Tensor, "3 h w"]:
+        """Return a frame.
+
+        Raises:
+            VideoError: its bytes are not those that were written.
+        """
+        shard, offset, length = (int(self.columns[n][frame]) for n in ("shard", "offset", "length"))
+        try:
+            data = self.store.read(shard, offset, length)
+        except OSError as error:
+            raise VideoError(f"{self.store.where}/{shard_name(shard)}: {error}") from error
+        if zlib.crc32(data) != self.columns["crc32"][frame]:
+            raise VideoError(
+                f"{self.store.where}/{shard_name(shard)} is damaged at byte {offset:,}"
+            )
+        return jpeg.decode(data)
+
+
+def open_prepared(source: Path) -> PreparedFrames:
+    """Open a prepared folder, and look whether all its shards are there.
+
+    Raises:
+        ConfigError: something of it is missing, damaged, or of another version.
+    """
+    store = Store(source)
+    index = open_index(source, store)
+    for shard, least in sorted(index.shard_sizes().items()):
+        size = store.size(shard_name(shard))
+        if size < least:
+            state = "is missing" if size < 0 else f"has {size:,} bytes, and should have {least:,}"
+            raise ConfigError(
+                f"{store.where}/{shard_name(shard)} {state}. Bring it back, or prepare the videos "
+                "again into an empty folder."
+            )
+    counts = [video.num_frames for video in index.videos]
+    firsts = np.cumsum([0, *(count for count in counts if count)])
+    columns = {name: index.frames[name].to_numpy() for name in FRAME_COLUMNS}
+    videos = [video for video in index.videos if video.num_frames]
+    if not videos:
+        raise ConfigError(f"{store.where} holds no frames.")
+    return PreparedFrames(store, read_store_key(store), videos, firsts, columns)
+
+
+def load_prepared(
+    frames: PreparedFrames,
+    batching: Batching,
+    *,
+    rule: PairRule,
+    seed: int,
+    canvas: tuple[int, int],
+    steps: range,
+    workers: int,
+    pin_memory: bool = False,
+    stopped: Callable[[], bool] = bool,
+) -> Generator[PairBatch]:
+    """Yield the batches of some steps of a run, as ``load_pairs`` does, by threads.
+
+    Raises:
+        VideoError: a frame and all its stand-ins cannot be read.
+    """
+    plan = PairPlan(BatchOrder(batching, seed=seed), frames.durations, rule=rule, seed=seed)
+    aspect_ratios = frames.aspect_ratios
+    size = batching.batch_size
+    to_begin = iter(steps)
+    under_way: deque[tuple[Tensor, list[Future[_Read]]]] = deque()
+    with _threads(max(workers, 1)) as threads:
+        while True:
+            for step in to_begin:
+                pixels = torch.empty(
+                    (size, 2, 3, *canvas), dtype=torch.uint8, pin_memory=pin_memory
+                )
+                read = partial(_read_pair, frames, plan, pixels)
+                places = (Place(step, position) for position in range(size))
+                under_way.append((pixels, [threads.submit(read, place) for place in places]))
+                if len(under_way) > BATCHES_AHEAD:
+                    break
+            if not under_way:
+                return
+            pixels, futures = under_way.popleft()
+            pairs = []
+            for future in futures:
+                while not _is_done(future):
+                    if stopped():
+                        return
+                pairs.append(future.result())
+            rows = [pair.row for pair in pairs]
+            yield PairBatch(
+                pixels,
+                torch.from_numpy(aspect_ratios[rows]),
+                torch.tensor(rows),
+                torch.tensor([pair.pts for pair in pairs], dtype=torch.float64),
+                [failure for pair in pairs for failure in pair.failures],
+            )
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A pair that has been read: of which video, from when, and what failed before it."""
+
+    row: int
+    pts: tuple[float, float]
+    failures: list[tuple[int, str]]
+
+
+def _read_pair(
+    frames: PreparedFrames, plan: PairPlan, pixels: UInt8[Tensor, "n 2 3 h w"], place: Place
+) -> _Read:
+    failures: list[tuple[int, str]] = []
+    pts_seconds = frames.columns["pts_seconds"]
+    height, width = pixels.shape[-2:]
+    for moment in plan.moments(place):
+        first, second = (frames.frame_at(moment.row, time) for time in moment.times)
+        try:
+            for view, frame in enumerate((first, second)):
+                if view and frame == first:
+                    pixels[place.position, 1] = pixels[place.position, 0]
+                else:
+                    picture = _on_canvas(frames.read(frame), height=height, width=width)
+                    pixels[place.position, view] = picture
+        except (VideoError, RuntimeError) as error:  # RuntimeError: libjpeg's
+            failures.append((moment.row, str(error)))
+            continue
+        return _Read(moment.row, (float(pts_seconds[first]), float(pts_seconds[second])), failures)
+    raise VideoError(
+        f"None of {len(failures)} videos tried for one pair could be read. The last: "
+        f"{failures[-1][1]}"
+    )
+
+
+def _on_canvas(
+    picture: UInt8[Tensor, "3 _ _"], *, height: int, width: int
+) -> UInt8[Tensor, "3 {height} {width}"]:
+    if picture.shape[-2:] == (height, width):
+        return picture
+    return resize_frames(picture.permute(1, 2, 0)[None].numpy(), height=height, width=width)[0]
+
+
+def _is_done(future: "Future[_Read]") -> bool:
+    try:
+        future.exception(timeout=_SECONDS_TO_LISTEN)
+    except TimeoutError:
+        return False
+    return True
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads that drop what they have not begun when the block is left."""
+    pool = ThreadPoolExecutor(count, thread_name_prefix="read frames")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
