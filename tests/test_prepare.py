@@ -1,6 +1,7 @@
 import fcntl
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,8 +18,10 @@ from vidmoco import prepare as prepare_module
 from vidmoco.cli import main
 from vidmoco.video import frame_writer, shard_writer
 from vidmoco.video.frame_index import KEY_FILE, write_index
+from vidmoco.video.frame_labels import names_of
+from vidmoco.video.frame_store import open_index
 from vidmoco.video.frame_writer import build_frame_writer
-from vidmoco.video.prepared import open_index, open_prepared
+from vidmoco.video.prepared import open_prepared
 from vidmoco.video.scan import scan_videos
 from vidmoco.video.workers import Report
 
@@ -100,7 +103,11 @@ EXPECTED = [
 def test_frames_are_those_of_the_videos(videos, capsys):
     assert prepare(videos) == 0
     assert content() == EXPECTED
-    assert "frames: 60 frames of 6 videos" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "frames: 60 frames of 6 videos" in out
+    assert re.search(
+        r"A pair of frames takes \d\.\d\d ms of CPU time from here, and \d+\.\d\d ms", out
+    )
     assert {path.name for path in Path("frames").iterdir()} == {
         ".lock", "frames.json", "frames-1.parquet", "videos-1.parquet", "shards"
     }  # fmt: skip
@@ -314,7 +321,7 @@ def test_dropped_frames_are_counted(here, videos, capsys):
 def test_names_of_several_folders(here, videos, tmp_path, capsys):
     shutil.copytree(videos, tmp_path / "more")
     both = scan_videos([videos, tmp_path / "more"], workers=1, progress=False)
-    names = prepare_module.names_of(both)
+    names = names_of(both)
     assert sorted(names) == sorted(
         f"{root}/{key}" for root in ("videos", "more") for key in {row[0] for row in EXPECTED}
     )

@@ -14,9 +14,10 @@ from vidmoco.errors import CheckpointError, ConfigError
 from vidmoco.shapes import Float64
 from vidmoco.video.batches import PairBatch
 from vidmoco.video.catalog import Catalog, build_limits, open_catalog, print_catalog
+from vidmoco.video.frame_store import is_prepared
 from vidmoco.video.loader import canvas_size, cut_batches, default_workers, load_pairs
 from vidmoco.video.order import Batching
-from vidmoco.video.prepared import PreparedFrames, is_prepared, load_prepared, open_prepared
+from vidmoco.video.prepared import PreparedFrames, load_prepared, open_prepared
 from vidmoco.video.quarantine import Quarantine
 from vidmoco.video.sampling import SINGLE_FRAME, PairRule
 

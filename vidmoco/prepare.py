@@ -1,49 +1,51 @@
 """``vidmoco prepare``: videos to a folder of frames, in parallel, as often as one likes."""
 
-import csv
 import fcntl
 import json
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from rich.console import Console
 
 from vidmoco.config import PrepareCommand
 from vidmoco.cores import num_cores
-from vidmoco.errors import ConfigError, nearest
+from vidmoco.errors import ConfigError
 from vidmoco.run_folder import make_writable_folder
-from vidmoco.video.catalog import Catalog, build_limits, open_catalog, print_catalog
+from vidmoco.video.catalog import build_limits, open_catalog, print_catalog
 from vidmoco.video.frame_index import (
-    FRAME_COLUMNS,
     KEY_FILE,
     FrameIndex,
     VideoRow,
-    frame_table,
+    merge_index,
     shard_name,
     write_index,
 )
+from vidmoco.video.frame_labels import names_of, read_labels
+from vidmoco.video.frame_store import open_index
 from vidmoco.video.frame_writer import (
+    PAIRS_TIMED,
     FrameSettings,
     PreparedVideo,
     PrepareJob,
     build_frame_writer,
 )
 from vidmoco.video.info import VideoInfo
-from vidmoco.video.prepared import open_index
+from vidmoco.video.prepared import open_prepared
 from vidmoco.video.scan import progress_bar
 from vidmoco.video.selection import Selection
-from vidmoco.video.shard_writer import Entry, ShardWriter
+from vidmoco.video.shard_writer import ShardWriter
 from vidmoco.video.workers import WorkerPool
 
 _PIECES = "pieces"
+_VISITS_APART = 50  # videos between two whose visits are timed
+_FRAMES_TIMED = 200
 _MAX_LINES = 50
 _DISK_FULL = "Make room, and give the same command again: it goes on from here."
 
@@ -91,10 +93,11 @@ def prepare(command: PrepareCommand) -> int:
                 shard_bytes=round(command.shard_mib * 2**20),
                 first_shard=max(shards, default=-1) + 1,
             )
+            current = {name: (v.num_bytes, v.mtime_ns) for name, v in videos.items()}
             with closing(writer):
-                failed = _write_missing(writer, videos, known, settings, command)
+                failed, pair_seconds = _write_missing(writer, videos, known, settings, command)
                 writer.close_shard()
-                index = _merged(known, writer.entries, videos, labels, settings)
+                index = merge_index(known, writer.entries, current, labels, asdict(settings))
                 write_index(folder, index)
                 writer.forget_journal()
         except OSError as error:
@@ -102,52 +105,9 @@ def prepare(command: PrepareCommand) -> int:
                 f"{folder} cannot be written: {error.strerror or error}. {_DISK_FULL}"
             ) from error
     _print_result(folder, index, failed, seconds=time.monotonic() - began, console=console)
+    if pair_seconds and index.frames.num_rows:
+        _print_saving(folder, float(np.mean(pair_seconds)))
     return 1 if failed or len(readable) < len(catalog) else 0
-
-
-def names_of(catalog: Catalog) -> list[str]:
-    """Return a name for each video: its key, after that of its folder where keys are alike.
-
-    Raises:
-        ConfigError: two videos would have one name.
-    """
-    keys, roots = catalog.column("key").tolist(), catalog.column("root").tolist()
-    if len(set(keys)) < len(keys):
-        keys = [f"{Path(root).name}/{key}" for root, key in zip(roots, keys, strict=True)]
-    (name, count), *_ = Counter(keys).most_common(1)
-    if count > 1:
-        raise ConfigError(
-            f"{count} videos of different folders would be named {name!r}. Prepare the folder "
-            "above them, or each into a folder of its own."
-        )
-    return list(keys)
-
-
-def read_labels(path: Path, *, key: str) -> dict[str, dict[str, str]]:
-    """Return the columns of a CSV file, each by the name of the video.
-
-    Raises:
-        ConfigError: it cannot be read, has no such column, or names a video twice.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            rows, columns = list(reader), list(reader.fieldnames or [])
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"Cannot read the labels {path}: {error}.") from error
-    if key not in columns:
-        raise ConfigError(
-            f"{path} has no column {key!r}.{nearest(key, columns)} Its columns: "
-            f"{', '.join(columns)}. Name the one with the videos' paths by --labels-key."
-        )
-    reserved = {"video", *FRAME_COLUMNS} & set(columns) - {key}
-    if reserved:
-        raise ConfigError(f"{path} has a column {min(reserved)!r}, which the index has already.")
-    if len({row[key] for row in rows}) < len(rows):
-        raise ConfigError(f"{path} names a video twice; one row a video was expected.")
-    return {
-        column: {row[key]: row[column] or "" for row in rows} for column in columns if column != key
-    }
 
 
 @contextmanager
@@ -174,11 +134,12 @@ def _write_missing(
     known: FrameIndex | None,
     settings: FrameSettings,
     command: PrepareCommand,
-) -> dict[str, str]:
+) -> tuple[dict[str, str], list[float]]:
     """Write the frames of all videos that are not in the folder as they are now.
 
     Returns:
-        Why videos could not be read, by name.
+        Why videos could not be read, by name; and the CPU seconds of a pair in a visit of some
+        videos.
     """
     rows = [*(known.videos if known else []), *(row for row, _ in writer.entries)]
     there = {row.name: (row.num_bytes, row.mtime_ns) for row in rows}
@@ -199,23 +160,26 @@ def _write_missing(
         max_seconds=limits.seconds_of_silence,
     )
     jobs = (
-        PrepareJob(video, name, pieces / f"{number}.tar")
+        PrepareJob(video, name, pieces / f"{number}.tar", time_visit=number % _VISITS_APART == 0)
         for number, (name, video) in enumerate(todo.items())
     )
     failed: dict[str, str] = {}
+    pair_seconds: list[float] = []
     try:
         with pool, progress_bar(shown=bool(todo)) as bar:
             task = bar.add_task("prepare", total=len(todo))
             for report in pool.map(jobs):
                 if report.value is not None:
                     _append(writer, report.job, report.value)
+                    if report.value.visit_seconds:
+                        pair_seconds.append(report.value.visit_seconds / PAIRS_TIMED)
                 else:
                     failed[report.job.name] = report.failure
                 bar.advance(task)
     finally:
         shutil.rmtree(pieces, ignore_errors=True)
         writer.sync()
-    return failed
+    return failed, pair_seconds
 
 
 def _append(writer: ShardWriter, job: PrepareJob, prepared: PreparedVideo) -> None:
@@ -247,60 +211,19 @@ def _append(writer: ShardWriter, job: PrepareJob, prepared: PreparedVideo) -> No
     writer.note(row, frames)
 
 
-def _merged(
-    known: FrameIndex | None,
-    entries: Sequence[Entry],
-    videos: dict[str, VideoInfo],
-    labels: dict[str, dict[str, str]],
-    settings: FrameSettings,
-) -> FrameIndex:
-    """Return the index of the videos as they are now, from an earlier one and what is new."""
-    rows: dict[str, VideoRow] = {}
-    columns: dict[str, dict[str, np.ndarray]] = {}
-    if known is not None:
-        table = known.frames
-        arrays = {name: table[name].to_numpy() for name in FRAME_COLUMNS}
-        first = 0
-        for row in known.videos:
-            some = slice(first, first + row.num_frames)
-            rows[row.name] = row
-            columns[row.name] = {name: array[some] for name, array in arrays.items()}
-            first += row.num_frames
-        if not labels:
-            labels = _labels_of(known)
-    for row, frames in entries:
-        rows[row.name] = row
-        columns[row.name] = {name: np.array(values) for name, values in frames.items()}
-    names = sorted(
-        name
-        for name, row in rows.items()
-        if name in videos
-        and (row.num_bytes, row.mtime_ns) == (videos[name].num_bytes, videos[name].mtime_ns)
+def _print_saving(folder: Path, pair_seconds: float) -> None:
+    """Say what a pair of frames costs from the folder, measured, and what from the videos."""
+    frames = open_prepared(folder)
+    total = len(frames.columns["offset"])
+    picks = np.random.default_rng(0).integers(0, total, _FRAMES_TIMED)
+    began = time.process_time()
+    for pick in picks.tolist():
+        frames.read(pick)
+    prepared = 2 * (time.process_time() - began) / _FRAMES_TIMED
+    print(
+        f"A pair of frames takes {prepared * 1e3:.2f} ms of CPU time from here, and "
+        f"{pair_seconds * 1e3:.2f} ms from the videos ({PAIRS_TIMED} pairs a visit)."
     )
-    return FrameIndex(
-        settings=asdict(settings),
-        videos=[rows[name] for name in names],
-        frames=frame_table(names, [columns[name] for name in names], labels),
-    )
-
-
-def _labels_of(index: FrameIndex) -> dict[str, dict[str, str]]:
-    """Return the label columns of an index, each by the name of the video."""
-    known = {"video", *FRAME_COLUMNS}
-    names = [name for name in index.frames.column_names if name not in known]
-    with_frames = [row for row in index.videos if row.num_frames]
-    counts = np.array([0, *(row.num_frames for row in with_frames)])
-    firsts = pa.array(counts.cumsum()[:-1])
-    return {
-        name: dict(
-            zip(
-                (row.name for row in with_frames),
-                index.frames[name].take(firsts).to_pylist(),
-                strict=True,
-            )
-        )
-        for name in names
-    }
 
 
 def _print_result(

@@ -11,10 +11,11 @@ from painted_videos import read_index, write_video
 from vidmoco.errors import ConfigError, VideoError
 from vidmoco.video import prepared
 from vidmoco.video.frame_index import FrameIndex, VideoRow, frame_table, shard_name, write_index
+from vidmoco.video.frame_store import is_prepared
 from vidmoco.video.frame_writer import FrameSettings, PrepareJob, write_frames
 from vidmoco.video.limits import DEFAULT_LIMITS
 from vidmoco.video.order import Batching, BatchOrder
-from vidmoco.video.prepared import is_prepared, load_prepared, open_prepared
+from vidmoco.video.prepared import load_prepared, open_prepared
 from vidmoco.video.probe import probe_video
 from vidmoco.video.sampling import SINGLE_FRAME, PairPlan, PairRule
 from vidmoco.video.selection import Selection
@@ -270,11 +271,6 @@ def test_from_a_url(folder):
             open_prepared(Path("memory://bucket/none"))
     finally:
         system.rm("/bucket", recursive=True)
-
-
-def test_a_url_of_an_unknown_kind():
-    with pytest.raises(ConfigError, match="carrier://pigeon/frames cannot be opened"):
-        open_prepared(Path("carrier://pigeon/frames"))
 
 
 def test_what_is_prepared(folder, tmp_path):

@@ -12,6 +12,7 @@ is to be, whenever the writing ends.
 import json
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,10 @@ _TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64()}
 VIDEO_SCHEMA = pa.schema(
     [(name, _TYPES[kind]) for name, kind in VideoRow.__annotations__.items()]  # in their order
 )
+
+
+Entry = tuple[VideoRow, dict[str, list[Any]]]
+"""A video, and the columns of its frames."""
 
 
 @dataclass(frozen=True)
@@ -207,3 +212,64 @@ def frame_table(
     for name, by_name in labels.items():
         arrays[name] = by_video([by_name.get(video, "") for video in names])
     return pa.table(arrays)
+
+
+def merge_index(
+    known: FrameIndex | None,
+    entries: Sequence[Entry],
+    current: dict[str, tuple[int, int]],
+    labels: dict[str, dict[str, str]],
+    settings: dict[str, Any],
+) -> FrameIndex:
+    """Return the index of the videos as they are now, from an earlier one and what is new.
+
+    Args:
+        known: the earlier index.
+        entries: new videos, and the columns of their frames.
+        current: size and mtime_ns of the videos that there are, by name.
+        labels: by column and by name of the video; empty: those of the earlier index stay.
+        settings: of all frames.
+    """
+    rows: dict[str, VideoRow] = {}
+    columns: dict[str, dict[str, np.ndarray]] = {}
+    if known is not None:
+        table = known.frames
+        arrays = {name: table[name].to_numpy() for name in FRAME_COLUMNS}
+        first = 0
+        for row in known.videos:
+            some = slice(first, first + row.num_frames)
+            rows[row.name] = row
+            columns[row.name] = {name: array[some] for name, array in arrays.items()}
+            first += row.num_frames
+        if not labels:
+            labels = _labels_of(known)
+    for row, frames in entries:
+        rows[row.name] = row
+        columns[row.name] = {name: np.array(values) for name, values in frames.items()}
+    names = sorted(
+        name for name, row in rows.items() if current.get(name) == (row.num_bytes, row.mtime_ns)
+    )
+    return FrameIndex(
+        settings=settings,
+        videos=[rows[name] for name in names],
+        frames=frame_table(names, [columns[name] for name in names], labels),
+    )
+
+
+def _labels_of(index: FrameIndex) -> dict[str, dict[str, str]]:
+    """Return the label columns of an index, each by the name of the video."""
+    known = {"video", *FRAME_COLUMNS}
+    names = [name for name in index.frames.column_names if name not in known]
+    with_frames = [row for row in index.videos if row.num_frames]
+    counts = np.array([0, *(row.num_frames for row in with_frames)])
+    firsts = pa.array(counts.cumsum()[:-1])
+    return {
+        name: dict(
+            zip(
+                (row.name for row in with_frames),
+                index.frames[name].take(firsts).to_pylist(),
+                strict=True,
+            )
+        )
+        for name in names
+    }

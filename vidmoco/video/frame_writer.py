@@ -1,8 +1,9 @@
 """What a process of ``prepare`` does: the frames of a video, as JPEG files, as a piece of tar."""
 
 import tarfile
+import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -14,14 +15,15 @@ from torch import Tensor
 from vidmoco.errors import VideoError
 from vidmoco.shapes import UInt8
 from vidmoco.video import jpeg
-from vidmoco.video.decode import resize_frames
-from vidmoco.video.forward import frames_forward, reads_forward
+from vidmoco.video.decode import read_frames, resize_frames
+from vidmoco.video.forward import ForwardReader, frames_forward, reads_forward
 from vidmoco.video.frames import TimedPicture
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.limits import Limits
 from vidmoco.video.selection import Selection, select_frames
 from vidmoco.video.sequential import iter_frames
 
+PAIRS_TIMED = 4  # the default of --data.pairs-per-visit
 TAR_BLOCK = 512  # of POSIX.1-1988: headers and files begin at multiples
 
 
@@ -46,6 +48,8 @@ class PrepareJob:
     video: VideoInfo
     name: str
     piece: Path
+    time_visit: bool = False
+    """Measure, too, what a visit of the video costs, which prepared frames save."""
 
 
 @dataclass
@@ -64,6 +68,8 @@ class PreparedVideo:
     """Frames that were left out, by reason."""
     damage: str = ""
     """What could not be decoded, in a line."""
+    visit_seconds: float = 0.0
+    """CPU time of a visit of ``PAIRS_TIMED`` pairs; 0: not measured."""
     cannot_write: str = ""
     """Why the piece could not be written: the disk is full, say."""
 
@@ -98,8 +104,23 @@ def write_frames(job: PrepareJob, settings: FrameSettings, limits: Limits) -> Pr
         except OSError as error:
             prepared.cannot_write = f"{job.piece.parent}: {error.strerror or error}"
         prepared.damage = "; ".join(damage)
+        if job.time_visit:
+            prepared.visit_seconds = _time_visit(job.video, settings.short_side, limits)
         return prepared
     raise AssertionError("the last way returns or raises")
+
+
+def _time_visit(video: VideoInfo, short_side: int, limits: Limits) -> float:
+    """Return the CPU time of a visit, in seconds; 0 where one fails."""
+    times = np.random.default_rng(0).uniform(0, video.duration_seconds, 2 * PAIRS_TIMED)
+    began = time.process_time()
+    try:
+        frames = read_frames(video, times.tolist(), limits=limits, fast=ForwardReader(limits))
+    except VideoError:
+        return 0.0
+    for _ in _resized(zip(frames.pts_seconds, frames.images, strict=True), short_side):
+        pass
+    return time.process_time() - began
 
 
 def _frames_at_rate(video: VideoInfo, fps: float, limits: Limits) -> Iterator[TimedPicture]:
@@ -114,7 +135,7 @@ def _frames_at_rate(video: VideoInfo, fps: float, limits: Limits) -> Iterator[Ti
 
 
 def _resized(
-    frames: Iterator[TimedPicture], short_side: int
+    frames: Iterable[TimedPicture], short_side: int
 ) -> Iterator[tuple[float, UInt8[Tensor, "3 h w"]]]:
     for seconds, picture in frames:
         height, width = picture.shape[:2]

@@ -15,13 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from vidmoco.errors import ConfigError
-from vidmoco.video.frame_index import SHARDS, VideoRow, shard_name
+from vidmoco.video.frame_index import SHARDS, Entry, VideoRow, shard_name
 
 JOURNAL = "journal.jsonl"
 _SECONDS_BETWEEN_SYNCS = 5.0  # what a power cut may cost
-
-Entry = tuple[VideoRow, dict[str, list[Any]]]
-"""A video, and the columns of its frames."""
 
 
 class ShardWriter:
