@@ -52,6 +52,8 @@ def read_frames(
     frames = fast.read(video, distinct) if fast is not None and len(distinct) else None
     if frames is None:
         frames = _read_exactly(video, distinct, limits)
+    if np.array_equal(distinct, asked):
+        return frames
     return Frames(frames.images[positions], frames.pts_seconds[positions])
 
 

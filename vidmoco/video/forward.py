@@ -31,7 +31,7 @@ from vidmoco.video.info import VideoInfo
 from vidmoco.video.limits import DEFAULT_LIMITS, Limits
 from vidmoco.video.worker_process import still_alive
 
-_PICTURES_AT_ONCE = 16  # that wait, decoded, to be converted; bounds memory
+_PICTURES_AT_ONCE = 4  # that wait, decoded, to be converted; bounds memory
 _CONTAINERS = frozenset({"mov", "matroska"})  # they have an index, and times on every packet
 
 
@@ -91,12 +91,16 @@ def _frames(
 ) -> Iterator[TimedPicture]:
     base = stream.time_base or Fraction(1)
     start = start_ticks(video, base)
+
+    def seconds_of(pts: int) -> float:  # what Fraction says, measured much faster
+        return (pts - start) * base.numerator / base.denominator
+
     groups = _groups(container, stream)
     group = next(groups, None)
     done = 0
     while done < len(times):
         following = next(groups, None)
-        end = math.inf if following is None else float((following[0].pts - start) * base)
+        end = math.inf if following is None else seconds_of(following[0].pts)
         if times[done] >= end:
             group = following
             if times[done] - end > video.keyframe_seconds:  # a whole group can be jumped over
@@ -107,7 +111,7 @@ def _frames(
             continue
         if group is None:
             raise VideoError("it ends before its time")
-        shown = sorted((float((packet.pts - start) * base), packet.pts) for packet in group)
+        shown = sorted((seconds_of(packet.pts), packet.pts) for packet in group)
         here = times[done : bisect_left(times, end, lo=done)]
         places = [bisect_right(shown, (max(time, 0.0), math.inf)) - 1 for time in here]
         if places[0] < 0:

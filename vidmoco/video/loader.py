@@ -143,8 +143,8 @@ def load_pairs(
             yield batches.take(step)
         return
     with _Feeder(batches, steps, workers=workers, limits=limits, decoder=decoder) as feeder:
-        for _ in steps:
-            while (batch := feeder.take(timeout=_SECONDS_TO_LISTEN)) is None:
+        for step in steps:
+            while (batch := feeder.take(step, timeout=_SECONDS_TO_LISTEN)) is None:
                 if stopped():
                     return
             yield batch
@@ -171,7 +171,6 @@ class _Feeder:
     ) -> None:
         self._batches, self._limits, self._decoder = batches, limits, decoder
         self._visits = batches.visits(steps)
-        self._to_take = deque(steps)
         self._to_read: deque[list[Slot]] = deque()
         self._being_read: dict[int, list[Slot]] = {}
         self._workers = workers
@@ -197,16 +196,15 @@ class _Feeder:
         os.close(self._bell)
         os.close(self._rope)
 
-    def take(self, *, timeout: float) -> PairBatch | None:
-        """Return the next batch, or None when it is not there after so many seconds."""
+    def take(self, step: int, *, timeout: float) -> PairBatch | None:
+        """Return the batch of a step, or None when it is not there after so many seconds."""
         with self._changed:
-            step = self._to_take[0]
             self._changed.wait_for(lambda: self._error or self._batches.is_ready(step), timeout)
             if self._error is not None:
                 raise self._error
             if not self._batches.is_ready(step):
                 return None
-            batch = self._batches.take(self._to_take.popleft())
+            batch = self._batches.take(step)
         self._ring()
         return batch
 

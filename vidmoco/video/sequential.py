@@ -1,12 +1,10 @@
-"""All frames of a video in order: in this process, or in one that the video may kill.
+"""All frames of a video in order, as they are displayed.
 
-The processes import this module, so it imports PyAV and NumPy and little else.
+Worker processes import this module, so it imports PyAV and NumPy and little else.
 """
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from types import TracebackType
 from typing import TypeVar
 
 from av.video.frame import VideoFrame
@@ -18,7 +16,6 @@ from vidmoco.video.files import require_as_scanned
 from vidmoco.video.frames import TimedPicture
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.limits import DEFAULT_LIMITS, Limits
-from vidmoco.video.workers import WorkerPool
 
 T = TypeVar("T")
 
@@ -109,73 +106,3 @@ def take_at_rate(frames: Iterable[tuple[float, T]], fps: float) -> Iterator[tupl
 def _wanted(start: float, end: float, fps: float) -> bool:
     """Return whether n / fps is in [start, end) for a whole n, give or take a microsecond."""
     return math.ceil((start - 1e-6) * fps) / fps < end - 1e-6
-
-
-@dataclass(frozen=True)
-class _Job:
-    video: VideoInfo
-    fps: float | None
-    every: int
-
-
-class SequentialReader:
-    """Reads videos from the start to the end, one after the other, in a process of its own."""
-
-    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
-        self._pool = WorkerPool[_Job, TimedPicture | str](
-            _build_reader,
-            (limits,),
-            workers=1,
-            max_memory=limits.max_memory,
-            max_seconds=limits.seconds_of_silence,
-        )
-
-    def __enter__(self) -> "SequentialReader":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._pool.close()
-
-    def frames(
-        self,
-        video: VideoInfo,
-        *,
-        fps: float | None = None,
-        every: int = 1,
-        on_damage: Callable[[str], None] | None = None,
-    ) -> Iterator[TimedPicture]:
-        """As ``iter_frames``; a decoder that hangs or crashes is a ``VideoError`` too.
-
-        An iteration that is not brought to its end ends the process; the next one starts another.
-        """
-        ended = False
-        try:
-            for report in self._pool.map([_Job(video, fps, every)]):
-                ended = report.last
-                if report.failure:
-                    place = f"{video.path}: "
-                    raise VideoError(place + report.failure.removeprefix(place).rstrip(".") + ".")
-                if isinstance(report.value, str):
-                    if on_damage is not None:
-                        on_damage(report.value)
-                elif report.value is not None:
-                    yield report.value
-        finally:
-            if not ended:
-                self._pool.close()
-
-
-def _build_reader(limits: Limits) -> Callable[[_Job], Iterator[TimedPicture | str]]:
-    def read(job: _Job) -> Iterator[TimedPicture | str]:
-        damage: list[str] = []
-        yield from iter_frames(
-            job.video, fps=job.fps, every=job.every, limits=limits, on_damage=damage.append
-        )
-        yield from damage
-
-    return read

@@ -62,6 +62,7 @@ class _Worker(Generic[J]):
         other.close()
         self.started = False
         self.retires = False  # it ends by itself, after a job that took too much memory
+        self.in_parts = False  # parts of its job have come, which shall not come twice
         self.jobs: deque[J] = deque()
         self.heard = time.monotonic()  # the last sign of life
 
@@ -213,6 +214,8 @@ class WorkerPool(Generic[J, R]):
                 worker.heard = time.monotonic()
                 if kind == "started":
                     worker.started = True
+                if kind != "alive":
+                    worker.in_parts = kind == "part"
                 if kind in ("started", "alive"):
                     return reports
                 if kind == "part":
@@ -240,11 +243,14 @@ class WorkerPool(Generic[J, R]):
             )
         jobs = deque(worker.jobs)
         blamed = None
-        if jobs and (silent or not (worker.retires or code in _FROM_OUTSIDE)):
+        from_outside = code in _FROM_OUTSIDE and not silent
+        if jobs and (silent or worker.in_parts or not (worker.retires or from_outside)):
             blamed = jobs.popleft()
         self._waiting.extendleft(reversed(jobs))
         if blamed is None:
             return []
+        if from_outside:
+            return [Report(blamed, failure=f"its process was ended from outside ({_ending(code)})")]
         number = f"{self._max_seconds(blamed):.3f}".rstrip("0").rstrip(".")
         seconds = f"{number} s (--max-seconds)"
         if silent:
