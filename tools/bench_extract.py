@@ -1,0 +1,264 @@
+#!/usr/bin/env python
+"""Extraction against the obvious loop and against what bounds it; a table in Markdown.
+
+    python tools/bench_extract.py videos/ --frames 2000
+    python tools/bench_extract.py clip.mp4 --memory
+
+The four sides take turns on the same frames, and the figures are medians of five rounds after one
+to warm up: frames a second by the clock, and the CPU time of this process and all it starts.
+
+    naive        PyAV, torchvision's transforms a frame, the backbone a batch; one process
+    model only   uint8 inputs that are there already: normalised, through the backbone
+    decode only  PyAV with one thread; nothing is done with the pictures
+    ours         vidmoco.extract_videos, its files and the start of its processes included
+
+The backbone has random weights. With ``--memory`` the greatest memory of extracting a video of one
+minute and of one of ``--minutes`` is printed as well (320 x 180, 30 frames a second).
+"""
+
+import argparse
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import av
+import numpy as np
+import timm
+import torch
+from processes import cpu_seconds, memory_bytes
+from torch import Tensor
+from torchvision.transforms import v2
+
+from vidmoco.device import autocast, resolve_device
+from vidmoco.extract import default_batch_size, extract_videos
+from vidmoco.extractor import Extractor
+from vidmoco.preprocess import feature_dim, normalize, preprocess_of
+from vidmoco.video.catalog import VideoInfo, open_catalog
+from vidmoco.video.probe import probe_video
+
+ROUNDS = 5
+MEMORY_SIZE, MEMORY_FPS = (320, 180), 30
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one side took for all frames."""
+
+    seconds: float
+    cpu_seconds: float
+
+
+def build(arguments: argparse.Namespace) -> Extractor:
+    """Return a backbone of random weights as an extractor."""
+    torch.manual_seed(0)
+    device = resolve_device(arguments.device)
+    backbone = timm.create_model(arguments.backbone, pretrained=False, num_classes=0).eval()
+    preprocess = preprocess_of(backbone, size=arguments.size)
+    return Extractor(
+        dim=feature_dim(backbone, preprocess, name=arguments.backbone),
+        backbone=backbone.to(device, memory_format=torch.channels_last),
+        preprocess=preprocess,
+        device=device,
+        precision=arguments.precision,
+        provenance={},
+    )
+
+
+def pictures(videos: list[VideoInfo]) -> Iterator[av.VideoFrame]:
+    """Yield all frames of the videos, decoded by one thread."""
+    for video in videos:
+        with av.open(str(video.path)) as container:
+            container.streams.video[0].thread_count = 1
+            yield from container.decode(video=0)
+
+
+@torch.inference_mode()
+def naive(extractor: Extractor, videos: list[VideoInfo], batch_size: int, output: Path) -> None:
+    """Extract as one would without a toolkit, and save the features of each video."""
+    preprocess = extractor.preprocess
+    short_side = int(preprocess.size / preprocess.crop_pct)
+    mode = v2.InterpolationMode(preprocess.interpolation)
+    transform = v2.Compose(
+        [
+            v2.ToImage(),
+            v2.Resize(short_side, interpolation=mode, antialias=True),
+            v2.CenterCrop(preprocess.size),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize(preprocess.mean, preprocess.std),
+        ]
+    )
+
+    def forward(images: list[Tensor]) -> np.ndarray:
+        inputs = torch.stack(images).to(extractor.device, memory_format=torch.channels_last)
+        with autocast(extractor.device, extractor.precision):
+            features: Tensor = extractor.backbone(inputs)
+        return features.float().cpu().numpy()
+
+    for number, video in enumerate(videos):
+        features, images = [], []
+        for picture in pictures([video]):
+            images.append(transform(picture.to_ndarray(format="rgb24")))
+            if len(images) == batch_size:
+                features.append(forward(images))
+                images = []
+        if images:
+            features.append(forward(images))
+        np.save(output / f"{number}.npy", np.concatenate(features))
+
+
+@torch.inference_mode()
+def model_only(extractor: Extractor, num_frames: int, batch_size: int) -> None:
+    """Pass as many frames through the backbone, from one uint8 batch on its device."""
+    size = extractor.preprocess.size
+    images = torch.randint(0, 256, (batch_size, 3, size, size), dtype=torch.uint8)
+    images = images.to(extractor.device)
+    for start in range(0, num_frames, batch_size):
+        inputs = normalize(images[: num_frames - start], extractor.preprocess)
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
+        with autocast(extractor.device, extractor.precision):
+            features = extractor.backbone(inputs)
+    features.float().cpu()  # waits for the device
+
+
+def decode_only(videos: list[VideoInfo]) -> None:
+    """Decode every frame."""
+    for _ in pictures(videos):
+        pass
+
+
+def ours(extractor: Extractor, videos: list[VideoInfo], batch_size: int, output: Path) -> None:
+    """Extract with vidmoco; a video that fails ends the comparison."""
+    todo = [(video, output / f"{number}.npy") for number, video in enumerate(videos)]
+    for video, result in extract_videos(extractor, todo, batch_size=batch_size):
+        if isinstance(result, Exception):
+            raise result
+        if result != video.num_frames:
+            raise SystemExit(f"{video.path}: {result} rows, {video.num_frames} frames")
+
+
+def measured(work: Callable[[], None]) -> Cost:
+    """Return what some work takes."""
+    began, before = time.monotonic(), cpu_seconds()
+    work()
+    return Cost(time.monotonic() - began, cpu_seconds() - before)
+
+
+def compare(extractor: Extractor, videos: list[VideoInfo], batch_size: int) -> dict[str, Cost]:
+    """Return the medians of the four sides, which take turns."""
+    num_frames = sum(video.num_frames for video in videos)
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder)
+        sides: dict[str, Callable[[], None]] = {
+            "naive": lambda: naive(extractor, videos, batch_size, output),
+            "model only": lambda: model_only(extractor, num_frames, batch_size),
+            "decode only": lambda: decode_only(videos),
+            "ours": lambda: ours(extractor, videos, batch_size, output),
+        }
+        costs: dict[str, list[Cost]] = {name: [] for name in sides}
+        for number in range(ROUNDS + 1):
+            for name, work in sides.items():
+                cost = measured(work)
+                if number:
+                    costs[name].append(cost)
+    return {
+        name: Cost(median(c.seconds for c in rounds), median(c.cpu_seconds for c in rounds))
+        for name, rounds in costs.items()
+    }
+
+
+def peak_memory(work: Callable[[], None]) -> int:
+    """Return the greatest memory in bytes of this process and all it starts, looked at often."""
+    peak, ended = memory_bytes(), threading.Event()
+
+    def look() -> None:
+        nonlocal peak
+        while not ended.wait(0.1):
+            peak = max(peak, memory_bytes())
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        work()
+    finally:
+        ended.set()
+        watcher.join()
+    return peak
+
+
+def synthetic(path: Path, minutes: float) -> VideoInfo:
+    """Write a video of a moving gradient and return its row."""
+    width, height = MEMORY_SIZE
+    slope = np.add.outer(np.arange(height), np.arange(width))
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=MEMORY_FPS, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for number in range(round(minutes * 60 * MEMORY_FPS)):
+            picture = np.repeat((slope + number)[..., None], 3, axis=2).astype(np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    return probe_video(path, root=path.parent)
+
+
+def print_memory(extractor: Extractor, minutes: float, batch_size: int) -> None:
+    """Print the greatest memory of a video of a minute and of a long one."""
+    with tempfile.TemporaryDirectory() as folder:
+        peaks = []
+        for number, length in enumerate((1.0, minutes)):
+            video = synthetic(Path(folder) / f"{number}.mp4", length)
+            todo = [video]
+            peaks.append(peak_memory(lambda: ours(extractor, todo, batch_size, Path(folder))))  # noqa: B023
+            print(f"{length:g} min, {video.num_frames} frames: {peaks[-1] / 1e6:.0f} MB at most")
+    print(f"difference: {(peaks[1] - peaks[0]) / 1e6:+.0f} MB")
+
+
+def parse() -> argparse.Namespace:
+    """Return the arguments."""
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("videos", type=Path, help="a video, a folder of videos or a catalog")
+    parser.add_argument("--backbone", default="resnet18", help="timm name; random weights")
+    parser.add_argument("--size", type=int, default=224, help="input side in pixels")
+    parser.add_argument("--precision", choices=["bf16", "fp32"], default="bf16")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--batch-size", type=int, default=None)
+    parser.add_argument("--frames", type=int, default=None, help="whole videos up to so many")
+    parser.add_argument("--memory", action="store_true", help="measure memory as well")
+    parser.add_argument("--minutes", type=float, default=20.0, help="of the long video of --memory")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Compare, and print the table."""
+    arguments = parse()
+    extractor = build(arguments)
+    batch_size = arguments.batch_size or default_batch_size(extractor)
+    videos: list[VideoInfo] = []
+    for video in open_catalog([arguments.videos]).readable().rows():
+        if arguments.frames and sum(v.num_frames for v in videos) >= arguments.frames:
+            break
+        videos.append(video)
+    num_frames = sum(video.num_frames for video in videos)
+    print(
+        f"{len(videos)} videos, {num_frames} frames; {arguments.backbone}, "
+        f"{extractor.preprocess.size} px, {extractor.precision}, {extractor.device}, batches of "
+        f"{batch_size}, {torch.get_num_threads()} threads\n"
+    )
+    costs = compare(extractor, videos, batch_size)
+    slower = max(costs[name].seconds for name in ("model only", "decode only"))
+    print("| side | frames/s | CPU s / 1000 frames | of the slower of model and decode |")
+    print("|---|---|---|---|")
+    for name, cost in costs.items():
+        print(
+            f"| {name} | {num_frames / cost.seconds:.0f} | "
+            f"{1000 * cost.cpu_seconds / num_frames:.2f} | {slower / cost.seconds:.2f} |"
+        )
+    if arguments.memory:
+        print()
+        print_memory(extractor, arguments.minutes, batch_size)
+
+
+if __name__ == "__main__":
+    main()
