@@ -253,6 +253,25 @@ def test_other_decoders_give_the_same(video_folder, decoder):
     assert same(load(catalog, **options), load(catalog, **options, decoder=decoder))
 
 
+def test_decord_is_loaded_only_where_it_is_of_use(catalog, video_folder, monkeypatch):
+    given = []
+
+    class Pool:
+        def __init__(self, build, args, **options):
+            given.append(args[-1])
+            raise RuntimeError("enough is known")
+
+        def __class_getitem__(cls, item):
+            return cls
+
+    monkeypatch.setattr(loader, "WorkerPool", Pool)
+    with_vp9 = scan_videos([video_folder], workers=1, progress=False)
+    for some, decoder in ((catalog, "auto"), (with_vp9, "auto"), (catalog, "decord")):
+        with pytest.raises(RuntimeError, match="enough is known"):
+            load(some, workers=1, decoder=decoder)
+    assert given == ["pyav", "auto", "decord"]
+
+
 def test_leaving_early_ends_the_processes(catalog):
     batches = load_pairs(
         catalog,
