@@ -1,6 +1,6 @@
 import json
-import threading
-import time
+import multiprocessing
+from dataclasses import replace
 
 import av
 import numpy as np
@@ -12,10 +12,15 @@ from painted_videos import write_video
 from vidmoco import extract as extract_module
 from vidmoco.backbones import load_backbone, save_backbone
 from vidmoco.cli import main
-from vidmoco.extract import _ahead
+from vidmoco.config import ExtractCommand
+from vidmoco.errors import VideoError
+from vidmoco.extract import extract as extract_command
+from vidmoco.extract import extract_video, extract_videos
+from vidmoco.extractor import build_extractor
 from vidmoco.preprocess import normalize, preprocess_of, resize_and_crop
+from vidmoco.video.limits import Limits
 from vidmoco.video.probe import probe_video
-from vidmoco.video.sequential import SequentialReader, iter_frames
+from vidmoco.video.sequential import iter_frames
 
 
 @pytest.fixture(scope="module")
@@ -121,27 +126,92 @@ def test_damage_is_in_the_sidecar(backbone, tmp_path):
     assert "damaged frames left out: 10, the first at 1.000 s" in message
 
 
-def test_a_decoder_that_dies_costs_one_video(video_folder, backbone, tmp_path, monkeypatch, capsys):
+def test_a_decoder_that_dies_costs_one_video(backbone, tmp_path, monkeypatch, capsys):
     videos, output = tmp_path / "videos", tmp_path / "feats"
-    for name in ("a.mp4", "b.mp4", "c.mp4"):
-        write_video(videos / name, num_frames=5)
-    honest = SequentialReader.frames
+    for name, num_frames in {"a.mp4": 5, "b.mp4": 30, "c.mp4": 5}.items():
+        write_video(videos / name, num_frames=num_frames)
+    honest = extract_module._write_features
 
-    def frames(reader, video, **options):
-        for number, frame in enumerate(honest(reader, video, **options)):
-            if video.key == "b.mp4" and number == 2:
-                (worker,) = reader._pool._workers
-                worker.process.kill()
-            yield frame
+    def deadly(batches):
+        yield next(batches)
+        (process,) = multiprocessing.active_children()
+        process.kill()
+        yield from batches
 
-    monkeypatch.setattr(SequentialReader, "frames", frames)
-    big = videos / "b.mp4"
-    write_video(big, num_frames=60, size=(640, 480))  # more than a pipe holds
-    assert extract(videos, "-o", output, "--backbone", backbone) == 1
+    def write_features(extractor, batched, *others):
+        if batched.video.key == "b.mp4":
+            batched = replace(batched, batches=deadly(batched.batches))
+        return honest(extractor, batched, *others)
+
+    monkeypatch.setattr(extract_module, "_write_features", write_features)
+    # 15 batches of 2 frames: more than there are slots, so that some are still to be made.
+    assert extract(videos, "-o", output, "--backbone", backbone, "--batch-size", 2) == 1
     printed = capsys.readouterr()
     assert "2 extracted, 0 were there already, 1 failed" in printed.out
     assert "its decoder crashed (SIGKILL" in printed.err
-    assert not (output / "b.mp4.npy").exists()
+    assert sorted(p.name for p in output.iterdir() if p.suffix == ".json") == [
+        "a.mp4.json",
+        "c.mp4.json",
+    ]
+    assert not list(output.glob("b.mp4*"))
+
+
+def test_features_are_those_of_the_plain_way_bit_for_bit(video_folder, backbone, tmp_path):
+    extractor = build_extractor(str(backbone), device="cpu")
+    todo = [
+        (probe_video(video_folder / name, root=video_folder), tmp_path / f"{number}.npy")
+        for number, name in enumerate(["video1.mp4", "deeper/video5.ts", "deeper/video4.webm"])
+    ]
+    for (video, output), (extracted, rows) in zip(
+        todo, extract_videos(extractor, todo, batch_size=8), strict=True
+    ):
+        assert extracted is video
+        images = [
+            resize_and_crop(torch.from_numpy(frame).permute(2, 0, 1), extractor.preprocess)
+            for _, frame in iter_frames(video)
+        ]
+        with torch.inference_mode():
+            expected = [
+                extractor.backbone(
+                    normalize(
+                        torch.stack(images[start : start + 8]), extractor.preprocess
+                    ).contiguous(memory_format=torch.channels_last)
+                ).numpy()
+                for start in range(0, len(images), 8)
+            ]
+        assert rows == len(images)
+        np.testing.assert_array_equal(np.load(output), np.concatenate(expected))
+
+
+def test_one_video_from_python(video_folder, backbone, tmp_path):
+    extractor = build_extractor(str(backbone), device="cpu")
+    video = probe_video(video_folder / "video1.mp4", root=video_folder)
+    assert extract_video(extractor, video, tmp_path / "a.npy", every=4) == 8
+    with pytest.raises(VideoError, match=r"video1\.mp4: its picture of 256 x 192 has more than 9 "):
+        extract_video(extractor, video, tmp_path / "b.npy", limits=Limits(max_pixels=9))
+    assert not list(tmp_path.glob("b*"))
+
+
+def test_an_interrupt_leaves_no_process_and_no_half_file(backbone, tmp_path, monkeypatch):
+    for name in ("a.mp4", "b.mp4"):
+        write_video(tmp_path / "videos" / name, num_frames=30)
+    started = set(multiprocessing.active_children())
+
+    def interrupted(extractor, batches):
+        next(iter(batches))
+        assert set(multiprocessing.active_children()) - started
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(extract_module, "features_of", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        extract_command(
+            ExtractCommand(
+                video=tmp_path / "videos", output=tmp_path / "feats", backbone=str(backbone)
+            )
+        )
+    assert set(multiprocessing.active_children()) <= started
+    assert not list((tmp_path / "feats").iterdir())
 
 
 def test_ranks_share_the_videos(video_folder, backbone, tmp_path, monkeypatch):
@@ -155,44 +225,6 @@ def test_ranks_share_the_videos(video_folder, backbone, tmp_path, monkeypatch):
         )
     assert len(seen[0]) == len(seen[1]) == 3
     assert not seen[0] & seen[1]
-
-
-def test_decoding_runs_ahead_but_not_away():
-    made = []
-
-    def numbers():
-        for n in range(100):
-            made.append(n)
-            yield n
-
-    ahead = _ahead(numbers(), size=2)
-    assert next(ahead) == 0
-    time.sleep(0.3)
-    assert len(made) <= 4  # one handed over, two waiting, one in the hand
-    assert list(ahead) == list(range(1, 100))
-
-
-def test_an_error_of_the_decoder_reaches_the_caller_and_the_thread_ends():
-    def broken():
-        yield 1
-        raise OSError("gone")
-
-    ahead = _ahead(broken(), size=2)
-    assert next(ahead) == 1
-    with pytest.raises(OSError, match="gone"):
-        next(ahead)
-    ahead = _ahead(iter(range(10**9)), size=2)
-    next(ahead)
-    ahead.close()
-    assert not [t for t in threading.enumerate() if t.name == "decode"]
-
-
-def test_the_default_backbone_is_the_newest_run(backbone, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert extract_module.default_backbone() == "resnet50"
-    (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "latest").symlink_to(backbone.parent)
-    assert extract_module.default_backbone() == "runs/latest"
 
 
 @pytest.mark.parametrize(
@@ -223,7 +255,9 @@ def test_bad_input_is_one_clear_line(tmp_path, monkeypatch, capsys, words, expec
     assert not list(tmp_path.glob("f.*"))
 
 
-@pytest.mark.parametrize(("flag", "value"), [("--fps", "0"), ("--every", "0"), ("--size", "2")])
+@pytest.mark.parametrize(
+    ("flag", "value"), [("--fps", "0"), ("--every", "0"), ("--size", "2"), ("--batch-size", "0")]
+)
 def test_flags_out_of_range(tmp_path, capsys, flag, value):
     with pytest.raises(SystemExit) as exit_:
         extract("a.mp4", "-o", "f.npy", flag, value)

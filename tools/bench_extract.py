@@ -11,7 +11,8 @@ to warm up: frames a second by the clock, and the CPU time of this process and a
     model only   uint8 inputs that are there already: normalised, through the backbone
     decode only  PyAV with one thread; nothing is done with the pictures
     ours         vidmoco.extract_videos with its files, once its processes run
-    ours, cold   the same with their start, which takes as long for an hour of video as for a second
+    ours, cold   the same with their start: seconds, however long the videos are, for each
+                 process imports torch, and all that this script imports
 
 The backbone has random weights. With ``--memory`` the greatest memory of extracting a video of one
 minute and of one of ``--minutes`` is printed as well (320 x 180, 30 frames a second).

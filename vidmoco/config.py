@@ -436,8 +436,8 @@ class ExtractCommand(_Ranged):
     """Type of the features in the file."""
     suffix: Literal[".npy", ".npz", ".safetensors", ".parquet"] = ".npy"
     """File type where the output is a folder."""
-    batch_size: int = 64
-    """Frames in one pass through the backbone."""
+    batch_size: int | None = None
+    """Frames in one pass through the backbone; None: as many as fit on CUDA, 64 on a CPU."""
     size: int | None = None
     """Input size in pixels; None: the backbone's own."""
     device: str = "auto"
@@ -455,7 +455,9 @@ class ExtractCommand(_Ranged):
             "greater than 0 (frames per second), or left out",
         )
         self._require(self.every >= 1, "every", "at least 1")
-        self._require(self.batch_size >= 1, "batch_size", "at least 1")
+        self._require(
+            self.batch_size is None or self.batch_size >= 1, "batch_size", "None or at least 1"
+        )
         self._require(self.size is None or self.size >= 8, "size", "at least 8 pixels")
         if self.fps is not None and self.every != 1:
             raise ConfigError("--fps and --every are both given; give one of the two.")

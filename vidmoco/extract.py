@@ -1,81 +1,32 @@
-"""Extraction: a video to one feature a frame, decoded in another process while the model works."""
+"""Extraction: videos to one feature a frame, decoded in other processes while the model works."""
 
 import os
-import queue
-import threading
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import closing
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-import numpy as np
-import torch
-from einops import rearrange
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor, nn
 
 import vidmoco
-from vidmoco.backbones import architecture_of, load_backbone, weights_hash
 from vidmoco.config import ExtractCommand
-from vidmoco.device import autocast, resolve_device
+from vidmoco.cores import num_cores
 from vidmoco.errors import ConfigError, VideoError
+from vidmoco.extractor import (
+    CPU_BATCH_SIZE,
+    Extractor,
+    build_extractor,
+    default_backbone,
+    features_of,
+    find_batch_size,
+)
 from vidmoco.feature_file import FeatureWriter, read_sidecar, require_known_suffix
-from vidmoco.preprocess import Preprocess, feature_dim, normalize, preprocess_of, resize_and_crop
-from vidmoco.run_folder import LATEST, make_writable_folder
+from vidmoco.run_folder import make_writable_folder
+from vidmoco.video.batch_reader import BatchedVideo, BatchReader
 from vidmoco.video.catalog import Catalog, VideoInfo, build_limits, open_catalog
-from vidmoco.video.sequential import SequentialReader
-
-DEFAULT_BACKBONE = "resnet50"
-BATCHES_AHEAD = 2  # decoded while the model works on one; bounds memory
-
-T = TypeVar("T")
-TimedFrame = tuple[float, np.ndarray]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Extractor:
-    """A frozen backbone, with all that decides its features."""
-
-    backbone: nn.Module
-    preprocess: Preprocess
-    dim: int
-    device: torch.device
-    precision: Literal["bf16", "fp32"]
-    provenance: dict[str, Any]
-
-
-def build_extractor(
-    source: str,
-    *,
-    size: int | None = None,
-    device: str = "auto",
-    precision: Literal["bf16", "fp32"] = "fp32",
-) -> Extractor:
-    """Load the backbone ``source`` (``load_backbone``) onto a device for extraction."""
-    where = resolve_device(device)
-    backbone = load_backbone(source)
-    preprocess = preprocess_of(backbone, size=size)
-    dim = feature_dim(backbone, preprocess, name=source)
-    provenance = {
-        "backbone": source,
-        "architecture": architecture_of(source),
-        "weights_hash": weights_hash(backbone),
-        "preprocess": asdict(preprocess)
-        | {"mean": list(preprocess.mean), "std": list(preprocess.std)},
-        "precision": precision,
-    }
-    backbone = backbone.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Extractor(
-        backbone=backbone,
-        preprocess=preprocess,
-        dim=dim,
-        device=where,
-        precision=precision,
-        provenance=provenance,
-    )
+from vidmoco.video.limits import DEFAULT_LIMITS, Limits
 
 
 def extract_video(
@@ -86,47 +37,114 @@ def extract_video(
     fps: float | None = None,
     every: int = 1,
     dtype: Literal["float32", "float16"] = "float32",
-    batch_size: int = 64,
-    reader: SequentialReader | None = None,
+    batch_size: int | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> int:
     """Write the features of the frames of ``video`` to ``output``, and return their number.
 
-    Memory does not grow with the video. ``fps`` takes the frames shown at 0, 1/fps, 2/fps …
-    seconds, each once; ``every`` each n-th frame. A process of its own decodes: that of ``reader``,
-    or else one for this call.
+    Memory does not grow with the video. A process of its own decodes and resizes. For many videos
+    use ``extract_videos``, which starts it once.
+
+    Args:
+        extractor: the backbone; its ``dim`` is D of the (T, D) features.
+        video: a row of the catalog.
+        output: a file whose suffix is one of `.npy`, `.npz`, `.safetensors` and `.parquet`.
+        fps: take the frames shown at 0, 1/``fps``, 2/``fps`` … seconds, each once.
+        every: take each n-th frame.
+        dtype: of the features in the file.
+        batch_size: frames in one pass; None: as many as fit on CUDA, 64 on a CPU.
+        limits: what the video may be, and what reading it may cost.
 
     Raises:
         VideoError: no frame can be read, or the decoder hangs or crashes. A video damaged on the
             way gives the frames that can be; the sidecar's ``damage`` says how many are missing.
     """
-    if reader is None:
-        with SequentialReader() as reader:
-            return extract_video(
-                extractor,
-                video,
-                output,
-                fps=fps,
-                every=every,
-                dtype=dtype,
-                batch_size=batch_size,
-                reader=reader,
-            )
-    damage: list[str] = []
-    frames = reader.frames(video, fps=fps, every=every, on_damage=damage.append)
-    decoded = _decoded_batches(frames, video, extractor.preprocess, batch_size)
-    with FeatureWriter(output, dim=extractor.dim, dtype=dtype) as writer:
-        with closing(_ahead(decoded, size=BATCHES_AHEAD)) as batches:
-            for times, images in batches:
-                writer.append(_features(extractor, images), times)
+    ((_, result),) = extract_videos(
+        extractor,
+        [(video, output)],
+        fps=fps,
+        every=every,
+        dtype=dtype,
+        batch_size=batch_size,
+        limits=limits,
+        workers=1,
+    )
+    if isinstance(result, VideoError):
+        raise result
+    return result
+
+
+def extract_videos(
+    extractor: Extractor,
+    todo: Iterable[tuple[VideoInfo, Path]],
+    *,
+    fps: float | None = None,
+    every: int = 1,
+    dtype: Literal["float32", "float16"] = "float32",
+    batch_size: int | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    workers: int | None = None,
+) -> Generator[tuple[VideoInfo, int | VideoError], None, None]:
+    """Extract videos in order; yield each with the number of its rows, or why there are none.
+
+    While the backbone works on a video, the next ones are decoded.
+
+    Args:
+        extractor: as for ``extract_video``, and so are the others.
+        todo: videos, and the files for their features.
+        fps: see there.
+        every: see there.
+        dtype: see there.
+        batch_size: see there.
+        limits: see there.
+        workers: processes that decode, a video each; None: a core in two, four at most.
+    """
+    todo = list(todo)
+    outputs = iter([output for _, output in todo])
+    settings = _settings(extractor, fps=fps, every=every, dtype=dtype)
+    reader = BatchReader(
+        extractor.preprocess,
+        batch_size=batch_size or default_batch_size(extractor),
+        limits=limits,
+        workers=workers or _num_workers(),
+    )
+    with reader:
+        videos = reader.read([video for video, _ in todo], fps=fps, every=every)
+        for batched, output in zip(videos, outputs, strict=True):
+            result: int | VideoError
+            try:
+                result = _write_features(extractor, batched, output, settings)
+            except VideoError as error:
+                result = error
+            yield batched.video, result
+
+
+def default_batch_size(extractor: Extractor) -> int:
+    """Return ``find_batch_size`` on CUDA, and 64 on a CPU."""
+    return CPU_BATCH_SIZE if extractor.device.type == "cpu" else find_batch_size(extractor)
+
+
+def _num_workers() -> int:
+    # assumption: the other half of the cores is for the backbone, and four processes feed a GPU.
+    return max(1, min(4, num_cores() // 2))
+
+
+def _write_features(
+    extractor: Extractor, batched: BatchedVideo, output: Path, settings: dict[str, Any]
+) -> int:
+    video = batched.video
+    with FeatureWriter(output, dim=extractor.dim, dtype=settings["dtype"]) as writer:
+        for times, features in features_of(extractor, batched.batches):
+            writer.append(features, times)
         return writer.finish(
             {
-                **_settings(extractor, fps=fps, every=every, dtype=dtype),
+                **settings,
                 "source": str(video.path),
                 "source_bytes": video.num_bytes,
                 "source_mtime_ns": video.mtime_ns,
                 "decoder": "pyav",
                 "start_seconds": video.start_seconds,
-                "damage": damage,
+                "damage": batched.damage,
                 "vidmoco_version": vidmoco.__version__,
             }
         )
@@ -161,22 +179,16 @@ def extract(command: ExtractCommand) -> int:
         "fps": command.fps,
         "every": command.every,
         "dtype": command.dtype,
-        "batch_size": command.batch_size,
+        "batch_size": command.batch_size or default_batch_size(extractor),
+        "limits": build_limits(command.limits),
     }
-    with SequentialReader(build_limits(command.limits)) as reader:
-        options["reader"] = reader
-        if is_folder:
-            return _extract_all(catalog, extractor, command, options, console=console)
-        began = time.monotonic()
-        rows = extract_video(extractor, catalog[0], command.output, **options)
+    if is_folder:
+        return _extract_all(catalog, extractor, command, options, console=console)
+    began = time.monotonic()
+    rows = extract_video(extractor, catalog[0], command.output, **options)
     rate = rows / max(time.monotonic() - began, 1e-9)
     print(f"{command.output}: ({rows}, {extractor.dim}) {command.dtype}, {rate:.0f} frames/s")
     return 0
-
-
-def default_backbone() -> str:
-    """Return the newest run of this folder, or timm's pretrained ResNet-50 where there is none."""
-    return str(LATEST) if (LATEST / "backbone").is_dir() else DEFAULT_BACKBONE
 
 
 def _extract_all(
@@ -206,13 +218,15 @@ def _extract_all(
         BarColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        for info, output in progress.track(todo, description="extract"):
-            try:
-                extract_video(extractor, info, output, **options)
+    with (
+        closing(extract_videos(extractor, todo, **options)) as results,
+        Progress(*columns, console=console, disable=not console.is_terminal) as progress,
+    ):
+        for info, result in progress.track(results, len(todo), description="extract"):
+            if isinstance(result, VideoError):
+                failed.append((info.key, str(result)))
+            else:
                 num_extracted += 1
-            except VideoError as error:
-                failed.append((info.key, str(error)))
     print(
         f"{command.output}: {num_extracted} extracted, {num_done} were there already, "
         f"{len(failed)} failed"
@@ -253,67 +267,3 @@ def _settings(extractor: Extractor, *, fps: float | None, every: int, dtype: str
         "dtype": dtype,
         "dim": extractor.dim,
     }
-
-
-@torch.inference_mode()
-def _features(extractor: Extractor, images: Tensor) -> np.ndarray:
-    images = images.to(extractor.device, non_blocking=True)
-    inputs = normalize(images, extractor.preprocess).contiguous(memory_format=torch.channels_last)
-    with autocast(extractor.device, extractor.precision):
-        features = extractor.backbone(inputs)
-    return features.float().cpu().numpy()  # type: ignore[no-any-return]
-
-
-def _decoded_batches(
-    frames: Iterable[TimedFrame], video: VideoInfo, preprocess: Preprocess, batch_size: int
-) -> Iterator[tuple[np.ndarray, Tensor]]:
-    """Yield pts (t,) and frames (t, 3, S, S) in uint8, resized and cropped."""
-    aspect_ratio = video.aspect_ratio if video.sample_aspect_ratio != 1 else None
-    times: list[float] = []
-    images: list[Tensor] = []
-    for pts, frame in frames:
-        image = rearrange(torch.from_numpy(frame), "h w c -> c h w")
-        times.append(pts)
-        images.append(resize_and_crop(image, preprocess, aspect_ratio=aspect_ratio))
-        if len(images) == batch_size:
-            yield np.array(times), torch.stack(images)
-            times, images = [], []
-    if images:
-        yield np.array(times), torch.stack(images)
-
-
-def _ahead(items: Iterator[T], *, size: int) -> Generator[T, None, None]:
-    """Yield ``items``, which a thread makes while the caller works; at most ``size`` wait."""
-    ready: queue.Queue[tuple[str, Any]] = queue.Queue(maxsize=size)
-    abandoned = threading.Event()
-
-    def put(kind: str, item: Any) -> None:
-        while not abandoned.is_set():
-            try:
-                return ready.put((kind, item), timeout=0.1)
-            except queue.Full:
-                continue
-
-    def make() -> None:
-        try:
-            for item in items:
-                put("item", item)
-                if abandoned.is_set():
-                    return
-            put("end", None)
-        except BaseException as error:  # handed to the caller, who raises it
-            put("error", error)
-
-    thread = threading.Thread(target=make, name="decode", daemon=True)
-    thread.start()
-    try:
-        while True:
-            kind, item = ready.get()
-            if kind == "error":
-                raise item
-            if kind == "end":
-                return
-            yield item
-    finally:
-        abandoned.set()
-        thread.join(timeout=1)  # if it waits for a decoder, that ends with its process

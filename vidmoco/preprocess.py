@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 import torch
-from timm.data import resolve_data_config
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -47,6 +46,8 @@ def preprocess_of(backbone: nn.Module, *, size: int | None = None) -> Preprocess
         ConfigError: the backbone asks for something that is not done here: an input that is not
             square, no three channels, a rare filter or crop.
     """
+    from timm.data import resolve_data_config  # here: processes that only resize start without timm
+
     config = resolve_data_config({}, model=backbone)
     channels, height, width = config["input_size"]
     if size is not None:

@@ -1,4 +1,3 @@
-import ctypes
 import os
 
 import av
@@ -10,10 +9,8 @@ from painted_videos import read_index, write_audio
 from wide_videos import damaged, info_of
 
 from vidmoco.errors import VideoError
-from vidmoco.video import sequential
-from vidmoco.video.limits import Limits
 from vidmoco.video.probe import probe_video
-from vidmoco.video.sequential import SequentialReader, iter_frames, take_at_rate, take_every
+from vidmoco.video.sequential import iter_frames, take_at_rate, take_every
 
 
 def test_all_frames_in_order(tmp_path):
@@ -39,12 +36,6 @@ def test_good_frames_of_a_damaged_video_are_kept(tmp_path):
     assert messages[0].startswith(
         f"{video.path}: damaged frames left out: {40 - len(times)}, the first at "
     )
-    # The same frames for any number of threads, with or without someone who listens.
-    assert [seconds for seconds, _ in iter_frames(video)] == times
-    with SequentialReader() as reader:
-        again = []
-        assert [seconds for seconds, _ in reader.frames(video, on_damage=again.append)] == times
-    assert again == messages
 
 
 def test_what_is_no_video(tmp_path):
@@ -56,13 +47,6 @@ def test_what_is_no_video(tmp_path):
     video.path.unlink()
     with pytest.raises(VideoError, match=r"gone\.mp4: No such file or directory\. Scan again\."):
         next(iter_frames(video))
-    with (
-        SequentialReader() as reader,
-        pytest.raises(
-            VideoError, match=r"^\S+gone\.mp4: No such file or directory\. Scan again\.$"
-        ),
-    ):
-        next(reader.frames(video))
 
 
 def test_a_video_without_one_good_frame(tmp_path):
@@ -83,20 +67,7 @@ def test_leaving_early(tmp_path):
     frames = iter_frames(video)
     next(frames)
     frames.close()
-    with SequentialReader() as reader:
-        half = reader.frames(video)
-        next(half)
-        half.close()
-        whole = [read_index(picture) for _, picture in reader.frames(video)]
-    assert whole == list(range(40))
-
-
-def test_a_video_of_which_little_is_taken_is_not_silent(tmp_path):
-    """A frame in 400 is taken: the others are decoded meanwhile, and that is a sign of life."""
-    video = info_of(tmp_path / "a.mp4", num_frames=401, size=(640, 480))
-    with SequentialReader(Limits(max_seconds=0.4)) as reader:
-        taken = [read_index(picture) for _, picture in reader.frames(video, every=400)]
-    assert taken == [0, 400]
+    assert [read_index(picture) for _, picture in iter_frames(video)] == list(range(40))
 
 
 def test_a_file_that_has_changed_is_not_read(tmp_path):
@@ -104,43 +75,6 @@ def test_a_file_that_has_changed_is_not_read(tmp_path):
     info_of(tmp_path / "a.mp4", num_frames=5)
     with pytest.raises(VideoError, match="has changed since the scan"):
         list(iter_frames(video))
-
-
-def build_faulty_reader(limits):
-    """Reads as always, but some files hang or crash it in native code after some frames."""
-    read = sequential._build_reader(limits)
-
-    def read_or_die(job):
-        for number, part in enumerate(read(job)):
-            if number == 3 and job.video.key == "hang.mp4":
-                ctypes.PyDLL(None).pause()  # in C, holding the lock of the interpreter
-            if number == 3 and job.video.key == "crash.mp4":
-                ctypes.string_at(0)
-            yield part
-
-    return read_or_die
-
-
-def test_a_decoder_that_hangs_or_crashes_is_an_error_of_its_video(tmp_path, monkeypatch):
-    monkeypatch.setattr(sequential, "_build_reader", build_faulty_reader)
-    videos = {name: info_of(tmp_path / name) for name in ("hang.mp4", "crash.mp4", "good.mp4")}
-    with SequentialReader(Limits(max_seconds=2)) as reader:
-        for name, words in (("hang.mp4", "no sign of life for 2 s"), ("crash.mp4", "SIGSEGV")):
-            seen = []
-            with pytest.raises(VideoError, match=words) as caught:
-                seen.extend(read_index(picture) for _, picture in reader.frames(videos[name]))
-            assert str(caught.value).startswith(str(videos[name].path))
-            seen = [read_index(picture) for _, picture in reader.frames(videos["good.mp4"])]
-            assert seen == list(range(40))
-
-
-def test_closing_ends_the_process(tmp_path):
-    with SequentialReader() as reader:
-        frames = reader.frames(info_of(tmp_path / "a.mp4"))
-        next(frames)
-        process = reader._pool._workers[0].process
-        assert process.pid != os.getpid()
-    assert not process.is_alive()
 
 
 @given(

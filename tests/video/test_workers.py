@@ -219,6 +219,21 @@ def test_an_end_from_outside_is_no_fault_of_the_job():
     assert values == [0.5, 7]
 
 
+def test_parts_that_have_come_do_not_come_again():
+    with pool_of() as pool:
+        (pid,) = outcomes(pool, [("pid", None)])
+        pool.give(("slow parts", 3))
+        pool.give(("echo", 7))
+        reports = pool.wait()
+        os.kill(pid[0], signal.SIGTERM)
+        while len(reports) < 3:
+            reports += pool.wait()
+    assert [report.value for report in reports] == [0, None, 7]
+    assert [report.last for report in reports] == [False, True, True]
+    assert reports[1].failure == "its process was ended from outside (SIGTERM)"
+    assert not reports[1].killed
+
+
 def test_processes_that_do_not_start_are_no_fault_of_the_job():
     with (
         pool_of(build=build_nothing) as pool,

@@ -186,7 +186,10 @@ class BatchReader:
         last = False
         while not last:
             while not self._came[job.number]:
-                for report in self._pool.wait():
+                reports = self._pool.wait()
+                if not reports:  # no process is left that could say more
+                    raise RuntimeError(f"The reading that was to read {job.video.path} has ended.")
+                for report in reports:
                     self._came[report.job.number].append(report)
             report = self._came[job.number].popleft()
             last = report.last
