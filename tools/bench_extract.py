@@ -23,7 +23,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 
@@ -222,15 +224,27 @@ def synthetic(path: Path, minutes: float) -> VideoInfo:
     return probe_video(path, root=path.parent)
 
 
-def print_memory(extractor: Extractor, minutes: float, batch_size: int) -> None:
-    """Print the greatest memory of a video of a minute and of a long one."""
-    with tempfile.TemporaryDirectory() as folder:
-        peaks = []
-        for number, length in enumerate((1.0, minutes)):
-            video = synthetic(Path(folder) / f"{number}.mp4", length)
-            todo = [video]
-            peaks.append(peak_memory(lambda: ours(extractor, todo, batch_size, Path(folder))))  # noqa: B023
-            print(f"{length:g} min, {video.num_frames} frames: {peaks[-1] / 1e6:.0f} MB at most")
+def peak_of_extracting(arguments: argparse.Namespace, video: VideoInfo, batch_size: int) -> int:
+    """Return the greatest memory in bytes of extracting a video, beside its file."""
+    extractor = build(arguments)
+    return peak_memory(lambda: ours(extractor, [video], batch_size, video.path.parent))
+
+
+def print_memory(arguments: argparse.Namespace, batch_size: int) -> None:
+    """Print the greatest memory of a video of a minute and of a long one.
+
+    Each video is written and extracted by processes of their own: what an earlier work leaves in
+    the heap of this one would count.
+    """
+    peaks = []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as fresh,
+    ):
+        for number, minutes in enumerate((1.0, arguments.minutes)):
+            video = fresh.submit(synthetic, Path(folder) / f"{number}.mp4", minutes).result()
+            peaks.append(fresh.submit(peak_of_extracting, arguments, video, batch_size).result())
+            print(f"{minutes:g} min, {video.num_frames} frames: {peaks[-1] / 1e6:.0f} MB at most")
     print(f"difference: {(peaks[1] - peaks[0]) / 1e6:+.0f} MB")
 
 
@@ -276,7 +290,7 @@ def main() -> None:
         )
     if arguments.memory:
         print()
-        print_memory(extractor, arguments.minutes, batch_size)
+        print_memory(arguments, batch_size)
 
 
 if __name__ == "__main__":
