@@ -34,13 +34,17 @@ class Store:
         Raises:
             ConfigError: fsspec does not know the kind of URL, or lacks a library for it.
         """
+        self._files: dict[int, int] = {}
         self.where = url_of(source)
         try:
             self._system, self._root = fsspec.core.url_to_fs(self.where)
         except (ValueError, ImportError, OSError) as error:
             raise ConfigError(f"{self.where} cannot be opened: {error}.") from error
         self._is_local = not is_url(source)
-        self._files: dict[int, int] = {}
+
+    def __del__(self) -> None:
+        for file in self._files.values():
+            os.close(file)
 
     def exists(self, name: str) -> bool:
         """Return whether there is a file."""
@@ -64,9 +68,10 @@ class Store:
         if not self._is_local:
             name = f"{self._root}/{shard_name(shard)}"
             return bytes(self._system.cat_file(name, start=offset, end=offset + length))
-        if shard not in self._files:  # two threads may both open it; one descriptor is then spare
-            path = Path(self._root) / shard_name(shard)
-            self._files[shard] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        if shard not in self._files:
+            opened = os.open(Path(self._root) / shard_name(shard), os.O_RDONLY | os.O_CLOEXEC)
+            if self._files.setdefault(shard, opened) != opened:  # another thread was faster
+                os.close(opened)
         return os.pread(self._files[shard], length, offset)
 
 
