@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from painted_videos import read_index, write_video
 
 from vidmoco.video.info import VideoInfo
+from vidmoco.video.limits import DEFAULT_LIMITS
 from vidmoco.video.probe import probe_video
 from vidmoco.video.workers import WorkerPool
 
