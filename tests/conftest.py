@@ -25,8 +25,7 @@ def video_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of six small painted videos (do not write into it: all tests share it).
 
     The frames of video n spell 200 * n, 200 * n + 1, ...; n is the digit in the name. Videos 1 to 4
-    are read by decord (which is not given pictures narrower than 192), 5 and 6 (MPEG-TS, open GOP)
-    by PyAV.
+    are routed to decord (never pictures narrower than 192), 5 and 6 (MPEG-TS, open GOP) to PyAV.
     """
     folder = tmp_path_factory.mktemp("videos")
     write_video(folder / "video1.mp4", first_index=200, num_frames=30, size=(256, 192))

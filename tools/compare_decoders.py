@@ -84,7 +84,7 @@ def main() -> None:
         }
         if importlib.util.find_spec("torchcodec") is not None:
             columns["torchcodec"] = build_torchcodec
-        print(f"| wrong of {NUM_PICKS} (! = no frame) | read by | {' | '.join(columns)} |")
+        print(f"| wrong of {NUM_PICKS} (! = no frame) | route | {' | '.join(columns)} |")
         print("|---" * (2 + len(columns)) + "|")
         pools = {name: start(build) for name, build in columns.items()}
         for kind, (file_name, options) in KINDS.items():

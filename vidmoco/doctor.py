@@ -234,7 +234,8 @@ def _readers() -> Rows:
     decord = (
         f"{_listed(DECORD_CODECS)} in {_listed(DECORD_CONTAINERS)} (FFmpeg's names: mov is mp4 "
         f"too), of {_listed(DECORD_PIXEL_FORMATS)} pixels, from {DECORD_MIN_WIDTH} pixels wide, "
-        "where nothing in the file makes it wrong: vidmoco scan tells"
+        "where nothing in the file makes it wrong: vidmoco scan tells. Of these, a training reads "
+        "h264 by PyAV all the same, which is faster (--data.decoder decord: by decord)"
     )
     pyav = f"the rest. Containers: {_listed(FORMATS.split(','))}. Codecs: {_listed(CODECS)}"
     refused = (

@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -22,16 +24,22 @@ from vidmoco.video.quarantine import Quarantine
 from vidmoco.video.sampling import SINGLE_FRAME, PairRule
 
 
-@runtime_checkable
-class PairSource(Protocol):
-    """Where pairs come from."""
+@dataclass(frozen=True, kw_only=True)
+class PairSource:
+    """Where the pairs of a run come from."""
 
-    @property
-    def durations(self) -> Float64[np.ndarray, " n"]:
-        """The durations of the videos, in seconds."""
-
-    def name(self, row: int) -> str:
-        """Return the key of a video."""
+    config: PretrainConfig
+    durations: Float64[np.ndarray, " n"]
+    """The durations of the videos, in seconds."""
+    canvas: tuple[int, int]
+    """(height, width) of the frames."""
+    pairs_per_visit: int
+    name: Callable[[int], str]
+    """Returns the key of a video."""
+    save: Callable[[Path], None]
+    """Notes in a run folder what its pairs come from, for its resume."""
+    load: Callable[..., Generator[PairBatch]]
+    """``load_pairs`` or ``load_prepared`` with what the other does not take."""
 
     def batching(self, *, batch_size: int | None = None) -> Batching:
         """Return how the videos are cut into batches (of another size, if one is given).
@@ -39,13 +47,19 @@ class PairSource(Protocol):
         Raises:
             ConfigError: there are too few videos, or there is too little memory.
         """
+        return cut_batches(
+            num_videos=len(self.durations),
+            batch_size=batch_size or self.config.data.batch_size,
+            canvas=self.canvas,
+            pairs_per_visit=self.pairs_per_visit,
+            block_gib=self.config.data.block_gib,
+        )
 
     def batches(
         self,
         batching: Batching,
         steps: range,
         *,
-        quarantine: Quarantine | None = None,
         pin_memory: bool = False,
         stopped: Callable[[], bool] = bool,
     ) -> Generator[PairBatch]:
@@ -54,18 +68,33 @@ class PairSource(Protocol):
         Raises:
             VideoError: too many videos in a row cannot be read.
         """
+        workers = self.config.data.workers
+        return self.load(
+            batching,
+            rule=pair_rule(self.config.data),
+            seed=self.config.seed,
+            canvas=self.canvas,
+            steps=steps,
+            workers=default_workers() if workers is None else workers,
+            pin_memory=pin_memory,
+            stopped=stopped,
+        )
 
-    def save(self, run: Path) -> None:
-        """Note in a run folder what its pairs come from, for its resume."""
 
-
-def open_source(config: PretrainConfig, *, resume: Path | None, console: Console) -> PairSource:
+def open_source(
+    config: PretrainConfig,
+    *,
+    resume: Path | None,
+    console: Console,
+    quarantine: Path | None = None,
+) -> PairSource:
     """Open the videos or the prepared frames of a run.
 
     Args:
         config: of the run.
         resume: the folder of a run that goes on; its videos are those of its start.
         console: where videos that cannot be read are listed.
+        quarantine: the file of videos that have killed a process, which a run keeps.
 
     Raises:
         ConfigError: there is nothing that can be read.
@@ -80,15 +109,15 @@ def open_source(config: PretrainConfig, *, resume: Path | None, console: Console
             "Prepare all videos into one folder."
         )
     if prepared:
-        return _Prepared(config, open_prepared(prepared[0]), resume=resume)
+        return _of_frames(config, open_prepared(prepared[0]), resume=resume)
     if resume is not None:
-        return _Videos(config, Catalog.load(resume / run_folder.CATALOG))
+        return _of_videos(config, Catalog.load(resume / run_folder.CATALOG), quarantine)
     found = open_catalog(config.videos, workers=config.data.workers or None, limits=config.limits)
     if len(found.refused()):
         print_catalog(found, console=console)
     if not len(found.readable()):
         raise ConfigError("None of these videos can be read; the reasons are listed above.")
-    return _Videos(config, found)
+    return _of_videos(config, found, quarantine)
 
 
 def pair_rule(config: DataConfig) -> PairRule:
@@ -102,116 +131,47 @@ def pair_rule(config: DataConfig) -> PairRule:
     )
 
 
-class _Videos:
-    """Pairs that are decoded from video files."""
+def _of_videos(config: PretrainConfig, found: Catalog, quarantine: Path | None) -> PairSource:
+    catalog = found.readable()
+    return PairSource(
+        config=config,
+        durations=catalog.column("duration_seconds"),
+        canvas=canvas_size(catalog.aspect_ratios(), short_side=config.data.short_side),
+        pairs_per_visit=config.data.pairs_per_visit,
+        name=lambda row: catalog[row].key,
+        save=lambda run: found.save(run / run_folder.CATALOG),
+        load=partial(
+            load_pairs,
+            catalog,
+            limits=build_limits(config.limits),
+            decoder=config.data.decoder,
+            quarantine=Quarantine(quarantine),
+        ),
+    )
 
-    def __init__(self, config: PretrainConfig, found: Catalog) -> None:
-        self._config, self._found = config, found
-        self._catalog = found.readable()
-        aspect_ratios = self._catalog.aspect_ratios()
-        self._canvas = canvas_size(aspect_ratios, short_side=config.data.short_side)
 
-    @property
-    def durations(self) -> Float64[np.ndarray, " n"]:
-        return self._catalog.column("duration_seconds")
-
-    def name(self, row: int) -> str:
-        return self._catalog[row].key
-
-    def batching(self, *, batch_size: int | None = None) -> Batching:
-        data = self._config.data
-        return cut_batches(
-            num_videos=len(self._catalog),
-            batch_size=batch_size or data.batch_size,
-            canvas=self._canvas,
-            pairs_per_visit=data.pairs_per_visit,
-            block_gib=data.block_gib,
+def _of_frames(
+    config: PretrainConfig, frames: PreparedFrames, *, resume: Path | None
+) -> PairSource:
+    if resume is not None and _key_of(resume) != frames.key:
+        raise CheckpointError(
+            f"{frames.store.where} has been prepared anew since {resume} began, so the order of "
+            "its pairs would be another. Start a new run."
         )
+    text = json.dumps(frames.key, indent=2) + "\n"
 
-    def batches(
-        self,
-        batching: Batching,
-        steps: range,
-        *,
-        quarantine: Quarantine | None = None,
-        pin_memory: bool = False,
-        stopped: Callable[[], bool] = bool,
-    ) -> Generator[PairBatch]:
-        data = self._config.data
-        return load_pairs(
-            self._catalog,
-            batching,
-            rule=pair_rule(data),
-            seed=self._config.seed,
-            canvas=self._canvas,
-            steps=steps,
-            workers=default_workers() if data.workers is None else data.workers,
-            limits=build_limits(self._config.limits),
-            decoder=data.decoder,
-            quarantine=quarantine,
-            pin_memory=pin_memory,
-            stopped=stopped,
-        )
-
-    def save(self, run: Path) -> None:
-        self._found.save(run / run_folder.CATALOG)
-
-
-class _Prepared:
-    """Pairs of prepared frames."""
-
-    def __init__(
-        self, config: PretrainConfig, frames: PreparedFrames, *, resume: Path | None
-    ) -> None:
-        self._config, self._frames = config, frames
-        self._canvas = canvas_size(frames.aspect_ratios, short_side=config.data.short_side)
-        if resume is not None and _key_of(resume) != frames.key:
-            raise CheckpointError(
-                f"{frames.store.where} has been prepared anew since {resume} began, so the order "
-                "of its pairs would be another. Start a new run."
-            )
-
-    @property
-    def durations(self) -> Float64[np.ndarray, " n"]:
-        return self._frames.durations
-
-    def name(self, row: int) -> str:
-        return self._frames.videos[row].name
-
-    def batching(self, *, batch_size: int | None = None) -> Batching:
-        return cut_batches(
-            num_videos=len(self._frames.videos),
-            batch_size=batch_size or self._config.data.batch_size,
-            canvas=self._canvas,
-            pairs_per_visit=1,  # frames at random cost nothing more
-            block_gib=1.0,
-        )
-
-    def batches(
-        self,
-        batching: Batching,
-        steps: range,
-        *,
-        quarantine: Quarantine | None = None,
-        pin_memory: bool = False,
-        stopped: Callable[[], bool] = bool,
-    ) -> Generator[PairBatch]:
-        data = self._config.data
-        return load_prepared(
-            self._frames,
-            batching,
-            rule=pair_rule(data),
-            seed=self._config.seed,
-            canvas=self._canvas,
-            steps=steps,
-            workers=default_workers() if data.workers is None else data.workers,
-            pin_memory=pin_memory,
-            stopped=stopped,
-        )
-
-    def save(self, run: Path) -> None:
-        text = json.dumps(self._frames.key, indent=2) + "\n"
+    def save(run: Path) -> None:
         (run / run_folder.FRAMES).write_text(text, encoding="utf-8")
+
+    return PairSource(
+        config=config,
+        durations=frames.durations,
+        canvas=canvas_size(frames.aspect_ratios, short_side=config.data.short_side),
+        pairs_per_visit=1,  # frames at random cost nothing more
+        name=lambda row: frames.videos[row].name,
+        save=save,
+        load=partial(load_prepared, frames),
+    )
 
 
 def _key_of(run: Path) -> dict[str, Any]:

@@ -26,7 +26,6 @@ from vidmoco.progress import TrainingProgress
 from vidmoco.recipe import dump_recipe
 from vidmoco.schedule import learning_rate, scaled_learning_rate
 from vidmoco.video.batches import PairBatch
-from vidmoco.video.quarantine import Quarantine
 
 MAX_FAILURES_LISTED = 50
 
@@ -66,7 +65,12 @@ def pretrain(
         run_folder.create_run_folder(run)
     torch.manual_seed(config.seed)
     try:  # all that may be wrong with what was asked for, before anything is written
-        source = open_source(config, resume=run if resume else None, console=console)
+        source = open_source(
+            config,
+            resume=run if resume else None,
+            console=console,
+            quarantine=run / run_folder.QUARANTINE,
+        )
         batching = source.batching()
         method = _build_method(config).to(device)
     except VidmocoError:
@@ -107,7 +111,6 @@ def pretrain(
     batches = source.batches(
         batching,
         range(start_step, total_steps),
-        quarantine=Quarantine(run / run_folder.QUARANTINE),
         pin_memory=device.type == "cuda",
         stopped=lambda: stop.received is not None,
     )

@@ -130,7 +130,7 @@ def print_catalog(catalog: Catalog, *, console: Console, catalog_path: Path | No
         count[:] = count[0] + 1, count[1] + num_frames, count[2] + seconds / 3600
     if counts:
         table = Table()
-        for title in ("container", "codec", "read by"):
+        for title in ("container", "codec", "route"):
             table.add_column(title)
         for title in ("videos", "frames", "hours"):
             table.add_column(title, justify="right")

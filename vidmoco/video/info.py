@@ -70,7 +70,7 @@ class VideoInfo:
     route: Route = "refused"
     """What reads the video."""
     reason: str = ""
-    """Why it is not read by decord, or why it is refused; empty for decord."""
+    """Why it is not routed to decord, or why it is refused; empty for decord."""
     limit: str = ""
     """The limit that refused it, with its value at the scan: ``max_pixels=35389440``."""
 

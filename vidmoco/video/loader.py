@@ -1,4 +1,4 @@
-"""Moments to batches of uint8 pairs, in an order that is a function of (seed, epoch, index).
+"""Moments to batches of uint8 pairs, in an order that is a function of (seed, step).
 
 Processes decode, each under limits, into memory that they share with this one. A video that cannot
 be read, or that its process dies of, is replaced by a stand-in that the order decides.
