@@ -158,6 +158,7 @@ def _write_missing(
         workers=command.workers or num_cores(),
         max_memory=limits.max_memory,
         max_seconds=limits.seconds_of_silence,
+        with_torch=True,
     )
     jobs = (
         PrepareJob(video, name, pieces / f"{number}.tar", time_visit=number % _VISITS_APART == 0)

@@ -27,6 +27,8 @@ def build_doer(name="doer"):
             return name
         if kind == "pid":
             return os.getpid()
+        if kind == "has":
+            return value in sys.modules
         if kind == "sleep":
             time.sleep(value)
             return value
@@ -59,6 +61,14 @@ def seconds_of(limit, job):
     return limit
 
 
+with_torch = False  # how the processes of ``pool_of`` start
+
+
+@pytest.fixture(params=[False, True], ids=["afresh", "forked"], autouse=True)
+def each_start(request, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "with_torch", request.param)
+
+
 def pool_of(*, workers=1, memory=4 * GIB, seconds=30.0, build=build_doer, args=()):
     return WorkerPool(
         build,
@@ -66,6 +76,7 @@ def pool_of(*, workers=1, memory=4 * GIB, seconds=30.0, build=build_doer, args=(
         workers=workers,
         max_memory=memory,
         max_seconds=functools.partial(seconds_of, seconds),
+        with_torch=with_torch,
     )
 
 
@@ -76,6 +87,11 @@ def outcomes(pool, jobs):
         index = next(i for i, job in enumerate(jobs) if job is report.job or job == report.job)
         found[index].append(report.failure or report.value)
     return list(found.values())
+
+
+def test_forked_processes_have_torch():
+    with pool_of() as pool:
+        assert outcomes(pool, [("has", "torch")]) == [[with_torch]]
 
 
 def test_results_and_errors_and_parts():
@@ -167,15 +183,16 @@ def test_workers_end_with_their_parent():
 import sys, time
 sys.path.insert(0, sys.argv[1])
 if __name__ == "__main__":
-    from test_workers import pool_of
-    pool = pool_of()
+    import test_workers
+    test_workers.with_torch = sys.argv[2] == "True"
+    pool = test_workers.pool_of()
     pool.give(("sleep", 100))
     print(pool._workers[0].process.pid, flush=True)
     time.sleep(100)
 """
     here = str(Path(__file__).parent)
     process = subprocess.Popen(
-        [sys.executable, "-c", code, here], stdout=subprocess.PIPE, text=True, env=os.environ
+        [sys.executable, "-c", code, here, str(with_torch)], stdout=subprocess.PIPE, text=True
     )
     pid = int(process.stdout.readline())
     time.sleep(1.5)  # it has started

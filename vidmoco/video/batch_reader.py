@@ -130,6 +130,7 @@ class BatchReader:
             workers=workers,
             max_memory=limits.max_memory,
             max_seconds=limits.seconds_of_silence,
+            with_torch=True,
         )
 
     def __enter__(self) -> "BatchReader":

@@ -92,6 +92,7 @@ def read_requests(
         workers=1,  # so they come in order
         max_memory=limits.max_memory,
         max_seconds=limits.seconds_of_silence,
+        with_torch=True,
     )
     with pool:
         for report in pool.map(requests):

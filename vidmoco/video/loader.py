@@ -244,6 +244,7 @@ class _Feeder:
             workers=self._workers,
             max_memory=self._limits.max_memory,
             max_seconds=self._limits.seconds_of_silence,
+            with_torch=True,
         )
 
     def _give(self, pool: WorkerPool[VisitJob, Results]) -> None:

@@ -2,12 +2,12 @@
 
 import gc
 import math
+import multiprocessing
 import os
 import re
 import resource
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -29,7 +29,7 @@ def serve(
     """Live as a worker, until the pipe closes or a job is too much."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # no copies of videos in core files
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     do = build(*args)
     gc.collect()
     gc.freeze()  # what is there now stays, so that the collections below are short
@@ -81,11 +81,11 @@ def still_alive() -> None:
         tell()
 
 
-def _end_with(parent: int) -> None:
-    """End this process when its parent is gone, even if a decoder hangs."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
+def _end_with_parent() -> None:
+    """End this process when the one that uses it is gone, even if a decoder hangs."""
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)
 
 
 def _is_hunger(error: Exception) -> bool:
