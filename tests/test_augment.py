@@ -88,7 +88,7 @@ def on_whole_pixels(parameters):
 @pytest.mark.parametrize("size", [24, 32])
 def test_views_as_torchvision_one_by_one(size, grayscale_first, monkeypatch):
     n = 21  # more than one chunk, not a multiple of it
-    monkeypatch.setattr(augment, "CPU_CHUNK", 16)
+    monkeypatch.setattr(augment, "CPU_CHUNK", 16 * size**2)
     frames = noise(n)
     changes = dict(jitter_strengths=(0.4, 0.4, 0.4, 0.4), solarize_probability=0.3)
     parameters, _ = on_whole_pixels(draw(n, **changes))
@@ -220,7 +220,7 @@ def test_chunks_change_no_bit(config, chunk, monkeypatch):
     frames, aspects = pairs(20), torch.full((20,), W / H)
     monkeypatch.setattr(augment, "CPU_CHUNK", 1)
     expected = build_augment(config)(frames, aspects, generator())
-    monkeypatch.setattr(augment, "CPU_CHUNK", chunk)
+    monkeypatch.setattr(augment, "CPU_CHUNK", chunk * config.size**2)
     for a, b in zip(build_augment(config)(frames, aspects, generator()), expected, strict=True):
         assert torch.equal(a, b)
 

@@ -66,21 +66,21 @@ def resize_each(
     blocks = [slice(first, min(first + BLOCK, size)) for first in range(0, size, BLOCK)]
     all_columns = _bands(left, width, blocks=blocks, pixels=w, size=size)
     all_rows = _bands(top, height, blocks=blocks, pixels=h, size=size)
-    images = torch.empty(n, 3, size, size)
-    view = torch.empty(3 * size, size)  # of one sample: its row 3 y + c is row y of channel c
-    for i, (columns, rows) in enumerate(zip(all_columns, all_rows, strict=True)):
+    # Row 3 y + c of a sample is row y of channel c: what the second product gives, uncopied.
+    views = torch.empty(n, 3 * size, size)
+    samples = zip(frames, across, down, views, all_columns, all_rows, strict=True)
+    for frame, to_columns, to_rows, view, columns, rows in samples:
         (x, right), (y, bottom) = _hull(columns), _hull(rows)
-        crop = frames[i, :, y:bottom, x:right].transpose(0, 1)  # (rows, 3, columns)
+        crop = frame[:, y:bottom, x:right].transpose(0, 1)  # (rows, 3, columns)
         crop = crop.to(torch.float32, memory_format=torch.contiguous_format).view(bottom - y, -1)
         low = torch.empty(size, 3 * (right - x))
         for block, (first, last) in zip(blocks, rows, strict=True):
-            torch.mm(down[i, block, first:last], crop[first - y : last - y], out=low[block])
+            torch.mm(to_rows[block, first:last], crop[first - y : last - y], out=low[block])
         low = low.view(3 * size, right - x)
         for block, (first, last) in zip(blocks, columns, strict=True):
-            band = across[i, first:last, block]
+            band = to_columns[first:last, block]
             torch.mm(low[:, first - x : last - x], band, out=view[:, block])
-        images[i].copy_(view.view(size, 3, size).transpose(0, 1))
-    return images
+    return views.view(n, size, 3, size).transpose(1, 2)
 
 
 def _bands(
