@@ -7,7 +7,8 @@ tensor; the whole method (key encoder, momentum update, queue); the views, from 
 pairs; the loaders, of prepared FRAMES and of VIDEOS. The last row is the usual way: decord opened
 for each item of a DataLoader, torchvision's transforms sample by sample, and the same step. Rows
 take turns, and a number is the median of the rounds. "Wait": the share of the time in which the
-step waits for its views.
+step waits for its views. "Threads": of the training; the loaders have the threads that `pretrain`
+gives them, and the usual way those that torch takes by itself.
 """
 
 import argparse
@@ -27,7 +28,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from vidmoco.augment import build_augment
 from vidmoco.config import PretrainConfig
-from vidmoco.device import autocast, resolve_device, use_threads
+from vidmoco.cores import num_cores
+from vidmoco.device import autocast, resolve_device
 from vidmoco.optim import build_sgd
 from vidmoco.pairs import open_source
 from vidmoco.pretrain import _augmented_views, _build_method, _train_step
@@ -36,14 +38,18 @@ from vidmoco.video.batches import PairBatch
 from vidmoco.video.catalog import open_catalog
 from vidmoco.video.loader import canvas_size
 
+STEP = "the method's step"
 
-@dataclass
+
+@dataclass(frozen=True)
 class Row:
     """A source of views and what is done with them."""
 
+    name: str
     views: Callable[[], Iterator[tuple[list[Tensor], Tensor]]]
     """Returns an endless iterator of (views, source ids)."""
     step: Callable[[list[Tensor], Tensor], None]
+    threads: int
 
 
 class NaiveViews(Dataset[Any]):
@@ -69,32 +75,29 @@ def main() -> None:
     parser.add_argument("--recipe", default="tiny_cpu")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=None)
     given = parser.parse_args()
     config = load_recipe(given.recipe)
     assert isinstance(config, PretrainConfig)
     device = resolve_device(config.engine.device)
-    use_threads(device, given.threads or config.engine.threads)
     rows = build_rows(config, device, given.videos, given.frames)
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in rows}
+    found: dict[Row, list[tuple[float, float]]] = {row: [] for row in rows}
     for _ in range(given.rounds):
-        for name, row in rows.items():
-            found[name].append(measure(row, device, config.data.batch_size, given.steps))
-    base = median(rate for rate, _ in found["the method's step, resident views"])
-    print(
-        f"{given.recipe} on {device}, {torch.get_num_threads()} threads, {config.data.batch_size}"
-    )
-    print("| | pairs/s | of the step | wait |")
-    print("|---|---|---|---|")
-    for name, values in found.items():
+        for row in rows:
+            found[row].append(measure(row, device, config.data.batch_size, given.steps))
+    steps = {row.threads: median(r for r, _ in found[row]) for row in rows if row.name == STEP}
+    print(f"{given.recipe} on {device}, batches of {config.data.batch_size}")
+    print("| | threads | pairs/s | of the step | wait |")
+    print("|---|---|---|---|---|")
+    for row, values in found.items():
         rate, wait = (median(value[n] for value in values) for n in range(2))
-        print(f"| {name} | {rate:.0f} | {rate / base:.2f} | {100 * wait:.0f} % |")
+        share = rate / steps[row.threads]
+        print(f"| {row.name} | {row.threads} | {rate:.0f} | {share:.2f} | {100 * wait:.0f} % |")
 
 
 def build_rows(
     config: PretrainConfig, device: torch.device, videos: Path, frames: Path | None
-) -> dict[str, Row]:
-    """Return what is measured, by name."""
+) -> list[Row]:
+    """Return what is measured."""
     method = _build_method(config).to(device)
     optimizer = build_sgd(method.parameters(), momentum=0.9, weight_decay=1e-4)
     augment, generator = build_augment(config.augment), torch.Generator()
@@ -157,21 +160,25 @@ def build_rows(
                 yield [first.to(device), second.to(device)], index
 
     ids = resident.source_ids
-    rows = {
-        "forward and backward of one encoder": Row(lambda: same((views, ids)), bare_step),
-        "the method's step, resident views": Row(lambda: same((views, ids)), whole_step),
-        "and the views, of resident pairs": Row(lambda: augmented(same(resident)), whole_step),
-    }
+    every, half = num_cores(), max(1, num_cores() // 2)
+    rows = []
+    for threads in (half, every) if half < every and device.type == "cpu" else (every,):
+        rows += [
+            Row("one encoder", lambda: same((views, ids)), bare_step, threads),
+            Row(STEP, lambda: same((views, ids)), whole_step, threads),
+            Row("and the views", lambda: augmented(same(resident)), whole_step, threads),
+        ]
     if frames is not None:
-        rows["and the loader, of prepared frames"] = Row(lambda: loaded(frames), whole_step)
-    rows["and the loader, of videos"] = Row(lambda: loaded(videos), whole_step)
-    rows["the usual way, of videos"] = Row(naive, whole_step)
+        rows.append(Row("and prepared frames", lambda: loaded(frames), whole_step, every))
+    rows.append(Row("and videos", lambda: loaded(videos), whole_step, rows[0].threads))
+    rows.append(Row("videos, the usual way", naive, whole_step, every))
     assert views[0].shape == (batch_size, 3, size, size)
     return rows
 
 
 def measure(row: Row, device: torch.device, batch_size: int, steps: int) -> tuple[float, float]:
     """Return pairs per second, and the share of the time in which the step waits for views."""
+    torch.set_num_threads(row.threads)
     stream = row.views()
     for _ in range(4):
         row.step(*next(stream))

@@ -42,9 +42,9 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 SOLARIZE_THRESHOLD = 128 / 255  # of BYOL and MoCo v3: PIL's default
 
-# Pixels of the views that pass through all steps together on a CPU, to stay in its cache: 64 samples
-# of 64 pixels, 5 of 224. Measured: at 64 pixels 64 samples are a twentieth faster than 32, and a
-# third faster than 128; at 224, 4 to 32 are alike. Others take the batch whole.
+# Pixels of the views that pass through all steps together on a CPU, to stay in its cache: 64
+# samples of 64 pixels, 5 of 224. Measured: at 64 pixels 64 samples are a twentieth faster than 32,
+# and a third faster than 128; at 224, 4 to 32 are alike. Others take the batch whole.
 CPU_CHUNK = 2**18
 
 Augment = Callable[[Tensor, Tensor, Generator], list[Tensor]]

@@ -277,7 +277,7 @@ class EngineConfig(_Ranged):
     channels_last: bool = True
     """Memory format of images and convolutions."""
     threads: int | None = None
-    """Threads of the training on a CPU; None: half the cores, the other half decodes."""
+    """Threads of the training on a CPU; None: all cores, or half where the others decode videos."""
     compile: bool = False
     """Compile both encoders with torch.compile (a minute at the start, faster afterwards)."""
     log_every: int = 10

@@ -34,6 +34,8 @@ class PairSource:
     canvas: tuple[int, int]
     """(height, width) of the frames."""
     pairs_per_visit: int
+    decodes: bool
+    """Whether other processes decode videos meanwhile, on cores of their own."""
     name: Callable[[int], str]
     """Returns the key of a video."""
     save: Callable[[Path], None]
@@ -138,6 +140,7 @@ def _of_videos(config: PretrainConfig, found: Catalog, quarantine: Path | None) 
         durations=catalog.column("duration_seconds"),
         canvas=canvas_size(catalog.aspect_ratios(), short_side=config.data.short_side),
         pairs_per_visit=config.data.pairs_per_visit,
+        decodes=True,
         name=lambda row: catalog[row].key,
         save=lambda run: found.save(run / run_folder.CATALOG),
         load=partial(
@@ -168,6 +171,7 @@ def _of_frames(
         durations=frames.durations,
         canvas=canvas_size(frames.aspect_ratios, short_side=config.data.short_side),
         pairs_per_visit=1,  # frames at random cost nothing more
+        decodes=False,
         name=lambda row: frames.videos[row].name,
         save=save,
         load=partial(load_prepared, frames),

@@ -60,7 +60,6 @@ def pretrain(
     """
     console = console or Console(stderr=True)
     device = resolve_device(config.engine.device)
-    use_threads(device, config.engine.threads)
     if not resume:
         run_folder.create_run_folder(run)
     torch.manual_seed(config.seed)
@@ -72,6 +71,7 @@ def pretrain(
             quarantine=run / run_folder.QUARANTINE,
         )
         batching = source.batching()
+        use_threads(device, config.engine.threads, beside_decoders=source.decodes)
         method = _build_method(config).to(device)
     except VidmocoError:
         run_folder.remove_if_empty(run)
