@@ -280,6 +280,9 @@ class EngineConfig(_Ranged):
     """Threads of the training on a CPU; None: all cores, or half where the others decode videos."""
     compile: bool = False
     """Compile both encoders with torch.compile (a minute at the start, faster afterwards)."""
+    cuda_graphs: bool = False
+    """With --engine.compile: CUDA replays an encoder's kernels as one graph, which helps small
+    models and batches."""
     log_every: int = 10
     """Steps between two lines of metrics.jsonl."""
     checkpoint_minutes: float = 10.0
@@ -289,6 +292,9 @@ class EngineConfig(_Ranged):
 
     def __post_init__(self) -> None:
         self._require(self.threads is None or self.threads >= 1, "threads", "None or at least 1")
+        self._require(
+            self.compile or not self.cuda_graphs, "cuda_graphs", "False without --engine.compile"
+        )
         self._require(self.log_every >= 1, "log_every", "at least 1")
         self._require(self.checkpoint_minutes >= 0, "checkpoint_minutes", "0 or more minutes")
         self._require(self.keep_checkpoints >= 1, "keep_checkpoints", "at least 1")

@@ -2,6 +2,7 @@
 
 import os
 from contextlib import AbstractContextManager
+from functools import cache
 from typing import Literal
 
 import torch
@@ -58,8 +59,29 @@ def use_threads(device: torch.device, asked: int | None, *, beside_decoders: boo
 def to_device(values: Tensor, device: torch.device) -> Tensor:
     """Return a tensor of the CPU on ``device``, without a wait: from pinned memory to CUDA."""
     if device.type == "cuda":
-        values = values.pin_memory()
+        values = values.pin_memory()  # itself, where it is pinned
     return values.to(device, non_blocking=True)
+
+
+def to_device_ahead(values: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor of the CPU on ``device``; CUDA copies it while it computes what came before.
+
+    ``values`` may be written over at once, unless they are pinned: those must be left alone.
+    """
+    if device.type != "cuda":
+        return values.to(device)
+    stream, copies = torch.cuda.current_stream(device), _copies_of(device)
+    with torch.cuda.stream(copies):
+        copied = to_device(values, device)
+    stream.wait_stream(copies)
+    copied.record_stream(stream)  # its memory belongs to ``copies``, which is ahead
+    return copied
+
+
+@cache
+def _copies_of(device: torch.device) -> torch.cuda.Stream:
+    """Return the stream of a device on which values are copied while it computes."""
+    return torch.cuda.Stream(device)
 
 
 def autocast(

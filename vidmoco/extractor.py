@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vidmoco.backbones import architecture_of, load_backbone, weights_hash
-from vidmoco.device import autocast, resolve_device, to_device
+from vidmoco.device import autocast, resolve_device, to_device_ahead
 from vidmoco.errors import ConfigError
 from vidmoco.preprocess import Preprocess, feature_dim, normalize, preprocess_of
 from vidmoco.run_folder import LATEST
@@ -137,13 +136,8 @@ def _start(extractor: Extractor, images: UInt8[Tensor, "t 3 s s"]) -> _Running:
     device = extractor.device
     if device.type != "cuda":
         return _Running(_forward(extractor, images.to(device)), None)
-    stream, copies = torch.cuda.current_stream(device), _copies_of(device)
-    with torch.cuda.stream(copies):
-        inputs = to_device(images, device)  # through pinned memory
-    stream.wait_stream(copies)
-    inputs.record_stream(stream)  # its memory belongs to ``copies``, which is ahead
-    features = _forward(extractor, inputs).to("cpu", non_blocking=True)
-    return _Running(features, stream.record_event())
+    features = _forward(extractor, to_device_ahead(images, device)).to("cpu", non_blocking=True)
+    return _Running(features, torch.cuda.current_stream(device).record_event())
 
 
 def _forward(extractor: Extractor, images: Tensor) -> Tensor:
@@ -151,9 +145,3 @@ def _forward(extractor: Extractor, images: Tensor) -> Tensor:
     with autocast(extractor.device, extractor.precision):
         features: Tensor = extractor.backbone(inputs)
     return features.float()
-
-
-@cache
-def _copies_of(device: torch.device) -> torch.cuda.Stream:
-    """Return the stream of a device on which images are copied while the backbone works."""
-    return torch.cuda.Stream(device)

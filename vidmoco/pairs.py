@@ -14,12 +14,12 @@ from vidmoco import run_folder
 from vidmoco.config import DataConfig, PretrainConfig
 from vidmoco.errors import CheckpointError, ConfigError
 from vidmoco.shapes import Float64
-from vidmoco.video.batches import PairBatch
+from vidmoco.video.batches import PairBatch, slots_needed
 from vidmoco.video.catalog import Catalog, build_limits, open_catalog, print_catalog
 from vidmoco.video.frame_store import is_prepared
 from vidmoco.video.loader import canvas_size, cut_batches, default_workers, load_pairs
 from vidmoco.video.order import Batching
-from vidmoco.video.prepared import PreparedFrames, load_prepared, open_prepared
+from vidmoco.video.prepared import BATCHES_AHEAD, PreparedFrames, load_prepared, open_prepared
 from vidmoco.video.quarantine import Quarantine
 from vidmoco.video.sampling import SINGLE_FRAME, PairRule
 
@@ -34,6 +34,8 @@ class PairSource:
     canvas: tuple[int, int]
     """(height, width) of the frames."""
     pairs_per_visit: int
+    slots_needed: Callable[[Batching], int]
+    """Returns the number of pairs that are in memory at once."""
     decodes: bool
     """Whether other processes decode videos meanwhile, on cores of their own."""
     name: Callable[[int], str]
@@ -56,6 +58,10 @@ class PairSource:
             pairs_per_visit=self.pairs_per_visit,
             block_gib=self.config.data.block_gib,
         )
+
+    def memory_bytes(self, batching: Batching) -> int:
+        """Return the memory that frames take which have been read and wait for their step."""
+        return self.slots_needed(batching) * 2 * 3 * self.canvas[0] * self.canvas[1]
 
     def batches(
         self,
@@ -140,6 +146,7 @@ def _of_videos(config: PretrainConfig, found: Catalog, quarantine: Path | None) 
         durations=catalog.column("duration_seconds"),
         canvas=canvas_size(catalog.aspect_ratios(), short_side=config.data.short_side),
         pairs_per_visit=config.data.pairs_per_visit,
+        slots_needed=slots_needed,
         decodes=True,
         name=lambda row: catalog[row].key,
         save=lambda run: found.save(run / run_folder.CATALOG),
@@ -171,6 +178,7 @@ def _of_frames(
         durations=frames.durations,
         canvas=canvas_size(frames.aspect_ratios, short_side=config.data.short_side),
         pairs_per_visit=1,  # frames at random cost nothing more
+        slots_needed=lambda batching: (BATCHES_AHEAD + 2) * batching.batch_size,
         decodes=False,
         name=lambda row: frames.videos[row].name,
         save=save,

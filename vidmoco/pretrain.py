@@ -15,7 +15,7 @@ from vidmoco.augment import Augment, build_augment
 from vidmoco.backbones import build_backbone, num_features_of, save_backbone
 from vidmoco.checkpoint import list_checkpoints, load_checkpoint, load_matching, save_checkpoint
 from vidmoco.config import PretrainConfig
-from vidmoco.device import autocast, resolve_device, use_threads
+from vidmoco.device import autocast, resolve_device, to_device, to_device_ahead, use_threads
 from vidmoco.errors import ConfigError, VidmocoError
 from vidmoco.interrupt import StopSignals
 from vidmoco.methods.moco import MoCo, build_moco
@@ -100,12 +100,13 @@ def pretrain(
     run_folder.point_latest_at(run)
     console.print(
         f"{run}: steps {start_step} to {total_steps} on {device}, {num_steps_per_epoch} an epoch, "
-        f"{batching.num_videos} videos",
+        f"{batching.num_videos} videos, {source.memory_bytes(batching) / 2**30:.2g} GiB for their "
+        "frames",
         markup=False,
         soft_wrap=True,
     )
     if config.engine.compile:
-        _compile_encoders(method)
+        _compile_encoders(method, cuda_graphs=config.engine.cuda_graphs)
 
     stop = StopSignals()
     batches = source.batches(
@@ -133,7 +134,7 @@ def pretrain(
                 method,
                 optimizer,
                 views,
-                source_ids=batch.source_ids.to(device, non_blocking=True),
+                source_ids=to_device(batch.source_ids, device),
                 progress=step / total_steps,
                 num_parts=config.optim.accumulate,
                 cast=autocast(device, config.engine.precision),
@@ -192,10 +193,10 @@ def _build_method(config: PretrainConfig) -> MoCo:
     return method.train()
 
 
-def _compile_encoders(method: nn.Module) -> None:
+def _compile_encoders(method: nn.Module, *, cuda_graphs: bool) -> None:
     for name, module in method.named_children():
         if name.startswith("encoder"):
-            module.compile()
+            module.compile(mode="reduce-overhead" if cuda_graphs else "default")
 
 
 def _learning_rate(
@@ -221,8 +222,7 @@ def _augmented_views(
     device: torch.device,
 ) -> list[Tensor]:
     """Return the query view, the key view and the small crops, on the device."""
-    frames = batch.frames.to(device, non_blocking=True)
-    views = augment(frames, batch.aspect_ratios, generator)
+    views = augment(to_device_ahead(batch.frames, device), batch.aspect_ratios, generator)
     if config.engine.channels_last:
         views = [view.contiguous(memory_format=torch.channels_last) for view in views]
     return views
@@ -240,6 +240,7 @@ def _train_step(
 ) -> dict[str, Tensor]:
     """Take one optimiser step over ``num_parts`` micro-batches; return loss and diagnostics."""
     sums: dict[str, Tensor] = {}
+    torch.compiler.cudagraph_mark_step_begin()  # what the last step's graphs gave is done with
     for part in range(num_parts):
         with cast:
             loss, stats = method(

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from vidmoco.config import MoCoConfig
+from vidmoco.device import to_device
 from vidmoco.feature_queue import FeatureQueue
 from vidmoco.heads import build_projector
 from vidmoco.losses import Stats, info_nce
@@ -90,9 +91,8 @@ class MoCo(nn.Module):
         if self.bn_splits == 1:
             return self.encoder_k(view)  # type: ignore[no-any-return]
         order = torch.randperm(len(view), generator=self.generator)
-        back = torch.argsort(order).to(view.device, non_blocking=True)
-        order = order.to(view.device, non_blocking=True)
-        return self.encoder_k(view[order])[back]  # type: ignore[no-any-return]
+        to_parts, back = to_device(torch.stack([order, order.argsort()]), view.device)
+        return self.encoder_k(view[to_parts])[back]  # type: ignore[no-any-return]
 
 
 def build_moco(config: MoCoConfig, *, backbone: nn.Module, num_features: int, seed: int) -> MoCo:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from vidmoco.errors import VideoError
 from vidmoco.shapes import Float, Float64, Int64, UInt8
-from vidmoco.video.order import Place
+from vidmoco.video.order import Batching, Place
 from vidmoco.video.pair_worker import Pair, Pts, Results, VisitJob, slots_of
 from vidmoco.video.quarantine import Quarantine
 from vidmoco.video.sampling import Moment, PairPlan
@@ -43,9 +43,8 @@ class Slot:
     done: bool = False
 
 
-def slots_needed(plan: PairPlan) -> int:
+def slots_needed(batching: Batching) -> int:
     """Return the pairs that are in memory at once: those of the largest block and some more."""
-    batching = plan.order.batching
     batches = batching.pairs_per_visit * batching.largest_block + BATCHES_AHEAD
     return batches * batching.batch_size
 
@@ -67,7 +66,7 @@ class Batches:
         self._quarantine, self._pin_memory = quarantine, pin_memory
         self._aspect_ratios = catalog.aspect_ratios()
         self._under_way: dict[int, list[Slot]] = {}  # by step
-        num_slots = slots_needed(plan)
+        num_slots = slots_needed(plan.order.batching)
         self._free = list(range(num_slots))
         self._num_jobs = 0
         self.canvas = canvas
