@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from decord_process import a_minute, build_reader
 from painted_videos import write_video
 
+from vidmoco.backbones import build_backbone, save_backbone
 from vidmoco.video.workers import WorkerPool
 
 # Tiny tensors everywhere: a second thread would cost more than it gives.
@@ -55,3 +56,16 @@ def real_data() -> Path:
     if not (folder / "videos").is_dir():
         pytest.skip(f"VIDMOCO_REAL_DATA is {value}, which has no folder 'videos'")
     return folder
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> tuple[torch.nn.Module, Path]:
+    """A saved ResNet-18 with batch-norm statistics of its own."""
+    torch.manual_seed(0)
+    backbone = build_backbone("resnet18", size=32)
+    backbone.to(memory_format=torch.channels_last)  # as in a run
+    backbone.train()(torch.randn(4, 3, 32, 32))
+    folder = tmp_path / "run" / "backbone"
+    folder.parent.mkdir()
+    save_backbone(backbone, folder, input_size=32, provenance={"method": "moco", "steps": 3})
+    return backbone.eval(), folder

@@ -6,41 +6,15 @@ import pytest
 import timm
 import torch
 
-import vidmoco
-from vidmoco import backbones
 from vidmoco.backbones import (
     architecture_of,
     build_backbone,
-    export_backbone,
     load_backbone,
     num_features_of,
     save_backbone,
     weights_hash,
 )
 from vidmoco.errors import CheckpointError, ConfigError
-
-
-@pytest.fixture(autouse=True)
-def user_folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("VIDMOCO_HOME", str(tmp_path / "home"))
-    yield tmp_path / "home" / "backbones"
-    entrypoints = timm.models._registry._model_entrypoints
-    for name in [name for name in entrypoints if name.startswith("vidmoco_")]:
-        timm.models._registry._clear_model_entries(name)
-        entrypoints.pop(name, None)
-
-
-@pytest.fixture
-def trained(tmp_path):
-    """A saved ResNet-18 with batch-norm statistics of its own."""
-    torch.manual_seed(0)
-    backbone = build_backbone("resnet18", size=32)
-    backbone.to(memory_format=torch.channels_last)  # as in a run
-    backbone.train()(torch.randn(4, 3, 32, 32))
-    folder = tmp_path / "run" / "backbone"
-    folder.parent.mkdir()
-    save_backbone(backbone, folder, input_size=32, provenance={"method": "moco", "steps": 3})
-    return backbone.eval(), folder
 
 
 def test_a_process_without_vidmoco_loads_bit_equal_features(trained, tmp_path):
@@ -86,51 +60,6 @@ def test_load_backbone_takes_a_run_or_a_folder(trained, where):
     assert not any(p.requires_grad for p in loaded.parameters())
     assert architecture_of(source) == "resnet18"
     assert weights_hash(load_backbone(source, pretrained=False)) != weights_hash(backbone)
-
-
-def test_export_gives_timm_a_name(trained, user_folder):
-    backbone, folder = trained
-    assert export_backbone(folder.parent, name="kitchen") == user_folder / "kitchen"
-    assert "vidmoco_kitchen" in timm.list_models("vidmoco_*")
-    loaded = timm.create_model("vidmoco_kitchen", pretrained=True)
-    assert weights_hash(loaded) == weights_hash(backbone)
-    fresh = timm.create_model("vidmoco_kitchen")
-    assert weights_hash(fresh) != weights_hash(backbone)
-    assert timm.create_model("vidmoco_kitchen", pretrained=True, num_classes=5)(
-        torch.zeros(2, 3, 32, 32)
-    ).shape == (2, 5)
-    assert weights_hash(load_backbone("vidmoco_kitchen")) == weights_hash(backbone)
-    with pytest.raises(ConfigError, match=r"already.*--overwrite"):
-        export_backbone(folder, name="kitchen")
-    export_backbone(folder, name="kitchen", overwrite=True)
-
-
-@pytest.mark.parametrize("first", ["timm", "vidmoco"])
-def test_import_vidmoco_registers_whatever_is_imported_first(trained, user_folder, first):
-    _, folder = trained
-    export_backbone(folder, name="kitchen")
-    second = "timm" if first == "vidmoco" else "vidmoco"
-    code = f"import {first}; import {second}, timm; print(timm.list_models('vidmoco_*'))"
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert result.stdout.strip() == "['vidmoco_kitchen']"
-
-
-def test_register_backbone_in_code(trained):
-    _, folder = trained
-    assert vidmoco.register_backbone("vidmoco_mine", folder) == "vidmoco_mine"
-    assert timm.create_model("vidmoco_mine", pretrained=True).num_features == 512
-    with pytest.raises(ConfigError, match="small letters"):
-        vidmoco.register_backbone("My Net!", folder)
-
-
-def test_a_name_of_timms_own_is_never_overwritten(trained, monkeypatch):
-    _, folder = trained
-    monkeypatch.setattr(backbones, "PREFIX", "")
-    with pytest.raises(ConfigError, match="timm's own"):
-        vidmoco.register_backbone("resnet18", folder)
-    assert timm.create_model("resnet18").num_classes == 1000
 
 
 def test_unknown_names_and_paths():

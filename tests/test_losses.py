@@ -1,11 +1,13 @@
 import math
 
+import pytest
 import torch
+from reference import contrast
 from reference.moco import chance_loss
 from reference.moco import info_nce as slow_info_nce
 from torch.nn.functional import normalize
 
-from vidmoco.losses import info_nce
+from vidmoco.losses import in_batch_nce, info_nce, nce, nce_constant, nt_xent
 
 
 def embeddings(seed, n=8, k=11, c=5):
@@ -52,3 +54,62 @@ def test_bf16_autocast_does_not_reach_the_loss():
         loss, _ = info_nce(query, key, negatives, tau=0.07)
     assert loss.dtype == torch.float32
     assert torch.equal(loss, expected)
+
+
+def test_masked_keys_are_as_if_they_were_not_there():
+    query, key, negatives = embeddings(3)
+    masked = torch.zeros(8, 11, dtype=torch.bool)
+    masked[:, ::3] = True
+    loss, stats = info_nce(query, key, negatives, tau=0.2, masked=masked)
+    expected, without = info_nce(query, key, negatives[~masked[0]], tau=0.2)
+    torch.testing.assert_close(loss, expected)
+    for name in stats:
+        torch.testing.assert_close(stats[name], without[name])
+
+
+def test_more_positives_give_the_probability_of_any():
+    query, key, negatives = embeddings(4)
+    positives = torch.zeros(8, 11, dtype=torch.bool)
+    positives[2, 5] = positives[2, 7] = positives[6, 0] = True
+    loss, stats = info_nce(query, key, negatives, tau=0.2, positives=positives)
+    terms = [
+        contrast.any_positive(
+            query[i], [key[i], *negatives[positives[i]]], negatives[~positives[i]], 0.2
+        )
+        for i in range(8)
+    ]
+    torch.testing.assert_close(loss, sum(terms) / 8)
+    similarities = (query @ negatives.T)[~positives]
+    torch.testing.assert_close(stats["negative"], similarities.mean())
+
+
+def test_loss_minus_chance_is_zero_where_all_are_equal():
+    same = torch.ones(4, 8) / 8**0.5
+    masked = torch.zeros(4, 8, dtype=torch.bool)
+    masked[0, 0] = masked[1, :5] = True
+    for options in ({}, {"masked": masked}, {"positives": masked}):
+        _, stats = info_nce(same, same, same[:1].expand(8, 8), tau=0.1, **options)
+        assert stats["loss_minus_chance"].item() == pytest.approx(0, abs=1e-5)
+
+
+def test_in_batch_losses_equal_the_slow_ones():
+    first, second, _ = embeddings(5)
+    loss, _ = in_batch_nce(first, second, torch.arange(8), tau=0.3)
+    torch.testing.assert_close(loss, contrast.in_batch(first, second, 0.3))
+    labels = torch.arange(8).roll(3)
+    loss, _ = in_batch_nce(first, second[labels.argsort()], labels, tau=0.3)
+    torch.testing.assert_close(loss, contrast.in_batch(first, second, 0.3))
+    torch.testing.assert_close(
+        nt_xent(first, second, tau=0.3)[0], contrast.nt_xent(first, second, 0.3)
+    )
+
+
+def test_nce_equals_the_slow_one_and_its_constant_the_mean():
+    query, positive, _ = embeddings(6)
+    noise = torch.stack([embeddings(seed)[2] for seed in range(8)])
+    sims = torch.stack([entry @ q for q, row in zip(query, noise, strict=True) for entry in row])
+    constant = nce_constant(query, noise, tau=0.3, num_instances=50)
+    torch.testing.assert_close(constant, 50 * (sims / 0.3).exp().mean())
+    loss, _ = nce(query, positive, noise, tau=0.3, num_instances=50, constant=constant)
+    expected = contrast.nce(query, positive, noise, tau=0.3, num_instances=50, constant=constant)
+    torch.testing.assert_close(loss, expected)

@@ -1,7 +1,8 @@
+import pytest
 import torch
 from torch import nn
 
-from vidmoco.momentum import update_momentum
+from vidmoco.momentum import momentum_at, update_momentum
 
 
 def test_update_is_equation_2_on_parameters_and_leaves_buffers():
@@ -25,3 +26,9 @@ def test_ends_of_the_range():
         before = key.weight.detach().clone()
         update_momentum(key, query, m=m)
         assert torch.equal(key.weight, before if m == 1 else query.weight)
+
+
+def test_the_cosine_runs_from_m_to_one():
+    found = [momentum_at(p, m=0.99, schedule="cosine") for p in (0, 0.5, 1)]
+    assert found == pytest.approx([0.99, 0.995, 1])
+    assert momentum_at(0.5, m=0.99, schedule="constant") == 0.99

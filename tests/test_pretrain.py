@@ -80,7 +80,8 @@ def test_a_run_leaves_all_its_parts(finished, videos):
     lines = read_metrics(finished / "metrics.jsonl")
     assert [line["step"] for line in lines] == list(range(1, 7))
     assert set(lines[0]) == {
-        "step", "epoch", "lr", "loss", "top1", "top5", "positive", "negative", *TIMING_KEYS,
+        "step", "epoch", "lr", "loss", "loss_minus_chance", "top1", "top5", "positive", "negative",
+        "queue_age", *TIMING_KEYS,
     }  # fmt: skip
     assert all(np.isfinite(line["loss"]) for line in lines)
     assert lines[0]["lr"] == pytest.approx(0.12 * 8 / 256)
@@ -215,8 +216,10 @@ def test_the_step_of_micro_batches_is_the_step_of_the_batch():
             optimizer,
             views,
             source_ids=torch.arange(4),
+            times=torch.zeros(4, 2, dtype=torch.float64),
             progress=0.0,
             num_parts=num_parts,
+            clip_gradient=None,
             cast=autocast(torch.device("cpu"), "fp32"),
         )
     for a, b in zip(whole.parameters(), halves.parameters(), strict=True):
@@ -279,7 +282,6 @@ def test_a_video_that_breaks_while_training_is_listed_at_the_end(videos, tmp_pat
         (["text.mp4"], ["can be read"]),
         (["VIDEOS", "--data.batch-size", "64"], ["--data.batch-size is 64", "18 videos"]),
         (["VIDEOS", "--data.batch-size", "7"], ["--data.batch-size is 7", "multiple"]),
-        (["VIDEOS", "--augment.small-crops", "2"], ["--augment.small-crops is 2", "two views"]),
         (["VIDEOS", "--engine.device", "cuda:9"], ["cuda:9", "CUDA devices"]),
         (["VIDEOS", "--run", "full"], ["full is not empty", "--resume"]),
         (["VIDEOS", "--run", "/proc/x/run"], ["Cannot write to /proc/x/run"]),

@@ -43,7 +43,20 @@ def test_warmup_is_linear_from_zero_and_meets_the_schedule():
     rates = [at(step, warmup_epochs=2, update_every="step") for step in range(21)]
     assert rates[0] == 0
     assert rates[10] == pytest.approx(0.015)
-    assert rates[19] < rates[20] < 0.03
+    assert rates[19] < rates[20] == 0.03  # the cosine begins where the warm-up ends
+
+
+def test_cosine_of_moco_v3_runs_from_the_warmup_to_the_end():
+    # adjust_learning_rate there: lr * 0.5 * (1 + cos(pi * (e - w) / (E - w))), by parts of epochs
+    for step in (400, 777, 1999):
+        epoch = step / 10
+        expected = 0.03 * 0.5 * (1 + math.cos(math.pi * (epoch - 40) / (200 - 40)))
+        assert at(step, warmup_epochs=40, update_every="step") == pytest.approx(expected)
+
+
+def test_warmup_of_fast_moco_starts_at_a_quarter():
+    rates = [at(step, warmup_epochs=1, warmup_start=0.25, update_every="step") for step in (0, 5)]
+    assert rates == pytest.approx([0.0075, 0.01875])
 
 
 @given(st.integers(0, 1999), st.sampled_from(["cosine", "step"]), st.floats(0, 20))
@@ -55,3 +68,5 @@ def test_rate_stays_between_zero_and_base(step, schedule, warmup):
 def test_rate_grows_with_the_batch():
     assert scaled_learning_rate(0.03, batch_size=256) == 0.03
     assert scaled_learning_rate(0.03, batch_size=128) == 0.015  # the paper's own example
+    assert scaled_learning_rate(0.075, batch_size=4096, scale="sqrt") == pytest.approx(4.8)
+    assert scaled_learning_rate(0.1, batch_size=512, scale="none") == 0.1

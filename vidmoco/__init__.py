@@ -13,18 +13,19 @@ from vidmoco.timm_hook import register_with_timm
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from vidmoco.backbones import export_backbone, load_backbone, register_backbone
+    from vidmoco.backbones import load_backbone
     from vidmoco.extract import extract_video
+    from vidmoco.named_backbones import export_backbone, register_backbone
     from vidmoco.pretrain import pretrain
     from vidmoco.recipe import load_recipe
 
 _HOMES = {
-    "export_backbone": "vidmoco.backbones",
+    "export_backbone": "vidmoco.named_backbones",
     "extract_video": "vidmoco.extract",
     "load_backbone": "vidmoco.backbones",
     "load_recipe": "vidmoco.recipe",
     "pretrain": "vidmoco.pretrain",
-    "register_backbone": "vidmoco.backbones",
+    "register_backbone": "vidmoco.named_backbones",
 }
 
 __all__ = [

@@ -170,7 +170,7 @@ def _evaluate(command: EvaluateCommand) -> int:
 
 
 def _export(command: ExportCommand) -> int:
-    from vidmoco.backbones import PREFIX, export_backbone
+    from vidmoco.named_backbones import PREFIX, export_backbone
 
     folder = export_backbone(command.run, name=command.name, overwrite=command.overwrite)
     name = PREFIX + folder.name

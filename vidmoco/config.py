@@ -9,29 +9,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from tyro.conf import Positional, arg
+from tyro.conf import AvoidSubcommands, Positional, arg
 
 from vidmoco.errors import ConfigError
+from vidmoco.method_config import (
+    FastMoCoConfig,
+    MemoryBankConfig,
+    MethodConfig,
+    MoCoConfig,
+    MoCoV3Config,
+)
+from vidmoco.ranged import Ranged
 from vidmoco.video.limits import Limits
 
 
-def _flag(section: str, name: str) -> str:
-    return f"--{section + '.' if section else ''}{name}".replace("_", "-")
-
-
-class _Ranged:
-    """Gives a settings class ``_require``, which speaks of the flag that the user typed."""
-
-    SECTION: ClassVar[str] = ""
-
-    def _require(self, holds: bool, name: str, expected: str) -> None:
-        if not holds:
-            value = getattr(self, name)
-            raise ConfigError(f"{_flag(self.SECTION, name)} is {value!r}; it must be {expected}.")
-
-
 @dataclass(frozen=True, kw_only=True)
-class LimitsConfig(_Ranged):
+class LimitsConfig(Ranged):
     """What a video may be and may cost; all that is real passes the defaults."""
 
     max_pixels: int = Limits.max_pixels
@@ -62,7 +55,7 @@ class LimitsConfig(_Ranged):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataConfig(_Ranged):
+class DataConfig(Ranged):
     """Which frames make a pair, and how they come to the device."""
 
     SECTION: ClassVar[str] = "data"
@@ -111,7 +104,7 @@ class DataConfig(_Ranged):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AugmentConfig(_Ranged):
+class AugmentConfig(Ranged):
     """The random views (defaults: MoCo v2's)."""
 
     SECTION: ClassVar[str] = "augment"
@@ -183,7 +176,7 @@ class AugmentConfig(_Ranged):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BackboneConfig(_Ranged):
+class BackboneConfig(Ranged):
     """The timm model that is trained."""
 
     SECTION: ClassVar[str] = "backbone"
@@ -193,58 +186,47 @@ class BackboneConfig(_Ranged):
     pretrained: bool = False
     """Start from timm's pretrained weights (a download) instead of random ones."""
     zero_init_residual: bool = False
-    """Start each residual branch of a ResNet at zero. MoCo v1 and v2 do not."""
+    """Start each residual branch of a ResNet at zero (MoCo v3, Fast-MoCo; v1 and v2 do not)."""
+    freeze_patches: bool = False
+    """Leave the patch embedding of a transformer as it is at the start (MoCo v3)."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class MoCoConfig(_Ranged):
-    """Momentum Contrast: v1 with a linear head and tau 0.07, v2 with an MLP head and tau 0.2."""
-
-    SECTION: ClassVar[str] = "method"
-
-    name: Literal["moco"] = "moco"
-    """The method."""
-    head: Literal["linear", "mlp"] = "mlp"
-    """Projector: one linear layer (v1) or linear, ReLU, linear (v2)."""
-    dim: int = 128
-    """Dimension of the embedding."""
-    queue_size: int = 65536
-    """K, the number of negatives in the queue."""
-    momentum: float = 0.999
-    """m of the key encoder: key = m * key + (1 - m) * query."""
-    tau: float = 0.2
-    """Temperature of the softmax."""
-    bn_splits: int = 8
-    """Batch-norm statistics are taken over this many parts of the batch, as if on so many GPUs, and
-    keys are shuffled among them (Shuffling BN). 1: over the whole batch."""
-
-    def __post_init__(self) -> None:
-        self._require(self.dim >= 1, "dim", "at least 1")
-        self._require(self.queue_size >= 1, "queue_size", "at least 1")
-        self._require(0 <= self.momentum <= 1, "momentum", "from 0 to 1")
-        self._require(self.tau > 0, "tau", "greater than 0")
-        self._require(self.bn_splits >= 1, "bn_splits", "at least 1")
-
-
-@dataclass(frozen=True, kw_only=True)
-class OptimConfig(_Ranged):
-    """SGD and its schedule."""
+class OptimConfig(Ranged):
+    """The optimiser and its schedule."""
 
     SECTION: ClassVar[str] = "optim"
 
+    name: Literal["sgd", "lars", "adamw"] = "sgd"
+    """`sgd` (MoCo v1, v2, Fast-MoCo), `lars` (MoCo v3 on ResNets, SimCLR) or `adamw` (MoCo v3 on
+    transformers)."""
     lr: float = 0.03
-    """Learning rate for a batch of 256; the one used is lr * batch_size / 256."""
+    """Learning rate, of a batch of 256 pairs where --optim.scale-lr is linear."""
+    scale_lr: Literal["linear", "sqrt", "none"] = "linear"
+    """The rate used is lr * batch_size / 256, lr * sqrt(batch_size) (SimCLR for small batches) or
+    lr."""
     momentum: float = 0.9
-    """Momentum of SGD."""
+    """Momentum of SGD and LARS."""
     weight_decay: float = 1e-4
-    """Weight decay, on all parameters as in the papers."""
+    """Weight decay; of AdamW the decoupled one."""
+    decay_vectors: bool = True
+    """Weight decay on biases and norms too (MoCo v1, v2, v3 with AdamW, Fast-MoCo). LARS: whether
+    these have decay and trust ratio (MoCo v3 and SimCLR: no)."""
+    trust_coefficient: float = 0.001
+    """LARS's factor of |weight| / |gradient|."""
+    predictor_lr: float | None = None
+    """A constant learning rate of the predictor (Fast-MoCo: 0.1); None: as all else."""
+    clip_gradient: float | None = None
+    """Greatest norm of the whole gradient (Fast-MoCo: 1); None: no limit."""
     schedule: Literal["cosine", "step"] = "cosine"
-    """Cosine to zero (v2) or a tenth at each milestone (v1)."""
+    """Cosine to zero, from the end of the warm-up (v2, v3), or a tenth at each milestone (v1)."""
     milestones: tuple[float, ...] = (0.6, 0.8)
     """Shares of the training at which the step schedule divides by ten (120 and 160 of 200 "
     "epochs)."""
     warmup_epochs: float = 0.0
-    """Epochs over which the learning rate grows linearly from zero."""
+    """Epochs over which the learning rate grows linearly."""
+    warmup_start: float = 0.0
+    """Share of the learning rate that the warm-up begins with (Fast-MoCo: 0.25)."""
     update_every: Literal["epoch", "step"] = "epoch"
     """How often the schedule changes the learning rate; the papers: every epoch."""
     accumulate: int = 1
@@ -252,6 +234,11 @@ class OptimConfig(_Ranged):
 
     def __post_init__(self) -> None:
         self._require(self.lr > 0, "lr", "greater than 0")
+        self._require(self.trust_coefficient > 0, "trust_coefficient", "greater than 0")
+        for name in ("predictor_lr", "clip_gradient"):
+            value = getattr(self, name)
+            self._require(value is None or value > 0, name, "None or greater than 0")
+        self._require(0 <= self.warmup_start <= 1, "warmup_start", "from 0 to 1")
         self._require(0 <= self.momentum < 1, "momentum", "from 0 to below 1")
         self._require(self.weight_decay >= 0, "weight_decay", "0 or more")
         self._require(
@@ -265,7 +252,7 @@ class OptimConfig(_Ranged):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EngineConfig(_Ranged):
+class EngineConfig(Ranged):
     """How the training runs; not what it computes."""
 
     SECTION: ClassVar[str] = "engine"
@@ -301,7 +288,7 @@ class EngineConfig(_Ranged):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PretrainConfig(_Ranged):
+class PretrainConfig(Ranged):
     """Everything that decides what a run computes; saved as the run's config.yaml."""
 
     videos: Positional[tuple[Path, ...]] = ()
@@ -315,7 +302,7 @@ class PretrainConfig(_Ranged):
     data: DataConfig = field(default_factory=DataConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
-    method: MoCoConfig = field(default_factory=MoCoConfig)
+    method: Annotated[MethodConfig, AvoidSubcommands] = field(default_factory=MoCoConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
     limits: Annotated[LimitsConfig, arg(name="")] = field(default_factory=LimitsConfig)
@@ -324,12 +311,29 @@ class PretrainConfig(_Ranged):
         self._require(0 <= self.seed < 2**63, "seed", "from 0 to 2^63 - 1")
         self._require(self.epochs > 0, "epochs", "greater than 0")
         self._require(self.steps is None or self.steps >= 1, "steps", "None or at least 1")
-        parts = self.optim.accumulate * self.method.bn_splits
+        bn_splits = getattr(self.method, "bn_splits", 1)
+        parts = self.optim.accumulate * bn_splits
         if self.data.batch_size % parts or self.data.batch_size // parts < 2:
             raise ConfigError(
                 f"--data.batch-size is {self.data.batch_size}; it must be a multiple of "
                 f"--optim.accumulate ({self.optim.accumulate}) times --method.bn-splits "
-                f"({self.method.bn_splits}), with at least 2 pairs in each part."
+                f"({bn_splits}), with at least 2 pairs in each part."
+            )
+        if self.optim.accumulate > 1 and not isinstance(self.method, MoCoConfig | MemoryBankConfig):
+            raise ConfigError(
+                f"--optim.accumulate is {self.optim.accumulate}, and the negatives of "
+                f"{self.method.name} are the batch itself, which micro-batches would cut. Give 1, "
+                "and a smaller --data.batch-size if memory is short."
+            )
+        if self.optim.predictor_lr and not isinstance(self.method, MoCoV3Config | FastMoCoConfig):
+            raise ConfigError(
+                f"--optim.predictor-lr is {self.optim.predictor_lr}, and {self.method.name} has no "
+                "predictor. Leave it out."
+            )
+        if isinstance(self.method, FastMoCoConfig) and self.augment.size % self.method.divide:
+            raise ConfigError(
+                f"--augment.size is {self.augment.size}; it must be a multiple of --method.divide "
+                f"({self.method.divide})."
             )
 
 
@@ -347,7 +351,7 @@ class PretrainCommand:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScanCommand(_Ranged):
+class ScanCommand(Ranged):
     """Look at every video of a folder: what it is, and how it may be read."""
 
     videos: Positional[tuple[Path, ...]] = ()
@@ -367,7 +371,7 @@ class ScanCommand(_Ranged):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PrepareCommand(_Ranged):
+class PrepareCommand(Ranged):
     """Decode videos once into shards of JPEG frames, from which pretrain reads much faster."""
 
     videos: Positional[tuple[Path, ...]]
@@ -409,7 +413,7 @@ class PrepareCommand(_Ranged):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PreviewCommand(_Ranged):
+class PreviewCommand(Ranged):
     """Draw the first pairs and views that pretrain would train on with the same flags."""
 
     config: Annotated[PretrainConfig, arg(name="")] = field(default_factory=PretrainConfig)
@@ -425,7 +429,7 @@ class PreviewCommand(_Ranged):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExtractCommand(_Ranged):
+class ExtractCommand(Ranged):
     """Write one feature per frame of a video, or of every video of a folder."""
 
     video: Positional[Path]
@@ -470,7 +474,7 @@ class ExtractCommand(_Ranged):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateCommand(_Ranged):
+class EvaluateCommand(Ranged):
     """Compare frozen backbones on labelled images: weighted k-NN and a linear probe."""
 
     images: Positional[Path]

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -100,6 +100,30 @@ def gather_rows(tensor: Tensor) -> Tensor:
     parts = [torch.empty_like(padded) for _ in sizes]
     dist.all_gather(parts, padded)
     return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
+
+
+def gather_rows_with_gradient(tensor: Tensor) -> Tensor:
+    """Return ``gather_rows`` of equally many rows a process, with gradients to all of them.
+
+    The gradient of a row is the sum of those that the processes have for it.
+    """
+    return tensor if world_size() == 1 else _Gather.apply(tensor)
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(context: Any, tensor: Tensor) -> Tensor:
+        context.num_rows = len(tensor)
+        parts = [torch.empty_like(tensor) for _ in range(world_size())]
+        dist.all_gather(parts, tensor.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> Tensor:
+        gradient = gradients[0].contiguous()
+        dist.all_reduce(gradient)
+        own: Tensor = gradient.split(context.num_rows)[rank()]
+        return own
 
 
 def gather_objects(item: T) -> list[T]:

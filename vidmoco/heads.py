@@ -1,5 +1,6 @@
-"""Projectors: what stands between the backbone's feature and the embedding."""
+"""Projectors and predictors: what stands between the backbone's feature and the embedding."""
 
+from itertools import pairwise
 from typing import Literal
 
 from torch import nn
@@ -17,3 +18,28 @@ def build_projector(kind: Literal["linear", "mlp"], *, num_features: int, dim: i
     return nn.Sequential(
         nn.Linear(num_features, num_features), nn.ReLU(), nn.Linear(num_features, dim)
     )
+
+
+LastNorm = Literal["none", "plain", "scale", "scale and shift"]
+"""Batch norm after the last layer: none, without parameters, with gamma, with gamma and beta."""
+
+
+def build_batch_norm_mlp(
+    in_dim: int, hidden_dim: int, out_dim: int, *, num_layers: int, last_norm: LastNorm, bias: bool
+) -> nn.Sequential:
+    """Return linear layers with batch norm and ReLU between them, and ``last_norm`` at the end.
+
+    The heads of SimCLR, MoCo v3 and Fast-MoCo. ``bias`` is that of the linear layers, which a batch
+    norm after it makes superfluous; Fast-MoCo has it all the same.
+    """
+    widths = [in_dim, *[hidden_dim] * (num_layers - 1), out_dim]
+    layers: list[nn.Module] = []
+    for width, following in pairwise(widths[:-1]):
+        layers += [nn.Linear(width, following, bias=bias), nn.BatchNorm1d(following), nn.ReLU()]
+    layers.append(nn.Linear(widths[-2], out_dim, bias=bias))
+    if last_norm != "none":
+        norm = nn.BatchNorm1d(out_dim, affine=last_norm != "plain")
+        if last_norm == "scale":
+            norm.register_parameter("bias", None)
+        layers.append(norm)
+    return nn.Sequential(*layers)

@@ -1,12 +1,20 @@
-"""Contrastive losses: pure functions of embeddings."""
+"""Contrastive losses: pure functions of embeddings. Each returns the loss and its diagnostics."""
+
+import math
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vidmoco.shapes import Float
+from vidmoco.shapes import Bool, Float, Int64
 
 Stats = dict[str, Tensor]
+"""The diagnostics that all methods share, scalars without gradient:
+
+``top1`` and ``top5``, accuracy in percent at telling the positive from the negatives; ``positive``
+and ``negative``, mean similarities from -1 to 1; ``loss_minus_chance``, the loss less that of equal
+similarities, in nats.
+"""
 
 
 def info_nce(
@@ -15,12 +23,22 @@ def info_nce(
     negatives: Float[Tensor, "k c"],
     *,
     tau: float,
+    masked: Bool[Tensor, "n k"] | None = None,
+    positives: Bool[Tensor, "n k"] | None = None,
 ) -> tuple[Float[Tensor, ""], Stats]:
     """InfoNCE with one positive a query and shared negatives (He et al. 2020, equation 1).
 
-    All vectors are of unit length. Returns the loss, in nats (log(K + 1) at chance), and of the
-    (K + 1)-way classification the ``top1`` and ``top5`` accuracy in percent, and the mean
-    similarities ``positive`` and ``negative``, from -1 to 1; these without gradient.
+    All vectors are of unit length. The loss is in nats, log(K + 1) at chance.
+
+    Args:
+        query: N of them.
+        key: the positive of each query.
+        negatives: K others.
+        tau: temperature.
+        masked: which of the others are left out for a query.
+        positives: which of the others are positives too. The loss is then minus the log of the
+            probability of any positive (Han et al. 2020, "Self-supervised Co-training for Video
+            Representation Learning", equation 2).
     """
     # float32 under autocast too: bf16 keeps three digits, and 1 / tau makes differences of them.
     with torch.autocast(query.device.type, enabled=False):
@@ -28,14 +46,130 @@ def info_nce(
         positive = torch.einsum("nc,nc->n", query, key)  # (N,)
         negative = torch.einsum("nc,kc->nk", query, negatives)  # (N, K)
         logits = torch.cat([positive[:, None], negative], dim=1) / tau  # (N, 1 + K)
-        labels = torch.zeros(len(logits), dtype=torch.int64, device=logits.device)
-        loss = functional.cross_entropy(logits, labels)
+    labels = torch.zeros(len(logits), dtype=torch.int64, device=logits.device)
+    masked, positives = _after_first(masked), _after_first(positives)
+    return _contrast(logits, labels, tau=tau, masked=masked, more=positives)
+
+
+def _after_first(chosen: Tensor | None) -> Tensor | None:
+    """Return a choice among others as one among the first key and the others."""
+    return None if chosen is None else functional.pad(chosen, (1, 0), value=False)
+
+
+def in_batch_nce(
+    query: Float[Tensor, "n c"],
+    keys: Float[Tensor, "m c"],
+    labels: Int64[Tensor, " n"],
+    *,
+    tau: float,
+    masked: Bool[Tensor, "n m"] | None = None,
+) -> tuple[Float[Tensor, ""], Stats]:
+    """InfoNCE over the keys of the batch (Chen et al. 2021, "An Empirical Study …", algorithm 1).
+
+    Args:
+        query: N of them, of unit length.
+        keys: M of them, those of all processes.
+        labels: which of the keys is the positive of each query.
+        tau: temperature.
+        masked: which keys are left out for a query.
+    """
+    with torch.autocast(query.device.type, enabled=False):
+        logits = torch.einsum("nc,mc->nm", query.float(), keys.float()) / tau
+    return _contrast(logits, labels, tau=tau, masked=masked)
+
+
+def _contrast(
+    logits: Float[Tensor, "n m"],
+    labels: Int64[Tensor, " n"],
+    *,
+    tau: float,
+    masked: Bool[Tensor, "n m"] | None = None,
+    more: Bool[Tensor, "n m"] | None = None,
+) -> tuple[Float[Tensor, ""], Stats]:
+    """Return the cross entropy of ``labels``, or of these and ``more`` positives together."""
+    negative = torch.ones_like(logits, dtype=torch.bool).scatter_(1, labels[:, None], False)
+    if masked is not None:
+        logits = logits.masked_fill(masked, -torch.inf)
+        negative &= ~masked
+    if more is None:
+        losses = functional.cross_entropy(logits, labels, reduction="none")
+    else:
+        negative &= ~more
+        of_positives = logits.masked_fill(negative, -torch.inf)
+        losses = logits.logsumexp(1) - of_positives.logsumexp(1)
     with torch.no_grad():
-        rank = (negative >= positive[:, None]).sum(dim=1)  # negatives before the positive
+        own = logits.gather(1, labels[:, None])
+        rank = ((logits >= own) & negative).sum(1)  # negatives before the positive
+        num_negatives, num_keys = negative.sum(1), logits.isfinite().sum(1)
+        chance = num_keys.log() - (num_keys - num_negatives).log()
         stats = {
             "top1": (rank < 1).float().mean() * 100,
             "top5": (rank < 5).float().mean() * 100,
-            "positive": positive.detach().mean(),
-            "negative": negative.detach().mean(),
+            "positive": own.mean() * tau,
+            "negative": logits.where(negative, 0).sum() / num_negatives.sum().clamp(min=1) * tau,
+            "loss_minus_chance": (losses - chance).mean(),
         }
-    return loss, stats
+    return losses.mean(), stats
+
+
+def nt_xent(
+    first: Float[Tensor, "n c"], second: Float[Tensor, "n c"], *, tau: float
+) -> tuple[Float[Tensor, ""], Stats]:
+    """SimCLR's loss over 2N views of N images (Chen et al. 2020, equation 1 and algorithm 1)."""
+    both = torch.cat([first, second])
+    labels = torch.arange(2 * len(first), device=both.device).roll(len(first))
+    itself = torch.eye(len(both), dtype=torch.bool, device=both.device)
+    return in_batch_nce(both, both, labels, tau=tau, masked=itself)
+
+
+def nce(
+    query: Float[Tensor, "n c"],
+    positive: Float[Tensor, "n c"],
+    noise: Float[Tensor, "n k c"],
+    *,
+    tau: float,
+    num_instances: int,
+    constant: Float[Tensor, ""],
+) -> tuple[Float[Tensor, ""], Stats]:
+    """Noise-contrastive estimation of InstDisc (Wu et al. 2018, equations 4 to 7).
+
+    An instance has the probability P = exp(similarity / tau) / Z of being the query's, and one of
+    the noise 1 / n; each of N positives is told from K noise samples of its own.
+
+    Args:
+        query: N of them, of unit length.
+        positive: the bank's entry of each query.
+        noise: K entries of the bank for each query, drawn uniformly.
+        tau: temperature.
+        num_instances: n, the entries of the bank.
+        constant: Z, estimated by ``nce_constant``.
+    """
+    with torch.autocast(query.device.type, enabled=False):
+        query, positive, noise = query.float(), positive.float(), noise.float()
+        of_data = torch.einsum("nc,nc->n", query, positive) / tau
+        of_noise = torch.einsum("nc,nkc->nk", query, noise) / tau
+        # log(P / (K / n)); its sigmoid is h, the probability of having come from the data.
+        offset = math.log(num_instances / noise.shape[1]) - constant.log()
+        hit, miss = of_data + offset, of_noise + offset
+        losses = -functional.logsigmoid(hit) - functional.logsigmoid(-miss).sum(1)
+    with torch.no_grad():
+        rank = (of_noise >= of_data[:, None]).sum(1)
+        num_noise = noise.shape[1]
+        chance = math.log(num_noise + 1) + num_noise * math.log((num_noise + 1) / num_noise)
+        stats = {
+            "top1": (rank < 1).float().mean() * 100,
+            "top5": (rank < 5).float().mean() * 100,
+            "positive": of_data.mean() * tau,
+            "negative": of_noise.mean() * tau,
+            "loss_minus_chance": losses.mean() - chance,
+        }
+    return losses.mean(), stats
+
+
+def nce_constant(
+    query: Float[Tensor, "n c"], noise: Float[Tensor, "n k c"], *, tau: float, num_instances: int
+) -> Float[Tensor, ""]:
+    """Return an estimate of Z: n times the mean of exp(similarity / tau) (equation 6)."""
+    with torch.autocast(query.device.type, enabled=False), torch.no_grad():
+        similarities = torch.einsum("nc,nkc->nk", query.float(), noise.float())
+        return num_instances * (similarities / tau).exp().mean()

@@ -1,26 +1,51 @@
-"""The optimiser of the papers."""
+"""The optimisers of the papers."""
 
 from collections.abc import Iterable
 
 import torch
 from torch import nn
 
+from vidmoco.config import OptimConfig
+from vidmoco.lars import Lars
 
-def build_sgd(
-    parameters: Iterable[nn.Parameter], *, momentum: float, weight_decay: float
-) -> torch.optim.SGD:
-    """Return SGD over all parameters that train; weight decay on every one, biases and norms too.
+_CONSTANT = "constant_lr"
 
-    The learning rate is set before each step (``set_learning_rate``).
+
+def build_optimizer(
+    parameters: Iterable[tuple[str, nn.Parameter]], config: OptimConfig
+) -> torch.optim.Optimizer:
+    """Return the optimiser of ``config`` over all of the named parameters that train.
+
+    Parameters of one dimension (biases, norms) are a group of their own where they have no decay,
+    and those of a ``predictor`` where it has a constant learning rate. All else gets its rate
+    before each step, from ``set_learning_rate``.
     """
-    trained = [parameter for parameter in parameters if parameter.requires_grad]
-    fused = all(parameter.is_cuda for parameter in trained)
-    return torch.optim.SGD(
-        trained, lr=0.0, momentum=momentum, weight_decay=weight_decay, fused=fused or None
-    )
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in parameters:
+        if parameter.requires_grad:
+            constant = config.predictor_lr is not None and name.startswith("predictor.")
+            decays = config.decay_vectors or parameter.ndim > 1
+            groups.setdefault((constant, decays), []).append(parameter)
+    fused = all(parameter.is_cuda for group in groups.values() for parameter in group)
+    options = [
+        {
+            "params": group,
+            "weight_decay": config.weight_decay if decays else 0.0,
+            "lr": config.predictor_lr if constant else 0.0,
+            _CONSTANT: constant,
+            **({"adapts": decays} if config.name == "lars" else {}),
+        }
+        for (constant, decays), group in groups.items()
+    ]
+    if config.name == "adamw":
+        return torch.optim.AdamW(options, fused=fused or None)
+    if config.name == "lars":
+        return Lars(options, momentum=config.momentum, trust_coefficient=config.trust_coefficient)
+    return torch.optim.SGD(options, momentum=config.momentum, fused=fused or None)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Give every parameter group the learning rate ``lr``."""
+    """Give the learning rate ``lr`` to every group of parameters that has none of its own."""
     for group in optimizer.param_groups:
-        group["lr"] = lr
+        if not group[_CONSTANT]:
+            group["lr"] = lr

@@ -16,11 +16,12 @@ from vidmoco.backbones import build_backbone, num_features_of, save_backbone
 from vidmoco.checkpoint import list_checkpoints, load_checkpoint, load_matching, save_checkpoint
 from vidmoco.config import PretrainConfig
 from vidmoco.device import autocast, resolve_device, to_device, to_device_ahead, use_threads
-from vidmoco.errors import ConfigError, VidmocoError
+from vidmoco.errors import VidmocoError
 from vidmoco.interrupt import StopSignals
-from vidmoco.methods.moco import MoCo, build_moco
+from vidmoco.method_config import FastMoCoConfig
+from vidmoco.methods.build import Method, build_method
 from vidmoco.metrics import MetricsLog, require_finite
-from vidmoco.optim import build_sgd, set_learning_rate
+from vidmoco.optim import build_optimizer, set_learning_rate
 from vidmoco.pairs import PairSource, open_source
 from vidmoco.progress import TrainingProgress
 from vidmoco.recipe import dump_recipe
@@ -72,15 +73,13 @@ def pretrain(
         )
         batching = source.batching()
         use_threads(device, config.engine.threads, beside_decoders=source.decodes)
-        method = _build_method(config).to(device)
+        method = _build_method(config, num_videos=batching.num_videos).to(device)
     except VidmocoError:
         run_folder.remove_if_empty(run)
         raise
     num_steps_per_epoch = batching.batches_per_epoch
     total_steps = config.steps or max(1, round(config.epochs * num_steps_per_epoch))
-    optimizer = build_sgd(
-        method.parameters(), momentum=config.optim.momentum, weight_decay=config.optim.weight_decay
-    )
+    optimizer = build_optimizer(method.named_parameters(), config.optim)
     augment = build_augment(config.augment)
     augment_generator = torch.Generator().manual_seed(config.seed)
     metrics = MetricsLog(
@@ -135,8 +134,10 @@ def pretrain(
                 optimizer,
                 views,
                 source_ids=to_device(batch.source_ids, device),
+                times=to_device(batch.pts_seconds, device),
                 progress=step / total_steps,
                 num_parts=config.optim.accumulate,
+                clip_gradient=config.optim.clip_gradient,
                 cast=autocast(device, config.engine.precision),
             )
             step += 1
@@ -173,20 +174,26 @@ def pretrain(
     return PretrainResult(run, step, stop.exit_code)
 
 
-def _build_method(config: PretrainConfig) -> MoCo:
+def _build_method(config: PretrainConfig, *, num_videos: int) -> Method:
+    size, other_sizes = config.augment.size, []
+    if isinstance(config.method, FastMoCoConfig):
+        other_sizes.append(size // config.method.divide)
     if config.augment.small_crops:
-        raise ConfigError(
-            f"--augment.small-crops is {config.augment.small_crops}, and {config.method.name} "
-            "takes two views. Leave it out."
-        )
+        other_sizes.append(config.augment.small_size)
     backbone = build_backbone(
         config.backbone.name,
-        size=config.augment.size,
+        size=size,
+        other_sizes=other_sizes,
         pretrained=config.backbone.pretrained,
         zero_init_residual=config.backbone.zero_init_residual,
+        freeze_patches=config.backbone.freeze_patches,
     )
-    method = build_moco(
-        config.method, backbone=backbone, num_features=num_features_of(backbone), seed=config.seed
+    method = build_method(
+        config.method,
+        backbone=backbone,
+        num_features=num_features_of(backbone),
+        num_videos=num_videos,
+        seed=config.seed,
     )
     if config.engine.channels_last:
         method.to(memory_format=torch.channels_last)
@@ -206,10 +213,13 @@ def _learning_rate(
         step,
         total_steps=total_steps,
         steps_per_epoch=num_steps_per_epoch,
-        base_lr=scaled_learning_rate(config.optim.lr, batch_size=config.data.batch_size),
+        base_lr=scaled_learning_rate(
+            config.optim.lr, batch_size=config.data.batch_size, scale=config.optim.scale_lr
+        ),
         schedule=config.optim.schedule,
         milestones=config.optim.milestones,
         warmup_epochs=config.optim.warmup_epochs,
+        warmup_start=config.optim.warmup_start,
         update_every=config.optim.update_every,
     )
 
@@ -229,13 +239,15 @@ def _augmented_views(
 
 
 def _train_step(
-    method: MoCo,
+    method: Method,
     optimizer: torch.optim.Optimizer,
     views: list[Tensor],
     *,
     source_ids: Tensor,
+    times: Tensor,
     progress: float,
     num_parts: int,
+    clip_gradient: float | None,
     cast: AbstractContextManager[None],
 ) -> dict[str, Tensor]:
     """Take one optimiser step over ``num_parts`` micro-batches; return loss and diagnostics."""
@@ -246,6 +258,7 @@ def _train_step(
             loss, stats = method(
                 [view.chunk(num_parts)[part] for view in views],
                 source_ids=source_ids.chunk(num_parts)[part],
+                times=times.chunk(num_parts)[part],
                 progress=progress,
                 first=part == 0,
                 last=part == num_parts - 1,
@@ -256,6 +269,8 @@ def _train_step(
     values = {name: total / num_parts for name, total in sums.items()}
     if not values["loss"].is_cuda:  # on CUDA the metrics look, at every interval and checkpoint
         require_finite(values["loss"].item())
+    if clip_gradient is not None:
+        nn.utils.clip_grad_norm_(method.parameters(), clip_gradient)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return values
@@ -267,14 +282,16 @@ class _RunState:
     def __init__(
         self,
         run: Path,
-        method: MoCo,
+        method: Method,
         optimizer: torch.optim.Optimizer,
         augment_generator: torch.Generator,
         metrics: MetricsLog,
     ) -> None:
         self.folder = run / run_folder.CHECKPOINTS
         self.method, self.optimizer, self.metrics = method, optimizer, metrics
-        self.generators = {"augment": augment_generator, "method": method.generator}
+        self.generators = {"augment": augment_generator}
+        if isinstance(generator := getattr(method, "generator", None), torch.Generator):
+            self.generators["method"] = generator
 
     def save(self, step: int, *, keep: int) -> None:
         """Write the checkpoint of ``step``, unless the loss has become non-finite on the way."""

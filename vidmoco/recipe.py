@@ -8,6 +8,7 @@ unknown key, a wrong type and a value out of range each raise ``ConfigError`` th
 import dataclasses
 import types
 import typing
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -127,11 +128,25 @@ def _build(kind: type[Config], data: Any, *, at: str) -> Config:
     return kind(**values)
 
 
+def _named(kinds: Sequence[Any], data: Any, *, at: str) -> Any:
+    """Return the one of several dataclasses whose ``name`` a mapping gives; else the first."""
+    names = {kind.name: kind for kind in kinds}  # the defaults of their fields
+    name = data.get("name", kinds[0].name) if isinstance(data, dict) else kinds[0].name
+    if not isinstance(name, str) or name not in names:
+        raise ConfigError(
+            f"'{at}.name' is {name!r};{nearest(str(name), names)} it must be one of "
+            f"{', '.join(names)}."
+        )
+    return names[name]
+
+
 def _coerce(kind: Any, value: Any, *, at: str) -> Any:
     """Return ``value`` as type ``kind``, or raise ``ConfigError`` that names the key ``at``."""
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         return _build(kind, value, at=at)
+    if origin in (types.UnionType, typing.Union) and dataclasses.is_dataclass(inner[0]):
+        return _build(_named(inner, value, at=at), value, at=at)
     if origin in (types.UnionType, typing.Union):  # only "X | None" occurs
         return None if value is None else _coerce(inner[0], value, at=at)
     if origin is Literal and value in inner:

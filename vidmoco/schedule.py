@@ -14,29 +14,37 @@ def learning_rate(
     schedule: Literal["cosine", "step"],
     milestones: Sequence[float] = (),
     warmup_epochs: float = 0.0,
+    warmup_start: float = 0.0,
     update_every: Literal["epoch", "step"] = "epoch",
 ) -> float:
     """Return the learning rate of ``step`` (0 <= step < total_steps).
 
-    ``cosine`` is MoCo v2's ``lr / 2 (1 + cos(pi e / E))`` and ``step`` MoCo v1's tenth at each
-    milestone (a share of the training). With ``update_every="epoch"`` e counts whole epochs, as in
-    the papers' code; with ``"step"`` it moves at every step.
+    ``cosine`` is MoCo v2's ``lr / 2 (1 + cos(pi e / E))``, where e and E count from the end of the
+    warm-up (MoCo v3, SimCLR), and ``step`` MoCo v1's tenth at each milestone (a share of the
+    training). The warm-up is linear, from the share ``warmup_start`` of the rate. With
+    ``update_every="epoch"`` e counts whole epochs, as in the papers' code; with ``"step"`` it moves
+    at every step.
     """
     warmup_steps = warmup_epochs * steps_per_epoch
     if step < warmup_steps:
-        return base_lr * step / warmup_steps
+        return base_lr * (warmup_start + (1 - warmup_start) * step / warmup_steps)
     if update_every == "epoch":
         step = step // steps_per_epoch * steps_per_epoch
-    progress = step / total_steps
     if schedule == "step":
-        passed = sum(progress >= milestone for milestone in milestones)
+        passed = sum(step / total_steps >= milestone for milestone in milestones)
         return base_lr * 0.1**passed
+    progress = max(step - warmup_steps, 0) / (total_steps - warmup_steps)
     return base_lr * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def scaled_learning_rate(lr: float, *, batch_size: int) -> float:
-    """Return the learning rate of a batch, given that of 256 pairs: lr * batch_size / 256.
+def scaled_learning_rate(
+    lr: float, *, batch_size: int, scale: Literal["linear", "sqrt", "none"] = "linear"
+) -> float:
+    """Return the learning rate of a batch.
 
-    Goyal et al. 2017, section 2.1, which both MoCo papers follow.
+    ``linear``: lr * batch_size / 256 (Goyal et al. 2017, section 2.1, which the MoCo papers
+    follow). ``sqrt``: lr * sqrt(batch_size) (Chen et al. 2020, SimCLR, appendix B.1).
     """
-    return lr * batch_size / 256
+    if scale == "none":
+        return lr
+    return lr * math.sqrt(batch_size) if scale == "sqrt" else lr * batch_size / 256

@@ -22,7 +22,7 @@ def register_with_timm() -> None:
 
 
 def _register() -> None:
-    import vidmoco.backbones  # noqa: F401  (registers them; it may be what imports timm just now)
+    import vidmoco.named_backbones  # noqa: F401  (registers them; it may be what imports timm just now)
 
 
 class _TimmWatcher(MetaPathFinder):

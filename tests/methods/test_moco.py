@@ -3,28 +3,19 @@ import copy
 import pytest
 import timm
 import torch
-from reference.moco import SlowMoCo
+from method_material import SHARED_STATS, run, tiny_backbone, views
+from reference import contrast
+from reference.moco import SlowMoCo, unit
+from reference.moco import info_nce as slow_info_nce
 from torch import nn
 
 from vidmoco.methods.moco import MoCo
-from vidmoco.optim import build_sgd, set_learning_rate
-
-
-def tiny_backbone():
-    return nn.Sequential(
-        nn.Conv2d(3, 6, 3, stride=2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
-    )
 
 
 def moco(backbone=None, *, num_features=6, **options):
     torch.manual_seed(0)
     settings = {"dim": 4, "queue_size": 10, "momentum": 0.9, "tau": 0.2}
     return MoCo(backbone or tiny_backbone(), num_features=num_features, **(settings | options))
-
-
-def views(seed, n=4, size=8):
-    generator = torch.Generator().manual_seed(seed)
-    return [torch.randn(n, 3, size, size, generator=generator) for _ in range(2)]
 
 
 @pytest.mark.parametrize(("head", "tau"), [("linear", 0.07), ("mlp", 0.2)])
@@ -39,11 +30,11 @@ def test_three_steps_equal_the_algorithm_box(head, tau):
         sgd_momentum=0.9,
         decay=1e-2,
     )
-    optimizer = build_sgd(method.parameters(), momentum=0.9, weight_decay=1e-2)
-    set_learning_rate(optimizer, 0.5)
+    trained = list(method.encoder_q.parameters())
+    optimizer = torch.optim.SGD(trained, lr=0.5, momentum=0.9, weight_decay=1e-2)
     for step in range(3):
         pair = views(step)
-        loss, stats = method(pair, source_ids=torch.arange(4) + 10 * step)
+        loss, stats = run(method, pair, ids=torch.arange(4) + 10 * step)
         optimizer.zero_grad()
         loss.backward()
         expected, gradients, ranks = slow.step(*pair)
@@ -65,7 +56,7 @@ def test_three_steps_equal_the_algorithm_box(head, tau):
 
 def test_the_key_side_never_gets_a_gradient():
     method = moco()
-    loss, _ = method(views(0), source_ids=torch.arange(4))
+    loss, _ = run(method, views(0), ids=torch.arange(4))
     loss.backward()
     assert all(p.grad is None for p in method.encoder_k.parameters())
     assert not any(p.requires_grad for p in method.encoder_k.parameters())
@@ -77,10 +68,10 @@ def test_keys_enter_the_queue_after_the_loss_is_taken():
     method = moco(queue_size=4)
     before = method.queue.keys.clone()
     pair = views(0)
-    loss, _ = method(pair, source_ids=torch.tensor([7, 8, 9, 10]))
+    loss, _ = run(method, pair, ids=torch.tensor([7, 8, 9, 10]))
     again = moco(queue_size=4)
     again.queue.keys.copy_(before)
-    expected, _ = again(pair, source_ids=torch.tensor([7, 8, 9, 10]))
+    expected, _ = run(again, pair, ids=torch.tensor([7, 8, 9, 10]))
     assert loss == expected
     assert not torch.equal(method.queue.keys, before)
     assert method.queue.source_ids.tolist() == [7, 8, 9, 10]
@@ -121,13 +112,14 @@ def test_micro_batches_are_one_step():
             for p in method.encoder_q.parameters():
                 p.mul_(1.5)  # else the momentum update does nothing
     pair, ids = views(0), torch.arange(4)
-    loss, _ = whole(pair, source_ids=ids)
+    loss, _ = run(whole, pair, ids=ids)
     loss.backward()
     sum_of_losses = 0.0
     for part in range(2):
-        part_loss, _ = halves(
+        part_loss, _ = run(
+            halves,
             [view.chunk(2)[part] for view in pair],
-            source_ids=ids.chunk(2)[part],
+            ids=ids.chunk(2)[part],
             first=part == 0,
             last=part == 1,
         )
@@ -153,10 +145,10 @@ def test_micro_batches_are_one_step():
 def test_any_timm_backbone_trains(name, size, options):
     backbone = timm.create_model(name, num_classes=0, **options)
     method = moco(backbone, num_features=backbone.head_hidden_size, bn_splits=2)
-    loss, stats = method(views(0, n=4, size=size), source_ids=torch.arange(4))
+    loss, stats = run(method, views(0, n=4, size=size), ids=torch.arange(4))
     loss.backward()
     assert torch.isfinite(loss)
-    assert set(stats) == {"top1", "top5", "positive", "negative"}
+    assert set(stats) == SHARED_STATS | {"queue_age"}
 
 
 def test_state_dict_restores_a_run():
@@ -164,7 +156,96 @@ def test_state_dict_restores_a_run():
     with torch.no_grad():
         for p in other.parameters():
             p.add_(1)
-    method(views(0), source_ids=torch.arange(4))
+    run(method, views(0), ids=torch.arange(4))
     other.load_state_dict(method.state_dict())
     pair = views(1)
-    assert method(pair, source_ids=torch.arange(4))[0] == other(pair, source_ids=torch.arange(4))[0]
+    assert run(method, pair, ids=torch.arange(4))[0] == run(other, pair, ids=torch.arange(4))[0]
+
+
+def test_symmetric_is_the_sum_of_both_halves_and_enqueues_after_them():
+    """As the authors' CIFAR demo: a queue of just both keys would else meet its own positives."""
+    method, slow = (moco(queue_size=8, symmetric=True) for _ in range(2))
+    x1, x2 = views(0)
+    with torch.no_grad():
+        queue = method.queue.keys.clone()
+        k1, k2 = ([unit(row) for row in slow.encoder_k(x)] for x in (x1, x2))  # m * k + ... = k
+    q1, q2 = ([unit(row) for row in slow.encoder_q(x)] for x in (x1, x2))
+    expected = slow_info_nce(q1, k2, queue, 0.2)[0] + slow_info_nce(q2, k1, queue, 0.2)[0]
+    expected.backward()
+    loss, _ = run(method, [x1, x2], ids=torch.arange(4))
+    loss.backward()
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    for a, b in zip(method.encoder_q.parameters(), slow.encoder_q.parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad, rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(method.queue.keys, torch.stack([*k1, *k2]))
+    assert method.queue.source_ids.tolist() == [0, 1, 2, 3, 0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("within", [None, 1.0])
+@pytest.mark.parametrize("same_video", ["masked", "positive"])
+def test_keys_of_the_query_s_own_video(same_video, within):
+    method = moco(same_video=same_video, same_video_seconds=within)
+    run(method, views(0), ids=torch.tensor([1, 2, 3, 4]), times=seconds(0.0, 5.0))
+    pair, ids = views(1), torch.tensor([2, 9, 4, 1])
+    queue, sources, times = (
+        getattr(method.queue, name).clone() for name in ("keys", "source_ids", "times")
+    )
+    q = [unit(row) for row in method.encoder_q(pair[0])]
+    k = [unit(row) for row in method.encoder_k(pair[1])]
+    terms = []
+    # Keys are of second 5; the queries of 4.5, 4.5, 7 and 4.5.
+    starts = [4.5, 4.5, 7.0, 4.5]
+    num_same = 0
+    for i, query in enumerate(q):
+        same = [
+            bool(sources[j] == ids[i]) and (within is None or abs(times[j] - starts[i]) <= within)
+            for j in range(10)
+        ]
+        num_same += sum(same)
+        others = [queue[j] for j in range(10) if not same[j]]
+        more = [queue[j] for j in range(10) if same[j]] if same_video == "positive" else []
+        terms.append(contrast.any_positive(query, [k[i], *more], others, 0.2))
+    assert num_same == (3 if within is None else 2)
+    with torch.no_grad():
+        expected = sum(terms) / 4
+    given = torch.tensor([[start, 9.0] for start in starts], dtype=torch.float64)
+    loss, stats = run(method, pair, ids=ids, times=given)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    assert stats["same_video"].item() == pytest.approx(100 * num_same / 40)
+
+
+def seconds(first, second, n=4):
+    return torch.tensor([[first, second]] * n, dtype=torch.float64)
+
+
+def test_small_crops_are_queries_of_the_same_keys():
+    method, slow = moco(), moco()
+    pair = views(0, crops=2)
+    queue = method.queue.keys.clone()
+    with torch.no_grad():
+        k = [unit(row) for row in slow.encoder_k(pair[1])]
+        q = [[unit(row) for row in slow.encoder_q(pair[i])] for i in (0, 2, 3)]
+        expected = sum(slow_info_nce(each, k, queue, 0.2)[0] for each in q) / 3
+    assert run(method, pair)[0].item() == pytest.approx(expected.item(), rel=1e-5)
+    assert int(method.queue.position) == 4
+
+
+def test_the_age_of_the_queue_counts_batches():
+    method = moco(queue_size=8)
+    ages = [run(method, views(step))[1]["queue_age"].item() for step in range(4)]
+    assert ages == [1, 1.5, 1.5, 1.5]
+
+
+def test_momentum_on_a_cosine_ends_at_one():
+    method = moco(momentum=0.5, momentum_schedule="cosine")
+    with torch.no_grad():
+        for p in method.encoder_q.parameters():
+            p.add_(1)
+    before = [p.clone() for p in method.encoder_k.parameters()]
+    run(method, views(0), progress=1.0)
+    assert all(map(torch.equal, before, method.encoder_k.parameters()))
+    run(method, views(0), progress=0.0)
+    for was, q, k in zip(
+        before, method.encoder_q.parameters(), method.encoder_k.parameters(), strict=True
+    ):
+        torch.testing.assert_close(k, (was + q) / 2)

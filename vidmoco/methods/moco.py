@@ -12,14 +12,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from vidmoco.config import MoCoConfig
 from vidmoco.device import to_device
 from vidmoco.feature_queue import FeatureQueue
 from vidmoco.heads import build_projector
 from vidmoco.losses import Stats, info_nce
-from vidmoco.momentum import update_momentum
+from vidmoco.method_config import MoCoConfig
+from vidmoco.methods.terms import mean_of, pairs_of_views
+from vidmoco.momentum import momentum_at, update_momentum
 from vidmoco.normalization import split_batch_norm
-from vidmoco.shapes import Float, Int64
+from vidmoco.shapes import Float, Float64, Int64
 
 
 class MoCo(nn.Module):
@@ -34,23 +35,30 @@ class MoCo(nn.Module):
         dim: int = 128,
         queue_size: int = 65536,
         momentum: float = 0.999,
+        momentum_schedule: Literal["constant", "cosine"] = "constant",
         tau: float = 0.2,
         bn_splits: int = 1,
-        shuffle_seed: int = 0,
+        symmetric: bool = False,
+        same_video: Literal["negative", "masked", "positive"] = "negative",
+        same_video_seconds: float | None = None,
+        seed: int = 0,
     ) -> None:
         """Take ``backbone`` as the query encoder's, and a copy of it as the key encoder's.
 
         With ``bn_splits`` > 1 the batch norms of both are split, and keys are shuffled between the
-        parts by a generator of ``shuffle_seed`` (section 3.3, Shuffling BN).
+        parts by a generator of ``seed`` (section 3.3, Shuffling BN). ``symmetric`` is the variant
+        of the authors' CIFAR demo. ``same_video`` says what keys of the query's own video are.
         """
         super().__init__()
         projector = build_projector(head, num_features=num_features, dim=dim)
         self.encoder_q = split_batch_norm(nn.Sequential(backbone, projector), bn_splits)
         self.encoder_k = copy.deepcopy(self.encoder_q).requires_grad_(False)
         self.queue = FeatureQueue(queue_size, dim)
-        self.momentum, self.tau, self.bn_splits = momentum, tau, bn_splits
-        self.generator = torch.Generator().manual_seed(shuffle_seed)
-        self._waiting: list[tuple[Tensor, Tensor]] = []
+        self.momentum, self.momentum_schedule = momentum, momentum_schedule
+        self.tau, self.bn_splits, self.symmetric = tau, bn_splits, symmetric
+        self.same_video, self.same_video_seconds = same_video, same_video_seconds
+        self.generator = torch.Generator().manual_seed(seed)
+        self._waiting: list[tuple[Tensor, Tensor, Tensor]] = []
 
     @property
     def backbone(self) -> nn.Module:
@@ -59,32 +67,57 @@ class MoCo(nn.Module):
 
     def forward(
         self,
-        views: list[Float[Tensor, "n 3 s s"]],
+        views: list[Float[Tensor, "n 3 _ _"]],
         *,
         source_ids: Int64[Tensor, " n"],
+        times: Float64[Tensor, "n 2"],
         progress: float = 0.0,
         first: bool = True,
         last: bool = True,
     ) -> tuple[Float[Tensor, ""], Stats]:
         """Return the loss of queries ``views[0]`` and keys ``views[1]``, and its diagnostics.
 
-        ``progress``, from 0 to 1, is for methods whose momentum has a schedule; MoCo's is constant.
+        ``symmetric`` adds the loss of queries ``views[1]`` and keys ``views[0]``. Small crops are
+        further queries; the loss is then the mean over all terms, times 2 where it is symmetric.
+
         ``first`` and ``last`` mark the micro-batches of one optimiser step: the key encoder moves
         once, before the first, and all keys enter the queue at once, after the last.
         """
-        query = normalize(self.encoder_q(views[0]).float(), dim=1)  # (N, C)
+        terms = pairs_of_views(len(views), symmetric=self.symmetric)
+        queries = {q: normalize(self.encoder_q(views[q]).float(), dim=1) for q in _firsts(terms)}
         with torch.no_grad():  # no gradient to keys
             if first:
-                update_momentum(self.encoder_k, self.encoder_q, m=self.momentum)
-            key = normalize(self._shuffled_keys(views[1]).float(), dim=1)  # (N, C)
-        # A copy: enqueue writes into the queue before the backward pass reads it.
-        loss, stats = info_nce(query, key, self.queue.keys.clone(), tau=self.tau)
-        self._waiting.append((key, source_ids))
+                m = momentum_at(progress, m=self.momentum, schedule=self.momentum_schedule)
+                update_momentum(self.encoder_k, self.encoder_q, m=m)
+            keys = {
+                k: normalize(self._shuffled_keys(views[k]).float(), dim=1)
+                for k in range(0 if self.symmetric else 1, 2)
+            }  # (N, C) each
+        loss, stats = mean_of(
+            self._contrast(queries[q], keys[k], source_ids, times[:, q % 2]) for q, k in terms
+        )
+        self._waiting += [(key, source_ids, times[:, k]) for k, key in keys.items()]
         if last:
-            keys, ids = zip(*self._waiting, strict=True)
-            self.queue.enqueue(torch.cat(keys), torch.cat(ids))
+            self.queue.enqueue(*map(torch.cat, zip(*self._waiting, strict=True)))
             self._waiting.clear()
-        return loss, stats
+        stats["queue_age"] = self.queue.mean_age()
+        return loss * (2 if self.symmetric else 1), stats
+
+    def _contrast(
+        self,
+        query: Float[Tensor, "n c"],
+        key: Float[Tensor, "n c"],
+        source_ids: Int64[Tensor, " n"],
+        times: Float64[Tensor, " n"],
+    ) -> tuple[Float[Tensor, ""], Stats]:
+        # A copy: enqueue writes into the queue before the backward pass reads it.
+        negatives = self.queue.keys.clone()
+        if self.same_video == "negative":
+            return info_nce(query, key, negatives, tau=self.tau)
+        same = self.queue.same_video(source_ids, times, within=self.same_video_seconds)
+        what = {"masked": "masked", "positive": "positives"}[self.same_video]
+        loss, stats = info_nce(query, key, negatives, tau=self.tau, **{what: same})
+        return loss, stats | {"same_video": same.float().mean() * 100}
 
     def _shuffled_keys(self, view: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c"]:
         """Encode ``view`` in random order, so that key and query meet different statistics."""
@@ -93,6 +126,10 @@ class MoCo(nn.Module):
         order = torch.randperm(len(view), generator=self.generator)
         to_parts, back = to_device(torch.stack([order, order.argsort()]), view.device)
         return self.encoder_k(view[to_parts])[back]  # type: ignore[no-any-return]
+
+
+def _firsts(terms: list[tuple[int, int]]) -> list[int]:
+    return sorted({query for query, _ in terms})
 
 
 def build_moco(config: MoCoConfig, *, backbone: nn.Module, num_features: int, seed: int) -> MoCo:
@@ -104,7 +141,11 @@ def build_moco(config: MoCoConfig, *, backbone: nn.Module, num_features: int, se
         dim=config.dim,
         queue_size=config.queue_size,
         momentum=config.momentum,
+        momentum_schedule=config.momentum_schedule,
         tau=config.tau,
         bn_splits=config.bn_splits,
-        shuffle_seed=seed,
+        symmetric=config.symmetric,
+        same_video=config.same_video,
+        same_video_seconds=config.same_video_seconds,
+        seed=seed,
     )

@@ -1,0 +1,67 @@
+import pytest
+import torch
+from method_material import SHARED_STATS, run, views
+
+from vidmoco.backbones import build_backbone, num_features_of
+from vidmoco.method_config import (
+    EndToEndConfig,
+    FastMoCoConfig,
+    MemoryBankConfig,
+    MoCoConfig,
+    MoCoV3Config,
+    SimCLRConfig,
+)
+from vidmoco.methods.build import build_method
+
+CONFIGS = [
+    MoCoConfig(queue_size=8, dim=5, head="linear", momentum=0.5, tau=0.3, bn_splits=2),
+    MoCoV3Config(dim=6, hidden_dim=7, projector_layers=3, predictor_norm=True, tau=0.3),
+    FastMoCoConfig(dim=6, hidden_dim=7, predictor_hidden_dim=5, merge="max", tau=0.3),
+    SimCLRConfig(dim=6, projector_layers=3, tau=0.3),
+    EndToEndConfig(dim=6, tau=0.3),
+    MemoryBankConfig(dim=6, loss="info_nce", num_negatives=3, momentum=0.25, tau=0.3),
+]
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
+def test_every_setting_reaches_the_method(config):
+    backbone = build_backbone("resnet10t", size=32, other_sizes=[16])
+    method = build_method(
+        config, backbone=backbone, num_features=num_features_of(backbone), num_videos=9, seed=4
+    )
+    assert method.backbone is backbone
+    for name, value in vars(config).items():
+        if hasattr(method, name):
+            assert getattr(method, name) == value, name
+    hidden = {"name", "head", "dim", "queue_size", "hidden_dim", "predictor_hidden_dim"}
+    hidden |= {"projector_layers", "predictor_norm"}
+    assert {name for name in vars(config) if not hasattr(method, name)} <= hidden
+    widths = {len(p) for p in method.parameters() if p.ndim == 2}
+    assert all(getattr(config, name, config.dim) in widths for name in hidden if "dim" in name)
+    if generator := getattr(method, "generator", None):
+        assert generator.initial_seed() == 4
+    loss, stats = run(method, views(0, size=32, crops=1))
+    loss.backward()
+    assert set(stats) >= SHARED_STATS
+    assert all(p.grad is not None for p in backbone.parameters())
+    assert all(not value.requires_grad for value in stats.values())
+
+
+def test_the_memory_bank_has_an_entry_a_video():
+    backbone = build_backbone("resnet10t", size=32)
+    method = build_method(CONFIGS[-1], backbone=backbone, num_features=512, num_videos=9, seed=0)
+    assert method.entries.shape == (9, 6)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
+def test_one_frame_and_no_gap_is_the_image_method(config):
+    """Of times and videos a method without video options sees nothing."""
+
+    def loss_of(**options):
+        torch.manual_seed(3)
+        backbone = build_backbone("resnet10t", size=32, other_sizes=[16])
+        method = build_method(config, backbone=backbone, num_features=512, num_videos=9, seed=4)
+        return [run(method, views(step, size=32), **options)[0] for step in range(2)]
+
+    times = torch.rand(4, 2).double()
+    assert all(map(torch.equal, loss_of(), loss_of(times=times)))

@@ -1,0 +1,103 @@
+import math
+
+import pytest
+import torch
+from method_material import SHARED_STATS, gradients, run, sgd_step, tiny_backbone, views
+from reference import contrast
+
+from vidmoco.methods.memory_bank import MemoryBank
+
+
+def bank(**options):
+    torch.manual_seed(0)
+    settings = {
+        "num_features": 6, "num_instances": 9, "dim": 5, "num_negatives": 6, "tau": 0.3, "seed": 2,
+    }  # fmt: skip
+    return MemoryBank(tiny_backbone(), **(settings | options))
+
+
+IDS = torch.tensor([7, 0, 3, 8])
+
+
+@pytest.mark.parametrize("loss_name", ["nce", "softmax", "info_nce"])
+def test_three_steps_equal_the_paper(loss_name):
+    method, slow = bank(loss=loss_name), bank(loss=loss_name)
+    entries = [row.clone() for row in slow.entries]
+    draws = torch.Generator().manual_seed(2)
+    constant = None
+    for step in range(3):
+        pair = views(step)
+        q = [contrast.unit(row) for row in slow.encoder(pair[0])]
+        if loss_name == "softmax":
+            scores = [[v @ entry / 0.3 for entry in entries] for v in q]
+            terms = [
+                contrast.cross_entropy(s, i) for s, i in zip(scores, IDS.tolist(), strict=True)
+            ]
+            expected = sum(terms) / 4
+        elif loss_name == "info_nce":
+            drawn = torch.randint(9, (6,), generator=draws).tolist()
+            scores = [
+                [v @ entries[j] / 0.3 for j in (i, *drawn)]
+                for v, i in zip(q, IDS.tolist(), strict=True)
+            ]
+            expected = sum(contrast.cross_entropy(s, 0) for s in scores) / 4
+        else:
+            drawn = torch.randint(9, (4, 6), generator=draws).tolist()
+            noise = [[entries[j] for j in row] for row in drawn]
+            if constant is None:  # from the first batch
+                sims = [v @ e for v, row in zip(q, noise, strict=True) for e in row]
+                constant = 9 * sum((s / 0.3).exp() for s in sims).detach() / len(sims)
+            expected = contrast.nce(
+                q, [entries[i] for i in IDS.tolist()], noise, tau=0.3, num_instances=9,
+                constant=constant,
+            )  # fmt: skip
+        expected.backward()
+        loss, stats = run(method, pair, ids=IDS)
+        loss.backward()
+        assert set(stats) == SHARED_STATS
+        assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+        for name, gradient in gradients(slow).items():
+            torch.testing.assert_close(gradients(method)[name], gradient, rtol=1e-3, atol=1e-6)
+        for i, v in zip(IDS.tolist(), q, strict=True):
+            entries[i] = contrast.moved(entries[i], v.detach(), 0.5)
+        torch.testing.assert_close(method.entries, torch.stack(entries))
+        sgd_step(method.parameters())
+        sgd_step(slow.parameters())
+
+
+def test_the_second_view_is_not_looked_at():
+    first, second = views(0)
+    expected = run(bank(), [first, second], ids=IDS)[0]
+    assert torch.equal(run(bank(), [first, second + 1], ids=IDS)[0], expected)
+
+
+@pytest.mark.parametrize(
+    ("loss_name", "chance"),
+    [("softmax", math.log(9)), ("info_nce", math.log(7)), ("nce", contrast.chance_of_nce(6))],
+)
+def test_equal_entries_give_the_chance_value(loss_name, chance):
+    method = bank(loss=loss_name)
+    method.entries.copy_(torch.ones(5).expand(9, 5) / math.sqrt(5))
+    same = views(0, n=1)[0].expand(4, 3, 8, 8)
+    loss, stats = run(method, [same, same], ids=IDS)
+    assert loss.item() == pytest.approx(chance, rel=1e-4)
+    assert stats["loss_minus_chance"].item() == pytest.approx(0, abs=1e-4)
+
+
+def test_micro_batches_are_one_step():
+    whole, halves = bank(loss="softmax"), bank(loss="softmax")
+    pair = views(0)
+    run(whole, pair, ids=IDS)
+    for part in range(2):
+        cut = [view.chunk(2)[part] for view in pair]
+        run(halves, cut, ids=IDS.chunk(2)[part], first=part == 0, last=part == 1)
+    torch.testing.assert_close(whole.entries, halves.entries)
+
+
+def test_all_of_it_is_in_the_state():
+    method, other = bank(), bank()
+    run(method, views(0), ids=IDS)
+    other.load_state_dict(method.state_dict())
+    other.generator.set_state(method.generator.get_state())
+    pair = views(1)
+    assert torch.equal(run(method, pair, ids=IDS)[0], run(other, pair, ids=IDS)[0])

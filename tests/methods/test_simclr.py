@@ -1,0 +1,85 @@
+import math
+
+import pytest
+import torch
+from method_material import SHARED_STATS, gradients, normed_backbone, run, sgd_step, views
+from reference import contrast
+from torch import nn
+
+from vidmoco.methods.simclr import EndToEnd, SimCLR
+
+
+def simclr(**options):
+    torch.manual_seed(0)
+    return SimCLR(normed_backbone(), **({"num_features": 6, "dim": 5, "tau": 0.3} | options))
+
+
+def end_to_end(**options):
+    torch.manual_seed(0)
+    return EndToEnd(normed_backbone(), **({"num_features": 6, "dim": 5, "tau": 0.3} | options))
+
+
+def assert_same_gradients(method, slow):
+    ours, theirs = gradients(method), gradients(slow)
+    assert ours.keys() == theirs.keys() == dict(method.named_parameters()).keys()
+    for name in ours:
+        torch.testing.assert_close(ours[name], theirs[name], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("projector_layers", [2, 3])
+def test_three_steps_equal_algorithm_1(projector_layers):
+    method, slow = (simclr(projector_layers=projector_layers) for _ in range(2))
+    for step in range(3):
+        pair = views(step)
+        z = slow.encoder(torch.cat(pair))
+        expected = contrast.nt_xent(z[:4], z[4:], 0.3)
+        expected.backward()
+        loss, stats = run(method, pair)
+        loss.backward()
+        assert set(stats) == SHARED_STATS
+        assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+        assert_same_gradients(method, slow)
+        sgd_step(method.parameters())
+        sgd_step(slow.parameters())
+
+
+def test_the_last_norm_has_a_scale_and_no_shift():
+    projector = simclr(projector_layers=3).encoder[1]
+    kinds = [nn.Linear, nn.BatchNorm1d, nn.ReLU]
+    assert [type(layer) for layer in projector] == [*kinds, *kinds, *kinds[:2]]
+    assert projector[7].weight is not None
+    assert projector[7].bias is None
+    assert projector[4].bias is not None
+    assert all(projector[i].bias is None for i in (0, 3, 6))
+
+
+def test_equal_embeddings_give_log_2n_minus_1():
+    loss, stats = run(simclr(), [torch.zeros(8, 3, 8, 8)] * 2)
+    assert loss.item() == pytest.approx(math.log(15), rel=1e-5)
+    assert stats["loss_minus_chance"].item() == pytest.approx(0, abs=1e-5)
+
+
+def test_small_crops_meet_both_large_views():
+    pair = views(0, crops=1)
+    slow = simclr()
+    large = slow.encoder(torch.cat(pair[:2])).split(4)
+    z = [*large, slow.encoder(pair[2])]
+    expected = sum(contrast.nt_xent(z[a], z[b], 0.3) for a, b in [(0, 1), (2, 0), (2, 1)]) / 3
+    assert run(simclr(), pair)[0].item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_end_to_end_equals_figure_2a():
+    """Gradients flow through the keys too."""
+    method, slow = end_to_end(), end_to_end()
+    for step in range(3):
+        pair = views(step)
+        q, k = (slow.encoder(view) for view in pair)
+        expected = contrast.in_batch(q, k, 0.3)
+        expected.backward()
+        loss, stats = run(method, pair)
+        loss.backward()
+        assert set(stats) == SHARED_STATS
+        assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+        assert_same_gradients(method, slow)
+        sgd_step(method.parameters())
+        sgd_step(slow.parameters())

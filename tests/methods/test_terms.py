@@ -1,0 +1,18 @@
+import torch
+
+from vidmoco.methods.terms import mean_of, pairs_of_views
+
+
+def test_which_views_are_contrasted():
+    assert pairs_of_views(2, symmetric=False) == [(0, 1)]
+    assert pairs_of_views(2, symmetric=True) == [(0, 1), (1, 0)]
+    # SwAV: each small crop against both large ones
+    assert pairs_of_views(4, symmetric=True) == [(0, 1), (1, 0), (2, 1), (2, 0), (3, 1), (3, 0)]
+    assert pairs_of_views(3, symmetric=False) == [(0, 1), (2, 1)]
+
+
+def test_mean_of_losses_and_of_each_diagnostic():
+    terms = [(torch.tensor(1.0), {"a": torch.tensor(2.0)})]
+    terms.append((torch.tensor(3.0), {"a": torch.tensor(6.0)}))
+    loss, stats = mean_of(iter(terms))
+    assert (loss, stats) == (2, {"a": 4})

@@ -1,0 +1,60 @@
+"""LARS: You, Gitman, Ginsburg, "Large Batch Training of Convolutional Networks", 2017."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class Lars(torch.optim.Optimizer):
+    """SGD with momentum, each parameter's step in proportion to its norm; as in MoCo v3's code.
+
+    Of a group with ``adapts``: d = g + decay p, d *= trust |p| / |d| (1 where a norm is 0); then
+    v = m v + d, p -= lr v. Others have neither decay nor that factor.
+
+    Not timm's: that divides by |g| + decay |p|, which is LARC's rule.
+
+    NOTE: the paper and SimCLR's code have the learning rate inside v; it is the same where the rate
+    does not change.
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[dict[str, Any]],
+        *,
+        momentum: float,
+        trust_coefficient: float,
+    ) -> None:
+        """Take groups of parameters with ``lr``, ``weight_decay`` and ``adapts`` of their own."""
+        super().__init__(parameters, {"momentum": momentum, "trust_coefficient": trust_coefficient})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Take a step, without a wait for the device."""
+        if closure is not None:
+            raise ValueError("LARS takes no closure")
+        for group in self.param_groups:
+            trained = [p for p in group["params"] if p.grad is not None]
+            if not trained:
+                continue
+            steps = [p.grad for p in trained]
+            if group["adapts"]:
+                steps = list(torch._foreach_add(steps, trained, alpha=group["weight_decay"]))
+                torch._foreach_mul_(steps, _factors(trained, steps, group["trust_coefficient"]))
+            velocities = [self._velocity(p) for p in trained]
+            torch._foreach_mul_(velocities, group["momentum"])
+            torch._foreach_add_(velocities, steps)
+            torch._foreach_add_(trained, velocities, alpha=-group["lr"])
+
+    def _velocity(self, parameter: Tensor) -> Tensor:
+        state = self.state[parameter]
+        if "velocity" not in state:
+            state["velocity"] = torch.zeros_like(parameter)
+        velocity: Tensor = state["velocity"]
+        return velocity
+
+
+def _factors(parameters: list[Tensor], steps: list[Tensor], trust: float) -> list[Tensor]:
+    norms = zip(torch._foreach_norm(parameters), torch._foreach_norm(steps), strict=True)
+    return [torch.where((p > 0) & (d > 0), trust * p / d, torch.ones_like(p)) for p, d in norms]

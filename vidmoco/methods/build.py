@@ -1,0 +1,41 @@
+"""From settings to a method."""
+
+from torch import nn
+
+from vidmoco.method_config import (
+    EndToEndConfig,
+    FastMoCoConfig,
+    MethodConfig,
+    MoCoConfig,
+    MoCoV3Config,
+    SimCLRConfig,
+)
+from vidmoco.methods.fast_moco import FastMoCo, build_fast_moco
+from vidmoco.methods.memory_bank import MemoryBank, build_memory_bank
+from vidmoco.methods.moco import MoCo, build_moco
+from vidmoco.methods.moco_v3 import MoCoV3, build_moco_v3
+from vidmoco.methods.simclr import EndToEnd, SimCLR, build_end_to_end, build_simclr
+
+Method = MoCo | MoCoV3 | FastMoCo | SimCLR | EndToEnd | MemoryBank
+
+
+def build_method(
+    config: MethodConfig, *, backbone: nn.Module, num_features: int, num_videos: int, seed: int
+) -> Method:
+    """Return the method that ``config`` describes on ``backbone``, whose features have D numbers.
+
+    ``seed`` is that of the random numbers which the method draws while it trains.
+    """
+    if isinstance(config, MoCoConfig):
+        return build_moco(config, backbone=backbone, num_features=num_features, seed=seed)
+    if isinstance(config, MoCoV3Config):
+        return build_moco_v3(config, backbone=backbone, num_features=num_features)
+    if isinstance(config, FastMoCoConfig):
+        return build_fast_moco(config, backbone=backbone, num_features=num_features, seed=seed)
+    if isinstance(config, SimCLRConfig):
+        return build_simclr(config, backbone=backbone, num_features=num_features)
+    if isinstance(config, EndToEndConfig):
+        return build_end_to_end(config, backbone=backbone, num_features=num_features)
+    return build_memory_bank(
+        config, backbone=backbone, num_features=num_features, num_instances=num_videos, seed=seed
+    )

@@ -1,0 +1,159 @@
+"""Fast-MoCo: divide, encode, combine, contrast.
+
+Ci, Lin, Bai, Ouyang, "Fast-MoCo: Boost Momentum-Based Contrastive Learning with Combinatorial
+Patches", ECCV 2022.
+"""
+
+import copy
+from itertools import combinations
+from typing import Literal
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from vidmoco import distributed
+from vidmoco.device import to_device
+from vidmoco.heads import build_batch_norm_mlp
+from vidmoco.losses import Stats, in_batch_nce
+from vidmoco.method_config import FastMoCoConfig
+from vidmoco.methods.terms import mean_of, pairs_of_views
+from vidmoco.momentum import momentum_at, update_momentum
+from vidmoco.shapes import Float, Float64, Int64
+
+Merge = Literal["mean", "weighted_mean", "max"]
+
+
+class FastMoCo(nn.Module):
+    """Online: patches of a view, combined after the backbone. Target: whole views, by momentum."""
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        *,
+        num_features: int,
+        divide: int = 2,
+        combine: int = 2,
+        merge: Merge = "mean",
+        targets: Literal["other", "same", "both"] = "other",
+        dim: int = 2048,
+        hidden_dim: int = 2048,
+        predictor_hidden_dim: int = 512,
+        momentum: float = 0.99,
+        momentum_schedule: Literal["constant", "cosine"] = "constant",
+        tau: float = 1.0,
+        seed: int = 0,
+    ) -> None:
+        """Take ``backbone`` as the online encoder's, and a copy of it as the target's.
+
+        NOTE: the released code starts the target encoder with random weights of its own. Here it
+        starts as a copy, as in MoCo.
+        """
+        super().__init__()
+        projector = build_batch_norm_mlp(
+            num_features, hidden_dim, dim, num_layers=3, last_norm="scale and shift", bias=True
+        )
+        self.encoder_q = nn.Sequential(backbone, projector)
+        self.encoder_k = copy.deepcopy(self.encoder_q).requires_grad_(False)
+        self.predictor = build_batch_norm_mlp(
+            dim, predictor_hidden_dim, dim, num_layers=2, last_norm="none", bias=True
+        )
+        self.divide, self.combine, self.merge, self.targets = divide, combine, merge, targets
+        self.momentum, self.momentum_schedule, self.tau = momentum, momentum_schedule, tau
+        self.generator = torch.Generator().manual_seed(seed)
+
+    @property
+    def backbone(self) -> nn.Module:
+        """The online encoder's backbone: what a run is for."""
+        return self.encoder_q[0]
+
+    def forward(
+        self,
+        views: list[Float[Tensor, "n 3 _ _"]],
+        *,
+        source_ids: Int64[Tensor, " n"],
+        times: Float64[Tensor, "n 2"],
+        progress: float = 0.0,
+        first: bool = True,
+        last: bool = True,
+    ) -> tuple[Float[Tensor, ""], Stats]:
+        """Return the mean loss over all combinations of patches and their targets.
+
+        Small crops are further queries, whole.
+        """
+        large = [self._combined(view) for view in views[:2]]  # a list of (N, C) a view
+        small = [self._embedded(self.backbone(view)).split(len(view)) for view in views[2:]]
+        queries = [*large, *small]
+        with torch.no_grad():  # no gradient to targets
+            m = momentum_at(progress, m=self.momentum, schedule=self.momentum_schedule)
+            update_momentum(self.encoder_k, self.encoder_q, m=m)
+            keys = [normalize(self.encoder_k(view).float(), dim=1) for view in views[:2]]
+            keys = [distributed.gather_rows(key) for key in keys]
+        num = len(source_ids)
+        labels = torch.arange(num, device=source_ids.device) + num * distributed.rank()
+        return mean_of(
+            in_batch_nce(query, keys[k], labels, tau=self.tau)
+            for q, k in self._terms(len(views))
+            for query in queries[q]
+        )
+
+    def _terms(self, num_views: int) -> list[tuple[int, int]]:
+        other = pairs_of_views(num_views, symmetric=True)
+        same = [(0, 0), (1, 1)]
+        return {"other": other, "same": same + other[2:], "both": same + other}[self.targets]
+
+    def _combined(self, view: Float[Tensor, "n 3 s s"]) -> tuple[Float[Tensor, "n c"], ...]:
+        """Return an embedding of each combination of a view's patches."""
+        features = self.backbone(divide_views(view, self.divide))
+        patches = features.chunk(self.divide**2)  # (N, D) each
+        subsets = list(combinations(patches, self.combine))
+        combined = torch.cat([self._merged(torch.stack(subset)) for subset in subsets])
+        embeddings: tuple[Tensor, ...] = self._embedded(combined).split(len(view))
+        return embeddings
+
+    def _merged(self, patches: Float[Tensor, "p n d"]) -> Float[Tensor, "n d"]:
+        if self.merge == "mean":
+            return patches.mean(0)
+        if self.merge == "max":
+            return patches.amax(0)
+        # Uniform over all weights of sum 1: exponential draws over their sum.
+        draws = torch.empty(patches.shape[:2]).exponential_(generator=self.generator)
+        weights = to_device(draws / draws.sum(0), patches.device).to(patches.dtype)
+        return torch.einsum("pn,pnd->nd", weights, patches)
+
+    def _embedded(self, features: Float[Tensor, "m d"]) -> Float[Tensor, "m c"]:
+        projector = self.encoder_q[1]
+        return normalize(self.predictor(projector(features)).float(), dim=1)
+
+
+def divide_views(view: Float[Tensor, "n 3 s s"], divide: int) -> Float[Tensor, "m 3 p p"]:
+    """Return m x m patches of each view, patch by patch: (m m N, 3, S / m, S / m).
+
+    Raises:
+        ValueError: S is not a multiple of m.
+    """
+    if view.shape[-1] % divide:
+        raise ValueError(f"views of {view.shape[-1]} pixels do not divide by {divide}")
+    return rearrange(view, "n c (i h) (j w) -> (i j n) c h w", i=divide, j=divide)
+
+
+def build_fast_moco(
+    config: FastMoCoConfig, *, backbone: nn.Module, num_features: int, seed: int
+) -> FastMoCo:
+    """Return the method that ``config`` describes."""
+    return FastMoCo(
+        backbone,
+        num_features=num_features,
+        divide=config.divide,
+        combine=config.combine,
+        merge=config.merge,
+        targets=config.targets,
+        dim=config.dim,
+        hidden_dim=config.hidden_dim,
+        predictor_hidden_dim=config.predictor_hidden_dim,
+        momentum=config.momentum,
+        momentum_schedule=config.momentum_schedule,
+        tau=config.tau,
+        seed=seed,
+    )

@@ -1,0 +1,149 @@
+"""The memory bank, of InstDisc and as MoCo compares it (He et al. 2020, figure 2b).
+
+InstDisc: Wu, Xiong, Yu, Lin, "Unsupervised Feature Learning via Non-Parametric Instance
+Discrimination", CVPR 2018.
+
+An instance is a video. Its entry follows the embeddings of its frames.
+"""
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from vidmoco import distributed
+from vidmoco.device import to_device
+from vidmoco.heads import build_projector
+from vidmoco.losses import Stats, in_batch_nce, info_nce, nce, nce_constant
+from vidmoco.method_config import MemoryBankConfig
+from vidmoco.methods.terms import mean_of, pairs_of_views
+from vidmoco.shapes import Float, Float64, Int64
+
+
+class MemoryBank(nn.Module):
+    """One embedding an instance, kept from the last time that it was seen."""
+
+    entries: Tensor
+    constant: Tensor
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        *,
+        num_features: int,
+        num_instances: int,
+        dim: int = 128,
+        loss: Literal["nce", "softmax", "info_nce"] = "nce",
+        num_negatives: int = 4096,
+        momentum: float = 0.5,
+        tau: float = 0.07,
+        seed: int = 0,
+    ) -> None:
+        """Take ``backbone``; the head is one linear layer.
+
+        ``softmax`` is over all instances, the others tell the entry of the query's instance from
+        ``num_negatives`` entries drawn with replacement, for each query (``nce``) or for all
+        together (``info_nce``).
+        """
+        super().__init__()
+        projector = build_projector("linear", num_features=num_features, dim=dim)
+        self.encoder = nn.Sequential(backbone, projector)
+        # Uniform, as in the authors' code: of unit length on average, entries have no direction.
+        bound = 1 / math.sqrt(dim / 3)
+        self.register_buffer("entries", torch.empty(num_instances, dim).uniform_(-bound, bound))
+        self.register_buffer("constant", torch.zeros(()))  # Z; 0: not estimated yet
+        self.loss, self.num_negatives = loss, num_negatives
+        self.momentum, self.tau = momentum, tau
+        self.generator = torch.Generator().manual_seed(seed)
+        self._waiting: list[tuple[Tensor, Tensor]] = []
+
+    @property
+    def backbone(self) -> nn.Module:
+        """What a run is for."""
+        return self.encoder[0]
+
+    def forward(
+        self,
+        views: list[Float[Tensor, "n 3 _ _"]],
+        *,
+        source_ids: Int64[Tensor, " n"],
+        times: Float64[Tensor, "n 2"],
+        progress: float = 0.0,
+        first: bool = True,
+        last: bool = True,
+    ) -> tuple[Float[Tensor, ""], Stats]:
+        """Return the loss of the first view, and its diagnostics.
+
+        One view a sample, as in the paper: the other view of the pair is not looked at. Small crops
+        are further queries.
+        """
+        queries = [
+            normalize(self.encoder(views[q]).float(), dim=1)
+            for q, _ in pairs_of_views(len(views), symmetric=False)
+        ]
+        loss, stats = mean_of(self._contrast(query, source_ids) for query in queries)
+        self._waiting.append((queries[0].detach(), source_ids))
+        if last:
+            seen, ids = zip(*self._waiting, strict=True)
+            self._update(torch.cat(seen), torch.cat(ids))
+            self._waiting.clear()
+        return loss, stats
+
+    def _contrast(
+        self, query: Float[Tensor, "n c"], source_ids: Int64[Tensor, " n"]
+    ) -> tuple[Float[Tensor, ""], Stats]:
+        if self.loss == "softmax":
+            return in_batch_nce(query, self.entries.clone(), source_ids, tau=self.tau)
+        positive = self.entries[source_ids]
+        if self.loss == "info_nce":
+            return info_nce(query, positive, self.entries[self._drawn()], tau=self.tau)
+        noise = self.entries[self._drawn(len(query))]
+        num_instances = len(self.entries)
+        estimate = nce_constant(query, noise, tau=self.tau, num_instances=num_instances)
+        # From the first batch, once and for all (section 3.2).
+        self.constant.copy_(torch.where(self.constant == 0, estimate, self.constant))
+        return nce(
+            query,
+            positive,
+            noise,
+            tau=self.tau,
+            num_instances=num_instances,
+            constant=self.constant.clone(),
+        )
+
+    def _drawn(self, *shape: int) -> Int64[Tensor, "..."]:
+        """Return instances drawn with replacement, among them the query's own now and then."""
+        size = (*shape, self.num_negatives)
+        drawn = torch.randint(len(self.entries), size, generator=self.generator)
+        return to_device(drawn, self.entries.device)
+
+    @torch.no_grad()
+    def _update(self, query: Float[Tensor, "n c"], source_ids: Int64[Tensor, " n"]) -> None:
+        """Move the entries of a batch towards its embeddings, and back to unit length."""
+        query, source_ids = distributed.gather_rows(query), distributed.gather_rows(source_ids)
+        moved = self.entries[source_ids].lerp(query, 1 - self.momentum)
+        self.entries.index_copy_(0, source_ids, normalize(moved, dim=1))
+
+
+def build_memory_bank(
+    config: MemoryBankConfig,
+    *,
+    backbone: nn.Module,
+    num_features: int,
+    num_instances: int,
+    seed: int,
+) -> MemoryBank:
+    """Return the method that ``config`` describes, for so many videos."""
+    return MemoryBank(
+        backbone,
+        num_features=num_features,
+        num_instances=num_instances,
+        dim=config.dim,
+        loss=config.loss,
+        num_negatives=config.num_negatives,
+        momentum=config.momentum,
+        tau=config.tau,
+        seed=seed,
+    )

@@ -1,0 +1,112 @@
+"""MoCo v3, on ResNets and vision transformers.
+
+Chen, Xie, He, "An Empirical Study of Training Self-Supervised Vision Transformers", ICCV 2021,
+algorithm 1.
+"""
+
+import copy
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from vidmoco import distributed
+from vidmoco.heads import build_batch_norm_mlp
+from vidmoco.losses import Stats, in_batch_nce
+from vidmoco.method_config import MoCoV3Config
+from vidmoco.methods.terms import mean_of, pairs_of_views
+from vidmoco.momentum import momentum_at, update_momentum
+from vidmoco.shapes import Float, Float64, Int64
+
+
+class MoCoV3(nn.Module):
+    """No queue: the negatives of a query are the keys of all other samples of all processes."""
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        *,
+        num_features: int,
+        dim: int = 256,
+        hidden_dim: int = 4096,
+        projector_layers: int = 2,
+        predictor_norm: bool = False,
+        momentum: float = 0.99,
+        momentum_schedule: Literal["constant", "cosine"] = "cosine",
+        tau: float = 1.0,
+    ) -> None:
+        """Take ``backbone`` as the query encoder's, and a copy of it as the key encoder's.
+
+        ``projector_layers`` is 2 for ResNets and 3 for transformers, whose predictor ends with a
+        batch norm (``predictor_norm``). What of the backbone is frozen stays so, in both encoders.
+        """
+        super().__init__()
+        projector = build_batch_norm_mlp(
+            num_features,
+            hidden_dim,
+            dim,
+            num_layers=projector_layers,
+            last_norm="plain",
+            bias=False,
+        )
+        self.encoder_q = nn.Sequential(backbone, projector)
+        self.encoder_k = copy.deepcopy(self.encoder_q).requires_grad_(False)
+        self.predictor = build_batch_norm_mlp(
+            dim,
+            hidden_dim,
+            dim,
+            num_layers=2,
+            last_norm="plain" if predictor_norm else "none",
+            bias=False,
+        )
+        self.momentum, self.momentum_schedule, self.tau = momentum, momentum_schedule, tau
+
+    @property
+    def backbone(self) -> nn.Module:
+        """The query encoder's backbone: what a run is for."""
+        return self.encoder_q[0]
+
+    def forward(
+        self,
+        views: list[Float[Tensor, "n 3 _ _"]],
+        *,
+        source_ids: Int64[Tensor, " n"],
+        times: Float64[Tensor, "n 2"],
+        progress: float = 0.0,
+        first: bool = True,
+        last: bool = True,
+    ) -> tuple[Float[Tensor, ""], Stats]:
+        """Return the loss ctr(q1, k2) + ctr(q2, k1), and its diagnostics.
+
+        ctr is the cross entropy times 2 tau. Small crops are further queries; the loss is then the
+        mean over all terms, times 2.
+        """
+        queries = [normalize(self.predictor(self.encoder_q(view)).float(), dim=1) for view in views]
+        with torch.no_grad():  # no gradient to keys
+            m = momentum_at(progress, m=self.momentum, schedule=self.momentum_schedule)
+            update_momentum(self.encoder_k, self.encoder_q, m=m)
+            keys = [normalize(self.encoder_k(view).float(), dim=1) for view in views[:2]]
+            keys = [distributed.gather_rows(key) for key in keys]
+        num = len(source_ids)
+        labels = torch.arange(num, device=source_ids.device) + num * distributed.rank()
+        loss, stats = mean_of(
+            in_batch_nce(queries[q], keys[k], labels, tau=self.tau)
+            for q, k in pairs_of_views(len(views), symmetric=True)
+        )
+        return 2 * 2 * self.tau * loss, stats
+
+
+def build_moco_v3(config: MoCoV3Config, *, backbone: nn.Module, num_features: int) -> MoCoV3:
+    """Return the method that ``config`` describes."""
+    return MoCoV3(
+        backbone,
+        num_features=num_features,
+        dim=config.dim,
+        hidden_dim=config.hidden_dim,
+        projector_layers=config.projector_layers,
+        predictor_norm=config.predictor_norm,
+        momentum=config.momentum,
+        momentum_schedule=config.momentum_schedule,
+        tau=config.tau,
+    )

@@ -1,0 +1,131 @@
+"""SimCLR, and the end-to-end mechanism that MoCo is compared with: no key encoder, no memory.
+
+SimCLR: Chen, Kornblith, Norouzi, Hinton, "A Simple Framework for Contrastive Learning of Visual
+Representations", ICML 2020. End to end: He et al. 2020 (MoCo), figure 2a.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from vidmoco import distributed
+from vidmoco.heads import build_batch_norm_mlp, build_projector
+from vidmoco.losses import Stats, in_batch_nce, nt_xent
+from vidmoco.method_config import EndToEndConfig, SimCLRConfig
+from vidmoco.methods.terms import mean_of, pairs_of_views
+from vidmoco.shapes import Float, Float64, Int64
+
+
+class SimCLR(nn.Module):
+    """SimCLR, Algorithm 1 of the paper."""
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        *,
+        num_features: int,
+        dim: int = 128,
+        projector_layers: int = 2,
+        tau: float = 0.1,
+    ) -> None:
+        """Take ``backbone``; the head is as wide as its features and has 2 layers (v1) or 3 (v2).
+
+        Its last batch norm has a scale and no shift, as in the authors' code.
+        """
+        super().__init__()
+        projector = build_batch_norm_mlp(
+            num_features,
+            num_features,
+            dim,
+            num_layers=projector_layers,
+            last_norm="scale",
+            bias=False,
+        )
+        self.encoder = nn.Sequential(backbone, projector)
+        self.tau = tau
+
+    @property
+    def backbone(self) -> nn.Module:
+        """What a run is for."""
+        return self.encoder[0]
+
+    def forward(
+        self,
+        views: list[Float[Tensor, "n 3 _ _"]],
+        *,
+        source_ids: Int64[Tensor, " n"],
+        times: Float64[Tensor, "n 2"],
+        progress: float = 0.0,
+        first: bool = True,
+        last: bool = True,
+    ) -> tuple[Float[Tensor, ""], Stats]:
+        """Return the mean over all 2N large views, and diagnostics.
+
+        Every small crop makes two more terms like it, with each large view.
+
+        NOTE: the authors' TensorFlow code returns the sum of the two views' means: twice this.
+        """
+        # Large views together: the batch norms see all 2N, as in the authors' code.
+        num = len(source_ids)
+        large = normalize(self.encoder(torch.cat(views[:2])).float(), dim=1).split(num)
+        small = [normalize(self.encoder(view).float(), dim=1) for view in views[2:]]
+        gathered = [distributed.gather_rows_with_gradient(view) for view in (*large, *small)]
+        crops = pairs_of_views(len(views), symmetric=True)[2:]
+        return mean_of(nt_xent(gathered[a], gathered[b], tau=self.tau) for a, b in [(0, 1), *crops])
+
+
+class EndToEnd(nn.Module):
+    """MoCo's figure 2a: queries and keys of one encoder, gradients through both.
+
+    The dictionary is the batch of keys, so its size is that of the batch.
+    """
+
+    def __init__(
+        self, backbone: nn.Module, *, num_features: int, dim: int = 128, tau: float = 0.07
+    ) -> None:
+        """Take ``backbone``; the head is MoCo v1's linear layer."""
+        super().__init__()
+        projector = build_projector("linear", num_features=num_features, dim=dim)
+        self.encoder = nn.Sequential(backbone, projector)
+        self.tau = tau
+
+    @property
+    def backbone(self) -> nn.Module:
+        """What a run is for."""
+        return self.encoder[0]
+
+    def forward(
+        self,
+        views: list[Float[Tensor, "n 3 _ _"]],
+        *,
+        source_ids: Int64[Tensor, " n"],
+        times: Float64[Tensor, "n 2"],
+        progress: float = 0.0,
+        first: bool = True,
+        last: bool = True,
+    ) -> tuple[Float[Tensor, ""], Stats]:
+        """Return the loss of queries ``views[0]`` and keys ``views[1]``, and its diagnostics."""
+        embeddings = [normalize(self.encoder(view).float(), dim=1) for view in views]
+        keys = distributed.gather_rows_with_gradient(embeddings[1])
+        num = len(source_ids)
+        labels = torch.arange(num, device=source_ids.device) + num * distributed.rank()
+        return mean_of(
+            in_batch_nce(embeddings[q], keys, labels, tau=self.tau)
+            for q, _ in pairs_of_views(len(views), symmetric=False)
+        )
+
+
+def build_simclr(config: SimCLRConfig, *, backbone: nn.Module, num_features: int) -> SimCLR:
+    """Return the method that ``config`` describes."""
+    return SimCLR(
+        backbone,
+        num_features=num_features,
+        dim=config.dim,
+        projector_layers=config.projector_layers,
+        tau=config.tau,
+    )
+
+
+def build_end_to_end(config: EndToEndConfig, *, backbone: nn.Module, num_features: int) -> EndToEnd:
+    """Return the method that ``config`` describes."""
+    return EndToEnd(backbone, num_features=num_features, dim=config.dim, tau=config.tau)

@@ -1,0 +1,29 @@
+"""Which views are contrasted with which: the terms of a loss."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from vidmoco.losses import Stats
+from vidmoco.shapes import Float
+
+
+def pairs_of_views(num_views: int, *, symmetric: bool) -> list[tuple[int, int]]:
+    """Return the terms (query view, key view).
+
+    The large views are 0 and 1: 0 is the query and 1 the key, or each is the other's
+    (``symmetric``). All further views are small crops, which are queries only, against the keys of
+    the same large views (Caron et al. 2020, "Unsupervised Learning of Visual Features by
+    Contrasting Cluster Assignments", section 3.2).
+    """
+    keys = (1, 0) if symmetric else (1,)
+    large = [(1 - key, key) for key in keys]
+    return large + [(query, key) for query in range(2, num_views) for key in keys]
+
+
+def mean_of(terms: Iterable[tuple[Float[Tensor, ""], Stats]]) -> tuple[Float[Tensor, ""], Stats]:
+    """Return the mean of several losses, and of each of their diagnostics."""
+    losses, stats = zip(*terms, strict=True)
+    means = {name: torch.stack([one[name] for one in stats]).mean() for name in stats[0]}
+    return torch.stack(losses).mean(), means
