@@ -12,6 +12,7 @@ from vidmoco.backbones import (
     load_backbone,
     num_features_of,
     save_backbone,
+    strided_at_one_pixel,
     weights_hash,
 )
 from vidmoco.errors import CheckpointError, ConfigError
@@ -123,3 +124,12 @@ def test_a_vit_takes_the_size_of_the_views_or_says_why_not(tmp_path):
     assert loaded(torch.zeros(1, 3, 32, 32)).shape == (1, 192)
     with pytest.raises(ConfigError, match=r"8 px.*--augment\.size"):
         build_backbone("inception_v3", size=8)
+
+
+def test_where_a_stride_meets_one_pixel():
+    backbone = build_backbone("resnet10t", size=32)
+    assert strided_at_one_pixel(backbone, 16).startswith("layer4.0.")
+    assert strided_at_one_pixel(backbone, 32) == ""
+    assert backbone.training
+    vit = build_backbone("vit_tiny_patch16_224", size=16)  # its one stride is on the picture
+    assert strided_at_one_pixel(vit, 16) == ""

@@ -15,7 +15,13 @@ def log(path, *, log_every=2, total_steps=7):
 def feed(metrics, steps):
     for step in steps:
         values = {"loss": torch.tensor(float(step)), "top1": torch.tensor(10.0 * step)}
-        metrics.log(step, values=values, epoch=step / 3, lr=0.1)
+        metrics.log(
+            step,
+            values=values,
+            epoch=step / 3,
+            lr=0.1,
+            describe=lambda step=step: {"spread": step / 10},
+        )
 
 
 def without_timing(lines):
@@ -53,11 +59,11 @@ def test_a_resume_writes_the_lines_of_an_uninterrupted_run(tmp_path, stopped_aft
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, bad):
     metrics = log(tmp_path / "m.jsonl", log_every=5)
     feed(metrics, [1])
-    metrics.log(2, values={"loss": torch.tensor(bad)}, epoch=1, lr=0.1)
+    metrics.log(2, values={"loss": torch.tensor(bad)}, epoch=1, lr=0.1, describe=dict)
     with pytest.raises(TrainingError, match=r"--resume.*--optim.lr"):
         metrics.require_finite()
     with pytest.raises(TrainingError):
-        metrics.log(5, values={"loss": torch.tensor(1.0)}, epoch=1, lr=0.1)
+        metrics.log(5, values={"loss": torch.tensor(1.0)}, epoch=1, lr=0.1, describe=dict)
     assert not (tmp_path / "m.jsonl").exists()
 
 

@@ -1,10 +1,13 @@
 import math
+import subprocess
+import sys
 
 import pytest
 import timm
 import torch
 
 import vidmoco  # noqa: F401  (registers the names)
+from vidmoco.backbones import build_backbone, save_backbone
 from vidmoco.moco_v3_vit import position_embedding
 
 
@@ -58,3 +61,22 @@ def test_transformers_are_the_papers(name, dim, heads):
 def test_there_are_no_weights_to_download():
     with pytest.raises(RuntimeError, match="no pretrained weights"):
         timm.create_model("vidmoco_vit_small_moco_v3", pretrained=True)
+
+
+def test_a_saved_one_keeps_its_twelve_heads_without_vidmoco(tmp_path):
+    torch.manual_seed(0)
+    model = build_backbone("vidmoco_vit_small_moco_v3", size=32, freeze_patches=True)
+    save_backbone(model, tmp_path / "backbone", input_size=32, provenance={})
+    images = torch.randn(2, 3, 32, 32)
+    torch.save(images, tmp_path / "images.pt")
+    code = (
+        "import timm, torch; "
+        "model = timm.create_model('local-dir:backbone', pretrained=True).eval(); "
+        "print(model.blocks[0].attn.num_heads); "
+        "torch.save(model(torch.load('images.pt')).detach(), 'features.pt')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    assert done.stdout.strip() == "12"
+    torch.testing.assert_close(torch.load(tmp_path / "features.pt"), model.eval()(images))

@@ -11,6 +11,7 @@ from vidmoco.backbones import load_backbone, weights_hash
 from vidmoco.errors import ConfigError
 from vidmoco.moco_v3_vit import STOCK
 from vidmoco.named_backbones import export_backbone
+from vidmoco.resnet_32px import RESNETS
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +51,7 @@ def test_import_vidmoco_registers_whatever_is_imported_first(trained, user_folde
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
-    assert result.stdout.strip() == str(["vidmoco_kitchen", *sorted(STOCK)])
+    assert result.stdout.strip() == str(["vidmoco_kitchen", *sorted([*STOCK, *RESNETS])])
 
 
 def test_register_backbone_in_code(trained):

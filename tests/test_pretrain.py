@@ -81,7 +81,7 @@ def test_a_run_leaves_all_its_parts(finished, videos):
     assert [line["step"] for line in lines] == list(range(1, 7))
     assert set(lines[0]) == {
         "step", "epoch", "lr", "loss", "loss_minus_chance", "top1", "top5", "positive", "negative",
-        "queue_age", *TIMING_KEYS,
+        "queue_age", "spread", "effective_rank", "alignment", "uniformity", *TIMING_KEYS,
     }  # fmt: skip
     assert all(np.isfinite(line["loss"]) for line in lines)
     assert lines[0]["lr"] == pytest.approx(0.12 * 8 / 256)
@@ -282,6 +282,7 @@ def test_a_video_that_breaks_while_training_is_listed_at_the_end(videos, tmp_pat
         (["text.mp4"], ["can be read"]),
         (["VIDEOS", "--data.batch-size", "64"], ["--data.batch-size is 64", "18 videos"]),
         (["VIDEOS", "--data.batch-size", "7"], ["--data.batch-size is 7", "multiple"]),
+        (["VIDEOS", "--augment.size", "16"], ["16 px", "layer4", "bf16", "fp32"]),
         (["VIDEOS", "--engine.device", "cuda:9"], ["cuda:9", "CUDA devices"]),
         (["VIDEOS", "--run", "full"], ["full is not empty", "--resume"]),
         (["VIDEOS", "--run", "/proc/x/run"], ["Cannot write to /proc/x/run"]),

@@ -32,6 +32,18 @@ def test_every_shipped_recipe_loads_and_says_what_it_is(name):
     assert f"--recipe {name}" in text or f"vidmoco {name}" in text
 
 
+# What the two kinds of MoCo v3 have in common.
+MOCO_V3 = {
+    "data.batch_size": 4096, "augment.size": 224, "augment.jitter_probability": 0.8,
+    "augment.brightness": 0.4, "augment.contrast": 0.4, "augment.saturation": 0.2,
+    "augment.hue": 0.1, "augment.grayscale_probability": 0.2, "augment.blur_probability": 1.0,
+    "augment.second_blur_probability": 0.1, "augment.blur_sigma": [0.1, 2.0],
+    "augment.solarize_probability": 0.0, "augment.second_solarize_probability": 0.2,
+    "augment.flip_probability": 0.5, "method.name": "moco_v3", "method.dim": 256,
+    "method.hidden_dim": 4096, "method.momentum": 0.99, "method.momentum_schedule": "cosine",
+    "optim.scale_lr": "linear", "optim.schedule": "cosine", "optim.update_every": "step",
+}  # fmt: skip
+
 # recipes.md of the papers: what each fixes, key by key.
 PAPERS = {
     "moco_v1": {
@@ -59,6 +71,72 @@ PAPERS = {
         "method.momentum": 0.999, "method.tau": 0.2, "method.bn_splits": 8, "optim.lr": 0.03,
         "optim.momentum": 0.9, "optim.weight_decay": 1e-4, "optim.schedule": "cosine",
         "optim.warmup_epochs": 0.0, "optim.update_every": "epoch",
+    },
+    "moco_cifar": {
+        "epochs": 200, "data.batch_size": 512, "augment.size": 32,
+        "augment.crop_scale": [0.08, 1.0], "augment.jitter_probability": 0.8,
+        "augment.brightness": 0.4, "augment.contrast": 0.4, "augment.saturation": 0.4,
+        "augment.hue": 0.1, "augment.grayscale_probability": 0.2, "augment.blur_probability": 0.0,
+        "backbone.name": "vidmoco_resnet18_32px", "method.head": "linear", "method.dim": 128,
+        "method.queue_size": 4096, "method.momentum": 0.99, "method.tau": 0.1,
+        "method.bn_splits": 8, "method.symmetric": False, "optim.lr": 0.06 * 256 / 512,
+        "optim.momentum": 0.9, "optim.weight_decay": 5e-4, "optim.schedule": "cosine",
+        "optim.warmup_epochs": 0.0, "optim.update_every": "epoch",
+    },
+    "moco_v3_resnet50": {
+        "epochs": 100, "augment.crop_scale": [0.2, 1.0], "backbone.name": "resnet50",
+        "backbone.zero_init_residual": True, "method.projector_layers": 2,
+        "method.predictor_norm": False, "method.tau": 1.0, "optim.name": "lars", "optim.lr": 0.6,
+        "optim.momentum": 0.9, "optim.weight_decay": 1e-6, "optim.decay_vectors": False,
+        "optim.trust_coefficient": 0.001, "optim.warmup_epochs": 10, **MOCO_V3,
+    },
+    **{
+        f"moco_v3_vit_{size}": {
+            "epochs": 300, "augment.crop_scale": [0.08, 1.0],
+            "backbone.name": f"vidmoco_vit_{size}_moco_v3", "backbone.freeze_patches": True,
+            "method.projector_layers": 3, "method.predictor_norm": True, "method.tau": 0.2,
+            "optim.name": "adamw", "optim.lr": 1.5e-4, "optim.weight_decay": 0.1,
+            "optim.decay_vectors": True, "optim.warmup_epochs": 40, **MOCO_V3,
+        }
+        for size in ("small", "base")
+    },
+    "fast_moco": {
+        "epochs": 100, "data.batch_size": 512, "augment.size": 224,
+        "augment.crop_scale": [0.2, 1.0], "augment.jitter_probability": 0.8,
+        "augment.hue": 0.1, "augment.blur_probability": 0.5, "backbone.name": "resnet50",
+        "backbone.zero_init_residual": True, "method.name": "fast_moco", "method.divide": 2,
+        "method.combine": 2, "method.merge": "mean", "method.targets": "other",
+        "method.dim": 2048, "method.hidden_dim": 2048, "method.predictor_hidden_dim": 512,
+        "method.momentum": 0.99, "method.momentum_schedule": "constant", "method.tau": 1.0,
+        "optim.name": "sgd", "optim.lr": 0.1 * 256 / 512, "optim.scale_lr": "linear",
+        "optim.momentum": 0.9, "optim.weight_decay": 1e-4, "optim.decay_vectors": True,
+        "optim.predictor_lr": 0.1, "optim.clip_gradient": 1.0, "optim.schedule": "cosine",
+        "optim.warmup_epochs": 1, "optim.warmup_start": 0.025 / 0.1, "optim.update_every": "step",
+    },
+    "simclr": {
+        "epochs": 100, "data.batch_size": 4096, "augment.size": 224,
+        "augment.crop_scale": [0.08, 1.0], "augment.jitter_probability": 0.8,
+        "augment.brightness": 0.8, "augment.contrast": 0.8, "augment.saturation": 0.8,
+        "augment.hue": 0.2, "augment.grayscale_probability": 0.2, "augment.blur_probability": 0.5,
+        "backbone.name": "resnet50", "method.name": "simclr", "method.dim": 128,
+        "method.projector_layers": 2, "method.tau": 0.1, "optim.name": "lars", "optim.lr": 0.3,
+        "optim.weight_decay": 1e-6, "optim.decay_vectors": False, "optim.schedule": "cosine",
+        "optim.warmup_epochs": 10, "optim.update_every": "step",
+    },
+    "inst_disc": {
+        "epochs": 200, "data.batch_size": 256, "augment.grayscale_first": True,
+        "augment.jitter_probability": 1.0, "augment.hue": 0.4, "augment.blur_probability": 0.0,
+        "backbone.name": "resnet50", "method.name": "memory_bank", "method.loss": "nce",
+        "method.dim": 128, "method.num_negatives": 4096, "method.momentum": 0.5,
+        "method.tau": 0.07, "optim.lr": 0.03, "optim.weight_decay": 1e-4,
+        "optim.schedule": "step", "optim.milestones": [0.6, 0.8], "optim.update_every": "epoch",
+    },
+    "end_to_end": {
+        "epochs": 200, "data.batch_size": 1024, "augment.grayscale_first": True,
+        "augment.jitter_probability": 1.0, "augment.hue": 0.4, "augment.blur_probability": 0.0,
+        "backbone.name": "resnet50", "method.name": "end_to_end", "method.dim": 128,
+        "method.tau": 0.07, "optim.lr": 0.03, "optim.weight_decay": 1e-4,
+        "optim.schedule": "step", "optim.milestones": [0.6, 0.8], "optim.update_every": "epoch",
     },
 }  # fmt: skip
 

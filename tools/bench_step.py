@@ -30,7 +30,7 @@ from vidmoco.augment import build_augment
 from vidmoco.config import PretrainConfig
 from vidmoco.cores import num_cores
 from vidmoco.device import autocast, resolve_device
-from vidmoco.optim import build_sgd
+from vidmoco.optim import build_optimizer, set_learning_rate
 from vidmoco.pairs import open_source
 from vidmoco.pretrain import _augmented_views, _build_method, _train_step
 from vidmoco.recipe import load_recipe
@@ -98,11 +98,12 @@ def build_rows(
     config: PretrainConfig, device: torch.device, videos: Path, frames: Path | None
 ) -> list[Row]:
     """Return what is measured."""
-    method = _build_method(config).to(device)
-    optimizer = build_sgd(method.parameters(), momentum=0.9, weight_decay=1e-4)
+    catalog = open_catalog([videos]).readable()
+    method = _build_method(config, device=device, num_videos=len(catalog)).to(device)
+    optimizer = build_optimizer(method.named_parameters(), config.optim)
+    set_learning_rate(optimizer, 1e-6)
     augment, generator = build_augment(config.augment), torch.Generator()
     size, batch_size = config.augment.size, config.data.batch_size
-    catalog = open_catalog([videos]).readable()
     canvas = canvas_size(catalog.aspect_ratios(), short_side=config.data.short_side)
     pairs = torch.randint(0, 256, (batch_size, 2, 3, *canvas), dtype=torch.uint8)
     resident = PairBatch(
@@ -114,20 +115,24 @@ def build_rows(
     )
     views = _augmented_views(resident, augment, generator, config, device)
 
+    encoder = method.encoder_q if hasattr(method, "encoder_q") else method.encoder
+
     def whole_step(views: list[Tensor], source_ids: Tensor) -> None:
         _train_step(
             method,
             optimizer,
             views,
             source_ids=source_ids.to(device, non_blocking=True),
+            times=resident.pts_seconds.to(device, non_blocking=True),
             progress=0.0,
             num_parts=config.optim.accumulate,
+            clip_gradient=config.optim.clip_gradient,
             cast=autocast(device, config.engine.precision),
         )
 
     def bare_step(views: list[Tensor], source_ids: Tensor) -> None:
         with autocast(device, config.engine.precision):
-            loss = method.encoder_q(views[0]).float().square().mean()
+            loss = encoder(views[0]).float().square().mean()
         loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

@@ -4,7 +4,7 @@ import copy
 import hashlib
 import logging
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch import nn
 from vidmoco.backbone_folder import backbone_folder, check_folder
 from vidmoco.errors import CheckpointError, ConfigError, nearest
 from vidmoco.moco_v3_vit import STOCK
+from vidmoco.resnet_32px import RESNETS
 
 
 def build_backbone(
@@ -45,7 +46,7 @@ def build_backbone(
     """
     _require_model(name)
     options: dict[str, Any] = {}
-    if is_model_in_modules(name.partition(".")[0], ["resnet"]):
+    if is_model_in_modules(name.partition(".")[0], ["resnet"]) or name in RESNETS:
         options["zero_init_last"] = zero_init_residual
     elif zero_init_residual:
         raise ConfigError(
@@ -82,6 +83,31 @@ def build_backbone(
             )
         patches.requires_grad_(False)
     return backbone.train()
+
+
+def strided_at_one_pixel(backbone: nn.Module, size: int) -> str:
+    """Return the first strided convolution that gets one pixel, of views of ``size``; else "".
+
+    There the gradient of a 3 x 3 kernel in bf16 on a CPU is not defined: oneDNN leaves the weights
+    that no pixel meets as they are in memory (seen in torch 2.15, on inputs of 1 x 1 alone).
+    """
+    found: list[str] = []
+
+    def look(name: str) -> Callable[[nn.Module, tuple[torch.Tensor, ...]], None]:
+        return lambda _, inputs: found.append(name) if inputs[0].shape[-2:] == (1, 1) else None
+
+    hooks = [
+        module.register_forward_pre_hook(look(name))
+        for name, module in backbone.named_modules()
+        if isinstance(module, nn.Conv2d) and max(module.stride) > 1 and max(module.kernel_size) > 1
+    ]
+    was_training = backbone.training
+    with torch.no_grad():
+        backbone.eval()(torch.zeros(1, 3, size, size))
+    backbone.train(was_training)
+    for hook in hooks:
+        hook.remove()
+    return found[0] if found else ""
 
 
 def load_backbone(source: str | Path, *, pretrained: bool = True) -> nn.Module:

@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +34,20 @@ class MetricsLog:
         """Count time in which the training waited for data."""
         self._waited += seconds
 
-    def log(self, step: int, *, values: Mapping[str, Tensor], epoch: float, lr: float) -> None:
+    def log(
+        self,
+        step: int,
+        *,
+        values: Mapping[str, Tensor],
+        epoch: float,
+        lr: float,
+        describe: Callable[[], dict[str, float]],
+    ) -> bool:
         """Take the ``values`` (scalar tensors) of the ``step``-th step, counted from 1.
 
         At the end of an interval, and of the run, a line is written with the means over the
-        interval; only then are values read off the device.
+        interval, and with what ``describe`` then says; only then are values read off the device.
+        Return whether it was written.
 
         Raises:
             TrainingError: the mean loss is not finite.
@@ -50,7 +59,7 @@ class MetricsLog:
         self.count += 1
         self._timed_steps += 1
         if step % self.log_every and step != self.total_steps:
-            return
+            return False
         self.require_finite()
         means = {name: (total / self.count).item() for name, total in self.sums.items()}
         seconds = max(time.monotonic() - self._began, 1e-9)
@@ -59,6 +68,7 @@ class MetricsLog:
             "epoch": round(epoch, 4),
             "lr": lr,
             **means,
+            **describe(),
             "pairs_per_second": round(self._timed_steps * self.batch_size / seconds, 2),
             "data_wait_share": round(self._waited / seconds, 4),
             "seconds": round(seconds, 3),
@@ -67,6 +77,7 @@ class MetricsLog:
             file.write(json.dumps(self.last) + "\n")
         self.sums, self.count = {}, 0
         self._start_interval()
+        return True
 
     def require_finite(self) -> None:
         """Raise ``TrainingError`` if the loss has not been finite since the last line."""

@@ -1,4 +1,4 @@
-"""The names that vidmoco gives to timm: the user's exported backbones, and MoCo v3's transformers.
+"""The names that vidmoco gives to timm: the user's exported backbones, and what the papers need.
 
 Importing this registers them.
 """
@@ -16,6 +16,7 @@ from torch import nn
 from vidmoco.backbone_folder import CONFIG_FILE, backbone_folder, check_folder
 from vidmoco.errors import ConfigError
 from vidmoco.moco_v3_vit import register_transformers
+from vidmoco.resnet_32px import register_resnets
 
 PREFIX = "vidmoco_"
 
@@ -101,4 +102,5 @@ def _bare_name(name: str) -> str:
 
 
 register_transformers()
+register_resnets()
 register_exported_backbones()

@@ -4,6 +4,7 @@ import time
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -12,11 +13,17 @@ from torch import Tensor, nn
 import vidmoco
 from vidmoco import run_folder
 from vidmoco.augment import Augment, build_augment
-from vidmoco.backbones import build_backbone, num_features_of, save_backbone
+from vidmoco.backbones import (
+    build_backbone,
+    num_features_of,
+    save_backbone,
+    strided_at_one_pixel,
+)
 from vidmoco.checkpoint import list_checkpoints, load_checkpoint, load_matching, save_checkpoint
 from vidmoco.config import PretrainConfig
 from vidmoco.device import autocast, resolve_device, to_device, to_device_ahead, use_threads
-from vidmoco.errors import VidmocoError
+from vidmoco.diagnostics import collapse_of, describe_embeddings
+from vidmoco.errors import ConfigError, VidmocoError
 from vidmoco.interrupt import StopSignals
 from vidmoco.method_config import FastMoCoConfig
 from vidmoco.methods.build import Method, build_method
@@ -29,6 +36,7 @@ from vidmoco.schedule import learning_rate, scaled_learning_rate
 from vidmoco.video.batches import PairBatch
 
 MAX_FAILURES_LISTED = 50
+WARN_AFTER = 0.1  # of the training: an untrained network looks much like a collapsed one
 
 
 @dataclass(frozen=True)
@@ -73,7 +81,7 @@ def pretrain(
         )
         batching = source.batching()
         use_threads(device, config.engine.threads, beside_decoders=source.decodes)
-        method = _build_method(config, num_videos=batching.num_videos).to(device)
+        method = _build_method(config, device=device, num_videos=batching.num_videos).to(device)
     except VidmocoError:
         run_folder.remove_if_empty(run)
         raise
@@ -115,6 +123,7 @@ def pretrain(
         stopped=lambda: stop.received is not None,
     )
     failures: dict[int, str] = {}
+    warned = False
     last_saved = time.monotonic()
     bar = TrainingProgress(console, total_steps=total_steps, start_step=start_step, recipe=recipe)
     step = start_step
@@ -141,7 +150,15 @@ def pretrain(
                 cast=autocast(device, config.engine.precision),
             )
             step += 1
-            metrics.log(step, values=values, epoch=step / num_steps_per_epoch, lr=lr)
+            written = metrics.log(
+                step,
+                values=values,
+                epoch=step / num_steps_per_epoch,
+                lr=lr,
+                describe=lambda: describe_embeddings(*method.embeddings),
+            )
+            if written and step > WARN_AFTER * total_steps and not warned:
+                warned = warn_of_collapse(metrics.last, console)
             bar.update(step, metrics.last, num_failures=len(failures))
             if time.monotonic() - last_saved >= config.engine.checkpoint_minutes * 60:
                 state.save(step, keep=config.engine.keep_checkpoints)
@@ -174,7 +191,7 @@ def pretrain(
     return PretrainResult(run, step, stop.exit_code)
 
 
-def _build_method(config: PretrainConfig, *, num_videos: int) -> Method:
+def _build_method(config: PretrainConfig, *, device: torch.device, num_videos: int) -> Method:
     size, other_sizes = config.augment.size, []
     if isinstance(config.method, FastMoCoConfig):
         other_sizes.append(size // config.method.divide)
@@ -188,6 +205,14 @@ def _build_method(config: PretrainConfig, *, num_videos: int) -> Method:
         zero_init_residual=config.backbone.zero_init_residual,
         freeze_patches=config.backbone.freeze_patches,
     )
+    if device.type == "cpu" and config.engine.precision == "bf16":
+        for small in (size, *other_sizes):
+            if layer := strided_at_one_pixel(backbone, small):
+                raise ConfigError(
+                    f"Views or patches of {small} px are one pixel before the last stride of "
+                    f"{config.backbone.name} ({layer}), where a CPU's gradients in bf16 are wrong. "
+                    f"Make them {2 * small} px, or give --engine.precision fp32."
+                )
     method = build_method(
         config.method,
         backbone=backbone,
@@ -320,6 +345,14 @@ class _RunState:
         torch.set_rng_state(state["torch_generator"])
         self.metrics.load_state_dict(state["metrics"], step=state["step"])
         return int(state["step"])
+
+
+def warn_of_collapse(described: dict[str, Any], console: Console) -> bool:
+    """Print that the embeddings have collapsed, if they have; return whether."""
+    text = collapse_of(described)
+    if text:
+        console.print(text, markup=False, soft_wrap=True, style="bold red")
+    return bool(text)
 
 
 def _list_failures(source: PairSource, failures: dict[int, str], *, console: Console) -> None:

@@ -28,6 +28,9 @@ Merge = Literal["mean", "weighted_mean", "max"]
 class FastMoCo(nn.Module):
     """Online: patches of a view, combined after the backbone. Target: whole views, by momentum."""
 
+    embeddings: tuple[Tensor, Tensor]
+    """Queries of the last batch and their positives, for ``diagnostics``."""
+
     def __init__(
         self,
         backbone: nn.Module,
@@ -89,8 +92,9 @@ class FastMoCo(nn.Module):
             m = momentum_at(progress, m=self.momentum, schedule=self.momentum_schedule)
             update_momentum(self.encoder_k, self.encoder_q, m=m)
             keys = [normalize(self.encoder_k(view).float(), dim=1) for view in views[:2]]
-            keys = [distributed.gather_rows(key) for key in keys]
         num = len(source_ids)
+        self.embeddings = queries[0][0].detach(), keys[1]
+        keys = [distributed.gather_rows(key) for key in keys]
         labels = torch.arange(num, device=source_ids.device) + num * distributed.rank()
         return mean_of(
             in_batch_nce(query, keys[k], labels, tau=self.tau)

@@ -25,6 +25,8 @@ from vidmoco.shapes import Float, Float64, Int64
 class MemoryBank(nn.Module):
     """One embedding an instance, kept from the last time that it was seen."""
 
+    embeddings: tuple[Tensor, Tensor]
+    """Queries of the last batch and their positives, for ``diagnostics``."""
     entries: Tensor
     constant: Tensor
 
@@ -84,6 +86,7 @@ class MemoryBank(nn.Module):
             for q, _ in pairs_of_views(len(views), symmetric=False)
         ]
         loss, stats = mean_of(self._contrast(query, source_ids) for query in queries)
+        self.embeddings = queries[0].detach(), self.entries[source_ids]
         self._waiting.append((queries[0].detach(), source_ids))
         if last:
             seen, ids = zip(*self._waiting, strict=True)

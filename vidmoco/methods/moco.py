@@ -26,6 +26,9 @@ from vidmoco.shapes import Float, Float64, Int64
 class MoCo(nn.Module):
     """MoCo, Algorithm 1 of the paper, on any backbone that maps (N, 3, H, W) to (N, D)."""
 
+    embeddings: tuple[Tensor, Tensor]
+    """Queries of the last batch and their positives, for ``diagnostics``."""
+
     def __init__(
         self,
         backbone: nn.Module,
@@ -96,6 +99,7 @@ class MoCo(nn.Module):
         loss, stats = mean_of(
             self._contrast(queries[q], keys[k], source_ids, times[:, q % 2]) for q, k in terms
         )
+        self.embeddings = queries[0].detach(), keys[1]
         self._waiting += [(key, source_ids, times[:, k]) for k, key in keys.items()]
         if last:
             self.queue.enqueue(*map(torch.cat, zip(*self._waiting, strict=True)))

@@ -23,6 +23,9 @@ from vidmoco.shapes import Float, Float64, Int64
 class MoCoV3(nn.Module):
     """No queue: the negatives of a query are the keys of all other samples of all processes."""
 
+    embeddings: tuple[Tensor, Tensor]
+    """Queries of the last batch and their positives, for ``diagnostics``."""
+
     def __init__(
         self,
         backbone: nn.Module,
@@ -87,8 +90,9 @@ class MoCoV3(nn.Module):
             m = momentum_at(progress, m=self.momentum, schedule=self.momentum_schedule)
             update_momentum(self.encoder_k, self.encoder_q, m=m)
             keys = [normalize(self.encoder_k(view).float(), dim=1) for view in views[:2]]
-            keys = [distributed.gather_rows(key) for key in keys]
         num = len(source_ids)
+        self.embeddings = queries[0].detach(), keys[1]
+        keys = [distributed.gather_rows(key) for key in keys]
         labels = torch.arange(num, device=source_ids.device) + num * distributed.rank()
         loss, stats = mean_of(
             in_batch_nce(queries[q], keys[k], labels, tau=self.tau)

@@ -19,6 +19,9 @@ from vidmoco.shapes import Float, Float64, Int64
 class SimCLR(nn.Module):
     """SimCLR, Algorithm 1 of the paper."""
 
+    embeddings: tuple[Tensor, Tensor]
+    """Queries of the last batch and their positives, for ``diagnostics``."""
+
     def __init__(
         self,
         backbone: nn.Module,
@@ -69,6 +72,7 @@ class SimCLR(nn.Module):
         num = len(source_ids)
         large = normalize(self.encoder(torch.cat(views[:2])).float(), dim=1).split(num)
         small = [normalize(self.encoder(view).float(), dim=1) for view in views[2:]]
+        self.embeddings = large[0].detach(), large[1].detach()
         gathered = [distributed.gather_rows_with_gradient(view) for view in (*large, *small)]
         crops = pairs_of_views(len(views), symmetric=True)[2:]
         return mean_of(nt_xent(gathered[a], gathered[b], tau=self.tau) for a, b in [(0, 1), *crops])
@@ -79,6 +83,9 @@ class EndToEnd(nn.Module):
 
     The dictionary is the batch of keys, so its size is that of the batch.
     """
+
+    embeddings: tuple[Tensor, Tensor]
+    """Queries of the last batch and their positives, for ``diagnostics``."""
 
     def __init__(
         self, backbone: nn.Module, *, num_features: int, dim: int = 128, tau: float = 0.07
@@ -106,6 +113,7 @@ class EndToEnd(nn.Module):
     ) -> tuple[Float[Tensor, ""], Stats]:
         """Return the loss of queries ``views[0]`` and keys ``views[1]``, and its diagnostics."""
         embeddings = [normalize(self.encoder(view).float(), dim=1) for view in views]
+        self.embeddings = embeddings[0].detach(), embeddings[1].detach()
         keys = distributed.gather_rows_with_gradient(embeddings[1])
         num = len(source_ids)
         labels = torch.arange(num, device=source_ids.device) + num * distributed.rank()

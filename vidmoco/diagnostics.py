@@ -1,0 +1,50 @@
+"""What the embeddings of a batch look like as a whole: numbers that a loss does not show."""
+
+import torch
+from torch import Tensor
+
+from vidmoco.shapes import Float
+
+# assumption: an untrained network has a spread of 0.1 to 0.3; after a tenth of the training less
+# than that, or fewer directions than this, is a collapse.
+LEAST_SPREAD, LEAST_RANK = 0.1, 3.0
+
+
+@torch.no_grad()
+def describe_embeddings(
+    query: Float[Tensor, "n c"], positive: Float[Tensor, "n c"]
+) -> dict[str, float]:
+    """Return numbers of a batch of embeddings of unit length; reads them off the device.
+
+    ``spread``: standard deviation of a component, times sqrt(C): 1 on the whole sphere, 0 in one
+    point (Chen and He 2021, "Exploring Simple Siamese Representation Learning", section 4.1).
+    ``effective_rank``: exp of the entropy of the singular values, from 1 to min(N, C) (Garrido et
+    al. 2023, "RankMe", equation 1). ``alignment``: mean squared distance of query and positive;
+    ``uniformity``: log of the mean of exp(-2 distance^2) of all pairs of queries, less is better
+    (Wang and Isola 2020, "Understanding Contrastive Representation Learning").
+    """
+    query, positive = query.float(), positive.float()
+    values = torch.linalg.svdvals(query)
+    shares = values / values.sum().clamp(min=1e-12)
+    entropy = -(shares * shares.clamp(min=1e-12).log()).sum()
+    squared = (2 - 2 * query @ query.T).clamp(min=0)
+    pairs = torch.triu_indices(len(query), len(query), offset=1)
+    found = {
+        "spread": query.std(0, unbiased=False).mean() * query.shape[1] ** 0.5,
+        "effective_rank": entropy.exp(),
+        "alignment": (query - positive).square().sum(1).mean(),
+        "uniformity": (-2 * squared[pairs[0], pairs[1]]).exp().mean().log(),
+    }
+    return {name: round(value.item(), 5) for name, value in found.items()}
+
+
+def collapse_of(described: dict[str, float]) -> str:
+    """Return in words that embeddings have collapsed; empty: they have not."""
+    spread, rank = described["spread"], described["effective_rank"]
+    if spread >= LEAST_SPREAD and rank >= LEAST_RANK:
+        return ""
+    return (
+        f"The embeddings have collapsed: their spread is {spread:.2g} (1 is the whole sphere), "
+        f"their effective rank {rank:.1f}. The backbone learns nothing like this. Try a lower "
+        "--optim.lr, a warm-up (--optim.warmup-epochs) or a smaller --method.queue-size."
+    )

@@ -1,0 +1,40 @@
+"""ResNets for pictures of 32 pixels, which timm has not: a 3 x 3 stem without stride or pooling.
+
+As in the CIFAR demo of MoCo's authors, and in SimCLR (Chen et al. 2020, appendix B.9).
+"""
+
+from typing import Any
+
+import timm
+from torch import nn
+
+RESNETS = {"vidmoco_resnet18_32px": "resnet18", "vidmoco_resnet50_32px": "resnet50"}
+"""Name here: name in timm."""
+
+
+def register_resnets() -> None:
+    """Make timm know them by name; untrained, for weights are what a run is for."""
+    for name, stock in RESNETS.items():
+
+        def build(
+            pretrained: bool = False,
+            pretrained_cfg: Any = None,
+            name: str = name,
+            stock: str = stock,
+            **given: Any,
+        ) -> nn.Module:
+            if pretrained and pretrained_cfg is None:
+                raise RuntimeError("there are no pretrained weights of this model in timm")
+            kept = {key: value for key, value in given.items() if not key.startswith("pretrained")}
+            model: Any = timm.create_model(stock, pretrained_cfg=pretrained_cfg, **kept)
+            model.conv1 = nn.Conv2d(model.conv1.in_channels, 64, 3, padding=1, bias=False)
+            # As timm's ResNets begin.
+            nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
+            model.maxpool = nn.Identity()
+            model.pretrained_cfg = {**dict(model.pretrained_cfg), "architecture": name}
+            if pretrained:
+                timm.models.load_pretrained(model, num_classes=model.num_classes)
+            return model  # type: ignore[no-any-return]
+
+        build.__name__ = build.__qualname__ = name
+        timm.models.register_model(build)
