@@ -45,8 +45,10 @@ def open_it(config, *, resume=None):
 
 def test_the_control_overrides_the_gaps():
     assert pair_rule(DataConfig(single_frame=True, min_gap=1.0)) == SINGLE_FRAME
-    config = DataConfig(min_gap=1.0, max_gap=2.0, same_frame_probability=0.5)
-    assert pair_rule(config) == PairRule(min_gap=1.0, max_gap=2.0, same_frame_probability=0.5)
+    config = DataConfig(gap_law="uniform", min_gap=1.0, max_gap=2.0, same_frame_probability=0.5)
+    assert pair_rule(config) == PairRule(
+        gap_law="uniform", min_gap=1.0, max_gap=2.0, same_frame_probability=0.5
+    )
 
 
 def test_batching_follows_the_settings(video_folder):

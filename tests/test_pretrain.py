@@ -323,3 +323,12 @@ def test_a_checkpoint_of_another_architecture_is_refused(finished, tmp_path, cap
     config.write_text(config.read_text().replace("resnet10t", "resnet18"))
     assert main(["pretrain", "--run", str(tmp_path / "run"), "--resume"]) == 2
     assert "another architecture" in capsys.readouterr().err
+
+
+def test_a_queue_that_is_large_for_the_videos_is_said_with_numbers(videos, tmp_path, capsys):
+    assert pretrain(videos, tmp_path / "run", steps=1) == 0
+    error = capsys.readouterr().err
+    assert "The queue holds 40 keys of 18 videos, so about 2.22 of" in error
+    assert "--method.same-video masked" in error
+    assert pretrain(videos, tmp_path / "more", "--method.same-video", "masked", steps=1) == 0
+    assert "The queue holds" not in capsys.readouterr().err

@@ -64,6 +64,9 @@ class DataConfig(Ranged):
     """Pairs in one step, each from another video."""
     short_side: int = 256
     """Frames are resized to this short side (pixels) when they are decoded, before any crop."""
+    gap_law: Literal["linear_decay", "uniform", "segments"] = "linear_decay"
+    """How far apart the frames of a pair are. `linear_decay`: any two of the video, so that short
+    gaps are likelier; `uniform`: every gap equally likely; `segments`: one of each half."""
     min_gap: float = 0.0
     """Least time between the two frames of a pair, in seconds (a shorter video gives its "
     "longest gap)."""

@@ -1,9 +1,11 @@
-"""Split batch norm: one device normalises its batch as several would (MoCo's Shuffling BN)."""
+"""Batch norm over parts of a batch (MoCo's Shuffling BN), and over those of all processes."""
 
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from vidmoco import distributed
 
 
 class SplitBatchNorm:
@@ -52,3 +54,43 @@ def split_batch_norm(model: nn.Module, num_splits: int) -> nn.Module:
 
 
 _SPLIT_CLASSES: dict[type[nn.Module], Any] = {}
+
+
+class GatheredBatchNorm:
+    """Mixed into a batch-norm class: training statistics over the batches of all processes.
+
+    For a CPU, where torch has no ``SyncBatchNorm``: every process normalises everything, and keeps
+    its own rows.
+    """
+
+    training: bool
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise ``x`` (N, ...), with gradients to the rows of the others."""
+        whole = super().forward  # type: ignore[misc]
+        if not self.training:
+            return whole(x)  # type: ignore[no-any-return]
+        everything = whole(distributed.gather_rows_with_gradient(x))
+        return everything.split(len(x))[distributed.rank()]  # type: ignore[no-any-return]
+
+
+def sync_batch_norm(model: nn.Module) -> nn.Module:
+    """Make every batch norm of ``model`` one over all processes; a single one changes nothing.
+
+    The model must be on its device.
+    """
+    if distributed.world_size() == 1:
+        return model
+    if any(parameter.is_cuda for parameter in model.parameters()):
+        synced: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        return synced
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            kind = type(module)
+            module.__class__ = _GATHERED_CLASSES.setdefault(
+                kind, type(f"Gathered{kind.__name__}", (GatheredBatchNorm, kind), {})
+            )
+    return model
+
+
+_GATHERED_CLASSES: dict[type[nn.Module], Any] = {}

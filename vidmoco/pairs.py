@@ -133,6 +133,7 @@ def pair_rule(config: DataConfig) -> PairRule:
     if config.single_frame:
         return SINGLE_FRAME
     return PairRule(
+        gap_law=config.gap_law,
         min_gap=config.min_gap,
         max_gap=config.max_gap,
         same_frame_probability=config.same_frame_probability,

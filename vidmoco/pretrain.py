@@ -25,7 +25,7 @@ from vidmoco.device import autocast, resolve_device, to_device, to_device_ahead,
 from vidmoco.diagnostics import collapse_of, describe_embeddings
 from vidmoco.errors import ConfigError, VidmocoError
 from vidmoco.interrupt import StopSignals
-from vidmoco.method_config import FastMoCoConfig
+from vidmoco.method_config import FastMoCoConfig, MoCoConfig
 from vidmoco.methods.build import Method, build_method
 from vidmoco.metrics import MetricsLog, require_finite
 from vidmoco.optim import build_optimizer, set_learning_rate
@@ -112,6 +112,8 @@ def pretrain(
         markup=False,
         soft_wrap=True,
     )
+    if warning := _queue_warning(config, batching.num_videos):
+        console.print(warning, markup=False, soft_wrap=True)
     if config.engine.compile:
         _compile_encoders(method, cuda_graphs=config.engine.cuda_graphs)
 
@@ -223,6 +225,21 @@ def _build_method(config: PretrainConfig, *, device: torch.device, num_videos: i
     if config.engine.channels_last:
         method.to(memory_format=torch.channels_last)
     return method.train()
+
+
+def _queue_warning(config: PretrainConfig, num_videos: int) -> str:
+    """Return in words that a queue holds many keys of each video; empty: it does not."""
+    method = config.method
+    if not isinstance(method, MoCoConfig) or method.same_video != "negative":
+        return ""
+    own = method.queue_size / num_videos
+    if own <= 1:
+        return ""
+    return (
+        f"The queue holds {method.queue_size:,} keys of {num_videos:,} videos, so about {own:.3g} "
+        "of a query's negatives are of its own video. Think of --method.same-video masked, or of "
+        "a smaller --method.queue-size."
+    )
 
 
 def _compile_encoders(method: nn.Module, *, cuda_graphs: bool) -> None:

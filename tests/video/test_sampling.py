@@ -21,10 +21,19 @@ def generator(index=0):
     return pair_generator(seed=0, epoch=0, index=index)
 
 
-@given(st.integers(0, 10_000), seconds, st.floats(0, 60), st.none() | st.floats(0, 60))
-def test_pair_is_in_the_video_and_its_gap_as_asked(index, duration, min_gap, extra):
+LAWS = ("linear_decay", "uniform", "segments")
+
+
+@given(
+    st.integers(0, 10_000),
+    seconds,
+    st.floats(0, 60),
+    st.none() | st.floats(0, 60),
+    st.sampled_from(LAWS),
+)
+def test_pair_is_in_the_video_and_its_gap_as_asked(index, duration, min_gap, extra, law):
     max_gap = None if extra is None else min_gap + extra
-    rule = PairRule(min_gap=min_gap, max_gap=max_gap)
+    rule = PairRule(gap_law=law, min_gap=min_gap, max_gap=max_gap)
     a, b = sample_pair(generator(index), duration=duration, rule=rule)
     assert 0 <= min(a, b) <= max(a, b) < duration
     gap, slack = abs(a - b), 1e-9 * duration + 1e-6
@@ -46,17 +55,37 @@ def test_without_limits_the_two_times_are_independent_and_uniform():
     np.testing.assert_allclose(histogram / len(pairs), 1 / 16, atol=0.006)  # 3.5 sigma
 
 
-def test_with_limits_it_is_the_uniform_pair_given_the_limits():
-    """Against rejection: uniform pairs of which those with an allowed gap are kept."""
-    uniform = np.random.default_rng(1).uniform(0, 10, size=(200_000, 2))
-    gaps = np.abs(uniform[:, 0] - uniform[:, 1])
-    kept = uniform[(gaps >= 1) & (gaps <= 4)]
-    ours = draw(PairRule(min_gap=1, max_gap=4))
+def slow_pairs(law, n=400_000):
+    """Pairs of a law in a video of 10 seconds, without limits of the gap."""
+    drawn = np.random.default_rng(1).uniform(0, 10, size=(n, 2))
+    if law == "segments":
+        drawn = drawn / 2 + [0, 5]
+    if law == "uniform":
+        gap = drawn[:, 1]
+        start = drawn[:, 0] / 10 * (10 - gap)
+        drawn = np.stack([start, start + gap], 1)
+    return np.where(np.random.default_rng(2).random(n)[:, None] < 0.5, drawn, drawn[:, ::-1])
+
+
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize(("least", "greatest"), [(0, None), (1, 4), (3, 8)])
+def test_with_limits_it_is_the_law_given_the_limits(law, least, greatest):
+    """Against rejection: pairs of the law of which those with an allowed gap are kept."""
+    free = slow_pairs(law)
+    gaps = np.abs(free[:, 0] - free[:, 1])
+    kept = free[(gaps >= least) & (gaps <= (greatest or 10))]
+    ours = draw(PairRule(gap_law=law, min_gap=least, max_gap=greatest))
     for mine, theirs in ((ours[:, 0], kept[:, 0]), (np.ptp(ours, axis=1), np.ptp(kept, axis=1))):
         levels = np.linspace(0.05, 0.95, 19)
         np.testing.assert_allclose(
             np.quantile(mine, levels), np.quantile(theirs, levels), atol=0.15
         )
+
+
+def test_segments_are_the_two_halves():
+    pairs = np.sort(draw(PairRule(gap_law="segments"), n=2000), axis=1)
+    assert (pairs[:, 0] <= 5).all()
+    assert (pairs[:, 1] >= 5).all()
 
 
 def test_order_in_time_is_a_coin_toss():

@@ -6,7 +6,7 @@ Patches", ECCV 2022.
 
 import copy
 from itertools import combinations
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from einops import rearrange
@@ -28,6 +28,7 @@ Merge = Literal["mean", "weighted_mean", "max"]
 class FastMoCo(nn.Module):
     """Online: patches of a view, combined after the backbone. Target: whole views, by momentum."""
 
+    SYNC_BATCH_NORM: ClassVar[bool] = True
     embeddings: tuple[Tensor, Tensor]
     """Queries of the last batch and their positives, for ``diagnostics``."""
 
@@ -122,7 +123,10 @@ class FastMoCo(nn.Module):
         if self.merge == "max":
             return patches.amax(0)
         # Uniform over all weights of sum 1: exponential draws over their sum.
-        draws = torch.empty(patches.shape[:2]).exponential_(generator=self.generator)
+        num_patches, num = patches.shape[:2]
+        everywhere = torch.empty(num_patches, num * distributed.world_size())
+        everywhere.exponential_(generator=self.generator)
+        draws = everywhere.split(num, dim=1)[distributed.rank()]
         weights = to_device(draws / draws.sum(0), patches.device).to(patches.dtype)
         return torch.einsum("pn,pnd->nd", weights, patches)
 

@@ -89,8 +89,8 @@ class MemoryBank(nn.Module):
         self.embeddings = queries[0].detach(), self.entries[source_ids]
         self._waiting.append((queries[0].detach(), source_ids))
         if last:
-            seen, ids = zip(*self._waiting, strict=True)
-            self._update(torch.cat(seen), torch.cat(ids))
+            waiting = [map(distributed.gather_rows, one) for one in self._waiting]
+            self._update(*map(torch.cat, zip(*waiting, strict=True)))
             self._waiting.clear()
         return loss, stats
 
@@ -102,9 +102,11 @@ class MemoryBank(nn.Module):
         positive = self.entries[source_ids]
         if self.loss == "info_nce":
             return info_nce(query, positive, self.entries[self._drawn()], tau=self.tau)
-        noise = self.entries[self._drawn(len(query))]
+        drawn = self._drawn(len(query) * distributed.world_size())
+        noise = self.entries[drawn.split(len(query))[distributed.rank()]]
         num_instances = len(self.entries)
         estimate = nce_constant(query, noise, tau=self.tau, num_instances=num_instances)
+        estimate = distributed.gather_rows(estimate[None]).mean()
         # From the first batch, once and for all (section 3.2).
         self.constant.copy_(torch.where(self.constant == 0, estimate, self.constant))
         return nce(
@@ -125,8 +127,7 @@ class MemoryBank(nn.Module):
     @torch.no_grad()
     def _update(self, query: Float[Tensor, "n c"], source_ids: Int64[Tensor, " n"]) -> None:
         """Move the entries of a batch towards its embeddings, and back to unit length."""
-        query, source_ids = distributed.gather_rows(query), distributed.gather_rows(source_ids)
-        moved = self.entries[source_ids].lerp(query, 1 - self.momentum)
+        moved = self.entries[source_ids].lerp(query.to(self.entries.dtype), 1 - self.momentum)
         self.entries.index_copy_(0, source_ids, normalize(moved, dim=1))
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from vidmoco import distributed
 from vidmoco.device import to_device
 from vidmoco.feature_queue import FeatureQueue
 from vidmoco.heads import build_projector
@@ -102,7 +103,8 @@ class MoCo(nn.Module):
         self.embeddings = queries[0].detach(), keys[1]
         self._waiting += [(key, source_ids, times[:, k]) for k, key in keys.items()]
         if last:
-            self.queue.enqueue(*map(torch.cat, zip(*self._waiting, strict=True)))
+            waiting = [map(distributed.gather_rows, one) for one in self._waiting]
+            self.queue.enqueue(*map(torch.cat, zip(*waiting, strict=True)))
             self._waiting.clear()
         stats["queue_age"] = self.queue.mean_age()
         return loss * (2 if self.symmetric else 1), stats
@@ -124,12 +126,20 @@ class MoCo(nn.Module):
         return loss, stats | {"same_video": same.float().mean() * 100}
 
     def _shuffled_keys(self, view: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c"]:
-        """Encode ``view`` in random order, so that key and query meet different statistics."""
-        if self.bn_splits == 1:
+        """Encode ``view`` in random order, so that key and query meet different statistics.
+
+        The order is one over all processes, each of which encodes its share of it; and within a
+        process over the parts of its batch norms.
+        """
+        if self.bn_splits == 1 and distributed.world_size() == 1:
             return self.encoder_k(view)  # type: ignore[no-any-return]
-        order = torch.randperm(len(view), generator=self.generator)
+        everything = distributed.gather_rows(view)
+        order = torch.randperm(len(everything), generator=self.generator)  # the same everywhere
         to_parts, back = to_device(torch.stack([order, order.argsort()]), view.device)
-        return self.encoder_k(view[to_parts])[back]  # type: ignore[no-any-return]
+        own = distributed.shard(len(everything))
+        shuffled = everything[to_parts[own.start : own.stop]]
+        keys = distributed.gather_rows(self.encoder_k(shuffled))
+        return keys[back[own.start : own.stop]]
 
 
 def _firsts(terms: list[tuple[int, int]]) -> list[int]:

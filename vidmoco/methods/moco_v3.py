@@ -5,7 +5,7 @@ algorithm 1.
 """
 
 import copy
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,7 @@ from vidmoco.shapes import Float, Float64, Int64
 class MoCoV3(nn.Module):
     """No queue: the negatives of a query are the keys of all other samples of all processes."""
 
+    SYNC_BATCH_NORM: ClassVar[bool] = True
     embeddings: tuple[Tensor, Tensor]
     """Queries of the last batch and their positives, for ``diagnostics``."""
 

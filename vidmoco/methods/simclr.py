@@ -4,6 +4,8 @@ SimCLR: Chen, Kornblith, Norouzi, Hinton, "A Simple Framework for Contrastive Le
 Representations", ICML 2020. End to end: He et al. 2020 (MoCo), figure 2a.
 """
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
@@ -19,6 +21,7 @@ from vidmoco.shapes import Float, Float64, Int64
 class SimCLR(nn.Module):
     """SimCLR, Algorithm 1 of the paper."""
 
+    SYNC_BATCH_NORM: ClassVar[bool] = True
     embeddings: tuple[Tensor, Tensor]
     """Queries of the last batch and their positives, for ``diagnostics``."""
 

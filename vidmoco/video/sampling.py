@@ -4,14 +4,18 @@ Everything is decided by the seed and the place in the order (``order.py``): the
 of workers, and after a resume.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
+from typing import Literal
 
 import numpy as np
 
 from vidmoco.shapes import Float64
 from vidmoco.video.order import BatchOrder, Place
+
+GapLaw = Literal["linear_decay", "uniform", "segments"]
 
 # Keeps this stream of random numbers apart from those of order.py.
 _PAIR = 2
@@ -31,6 +35,7 @@ class Moment:
 class PairRule:
     """How the two times of a pair are drawn. Times in seconds; see ``sample_pair``."""
 
+    gap_law: GapLaw = "linear_decay"
     min_gap: float = 0.0
     max_gap: float | None = None
     same_frame_probability: float = 0.0
@@ -44,14 +49,18 @@ def sample_pair(
 ) -> tuple[float, float]:
     """Draw two times in [0, ``duration``), in seconds, in random order.
 
-    Uniform over all pairs of times whose distance is from ``min_gap`` to ``max_gap``:
-
         0        a         b           duration
         |--------x---------x-------------|          min_gap <= b - a <= max_gap
 
-    The density of the gap g is then proportional to duration - g, and its distribution function is
-    inverted here, so nothing is rejected. A video shorter than ``min_gap`` gives its longest gap.
-    With ``same_frame_probability`` both times are one time (two views of one frame).
+    ``linear_decay``: uniform over all pairs of times with such a gap. The density of the gap g is
+    then proportional to duration - g (Qian et al. 2021, "Spatiotemporal Contrastive Video
+    Representation Learning", section 3.3). ``uniform``: all gaps are equally likely.
+    ``segments``: a is of the first half of the video and b of the second (Xu and Wang 2021,
+    "Rethinking Self-Supervised Correspondence Learning", section 3.2).
+
+    The distribution function of the gap is inverted, so nothing is rejected. A video shorter than
+    ``min_gap`` gives its longest gap. With ``same_frame_probability`` both times are one time (two
+    views of one frame).
     """
     same = generator.random() < rule.same_frame_probability
     gap_draw, start_draw, swap = generator.random(), generator.random(), generator.random() < 0.5
@@ -61,13 +70,36 @@ def sample_pair(
     longest = duration * (1 - 1e-9)  # a time equal to the duration is past the last frame
     low = min(rule.min_gap, longest)
     high = longest if rule.max_gap is None else min(max(rule.max_gap, low), longest)
-    # Area of duration - g from 0 to g is duration * g - g^2 / 2; solve it for g.
-    area_low, area_high = (duration * gap - gap * gap / 2 for gap in (low, high))
+    area_low, area_high = (_area(gap, duration, rule.gap_law) for gap in (low, high))
     area = area_low + gap_draw * (area_high - area_low)
-    gap = duration - np.sqrt(max(duration * duration - 2 * area, 0.0))
-    gap = float(np.clip(gap, low, high))
-    start = start_draw * (longest - gap)
+    gap = float(np.clip(_gap_of(area, duration, rule.gap_law), low, high))
+    earliest, latest = 0.0, longest - gap
+    if rule.gap_law == "segments":
+        earliest, latest = max(0.0, duration / 2 - gap), min(duration / 2, latest)
+    start = earliest + start_draw * (latest - earliest)
     return (start + gap, start) if swap else (start, start + gap)
+
+
+def _area(gap: float, duration: float, law: GapLaw) -> float:
+    """Return the area below the density of gaps (not normalised) from 0 to ``gap``."""
+    if law == "uniform":
+        return gap
+    if law == "linear_decay":
+        return duration * gap - gap * gap / 2
+    half = duration / 2  # the density grows as the gap up to half the video, and falls again
+    return gap * gap / 2 if gap <= half else half * half - (duration - gap) ** 2 / 2
+
+
+def _gap_of(area: float, duration: float, law: GapLaw) -> float:
+    """Return the gap up to which there is such an area."""
+    if law == "uniform":
+        return area
+    if law == "linear_decay":
+        return duration - math.sqrt(max(duration * duration - 2 * area, 0.0))
+    half = duration / 2
+    if area <= half * half / 2:
+        return math.sqrt(2 * area)
+    return duration - math.sqrt(max(2 * (half * half - area), 0.0))
 
 
 def pair_generator(*, seed: int, epoch: int, index: int, attempt: int = 0) -> np.random.Generator:
