@@ -22,7 +22,8 @@ ROWS = [
     {"losses", "feature_queue", "normalization", "augment", "contact_sheet", "backbones", "optim",
      "preprocess", "feature_file", "named_backbones", "video"},
     {"methods"},
-    {"checkpoint", "diagnostics", "metrics", "progress", "run_folder", "pairs", "extractor"},
+    {"assemble", "checkpoint", "diagnostics", "metrics", "run_state", "training_step", "progress",
+     "run_folder", "pairs", "extractor"},
     {"pretrain", "prepare", "extract", "evaluate", "doctor", "preview"},
     {"demo"},
     {"cli"},
@@ -166,7 +167,8 @@ def test_every_module_has_its_test_file():
     tests = Path(__file__).parent
     exempt = {
         "__init__", "__main__", "shapes", "cores", "errors", "heads", "config", "device",
-        "interrupt", "timm_hook", "progress", "run_folder", "ranged", "frames",
+        "interrupt", "timm_hook", "progress", "run_folder", "ranged", "frames", "assemble",
+        "run_state", "training_step",
     }  # fmt: skip
     missing = [
         name_of(path)

@@ -14,7 +14,7 @@ import torch
 from painted_videos import write_video
 from torch import nn
 
-from vidmoco import pairs
+from vidmoco import pairs, training_step
 from vidmoco import pretrain as pretrain_module
 from vidmoco.checkpoint import list_checkpoints, load_checkpoint
 from vidmoco.cli import main
@@ -211,7 +211,7 @@ def test_the_step_of_micro_batches_is_the_step_of_the_batch():
     views = [torch.randn(4, 3, 8, 8) for _ in range(2)]
     for method, num_parts in ((whole, 1), (halves, 2)):
         optimizer = torch.optim.SGD(method.encoder_q.parameters(), lr=0.5)
-        pretrain_module._train_step(
+        training_step.train_step(
             method,
             optimizer,
             views,
@@ -233,7 +233,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_good_checkpoint(
     good = list_checkpoints(tmp_path / "run" / "checkpoints")
     config = tmp_path / "run" / "config.yaml"
     config.write_text(config.read_text().replace("steps: 2", "steps: 5"))
-    step = pretrain_module._augmented_views
+    step = pretrain_module.augmented_views
 
     poisoned_steps = []
 
@@ -241,7 +241,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_good_checkpoint(
         poisoned_steps.append(1)
         return [view * float("nan") for view in step(*args)]
 
-    monkeypatch.setattr(pretrain_module, "_augmented_views", poisoned)
+    monkeypatch.setattr(pretrain_module, "augmented_views", poisoned)
     words = ["pretrain", "--run", str(tmp_path / "run"), "--resume", "--engine.log-every", "9"]
     words += ["--engine.checkpoint-minutes", "9"]
     assert main(words) == 2

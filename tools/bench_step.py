@@ -26,14 +26,15 @@ from rich.console import Console
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from vidmoco.assemble import assemble_method
 from vidmoco.augment import build_augment
 from vidmoco.config import PretrainConfig
 from vidmoco.cores import num_cores
 from vidmoco.device import autocast, resolve_device
 from vidmoco.optim import build_optimizer, set_learning_rate
 from vidmoco.pairs import open_source
-from vidmoco.pretrain import _augmented_views, _build_method, _train_step
 from vidmoco.recipe import load_recipe
+from vidmoco.training_step import augmented_views, train_step
 from vidmoco.video.batches import PairBatch
 from vidmoco.video.catalog import open_catalog
 from vidmoco.video.loader import canvas_size
@@ -99,7 +100,7 @@ def build_rows(
 ) -> list[Row]:
     """Return what is measured."""
     catalog = open_catalog([videos]).readable()
-    method = _build_method(config, device=device, num_videos=len(catalog)).to(device)
+    method = assemble_method(config, device=device, num_videos=len(catalog)).to(device)
     optimizer = build_optimizer(method.named_parameters(), config.optim)
     set_learning_rate(optimizer, 1e-6)
     augment, generator = build_augment(config.augment), torch.Generator()
@@ -113,12 +114,12 @@ def build_rows(
         torch.zeros(batch_size, 2, dtype=torch.float64),
         [],
     )
-    views = _augmented_views(resident, augment, generator, config, device)
+    views = augmented_views(resident, augment, generator, config, device)
 
     encoder = method.encoder_q if hasattr(method, "encoder_q") else method.encoder
 
     def whole_step(views: list[Tensor], source_ids: Tensor) -> None:
-        _train_step(
+        train_step(
             method,
             optimizer,
             views,
@@ -139,7 +140,7 @@ def build_rows(
 
     def augmented(batches: Iterator[PairBatch]) -> Iterator[tuple[list[Tensor], Tensor]]:
         for batch in batches:
-            yield _augmented_views(batch, augment, generator, config, device), batch.source_ids
+            yield augmented_views(batch, augment, generator, config, device), batch.source_ids
 
     def same(item: Any) -> Iterator[Any]:
         while True:

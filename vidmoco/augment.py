@@ -47,8 +47,8 @@ SOLARIZE_THRESHOLD = 128 / 255  # of BYOL and MoCo v3: PIL's default
 # and a third faster than 128; at 224, 4 to 32 are alike. Others take the batch whole.
 CPU_CHUNK = 2**18
 
-Augment = Callable[[Tensor, Tensor, Generator], list[Tensor]]
-"""``(frames, aspect_ratios, generator) -> views``, from ``build_augment``."""
+Augment = Callable[..., list[Tensor]]
+"""``(frames, aspect_ratios, generator, own=…) -> views``, from ``build_augment``."""
 
 
 def build_augment(config: AugmentConfig) -> Augment:
@@ -56,7 +56,9 @@ def build_augment(config: AugmentConfig) -> Augment:
 
     It takes uint8 pairs of frames (N, 2, 3, H, W) on any device, the displayed width / height of
     each pair (N,) on the CPU and a CPU generator, which it advances by a number of draws that
-    depends on N and on the number of views alone. It returns a list: the view of the first frame
+    depends on N and on the number of views alone. Where the frames are a part of a batch, ``own``
+    says which; aspect ratios are of the whole of it, and the views are those of one process that
+    has all. It returns a list: the view of the first frame
     and that of the second, (N, 3, S, S) each, then the small crops, (N, 3, s, s) each, of the first
     frame and the second in turn; all as ``apply_view`` returns them.
 
@@ -88,16 +90,20 @@ def build_augment(config: AugmentConfig) -> Augment:
     apply = partial(apply_view, grayscale_first=config.grayscale_first)
     shared = [{"crop": "boxes", "flip": "flip"}[name] for name in config.shared]
 
-    def augment(frames: Tensor, aspect_ratios: Tensor, generator: Generator) -> list[Tensor]:
-        first = draw_first(generator, aspect_ratios=aspect_ratios)
-        second = draw_second(generator, aspect_ratios=aspect_ratios)
+    def augment(
+        frames: Tensor, aspect_ratios: Tensor, generator: Generator, *, own: range | None = None
+    ) -> list[Tensor]:
+        own = range(len(aspect_ratios)) if own is None else own
+        share = slice(own.start, own.stop)
+        first = draw_first(generator, aspect_ratios=aspect_ratios)[share]
+        second = draw_second(generator, aspect_ratios=aspect_ratios)[share]
         second = replace(second, **{name: getattr(first, name) for name in shared})
         views = [
             apply(frames[:, 0], first, size=config.size),
             apply(frames[:, 1], second, size=config.size),
         ]
         for number in range(config.small_crops):
-            small = draw_small(generator, aspect_ratios=aspect_ratios)
+            small = draw_small(generator, aspect_ratios=aspect_ratios)[share]
             views.append(apply(frames[:, number % 2], small, size=config.small_size))
         return views
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from vidmoco.cores import num_cores
+from vidmoco.distributed import local_world_size
 from vidmoco.errors import ConfigError
 
 
@@ -53,7 +54,8 @@ def use_threads(device: torch.device, asked: int | None, *, beside_decoders: boo
     frames, whose reading takes a twentieth of the time, two trained 1.5 times as many (measured).
     """
     if device.type == "cpu":
-        torch.set_num_threads(asked or max(1, num_cores() // (2 if beside_decoders else 1)))
+        cores = num_cores() // local_world_size()
+        torch.set_num_threads(asked or max(1, cores // (2 if beside_decoders else 1)))
 
 
 def to_device(values: Tensor, device: torch.device) -> Tensor:

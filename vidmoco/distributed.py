@@ -126,6 +126,25 @@ class _Gather(torch.autograd.Function):
         return own
 
 
+def any_of(flag: bool) -> bool:
+    """Return whether the flag of any process is set; all get the same answer."""
+    if world_size() == 1:
+        return flag
+    flags = torch.tensor([flag], dtype=torch.int32)  # on the CPU: no device waits for it
+    dist.all_reduce(flags, op=dist.ReduceOp.MAX)
+    return bool(flags)
+
+
+@contextmanager
+def main_first() -> Iterator[None]:
+    """Run a block on the main process, and then on the others."""
+    if not is_main():
+        dist.barrier()
+    yield
+    if is_main() and world_size() > 1:
+        dist.barrier()
+
+
 def gather_objects(item: T) -> list[T]:
     """Return the ``item`` of every process in the order of their ranks, on every process."""
     if world_size() == 1:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vidmoco import distributed
 from vidmoco.errors import TrainingError
 
 # What depends on the machine and not on the run; all else is reproducible.
@@ -61,7 +62,10 @@ class MetricsLog:
         if step % self.log_every and step != self.total_steps:
             return False
         self.require_finite()
-        means = {name: (total / self.count).item() for name, total in self.sums.items()}
+        means = {
+            name: distributed.gather_rows(total[None] / self.count).mean().item()
+            for name, total in self.sums.items()
+        }
         seconds = max(time.monotonic() - self._began, 1e-9)
         self.last = {
             "step": step,
@@ -73,8 +77,9 @@ class MetricsLog:
             "data_wait_share": round(self._waited / seconds, 4),
             "seconds": round(seconds, 3),
         }
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(self.last) + "\n")
+        if distributed.is_main():
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(self.last) + "\n")
         self.sums, self.count = {}, 0
         self._start_interval()
         return True
@@ -91,11 +96,13 @@ class MetricsLog:
     def load_state_dict(self, state: dict[str, Any], *, step: int) -> None:
         """Go on after ``step`` steps: take the sums, and drop the lines written after that step."""
         self.sums, self.count = dict(state["sums"]), state["count"]
+        self._start_interval()
+        if not distributed.is_main():
+            return
         kept = [line for line in read_metrics(self.path) if line["step"] <= step]
         part = self.path.with_suffix(".part")
         part.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
         part.replace(self.path)
-        self._start_interval()
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

@@ -71,7 +71,8 @@ class GatheredBatchNorm:
         if not self.training:
             return whole(x)  # type: ignore[no-any-return]
         everything = whole(distributed.gather_rows_with_gradient(x))
-        return everything.split(len(x))[distributed.rank()]  # type: ignore[no-any-return]
+        # narrow, for what comes next may work in place, which views of a split forbid
+        return everything.narrow(0, len(x) * distributed.rank(), len(x))  # type: ignore[no-any-return]
 
 
 def sync_batch_norm(model: nn.Module) -> nn.Module:

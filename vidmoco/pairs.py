@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from vidmoco import run_folder
+from vidmoco import distributed, run_folder
 from vidmoco.config import DataConfig, PretrainConfig
 from vidmoco.errors import CheckpointError, ConfigError
 from vidmoco.shapes import Float64
@@ -57,6 +57,7 @@ class PairSource:
             canvas=self.canvas,
             pairs_per_visit=self.pairs_per_visit,
             block_gib=self.config.data.block_gib,
+            positions=distributed.shard(batch_size or self.config.data.batch_size),
         )
 
     def memory_bytes(self, batching: Batching) -> int:
@@ -83,7 +84,11 @@ class PairSource:
             seed=self.config.seed,
             canvas=self.canvas,
             steps=steps,
-            workers=default_workers() if workers is None else workers,
+            workers=(
+                max(1, default_workers() // distributed.local_world_size())
+                if workers is None
+                else workers
+            ),
             pin_memory=pin_memory,
             stopped=stopped,
         )
@@ -179,7 +184,7 @@ def _of_frames(
         durations=frames.durations,
         canvas=canvas_size(frames.aspect_ratios, short_side=config.data.short_side),
         pairs_per_visit=1,  # frames at random cost nothing more
-        slots_needed=lambda batching: (BATCHES_AHEAD + 2) * batching.batch_size,
+        slots_needed=lambda batching: (BATCHES_AHEAD + 2) * len(batching.positions),
         decodes=False,
         name=lambda row: frames.videos[row].name,
         save=save,

@@ -5,7 +5,8 @@ runs/NAME/
   environment.json   versions, machine, command
   catalog.parquet    the videos, refused ones with their reasons
   metrics.jsonl      one line every few steps
-  quarantine.jsonl   videos that killed a decoding process, if there were any
+  quarantine.jsonl   videos that killed a decoding process, if there were any (quarantine-1.jsonl …
+                     of further processes of a training)
   checkpoints/       to resume from
   backbone/          the timm folder
 """
@@ -28,6 +29,11 @@ CONFIG, CATALOG, METRICS = "config.yaml", "catalog.parquet", "metrics.jsonl"
 FRAMES = "frames.json"  # in place of the catalog, where the pairs are of prepared frames
 QUARANTINE = "quarantine.jsonl"
 CHECKPOINTS, BACKBONE, ENVIRONMENT = "checkpoints", "backbone", "environment.json"
+
+
+def quarantine_of(run: Path, rank: int) -> Path:
+    """Return the file of the videos that processes of one rank have died of."""
+    return run / (QUARANTINE if rank == 0 else f"quarantine-{rank}.jsonl")
 
 
 def new_run_name(recipe: str) -> Path:

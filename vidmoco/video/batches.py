@@ -46,7 +46,7 @@ class Slot:
 def slots_needed(batching: Batching) -> int:
     """Return the pairs that are in memory at once: those of the largest block and some more."""
     batches = batching.pairs_per_visit * batching.largest_block + BATCHES_AHEAD
-    return batches * batching.batch_size
+    return batches * len(batching.positions)
 
 
 class Batches:
@@ -62,7 +62,7 @@ class Batches:
         pin_memory: bool,
     ) -> None:
         self._catalog, self._plan = catalog, plan
-        self._batch_size = plan.order.batching.batch_size
+        self._num_pairs = len(plan.order.batching.positions)
         self._quarantine, self._pin_memory = quarantine, pin_memory
         self._aspect_ratios = catalog.aspect_ratios()
         self._under_way: dict[int, list[Slot]] = {}  # by step
@@ -142,7 +142,7 @@ class Batches:
     def is_ready(self, step: int) -> bool:
         """Return whether all pairs of a batch have been read."""
         slots = self._under_way.get(step, [])
-        return len(slots) == self._batch_size and all(slot.done for slot in slots)
+        return len(slots) == self._num_pairs and all(slot.done for slot in slots)
 
     def take(self, step: int) -> PairBatch:
         """Return a copy of a batch that is ready, and free its memory."""

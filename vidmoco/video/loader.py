@@ -56,6 +56,7 @@ def cut_batches(
     canvas: tuple[int, int],
     pairs_per_visit: int,
     block_gib: float,
+    positions: range | None = None,
 ) -> Batching:
     """Return how the videos are cut into batches and blocks.
 
@@ -64,7 +65,9 @@ def cut_batches(
         batch_size: pairs in a batch, each from another video.
         canvas: (height, width) of the frames.
         pairs_per_visit: pairs that are read from a video at once, for as many batches.
-        block_gib: memory for the pairs of a block, in GiB: the more, the better are they mixed.
+        block_gib: memory for the pairs of a block, in GiB, of all processes together: the more, the
+            better are they mixed.
+        positions: those of each batch that this process reads; None: all.
 
     Raises:
         ConfigError: there are too few videos for a batch, or there is too little memory.
@@ -76,7 +79,7 @@ def cut_batches(
             "videos."
         )
     if pairs_per_visit == 1:
-        return Batching(num_videos=num_videos, batch_size=batch_size)
+        return Batching(num_videos=num_videos, batch_size=batch_size, positions=positions)
     needed = pairs_per_visit * batch_size * 2 * 3 * canvas[0] * canvas[1]
     block_batches = int(block_gib * 2**30 / needed)
     if block_batches < 1:
@@ -90,6 +93,7 @@ def cut_batches(
         batch_size=batch_size,
         pairs_per_visit=pairs_per_visit,
         block_batches=block_batches,
+        positions=positions,
     )
 
 
@@ -108,7 +112,7 @@ def load_pairs(
     pin_memory: bool = False,
     stopped: Callable[[], bool] = bool,
 ) -> Generator[PairBatch]:
-    """Yield the batches of some steps of a run.
+    """Yield the batches of some steps of a run, the positions of them that ``batching`` has.
 
     Args:
         catalog: readable videos.

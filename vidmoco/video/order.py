@@ -11,11 +11,13 @@ a video is *visited*: several pairs are taken at once, for several batches.
         round                 block 0                   block 1
         its permutation       a b c d e f               g h i j k l
         epoch 0               [a b] [c d] [e f]         [g h] [i j] [k l]
-        epoch 1               [d a] [f b] [c e]         [k g] [j l] [h i]
+        epoch 1               [c f] [e b] [a d]         [k h] [g l] [i j]
 
     steps: the three batches of epoch 0 in block 0, those of epoch 1, and then block 1
 
-A batch never holds two pairs of one video, and each epoch takes each video once.
+A batch never holds two pairs of one video, and each epoch takes each video once. A video keeps its
+position in the batch through a round: of several processes, each of which reads some positions of
+every batch, one reads the whole visit.
 """
 
 from bisect import bisect_right
@@ -43,7 +45,13 @@ class Batching:
     """How the videos of an epoch are cut into batches and blocks: numbers only, nothing random."""
 
     def __init__(
-        self, *, num_videos: int, batch_size: int, pairs_per_visit: int = 1, block_batches: int = 1
+        self,
+        *,
+        num_videos: int,
+        batch_size: int,
+        pairs_per_visit: int = 1,
+        block_batches: int = 1,
+        positions: range | None = None,
     ) -> None:
         """Cut ``num_videos`` into batches, and these into nearly equal blocks of a round.
 
@@ -53,8 +61,10 @@ class Batching:
                 when the batches are full has no place in the round.
             pairs_per_visit: V, the epochs of a round.
             block_batches: greatest number of batches an epoch has in a block.
+            positions: those of each batch that this process reads; None: all.
         """
         self.num_videos, self.batch_size = num_videos, batch_size
+        self.positions = range(batch_size) if positions is None else positions
         self.pairs_per_visit = pairs_per_visit
         self.batches_per_epoch = num_videos // batch_size
         if not self.batches_per_epoch:
@@ -143,7 +153,7 @@ class BatchOrder:
             for index, video in enumerate(shuffle.tolist()):
                 batch, position = divmod(index, size)
                 place = Place(start + turn * batches + batch, position)
-                if place.step in steps:
+                if place.step in steps and position in cut.positions:
                     visits[video].append(place)
         return sorted(visit for visit in visits if visit)
 
@@ -162,5 +172,6 @@ class BatchOrder:
             if len(self._shuffles) >= _PERMUTATIONS_KEPT:
                 self._shuffles.pop(next(iter(self._shuffles)))
             generator = np.random.default_rng((self._seed, _SHUFFLE, epoch, block))
-            self._shuffles[epoch, block] = generator.permutation(num_videos)
+            videos = np.arange(num_videos).reshape(-1, self.batching.batch_size)
+            self._shuffles[epoch, block] = generator.permuted(videos, axis=0).reshape(-1)
         return self._shuffles[epoch, block]

@@ -121,17 +121,17 @@ def load_prepared(
     """
     plan = PairPlan(BatchOrder(batching, seed=seed), frames.durations, rule=rule, seed=seed)
     aspect_ratios = frames.aspect_ratios
-    size = batching.batch_size
+    positions = batching.positions
     to_begin = iter(steps)
     under_way: deque[tuple[Tensor, list[Future[_Read]]]] = deque()
     with _threads(max(workers, 1)) as threads:
         while True:
             for step in to_begin:
                 pixels = torch.empty(
-                    (size, 2, 3, *canvas), dtype=torch.uint8, pin_memory=pin_memory
+                    (len(positions), 2, 3, *canvas), dtype=torch.uint8, pin_memory=pin_memory
                 )
                 read = partial(_read_pair, frames, plan, pixels)
-                places = (Place(step, position) for position in range(size))
+                places = (Place(step, position) for position in positions)
                 under_way.append((pixels, [threads.submit(read, place) for place in places]))
                 if len(under_way) > BATCHES_AHEAD:
                     break
@@ -169,15 +169,16 @@ def _read_pair(
     failures: list[tuple[int, str]] = []
     pts_seconds = frames.columns["pts_seconds"]
     height, width = pixels.shape[-2:]
+    index = place.position - plan.order.batching.positions.start
     for moment in plan.moments(place):
         first, second = (frames.frame_at(moment.row, time) for time in moment.times)
         try:
             for view, frame in enumerate((first, second)):
                 if view and frame == first:
-                    pixels[place.position, 1] = pixels[place.position, 0]
+                    pixels[index, 1] = pixels[index, 0]
                 else:
                     picture = _on_canvas(frames.read(frame), height=height, width=width)
-                    pixels[place.position, view] = picture
+                    pixels[index, view] = picture
         except (VideoError, RuntimeError) as error:  # RuntimeError: libjpeg's
             failures.append((moment.row, str(error)))
             continue

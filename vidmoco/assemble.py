@@ -1,0 +1,96 @@
+"""From settings to the method that a run trains: backbone, heads, batch norms, compilation."""
+
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from vidmoco import distributed
+from vidmoco.backbones import build_backbone, num_features_of, strided_at_one_pixel
+from vidmoco.config import PretrainConfig
+from vidmoco.errors import ConfigError
+from vidmoco.method_config import FastMoCoConfig, MethodConfig, MoCoConfig
+from vidmoco.methods.build import Method, build_method
+from vidmoco.normalization import sync_batch_norm
+
+
+def assemble_method(config: PretrainConfig, *, device: torch.device, num_videos: int) -> Method:
+    """Return the method of a run on its backbone, ready to train, on the CPU or on ``device``.
+
+    Raises:
+        ConfigError: backbone, views, method and processes do not go together.
+    """
+    processes = distributed.world_size()
+    if config.data.batch_size % processes:
+        raise ConfigError(
+            f"--data.batch-size is {config.data.batch_size}, which {processes} processes cannot "
+            "share; it must be a multiple of their number."
+        )
+    size, other_sizes = config.augment.size, []
+    if isinstance(config.method, FastMoCoConfig):
+        other_sizes.append(size // config.method.divide)
+    if config.augment.small_crops:
+        other_sizes.append(config.augment.small_size)
+    backbone = build_backbone(
+        config.backbone.name,
+        size=size,
+        other_sizes=other_sizes,
+        pretrained=config.backbone.pretrained,
+        zero_init_residual=config.backbone.zero_init_residual,
+        freeze_patches=config.backbone.freeze_patches,
+    )
+    if device.type == "cpu" and config.engine.precision == "bf16":
+        for small in (size, *other_sizes):
+            if layer := strided_at_one_pixel(backbone, small):
+                raise ConfigError(
+                    f"Views or patches of {small} px are one pixel before the last stride of "
+                    f"{config.backbone.name} ({layer}), where a CPU's gradients in bf16 are wrong. "
+                    f"Make them {2 * small} px, or give --engine.precision fp32."
+                )
+    method = build_method(
+        _share_of(config.method),
+        backbone=backbone,
+        num_features=num_features_of(backbone),
+        num_videos=num_videos,
+        seed=config.seed,
+    )
+    if getattr(method, "SYNC_BATCH_NORM", False):
+        sync_batch_norm(method.to(device))
+    if config.engine.channels_last:
+        method.to(memory_format=torch.channels_last)
+    return method.train()
+
+
+def _share_of(config: MethodConfig) -> MethodConfig:
+    """Return the settings of a method with this process's share of the parts of its batch norms."""
+    processes = distributed.world_size()
+    if not isinstance(config, MoCoConfig):
+        return config
+    if max(config.bn_splits, processes) % min(config.bn_splits, processes):
+        raise ConfigError(
+            f"--method.bn-splits is {config.bn_splits}, which {processes} processes cannot share. "
+            f"Give 1 or {processes}."
+        )
+    return replace(config, bn_splits=max(1, config.bn_splits // processes))
+
+
+def compile_encoders(method: nn.Module, *, cuda_graphs: bool) -> None:
+    """Have torch.compile compile the encoders of a method, at their first call."""
+    for name, module in method.named_children():
+        if name.startswith("encoder"):
+            module.compile(mode="reduce-overhead" if cuda_graphs else "default")
+
+
+def warning_of_queue(config: PretrainConfig, num_videos: int) -> str:
+    """Return in words that a queue holds many keys of each video; empty: it does not."""
+    method = config.method
+    if not isinstance(method, MoCoConfig) or method.same_video != "negative":
+        return ""
+    own = method.queue_size / num_videos
+    if own <= 1:
+        return ""
+    return (
+        f"The queue holds {method.queue_size:,} keys of {num_videos:,} videos, so about {own:.3g} "
+        "of a query's negatives are of its own video. Think of --method.same-video masked, or of "
+        "a smaller --method.queue-size."
+    )

@@ -1,0 +1,99 @@
+"""One step of a training: views, loss, gradients, optimiser; on one process or on several."""
+
+from contextlib import AbstractContextManager, nullcontext
+from inspect import signature
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from vidmoco import distributed
+from vidmoco.augment import Augment
+from vidmoco.config import PretrainConfig
+from vidmoco.device import to_device_ahead
+from vidmoco.metrics import require_finite
+from vidmoco.video.batches import PairBatch
+
+
+# Newer torch has another name for it, and warns of the old one.
+_KEEP_BUFFERS = "forward_sync_buffers"
+if _KEEP_BUFFERS not in signature(DistributedDataParallel).parameters:
+    _KEEP_BUFFERS = "broadcast_buffers"
+
+
+def on_all_ranks(method: nn.Module, device: torch.device) -> nn.Module:
+    """Return the method, wrapped where several processes train it: gradients are averaged.
+
+    Buffers are each process's own: the queue is the same everywhere, and statistics of batch norms
+    are those of its rank, of which the first one's are kept.
+    """
+    if distributed.world_size() == 1:
+        return method
+    return DistributedDataParallel(
+        method,
+        device_ids=[device] if device.type == "cuda" else None,
+        **{_KEEP_BUFFERS: False},
+    )
+
+
+def augmented_views(
+    batch: PairBatch,
+    augment: Augment,
+    generator: torch.Generator,
+    config: PretrainConfig,
+    device: torch.device,
+) -> list[Tensor]:
+    """Return the query view, the key view and the small crops, on the device."""
+    own = distributed.shard(config.data.batch_size)
+    aspect_ratios = distributed.gather_rows(batch.aspect_ratios)
+    views = augment(to_device_ahead(batch.frames, device), aspect_ratios, generator, own=own)
+    if config.engine.channels_last:
+        views = [view.contiguous(memory_format=torch.channels_last) for view in views]
+    return views
+
+
+def train_step(
+    method: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    views: list[Tensor],
+    *,
+    source_ids: Tensor,
+    times: Tensor,
+    progress: float,
+    num_parts: int,
+    clip_gradient: float | None,
+    cast: AbstractContextManager[None],
+) -> dict[str, Tensor]:
+    """Take one optimiser step over ``num_parts`` micro-batches; return loss and diagnostics."""
+    sums: dict[str, Tensor] = {}
+    torch.compiler.cudagraph_mark_step_begin()  # what the last step's graphs gave is done with
+    for part in range(num_parts):
+        last = part == num_parts - 1
+        with nullcontext() if last else _without_averaging(method):
+            with cast:
+                loss, stats = method(
+                    [view.chunk(num_parts)[part] for view in views],
+                    source_ids=source_ids.chunk(num_parts)[part],
+                    times=times.chunk(num_parts)[part],
+                    progress=progress,
+                    first=part == 0,
+                    last=last,
+                )
+            (loss / num_parts).backward()
+        for name, value in {"loss": loss.detach(), **stats}.items():
+            sums[name] = sums[name] + value if name in sums else value
+    values = {name: total / num_parts for name, total in sums.items()}
+    if not values["loss"].is_cuda:  # on CUDA the metrics look, at every interval and checkpoint
+        require_finite(values["loss"].item())
+    if clip_gradient is not None:
+        nn.utils.clip_grad_norm_(method.parameters(), clip_gradient)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return values
+
+
+def _without_averaging(method: nn.Module) -> AbstractContextManager[None]:
+    """Return the context of a micro-batch that is not the last: gradients stay here until then."""
+    if isinstance(method, DistributedDataParallel):
+        return method.no_sync()
+    return nullcontext()
