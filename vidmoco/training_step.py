@@ -2,6 +2,7 @@
 
 from contextlib import AbstractContextManager, nullcontext
 from inspect import signature
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,6 @@ from vidmoco.config import PretrainConfig
 from vidmoco.device import to_device_ahead
 from vidmoco.metrics import require_finite
 from vidmoco.video.batches import PairBatch
-
 
 # Newer torch has another name for it, and warns of the old one.
 _KEEP_BUFFERS = "forward_sync_buffers"
@@ -29,10 +29,9 @@ def on_all_ranks(method: nn.Module, device: torch.device) -> nn.Module:
     """
     if distributed.world_size() == 1:
         return method
+    keep_buffers: dict[str, Any] = {_KEEP_BUFFERS: False}
     return DistributedDataParallel(
-        method,
-        device_ids=[device] if device.type == "cuda" else None,
-        **{_KEEP_BUFFERS: False},
+        method, device_ids=[device] if device.type == "cuda" else None, **keep_buffers
     )
 
 
