@@ -46,4 +46,13 @@ def sgd_step(parameters, lr=0.1):
                 p.grad = None
 
 
+def keys_without_gradient(method):
+    """Run a method on views that have gradients; none may come through its keys."""
+    pair = [view.requires_grad_() for view in views(0, n=8)]
+    run(method, pair)
+    query, key = method.embeddings
+    assert not query.requires_grad
+    return not key.requires_grad
+
+
 SHARED_STATS = {"top1", "top5", "positive", "negative", "loss_minus_chance"}

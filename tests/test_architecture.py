@@ -167,7 +167,7 @@ def test_every_module_has_its_test_file():
     tests = Path(__file__).parent
     exempt = {
         "__init__", "__main__", "shapes", "cores", "errors", "heads", "config", "device",
-        "interrupt", "timm_hook", "progress", "run_folder", "ranged", "frames", "assemble",
+        "interrupt", "timm_hook", "progress", "run_folder", "ranged", "frames",
         "run_state", "training_step",
     }  # fmt: skip
     missing = [

@@ -2,7 +2,15 @@ import math
 
 import pytest
 import torch
-from method_material import SHARED_STATS, gradients, normed_backbone, run, sgd_step, views
+from method_material import (
+    SHARED_STATS,
+    gradients,
+    keys_without_gradient,
+    normed_backbone,
+    run,
+    sgd_step,
+    views,
+)
 from reference import contrast
 from torch import nn
 
@@ -104,3 +112,7 @@ def test_a_transformer_takes_patches_and_crops():
     loss.backward()
     assert math.isfinite(loss.item())
     assert all(p.grad is None for p in method.encoder_k.parameters())
+
+
+def test_no_gradient_comes_through_keys_even_to_pixels():
+    assert keys_without_gradient(fast_moco())

@@ -3,7 +3,7 @@ import copy
 import pytest
 import timm
 import torch
-from method_material import SHARED_STATS, run, tiny_backbone, views
+from method_material import SHARED_STATS, keys_without_gradient, run, tiny_backbone, views
 from reference import contrast
 from reference.moco import SlowMoCo, unit
 from reference.moco import info_nce as slow_info_nce
@@ -249,3 +249,7 @@ def test_momentum_on_a_cosine_ends_at_one():
         before, method.encoder_q.parameters(), method.encoder_k.parameters(), strict=True
     ):
         torch.testing.assert_close(k, (was + q) / 2)
+
+
+def test_no_gradient_comes_through_keys_even_to_pixels():
+    assert keys_without_gradient(moco())

@@ -3,7 +3,15 @@ import math
 
 import pytest
 import torch
-from method_material import SHARED_STATS, gradients, normed_backbone, run, sgd_step, views
+from method_material import (
+    SHARED_STATS,
+    gradients,
+    keys_without_gradient,
+    normed_backbone,
+    run,
+    sgd_step,
+    views,
+)
 from reference import contrast
 from torch import nn
 
@@ -116,3 +124,7 @@ def test_frozen_patches_stay_in_both_encoders():
             assert torch.equal(value, was[name])
     moved = method.encoder_q[0].blocks[0].attn.qkv.weight
     assert not torch.equal(moved, method.encoder_k[0].blocks[0].attn.qkv.weight)
+
+
+def test_no_gradient_comes_through_keys_even_to_pixels():
+    assert keys_without_gradient(moco_v3())

@@ -1,0 +1,66 @@
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+from method_material import normed_backbone, run, views
+
+from vidmoco.assemble import assemble_method, compile_encoders, warning_of_queue
+from vidmoco.config import AugmentConfig, BackboneConfig, DataConfig, EngineConfig, PretrainConfig
+from vidmoco.errors import ConfigError
+from vidmoco.method_config import MoCoConfig
+from vidmoco.methods.moco import MoCo
+
+CPU = torch.device("cpu")
+SMALL = PretrainConfig(
+    data=DataConfig(batch_size=8),
+    augment=AugmentConfig(size=32),
+    backbone=BackboneConfig(name="resnet10t"),
+    method=MoCoConfig(dim=8, queue_size=16, bn_splits=2),
+    engine=EngineConfig(precision="fp32"),
+)
+
+
+def build(config=SMALL):
+    torch.manual_seed(0)
+    return assemble_method(config, device=CPU, num_videos=9)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_compiled_encoders_give_what_plain_ones_give():
+    plain, compiled = (
+        MoCo(normed_backbone(), num_features=6, dim=5, queue_size=16) for _ in range(2)
+    )
+    compiled.load_state_dict(plain.state_dict())
+    compile_encoders(compiled, cuda_graphs=False)
+    assert compiled.encoder_q._compiled_call_impl is not None
+    assert compiled.encoder_k._compiled_call_impl is not None
+    for step in range(2):
+        pair = views(step, n=8)
+        expected, loss = run(plain, pair)[0], run(compiled, pair)[0]
+        expected.backward()
+        loss.backward()
+        torch.testing.assert_close(loss, expected, rtol=1e-4, atol=1e-4)
+    for a, b in zip(plain.backbone.parameters(), compiled.backbone.parameters(), strict=True):
+        torch.testing.assert_close(b.grad, a.grad, rtol=1e-2, atol=1e-4)
+
+
+def test_images_and_weights_are_channels_last_if_asked():
+    weight = build().backbone.layer1[0].conv1.weight
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    plain = build(replace(SMALL, engine=EngineConfig(precision="fp32", channels_last=False)))
+    assert plain.backbone.layer1[0].conv1.weight.is_contiguous()
+
+
+def test_one_pixel_before_a_stride_is_refused_in_bf16_alone():
+    small = replace(SMALL, augment=AugmentConfig(size=32, small_crops=1, small_size=16))
+    build(small)
+    with pytest.raises(ConfigError, match=r"16 px are one pixel.*layer4.*fp32"):
+        build(replace(small, engine=EngineConfig(precision="bf16")))
+
+
+def test_the_queue_is_large_against_the_videos():
+    assert warning_of_queue(SMALL, 16) == ""
+    assert "16 keys of 4 videos, so about 4 of" in warning_of_queue(SMALL, 4)
+    masked = replace(SMALL, method=replace(SMALL.method, same_video="masked"))
+    assert warning_of_queue(masked, 4) == ""

@@ -1,0 +1,368 @@
+"""Breaks one line of the methods at a time: every time a test must turn red. A table in Markdown.
+
+    python tools/mutants.py [NAME ...]
+
+Each mutant is made in a copy of the checkout, in which the tests that concern it run until the
+first fails. The exit code is 1 if any mutant survives.
+"""
+
+# ruff: noqa: E501  (lines of other files, one level deeper)
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+MOCO, V3, FAST = (f"vidmoco/methods/{name}.py" for name in ("moco", "moco_v3", "fast_moco"))
+SIMCLR, BANK = "vidmoco/methods/simclr.py", "vidmoco/methods/memory_bank.py"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One line, broken."""
+
+    name: str
+    file: str
+    line: str
+    broken: str
+    tests: str
+
+
+MUTANTS = [
+    Mutant(
+        "keys get gradients (MoCo)",
+        MOCO,
+        "        with torch.no_grad():  # no gradient to keys",
+        "        with torch.enable_grad():",
+        "tests/methods/test_moco.py",
+    ),
+    Mutant(
+        "keys get gradients (MoCo v3)",
+        V3,
+        "        with torch.no_grad():  # no gradient to keys",
+        "        with torch.enable_grad():",
+        "tests/methods/test_moco_v3.py",
+    ),
+    Mutant(
+        "keys get gradients (Fast-MoCo)",
+        FAST,
+        "        with torch.no_grad():  # no gradient to targets",
+        "        with torch.enable_grad():",
+        "tests/methods/test_fast_moco.py",
+    ),
+    Mutant(
+        "the key encoder trains",
+        MOCO,
+        "copy.deepcopy(self.encoder_q).requires_grad_(False)",
+        "copy.deepcopy(self.encoder_q)",
+        "tests/methods/test_moco.py",
+    ),
+    Mutant(
+        "query and key views swapped",
+        "vidmoco/methods/terms.py",
+        "    keys = (1, 0) if symmetric else (1,)",
+        "    keys = (0, 1) if symmetric else (0,)",
+        "tests/methods/test_terms.py",
+    ),
+    Mutant(
+        "the positive is the first negative",
+        "vidmoco/losses.py",
+        "    labels = torch.zeros(len(logits), dtype=torch.int64, device=logits.device)",
+        "    labels = torch.ones(len(logits), dtype=torch.int64, device=logits.device)",
+        "tests/test_losses.py",
+    ),
+    Mutant(
+        "temperature dropped",
+        "vidmoco/losses.py",
+        "logits = torch.cat([positive[:, None], negative], dim=1) / tau",
+        "logits = torch.cat([positive[:, None], negative], dim=1)",
+        "tests/test_losses.py",
+    ),
+    Mutant(
+        "masked keys counted",
+        "vidmoco/losses.py",
+        "        logits = logits.masked_fill(masked, -torch.inf)",
+        "        logits = logits.masked_fill(masked & False, -torch.inf)",
+        "tests/test_losses.py",
+    ),
+    Mutant(
+        "mask inverted",
+        "vidmoco/losses.py",
+        "        logits = logits.masked_fill(masked, -torch.inf)",
+        "        logits = logits.masked_fill(~masked, -torch.inf)",
+        "tests/test_losses.py",
+    ),
+    Mutant(
+        "a view is its own negative (NT-Xent)",
+        "vidmoco/losses.py",
+        "    return in_batch_nce(both, both, labels, tau=tau, masked=itself)",
+        "    return in_batch_nce(both, both, labels, tau=tau)",
+        "tests/test_losses.py",
+    ),
+    Mutant(
+        "noise samples counted once for all (NCE)",
+        "vidmoco/losses.py",
+        "offset = math.log(num_instances / noise.shape[1]) - constant.log()",
+        "offset = math.log(num_instances) - constant.log()",
+        "tests/test_losses.py",
+    ),
+    Mutant(
+        "the queue does not wrap",
+        "vidmoco/feature_queue.py",
+        "        slots = (self.position + torch.arange(len(keys), device=self.keys.device)) % size",
+        "        slots = torch.arange(len(keys), device=self.keys.device)",
+        "tests/test_feature_queue.py",
+    ),
+    Mutant(
+        "keys without their videos",
+        "vidmoco/feature_queue.py",
+        "        self.source_ids.index_copy_(0, slots, source_ids)",
+        "        self.source_ids.index_copy_(0, slots, source_ids * 0)",
+        "tests/test_feature_queue.py",
+    ),
+    Mutant(
+        "time distance of the mask ignored",
+        "vidmoco/feature_queue.py",
+        "            same &= (times[:, None] - self.times).abs() <= within",
+        "            same &= (times[:, None] - self.times).abs() >= 0",
+        "tests/test_feature_queue.py",
+    ),
+    Mutant(
+        "queries not normalised",
+        MOCO,
+        "normalize(self.encoder_q(views[q]).float(), dim=1)",
+        "self.encoder_q(views[q]).float()",
+        "tests/methods/test_moco.py",
+    ),
+    Mutant(
+        "keys not normalised",
+        MOCO,
+        "normalize(self._shuffled_keys(views[k]).float(), dim=1)",
+        "self._shuffled_keys(views[k]).float()",
+        "tests/methods/test_moco.py",
+    ),
+    Mutant(
+        "keys enter the queue before the loss",
+        MOCO,
+        "        negatives = self.queue.keys.clone()",
+        "        self.queue.enqueue(key, source_ids, times)\n"
+        "        negatives = self.queue.keys.clone()",
+        "tests/methods/test_moco.py",
+    ),
+    Mutant(
+        "momentum of query and key swapped",
+        "vidmoco/momentum.py",
+        "list(query.parameters()), 1 - m)",
+        "list(query.parameters()), m)",
+        "tests/test_momentum.py",
+    ),
+    Mutant(
+        "momentum update left out (MoCo)",
+        MOCO,
+        "                update_momentum(self.encoder_k, self.encoder_q, m=m)",
+        "                pass",
+        "tests/methods/test_moco.py",
+    ),
+    Mutant(
+        "momentum update after the keys (MoCo v3)",
+        V3,
+        "            update_momentum(self.encoder_k, self.encoder_q, m=m)\n"
+        "            keys = [normalize(self.encoder_k(view).float(), dim=1) for view in views[:2]]",
+        "            keys = [normalize(self.encoder_k(view).float(), dim=1) for view in views[:2]]\n"
+        "            update_momentum(self.encoder_k, self.encoder_q, m=m)",
+        "tests/methods/test_moco_v3.py",
+    ),
+    Mutant(
+        "momentum on a cosine runs backwards",
+        "vidmoco/momentum.py",
+        "math.cos(math.pi * progress)",
+        "math.cos(math.pi * (1 - progress))",
+        "tests/test_momentum.py",
+    ),
+    Mutant(
+        "2 tau dropped (MoCo v3)",
+        V3,
+        "        return 2 * 2 * self.tau * loss, stats",
+        "        return 2 * loss, stats",
+        "tests/methods/test_moco_v3.py",
+    ),
+    Mutant(
+        "predictor left out (MoCo v3)",
+        V3,
+        "self.predictor(self.encoder_q(view))",
+        "self.encoder_q(view)",
+        "tests/methods/test_moco_v3.py",
+    ),
+    Mutant(
+        "last batch norm with parameters (MoCo v3)",
+        V3,
+        '            last_norm="plain",\n            bias=False,\n        )\n        self.encoder_q',
+        '            last_norm="scale and shift",\n            bias=False,\n        )\n'
+        "        self.encoder_q",
+        "tests/methods/test_moco_v3.py",
+    ),
+    Mutant(
+        "patches cut across views (Fast-MoCo)",
+        FAST,
+        '"n c (i h) (j w) -> (i j n) c h w"',
+        '"n c (i h) (j w) -> (n i j) c h w"',
+        "tests/methods/test_fast_moco.py",
+    ),
+    Mutant(
+        "combined after the projector (Fast-MoCo)",
+        FAST,
+        "            return patches.mean(0)",
+        "            return patches.sum(0)",
+        "tests/methods/test_fast_moco.py",
+    ),
+    Mutant(
+        "targets are patches too (Fast-MoCo)",
+        FAST,
+        "keys = [normalize(self.encoder_k(view).float(), dim=1) for view in views[:2]]",
+        "keys = [normalize(self.encoder_k(view[..., ::2, ::2]).float(), dim=1) for view in views[:2]]",
+        "tests/methods/test_fast_moco.py",
+    ),
+    Mutant(
+        "gradients stop at the keys (end to end)",
+        SIMCLR,
+        "        keys = distributed.gather_rows_with_gradient(embeddings[1])",
+        "        keys = distributed.gather_rows_with_gradient(embeddings[1]).detach()",
+        "tests/methods/test_simclr.py",
+    ),
+    Mutant(
+        "gather without gradient (SimCLR on two ranks)",
+        "vidmoco/distributed.py",
+        "        dist.all_reduce(gradient)",
+        "        pass",
+        "tests/methods/test_ranks.py",
+    ),
+    Mutant(
+        "labels of rank 0 everywhere (MoCo v3 on two ranks)",
+        V3,
+        "labels = torch.arange(num, device=source_ids.device) + num * distributed.rank()",
+        "labels = torch.arange(num, device=source_ids.device)",
+        "tests/methods/test_ranks.py",
+    ),
+    Mutant(
+        "keys come back in shuffled order",
+        MOCO,
+        "        return keys[back[own.start : own.stop]]",
+        "        return keys[own.start : own.stop]",
+        "tests/methods/test_moco.py",
+    ),
+    Mutant(
+        "batch norms not split",
+        "vidmoco/normalization.py",
+        "            return torch.cat([whole(part) for part in x.chunk(self.num_splits)])",
+        "            return whole(x)",
+        "tests/test_normalization.py",
+    ),
+    Mutant(
+        "entries of the bank not renormalised",
+        BANK,
+        "self.entries.index_copy_(0, source_ids, normalize(moved, dim=1))",
+        "self.entries.index_copy_(0, source_ids, moved)",
+        "tests/methods/test_memory_bank.py",
+    ),
+    Mutant(
+        "Z estimated anew for every batch",
+        BANK,
+        "torch.where(self.constant == 0, estimate, self.constant)",
+        "estimate",
+        "tests/methods/test_memory_bank.py",
+    ),
+    Mutant(
+        "trust ratio on biases and norms",
+        "vidmoco/optim.py",
+        "            decays = config.decay_vectors or parameter.ndim > 1",
+        "            decays = True",
+        "tests/test_optim.py",
+    ),
+    Mutant(
+        "LARC's rule in place of LARS's",
+        "vidmoco/lars.py",
+        '                steps = list(torch._foreach_add(steps, trained, alpha=group["weight_decay"]))\n'
+        "                torch._foreach_mul_(steps, _factors(trained, steps, "
+        'group["trust_coefficient"]))',
+        '                factors = _factors(trained, steps, group["trust_coefficient"])\n'
+        '                steps = list(torch._foreach_add(steps, trained, alpha=group["weight_decay"]))\n'
+        "                torch._foreach_mul_(steps, factors)",
+        "tests/test_optim.py",
+    ),
+    Mutant(
+        "the predictor's rate follows the schedule",
+        "vidmoco/optim.py",
+        "        if not group[_CONSTANT]:",
+        "        if True:",
+        "tests/test_optim.py",
+    ),
+    Mutant(
+        "columns are the slow axis (position embedding)",
+        "vidmoco/moco_v3_vit.py",
+        "for place in (rows, columns)]",
+        "for place in (columns, rows)]",
+        "tests/test_moco_v3_vit.py",
+    ),
+    Mutant(
+        "six heads",
+        "vidmoco/moco_v3_vit.py",
+        '{"num_heads": 12}',
+        '{"num_heads": 6}',
+        "tests/test_moco_v3_vit.py",
+    ),
+]
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help="parts of the names of the mutants to make")
+    given = parser.parse_args()
+    chosen = [
+        mutant
+        for mutant in MUTANTS
+        if not given.names or any(part in mutant.name for part in given.names)
+    ]
+    print("| broken | in | seen by | seconds |\n|---|---|---|---|")
+    survivors = [mutant.name for mutant in chosen if not is_seen(mutant)]
+    print(f"\n{len(chosen) - len(survivors)} of {len(chosen)} were seen.")
+    sys.exit(f"Survived: {', '.join(survivors)}" if survivors else 0)
+
+
+def is_seen(mutant: Mutant) -> bool:
+    """Return whether a test turns red; print a row of the table."""
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as temporary:
+        copy = Path(temporary) / "checkout"
+        shutil.copytree(
+            ROOT, copy, ignore=shutil.ignore_patterns(".*", "runs", "__pycache__", "docs")
+        )
+        path = copy / mutant.file
+        text = path.read_text(encoding="utf-8")
+        if text.count(mutant.line) < 1:
+            raise SystemExit(f"{mutant.file} has no line {mutant.line!r} to break")
+        path.write_text(text.replace(mutant.line, mutant.broken), encoding="utf-8")
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+        done = subprocess.run(
+            [*command, mutant.tests],
+            cwd=copy,
+            env={"PYTHONPATH": str(copy), "PATH": "/usr/bin:/bin", "HOME": temporary},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    red = done.returncode == 1
+    if done.returncode not in (0, 1):
+        raise SystemExit(f"{mutant.name}: the tests do not run.\n{done.stdout}{done.stderr}")
+    seen = mutant.tests if red else "**nothing**"
+    seconds = time.monotonic() - began
+    print(f"| {mutant.name} | {mutant.file} | {seen} | {seconds:.0f} |", flush=True)
+    return red
+
+
+if __name__ == "__main__":
+    main()
