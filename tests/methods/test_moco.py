@@ -104,9 +104,10 @@ def test_split_batch_norm_shuffles_keys_among_parts_but_not_their_order():
     assert not torch.allclose(keys, unshuffled, atol=1e-3)
 
 
-def test_micro_batches_are_one_step():
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_micro_batches_are_one_step(symmetric):
     """Two halves in turn equal one batch: the same loss, gradients, key encoder and queue."""
-    whole, halves = moco(), moco()
+    whole, halves = moco(symmetric=symmetric), moco(symmetric=symmetric)
     with torch.no_grad():
         for method in (whole, halves):
             for p in method.encoder_q.parameters():

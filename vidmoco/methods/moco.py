@@ -62,7 +62,7 @@ class MoCo(nn.Module):
         self.tau, self.bn_splits, self.symmetric = tau, bn_splits, symmetric
         self.same_video, self.same_video_seconds = same_video, same_video_seconds
         self.generator = torch.Generator().manual_seed(seed)
-        self._waiting: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._waiting: dict[int, list[tuple[Tensor, Tensor, Tensor]]] = {}
 
     @property
     def backbone(self) -> nn.Module:
@@ -101,10 +101,12 @@ class MoCo(nn.Module):
             self._contrast(queries[q], keys[k], source_ids, times[:, q % 2]) for q, k in terms
         )
         self.embeddings = queries[0].detach(), keys[1]
-        self._waiting += [(key, source_ids, times[:, k]) for k, key in keys.items()]
-        if last:
-            waiting = [map(distributed.gather_rows, one) for one in self._waiting]
-            self.queue.enqueue(*map(torch.cat, zip(*waiting, strict=True)))
+        for k, key in keys.items():
+            self._waiting.setdefault(k, []).append((key, source_ids, times[:, k]))
+        if last:  # all keys of one view, then all of the other, as without micro-batches
+            in_order = [one for k in sorted(self._waiting) for one in self._waiting[k]]
+            everywhere = [map(distributed.gather_rows, one) for one in in_order]
+            self.queue.enqueue(*map(torch.cat, zip(*everywhere, strict=True)))
             self._waiting.clear()
         stats["queue_age"] = self.queue.mean_age()
         return loss * (2 if self.symmetric else 1), stats
