@@ -14,6 +14,9 @@ from vidmoco.methods.build import Method, build_method
 from vidmoco.normalization import sync_batch_norm
 
 
+MANY_OF_ONE_VIDEO = 2  # assumption: keys in the queue, of thousands, that are worth a word
+
+
 def assemble_method(config: PretrainConfig, *, device: torch.device, num_videos: int) -> Method:
     """Return the method of a run on its backbone, ready to train, on the CPU or on ``device``.
 
@@ -87,7 +90,7 @@ def warning_of_queue(config: PretrainConfig, num_videos: int) -> str:
     if not isinstance(method, MoCoConfig) or method.same_video != "negative":
         return ""
     own = method.queue_size / num_videos
-    if own <= 1:
+    if own <= MANY_OF_ONE_VIDEO:
         return ""
     return (
         f"The queue holds {method.queue_size:,} keys of {num_videos:,} videos, so about {own:.3g} "

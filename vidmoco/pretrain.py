@@ -220,7 +220,7 @@ def _print_start(
     processes = distributed.world_size()
     console.print(
         f"{run}: steps {steps.start} to {steps.stop} on "
-        f"{f'{processes} times ' if processes > 1 else ''}{device.type}, "
+        f"{f'{processes} x ' if processes > 1 else ''}{device.type}, "
         f"{batching.batches_per_epoch} an epoch, {batching.num_videos} videos, "
         f"{source.memory_bytes(batching) / 2**30:.2g} GiB for their frames",
         markup=False,
