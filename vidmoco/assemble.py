@@ -13,7 +13,6 @@ from vidmoco.method_config import FastMoCoConfig, MethodConfig, MoCoConfig
 from vidmoco.methods.build import Method, build_method
 from vidmoco.normalization import sync_batch_norm
 
-
 MANY_OF_ONE_VIDEO = 2  # assumption: keys in the queue, of thousands, that are worth a word
 
 
