@@ -332,3 +332,11 @@ def test_a_queue_that_is_large_for_the_videos_is_said_with_numbers(videos, tmp_p
     assert "--method.same-video masked" in error
     assert pretrain(videos, tmp_path / "more", "--method.same-video", "masked", steps=1) == 0
     assert "The queue holds" not in capsys.readouterr().err
+
+
+def test_a_collapse_is_said_once(videos, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(pretrain_module, "LEAST_STEPS", 1)
+    flat = {"spread": 0.01, "effective_rank": 1.2, "alignment": 0.0, "uniformity": 0.0}
+    monkeypatch.setattr(pretrain_module, "describe_embeddings", lambda *embeddings: flat)
+    assert pretrain(videos, tmp_path / "run", steps=4) == 0
+    assert capsys.readouterr().err.count("The embeddings have collapsed") == 1

@@ -46,5 +46,5 @@ def collapse_of(described: dict[str, float]) -> str:
     return (
         f"The embeddings have collapsed: their spread is {spread:.2g} (1 is the whole sphere), "
         f"their effective rank {rank:.1f}. The backbone learns nothing like this. Try a lower "
-        "--optim.lr, a warm-up (--optim.warmup-epochs) or a smaller --method.queue-size."
+        "--optim.lr, a warm-up (--optim.warmup-epochs) or, with MoCo, a smaller queue."
     )

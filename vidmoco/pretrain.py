@@ -32,7 +32,8 @@ from vidmoco.training_step import augmented_views, on_all_ranks, train_step
 from vidmoco.video.order import Batching
 
 MAX_FAILURES_LISTED = 50
-WARN_AFTER = 0.1  # of the training: an untrained network looks much like a collapsed one
+# Of the training, and steps: an untrained network looks much like a collapsed one.
+WARN_AFTER, LEAST_STEPS = 0.1, 50
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ def _pretrain(
                     *map(distributed.gather_rows, method.embeddings)
                 ),
             )
-            if written and step > WARN_AFTER * total_steps and not warned:
+            if written and step > max(WARN_AFTER * total_steps, LEAST_STEPS) and not warned:
                 warned = warn_of_collapse(metrics.last, console)
             bar.update(step, metrics.last, num_failures=len(failures))
             if is_main and time.monotonic() - last_saved >= config.engine.checkpoint_minutes * 60:

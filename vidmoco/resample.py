@@ -115,10 +115,12 @@ def resampling_matrix(
     step = length / size  # from one output pixel to the next, in input pixels
     pixel = torch.arange(pixels, device=start.device, dtype=torch.float32)
     centre = start + step * (torch.arange(size, device=start.device)[:, None] + 0.5)
-    distance = (pixel + 0.5 - centre).div_(step.abs().clamp(min=1)).abs_()
     low, high = torch.minimum(start, start + length), torch.maximum(start, start + length)
     inside = torch.minimum(pixel + 1, high) - torch.maximum(pixel, low)
-    weights = distance.neg_().add_(1).clamp_(min=0).mul_(inside.clamp_(0, 1))
+    # Divided while they are vectors: passes over the matrices are what this costs.
+    reach = step.abs().clamp(min=1)
+    distance = ((pixel + 0.5) / reach - centre / reach).abs_()
+    weights = torch.rsub(distance, 1).clamp_(min=0).mul_(inside.clamp_(0, 1))
     return weights.div_(weights.sum(2, keepdim=True))
 
 
