@@ -50,14 +50,14 @@ def test_it_shows_what_the_first_step_of_a_training_takes(
     video_folder, tmp_path, monkeypatch, sheets, capsys
 ):
     taken = []
-    augmented = pretrain_module._augmented_views
+    augmented = pretrain_module.augmented_views
 
     def noted(batch, *args):
         views = augmented(batch, *args)
         taken.append((batch, views))
         return views
 
-    monkeypatch.setattr(pretrain_module, "_augmented_views", noted)
+    monkeypatch.setattr(pretrain_module, "augmented_views", noted)
     words = [*TINY, "--backbone.name", "resnet10t", "--method.queue-size", "16"]
     words += ["--optim.warmup-epochs", "0", "--steps", "1", "--run", "run", "--seed", "3"]
     assert main(["pretrain", str(video_folder), *words]) == 0
