@@ -377,3 +377,18 @@ def test_v1_config_end_to_end():
         parameters = draw_view(source, aspect_ratios=aspects, **settings)
         expected = apply_view(frames[:, number], parameters, size=32, grayscale_first=True)
         assert torch.equal(views[number], expected)
+
+
+@pytest.mark.parametrize("config", [V2, V3, SWAV], ids=["v2", "v3", "swav"])
+def test_shares_of_a_batch_are_the_batch(config):
+    """As of two processes: each has its frames, and all aspect ratios."""
+    frames, aspects = pairs(6), torch.linspace(0.8, 2.0, 6)
+    whole = build_augment(config)(frames, aspects, generator())
+    source = [generator() for _ in range(2)]
+    halves = [
+        build_augment(config)(frames[own.start : own.stop], aspects, each, own=own)
+        for each, own in zip(source, (range(4), range(4, 6)), strict=True)
+    ]
+    for view, parts in zip(whole, zip(*halves, strict=True), strict=True):
+        assert torch.equal(view, torch.cat(parts))
+    assert torch.equal(source[0].get_state(), source[1].get_state())

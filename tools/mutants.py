@@ -241,10 +241,10 @@ MUTANTS = [
         "tests/methods/test_ranks.py",
     ),
     Mutant(
-        "labels of rank 0 everywhere (MoCo v3 on two ranks)",
-        V3,
-        "labels = torch.arange(num, device=source_ids.device) + num * distributed.rank()",
-        "labels = torch.arange(num, device=source_ids.device)",
+        "labels of rank 0 everywhere",
+        "vidmoco/methods/terms.py",
+        "    return torch.arange(num, device=device) + num * distributed.rank()",
+        "    return torch.arange(num, device=device)",
         "tests/methods/test_ranks.py",
     ),
     Mutant(

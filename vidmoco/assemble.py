@@ -50,7 +50,7 @@ def assemble_method(config: PretrainConfig, *, device: torch.device, num_videos:
                     f"Make them {2 * small} px, or give --engine.precision fp32."
                 )
     method = build_method(
-        _share_of(config.method),
+        _share_of(config),
         backbone=backbone,
         num_features=num_features_of(backbone),
         num_videos=num_videos,
@@ -63,17 +63,26 @@ def assemble_method(config: PretrainConfig, *, device: torch.device, num_videos:
     return method.train()
 
 
-def _share_of(config: MethodConfig) -> MethodConfig:
-    """Return the settings of a method with this process's share of the parts of its batch norms."""
-    processes = distributed.world_size()
-    if not isinstance(config, MoCoConfig):
-        return config
-    if max(config.bn_splits, processes) % min(config.bn_splits, processes):
+def _share_of(config: PretrainConfig) -> MethodConfig:
+    """Return the settings of the method with this process's share of the parts of batch norms."""
+    processes, method = distributed.world_size(), config.method
+    splits = 1
+    if isinstance(method, MoCoConfig):
+        if max(method.bn_splits, processes) % min(method.bn_splits, processes):
+            raise ConfigError(
+                f"--method.bn-splits is {method.bn_splits}, which {processes} processes cannot "
+                f"share. Give 1 or {processes}."
+            )
+        splits = max(1, method.bn_splits // processes)
+        method = replace(method, bn_splits=splits)
+    pairs, parts = config.data.batch_size // processes, config.optim.accumulate * splits
+    if pairs % parts or pairs // parts < 2:
         raise ConfigError(
-            f"--method.bn-splits is {config.bn_splits}, which {processes} processes cannot share. "
-            f"Give 1 or {processes}."
+            f"--data.batch-size is {config.data.batch_size}, {pairs} for each of {processes} "
+            f"processes, and each cuts its share into {parts}; that must leave at least 2 pairs in "
+            "equal parts. Give a larger batch, or less --optim.accumulate."
         )
-    return replace(config, bn_splits=max(1, config.bn_splits // processes))
+    return method
 
 
 def compile_encoders(method: nn.Module, *, cuda_graphs: bool) -> None:

@@ -61,7 +61,7 @@ class DataConfig(Ranged):
     SECTION: ClassVar[str] = "data"
 
     batch_size: int = 256
-    """Pairs in one step, each from another video."""
+    """Pairs in one step, of all processes together, each from another video."""
     short_side: int = 256
     """Frames are resized to this short side (pixels) when they are decoded, before any crop."""
     gap_law: Literal["linear_decay", "uniform", "segments"] = "linear_decay"
@@ -87,7 +87,7 @@ class DataConfig(Ranged):
     same frames."""
     workers: int | None = None
     """Processes that decode; 0: the training process itself, unprotected from what videos may do;
-    None: one a core, at most 16."""
+    None: one a core, at most 16, shared by the trainings of a machine."""
 
     def __post_init__(self) -> None:
         self._require(self.batch_size >= 2, "batch_size", "at least 2")

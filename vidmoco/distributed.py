@@ -38,6 +38,8 @@ def init_from_environment(device: torch.device | None = None) -> torch.device:
     launched = "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
     if launched and not dist.is_initialized():
         backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
         dist.init_process_group(backend, timeout=_PATIENCE)
     return device
 
@@ -139,10 +141,10 @@ def any_of(flag: bool) -> bool:
 def main_first() -> Iterator[None]:
     """Run a block on the main process, and then on the others."""
     if not is_main():
-        dist.barrier()
+        any_of(False)  # waits for all; on the CPU, where dist.barrier may take a wrong GPU
     yield
-    if is_main() and world_size() > 1:
-        dist.barrier()
+    if is_main():
+        any_of(False)
 
 
 def gather_objects(item: T) -> list[T]:

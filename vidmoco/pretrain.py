@@ -171,7 +171,7 @@ def _pretrain(
                 ),
             )
             if written and step > max(WARN_AFTER * total_steps, LEAST_STEPS) and not warned:
-                warned = warn_of_collapse(metrics.last, console)
+                warned = _warn_of_collapse(metrics.last, console)
             bar.update(step, metrics.last, num_failures=len(failures))
             if is_main and time.monotonic() - last_saved >= config.engine.checkpoint_minutes * 60:
                 state.save(step, keep=config.engine.keep_checkpoints)
@@ -249,7 +249,7 @@ def _learning_rate(
     )
 
 
-def warn_of_collapse(described: dict[str, Any], console: Console) -> bool:
+def _warn_of_collapse(described: dict[str, Any], console: Console) -> bool:
     """Print that the embeddings have collapsed, if they have; return whether."""
     text = collapse_of(described)
     if text:

@@ -11,7 +11,7 @@ from vidmoco.metrics import MetricsLog
 
 
 class RunState:
-    """All that a checkpoint holds."""
+    """The parts of a run, which ``save`` writes and ``load_newest`` brings back."""
 
     def __init__(
         self,

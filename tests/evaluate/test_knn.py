@@ -1,6 +1,8 @@
+import numpy as np
 import pytest
 import torch
 from reference.knn import weighted_knn_loop
+from sklearn.neighbors import KNeighborsClassifier
 
 from vidmoco.evaluate.knn import weighted_knn
 
@@ -37,11 +39,9 @@ def test_equals_the_slow_loop(tau):
 
 @pytest.mark.parametrize("k", [1, 20])
 def test_equals_scikit_learn(k):
-    neighbors = pytest.importorskip("sklearn.neighbors")
-    numpy = pytest.importorskip("numpy")
     # On unit vectors scikit-learn's Euclidean distance d gives the cosine 1 - d^2 / 2.
-    classifier = neighbors.KNeighborsClassifier(
-        n_neighbors=k, weights=lambda d: numpy.exp((1 - d**2 / 2) / 0.07)
+    classifier = KNeighborsClassifier(
+        n_neighbors=k, weights=lambda d: np.exp((1 - d**2 / 2) / 0.07)
     )
     unit = torch.nn.functional.normalize
     classifier.fit(unit(TRAIN, dim=1).numpy(), LABELS.numpy())

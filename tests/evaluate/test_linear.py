@@ -1,5 +1,6 @@
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
 from torch.nn import functional as F
 
 from vidmoco.evaluate import linear
@@ -34,10 +35,9 @@ def objective(classifier, features, labels, decay):
 
 @pytest.mark.parametrize("decay", [0.1, 1e-3])
 def test_reaches_scikit_learns_optimum(decay):
-    sklearn = pytest.importorskip("sklearn.linear_model")
     (ours,) = fit_logistic(TRAIN, LABELS, num_classes=5, decays=[decay])
     rows = ((TRAIN - ours.mean) / ours.std).double().numpy()
-    theirs = sklearn.LogisticRegression(C=1 / (decay * len(TRAIN)), tol=1e-8, max_iter=5000)
+    theirs = LogisticRegression(C=1 / (decay * len(TRAIN)), tol=1e-8, max_iter=5000)
     theirs.fit(rows, LABELS.numpy())
     # scikit-learn: C * sum of losses + ||w||^2 / 2.
     logits = torch.from_numpy(theirs.decision_function(rows))

@@ -1,3 +1,4 @@
+import copy
 from collections import Counter
 from itertools import chain, pairwise
 
@@ -140,3 +141,21 @@ def test_an_order_forgets_old_blocks_and_stays_the_same(monkeypatch):
 def test_more_in_a_batch_than_there_are():
     with pytest.raises(ValueError, match="num_videos = 3 is less than batch_size = 4"):
         Batching(num_videos=3, batch_size=4)
+
+
+@given(orders(), st.integers(1, 4))
+def test_processes_that_share_the_positions_share_the_visits(order, processes):
+    """Each reads whole visits, all of them together every place, in the order of one process."""
+    cut = order.batching
+    steps = range(steps_per_round(order))
+    whole = {tuple(visit) for visit in order.visits(steps)}
+    shared = []
+    for rank in range(processes):
+        first, last = (cut.batch_size * number // processes for number in (rank, rank + 1))
+        own = copy.copy(cut)
+        own.positions = range(first, last)
+        other = BatchOrder(own, seed=order._seed)
+        shared += [tuple(visit) for visit in other.visits(steps)]
+    assert len(shared) == len(whole)
+    assert set(shared) == whole
+    assert all(len({place.position for place in visit}) == 1 for visit in whole)

@@ -18,7 +18,7 @@ from vidmoco.device import to_device
 from vidmoco.heads import build_batch_norm_mlp
 from vidmoco.losses import Stats, in_batch_nce
 from vidmoco.method_config import FastMoCoConfig
-from vidmoco.methods.terms import mean_of, pairs_of_views
+from vidmoco.methods.terms import labels_of_own, mean_of, pairs_of_views
 from vidmoco.momentum import momentum_at, update_momentum
 from vidmoco.shapes import Float, Float64, Int64
 
@@ -93,10 +93,9 @@ class FastMoCo(nn.Module):
             m = momentum_at(progress, m=self.momentum, schedule=self.momentum_schedule)
             update_momentum(self.encoder_k, self.encoder_q, m=m)
             keys = [normalize(self.encoder_k(view).float(), dim=1) for view in views[:2]]
-        num = len(source_ids)
         self.embeddings = queries[0][0].detach(), keys[1]
         keys = [distributed.gather_rows(key) for key in keys]
-        labels = torch.arange(num, device=source_ids.device) + num * distributed.rank()
+        labels = labels_of_own(len(source_ids), source_ids.device)
         return mean_of(
             in_batch_nce(query, keys[k], labels, tau=self.tau)
             for q, k in self._terms(len(views))

@@ -14,7 +14,7 @@ from vidmoco import distributed
 from vidmoco.heads import build_batch_norm_mlp, build_projector
 from vidmoco.losses import Stats, in_batch_nce, nt_xent
 from vidmoco.method_config import EndToEndConfig, SimCLRConfig
-from vidmoco.methods.terms import mean_of, pairs_of_views
+from vidmoco.methods.terms import labels_of_own, mean_of, pairs_of_views
 from vidmoco.shapes import Float, Float64, Int64
 
 
@@ -118,8 +118,7 @@ class EndToEnd(nn.Module):
         embeddings = [normalize(self.encoder(view).float(), dim=1) for view in views]
         self.embeddings = embeddings[0].detach(), embeddings[1].detach()
         keys = distributed.gather_rows_with_gradient(embeddings[1])
-        num = len(source_ids)
-        labels = torch.arange(num, device=source_ids.device) + num * distributed.rank()
+        labels = labels_of_own(len(source_ids), source_ids.device)
         return mean_of(
             in_batch_nce(embeddings[q], keys, labels, tau=self.tau)
             for q, _ in pairs_of_views(len(views), symmetric=False)

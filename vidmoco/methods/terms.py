@@ -5,8 +5,9 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from vidmoco import distributed
 from vidmoco.losses import Stats
-from vidmoco.shapes import Float
+from vidmoco.shapes import Float, Int64
 
 
 def pairs_of_views(num_views: int, *, symmetric: bool) -> list[tuple[int, int]]:
@@ -20,6 +21,11 @@ def pairs_of_views(num_views: int, *, symmetric: bool) -> list[tuple[int, int]]:
     keys = (1, 0) if symmetric else (1,)
     large = [(1 - key, key) for key in keys]
     return large + [(query, key) for query in range(2, num_views) for key in keys]
+
+
+def labels_of_own(num: int, device: torch.device) -> Int64[Tensor, " n"]:
+    """Return where the keys of this process's samples are among those of all processes."""
+    return torch.arange(num, device=device) + num * distributed.rank()
 
 
 def mean_of(terms: Iterable[tuple[Float[Tensor, ""], Stats]]) -> tuple[Float[Tensor, ""], Stats]:
