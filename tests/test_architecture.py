@@ -14,7 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 ROWS = [
     {"errors", "shapes", "cores", "timm_hook", "urls", "video.limits", "ranged"},
     {"method_config"},
-    {"config"},
+    {"config", "commands"},
     {"recipe", "schedule", "distributed", "heads", "momentum", "interrupt", "video.order",
      "video.sampling", "video.info", "device", "color", "resample",
      "view_parameters", "lars", "moco_v3_vit", "resnet_32px",
@@ -24,7 +24,7 @@ ROWS = [
     {"methods"},
     {"assemble", "checkpoint", "diagnostics", "metrics", "run_state", "training_step", "progress",
      "run_folder", "pairs", "extractor"},
-    {"pretrain", "prepare", "extract", "evaluate", "doctor", "preview"},
+    {"pretrain", "prepare", "extract", "evaluate", "doctor", "preview", "published"},
     {"demo"},
     {"cli"},
     {"__main__"},
@@ -44,8 +44,8 @@ OWNERS = {
         "demo.videos",
     },
     "timm": {"backbones", "moco_v3_vit", "named_backbones", "preprocess", "resnet_32px"},
-    "tyro": {"cli", "config"},
-    "argparse": {"cli"},
+    "tyro": {"cli", "config", "commands"},
+    "argparse": {"cli", "published.checkpoint_file"},
 }
 
 
@@ -122,7 +122,7 @@ def test_no_import_cycles():
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_files_stay_small(path):
     # config.py holds every setting and its help text once; pretrain.py one way.
-    limit = {"config": 560, "pretrain": 420}.get(name_of(path), 300)
+    limit = {"config": 400, "pretrain": 420}.get(name_of(path), 300)
     assert len(path.read_text().splitlines()) <= limit
 
 
@@ -166,8 +166,8 @@ print(info_nce(unit, unit, unit, tau=0.2)[0].item() > 0)
 def test_every_module_has_its_test_file():
     tests = Path(__file__).parent
     exempt = {
-        "__init__", "__main__", "shapes", "cores", "errors", "heads", "config", "device",
-        "interrupt", "timm_hook", "progress", "run_folder", "ranged", "frames",
+        "__init__", "__main__", "shapes", "cores", "errors", "heads", "config", "commands",
+        "device", "interrupt", "timm_hook", "progress", "run_folder", "ranged", "frames",
         "run_state", "training_step",
     }  # fmt: skip
     missing = [

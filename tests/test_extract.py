@@ -12,7 +12,7 @@ from painted_videos import write_video
 from vidmoco import extract as extract_module
 from vidmoco.backbones import load_backbone, save_backbone
 from vidmoco.cli import main
-from vidmoco.config import ExtractCommand
+from vidmoco.commands import ExtractCommand
 from vidmoco.errors import VideoError
 from vidmoco.extract import extract as extract_command
 from vidmoco.extract import extract_video, extract_videos

@@ -10,7 +10,8 @@ from rich.console import Console
 from vidmoco import pretrain as pretrain_module
 from vidmoco import preview as preview_module
 from vidmoco.cli import main
-from vidmoco.config import PretrainConfig, PreviewCommand
+from vidmoco.commands import PreviewCommand
+from vidmoco.config import PretrainConfig
 from vidmoco.pairs import open_source
 from vidmoco.preview import require_png, sample_pairs
 from vidmoco.recipe import load_recipe

@@ -23,7 +23,7 @@ from processes import cpu_seconds, memory_bytes
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from vidmoco.config import PrepareCommand
+from vidmoco.commands import PrepareCommand
 from vidmoco.prepare import prepare
 from vidmoco.video.catalog import Catalog, open_catalog
 from vidmoco.video.loader import canvas_size, cut_batches, load_pairs

@@ -14,12 +14,13 @@ from typing import Any
 
 import tyro
 
-from vidmoco.config import (
+from vidmoco.commands import (
     DemoCommand,
     DoctorCommand,
     EvaluateCommand,
     ExportCommand,
     ExtractCommand,
+    ImportCommand,
     PrepareCommand,
     PretrainCommand,
     PreviewCommand,
@@ -169,7 +170,20 @@ def _evaluate(command: EvaluateCommand) -> int:
     return 0
 
 
+def _import(command: ImportCommand) -> int:
+    from vidmoco.published.import_checkpoint import import_checkpoint
+
+    folder = import_checkpoint(command)
+    print(f"{folder}\nimport timm; timm.create_model('local-dir:{folder}', pretrained=True)")
+    return 0
+
+
 def _export(command: ExportCommand) -> int:
+    if command.name is None:
+        from vidmoco.published.export_file import export_file
+
+        print(export_file(command))
+        return 0
     from vidmoco.named_backbones import PREFIX, export_backbone
 
     folder = export_backbone(command.run, name=command.name, overwrite=command.overwrite)
@@ -197,6 +211,7 @@ COMMANDS = {
     "pretrain": _Command(PretrainCommand, _pretrain),
     "extract": _Command(ExtractCommand, _extract),
     "evaluate": _Command(EvaluateCommand, _evaluate),
+    "import": _Command(ImportCommand, _import),
     "export": _Command(ExportCommand, _export),
     "demo": _Command(DemoCommand, _demo),
     "doctor": _Command(DoctorCommand, _doctor),

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from vidmoco import __version__
-from vidmoco.config import DoctorCommand
+from vidmoco.commands import DoctorCommand
 from vidmoco.cores import num_cores
 from vidmoco.errors import ConfigError
 from vidmoco.video.builds import (

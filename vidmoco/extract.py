@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import vidmoco
-from vidmoco.config import ExtractCommand
+from vidmoco.commands import ExtractCommand
 from vidmoco.cores import num_cores
 from vidmoco.errors import ConfigError, VideoError
 from vidmoco.extractor import (

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from vidmoco.config import PrepareCommand
+from vidmoco.commands import PrepareCommand
 from vidmoco.cores import num_cores
 from vidmoco.errors import ConfigError
 from vidmoco.run_folder import make_writable_folder

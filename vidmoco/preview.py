@@ -13,7 +13,8 @@ from PIL import Image
 from rich.console import Console
 
 from vidmoco.augment import build_augment
-from vidmoco.config import PretrainConfig, PreviewCommand
+from vidmoco.commands import PreviewCommand
+from vidmoco.config import PretrainConfig
 from vidmoco.contact_sheet import Pair, Sample, describe_gaps, draw_sheet
 from vidmoco.errors import ConfigError
 from vidmoco.pairs import PairSource, open_source, pair_rule

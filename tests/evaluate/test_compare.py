@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from vidmoco.config import EvaluateCommand
+from vidmoco.commands import EvaluateCommand
 from vidmoco.errors import CheckpointError, ConfigError, DataError
 from vidmoco.evaluate import candidates, compare
 from vidmoco.evaluate.compare import evaluate, top_accuracy

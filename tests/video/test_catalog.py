@@ -5,7 +5,8 @@ import pytest
 from painted_videos import write_video
 from rich.console import Console
 
-from vidmoco.config import LimitsConfig, ScanCommand
+from vidmoco.commands import ScanCommand
+from vidmoco.config import LimitsConfig
 from vidmoco.errors import ConfigError, VideoError
 from vidmoco.video import catalog as catalog_module
 from vidmoco.video.catalog import (

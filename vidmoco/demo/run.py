@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.nn.functional import normalize
 
-from vidmoco.config import DemoCommand, EvaluateCommand, ExtractCommand
+from vidmoco.commands import DemoCommand, EvaluateCommand, ExtractCommand
 from vidmoco.demo.picture import Panel, draw_demo_picture
 from vidmoco.demo.videos import make_labelled_images, make_sample_videos, make_test_clip
 from vidmoco.errors import ConfigError

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 import vidmoco
 from vidmoco import distributed
 from vidmoco.backbones import weights_hash
-from vidmoco.config import EvaluateCommand
+from vidmoco.commands import EvaluateCommand
 from vidmoco.device import resolve_device
 from vidmoco.errors import DataError
 from vidmoco.evaluate.candidates import Candidate, load_candidates

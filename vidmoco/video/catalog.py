@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vidmoco.config import LimitsConfig, ScanCommand
+from vidmoco.commands import ScanCommand
+from vidmoco.config import LimitsConfig
 from vidmoco.cores import num_cores
 from vidmoco.errors import ConfigError, VideoError
 from vidmoco.video.info import VideoInfo

@@ -1,0 +1,185 @@
+import builtins
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+import torchvision
+from published_files import resnet, transformer
+from torch import nn
+
+from vidmoco import cli
+from vidmoco.backbones import load_backbone, save_backbone
+from vidmoco.commands import ExportCommand, ImportCommand
+from vidmoco.errors import ConfigError
+from vidmoco.published import export_file as module
+from vidmoco.published.export_file import export_file
+from vidmoco.published.import_checkpoint import import_checkpoint
+
+# A transformer whose like torchvision has: timm's small one, made smaller.
+TINY = {"img_size": 32, "depth": 2, "embed_dim": 48, "num_heads": 4}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    model = timm.create_model("resnet18", num_classes=0)
+    model.load_state_dict({k: v for k, v in resnet().state_dict().items() if k[:3] != "fc."})
+    save_backbone(model, tmp_path / "backbone", input_size=64, provenance={})
+    return tmp_path / "backbone"
+
+
+@pytest.fixture
+def vit_folder(tmp_path):
+    model = transformer(**TINY)
+    save_backbone(model, tmp_path / "vit", input_size=32, provenance={})
+    return tmp_path / "vit"
+
+
+def features(backbone, size):
+    images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        return backbone(images)
+
+
+def alike(a, b):
+    return a.std() > 0.01 and torch.allclose(a, b, atol=1e-4, rtol=1e-4)
+
+
+def test_torchvision_loads_a_resnet(folder, tmp_path):
+    file = export_file(ExportCommand(run=folder, to="torchvision", output=tmp_path / "r.pth"))
+    model = torchvision.models.resnet18()
+    model.fc = nn.Identity()
+    model.load_state_dict(torch.load(file, weights_only=True))
+    assert alike(features(model.eval(), 64), features(load_backbone(folder), 64))
+
+
+def test_torchvision_loads_a_transformer(vit_folder, tmp_path):
+    file = export_file(ExportCommand(run=vit_folder, to="torchvision", output=tmp_path / "v.pth"))
+    model = torchvision.models.VisionTransformer(
+        image_size=32, patch_size=16, num_layers=2, num_heads=4, hidden_dim=48, mlp_dim=192
+    )
+    model.heads = nn.Identity()
+    model.load_state_dict(torch.load(file, weights_only=True))
+    assert alike(features(model.eval(), 32), features(load_backbone(vit_folder), 32))
+
+
+@pytest.mark.parametrize(("to", "prefix"), [("moco", "encoder_q"), ("moco_v3", "base_encoder")])
+def test_the_authors_programs_find_what_they_look_for(to, prefix, folder, tmp_path):
+    """What both papers' main_lincls do: strip the prefix, load all but the classifier."""
+    file = export_file(ExportCommand(run=folder, to=to, output=tmp_path / "m.pth.tar"))
+    content = torch.load(file, weights_only=True)
+    assert content["arch"] == "resnet18"
+    start = f"module.{prefix}."
+    state = {k.removeprefix(start): v for k, v in content["state_dict"].items() if start in k}
+    model = torchvision.models.resnet18()
+    found = model.load_state_dict(state, strict=False)
+    assert set(found.missing_keys) == {"fc.weight", "fc.bias"} and not found.unexpected_keys
+    model.fc = nn.Identity()
+    assert alike(features(model.eval(), 64), features(load_backbone(folder), 64))
+
+
+@pytest.mark.parametrize("to", ["torchvision", "moco", "moco_v3"])
+def test_out_and_in_again(to, folder, tmp_path):
+    file = export_file(ExportCommand(run=folder, to=to, output=tmp_path / "x.pth"))
+    back = import_checkpoint(ImportCommand(checkpoint=file, output=tmp_path / "back"))
+    assert torch.equal(features(load_backbone(back), 64), features(load_backbone(folder), 64))
+
+
+@pytest.mark.parametrize("which", ["folder", "vit_folder"])
+def test_onnx_has_the_same_features(which, request, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    folder = request.getfixturevalue(which)
+    file = export_file(ExportCommand(run=folder, to="onnx", output=tmp_path / "r.onnx"))
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    size = 64 if which == "folder" else 32
+    for count in (1, 2, 5):
+        images = torch.randn(count, 3, size, size)
+        (found,) = session.run(["features"], {"images": images.numpy()})
+        with torch.no_grad():
+            assert alike(load_backbone(folder)(images), torch.from_numpy(found))
+    assert sorted(path.name for path in tmp_path.glob("*r.onnx*")) == ["r.onnx"]
+
+
+def test_onnx_asks_for_what_it_needs(folder, tmp_path, monkeypatch):
+    real = builtins.__import__
+
+    def without(name, *args, **kwargs):
+        if name == "onnxruntime":
+            raise ImportError(name="onnxruntime")
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(ConfigError, match=r"needs onnxruntime.*pip install 'vidmoco\[onnx\]'"):
+        export_file(ExportCommand(run=folder, to="onnx", output=tmp_path / "r.onnx"))
+
+
+def test_what_differs_is_not_written(folder, tmp_path, monkeypatch):
+    def other(backbone, name, size):
+        model = torchvision.models.resnet18()
+        model.fc = nn.ReLU()  # no weights of its own
+        model.relu = nn.LeakyReLU(0.5)
+        model.layer1[0].relu = nn.LeakyReLU(0.5)
+        return model
+
+    monkeypatch.setattr(module, "_torchvision_model", other)
+    with pytest.raises(ConfigError, match=r"gives other features .* nothing was written"):
+        export_file(ExportCommand(run=folder, to="torchvision", output=tmp_path / "r.pth"))
+    assert not list(tmp_path.glob("*r.pth*"))
+
+
+def test_networks_that_torchvision_lacks(tmp_path):
+    small = timm.create_model("vidmoco_resnet18_32px", num_classes=0)
+    save_backbone(small, tmp_path / "s", input_size=32, provenance={})
+    with pytest.raises(ConfigError, match=r"torchvision has no network like .*--to onnx"):
+        export_file(ExportCommand(run=tmp_path / "s", to="torchvision", output=tmp_path / "r.pth"))
+    assert not (tmp_path / "r.pth").exists()
+
+
+def test_an_unlike_resnet_is_refused(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "architecture_of", lambda folder: "resnet34")
+    with pytest.raises(ConfigError, match=r"no network like resnet34: "):
+        export_file(ExportCommand(run=folder, to="torchvision", output=tmp_path / "r.pth"))
+
+
+def test_places_that_cannot_be_written(folder, tmp_path):
+    (tmp_path / "r.pth").write_text("mine")
+    there = ExportCommand(run=folder, to="moco", output=tmp_path / "r.pth")
+    with pytest.raises(ConfigError, match=r"there already.*--overwrite"):
+        export_file(there)
+    assert (tmp_path / "r.pth").read_text() == "mine"
+    export_file(ExportCommand(run=folder, to="moco", output=tmp_path / "r.pth", overwrite=True))
+    assert torch.load(tmp_path / "r.pth", weights_only=True)["arch"] == "resnet18"
+    with pytest.raises(ConfigError, match="There is no folder"):
+        export_file(ExportCommand(run=folder, to="moco", output=tmp_path / "no" / "r.pth"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "what"),
+    [
+        ({"to": "timm"}, "give --name"),
+        ({"to": "timm", "name": "x", "output": Path("y")}, "no --output"),
+        ({"to": "moco"}, "give -o FILE"),
+        ({"to": "moco", "output": Path("y"), "name": "x"}, "no --name"),
+    ],
+)
+def test_flags_that_do_not_go_together(flags, what, tmp_path):
+    with pytest.raises(ConfigError, match=what):
+        ExportCommand(run=tmp_path, **flags)
+
+
+def test_the_command(folder, tmp_path, capsys):
+    file = tmp_path / "r.pth"
+    assert cli.main(["export", str(folder), "--to", "moco", "-o", str(file)]) == 0
+    assert capsys.readouterr().out.strip() == str(file)
+    assert cli.main(["export", "resnet18", "--to", "moco", "-o", str(file)]) == 2
+    assert "There is no backbone at resnet18" in capsys.readouterr().err
+
+
+def test_tolerance_is_of_the_features_size():
+    def backbone(images):
+        return 1000 * images.mean(dim=(2, 3))
+
+    module._require_alike(backbone, lambda x: backbone(x) + 1e-3, size=4, what="x")
+    with pytest.raises(ConfigError, match="x gives other features"):
+        module._require_alike(backbone, lambda x: backbone(x) + 10, size=4, what="x")

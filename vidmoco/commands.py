@@ -1,0 +1,259 @@
+"""The settings of each command, beside those of a training (``config``)."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from vidmoco.config import LimitsConfig, PretrainConfig
+from vidmoco.errors import ConfigError
+from vidmoco.ranged import Ranged
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainCommand:
+    """Train a backbone on pairs of frames. Writes a run folder."""
+
+    config: Annotated[PretrainConfig, arg(name="")] = field(default_factory=PretrainConfig)
+    recipe: str = "moco_v2"
+    """A shipped recipe, or a YAML file (a run's config.yaml is one). Other flags override it."""
+    run: Path | None = None
+    """The run folder to write; default: runs/ and the recipe's name with a number."""
+    resume: bool = False
+    """Go on with the run from its newest checkpoint (--run, default: runs/latest)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScanCommand(Ranged):
+    """Look at every video of a folder: what it is, and how it may be read."""
+
+    videos: Positional[tuple[Path, ...]] = ()
+    """Folders of videos, or video files."""
+    output: Annotated[Path | None, arg(aliases=["-o"])] = None
+    """Where to write the catalog (.parquet); default: the user's cache, where pretrain finds it."""
+    workers: int | None = None
+    """Processes that look at files; None: one a core."""
+    fresh: bool = False
+    """Look at every file again, changed or not."""
+    verify: bool = False
+    """Also decode everything once, and list what is not as the scan says."""
+    limits: Annotated[LimitsConfig, arg(name="")] = field(default_factory=LimitsConfig)
+
+    def __post_init__(self) -> None:
+        self._require(self.workers is None or self.workers >= 1, "workers", "None or at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareCommand(Ranged):
+    """Decode videos once into shards of JPEG frames, from which pretrain reads much faster."""
+
+    videos: Positional[tuple[Path, ...]]
+    """Folders of videos, video files or catalogs (.parquet)."""
+    output: Annotated[Path, arg(aliases=["-o"])]
+    """The folder to write. One that was begun, or whose videos have changed, is brought up to
+    date."""
+    fps: float | None = 4.0
+    """Frames per second to keep: those shown at 0, 1/fps, 2/fps … seconds; None: every frame."""
+    short_side: int = 256
+    """Frames are made smaller to this short side, in pixels; smaller ones stay as they are."""
+    quality: int = 90
+    """Quality of the JPEG files, from 1 to 100."""
+    drop_black: bool = False
+    """Leave out black frames."""
+    min_sharpness: float = 0.0
+    """Leave out blurred frames, whose Laplacian has a smaller variance (100 is a usual choice)."""
+    min_change: float = 0.0
+    """Leave out frames that differ less from the last one kept, in grey levels of 0 to 255."""
+    labels: Path | None = None
+    """A CSV file; its columns are carried over into the index of frames."""
+    labels_key: str = "path"
+    """The column of --labels that names the video: its path below the folder given."""
+    shard_mib: float = 256.0
+    """About the size of a shard, in MiB."""
+    workers: int | None = None
+    """Processes that decode; None: one a core."""
+    limits: Annotated[LimitsConfig, arg(name="")] = field(default_factory=LimitsConfig)
+
+    def __post_init__(self) -> None:
+        self._require(len(self.videos) >= 1, "videos", "one or more folders or files")
+        self._require(self.fps is None or self.fps > 0, "fps", "None or greater than 0")
+        self._require(self.short_side >= 8, "short_side", "at least 8 pixels")
+        self._require(1 <= self.quality <= 100, "quality", "from 1 to 100")
+        self._require(self.min_sharpness >= 0, "min_sharpness", "0 or more")
+        self._require(0 <= self.min_change <= 255, "min_change", "from 0 to 255 grey levels")
+        self._require(self.shard_mib > 0, "shard_mib", "greater than 0 MiB")
+        self._require(self.workers is None or self.workers >= 1, "workers", "None or at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreviewCommand(Ranged):
+    """Draw the first pairs and views that pretrain would train on with the same flags."""
+
+    config: Annotated[PretrainConfig, arg(name="")] = field(default_factory=PretrainConfig)
+    recipe: str = "moco_v2"
+    """A shipped recipe, or a YAML file (a run's config.yaml is one). Other flags override it."""
+    output: Annotated[Path, arg(aliases=["-o"])] = Path("preview.png")
+    """The picture to write (.png)."""
+    pairs: int = 8
+    """Pairs to draw, at most 256."""
+
+    def __post_init__(self) -> None:
+        self._require(1 <= self.pairs <= 256, "pairs", "from 1 to 256")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractCommand(Ranged):
+    """Write one feature per frame of a video, or of every video of a folder."""
+
+    video: Positional[Path]
+    """A video, a folder of videos or a catalog (.parquet)."""
+    output: Annotated[Path, arg(aliases=["-o"])]
+    """A file (.npy, .npz, .safetensors or .parquet) for one video, a folder for many."""
+    backbone: str | None = None
+    """A run or backbone folder, or a timm name; default: runs/latest, else timm's ResNet-50."""
+    fps: float | None = None
+    """Frames per second to take; None: every frame."""
+    every: int = 1
+    """Take every n-th frame."""
+    dtype: Literal["float32", "float16"] = "float32"
+    """Type of the features in the file."""
+    suffix: Literal[".npy", ".npz", ".safetensors", ".parquet"] = ".npy"
+    """File type where the output is a folder."""
+    batch_size: int | None = None
+    """Frames in one pass through the backbone; None: as many as fit on CUDA, 64 on a CPU."""
+    size: int | None = None
+    """Input size in pixels; None: the backbone's own."""
+    device: str = "auto"
+    """`auto` (CUDA where there is one), `cpu`, `cuda` or `cuda:1`."""
+    precision: Literal["bf16", "fp32"] = "fp32"
+    """Arithmetic of the backbone."""
+    overwrite: bool = False
+    """Write a finished file again."""
+    limits: Annotated[LimitsConfig, arg(name="")] = field(default_factory=LimitsConfig)
+
+    def __post_init__(self) -> None:
+        self._require(
+            self.fps is None or self.fps > 0,
+            "fps",
+            "greater than 0 (frames per second), or left out",
+        )
+        self._require(self.every >= 1, "every", "at least 1")
+        self._require(
+            self.batch_size is None or self.batch_size >= 1, "batch_size", "None or at least 1"
+        )
+        self._require(self.size is None or self.size >= 8, "size", "at least 8 pixels")
+        if self.fps is not None and self.every != 1:
+            raise ConfigError("--fps and --every are both given; give one of the two.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateCommand(Ranged):
+    """Compare frozen backbones on labelled images: weighted k-NN and a linear probe."""
+
+    images: Positional[Path]
+    """A folder with train/ and val/ (a folder a class), or train.parquet and val.parquet."""
+    backbone: tuple[str, ...]
+    """Run or backbone folders, timm names, or `random` (an untrained copy of the first)."""
+    output: Annotated[Path | None, arg(aliases=["-o"])] = None
+    """Where to write the results (.json); default: results.json in the current folder."""
+    k: tuple[int, ...] = (1, 20, 200)
+    """Numbers of neighbours of the k-NN."""
+    knn_tau: float = 0.07
+    """Temperature of the neighbours' weights exp(similarity / tau)."""
+    linear: bool = True
+    """Fit the linear probe too."""
+    size: int | None = None
+    """Input size in pixels; None: each backbone's own."""
+    batch_size: int = 256
+    """Images in one pass through the backbone."""
+    max_train_per_class: int | None = None
+    """Use so many training images of each class; None: all."""
+    workers: int | None = None
+    """Processes that read images; 0: this process; None: one a core where reading takes long."""
+    device: str = "auto"
+    """`auto` (CUDA where there is one), `cpu`, `cuda` or `cuda:1`."""
+    precision: Literal["bf16", "fp32"] = "fp32"
+    """Arithmetic of the backbone."""
+    seed: int = 0
+    """Seed of the untrained backbone and of the probe's split."""
+
+    def __post_init__(self) -> None:
+        self._require(len(self.backbone) >= 1, "backbone", "at least one backbone")
+        self._require(
+            len(self.k) >= 1 and min(self.k) >= 1, "k", "one or more numbers of neighbours"
+        )
+        self._require(self.knn_tau > 0, "knn_tau", "greater than 0")
+        self._require(self.size is None or self.size >= 8, "size", "at least 8 pixels")
+        self._require(self.batch_size >= 1, "batch_size", "at least 1")
+        self._require(
+            self.max_train_per_class is None or self.max_train_per_class >= 1,
+            "max_train_per_class",
+            "None or at least 1",
+        )
+        self._require(self.workers is None or self.workers >= 0, "workers", "None, 0 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportCommand(Ranged):
+    """Turn a published checkpoint of another tool into a backbone folder."""
+
+    checkpoint: Positional[Path]
+    """The file: of MoCo v1, v2, v3, Fast-MoCo, SimSiam, SwAV, DINO, mmselfsup, solo-learn, lightly,
+    timm or torchvision."""
+    output: Annotated[Path, arg(aliases=["-o"])]
+    """The backbone folder to write."""
+    architecture: str | None = None
+    """timm's name of the network; None: as its weights say."""
+    prefix: str | None = None
+    """What the keys of the backbone begin with, such as `module.encoder_k.`; None: as is usual in
+    the tool that the checkpoint is of."""
+    size: int | None = None
+    """Side of the images that it was trained on, in pixels; None: as its weights say, or 224."""
+    overwrite: bool = False
+    """Replace the folder."""
+
+    def __post_init__(self) -> None:
+        self._require(self.size is None or self.size >= 8, "size", "None or at least 8 pixels")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportCommand(Ranged):
+    """Give a run's backbone to timm, under a name of yours, or to other tools, as a file."""
+
+    run: Positional[Path]
+    """A run folder, or a backbone folder."""
+    to: Literal["timm", "torchvision", "moco", "moco_v3", "onnx"] = "timm"
+    """`timm` knows it by --name from then on, after `import vidmoco`; `torchvision`: weights for
+    its ResNets and transformers; `moco`, `moco_v3`: as the authors' programs for linear
+    classification and detection read them; `onnx`: the whole network (extra: vidmoco[onnx])."""
+    name: str | None = None
+    """The backbone's name; timm shows it as vidmoco_NAME."""
+    output: Annotated[Path | None, arg(aliases=["-o"])] = None
+    """The file to write."""
+    overwrite: bool = False
+    """Replace a backbone of that name, or the file."""
+
+    def __post_init__(self) -> None:
+        if self.to == "timm" and (self.name is None or self.output is not None):
+            raise ConfigError(
+                "timm finds a backbone by its name: give --name, and no --output. For a file, say "
+                "which with --to torchvision, moco, moco_v3 or onnx."
+            )
+        if self.to != "timm" and (self.output is None or self.name is not None):
+            raise ConfigError(f"--to {self.to} writes a file: give -o FILE, and no --name.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoCommand:
+    """The whole way in a few minutes on a CPU, on sample videos that it makes itself."""
+
+    output: Annotated[Path | None, arg(aliases=["-o"])] = None
+    """Empty folder for videos, runs and results; default: vidmoco-demo, or that with a number."""
+    seed: int = 0
+    """Seed of the videos and of the runs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoctorCommand:
+    """Show versions, FFmpeg builds and what is known against them, devices, and what reads what."""

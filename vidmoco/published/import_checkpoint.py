@@ -1,0 +1,129 @@
+"""``vidmoco import``: the encoder of a published checkpoint as a backbone folder."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+
+import vidmoco
+from vidmoco.backbones import build_backbone, save_backbone
+from vidmoco.commands import ImportCommand
+from vidmoco.errors import CheckpointError, ConfigError
+from vidmoco.published.architectures import Guess, guess_architecture
+from vidmoco.published.checkpoint_file import read_checkpoint_file
+from vidmoco.published.layouts import Encoder, find_encoder, without_counters
+
+_DEFAULT_SIZE = 224  # of all these papers, where a ResNet does not say
+
+
+def import_checkpoint(command: ImportCommand, *, console: Console | None = None) -> Path:
+    """Write the backbone folder and say what became of each key.
+
+    Raises:
+        ConfigError: the file is not there, the folder is, or the architecture is another.
+        CheckpointError: the file is damaged, or does not hold all of an encoder.
+    """
+    source, folder = command.checkpoint, command.output
+    if folder.exists() and not command.overwrite:
+        raise ConfigError(f"{folder} is there already. Add --overwrite, or name another folder.")
+    content = read_checkpoint_file(source)
+    encoder = find_encoder(content, prefix=command.prefix, source=str(source))
+    guess = guess_architecture(encoder.weights, layout=encoder.layout, source=str(source))
+    name = command.architecture or guess.architecture
+    if not name:
+        raise ConfigError(
+            f"The encoder of {source} has {_describe(encoder.weights)}, which is no architecture "
+            "known here. Name timm's with --architecture."
+        )
+    size = command.size or guess.size or _DEFAULT_SIZE
+    backbone = build_backbone(name, size=size)
+    _require_heads(backbone, guess, name=name, source=source)
+    counters = load_strictly(backbone, encoder.weights, name=name, source=str(source))
+    provenance = {
+        "vidmoco_version": vidmoco.__version__,
+        "imported_from": source.name,
+        "sha256": _sha256(source),
+        "layout": encoder.layout,
+    }
+    save_backbone(backbone, folder, input_size=size, provenance=provenance)
+    _report(encoder, backbone, name, counters, console or Console())
+    return folder
+
+
+def load_strictly(
+    backbone: nn.Module, weights: Mapping[str, Tensor], *, name: str, source: str
+) -> int:
+    """Load each tensor into its place; return how many counters of batch norms were not there.
+
+    Raises:
+        CheckpointError: a tensor is missing, left over, of another shape, or not finite.
+    """
+    wanted = backbone.state_dict()
+    missing = sorted(without_counters(wanted.keys() - weights.keys()))
+    left_over = sorted(weights.keys() - wanted.keys())
+    if missing or left_over:
+        raise CheckpointError(
+            f"The encoder of {source} is not a {name}: "
+            f"{_few('missing', missing)}{_few('left over', left_over)}nothing was written. Name "
+            "the right timm model with --architecture."
+        )
+    for key, tensor in weights.items():
+        if tensor.shape != wanted[key].shape:
+            raise CheckpointError(
+                f"The encoder of {source} is not a {name}: {key} has the shape "
+                f"{tuple(tensor.shape)}, expected {tuple(wanted[key].shape)}. Name the right timm "
+                "model with --architecture, or its input with --size."
+            )
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise CheckpointError(f"{source} is damaged: {key} has values that are not finite.")
+    backbone.load_state_dict(dict(weights), strict=False)
+    return len(wanted) - len(weights)
+
+
+def _require_heads(backbone: nn.Module, guess: Guess, *, name: str, source: Path) -> None:
+    """Refuse a transformer whose weights fit in shape, and were trained with other heads."""
+    blocks = getattr(backbone, "blocks", None)
+    heads = blocks[0].attn.num_heads if blocks is not None else 0
+    if guess.heads and heads != guess.heads:
+        raise ConfigError(
+            f"The transformer of {source} has {guess.heads} heads, and {name} has {heads}: the "
+            "weights would load, and their features would be nonsense. Use --architecture "
+            f"{guess.architecture}."
+        )
+
+
+def _report(
+    encoder: Encoder, backbone: nn.Module, name: str, counters: int, console: Console
+) -> None:
+    parameters = sum(p.numel() for p in backbone.parameters()) / 1e6
+    blocks = getattr(backbone, "blocks", None)
+    heads = f", {blocks[0].attn.num_heads} heads" if blocks is not None else ""
+    dropped = ", ".join(f"{count} {word}" for word, count in sorted(encoder.dropped.items()))
+    for line in (
+        f"layout   {encoder.layout.replace('_', ' ')}, {encoder.num_keys} tensors",
+        f"encoder  {name}{heads}, {parameters:.1f} M parameters",
+        f"used     {len(encoder.weights)} tensors, each in its place",
+        f"dropped  {dropped or 'none'}",
+        f"missing  {f'{counters} counters of batch norms' if counters else 'none'}",
+    ):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _describe(weights: Mapping[str, Tensor]) -> str:
+    first = next(name for name in ("conv1.weight", "patch_embed.proj.weight") if name in weights)
+    return f"{first} of {tuple(weights[first].shape)} and {len(weights)} tensors"
+
+
+def _few(what: str, keys: list[str], *, count: int = 4) -> str:
+    if not keys:
+        return ""
+    more = f" … and {len(keys) - count} more" if len(keys) > count else ""
+    return f"{what}: {', '.join(keys[:count])}{more}; "
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
