@@ -1,7 +1,11 @@
 """What the tests of methods share: a tiny backbone, views, and how a method is called."""
 
+from contextlib import nullcontext
+
 import torch
 from torch import nn
+
+from vidmoco.training_step import train_step
 
 
 def tiny_backbone():
@@ -19,9 +23,9 @@ def normed_backbone():
     )
 
 
-def views(seed, n=4, size=8, crops=0):
+def views(seed, n=4, size=8, crops=0, large=2):
     generator = torch.Generator().manual_seed(seed)
-    sizes = [size, size, *[size // 2] * crops]
+    sizes = [size] * large + [size // 2] * crops
     return [torch.randn(n, 3, s, s, generator=generator) for s in sizes]
 
 
@@ -31,6 +35,30 @@ def run(method, pair, *, ids=None, times=None, **options):
     ids = torch.arange(n) if ids is None else ids
     times = torch.zeros(n, 2, dtype=torch.float64) if times is None else times
     return method(pair, source_ids=ids, times=times, **options)
+
+
+def one_step(method, pair, **options):
+    """A step as the training takes it, at a learning rate of zero; returns loss, gradients."""
+    frozen = torch.optim.SGD(method.parameters(), lr=0.0)
+    kept = {}
+
+    def keep(*_):
+        kept.update({n: p.grad.clone() for n, p in method.named_parameters() if p.grad is not None})
+
+    frozen.register_step_pre_hook(keep)
+    n = len(pair[0])
+    values = train_step(
+        method,
+        frozen,
+        pair,
+        source_ids=options.get("ids", torch.arange(n)),
+        times=options.get("times", torch.zeros(n, 2, dtype=torch.float64)),
+        progress=0.0,
+        num_parts=options.get("num_parts", 1),
+        clip_gradient=None,
+        cast=nullcontext(),
+    )
+    return values, kept
 
 
 def gradients(method):

@@ -167,6 +167,38 @@ def test_small_crops_come_from_the_two_frames_in_turn():
         torch.testing.assert_close(denormalized(view), expected, atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize(
+    ("frames", "large", "small", "shown"),
+    [(4, 4, 0, [0, 1, 2, 3]), (3, 4, 0, [0, 1, 2, 0]), (4, 2, 3, [0, 1, 2, 3, 0])],
+)
+def test_views_take_the_frames_of_a_video_in_turn(frames, large, small, shown, drawn):
+    n = 3
+    levels = (40 * torch.arange(1, frames + 1)).to(torch.uint8)
+    batch = levels.view(1, frames, 1, 1, 1).expand(n, frames, 3, H, W)
+    config = AugmentConfig(
+        **NO_CHANGE | {"second_solarize_probability": 0.0},
+        size=32,
+        large_views=large,
+        small_crops=small,
+        small_size=16,
+        shared=("crop",),
+    )
+    views = build_augment(config)(batch, torch.full((n,), W / H), generator())
+    assert [view.shape[-1] for view in views] == [32] * large + [16] * small
+    for view, frame in zip(views, shown, strict=True):
+        expected = torch.full_like(view, 40 * (frame + 1) / 255)
+        torch.testing.assert_close(denormalized(view), expected, atol=1e-4, rtol=0)
+    assert len({str(p.jitter_order.tolist()) for p in drawn}) == len(views)  # draws of their own
+
+
+def test_further_large_views_are_as_the_second():
+    drawn_second = replace(V3, large_views=4)
+    views = build_augment(drawn_second)(pairs(4), torch.ones(4), generator())
+    alone = build_augment(V3)(pairs(4), torch.ones(4), generator())
+    assert torch.equal(views[0], alone[0]) and torch.equal(views[1], alone[1])
+    assert len(views) == 4 and not torch.equal(views[1], views[3])
+
+
 def test_small_crops_are_drawn_as_the_first_view_but_for_their_size(drawn):
     n = 150
     config = replace(SWAV, second_blur_probability=0.0, solarize_probability=0.4)

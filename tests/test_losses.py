@@ -113,3 +113,42 @@ def test_nce_equals_the_slow_one_and_its_constant_the_mean():
     loss, _ = nce(query, positive, noise, tau=0.3, num_instances=50, constant=constant)
     expected = contrast.nce(query, positive, noise, tau=0.3, num_instances=50, constant=constant)
     torch.testing.assert_close(loss, expected)
+
+
+@pytest.mark.parametrize("masking", [False, True])
+def test_several_positives_have_each_a_softmax_of_its_own(masking):
+    query, _, negatives = embeddings(5)
+    keys = normalize(torch.randn(8, 3, 5, generator=torch.Generator().manual_seed(1)), dim=2)
+    masked = torch.rand(8, 11, generator=torch.Generator().manual_seed(2)) < 0.3
+    ours, theirs = query.clone().requires_grad_(), query.clone().requires_grad_()
+    rays, out_of = normalize(ours, dim=1), masked if masking else None
+    loss, stats = info_nce(rays, keys, negatives, tau=0.3, masked=out_of)
+    expected = sum(
+        contrast.several(q, k, negatives[~out] if masking else negatives, 0.3)
+        for q, k, out in zip(theirs, keys, masked, strict=True)
+    ) / len(theirs)
+    torch.testing.assert_close(loss, expected)
+    loss.backward()
+    expected.backward()
+    torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-6)
+    singles = [info_nce(query, keys[:, p], negatives, tau=0.3)[1] for p in range(3)]
+    if not masking:
+        for name, value in stats.items():
+            torch.testing.assert_close(value, torch.stack([one[name] for one in singles]).mean())
+
+
+def test_one_of_several_is_one():
+    query, key, negatives = embeddings(6)
+    one, several = (info_nce(query, k, negatives, tau=0.3) for k in (key, key[:, None]))
+    assert torch.equal(one[0], several[0])
+
+
+def test_a_query_without_negatives_has_no_loss_and_no_gradient():
+    query, key, negatives = embeddings(7)
+    masked = torch.zeros(8, 11, dtype=torch.bool)
+    masked[2] = True
+    query.requires_grad_()
+    loss, _ = info_nce(query, key, negatives, tau=0.2, masked=masked)
+    loss.backward()
+    assert query.grad.isfinite().all()
+    assert query.grad[2].abs().max() == 0 and query.grad[3].abs().max() > 0

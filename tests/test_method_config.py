@@ -76,9 +76,25 @@ def test_a_method_by_name(text, words):
         (MoCoConfig(), {"optim": OptimConfig(predictor_lr=0.1)}, "moco has no predictor"),
         (FastMoCoConfig(divide=3), {"augment": AugmentConfig(size=64)}, "--augment.size is 64"),
         (MoCoConfig(bn_splits=8), {"data": DataConfig(batch_size=12)}, "--method.bn-splits (8)"),
+        (MoCoV3Config(), {"augment": AugmentConfig(large_views=3)}, "and moco_v3 takes 2"),
+        (SimCLRConfig(), {"data": DataConfig(frames_per_video=4)}, "only 2 views are made of them"),
+        (
+            MoCoConfig(queue_size=64),
+            {"data": DataConfig(batch_size=128)},
+            "--method.queue-size is 64; it must be at least --data.batch-size (128)",
+        ),
     ],
 )
 def test_what_a_method_cannot_use_is_refused(method, others, words):
     with pytest.raises(ConfigError) as refused:
         PretrainConfig(method=method, **others)
     assert words in str(refused.value)
+
+
+def test_frames_and_views_that_go_together():
+    few = AugmentConfig(large_views=2, small_crops=2)
+    PretrainConfig(method=SimCLRConfig(), data=DataConfig(frames_per_video=4), augment=few)
+    PretrainConfig(method=FastMoCoConfig(), augment=AugmentConfig(large_views=4))
+    DataConfig(frames_per_video=3, gap_law="segments")
+    with pytest.raises(ConfigError, match=r"frames-per-video is 3; it must be 2 where segments"):
+        DataConfig(frames_per_video=3, gap_law="segments", max_gap=2.0)

@@ -13,7 +13,7 @@ from vidmoco.errors import CheckpointError, ConfigError
 from vidmoco.pairs import open_source, pair_rule
 from vidmoco.recipe import load_recipe
 from vidmoco.video.limits import Limits
-from vidmoco.video.sampling import SINGLE_FRAME, PairRule
+from vidmoco.video.sampling import PairRule
 
 CONSOLE = Console(stderr=True)
 
@@ -44,7 +44,7 @@ def open_it(config, *, resume=None):
 
 
 def test_the_control_overrides_the_gaps():
-    assert pair_rule(DataConfig(single_frame=True, min_gap=1.0)) == SINGLE_FRAME
+    assert pair_rule(DataConfig(single_frame=True)) == PairRule(same_frame_probability=1.0)
     config = DataConfig(gap_law="uniform", min_gap=1.0, max_gap=2.0, same_frame_probability=0.5)
     assert pair_rule(config) == PairRule(
         gap_law="uniform", min_gap=1.0, max_gap=2.0, same_frame_probability=0.5

@@ -30,6 +30,11 @@ RUNS = {
         "name: moco, queue_size: 40, bn_splits: 2, symmetric: true, same_video: masked",
         "name: sgd, lr: 0.5",
     ),
+    "moco, four frames": (
+        RESNET,
+        "name: moco, queue_size: 40, bn_splits: 2, symmetric: true, batch_negatives: true",
+        "name: sgd, lr: 0.5, accumulate: 2",
+    ),
     "moco_v3": (
         RESNET,
         "name: moco_v3, dim: 8, hidden_dim: 16",
@@ -78,7 +83,10 @@ def test_a_run_in_two_parts_is_the_run_in_one(name, videos, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VIDMOCO_CACHE", str(tmp_path / "cache"))
     (tmp_path / "small.yaml").write_text(SMALL % RUNS[name])
-    words = ["pretrain", str(videos), "--recipe", "small.yaml", "--run"]
+    words = ["pretrain", str(videos), "--recipe", "small.yaml"]
+    if "four frames" in name:
+        words += ["--data.frames-per-video", "4", "--augment.large-views", "4"]
+    words += ["--run"]
     assert main([*words, "whole"]) == 0
     whole = numbers(tmp_path / "whole")
     assert len(whole) == 4

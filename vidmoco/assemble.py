@@ -54,6 +54,7 @@ def assemble_method(config: PretrainConfig, *, device: torch.device, num_videos:
         backbone=backbone,
         num_features=num_features_of(backbone),
         num_videos=num_videos,
+        large_views=config.augment.large_views,
         seed=config.seed,
     )
     if getattr(method, "SYNC_BATCH_NORM", False):

@@ -54,13 +54,13 @@ Augment = Callable[..., list[Tensor]]
 def build_augment(config: AugmentConfig) -> Augment:
     """Return the views that ``config`` describes, as a function (frames, aspect_ratios, generator).
 
-    It takes uint8 pairs of frames (N, 2, 3, H, W) on any device, the displayed width / height of
-    each pair (N,) on the CPU and a CPU generator, which it advances by a number of draws that
-    depends on N and on the number of views alone. Where the frames are a part of a batch, ``own``
-    says which; aspect ratios are of the whole of it, and the views are those of one process that
-    has all. It returns a list: the view of the first frame
-    and that of the second, (N, 3, S, S) each, then the small crops, (N, 3, s, s) each, of the first
-    frame and the second in turn; all as ``apply_view`` returns them.
+    It takes uint8 pairs of frames (N, 2, 3, H, W), or more frames a video (N, F, 3, H, W), on any
+    device, the displayed width / height of each video (N,) on the CPU and a CPU generator, which it
+    advances by a number of draws that depends on N and on the number of views alone. Where the
+    frames are a part of a batch, ``own`` says which; aspect ratios are of the whole of it, and the
+    views are those of one process that has all. It returns a list: the large views, (N, 3, S, S)
+    each, then the small crops, (N, 3, s, s) each, all as ``apply_view`` returns them. View v is of
+    frame v, and after the last frame of the first again.
 
     It raises ``ValueError`` for an aspect ratio that is not a positive finite number.
     """
@@ -95,17 +95,17 @@ def build_augment(config: AugmentConfig) -> Augment:
     ) -> list[Tensor]:
         own = range(len(aspect_ratios)) if own is None else own
         share = slice(own.start, own.stop)
-        first = draw_first(generator, aspect_ratios=aspect_ratios)[share]
-        second = draw_second(generator, aspect_ratios=aspect_ratios)[share]
-        second = replace(second, **{name: getattr(first, name) for name in shared})
-        views = [
-            apply(frames[:, 0], first, size=config.size),
-            apply(frames[:, 1], second, size=config.size),
+        drawn = [draw_first(generator, aspect_ratios=aspect_ratios)[share]]
+        for _ in range(1, config.large_views):
+            other = draw_second(generator, aspect_ratios=aspect_ratios)[share]
+            drawn.append(replace(other, **{name: getattr(drawn[0], name) for name in shared}))
+        sizes = [config.size] * config.large_views + [config.small_size] * config.small_crops
+        for _ in range(config.small_crops):
+            drawn.append(draw_small(generator, aspect_ratios=aspect_ratios)[share])
+        return [
+            apply(frames[:, number % frames.shape[1]], parameters, size=size)
+            for number, (parameters, size) in enumerate(zip(drawn, sizes, strict=True))
         ]
-        for number in range(config.small_crops):
-            small = draw_small(generator, aspect_ratios=aspect_ratios)[share]
-            views.append(apply(frames[:, number % 2], small, size=config.small_size))
-        return views
 
     return augment
 

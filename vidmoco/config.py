@@ -76,6 +76,9 @@ class DataConfig(Ranged):
     """Share of pairs that are two views of one frame."""
     single_frame: bool = False
     """The control: every pair is two views of one frame, as in the image papers."""
+    frames_per_video: int = 2
+    """Frames that are taken of a video at a time. More than 2 are further positives (MoCo), the
+    patches of one view (Fast-MoCo) or small crops; see --augment.large-views."""
     pairs_per_visit: int = 4
     """Pairs that are taken from a video each time it is opened, for as many batches. More of them
     cost less decoding; the pairs of a video then come closer together in the order."""
@@ -92,6 +95,14 @@ class DataConfig(Ranged):
     def __post_init__(self) -> None:
         self._require(self.batch_size >= 2, "batch_size", "at least 2")
         self._require(self.short_side >= 8, "short_side", "at least 8 pixels")
+        self._require(2 <= self.frames_per_video <= 16, "frames_per_video", "from 2 to 16")
+        self._require(
+            self.frames_per_video == 2
+            or self.gap_law != "segments"
+            or (self.min_gap == 0 and self.max_gap is None),
+            "frames_per_video",
+            "2 where segments have a --data.min-gap or --data.max-gap",
+        )
         self._require(self.min_gap >= 0, "min_gap", "0 or more seconds")
         self._require(
             self.max_gap is None or self.max_gap >= self.min_gap,
@@ -145,10 +156,14 @@ class AugmentConfig(Ranged):
     """Probability of solarizing the second view (v3: 0.2, and 0 in the first); None: as in the
     first view."""
     shared: tuple[Literal["crop", "flip"], ...] = ()
-    """What the two views of a pair have in common: `crop` (the same box), `flip`, or both."""
+    """What the views of a video have in common: `crop` (the same box), `flip`, or both."""
+    large_views: int = 2
+    """Views of the full size, each of the next frame: the first, the second, and from the first
+    again. More than 2 are for MoCo, as further positives of a video, and for Fast-MoCo, whose
+    patches then come from several of them; as the second view is, so are they."""
     small_crops: int = 0
-    """Additional small views, of the first frame and the second in turn, as in SwAV's multi-crop
-    (there 6); all but size and crop as in the first view. MoCo uses the two large views alone."""
+    """Additional small views, of the frames that come next, as in SwAV's multi-crop (there 6); all
+    but size and crop as in the first view. MoCo uses the large views alone."""
     small_size: int = 96
     """Side of the small views, in pixels."""
     small_crop_scale: tuple[float, float] = (0.05, 0.14)
@@ -170,6 +185,7 @@ class AugmentConfig(Ranged):
         self._require(
             len(set(self.shared)) == len(self.shared), "shared", "crop, flip, or each of them once"
         )
+        self._require(2 <= self.large_views <= 16, "large_views", "from 2 to 16")
         self._require(0 <= self.small_crops <= 16, "small_crops", "from 0 to 16")
         for name in ("brightness", "contrast", "saturation"):
             self._require(0 <= getattr(self, name) <= 1, name, "from 0 to 1")
@@ -322,6 +338,11 @@ class PretrainConfig(Ranged):
                 f"--optim.accumulate ({self.optim.accumulate}) times --method.bn-splits "
                 f"({bn_splits}), with at least 2 pairs in each part."
             )
+        if isinstance(self.method, MoCoConfig) and self.method.queue_size < self.data.batch_size:
+            raise ConfigError(
+                f"--method.queue-size is {self.method.queue_size}; it must be at least "
+                f"--data.batch-size ({self.data.batch_size}): fewer keys than a step makes."
+            )
         if self.optim.accumulate > 1 and not isinstance(self.method, MoCoConfig | MemoryBankConfig):
             raise ConfigError(
                 f"--optim.accumulate is {self.optim.accumulate}, and the negatives of "
@@ -332,6 +353,20 @@ class PretrainConfig(Ranged):
             raise ConfigError(
                 f"--optim.predictor-lr is {self.optim.predictor_lr}, and {self.method.name} has no "
                 "predictor. Leave it out."
+            )
+        views = self.augment.large_views + self.augment.small_crops
+        if views < self.data.frames_per_video:
+            raise ConfigError(
+                f"--data.frames-per-video is {self.data.frames_per_video}, and only {views} views "
+                "are made of them. Give more --augment.large-views (MoCo, Fast-MoCo) or "
+                "--augment.small-crops."
+            )
+        if self.augment.large_views > 2 and not isinstance(
+            self.method, MoCoConfig | FastMoCoConfig
+        ):
+            raise ConfigError(
+                f"--augment.large-views is {self.augment.large_views}, and {self.method.name} "
+                "takes 2. Small crops (--augment.small-crops) may be of further frames."
             )
         if isinstance(self.method, FastMoCoConfig) and self.augment.size % self.method.divide:
             raise ConfigError(

@@ -23,7 +23,10 @@ _PLOT_HEIGHT, _MAX_BARS = 170, 20
 
 @dataclass(frozen=True)
 class Pair:
-    """A pair as the training has it; the query is of the first frame, the key of the second."""
+    """A pair as the training has it; the query is of the first frame, the key of the second.
+
+    Of more frames and views the sheet draws the first two.
+    """
 
     key: str  # path of the video below its folder
     aspect_ratio: float  # displayed width / height

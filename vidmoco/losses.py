@@ -19,20 +19,22 @@ similarities, in nats.
 
 def info_nce(
     query: Float[Tensor, "n c"],
-    key: Float[Tensor, "n c"],
+    key: Float[Tensor, "n *p c"],
     negatives: Float[Tensor, "k c"],
     *,
     tau: float,
     masked: Bool[Tensor, "n k"] | None = None,
     positives: Bool[Tensor, "n k"] | None = None,
 ) -> tuple[Float[Tensor, ""], Stats]:
-    """InfoNCE with one positive a query and shared negatives (He et al. 2020, equation 1).
+    """InfoNCE with shared negatives (He et al. 2020, equation 1).
 
     All vectors are of unit length. The loss is in nats, log(K + 1) at chance.
 
     Args:
         query: N of them.
-        key: the positive of each query.
+        key: the positive of each query, (N, C); or P of each, (N, P, C). Each of several has a
+            softmax of its own, in which the others are not, and the loss is the mean (Feichtenhofer
+            et al. 2021, section 3.1; Gordon et al. 2020, "Watching the World Go By", section 3).
         negatives: K others.
         tau: temperature.
         masked: which of the others are left out for a query.
@@ -43,17 +45,57 @@ def info_nce(
     # float32 under autocast too: bf16 keeps three digits, and 1 / tau makes differences of them.
     with torch.autocast(query.device.type, enabled=False):
         query, key, negatives = query.float(), key.float(), negatives.float()
-        positive = torch.einsum("nc,nc->n", query, key)  # (N,)
-        negative = torch.einsum("nc,kc->nk", query, negatives)  # (N, K)
-        logits = torch.cat([positive[:, None], negative], dim=1) / tau  # (N, 1 + K)
-    labels = torch.zeros(len(logits), dtype=torch.int64, device=logits.device)
-    masked, positives = _after_first(masked), _after_first(positives)
-    return _contrast(logits, labels, tau=tau, masked=masked, more=positives)
+        own = torch.einsum("nc,npc->np", query, key.reshape(len(query), -1, key.shape[-1])) / tau
+        others = torch.einsum("nc,kc->nk", query, negatives) / tau
+    # Not minus infinity: of a row that is masked as a whole, the gradient would be no number.
+    nothing = torch.finfo(others.dtype).min
+    if masked is not None:
+        others = others.masked_fill(masked, nothing)
+    likely = own
+    if positives is not None:
+        more = others.masked_fill(~positives, nothing).logsumexp(1, keepdim=True)
+        likely = torch.logaddexp(own, more)
+    losses = torch.logaddexp(own, others.logsumexp(1, keepdim=True)) - likely  # (N, P)
+    with torch.no_grad():
+        left_out = torch.zeros_like(others, dtype=torch.bool) if masked is None else masked
+        negative = ~left_out if positives is None else ~(left_out | positives)
+        ranks = [((others >= one[:, None]) & negative).sum(1) for one in own.unbind(1)]
+        num_positives = 1 + (0 if positives is None else (positives & ~left_out).sum(1))
+        stats = _describe(torch.stack(ranks, 1), own, others, negative, num_positives, tau=tau)
+    stats["loss_minus_chance"] += losses.mean().detach()
+    return losses.mean(), stats
 
 
-def _after_first(chosen: Tensor | None) -> Tensor | None:
-    """Return a choice among others as one among the first key and the others."""
-    return None if chosen is None else functional.pad(chosen, (1, 0), value=False)
+def _describe(
+    rank: Int64[Tensor, "n *p"],
+    own: Float[Tensor, "n *p"],
+    logits: Float[Tensor, "n m"],
+    negative: Bool[Tensor, "n m"],
+    num_positives: Int64[Tensor, " n"] | int,
+    *,
+    tau: float,
+) -> Stats:
+    """Return the diagnostics of N queries; ``loss_minus_chance`` still lacks the loss.
+
+    Args:
+        rank: how many negatives come before the positive.
+        own: similarity with the positive, over tau.
+        logits: similarities over tau, of the negatives too.
+        negative: which of these they are.
+        num_positives: of each query, where any of them is right.
+        tau: temperature.
+    """
+    num_negatives = negative.sum(1)
+    chance = (num_negatives + num_positives).log() - torch.as_tensor(
+        num_positives, device=rank.device
+    ).log()
+    return {
+        "top1": (rank < 1).float().mean() * 100,
+        "top5": (rank < 5).float().mean() * 100,
+        "positive": own.mean() * tau,
+        "negative": logits.where(negative, 0).sum() / num_negatives.sum().clamp(min=1) * tau,
+        "loss_minus_chance": -chance.mean(),
+    }
 
 
 def in_batch_nce(
@@ -84,32 +126,19 @@ def _contrast(
     *,
     tau: float,
     masked: Bool[Tensor, "n m"] | None = None,
-    more: Bool[Tensor, "n m"] | None = None,
 ) -> tuple[Float[Tensor, ""], Stats]:
-    """Return the cross entropy of ``labels``, or of these and ``more`` positives together."""
+    """Return the cross entropy of ``labels``, and the diagnostics."""
     negative = torch.ones_like(logits, dtype=torch.bool).scatter_(1, labels[:, None], False)
     if masked is not None:
         logits = logits.masked_fill(masked, -torch.inf)
         negative &= ~masked
-    if more is None:
-        losses = functional.cross_entropy(logits, labels, reduction="none")
-    else:
-        negative &= ~more
-        of_positives = logits.masked_fill(negative, -torch.inf)
-        losses = logits.logsumexp(1) - of_positives.logsumexp(1)
+    loss = functional.cross_entropy(logits, labels)
     with torch.no_grad():
         own = logits.gather(1, labels[:, None])
         rank = ((logits >= own) & negative).sum(1)  # negatives before the positive
-        num_negatives, num_keys = negative.sum(1), logits.isfinite().sum(1)
-        chance = num_keys.log() - (num_keys - num_negatives).log()
-        stats = {
-            "top1": (rank < 1).float().mean() * 100,
-            "top5": (rank < 5).float().mean() * 100,
-            "positive": own.mean() * tau,
-            "negative": logits.where(negative, 0).sum() / num_negatives.sum().clamp(min=1) * tau,
-            "loss_minus_chance": (losses - chance).mean(),
-        }
-    return losses.mean(), stats
+        stats = _describe(rank, own[:, 0], logits, negative, 1, tau=tau)
+    stats["loss_minus_chance"] += loss.detach()
+    return loss, stats
 
 
 def nt_xent(

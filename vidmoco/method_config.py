@@ -32,6 +32,8 @@ class MoCoConfig(Ranged):
     symmetric: bool = False
     """Each view is query and key in turn, as in the authors' one-GPU demo; the loss is the sum, and
     both keys enter the queue after both halves."""
+    batch_negatives: bool = False
+    """The keys of the batch's other videos are negatives too, beside those in the queue (VINCE)."""
     same_video: Literal["negative", "masked", "positive"] = "negative"
     """What keys of the query's own video in the queue are: negatives as all others (the papers),
     left out, or positives too."""

@@ -19,9 +19,10 @@ from vidmoco.video.catalog import Catalog, build_limits, open_catalog, print_cat
 from vidmoco.video.frame_store import is_prepared
 from vidmoco.video.loader import canvas_size, cut_batches, default_workers, load_pairs
 from vidmoco.video.order import Batching
+from vidmoco.video.pair_worker import bytes_of_slot
 from vidmoco.video.prepared import BATCHES_AHEAD, PreparedFrames, load_prepared, open_prepared
 from vidmoco.video.quarantine import Quarantine
-from vidmoco.video.sampling import SINGLE_FRAME, PairRule
+from vidmoco.video.sampling import PairRule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +56,7 @@ class PairSource:
             num_videos=len(self.durations),
             batch_size=batch_size or self.config.data.batch_size,
             canvas=self.canvas,
+            frames_per_video=self.config.data.frames_per_video,
             pairs_per_visit=self.pairs_per_visit,
             block_gib=self.config.data.block_gib,
             positions=distributed.shard(batch_size or self.config.data.batch_size),
@@ -62,7 +64,8 @@ class PairSource:
 
     def memory_bytes(self, batching: Batching) -> int:
         """Return the memory that frames take which have been read and wait for their step."""
-        return self.slots_needed(batching) * 2 * 3 * self.canvas[0] * self.canvas[1]
+        frames = self.config.data.frames_per_video
+        return self.slots_needed(batching) * bytes_of_slot(frames, self.canvas)
 
     def batches(
         self,
@@ -135,13 +138,12 @@ def open_source(
 
 def pair_rule(config: DataConfig) -> PairRule:
     """Return how the times of a pair are drawn; the single-frame control overrides the rest."""
-    if config.single_frame:
-        return SINGLE_FRAME
     return PairRule(
         gap_law=config.gap_law,
         min_gap=config.min_gap,
         max_gap=config.max_gap,
-        same_frame_probability=config.same_frame_probability,
+        same_frame_probability=1.0 if config.single_frame else config.same_frame_probability,
+        frames=config.frames_per_video,
     )
 
 

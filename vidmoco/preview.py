@@ -94,20 +94,22 @@ def sample_pairs(
     with closing(batches):
         for batch in batches:
             frames, aspects, times = batch.frames, batch.aspect_ratios, batch.pts_seconds.tolist()
-            achieved += [abs(second - first) for first, second in times]
+            achieved += [max(shown) - min(shown) for shown in times]
             failures.update(batch.failures)
             missing = num_pairs - len(pairs)
             if missing > 0:
-                views = augment(frames, aspects, generator)[:2]  # the sheet has no small crops
+                views = augment(frames, aspects, generator)[:2]  # the sheet has no more
                 for n, row in enumerate(batch.source_ids.tolist()[:missing]):
                     key, both = source.name(row), torch.stack([view[n] for view in views])
-                    pairs.append(Pair(key, float(aspects[n]), tuple(times[n]), frames[n], both))
+                    first, second = times[n][:2]
+                    drawn = (first, second), frames[n, :2], both
+                    pairs.append(Pair(key, float(aspects[n]), *drawn))
     order = BatchOrder(batching, seed=config.seed)
     plan = PairPlan(order, source.durations, rule=pair_rule(config.data), seed=config.seed)
     asked = []
     for step in range(ceil(NUM_ASKED / batch_size)):
         moments = [next(plan.moments(Place(step, n))) for n in range(batch_size)]
-        asked += [abs(moment.times[1] - moment.times[0]) for moment in moments]
+        asked += [max(moment.times) - min(moment.times) for moment in moments]
     return Sample(pairs, np.array(asked), np.array(achieved), failures)
 
 

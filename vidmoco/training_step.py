@@ -63,12 +63,17 @@ def train_step(
     clip_gradient: float | None,
     cast: AbstractContextManager[None],
 ) -> dict[str, Tensor]:
-    """Take one optimiser step over ``num_parts`` micro-batches; return loss and diagnostics."""
+    """Take one optimiser step over ``num_parts`` micro-batches; return loss and diagnostics.
+
+    A method may want several passes over each, with a backward of their own.
+    """
     sums: dict[str, Tensor] = {}
     torch.compiler.cudagraph_mark_step_begin()  # what the last step's graphs gave is done with
-    for part in range(num_parts):
-        last = part == num_parts - 1
-        with nullcontext() if last else _without_averaging(method):
+    bare: Any = method.module if isinstance(method, DistributedDataParallel) else method
+    passes = range(getattr(bare, "passes", 1))
+    parts = [(part, number) for part in range(num_parts) for number in passes]
+    for part, number in parts:
+        with nullcontext() if (part, number) == parts[-1] else _without_averaging(method):
             with cast:
                 loss, stats = method(
                     [view.chunk(num_parts)[part] for view in views],
@@ -76,12 +81,13 @@ def train_step(
                     times=times.chunk(num_parts)[part],
                     progress=progress,
                     first=part == 0,
-                    last=last,
+                    last=part == num_parts - 1,
+                    **({"pass_number": number} if len(passes) > 1 else {}),
                 )
-            (loss / num_parts).backward()
+            (loss / len(parts)).backward()
         for name, value in {"loss": loss.detach(), **stats}.items():
             sums[name] = sums[name] + value if name in sums else value
-    values = {name: total / num_parts for name, total in sums.items()}
+    values = {name: total / len(parts) for name, total in sums.items()}
     if not values["loss"].is_cuda:  # on CUDA the metrics look, at every interval and checkpoint
         require_finite(values["loss"].item())
     if clip_gradient is not None:

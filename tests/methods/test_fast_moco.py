@@ -116,3 +116,20 @@ def test_a_transformer_takes_patches_and_crops():
 
 def test_no_gradient_comes_through_keys_even_to_pixels():
     assert keys_without_gradient(fast_moco())
+
+
+def test_patches_of_several_frames():
+    """Each patch of a query is of the next of its frames; targets are the first two, whole."""
+    method, slow = (fast_moco(large_views=4).double() for _ in range(2))
+    four = [view.double() for view in views(0, n=8, size=12, large=4)]
+    with torch.no_grad():
+        k = [slow.encoder_k(view) for view in four[:2]]  # as the online one at the start
+    losses = []
+    for query, frames in ((0, (0, 2)), (1, (1, 3))):
+        cut = [contrast.patches_of(four[frame], 2) for frame in frames]
+        patches = [cut[number % 2][number] for number in range(4)]
+        features = slow.backbone(torch.cat(patches)).split(8)
+        embedded = slow.predictor(slow.encoder_q[1](torch.cat(contrast.combined(features, 2))))
+        losses += [contrast.in_batch(part, k[1 - query], 0.5) for part in embedded.split(8)]
+    loss, _ = run(method, four)
+    assert loss.item() == pytest.approx((sum(losses) / len(losses)).item(), rel=1e-5)

@@ -3,7 +3,15 @@ import copy
 import pytest
 import timm
 import torch
-from method_material import SHARED_STATS, keys_without_gradient, run, tiny_backbone, views
+from method_material import (
+    SHARED_STATS,
+    gradients,
+    keys_without_gradient,
+    one_step,
+    run,
+    tiny_backbone,
+    views,
+)
 from reference import contrast
 from reference.moco import SlowMoCo, unit
 from reference.moco import info_nce as slow_info_nce
@@ -254,3 +262,110 @@ def test_momentum_on_a_cosine_ends_at_one():
 
 def test_no_gradient_comes_through_keys_even_to_pixels():
     assert keys_without_gradient(moco())
+
+
+TERMS = {
+    False: [(0, [1, 2])],
+    True: [(0, [1, 2]), (1, [0, 2]), (2, [0, 1])],
+}
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+@pytest.mark.parametrize("batch_negatives", [False, True])
+def test_several_frames_are_several_positives(symmetric, batch_negatives):
+    """Against the slow restatement: SlowFast's softmaxes, and VINCE's negatives and block mask."""
+    options = dict(large_views=3, symmetric=symmetric, batch_negatives=batch_negatives)
+    method, slow = moco(queue_size=12, **options), moco(queue_size=12, **options)
+    three, ids = views(0, large=3), torch.tensor([5, 6, 7, 8])
+    queue = method.queue.keys.clone()
+    with torch.no_grad():
+        keys = [slow.encoder_k(view) for view in three]  # m * k + ... = k
+    loaded = [0, 1, 2] if symmetric else [1, 2]
+    total = 0.0
+    for q, positives in TERMS[symmetric]:
+        for i, query in enumerate(slow.encoder_q(three[q])):
+            negatives = list(queue)
+            if batch_negatives:  # the keys of the other videos; those of its own are masked
+                negatives += [keys[k][j] for k in loaded for j in range(4) if j != i]
+            mine = [keys[k][i] for k in positives]
+            total = total + contrast.several(query, mine, negatives, 0.2) / 4
+    expected = total / len(TERMS[symmetric]) * (2 if symmetric else 1)
+    expected.backward()
+    values, found = one_step(method, three, ids=ids)
+    assert values["loss"].item() == pytest.approx(expected.item(), rel=1e-5)
+    theirs = gradients(slow)
+    assert found.keys() == theirs.keys()
+    for name in found:
+        torch.testing.assert_close(found[name], theirs[name], rtol=1e-3, atol=1e-6)
+    # All keys enter, those of one view after the other (SlowFast's multi-view queue).
+    assert method.queue.source_ids.tolist()[: 4 * len(loaded)] == ids.tolist() * len(loaded)
+    for number, k in enumerate(loaded):
+        torch.testing.assert_close(
+            method.queue.keys[4 * number : 4 * number + 4],
+            torch.nn.functional.normalize(keys[k], dim=1),
+        )
+
+
+def test_each_key_has_the_time_of_its_frame():
+    method = moco(queue_size=12, large_views=3, symmetric=True)
+    times = torch.arange(12.0, dtype=torch.float64).view(4, 3)
+    one_step(method, views(0, large=3), times=times)
+    assert method.queue.times.tolist() == times.T.flatten().tolist()
+
+
+@pytest.mark.parametrize("same_video", ["masked", "positive"])
+def test_batch_negatives_beside_keys_of_the_own_video(same_video):
+    method = moco(batch_negatives=True, same_video=same_video)
+    run(method, views(0), ids=torch.tensor([1, 2, 3, 4]))
+    pair, ids = views(1), torch.tensor([2, 9, 4, 1])
+    queue, sources = method.queue.keys.clone(), method.queue.source_ids.clone()
+    q, k = method.encoder_q(pair[0]), method.encoder_k(pair[1])
+    terms = []
+    for i, query in enumerate(q):
+        own = [j for j in range(10) if sources[j] == ids[i]]
+        others = [queue[j] for j in range(10) if j not in own]
+        others += [k[j] for j in range(4) if j != i]
+        more = [queue[j] for j in own] if same_video == "positive" else []
+        terms.append(
+            contrast.any_positive(unit(query), [unit(k[i]), *more], map(unit, others), 0.2)
+        )
+    loss, _ = run(method, pair, ids=ids)
+    assert loss.item() == pytest.approx((sum(terms) / 4).item(), rel=1e-5)
+
+
+def test_passes_and_micro_batches_together_are_one_step():
+    whole, parts = (moco(queue_size=24, large_views=3, symmetric=True) for _ in range(2))
+    three = views(0, large=3)
+    one, of_one = one_step(whole, three)
+    two, of_two = one_step(parts, three, num_parts=2)
+    assert one["loss"].item() == pytest.approx(two["loss"].item(), rel=1e-5)
+    for name in of_one:
+        torch.testing.assert_close(of_one[name], of_two[name], rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(whole.queue.keys, parts.queue.keys)
+    assert torch.equal(whole.queue.source_ids, parts.queue.source_ids)
+
+
+def most_saved(large, *, symmetric):
+    """The most bytes that a backward pass of a step waits for."""
+    method = moco(large_views=large, symmetric=symmetric, queue_size=8)
+    sizes = []
+    for number in range(method.passes):
+        saved = []
+
+        def keep(tensor, saved=saved):
+            saved.append(tensor.numel() * tensor.element_size())
+            return tensor
+
+        more = {"pass_number": number} if method.passes > 1 else {}
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            loss, _ = run(method, views(0, large=large, size=32), **more)
+        loss.backward()
+        sizes.append(sum(saved))
+    return max(sizes)
+
+
+def test_memory_does_not_grow_with_the_frames():
+    one = most_saved(2, symmetric=False)
+    assert most_saved(8, symmetric=False) < 1.05 * one
+    assert most_saved(8, symmetric=True) < 1.05 * one
+    assert most_saved(2, symmetric=True) > 1.9 * one  # two views at once, as there are only two

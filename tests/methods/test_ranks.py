@@ -30,6 +30,9 @@ def build(name, world):
     if name == "moco, symmetric, masked":
         options = dict(symmetric=True, same_video="masked", bn_splits=4 // world)
         return MoCo(normed_backbone(), **queue, **options)
+    if name == "moco, three frames":
+        options = dict(large_views=3, batch_negatives=True, bn_splits=2 // world)
+        return MoCo(normed_backbone(), **queue, **options)
     if name == "moco_v3":
         return MoCoV3(normed_backbone(), **NORMED)
     if name == "fast_moco":
@@ -46,7 +49,8 @@ def build(name, world):
 
 
 NAMES = [
-    "moco", "moco, symmetric, masked", "moco_v3", "fast_moco", "simclr", "end_to_end",
+    "moco", "moco, symmetric, masked", "moco, three frames", "moco_v3", "fast_moco",
+    "simclr", "end_to_end",
     "memory_bank nce", "memory_bank softmax", "memory_bank info_nce",
 ]  # fmt: skip
 
@@ -59,8 +63,9 @@ def three_steps(name):
         method = sync_batch_norm(method)
     own = slice(8 // world * rank, 8 // world * (rank + 1))
     found = {"losses": [], "gradients": []}
+    large = getattr(method, "large_views", 2)
     for step in range(3):
-        mine = [view[own].double() for view in views(step, n=8, crops=1)]
+        mine = [view[own].double() for view in views(step, n=8, crops=1, large=large)]
         loss, _ = run(method, mine, ids=IDS[own], times=TIMES[own] + step)
         loss.backward()
         gradients = {}

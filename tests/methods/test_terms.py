@@ -7,8 +7,16 @@ def test_which_views_are_contrasted():
     assert pairs_of_views(2, symmetric=False) == [(0, 1)]
     assert pairs_of_views(2, symmetric=True) == [(0, 1), (1, 0)]
     # SwAV: each small crop against both large ones
-    assert pairs_of_views(4, symmetric=True) == [(0, 1), (1, 0), (2, 1), (2, 0), (3, 1), (3, 0)]
+    assert pairs_of_views(4, symmetric=True) == [(0, 1), (1, 0), (2, 0), (2, 1), (3, 0), (3, 1)]
     assert pairs_of_views(3, symmetric=False) == [(0, 1), (2, 1)]
+
+
+def test_several_positives():
+    assert pairs_of_views(3, symmetric=False, large_views=3) == [(0, 1), (0, 2)]
+    each = [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)]
+    assert pairs_of_views(3, symmetric=True, large_views=3) == each
+    small = [(3, 0), (3, 1), (3, 2)]
+    assert pairs_of_views(4, symmetric=True, large_views=3) == each + small
 
 
 def test_mean_of_losses_and_of_each_diagnostic():

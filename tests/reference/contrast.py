@@ -40,6 +40,13 @@ def nt_xent(first, second, tau):
     return total / len(z)
 
 
+def several(query, keys, negatives, tau):
+    """One query and its several positives: each against itself and the negatives; the mean."""
+    others = [unit(query) @ unit(n) / tau for n in negatives]
+    own = [unit(query) @ unit(k) / tau for k in keys]
+    return sum(cross_entropy([one, *others], 0) for one in own) / len(own)
+
+
 def patches_of(view, m):
     """Fast-MoCo's divide: m x m pieces of each view, as a list."""
     size = view.shape[-1] // m

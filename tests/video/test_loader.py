@@ -20,7 +20,7 @@ from vidmoco.video.loader import canvas_size, cut_batches, load_pairs
 from vidmoco.video.order import Batching
 from vidmoco.video.pair_worker import build_pair_worker
 from vidmoco.video.quarantine import Quarantine
-from vidmoco.video.sampling import SINGLE_FRAME, PairRule
+from vidmoco.video.sampling import PairRule
 from vidmoco.video.scan import scan_videos
 
 NUM_VIDEOS, NUM_FRAMES = 10, 20  # frame i of video v spells 100 v + i; 10 fps
@@ -82,6 +82,21 @@ def test_a_pair_is_the_two_frames_shown_at_its_times(catalog):
                 assert index == 100 * video + round(float(pts) * 10)
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_more_frames_of_a_video(catalog, workers):
+    rule = PairRule(frames=5)
+    for batch in load(catalog, rule=rule, workers=workers, stop=2):
+        assert batch.frames.shape == (4, 5, 3, 64, 96)
+        for frames, row, times in zip(
+            batch.frames, batch.source_ids, batch.pts_seconds.tolist(), strict=True
+        ):
+            first = 100 * int(catalog[int(row)].key[1])
+            assert [read_index(f.permute(1, 2, 0).numpy()) for f in frames] == [
+                first + round(seconds * 10) for seconds in times
+            ]
+            assert len(set(times)) > 1
+
+
 def test_an_epoch_takes_every_video_once(catalog):
     batches = load(catalog, stop=10, batch_size=5)
     for epoch in range(5):
@@ -127,7 +142,7 @@ def test_starting_in_the_middle_gives_the_rest(catalog):
 
 
 def test_single_frame_pairs(catalog):
-    for batch in load(catalog, rule=SINGLE_FRAME):
+    for batch in load(catalog, rule=PairRule(same_frame_probability=1.0)):
         assert torch.equal(batch.frames[:, 0], batch.frames[:, 1])
         assert torch.equal(batch.pts_seconds[:, 0], batch.pts_seconds[:, 1])
 

@@ -17,7 +17,7 @@ CANVAS = (32, 48)
 
 @pytest.fixture
 def slots():
-    return slots_of(SharedBuffer(4 * 2 * 3 * 32 * 48), CANVAS)
+    return slots_of(SharedBuffer(4 * 2 * 3 * 32 * 48), 2, CANVAS)
 
 
 def job_of(video, *pairs):
@@ -31,13 +31,13 @@ def shown(slots, number):
 def test_a_pair_goes_to_its_slot_in_the_order_asked(tmp_path):
     video = info_of(tmp_path / "a.mp4")
     buffer = SharedBuffer(3 * 2 * 3 * 32 * 48)
-    slots = slots_of(buffer, CANVAS)
+    slots = slots_of(buffer, 2, CANVAS)
     assert slots.shape == (3, 2, 3, 32, 48)
     assert read_visit(job_of(video, (1, (2.05, 0.5))), slots, DEFAULT_LIMITS) == [(2.0, 0.5)]
     assert shown(slots, 1) == [20, 5]
     assert not slots[0].any()
     assert not slots[2].any()
-    assert torch.equal(slots_of(buffer, CANVAS), slots)  # the same memory
+    assert torch.equal(slots_of(buffer, 2, CANVAS), slots)  # the same memory
 
 
 @pytest.mark.parametrize("at_once", [2**27, 1])
@@ -70,7 +70,7 @@ from vidmoco.video.probe import probe_video
 from vidmoco.video.shared_buffer import SharedBuffer
 from pathlib import Path
 
-read = build_pair_worker(SharedBuffer(2 * 3 * 32 * 48), (32, 48), Limits(), "pyav")
+read = build_pair_worker(SharedBuffer(2 * 3 * 32 * 48), 2, (32, 48), Limits(), "pyav")
 path = Path({str(tmp_path / "a.mp4")!r})
 job = VisitJob(0, probe_video(path, root=path.parent), (Pair(0, (1.0, 0.5)),))
 print(read(job), "decord" in sys.modules)

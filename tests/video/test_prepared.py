@@ -17,7 +17,7 @@ from vidmoco.video.limits import DEFAULT_LIMITS
 from vidmoco.video.order import Batching, BatchOrder
 from vidmoco.video.prepared import load_prepared, open_prepared
 from vidmoco.video.probe import probe_video
-from vidmoco.video.sampling import SINGLE_FRAME, PairPlan, PairRule
+from vidmoco.video.sampling import PairPlan, PairRule
 from vidmoco.video.selection import Selection
 
 NUM_VIDEOS = 7
@@ -125,6 +125,18 @@ def test_batches_are_those_of_the_plan(originals):
                 assert batch.pts_seconds[position, view] == pytest.approx(index / 10)
 
 
+def test_more_frames_of_a_video(originals):
+    rule = PairRule(frames=4, max_gap=1.0)
+    for batch in load(open_prepared(originals), rule=rule):
+        assert batch.frames.shape == (3, 4, 3, 64, 96)
+        assert (np.ptp(batch.pts_seconds.numpy(), axis=1) <= 1.1).all()
+        for frames, row, times in zip(
+            batch.frames, batch.source_ids.tolist(), batch.pts_seconds.tolist(), strict=True
+        ):
+            expected = [100 * row + round(seconds * 10) for seconds in times]
+            assert [spelled(frame) for frame in frames] == expected
+
+
 def test_the_same_for_any_number_of_threads_and_after_a_resume(originals):
     frames = open_prepared(originals)
     whole = load(frames, workers=1)
@@ -135,7 +147,7 @@ def test_the_same_for_any_number_of_threads_and_after_a_resume(originals):
 
 
 def test_single_frames(originals):
-    for batch in load(open_prepared(originals), rule=SINGLE_FRAME):
+    for batch in load(open_prepared(originals), rule=PairRule(same_frame_probability=1.0)):
         assert torch.equal(batch.frames[:, 0], batch.frames[:, 1])
 
 

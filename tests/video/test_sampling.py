@@ -6,12 +6,11 @@ from hypothesis import strategies as st
 from vidmoco.video.order import Batching, BatchOrder, Place
 from vidmoco.video.sampling import (
     MAX_REPLACEMENTS,
-    SINGLE_FRAME,
     PairPlan,
     PairRule,
     pair_generator,
     replacements,
-    sample_pair,
+    sample_times,
 )
 
 seconds = st.floats(0.01, 10_000)
@@ -34,7 +33,7 @@ LAWS = ("linear_decay", "uniform", "segments")
 def test_pair_is_in_the_video_and_its_gap_as_asked(index, duration, min_gap, extra, law):
     max_gap = None if extra is None else min_gap + extra
     rule = PairRule(gap_law=law, min_gap=min_gap, max_gap=max_gap)
-    a, b = sample_pair(generator(index), duration=duration, rule=rule)
+    a, b = sample_times(generator(index), duration=duration, rule=rule)
     assert 0 <= min(a, b) <= max(a, b) < duration
     gap, slack = abs(a - b), 1e-9 * duration + 1e-6
     if duration <= min_gap:  # the least bad: the longest gap there is
@@ -46,7 +45,7 @@ def test_pair_is_in_the_video_and_its_gap_as_asked(index, duration, min_gap, ext
 
 def draw(rule, *, duration=10.0, n=20_000):
     shared = np.random.default_rng(0)
-    return np.array([sample_pair(shared, duration=duration, rule=rule) for _ in range(n)])
+    return np.array([sample_times(shared, duration=duration, rule=rule) for _ in range(n)])
 
 
 def test_without_limits_the_two_times_are_independent_and_uniform():
@@ -96,7 +95,7 @@ def test_order_in_time_is_a_coin_toss():
 def test_share_of_same_frame_pairs():
     pairs = draw(PairRule(same_frame_probability=0.25))
     assert abs((pairs[:, 0] == pairs[:, 1]).mean() - 0.25) < 0.015
-    control = draw(SINGLE_FRAME, n=500)
+    control = draw(PairRule(same_frame_probability=1.0), n=500)
     assert (control[:, 0] == control[:, 1]).all()
     assert np.ptp(control[:, 0]) > 9  # still anywhere in the video
 
@@ -104,7 +103,7 @@ def test_share_of_same_frame_pairs():
 def test_the_same_place_gives_the_same_pair_and_others_give_others():
     def pair(**place):
         where = {"seed": 3, "epoch": 5, "index": 7, "attempt": 0} | place
-        return sample_pair(pair_generator(**where), duration=10, rule=PairRule())
+        return sample_times(pair_generator(**where), duration=10, rule=PairRule())
 
     assert pair() == pair()
     others = {pair(seed=4), pair(epoch=6), pair(index=8), pair(attempt=1), pair()}
@@ -136,6 +135,64 @@ def test_a_plan_draws_the_moment_of_a_place_and_then_its_stand_ins():
     for attempt, moment in enumerate(moments):
         drawn = pair_generator(seed=3, epoch=epoch, index=index, attempt=attempt)
         duration = durations[moment.row]
-        assert moment.times == sample_pair(drawn, duration=duration, rule=PairRule())
+        assert moment.times == sample_times(drawn, duration=duration, rule=PairRule())
     batch = {next(plan.moments(Place(6, n))).row for n in range(4)}
     assert not batch & set(rows[1:4])  # the first stand-ins are not in the batch
+
+
+def slow_times(law, frames, n=400_000):
+    """Times of more than two frames in a video of 10 seconds, without limits of the gap."""
+    generator = np.random.default_rng(3)
+    drawn = generator.uniform(0, 10, size=(n, frames))
+    if law == "segments":
+        return (drawn / 10 + np.arange(frames)) * 10 / frames
+    if law == "uniform":
+        gap = drawn[:, 1]
+        start = drawn[:, 0] / 10 * (10 - gap)
+        between = start + generator.uniform(size=(frames - 2, n)) * gap
+        drawn = np.stack([start, *between, start + gap], 1)
+    return drawn
+
+
+@pytest.mark.parametrize("frames", [3, 5])
+@pytest.mark.parametrize(
+    ("law", "least", "greatest"),
+    [
+        ("linear_decay", 0, None),
+        ("linear_decay", 2, 6),
+        ("uniform", 0, None),
+        ("uniform", 2, 6),
+        ("segments", 0, None),
+    ],
+)
+def test_more_frames_follow_the_law_between_first_and_last(law, least, greatest, frames):
+    free = np.sort(slow_times(law, frames), axis=1)
+    gaps = np.ptp(free, axis=1)
+    kept = free[(gaps >= least) & (gaps <= (greatest or 10))]
+    ours = draw(PairRule(gap_law=law, min_gap=least, max_gap=greatest, frames=frames))
+    assert ours.shape[1] == frames and ours.min() >= 0 and ours.max() < 10
+    ordered = np.sort(ours, axis=1)
+    levels = np.linspace(0.05, 0.95, 19)
+    for place in range(frames):
+        np.testing.assert_allclose(
+            np.quantile(ordered[:, place], levels),
+            np.quantile(kept[:, place], levels),
+            atol=0.2,
+        )
+    # Each place of the batch is any of them.
+    for place in range(frames):
+        assert ours[:, place].mean() == pytest.approx(ordered.mean(), abs=0.1)
+
+
+@given(st.integers(0, 1000), seconds, st.floats(0, 60), st.floats(0, 60), st.integers(3, 16))
+def test_more_frames_are_in_the_video_and_within_the_gap(index, duration, least, extra, frames):
+    rule = PairRule(min_gap=least, max_gap=least + extra, frames=frames)
+    times = sample_times(generator(index), duration=duration, rule=rule)
+    assert len(times) == frames
+    assert 0 <= min(times) <= max(times) < duration
+    assert max(times) - min(times) <= least + extra + 1e-9 * duration + 1e-6
+
+
+def test_single_frames_of_several():
+    times = draw(PairRule(same_frame_probability=1.0, frames=4), n=50)
+    assert (times == times[:, :1]).all()

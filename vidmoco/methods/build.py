@@ -1,5 +1,7 @@
 """From settings to a method."""
 
+from typing import Any
+
 from torch import nn
 
 from vidmoco.method_config import (
@@ -20,22 +22,28 @@ Method = MoCo | MoCoV3 | FastMoCo | SimCLR | EndToEnd | MemoryBank
 
 
 def build_method(
-    config: MethodConfig, *, backbone: nn.Module, num_features: int, num_videos: int, seed: int
+    config: MethodConfig,
+    *,
+    backbone: nn.Module,
+    num_features: int,
+    num_videos: int,
+    large_views: int = 2,
+    seed: int,
 ) -> Method:
     """Return the method that ``config`` describes on ``backbone``, whose features have D numbers.
 
-    ``seed`` is that of the random numbers which the method draws while it trains.
+    ``large_views`` is their number; ``seed`` is that of the random numbers which the method draws
+    while it trains.
     """
+    built: dict[str, Any] = {"backbone": backbone, "num_features": num_features}
     if isinstance(config, MoCoConfig):
-        return build_moco(config, backbone=backbone, num_features=num_features, seed=seed)
+        return build_moco(config, large_views=large_views, seed=seed, **built)
     if isinstance(config, MoCoV3Config):
-        return build_moco_v3(config, backbone=backbone, num_features=num_features)
+        return build_moco_v3(config, **built)
     if isinstance(config, FastMoCoConfig):
-        return build_fast_moco(config, backbone=backbone, num_features=num_features, seed=seed)
+        return build_fast_moco(config, large_views=large_views, seed=seed, **built)
     if isinstance(config, SimCLRConfig):
-        return build_simclr(config, backbone=backbone, num_features=num_features)
+        return build_simclr(config, **built)
     if isinstance(config, EndToEndConfig):
-        return build_end_to_end(config, backbone=backbone, num_features=num_features)
-    return build_memory_bank(
-        config, backbone=backbone, num_features=num_features, num_instances=num_videos, seed=seed
-    )
+        return build_end_to_end(config, **built)
+    return build_memory_bank(config, num_instances=num_videos, seed=seed, **built)

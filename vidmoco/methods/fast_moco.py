@@ -47,6 +47,7 @@ class FastMoCo(nn.Module):
         momentum: float = 0.99,
         momentum_schedule: Literal["constant", "cosine"] = "constant",
         tau: float = 1.0,
+        large_views: int = 2,
         seed: int = 0,
     ) -> None:
         """Take ``backbone`` as the online encoder's, and a copy of it as the target's.
@@ -65,6 +66,7 @@ class FastMoCo(nn.Module):
         )
         self.divide, self.combine, self.merge, self.targets = divide, combine, merge, targets
         self.momentum, self.momentum_schedule, self.tau = momentum, momentum_schedule, tau
+        self.large_views = large_views
         self.generator = torch.Generator().manual_seed(seed)
 
     @property
@@ -77,18 +79,20 @@ class FastMoCo(nn.Module):
         views: list[Float[Tensor, "n 3 _ _"]],
         *,
         source_ids: Int64[Tensor, " n"],
-        times: Float64[Tensor, "n 2"],
+        times: Float64[Tensor, "n f"],
         progress: float = 0.0,
         first: bool = True,
         last: bool = True,
     ) -> tuple[Float[Tensor, ""], Stats]:
         """Return the mean loss over all combinations of patches and their targets.
 
-        Small crops are further queries, whole.
+        Targets are of the first two views. Of more large views, the patches of the first query are
+        of those with even numbers in turn, and those of the second of the others: of different
+        frames, where each view has its own. Small crops are further queries, whole.
         """
-        large = [self._combined(view) for view in views[:2]]  # a list of (N, C) a view
-        small = [self._embedded(self.backbone(view)).split(len(view)) for view in views[2:]]
-        queries = [*large, *small]
+        large, small = views[: self.large_views], views[self.large_views :]
+        queries = [self._combined(large[0::2]), self._combined(large[1::2])]  # lists of (N, C)
+        queries += [self._embedded(self.backbone(view)).split(len(view)) for view in small]
         with torch.no_grad():  # no gradient to targets
             m = momentum_at(progress, m=self.momentum, schedule=self.momentum_schedule)
             update_momentum(self.encoder_k, self.encoder_q, m=m)
@@ -98,7 +102,7 @@ class FastMoCo(nn.Module):
         labels = labels_of_own(len(source_ids), source_ids.device)
         return mean_of(
             in_batch_nce(query, keys[k], labels, tau=self.tau)
-            for q, k in self._terms(len(views))
+            for q, k in self._terms(len(queries))
             for query in queries[q]
         )
 
@@ -107,13 +111,15 @@ class FastMoCo(nn.Module):
         same = [(0, 0), (1, 1)]
         return {"other": other, "same": same + other[2:], "both": same + other}[self.targets]
 
-    def _combined(self, view: Float[Tensor, "n 3 s s"]) -> tuple[Float[Tensor, "n c"], ...]:
-        """Return an embedding of each combination of a view's patches."""
-        features = self.backbone(divide_views(view, self.divide))
+    def _combined(self, views: list[Float[Tensor, "n 3 s s"]]) -> tuple[Float[Tensor, "n c"], ...]:
+        """Return an embedding of each combination of the patches of one view, or of several."""
+        divided = [divide_views(view, self.divide).split(len(view)) for view in views]
+        of_turns = (divided[p % len(views)][p] for p in range(self.divide**2))
+        features = self.backbone(torch.cat(list(of_turns)))
         patches = features.chunk(self.divide**2)  # (N, D) each
         subsets = list(combinations(patches, self.combine))
         combined = torch.cat([self._merged(torch.stack(subset)) for subset in subsets])
-        embeddings: tuple[Tensor, ...] = self._embedded(combined).split(len(view))
+        embeddings: tuple[Tensor, ...] = self._embedded(combined).split(len(views[0]))
         return embeddings
 
     def _merged(self, patches: Float[Tensor, "p n d"]) -> Float[Tensor, "n d"]:
@@ -146,7 +152,7 @@ def divide_views(view: Float[Tensor, "n 3 s s"], divide: int) -> Float[Tensor, "
 
 
 def build_fast_moco(
-    config: FastMoCoConfig, *, backbone: nn.Module, num_features: int, seed: int
+    config: FastMoCoConfig, *, backbone: nn.Module, num_features: int, large_views: int, seed: int
 ) -> FastMoCo:
     """Return the method that ``config`` describes."""
     return FastMoCo(
@@ -162,5 +168,6 @@ def build_fast_moco(
         momentum=config.momentum,
         momentum_schedule=config.momentum_schedule,
         tau=config.tau,
+        large_views=large_views,
         seed=seed,
     )

@@ -71,7 +71,7 @@ class MemoryBank(nn.Module):
         views: list[Float[Tensor, "n 3 _ _"]],
         *,
         source_ids: Int64[Tensor, " n"],
-        times: Float64[Tensor, "n 2"],
+        times: Float64[Tensor, "n f"],
         progress: float = 0.0,
         first: bool = True,
         last: bool = True,

@@ -43,6 +43,8 @@ class MoCo(nn.Module):
         tau: float = 0.2,
         bn_splits: int = 1,
         symmetric: bool = False,
+        large_views: int = 2,
+        batch_negatives: bool = False,
         same_video: Literal["negative", "masked", "positive"] = "negative",
         same_video_seconds: float | None = None,
         seed: int = 0,
@@ -51,7 +53,9 @@ class MoCo(nn.Module):
 
         With ``bn_splits`` > 1 the batch norms of both are split, and keys are shuffled between the
         parts by a generator of ``seed`` (section 3.3, Shuffling BN). ``symmetric`` is the variant
-        of the authors' CIFAR demo. ``same_video`` says what keys of the query's own video are.
+        of the authors' CIFAR demo. With more than two ``large_views`` a query has several
+        positives. ``batch_negatives``: the batch's other videos are negatives too. ``same_video``
+        says what keys in the queue of the query's own video are.
         """
         super().__init__()
         projector = build_projector(head, num_features=num_features, dim=dim)
@@ -60,8 +64,12 @@ class MoCo(nn.Module):
         self.queue = FeatureQueue(queue_size, dim)
         self.momentum, self.momentum_schedule = momentum, momentum_schedule
         self.tau, self.bn_splits, self.symmetric = tau, bn_splits, symmetric
+        self.large_views, self.batch_negatives = large_views, batch_negatives
         self.same_video, self.same_video_seconds = same_video, same_video_seconds
         self.generator = torch.Generator().manual_seed(seed)
+        # A query view at a time where there are many, so that memory does not grow with them.
+        self.passes = large_views if symmetric and large_views > 2 else 1
+        self._keys: dict[int, Tensor] = {}
         self._waiting: dict[int, list[tuple[Tensor, Tensor, Tensor]]] = {}
 
     @property
@@ -74,58 +82,95 @@ class MoCo(nn.Module):
         views: list[Float[Tensor, "n 3 _ _"]],
         *,
         source_ids: Int64[Tensor, " n"],
-        times: Float64[Tensor, "n 2"],
+        times: Float64[Tensor, "n f"],
         progress: float = 0.0,
         first: bool = True,
         last: bool = True,
+        pass_number: int = 0,
     ) -> tuple[Float[Tensor, ""], Stats]:
         """Return the loss of queries ``views[0]`` and keys ``views[1]``, and its diagnostics.
 
-        ``symmetric`` adds the loss of queries ``views[1]`` and keys ``views[0]``. Small crops are
-        further queries; the loss is then the mean over all terms, times 2 where it is symmetric.
+        ``symmetric`` adds the loss of queries ``views[1]`` and keys ``views[0]``. With more large
+        views each has all others as positives. Small crops are further queries; the loss is then
+        the mean over all terms, times 2 where it is symmetric.
 
         ``first`` and ``last`` mark the micro-batches of one optimiser step: the key encoder moves
-        once, before the first, and all keys enter the queue at once, after the last.
+        once, before the first, and all keys enter the queue at once, after the last. With several
+        ``passes`` a micro-batch is given so many times, and the loss is their mean: the first one
+        encodes the keys, and each has its own query view.
         """
-        terms = pairs_of_views(len(views), symmetric=self.symmetric)
-        queries = {q: normalize(self.encoder_q(views[q]).float(), dim=1) for q in _firsts(terms)}
-        with torch.no_grad():  # no gradient to keys
-            if first:
-                m = momentum_at(progress, m=self.momentum, schedule=self.momentum_schedule)
-                update_momentum(self.encoder_k, self.encoder_q, m=m)
-            keys = {
-                k: normalize(self._shuffled_keys(views[k]).float(), dim=1)
-                for k in range(0 if self.symmetric else 1, 2)
-            }  # (N, C) each
-        loss, stats = mean_of(
-            self._contrast(queries[q], keys[k], source_ids, times[:, q % 2]) for q, k in terms
-        )
-        self.embeddings = queries[0].detach(), keys[1]
-        for k, key in keys.items():
-            self._waiting.setdefault(k, []).append((key, source_ids, times[:, k]))
-        if last:  # all keys of one view, then all of the other, as without micro-batches
-            in_order = [one for k in sorted(self._waiting) for one in self._waiting[k]]
-            everywhere = [map(distributed.gather_rows, one) for one in in_order]
-            self.queue.enqueue(*map(torch.cat, zip(*everywhere, strict=True)))
-            self._waiting.clear()
+        terms = pairs_of_views(len(views), symmetric=self.symmetric, large_views=self.large_views)
+        keys_of: dict[int, list[int]] = {}
+        for q, k in terms:
+            if q % self.passes == pass_number:
+                keys_of.setdefault(q, []).append(k)
+        queries = {q: normalize(self.encoder_q(views[q]).float(), dim=1) for q in keys_of}
+        if pass_number == 0:
+            self._encode_keys(views, {k for _, k in terms}, progress=progress, moves=first)
+        frames = {view: times[:, view % times.shape[1]] for view in range(len(views))}
+        contrasts = []
+        for q, ks in keys_of.items():
+            loss, stats = self._contrast(queries[q], ks, source_ids, frames[q])
+            share = len(ks) * len(keys_of) * self.passes / len(terms)  # all terms count alike
+            contrasts.append((loss * share, stats))
+        loss, stats = mean_of(contrasts)
+        if pass_number == 0:
+            self.embeddings = queries[0].detach(), self._keys[1]
+        if pass_number == self.passes - 1:
+            for k, key in self._keys.items():
+                self._waiting.setdefault(k, []).append((key, source_ids, frames[k]))
+            if last:
+                self._enqueue()
         stats["queue_age"] = self.queue.mean_age()
         return loss * (2 if self.symmetric else 1), stats
+
+    @torch.no_grad()  # no gradient to keys
+    def _encode_keys(
+        self, views: list[Tensor], wanted: set[int], *, progress: float, moves: bool
+    ) -> None:
+        if moves:
+            m = momentum_at(progress, m=self.momentum, schedule=self.momentum_schedule)
+            update_momentum(self.encoder_k, self.encoder_q, m=m)
+        self._keys = {
+            k: normalize(self._shuffled_keys(views[k]).float(), dim=1) for k in sorted(wanted)
+        }  # (N, C) each
+
+    def _enqueue(self) -> None:
+        """Put all keys of a view into the queue, then all of the next: as without micro-batches."""
+        in_order = [one for k in sorted(self._waiting) for one in self._waiting[k]]
+        everywhere = [map(distributed.gather_rows, one) for one in in_order]
+        self.queue.enqueue(*map(torch.cat, zip(*everywhere, strict=True)))
+        self._waiting.clear()
 
     def _contrast(
         self,
         query: Float[Tensor, "n c"],
-        key: Float[Tensor, "n c"],
+        keys: list[int],
         source_ids: Int64[Tensor, " n"],
         times: Float64[Tensor, " n"],
     ) -> tuple[Float[Tensor, ""], Stats]:
+        own = torch.stack([self._keys[k] for k in keys], dim=1)  # (N, P, C)
         # A copy: enqueue writes into the queue before the backward pass reads it.
         negatives = self.queue.keys.clone()
-        if self.same_video == "negative":
-            return info_nce(query, key, negatives, tau=self.tau)
-        same = self.queue.same_video(source_ids, times, within=self.same_video_seconds)
-        what = {"masked": "masked", "positive": "positives"}[self.same_video]
-        loss, stats = info_nce(query, key, negatives, tau=self.tau, **{what: same})
-        return loss, stats | {"same_video": same.float().mean() * 100}
+        of_queue = masked = positives = None
+        if self.same_video != "negative":
+            of_queue = self.queue.same_video(source_ids, times, within=self.same_video_seconds)
+            masked = of_queue if self.same_video == "masked" else None
+            positives = of_queue if self.same_video == "positive" else None
+        if self.batch_negatives:
+            negatives = torch.cat([negatives, *map(distributed.gather_rows, self._keys.values())])
+            ids = distributed.gather_rows(source_ids).repeat(len(self._keys))
+            of_batch = source_ids[:, None] == ids  # the block of VINCE's mask
+            none = torch.zeros_like(self.queue.source_ids, dtype=torch.bool).expand(len(query), -1)
+            masked = torch.cat([none if masked is None else masked, of_batch], dim=1)
+            if positives is not None:
+                positives = torch.cat([positives, torch.zeros_like(of_batch)], dim=1)
+        loss, stats = info_nce(
+            query, own, negatives, tau=self.tau, masked=masked, positives=positives
+        )
+        if of_queue is not None:
+            stats["same_video"] = of_queue.float().mean() * 100
+        return loss, stats
 
     def _shuffled_keys(self, view: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c"]:
         """Encode ``view`` in random order, so that key and query meet different statistics.
@@ -144,11 +189,9 @@ class MoCo(nn.Module):
         return keys[back[own.start : own.stop]]
 
 
-def _firsts(terms: list[tuple[int, int]]) -> list[int]:
-    return sorted({query for query, _ in terms})
-
-
-def build_moco(config: MoCoConfig, *, backbone: nn.Module, num_features: int, seed: int) -> MoCo:
+def build_moco(
+    config: MoCoConfig, *, backbone: nn.Module, num_features: int, large_views: int, seed: int
+) -> MoCo:
     """Return the method that ``config`` describes."""
     return MoCo(
         backbone,
@@ -161,6 +204,8 @@ def build_moco(config: MoCoConfig, *, backbone: nn.Module, num_features: int, se
         tau=config.tau,
         bn_splits=config.bn_splits,
         symmetric=config.symmetric,
+        large_views=large_views,
+        batch_negatives=config.batch_negatives,
         same_video=config.same_video,
         same_video_seconds=config.same_video_seconds,
         seed=seed,

@@ -10,17 +10,22 @@ from vidmoco.losses import Stats
 from vidmoco.shapes import Float, Int64
 
 
-def pairs_of_views(num_views: int, *, symmetric: bool) -> list[tuple[int, int]]:
+def pairs_of_views(
+    num_views: int, *, symmetric: bool, large_views: int = 2
+) -> list[tuple[int, int]]:
     """Return the terms (query view, key view).
 
-    The large views are 0 and 1: 0 is the query and 1 the key, or each is the other's
-    (``symmetric``). All further views are small crops, which are queries only, against the keys of
-    the same large views (Caron et al. 2020, "Unsupervised Learning of Visual Features by
-    Contrasting Cluster Assignments", section 3.2).
+    Of the large views, 0 is the query and the others are keys, or each is a query and all others
+    are its keys (``symmetric``), in terms of their own (Feichtenhofer et al. 2021, "A Large-Scale
+    Study on Unsupervised Spatiotemporal Representation Learning", section 3.1). All further views
+    are small crops, which are queries only, against the keys of the same large views (Caron et al.
+    2020, "Unsupervised Learning of Visual Features by Contrasting Cluster Assignments", section
+    3.2).
     """
-    keys = (1, 0) if symmetric else (1,)
-    large = [(1 - key, key) for key in keys]
-    return large + [(query, key) for query in range(2, num_views) for key in keys]
+    queries = range(large_views if symmetric else 1)
+    large = [(q, k) for q in queries for k in range(large_views) if k != q]
+    keys = sorted({key for _, key in large})
+    return large + [(query, key) for query in range(large_views, num_views) for key in keys]
 
 
 def labels_of_own(num: int, device: torch.device) -> Int64[Tensor, " n"]:

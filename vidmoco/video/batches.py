@@ -9,7 +9,7 @@ from torch import Tensor
 from vidmoco.errors import VideoError
 from vidmoco.shapes import Float, Float64, Int64, UInt8
 from vidmoco.video.order import Batching, Place
-from vidmoco.video.pair_worker import Pair, Pts, Results, VisitJob, slots_of
+from vidmoco.video.pair_worker import Pair, Pts, Results, VisitJob, bytes_of_slot, slots_of
 from vidmoco.video.quarantine import Quarantine
 from vidmoco.video.sampling import Moment, PairPlan
 from vidmoco.video.shared_buffer import SharedBuffer
@@ -23,10 +23,10 @@ BATCHES_AHEAD = 2
 class PairBatch:
     """A batch of pairs. Frames fill their canvas; ``aspect_ratios`` undoes the distortion."""
 
-    frames: UInt8[Tensor, "n 2 3 h w"]
+    frames: UInt8[Tensor, "n f 3 h w"]
     aspect_ratios: Float[Tensor, " n"]  # displayed width / height of each video
     source_ids: Int64[Tensor, " n"]  # row of each video in the catalog
-    pts_seconds: Float64[Tensor, "n 2"]  # of the frames, from the first of the video
+    pts_seconds: Float64[Tensor, "n f"]  # of the frames, from the first of the video
     failures: list[tuple[int, str]]  # rows of videos that could not be read, and why
 
 
@@ -39,7 +39,7 @@ class Slot:
     moment: Moment
     number: int | None = None
     failures: list[tuple[int, str]] = field(default_factory=list)
-    pts: Pts = (0.0, 0.0)
+    pts: Pts = ()
     done: bool = False
 
 
@@ -70,8 +70,9 @@ class Batches:
         self._free = list(range(num_slots))
         self._num_jobs = 0
         self.canvas = canvas
-        self.buffer = SharedBuffer(num_slots * 2 * 3 * canvas[0] * canvas[1])
-        self.pixels = slots_of(self.buffer, canvas)
+        self.frames_per_video = plan.rule.frames
+        self.buffer = SharedBuffer(num_slots * bytes_of_slot(self.frames_per_video, canvas))
+        self.pixels = slots_of(self.buffer, self.frames_per_video, canvas)
 
     def visits(self, steps: range) -> Iterator[list[Slot]]:
         """Yield the pairs of the batches of ``steps``, those of one video together."""

@@ -20,7 +20,13 @@ from vidmoco.video.batches import Batches, PairBatch, Slot
 from vidmoco.video.catalog import Catalog
 from vidmoco.video.limits import DEFAULT_LIMITS, Limits
 from vidmoco.video.order import Batching, BatchOrder
-from vidmoco.video.pair_worker import Results, VisitJob, build_pair_worker, read_visit
+from vidmoco.video.pair_worker import (
+    Results,
+    VisitJob,
+    build_pair_worker,
+    bytes_of_slot,
+    read_visit,
+)
 from vidmoco.video.quarantine import Quarantine
 from vidmoco.video.readers import Decoder
 from vidmoco.video.sampling import PairPlan, PairRule
@@ -56,6 +62,7 @@ def cut_batches(
     canvas: tuple[int, int],
     pairs_per_visit: int,
     block_gib: float,
+    frames_per_video: int = 2,
     positions: range | None = None,
 ) -> Batching:
     """Return how the videos are cut into batches and blocks.
@@ -67,6 +74,7 @@ def cut_batches(
         pairs_per_visit: pairs that are read from a video at once, for as many batches.
         block_gib: memory for the pairs of a block, in GiB, of all processes together: the more, the
             better are they mixed.
+        frames_per_video: frames of a pair; more than 2 are no pair, but are called one here.
         positions: those of each batch that this process reads; None: all.
 
     Raises:
@@ -80,7 +88,7 @@ def cut_batches(
         )
     if pairs_per_visit == 1:
         return Batching(num_videos=num_videos, batch_size=batch_size, positions=positions)
-    needed = pairs_per_visit * batch_size * 2 * 3 * canvas[0] * canvas[1]
+    needed = pairs_per_visit * batch_size * bytes_of_slot(frames_per_video, canvas)
     block_batches = int(block_gib * 2**30 / needed)
     if block_batches < 1:
         raise ConfigError(
@@ -244,7 +252,13 @@ class _Feeder:
         batches = self._batches
         return WorkerPool(
             build_pair_worker,
-            (batches.buffer, batches.canvas, self._limits, self._decoder),
+            (
+                batches.buffer,
+                batches.frames_per_video,
+                batches.canvas,
+                self._limits,
+                self._decoder,
+            ),
             workers=self._workers,
             max_memory=self._limits.max_memory,
             max_seconds=self._limits.seconds_of_silence,

@@ -22,10 +22,10 @@ _BYTES_AT_ONCE = 2**27
 
 @dataclass(frozen=True)
 class Pair:
-    """The times of two frames, in seconds, and the place in shared memory that they go to."""
+    """The times of its frames, in seconds, and the place in shared memory that they go to."""
 
     slot: int
-    times: tuple[float, float]
+    times: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -37,30 +37,41 @@ class VisitJob:
     pairs: tuple[Pair, ...]
 
 
-Pts = tuple[float, float]
+Pts = tuple[float, ...]
 Results = list[Pts | str]
 """For each pair of a visit, when its frames begin to be shown, or why they cannot be read."""
 
 
-def slots_of(buffer: SharedBuffer, canvas: tuple[int, int]) -> UInt8[Tensor, "slots 2 3 h w"]:
-    """Return shared memory as the places of pairs of frames of a size (height, width)."""
+def bytes_of_slot(num_frames: int, canvas: tuple[int, int]) -> int:
+    """Return the memory that the frames of a pair take, of a size (height, width)."""
+    return num_frames * 3 * canvas[0] * canvas[1]
+
+
+def slots_of(
+    buffer: SharedBuffer, num_frames: int, canvas: tuple[int, int]
+) -> UInt8[Tensor, "slots f 3 h w"]:
+    """Return shared memory as the places of the pairs, ``num_frames`` in each."""
     pixels = torch.frombuffer(buffer.memory, dtype=torch.uint8)
-    return pixels.view(-1, 2, 3, *canvas)
+    return pixels.view(-1, num_frames, 3, *canvas)
 
 
 def build_pair_worker(
-    buffer: SharedBuffer, canvas: tuple[int, int], limits: Limits, decoder: Decoder
+    buffer: SharedBuffer,
+    num_frames: int,
+    canvas: tuple[int, int],
+    limits: Limits,
+    decoder: Decoder,
 ) -> Callable[[VisitJob], Results]:
     """Return what a worker process does with a job."""
     torch.set_num_threads(1)  # a worker a core; more threads than that get in each other's way
     fast = build_fast_reader(decoder, limits)
-    slots = slots_of(buffer, canvas)
+    slots = slots_of(buffer, num_frames, canvas)
     return lambda job: read_visit(job, slots, limits, fast=fast)
 
 
 def read_visit(
     job: VisitJob,
-    slots: UInt8[Tensor, "slots 2 3 h w"],
+    slots: UInt8[Tensor, "slots f 3 h w"],
     limits: Limits,
     *,
     fast: FastReader | None = None,
@@ -85,12 +96,12 @@ def read_visit(
 def _read_pairs(
     video: VideoInfo,
     pairs: tuple[Pair, ...],
-    slots: UInt8[Tensor, "slots 2 3 h w"],
+    slots: UInt8[Tensor, "slots f 3 h w"],
     limits: Limits,
     fast: FastReader | None,
 ) -> Results:
     times, positions = np.unique([pair.times for pair in pairs], return_inverse=True)
-    positions = positions.reshape(-1, 2)
+    positions = positions.reshape(len(pairs), -1)
     pts_seconds = np.zeros(len(times))
     at_once = max(2, _BYTES_AT_ONCE // max(1, 3 * video.width * video.height))
     for start in range(0, len(times), at_once):
@@ -105,4 +116,4 @@ def _read_pairs(
                 if 0 <= position < len(planes):
                     # From pixels side by side to planes: measured twice as fast as torch's copy.
                     np.copyto(into[pair.slot, view], planes[position])
-    return [(float(first), float(second)) for first, second in pts_seconds[positions]]
+    return [tuple(pts) for pts in pts_seconds[positions].tolist()]

@@ -128,7 +128,9 @@ def load_prepared(
         while True:
             for step in to_begin:
                 pixels = torch.empty(
-                    (len(positions), 2, 3, *canvas), dtype=torch.uint8, pin_memory=pin_memory
+                    (len(positions), rule.frames, 3, *canvas),
+                    dtype=torch.uint8,
+                    pin_memory=pin_memory,
                 )
                 read = partial(_read_pair, frames, plan, pixels)
                 places = (Place(step, position) for position in positions)
@@ -159,30 +161,30 @@ class _Read:
     """A pair that has been read: of which video, from when, and what failed before it."""
 
     row: int
-    pts: tuple[float, float]
+    pts: tuple[float, ...]
     failures: list[tuple[int, str]]
 
 
 def _read_pair(
-    frames: PreparedFrames, plan: PairPlan, pixels: UInt8[Tensor, "n 2 3 h w"], place: Place
+    frames: PreparedFrames, plan: PairPlan, pixels: UInt8[Tensor, "n f 3 h w"], place: Place
 ) -> _Read:
     failures: list[tuple[int, str]] = []
     pts_seconds = frames.columns["pts_seconds"]
     height, width = pixels.shape[-2:]
     index = place.position - plan.order.batching.positions.start
     for moment in plan.moments(place):
-        first, second = (frames.frame_at(moment.row, time) for time in moment.times)
+        shown = [frames.frame_at(moment.row, time) for time in moment.times]
         try:
-            for view, frame in enumerate((first, second)):
-                if view and frame == first:
-                    pixels[index, 1] = pixels[index, 0]
+            for view, frame in enumerate(shown):
+                if (earlier := shown.index(frame)) < view:
+                    pixels[index, view] = pixels[index, earlier]
                 else:
                     picture = _on_canvas(frames.read(frame), height=height, width=width)
                     pixels[index, view] = picture
         except (VideoError, RuntimeError) as error:  # RuntimeError: libjpeg's
             failures.append((moment.row, str(error)))
             continue
-        return _Read(moment.row, (float(pts_seconds[first]), float(pts_seconds[second])), failures)
+        return _Read(moment.row, tuple(pts_seconds[shown].tolist()), failures)
     raise VideoError(
         f"None of {len(failures)} videos tried for one pair could be read. The last: "
         f"{failures[-1][1]}"
