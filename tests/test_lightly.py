@@ -68,7 +68,7 @@ def test_info_nce_and_the_queue():
 )
 def test_heads(ours, theirs):
     ours, theirs = ours(), theirs()
-    weights = theirs.layers.state_dict()  # its last norm of v3 also has a scale and a shift, 1 and 0
+    weights = theirs.layers.state_dict()  # v3: its last norm has a scale and a shift
     ours.load_state_dict({key: weights[key] for key in ours.state_dict()})
     (images, _), more = drawn(1, c=6), drawn(2, c=6)[0]
     for given in (images, more):

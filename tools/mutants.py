@@ -36,8 +36,8 @@ MUTANTS = [
     Mutant(
         "keys get gradients (MoCo)",
         MOCO,
-        "        with torch.no_grad():  # no gradient to keys",
-        "        with torch.enable_grad():",
+        "    @torch.no_grad()  # no gradient to keys",
+        "    @torch.enable_grad()",
         "tests/methods/test_moco.py",
     ),
     Mutant(
@@ -64,22 +64,22 @@ MUTANTS = [
     Mutant(
         "query and key views swapped",
         "vidmoco/methods/terms.py",
-        "    keys = (1, 0) if symmetric else (1,)",
-        "    keys = (0, 1) if symmetric else (0,)",
+        "    large = [(q, k) for q in queries for k in range(large_views) if k != q]",
+        "    large = [(k, q) for q in queries for k in range(large_views) if k != q]",
         "tests/methods/test_terms.py",
     ),
     Mutant(
         "the positive is the first negative",
         "vidmoco/losses.py",
-        "    labels = torch.zeros(len(logits), dtype=torch.int64, device=logits.device)",
-        "    labels = torch.ones(len(logits), dtype=torch.int64, device=logits.device)",
+        "    likely = own\n",
+        "    likely = others[:, : own.shape[1]]\n",
         "tests/test_losses.py",
     ),
     Mutant(
         "temperature dropped",
         "vidmoco/losses.py",
-        "logits = torch.cat([positive[:, None], negative], dim=1) / tau",
-        "logits = torch.cat([positive[:, None], negative], dim=1)",
+        """others = torch.einsum("nc,kc->nk", query, negatives) / tau""",
+        """others = torch.einsum("nc,kc->nk", query, negatives)""",
         "tests/test_losses.py",
     ),
     Mutant(
@@ -163,8 +163,8 @@ MUTANTS = [
     Mutant(
         "momentum update left out (MoCo)",
         MOCO,
-        "                update_momentum(self.encoder_k, self.encoder_q, m=m)",
-        "                pass",
+        "            update_momentum(self.encoder_k, self.encoder_q, m=m)\n        self._keys",
+        "            pass\n        self._keys",
         "tests/methods/test_moco.py",
     ),
     Mutant(
@@ -313,6 +313,34 @@ MUTANTS = [
         '{"num_heads": 12}',
         '{"num_heads": 6}',
         "tests/test_moco_v3_vit.py",
+    ),
+    Mutant(
+        "the block of the own video not masked",
+        MOCO,
+        "            of_batch = source_ids[:, None] == ids",
+        "            of_batch = source_ids[:, None] != source_ids[:, None] + 0 * ids",
+        "tests/methods/test_moco.py",
+    ),
+    Mutant(
+        "other positives in the softmax of one",
+        "vidmoco/losses.py",
+        "losses = torch.logaddexp(own, others.logsumexp(1, keepdim=True)) - likely",
+        "losses = torch.cat([own, others], 1).logsumexp(1, keepdim=True) - likely",
+        "tests/test_losses.py",
+    ),
+    Mutant(
+        "several passes, each with all queries",
+        MOCO,
+        "            if q % self.passes == pass_number:",
+        "            if True:",
+        "tests/methods/test_moco.py",
+    ),
+    Mutant(
+        "more frames without the law of their distance",
+        "vidmoco/video/sampling.py",
+        "        share = gap / duration  # no overflow",
+        "        share, frames = gap / duration, 2",
+        "tests/video/test_sampling.py",
     ),
 ]
 
