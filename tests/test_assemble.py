@@ -1,6 +1,7 @@
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from method_material import normed_backbone, run, views
@@ -8,7 +9,7 @@ from method_material import normed_backbone, run, views
 from vidmoco.assemble import assemble_method, compile_encoders, warning_of_queue
 from vidmoco.config import AugmentConfig, BackboneConfig, DataConfig, EngineConfig, PretrainConfig
 from vidmoco.errors import ConfigError
-from vidmoco.method_config import MoCoConfig
+from vidmoco.method_config import MemoryBankConfig, MoCoConfig
 from vidmoco.methods.moco import MoCo
 
 CPU = torch.device("cpu")
@@ -23,7 +24,7 @@ SMALL = PretrainConfig(
 
 def build(config=SMALL):
     torch.manual_seed(0)
-    return assemble_method(config, device=CPU, num_videos=9)
+    return assemble_method(config, device=CPU, durations=np.ones(9))
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
@@ -64,3 +65,19 @@ def test_the_queue_is_large_against_the_videos():
     assert "16 keys of 4 videos, so about 4 of" in warning_of_queue(SMALL, 4)
     masked = replace(SMALL, method=replace(SMALL.method, same_video="masked"))
     assert warning_of_queue(masked, 4) == ""
+
+
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [
+        (
+            MoCoConfig(queue_size=2**30, bn_splits=2),
+            r"The queue of 1,073,741,824 embeddings of 128 numbers",
+        ),
+        (MemoryBankConfig(instance_seconds=1e-9), r"memory bank of 9,000,000,000 .*instance-sec"),
+    ],
+)
+def test_what_no_memory_holds_is_refused(method, words):
+    config = PretrainConfig(data=DataConfig(batch_size=8), method=method)
+    with pytest.raises(ConfigError, match=words):
+        assemble_method(config, device=CPU, durations=np.ones(9))

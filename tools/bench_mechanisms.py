@@ -54,6 +54,7 @@ def measure(
     mechanism: str, negatives: int, batch: int, backbone: str, size: int, steps: int, device: str
 ) -> None:
     """Take some steps of one mechanism, and print a row of the table."""
+    import numpy as np
     import torch
 
     from vidmoco.assemble import assemble_method
@@ -75,7 +76,7 @@ def measure(
         }[mechanism],
     )
     torch.manual_seed(0)
-    method = assemble_method(config, device=where, num_videos=INSTANCES).to(where)
+    method = assemble_method(config, device=where, durations=np.ones(INSTANCES)).to(where)
     optimizer = build_optimizer(method.named_parameters(), config.optim)
     set_learning_rate(optimizer, 1e-3)
     views = [

@@ -100,7 +100,9 @@ def build_rows(
 ) -> list[Row]:
     """Return what is measured."""
     catalog = open_catalog([videos]).readable()
-    method = assemble_method(config, device=device, num_videos=len(catalog)).to(device)
+    method = assemble_method(
+        config, device=device, durations=catalog.column("duration_seconds")
+    ).to(device)
     optimizer = build_optimizer(method.named_parameters(), config.optim)
     set_learning_rate(optimizer, 1e-6)
     augment, generator = build_augment(config.augment), torch.Generator()

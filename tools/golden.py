@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from vidmoco.assemble import assemble_method
@@ -49,7 +50,7 @@ def losses_of(name: str) -> list[float]:
     """Return the losses of the first steps of a recipe; all but them is in float64."""
     config = small(name)
     torch.manual_seed(0)
-    method = assemble_method(config, device=torch.device("cpu"), num_videos=VIDEOS).double()
+    method = assemble_method(config, device=torch.device("cpu"), durations=np.ones(VIDEOS)).double()
     optimizer = build_optimizer(method.named_parameters(), config.optim)
     augment, draws = build_augment(config.augment), torch.Generator().manual_seed(0)
     # Two frames a video: smooth pictures that differ a little.

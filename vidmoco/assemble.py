@@ -2,22 +2,30 @@
 
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import nn
 
 from vidmoco import distributed
 from vidmoco.backbones import build_backbone, num_features_of, strided_at_one_pixel
 from vidmoco.config import PretrainConfig
+from vidmoco.device import memory_of
 from vidmoco.errors import ConfigError
-from vidmoco.method_config import FastMoCoConfig, MethodConfig, MoCoConfig
+from vidmoco.method_config import FastMoCoConfig, MemoryBankConfig, MethodConfig, MoCoConfig
 from vidmoco.methods.build import Method, build_method
+from vidmoco.methods.memory_bank import count_instances
 from vidmoco.normalization import sync_batch_norm
+from vidmoco.shapes import Float64
 
 MANY_OF_ONE_VIDEO = 2  # assumption: keys in the queue, of thousands, that are worth a word
 
 
-def assemble_method(config: PretrainConfig, *, device: torch.device, num_videos: int) -> Method:
+def assemble_method(
+    config: PretrainConfig, *, device: torch.device, durations: Float64[np.ndarray, " videos"]
+) -> Method:
     """Return the method of a run on its backbone, ready to train, on the CPU or on ``device``.
+
+    ``durations`` are those of all videos, in seconds.
 
     Raises:
         ConfigError: backbone, views, method and processes do not go together.
@@ -28,6 +36,7 @@ def assemble_method(config: PretrainConfig, *, device: torch.device, num_videos:
             f"--data.batch-size is {config.data.batch_size}, which {processes} processes cannot "
             "share; it must be a multiple of their number."
         )
+    _require_memory(config.method, durations, device)
     size, other_sizes = config.augment.size, []
     if isinstance(config.method, FastMoCoConfig):
         other_sizes.append(size // config.method.divide)
@@ -53,7 +62,7 @@ def assemble_method(config: PretrainConfig, *, device: torch.device, num_videos:
         _share_of(config),
         backbone=backbone,
         num_features=num_features_of(backbone),
-        num_videos=num_videos,
+        durations=durations,
         large_views=config.augment.large_views,
         seed=config.seed,
     )
@@ -62,6 +71,26 @@ def assemble_method(config: PretrainConfig, *, device: torch.device, num_videos:
     if config.engine.channels_last:
         method.to(memory_format=torch.channels_last)
     return method.train()
+
+
+def _require_memory(
+    method: MethodConfig, durations: Float64[np.ndarray, " videos"], device: torch.device
+) -> None:
+    """Refuse a queue or a bank of embeddings that does not fit into the device's memory."""
+    if isinstance(method, MoCoConfig):
+        what, rows, less = "queue", method.queue_size, "a smaller --method.queue-size"
+    elif isinstance(method, MemoryBankConfig):
+        rows = int(count_instances(method, durations).sum())
+        what, less = "memory bank", "more --method.instance-seconds"
+    else:
+        return
+    needed, there = rows * method.dim * 4, memory_of(device)
+    if needed > there:
+        raise ConfigError(
+            f"The {what} of {rows:,} embeddings of {method.dim} numbers takes "
+            f"{needed / 2**30:,.3g} GiB, and {device} has {there / 2**30:,.3g}. Give {less} or a "
+            "smaller --method.dim."
+        )
 
 
 def _share_of(config: PretrainConfig) -> MethodConfig:

@@ -46,6 +46,13 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
+def memory_of(device: torch.device) -> int:
+    """Return the bytes of memory that a device has, used or not."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
 def use_threads(device: torch.device, asked: int | None, *, beside_decoders: bool) -> None:
     """Set the threads of a training on a CPU: ``asked``, all cores, or half ``beside_decoders``.
 

@@ -173,7 +173,7 @@ class EndToEndConfig(Ranged):
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryBankConfig(Ranged):
-    """The memory bank of InstDisc: one kept embedding a video."""
+    """The memory bank of InstDisc: one kept embedding an instance."""
 
     SECTION: ClassVar[str] = "method"
 
@@ -182,17 +182,25 @@ class MemoryBankConfig(Ranged):
     dim: int = 128
     """Dimension of the embedding."""
     loss: Literal["nce", "softmax", "info_nce"] = "nce"
-    """`nce`, or the `softmax` over all videos, both of the paper; or MoCo's `info_nce`."""
+    """`nce`, or the `softmax` over all instances, both of the paper; or MoCo's `info_nce`."""
+    instance_seconds: float | None = None
+    """An instance is each part of a video of so many seconds (of prepared frames, 1 / fps: a
+    frame); None: a video."""
     num_negatives: int = 4096
     """Entries that are drawn as negatives (not for `softmax`)."""
     momentum: float = 0.5
-    """How much of an entry stays when its video is seen again."""
+    """How much of an entry stays when its instance is seen again."""
     tau: float = 0.07
     """Temperature of the softmax."""
 
     def __post_init__(self) -> None:
         for name in ("dim", "num_negatives"):
             self._require(getattr(self, name) >= 1, name, "at least 1")
+        self._require(
+            self.instance_seconds is None or self.instance_seconds > 0,
+            "instance_seconds",
+            "None or greater than 0 seconds",
+        )
         self._require(0 <= self.momentum <= 1, "momentum", "from 0 to 1")
         self._require(self.tau > 0, "tau", "greater than 0")
 

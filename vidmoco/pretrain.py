@@ -94,7 +94,7 @@ def _pretrain(
             )
         batching = source.batching()
         use_threads(device, config.engine.threads, beside_decoders=source.decodes)
-        method = assemble_method(config, device=device, num_videos=batching.num_videos).to(device)
+        method = assemble_method(config, device=device, durations=source.durations).to(device)
     except VidmocoError:
         if is_main:
             run_folder.remove_if_empty(run)

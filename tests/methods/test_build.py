@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from method_material import SHARED_STATS, run, views
@@ -13,6 +14,7 @@ from vidmoco.method_config import (
 )
 from vidmoco.methods.build import build_method
 
+NINE = np.ones(9)  # seconds of each video
 CONFIGS = [
     MoCoConfig(queue_size=8, dim=5, head="linear", momentum=0.5, tau=0.3, bn_splits=2),
     MoCoV3Config(dim=6, hidden_dim=7, projector_layers=3, predictor_norm=True, tau=0.3),
@@ -27,7 +29,11 @@ CONFIGS = [
 def test_every_setting_reaches_the_method(config):
     backbone = build_backbone("resnet10t", size=32, other_sizes=[16])
     method = build_method(
-        config, backbone=backbone, num_features=num_features_of(backbone), num_videos=9, seed=4
+        config,
+        backbone=backbone,
+        num_features=num_features_of(backbone),
+        durations=NINE,
+        seed=4,
     )
     assert method.backbone is backbone
     for name, value in vars(config).items():
@@ -49,7 +55,7 @@ def test_every_setting_reaches_the_method(config):
 
 def test_the_memory_bank_has_an_entry_a_video():
     backbone = build_backbone("resnet10t", size=32)
-    method = build_method(CONFIGS[-1], backbone=backbone, num_features=512, num_videos=9, seed=0)
+    method = build_method(CONFIGS[-1], backbone=backbone, num_features=512, durations=NINE, seed=0)
     assert method.entries.shape == (9, 6)
 
 
@@ -60,7 +66,7 @@ def test_one_frame_and_no_gap_is_the_image_method(config):
     def loss_of(**options):
         torch.manual_seed(3)
         backbone = build_backbone("resnet10t", size=32, other_sizes=[16])
-        method = build_method(config, backbone=backbone, num_features=512, num_videos=9, seed=4)
+        method = build_method(config, backbone=backbone, num_features=512, durations=NINE, seed=4)
         return [run(method, views(step, size=32), **options)[0] for step in range(2)]
 
     times = torch.rand(4, 2).double()

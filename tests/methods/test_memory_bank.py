@@ -1,11 +1,13 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from method_material import SHARED_STATS, gradients, run, sgd_step, tiny_backbone, views
 from reference import contrast
 
-from vidmoco.methods.memory_bank import MemoryBank
+from vidmoco.method_config import MemoryBankConfig
+from vidmoco.methods.memory_bank import MemoryBank, build_memory_bank, count_instances
 
 
 def bank(**options):
@@ -101,3 +103,24 @@ def test_all_of_it_is_in_the_state():
     other.generator.set_state(method.generator.get_state())
     pair = views(1)
     assert torch.equal(run(method, pair, ids=IDS)[0], run(other, pair, ids=IDS)[0])
+
+
+def test_instances_may_be_parts_of_videos():
+    config = MemoryBankConfig(dim=5, num_negatives=4, instance_seconds=0.5)
+    durations = np.array([1.2, 0.3, 1.0, 2.0])
+    assert count_instances(config, durations).tolist() == [3, 1, 2, 4]
+    built = build_memory_bank(
+        config, backbone=tiny_backbone(), num_features=6, durations=durations, seed=0
+    )
+    assert len(built.entries) == 10
+    before = built.entries.clone()
+    times = torch.tensor([[1.19, 0.0], [0.0, 0.0], [0.49, 0.0], [1.99, 0.0]]).double()
+    run(built, views(0), ids=torch.tensor([0, 1, 2, 3]), times=times)
+    changed = (built.entries != before).any(1).nonzero().flatten().tolist()
+    assert changed == [2, 3, 4, 9]
+
+
+def test_a_video_is_an_instance_unless_told():
+    config = MemoryBankConfig(dim=5, num_negatives=4)
+    assert count_instances(config, np.array([0.0, 7000.0])).tolist() == [1, 1]
+    assert count_instances(MemoryBankConfig(instance_seconds=1.0), np.array([0.0])).tolist() == [1]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from vidmoco.method_config import (
@@ -17,6 +18,7 @@ from vidmoco.methods.memory_bank import MemoryBank, build_memory_bank
 from vidmoco.methods.moco import MoCo, build_moco
 from vidmoco.methods.moco_v3 import MoCoV3, build_moco_v3
 from vidmoco.methods.simclr import EndToEnd, SimCLR, build_end_to_end, build_simclr
+from vidmoco.shapes import Float64
 
 Method = MoCo | MoCoV3 | FastMoCo | SimCLR | EndToEnd | MemoryBank
 
@@ -26,14 +28,14 @@ def build_method(
     *,
     backbone: nn.Module,
     num_features: int,
-    num_videos: int,
+    durations: Float64[np.ndarray, " videos"],
     large_views: int = 2,
     seed: int,
 ) -> Method:
     """Return the method that ``config`` describes on ``backbone``, whose features have D numbers.
 
-    ``large_views`` is their number; ``seed`` is that of the random numbers which the method draws
-    while it trains.
+    ``durations`` are those of the videos, in seconds; ``large_views`` is the number of such views;
+    ``seed`` is that of the random numbers which the method draws while it trains.
     """
     built: dict[str, Any] = {"backbone": backbone, "num_features": num_features}
     if isinstance(config, MoCoConfig):
@@ -46,4 +48,4 @@ def build_method(
         return build_simclr(config, **built)
     if isinstance(config, EndToEndConfig):
         return build_end_to_end(config, **built)
-    return build_memory_bank(config, num_instances=num_videos, seed=seed, **built)
+    return build_memory_bank(config, durations=durations, seed=seed, **built)

@@ -9,6 +9,7 @@ An instance is a video. Its entry follows the embeddings of its frames.
 import math
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
@@ -29,6 +30,7 @@ class MemoryBank(nn.Module):
     """Queries of the last batch and their positives, for ``diagnostics``."""
     entries: Tensor
     constant: Tensor
+    first_instances: Tensor | None
 
     def __init__(
         self,
@@ -41,9 +43,14 @@ class MemoryBank(nn.Module):
         num_negatives: int = 4096,
         momentum: float = 0.5,
         tau: float = 0.07,
+        first_instances: Int64[Tensor, " videos"] | None = None,
+        instance_seconds: float | None = None,
         seed: int = 0,
     ) -> None:
         """Take ``backbone``; the head is one linear layer.
+
+        An instance is a video, or each ``instance_seconds`` of one; ``first_instances`` has then
+        the first of each video.
 
         ``softmax`` is over all instances, the others tell the entry of the query's instance from
         ``num_negatives`` entries drawn with replacement, for each query (``nce``) or for all
@@ -58,6 +65,8 @@ class MemoryBank(nn.Module):
         self.register_buffer("constant", torch.zeros(()))  # Z; 0: not estimated yet
         self.loss, self.num_negatives = loss, num_negatives
         self.momentum, self.tau = momentum, tau
+        self.register_buffer("first_instances", first_instances, persistent=False)
+        self.instance_seconds = instance_seconds
         self.generator = torch.Generator().manual_seed(seed)
         self._waiting: list[tuple[Tensor, Tensor]] = []
 
@@ -85,21 +94,29 @@ class MemoryBank(nn.Module):
             normalize(self.encoder(views[q]).float(), dim=1)
             for q, _ in pairs_of_views(len(views), symmetric=False)
         ]
-        loss, stats = mean_of(self._contrast(query, source_ids) for query in queries)
-        self.embeddings = queries[0].detach(), self.entries[source_ids]
-        self._waiting.append((queries[0].detach(), source_ids))
+        instances = self._instances(source_ids, times[:, 0])
+        loss, stats = mean_of(self._contrast(query, instances) for query in queries)
+        self.embeddings = queries[0].detach(), self.entries[instances]
+        self._waiting.append((queries[0].detach(), instances))
         if last:
             waiting = [map(distributed.gather_rows, one) for one in self._waiting]
             self._update(*map(torch.cat, zip(*waiting, strict=True)))
             self._waiting.clear()
         return loss, stats
 
+    def _instances(
+        self, source_ids: Int64[Tensor, " n"], times: Float64[Tensor, " n"]
+    ) -> Int64[Tensor, " n"]:
+        if self.first_instances is None or self.instance_seconds is None:
+            return source_ids
+        return self.first_instances[source_ids] + (times // self.instance_seconds).long()
+
     def _contrast(
-        self, query: Float[Tensor, "n c"], source_ids: Int64[Tensor, " n"]
+        self, query: Float[Tensor, "n c"], instances: Int64[Tensor, " n"]
     ) -> tuple[Float[Tensor, ""], Stats]:
         if self.loss == "softmax":
-            return in_batch_nce(query, self.entries.clone(), source_ids, tau=self.tau)
-        positive = self.entries[source_ids]
+            return in_batch_nce(query, self.entries.clone(), instances, tau=self.tau)
+        positive = self.entries[instances]
         if self.loss == "info_nce":
             return info_nce(query, positive, self.entries[self._drawn()], tau=self.tau)
         drawn = self._drawn(len(query) * distributed.world_size())
@@ -125,10 +142,20 @@ class MemoryBank(nn.Module):
         return to_device(drawn, self.entries.device)
 
     @torch.no_grad()
-    def _update(self, query: Float[Tensor, "n c"], source_ids: Int64[Tensor, " n"]) -> None:
+    def _update(self, query: Float[Tensor, "n c"], instances: Int64[Tensor, " n"]) -> None:
         """Move the entries of a batch towards its embeddings, and back to unit length."""
-        moved = self.entries[source_ids].lerp(query.to(self.entries.dtype), 1 - self.momentum)
-        self.entries.index_copy_(0, source_ids, normalize(moved, dim=1))
+        moved = self.entries[instances].lerp(query.to(self.entries.dtype), 1 - self.momentum)
+        self.entries.index_copy_(0, instances, normalize(moved, dim=1))
+
+
+def count_instances(
+    config: MemoryBankConfig, durations: Float64[np.ndarray, " videos"]
+) -> Int64[np.ndarray, " videos"]:
+    """Return how many instances each video has; durations in seconds."""
+    if config.instance_seconds is None:
+        return np.ones(len(durations), dtype=np.int64)
+    # The last frame begins before the end, so no time has a number of its own past these.
+    return np.maximum(np.ceil(durations / config.instance_seconds), 1).astype(np.int64)
 
 
 def build_memory_bank(
@@ -136,14 +163,17 @@ def build_memory_bank(
     *,
     backbone: nn.Module,
     num_features: int,
-    num_instances: int,
+    durations: Float64[np.ndarray, " videos"],
     seed: int,
 ) -> MemoryBank:
-    """Return the method that ``config`` describes, for so many videos."""
+    """Return the method that ``config`` describes, for videos of such durations, in seconds."""
+    counts = count_instances(config, durations)
     return MemoryBank(
         backbone,
         num_features=num_features,
-        num_instances=num_instances,
+        num_instances=int(counts.sum()),
+        first_instances=torch.from_numpy(counts.cumsum() - counts),
+        instance_seconds=config.instance_seconds,
         dim=config.dim,
         loss=config.loss,
         num_negatives=config.num_negatives,
