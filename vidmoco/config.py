@@ -311,7 +311,8 @@ class PretrainConfig(Ranged):
     """Everything that decides what a run computes; saved as the run's config.yaml."""
 
     videos: Positional[tuple[Path, ...]] = ()
-    """Folders of videos, video files or catalogs (.parquet)."""
+    """Folders of videos, video files or catalogs (.parquet); a folder of prepared frames; or
+    folders of images, or Parquet files of them, where each image is a video of one frame."""
     seed: int = 0
     """Seed of the weights, of the order, of the pairs and of the views."""
     epochs: float = 200

@@ -1,4 +1,4 @@
-"""From settings to batches of pairs, of videos or of prepared frames: for a run and its preview."""
+"""From settings to batches of pairs, of videos, prepared frames or images: for a run, a preview."""
 
 import json
 from collections.abc import Callable, Generator
@@ -13,7 +13,8 @@ from rich.console import Console
 from vidmoco import distributed, run_folder
 from vidmoco.config import DataConfig, PretrainConfig
 from vidmoco.errors import CheckpointError, ConfigError
-from vidmoco.shapes import Float64
+from vidmoco.image_corpus import ImageCorpus, open_image_corpus
+from vidmoco.shapes import Float32, Float64
 from vidmoco.video.batches import PairBatch, slots_needed
 from vidmoco.video.catalog import Catalog, build_limits, open_catalog, print_catalog
 from vidmoco.video.frame_store import is_prepared
@@ -125,7 +126,22 @@ def open_source(
             "Prepare all videos into one folder."
         )
     if prepared:
-        return _of_frames(config, open_prepared(prepared[0]), resume=resume)
+        frames = open_prepared(prepared[0])
+        return _of_frames(
+            config,
+            frames,
+            aspect_ratios=frames.aspect_ratios,
+            name=lambda row: frames.videos[row].name,
+            resume=resume,
+        )
+    if images := open_image_corpus(config.videos):
+        return _of_frames(
+            config,
+            images,
+            aspect_ratios=images.some_aspect_ratios(),
+            name=lambda row: images.names[row],
+            resume=resume,
+        )
     if resume is not None:
         return _of_videos(config, Catalog.load(resume / run_folder.CATALOG), quarantine)
     found = open_catalog(config.videos, workers=config.data.workers or None, limits=config.limits)
@@ -169,12 +185,17 @@ def _of_videos(config: PretrainConfig, found: Catalog, quarantine: Path | None) 
 
 
 def _of_frames(
-    config: PretrainConfig, frames: PreparedFrames, *, resume: Path | None
+    config: PretrainConfig,
+    frames: PreparedFrames | ImageCorpus,
+    *,
+    aspect_ratios: Float32[np.ndarray, " n"],
+    name: Callable[[int], str],
+    resume: Path | None,
 ) -> PairSource:
     if resume is not None and _key_of(resume) != frames.key:
         raise CheckpointError(
-            f"{frames.store.where} has been prepared anew since {resume} began, so the order of "
-            "its pairs would be another. Start a new run."
+            f"{config.videos[0]} has other frames than when {resume} began, so the order of its "
+            "pairs would be another. Start a new run."
         )
     text = json.dumps(frames.key, indent=2) + "\n"
 
@@ -184,11 +205,11 @@ def _of_frames(
     return PairSource(
         config=config,
         durations=frames.durations,
-        canvas=canvas_size(frames.aspect_ratios, short_side=config.data.short_side),
+        canvas=canvas_size(aspect_ratios, short_side=config.data.short_side),
         pairs_per_visit=1,  # frames at random cost nothing more
         slots_needed=lambda batching: (BATCHES_AHEAD + 2) * len(batching.positions),
         decodes=False,
-        name=lambda row: frames.videos[row].name,
+        name=name,
         save=save,
         load=partial(load_prepared, frames),
     )

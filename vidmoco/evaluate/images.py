@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from vidmoco.errors import ConfigError, DataError
-from vidmoco.evaluate.image_decode import IMAGE_SUFFIXES, decode_image
-from vidmoco.evaluate.image_parquet import ParquetImages, read_parquet_labels
+from vidmoco.image_decode import IMAGE_SUFFIXES, decode_image
+from vidmoco.image_parquet import ParquetImages, read_parquet_labels
 from vidmoco.shapes import Int64, UInt8
 
 _VAL_NAMES = ("val", "test")

@@ -1,4 +1,7 @@
-"""Prepared frames: any frame of any video, by a read of a few kilobytes and a JPEG decode."""
+"""Prepared frames: any frame of any video, by a read of a few kilobytes and a JPEG decode.
+
+What reads them reads other frames too that are at hand at once (``Frames``): single images.
+"""
 
 import zlib
 from collections import deque
@@ -8,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -32,6 +35,28 @@ BATCHES_AHEAD = 3  # that are read while one is trained on
 _SECONDS_TO_LISTEN = 0.5  # between two questions whether to stop
 
 
+@runtime_checkable  # for the type checks of the tests
+class Frames(Protocol):
+    """Any frame of any video, at once."""
+
+    @property
+    def durations(self) -> Float64[np.ndarray, " videos"]:
+        """The durations of the videos, in seconds."""
+
+    @property
+    def pts_seconds(self) -> Float64[np.ndarray, " frames"]:
+        """When each frame begins to be shown, in seconds from the first of its video."""
+
+    def frame_at(self, video: int, seconds: float) -> int:
+        """Return the frame that is shown at a time."""
+
+    def read(self, frame: int) -> UInt8[Tensor, "3 h w"]:
+        """Return a frame; ``VideoError`` if it cannot be read."""
+
+    def aspect_ratio(self, video: int, picture: UInt8[Tensor, "3 h w"]) -> float:
+        """Return the displayed width / height of a video, of which there is a frame."""
+
+
 @dataclass(frozen=True)
 class PreparedFrames:
     """The frames of a prepared folder, and where each lies. Videos without frames are left out."""
@@ -42,6 +67,15 @@ class PreparedFrames:
     firsts: np.ndarray
     """The first frame of each video, and one more."""
     columns: dict[str, np.ndarray]
+
+    @property
+    def pts_seconds(self) -> Float64[np.ndarray, " frames"]:
+        """When each frame begins to be shown, in seconds from the first of its video."""
+        return self.columns["pts_seconds"]
+
+    def aspect_ratio(self, video: int, picture: UInt8[Tensor, "3 h w"]) -> float:
+        """Return the displayed width / height of a video."""
+        return self.videos[video].aspect_ratio
 
     @property
     def durations(self) -> Float64[np.ndarray, " n"]:
@@ -103,7 +137,7 @@ def open_prepared(source: Path) -> PreparedFrames:
 
 
 def load_prepared(
-    frames: PreparedFrames,
+    frames: Frames,
     batching: Batching,
     *,
     rule: PairRule,
@@ -120,7 +154,6 @@ def load_prepared(
         VideoError: a frame and all its stand-ins cannot be read.
     """
     plan = PairPlan(BatchOrder(batching, seed=seed), frames.durations, rule=rule, seed=seed)
-    aspect_ratios = frames.aspect_ratios
     positions = batching.positions
     to_begin = iter(steps)
     under_way: deque[tuple[Tensor, list[Future[_Read]]]] = deque()
@@ -149,7 +182,7 @@ def load_prepared(
             rows = [pair.row for pair in pairs]
             yield PairBatch(
                 pixels,
-                torch.from_numpy(aspect_ratios[rows]),
+                torch.tensor([pair.aspect_ratio for pair in pairs], dtype=torch.float32),
                 torch.tensor(rows),
                 torch.tensor([pair.pts for pair in pairs], dtype=torch.float64),
                 [failure for pair in pairs for failure in pair.failures],
@@ -161,15 +194,16 @@ class _Read:
     """A pair that has been read: of which video, from when, and what failed before it."""
 
     row: int
+    aspect_ratio: float
     pts: tuple[float, ...]
     failures: list[tuple[int, str]]
 
 
 def _read_pair(
-    frames: PreparedFrames, plan: PairPlan, pixels: UInt8[Tensor, "n f 3 h w"], place: Place
+    frames: Frames, plan: PairPlan, pixels: UInt8[Tensor, "n f 3 h w"], place: Place
 ) -> _Read:
     failures: list[tuple[int, str]] = []
-    pts_seconds = frames.columns["pts_seconds"]
+    pts_seconds = frames.pts_seconds
     height, width = pixels.shape[-2:]
     index = place.position - plan.order.batching.positions.start
     for moment in plan.moments(place):
@@ -179,12 +213,13 @@ def _read_pair(
                 if (earlier := shown.index(frame)) < view:
                     pixels[index, view] = pixels[index, earlier]
                 else:
-                    picture = _on_canvas(frames.read(frame), height=height, width=width)
-                    pixels[index, view] = picture
+                    picture = frames.read(frame)
+                    pixels[index, view] = _on_canvas(picture, height=height, width=width)
         except (VideoError, RuntimeError) as error:  # RuntimeError: libjpeg's
             failures.append((moment.row, str(error)))
             continue
-        return _Read(moment.row, tuple(pts_seconds[shown].tolist()), failures)
+        aspect_ratio = frames.aspect_ratio(moment.row, picture)
+        return _Read(moment.row, aspect_ratio, tuple(pts_seconds[shown].tolist()), failures)
     raise VideoError(
         f"None of {len(failures)} videos tried for one pair could be read. The last: "
         f"{failures[-1][1]}"

@@ -7,7 +7,7 @@ import torch
 from PIL import Image, ImageOps
 
 from vidmoco.errors import DataError
-from vidmoco.evaluate.image_decode import decode_image
+from vidmoco.image_decode import decode_image
 
 
 def encoded(image, file_format="PNG", **options):
