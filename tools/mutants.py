@@ -264,8 +264,8 @@ MUTANTS = [
     Mutant(
         "entries of the bank not renormalised",
         BANK,
-        "self.entries.index_copy_(0, source_ids, normalize(moved, dim=1))",
-        "self.entries.index_copy_(0, source_ids, moved)",
+        "self.entries.index_copy_(0, instances, normalize(moved, dim=1))",
+        "self.entries.index_copy_(0, instances, moved)",
         "tests/methods/test_memory_bank.py",
     ),
     Mutant(
@@ -341,6 +341,41 @@ MUTANTS = [
         "        share = gap / duration  # no overflow",
         "        share, frames = gap / duration, 2",
         "tests/video/test_sampling.py",
+    ),
+    Mutant(
+        "six heads taken for twelve",
+        "vidmoco/published/import_checkpoint.py",
+        "    if guess.heads and heads != guess.heads:",
+        "    if False:",
+        "tests/published/test_import_checkpoint.py",
+    ),
+    Mutant(
+        "what is left over of a checkpoint not refused",
+        "vidmoco/published/import_checkpoint.py",
+        "    if missing or left_over:",
+        "    if missing:",
+        "tests/published/test_import_checkpoint.py",
+    ),
+    Mutant(
+        "code in a checkpoint runs",
+        "vidmoco/published/checkpoint_file.py",
+        "weights_only=True",
+        "weights_only=False",
+        "tests/published/test_checkpoint_file.py",
+    ),
+    Mutant(
+        "a file for another tool not compared",
+        "vidmoco/published/export_file.py",
+        "    if not distance <= _TOLERANCE:",
+        "    if False:",
+        "tests/published/test_export_file.py",
+    ),
+    Mutant(
+        "a moment of a video is no instance of its own",
+        BANK,
+        "+ (times // self.instance_seconds).long()",
+        "+ 0 * times.long()",
+        "tests/methods/test_memory_bank.py",
     ),
 ]
 
