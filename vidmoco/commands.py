@@ -157,12 +157,16 @@ class EvaluateCommand(Ranged):
     """Run or backbone folders, timm names, or `random` (an untrained copy of the first)."""
     output: Annotated[Path | None, arg(aliases=["-o"])] = None
     """Where to write the results (.json); default: results.json in the current folder."""
-    k: tuple[int, ...] = (1, 20, 200)
+    k: tuple[int, ...] = (1, 10, 20, 100, 200)
     """Numbers of neighbours of the k-NN."""
-    knn_tau: float = 0.07
-    """Temperature of the neighbours' weights exp(similarity / tau)."""
+    knn_tau: tuple[float, ...] = (0.07, 0.1)
+    """Temperatures of the neighbours' weights exp(similarity / tau); the table shows the first."""
     linear: bool = True
     """Fit the linear probe too."""
+    few_shot: tuple[float, ...] = ()
+    """Also fit the linear probe on these shares of the training images, such as 0.01 and 0.1."""
+    few_shot_draws: int = 3
+    """Times that each such share is drawn; the mean and the standard deviation are shown."""
     size: int | None = None
     """Input size in pixels; None: each backbone's own."""
     batch_size: int = 256
@@ -183,7 +187,15 @@ class EvaluateCommand(Ranged):
         self._require(
             len(self.k) >= 1 and min(self.k) >= 1, "k", "one or more numbers of neighbours"
         )
-        self._require(self.knn_tau > 0, "knn_tau", "greater than 0")
+        self._require(
+            len(self.knn_tau) >= 1 and min(self.knn_tau) > 0,
+            "knn_tau",
+            "one or more numbers greater than 0",
+        )
+        self._require(
+            all(0 < share < 1 for share in self.few_shot), "few_shot", "shares between 0 and 1"
+        )
+        self._require(self.few_shot_draws >= 1, "few_shot_draws", "at least 1")
         self._require(self.size is None or self.size >= 8, "size", "at least 8 pixels")
         self._require(self.batch_size >= 1, "batch_size", "at least 1")
         self._require(

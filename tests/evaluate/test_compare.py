@@ -9,10 +9,11 @@ from rich.console import Console
 
 from vidmoco.commands import EvaluateCommand
 from vidmoco.errors import CheckpointError, ConfigError, DataError
-from vidmoco.evaluate import candidates, compare
-from vidmoco.evaluate.compare import evaluate, top_accuracy
+from vidmoco.evaluate import candidates, compare, protocols
+from vidmoco.evaluate.compare import evaluate
 from vidmoco.evaluate.knn import weighted_knn
 from vidmoco.evaluate.linear import LinearProbe
+from vidmoco.evaluate.scores import top_accuracy
 
 
 def run(images, tmp_path, *backbones, **options):
@@ -37,7 +38,8 @@ def accuracies(results):
 def test_colours_are_told_apart(make_images, tmp_path):
     results, table, log = run(make_images(), tmp_path)
     (row,) = results["rows"]
-    assert row["knn_top1"] == {"1": 100.0, "3": 100.0}
+    assert row["knn_top1"] == {tau: {"1": 100.0, "3": 100.0} for tau in ("0.07", "0.1")}
+    assert row["knn_confusion"] == row["linear_confusion"] == [[3, 0, 0], [0, 3, 0], [0, 0, 3]]
     assert row["linear_top1"] == 100.0
     assert "linear_top5" not in row  # three classes
     assert row["input_size"] == 32
@@ -73,7 +75,7 @@ def test_shuffled_labels_are_chance(tmp_path):
     results, _, _ = run(tmp_path / "images", tmp_path)
     (row,) = results["rows"]
     # Chance 25 %; five standard deviations of 240 images: 14 points.
-    for value in (*row["knn_top1"].values(), row["linear_top1"]):
+    for value in (*row["knn_top1"]["0.07"].values(), row["linear_top1"]):
         assert 11 < value < 39
 
 
@@ -117,14 +119,14 @@ def test_damaged_images_are_listed(make_images, tmp_path, monkeypatch):
         seen.append((labels.tolist(), len(queries)))
         return weighted_knn(bank, labels, queries, **options)
 
-    monkeypatch.setattr(compare, "weighted_knn", knn)
+    monkeypatch.setattr(protocols, "weighted_knn", knn)
     folder = make_images()
     (folder / "train" / "red" / "0.png").write_bytes(b"broken")
     (folder / "val" / "blue" / "1.png").write_bytes(b"")
     (folder / "val" / "notes.txt").write_text("x")
     results, table, _ = run(folder, tmp_path)
     assert (results["num_train"], results["num_val"]) == (17, 8)
-    assert seen == [([0] * 6 + [1] * 6 + [2] * 5, 8)]
+    assert seen == 2 * [([0] * 6 + [1] * 6 + [2] * 5, 8)]  # two temperatures
     assert [one["name"] for one in results["refused"]] == ["train/red/0.png", "val/blue/1.png"]
     assert "2 images could not be read and are left out:" in table
     assert "val/blue/1.png: the file is empty" in table
@@ -149,7 +151,7 @@ def test_more_neighbours_than_images_and_a_cap_are_said(make_images, tmp_path):
 def test_a_best_decay_at_the_end_of_the_grid_is_said(make_images, tmp_path, monkeypatch):
     for held_out, is_said in (({1.0: 0.9, 0.1: 0.8}, True), ({1.0: 0.9, 0.1: 0.9}, False)):
         probe = LinearProbe(scores=torch.eye(3)[[0] * 9], decay=1.0, held_out_accuracy=held_out)
-        monkeypatch.setattr(compare, "linear_probe", lambda *a, probe=probe, **options: probe)
+        monkeypatch.setattr(protocols, "linear_probe", lambda *a, probe=probe, **options: probe)
         name = f"images{is_said}"
         _, table, _ = run(make_images(name=name, train=1), tmp_path, "random:test_resnet")
         assert ("best decay, 1, is the strongest tried" in table) == is_said
@@ -206,3 +208,22 @@ def test_top_accuracy():
     assert top_accuracy(scores, labels) == 50.0
     assert top_accuracy(scores, labels, top=2) == 75.0
     assert top_accuracy(scores, labels, top=3) == 100.0
+
+
+def test_few_shots(make_images, tmp_path):
+    results, table, _ = run(make_images(), tmp_path, few_shot=(0.2, 0.5), few_shot_draws=2)
+    (row,) = results["rows"]
+    assert {share: len(draws) for share, draws in row["few_shot_top1"].items()} == {
+        "0.2": 2,
+        "0.5": 2,
+    }
+    assert row["few_shot_top1"]["0.5"] == [100.0, 100.0]  # three of a colour are enough
+    assert "linear, 20 %" in table and "mean of 2 draws" in table
+
+
+def test_intervals_hold_the_accuracy(make_images, tmp_path):
+    results, table, _ = run(make_images(), tmp_path)
+    (row,) = results["rows"]
+    low, high = row["knn_interval"]["0.1"]["3"]
+    assert low <= row["knn_top1"]["0.1"]["3"] <= high
+    assert "95 % intervals, by the bootstrap, of linear top-1: 100.0 to 100.0" in table

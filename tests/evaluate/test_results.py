@@ -16,7 +16,9 @@ def row(name, *, knn, linear, top5=None):
         "architecture": "resnet18",
         "dim": 512,
         "input_size": 64,
-        "knn_top1": {"1": knn[0], "20": knn[1]},
+        "knn_top1": {"0.07": {"1": knn[0], "20": knn[1]}, "0.1": {"1": 9.0, "20": 9.0}},
+        "knn_interval": {"0.07": {"1": [0.0, 1.0], "20": [0.0, 1.0]}},
+        "linear_interval": [linear - 1, linear + 1],
         "linear_top1": linear,
         "linear_decay": 0.01,
     }
@@ -35,7 +37,8 @@ def results(*rows, num_classes=3, refused=()):
         "settings": {
             "layer": "pooled features",
             "k": [1, 20],
-            "knn_tau": 0.07,
+            "knn_tau": [0.07, 0.1],
+            "few_shot": [],
             "linear_decays": [0.1, 0.01],
             "size": None,
             "max_train_per_class": 4,

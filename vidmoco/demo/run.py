@@ -27,7 +27,7 @@ from vidmoco.shapes import UInt8
 
 NUM_VIDEOS = 1200  # measured: fewer are learnt by heart, more cost more than they bring
 PER_CLASS_TRAIN, PER_CLASS_VAL = 150, 40  # a held-out accuracy to about 2.5 points
-K = 20
+K, TAU = 20, "0.07"
 NUM_QUERIES, NUM_NEIGHBOURS = 6, 6
 NAMES = ("untrained", "single-frame\ncontrol", "frame\npairs")
 
@@ -103,7 +103,7 @@ def demo(command: DemoCommand) -> int:
             seed=command.seed,
         )
     )
-    scores = {row["source"]: row["knn_top1"][str(K)] for row in results["rows"]}
+    scores = {row["source"]: row["knn_top1"][TAU][str(K)] for row in results["rows"]}
     picture = folder / "what_was_learnt.png"
     _draw(picture, folder / "images", sources, [scores[source] for source in sources], command.seed)
     untrained, single, paired = (scores[source] for source in sources)

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 import vidmoco
@@ -25,15 +24,14 @@ from vidmoco.evaluate.features import (
     image_loader,
 )
 from vidmoco.evaluate.images import LabelledImages, load_labelled_images
-from vidmoco.evaluate.knn import weighted_knn
-from vidmoco.evaluate.linear import DECAYS, linear_probe
+from vidmoco.evaluate.linear import DECAYS
 from vidmoco.evaluate.progress import EvaluationProgress
+from vidmoco.evaluate.protocols import score_features
 from vidmoco.evaluate.results import print_results, require_writable, write_results
-from vidmoco.shapes import Float, Int64
 
 RESULTS = Path("results.json")
 # Of the results file; a reader refuses another.
-FORMAT = 1
+FORMAT = 2
 
 
 def evaluate(
@@ -124,60 +122,12 @@ def _rows(
             seconds = {"features": time.monotonic() - began}
             _require_every_class(features, train, val)
             if distributed.is_main():
-                scores = _scores(
+                scores = score_features(
                     features, train, val, command, device=device,
                     progress=progress, name=candidate.name, seconds=seconds,
                 )  # fmt: skip
                 rows.append(_about(candidate) | scores | {"seconds": seconds})
     return rows, features
-
-
-def _scores(
-    features: Features,
-    train: LabelledImages,
-    val: LabelledImages,
-    command: EvaluateCommand,
-    *,
-    device: torch.device,
-    progress: EvaluationProgress,
-    name: str,
-    seconds: dict[str, float],
-) -> dict[str, Any]:
-    """Return the accuracies of one backbone, and add to ``seconds`` what each took."""
-    is_train = features.rows < len(train)
-    labels = torch.cat([train.labels, val.labels])[features.rows]
-    bank, queries = features.values[is_train].to(device), features.values[~is_train].to(device)
-    bank_labels, truth = labels[is_train].to(device), labels[~is_train]
-    num_classes = len(train.classes)
-    progress.begin(f"{name}: k-NN")
-    began = time.monotonic()
-    knn = weighted_knn(
-        bank, bank_labels, queries, k=command.k, num_classes=num_classes, tau=command.knn_tau
-    )
-    scores: dict[str, Any] = {"knn_top1": {str(k): top_accuracy(s, truth) for k, s in knn.items()}}
-    seconds["knn"] = time.monotonic() - began
-    if command.linear:
-        progress.begin(f"{name}: linear probe")
-        began = time.monotonic()
-        probe = linear_probe(bank, bank_labels, queries, num_classes=num_classes, seed=command.seed)
-        scores["linear_top1"] = top_accuracy(probe.scores, truth)
-        if num_classes > 5:
-            scores["linear_top5"] = top_accuracy(probe.scores, truth, top=5)
-        scores["linear_decay"] = probe.decay
-        scores["linear_held_out_top1"] = {
-            str(decay): round(100 * accuracy, 4)
-            for decay, accuracy in probe.held_out_accuracy.items()
-        }
-        seconds["linear"] = time.monotonic() - began
-    return scores
-
-
-def top_accuracy(
-    scores: Float[Tensor, "m c"], labels: Int64[Tensor, " m"], *, top: int = 1
-) -> float:
-    """Return the percentage of rows whose label is among the ``top`` greatest scores."""
-    ranked = scores.topk(top, dim=1).indices
-    return 100 * int((ranked == labels[:, None]).any(dim=1).sum()) / len(labels)
 
 
 def _require_every_class(features: Features, train: LabelledImages, val: LabelledImages) -> None:
@@ -254,7 +204,8 @@ def _results(
         "settings": {
             "layer": "pooled features",
             "k": list(command.k),
-            "knn_tau": command.knn_tau,
+            "knn_tau": list(command.knn_tau),
+            "few_shot": list(command.few_shot),
             "linear_decays": list(DECAYS) if command.linear else [],
             "size": command.size,
             "max_train_per_class": command.max_train_per_class,

@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 from rich.console import Console
@@ -55,13 +56,17 @@ def print_results(results: dict[str, Any], *, path: Path, console: Console | Non
 
 def results_table(results: dict[str, Any]) -> Table:
     """Return one row a backbone, accuracies in percent, the best of each column in bold."""
-    rows = results["rows"]
+    rows, tau = results["rows"], f"{results['settings']['knn_tau'][0]:g}"
     columns: list[tuple[str, list[float]]] = [
-        (f"k-NN {k}", [row["knn_top1"][str(k)] for row in rows]) for k in results["settings"]["k"]
+        (f"k-NN {k}", [row["knn_top1"][tau][str(k)] for row in rows])
+        for k in results["settings"]["k"]
     ]
     for key, title in (("linear_top1", "linear top-1"), ("linear_top5", "linear top-5")):
         if all(key in row for row in rows):
             columns.append((title, [row[key] for row in rows]))
+    for share in results["settings"]["few_shot"]:
+        means = [fmean(row["few_shot_top1"][f"{share:g}"]) for row in rows]
+        columns.append((f"linear, {100 * share:g} %", means))
     table = Table()
     table.add_column("backbone", overflow="fold")
     table.add_column("architecture", overflow="fold")
@@ -90,13 +95,22 @@ def settings_lines(results: dict[str, Any]) -> list[str]:
     settings = results["settings"]
     num_classes = len(results["classes"])
     cap = settings["max_train_per_class"]
+    tau, last = f"{settings['knn_tau'][0]:g}", str(settings["k"][-1])
+    has_linear = bool(settings["linear_decays"])
+    k_name = "linear top-1" if has_linear else f"k-NN {last}"
+    shown = [
+        row["linear_interval"] if has_linear else row["knn_interval"][tau][last]
+        for row in results["rows"]
+    ]
     lines = [
         f"images: {results['num_train']} train"
         + (f" (at most {cap} a class)" if cap else "")
         + f", {results['num_val']} {results['val_split']}; {num_classes} classes, chance "
         f"{100 / num_classes:.1f} % when balanced",
         f"features: {settings['layer']} of the frozen backbone, {settings['precision']}",
-        f"k-NN: cosine, weights exp(s / {settings['knn_tau']:g}), neighbours from train",
+        f"k-NN: cosine, weights exp(s / {settings['knn_tau'][0]:g}), neighbours from train"
+        + "".join(f"; exp(s / {tau:g}) is in the file" for tau in settings["knn_tau"][1:]),
+        f"95 % intervals, by the bootstrap, of {k_name}: {', '.join(map(_interval, shown))}",
     ]
     if settings["linear_decays"]:
         chosen = ", ".join(f"{row['linear_decay']:g}" for row in results["rows"])
@@ -104,7 +118,18 @@ def settings_lines(results: dict[str, Any]) -> list[str]:
             "linear: logistic regression (L-BFGS) on standardised features, no augmentation; decay "
             f"chosen on a tenth of train: {chosen}"
         )
+    for share in settings["few_shot"]:
+        draws = [row["few_shot_top1"][f"{share:g}"] for row in results["rows"]]
+        spread = ", ".join(f"{stdev(d):.1f}" if len(d) > 1 else "one draw" for d in draws)
+        lines.append(
+            f"linear, {100 * share:g} %: mean of {len(draws[0])} draws of so much of each class; "
+            f"standard deviations {spread}"
+        )
     return [*lines, f"seed: {settings['seed']}"]
+
+
+def _interval(ends: list[float]) -> str:
+    return f"{ends[0]:.1f} to {ends[1]:.1f}"
 
 
 def refusal_lines(results: dict[str, Any]) -> list[str]:

@@ -1,0 +1,36 @@
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from vidmoco.evaluate.linear import stratified_part
+from vidmoco.evaluate.protocols import _few_shots, _nested
+
+
+def clouds(n, seed):
+    """Points of four classes around centres of their own."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(n) % 4
+    centres = torch.randn(4, 6, generator=torch.Generator().manual_seed(9))
+    return centres[labels] + torch.randn(n, 6, generator=generator), labels
+
+
+def test_few_shots_see_their_share_alone():
+    (bank, labels), (queries, truth) = clouds(400, 0), clouds(200, 1)
+    rows = stratified_part(labels, share=0.1, seed=5)
+    assert len(rows) == 40
+    expected = LogisticRegression(C=1 / (0.01 * 40), max_iter=1000).fit(bank[rows], labels[rows])
+    found = _few_shots(bank, labels, queries, truth, share=0.1, seed=5)
+    assert found == pytest.approx(100 * expected.score(queries, truth), abs=6)
+    # What is not in the share plays no part.
+    spoilt = labels.clone()
+    others = torch.ones(400, dtype=torch.bool)
+    others[rows] = False
+    bank[others] = float("nan")
+    assert _few_shots(bank, spoilt, queries, truth, share=0.1, seed=5) == found
+
+
+def test_nested():
+    assert _nested({("a", "1"): 2, ("a", "2"): 3, ("b", "1"): 4}) == {
+        "a": {"1": 2, "2": 3},
+        "b": {"1": 4},
+    }
