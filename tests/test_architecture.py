@@ -12,7 +12,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # Each room may import those before it (and its own row).
 ROWS = [
-    {"errors", "shapes", "cores", "timm_hook", "urls", "video.limits", "ranged"},
+    {"errors", "shapes", "cores", "cache_folder", "timm_hook", "urls", "video.limits", "ranged"},
     {"method_config"},
     {"config", "commands"},
     {"recipe", "schedule", "distributed", "heads", "momentum", "interrupt", "video.order",
@@ -167,9 +167,9 @@ print(info_nce(unit, unit, unit, tau=0.2)[0].item() > 0)
 def test_every_module_has_its_test_file():
     tests = Path(__file__).parent
     exempt = {
-        "__init__", "__main__", "shapes", "cores", "errors", "heads", "config", "commands",
-        "device", "interrupt", "timm_hook", "progress", "run_folder", "ranged", "frames",
-        "run_state", "training_step",
+        "__init__", "__main__", "shapes", "cores", "cache_folder", "errors", "heads", "config",
+        "commands", "device", "interrupt", "timm_hook", "progress", "run_folder", "ranged",
+        "frames", "run_state", "training_step",
     }  # fmt: skip
     missing = [
         name_of(path)

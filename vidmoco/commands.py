@@ -179,6 +179,8 @@ class EvaluateCommand(Ranged):
     """`auto` (CUDA where there is one), `cpu`, `cuda` or `cuda:1`."""
     precision: Literal["bf16", "fp32"] = "fp32"
     """Arithmetic of the backbone."""
+    fresh: bool = False
+    """Compute all features, also those that are kept from an earlier comparison."""
     seed: int = 0
     """Seed of the untrained backbone and of the probe's split."""
 

@@ -27,3 +27,9 @@ def make_images(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test meets the features of another."""
+    monkeypatch.setenv("VIDMOCO_CACHE", str(tmp_path / "cache"))

@@ -1,38 +1,16 @@
-import io
 import json
 
 import numpy as np
 import pytest
 import torch
+from evaluate_runs import accuracies, run
 from PIL import Image
-from rich.console import Console
 
-from vidmoco.commands import EvaluateCommand
 from vidmoco.errors import CheckpointError, ConfigError, DataError
 from vidmoco.evaluate import candidates, compare, protocols
-from vidmoco.evaluate.compare import evaluate
 from vidmoco.evaluate.knn import weighted_knn
 from vidmoco.evaluate.linear import LinearProbe
 from vidmoco.evaluate.scores import top_accuracy
-
-
-def run(images, tmp_path, *backbones, **options):
-    """Evaluate and return results, what was printed, and what was shown meanwhile."""
-    command = EvaluateCommand(
-        images=images,
-        backbone=backbones or ("random:test_resnet",),
-        **{"output": tmp_path / "r.json", "size": 32, "k": (1, 3), "workers": 0} | options,
-    )
-    table, log = io.StringIO(), io.StringIO()
-    results = evaluate(command, console=Console(file=log), output=Console(file=table))
-    return results, table.getvalue(), log.getvalue()
-
-
-def accuracies(results):
-    return [
-        {key: row[key] for key in ("knn_top1", "linear_top1", "linear_decay")}
-        for row in results["rows"]
-    ]
 
 
 def test_colours_are_told_apart(make_images, tmp_path):

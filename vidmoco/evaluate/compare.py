@@ -16,6 +16,7 @@ from vidmoco.commands import EvaluateCommand
 from vidmoco.device import resolve_device
 from vidmoco.errors import DataError
 from vidmoco.evaluate.candidates import Candidate, load_candidates
+from vidmoco.evaluate.feature_cache import features_key, load_features, save_features
 from vidmoco.evaluate.features import (
     Features,
     ImageBatch,
@@ -106,19 +107,21 @@ def _rows(
                 )
             progress.begin(f"{candidate.name}: features")
             began = time.monotonic()
-            candidate.backbone.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-            features = compute_features(
-                candidate.backbone,
-                loader,
-                preprocess,
-                dim=candidate.dim,
-                name=candidate.name,
-                precision=command.precision,
-                on_batch=progress.advance,
+            key = features_key(
+                candidate, [train, val], precision=command.precision, device_type=device.type
             )
-            candidate.backbone.cpu()
-            # As MoCo's linear protocol does: frozen must mean frozen.
-            assert weights_hash(candidate.backbone) == candidate.weights_hash, "weights changed"
+            kept, why = (None, "") if command.fresh else load_features(key)
+            if why:
+                console.print(why, markup=False, highlight=False, soft_wrap=True)
+            if all(distributed.gather_objects(kept is not None)):
+                assert kept is not None
+                features = kept
+                progress.advance(len(train) + len(val))
+            else:
+                features = _compute(candidate, loader, command, device=device, progress=progress)
+                why = save_features(features, key) if distributed.is_main() else ""
+                if why:
+                    console.print(why, markup=False, highlight=False, soft_wrap=True)
             seconds = {"features": time.monotonic() - began}
             _require_every_class(features, train, val)
             if distributed.is_main():
@@ -128,6 +131,31 @@ def _rows(
                 )  # fmt: skip
                 rows.append(_about(candidate) | scores | {"seconds": seconds})
     return rows, features
+
+
+def _compute(
+    candidate: Candidate,
+    loader: DataLoader[ImageBatch],
+    command: EvaluateCommand,
+    *,
+    device: torch.device,
+    progress: EvaluationProgress,
+) -> Features:
+    """Return the features of all images, by a backbone that is the same before and after."""
+    candidate.backbone.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    features = compute_features(
+        candidate.backbone,
+        loader,
+        candidate.preprocess,
+        dim=candidate.dim,
+        name=candidate.name,
+        precision=command.precision,
+        on_batch=progress.advance,
+    )
+    candidate.backbone.cpu()
+    # As MoCo's linear protocol does: frozen must mean frozen.
+    assert weights_hash(candidate.backbone) == candidate.weights_hash, "weights changed"
+    return features
 
 
 def _require_every_class(features: Features, train: LabelledImages, val: LabelledImages) -> None:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from vidmoco.cache_folder import cache_folder
 from vidmoco.commands import ScanCommand
 from vidmoco.config import LimitsConfig
 from vidmoco.cores import num_cores
@@ -37,15 +38,12 @@ _MAX_REFUSED_LINES = 50
 def catalog_cache_path(source: Path) -> Path:
     """Return where the catalog of a folder is kept between runs.
 
-    The folder is ``$VIDMOCO_CACHE``, else ``$XDG_CACHE_HOME/vidmoco``, else ``~/.cache/vidmoco``.
+    They are below ``cache_folder``.
     """
-    own = os.environ.get("VIDMOCO_CACHE")
-    shared = os.environ.get("XDG_CACHE_HOME")
-    cache = Path(own) if own else (Path(shared) if shared else Path.home() / ".cache") / "vidmoco"
     absolute = os.path.abspath(source)  # noqa: PTH100  (resolve() would follow a link)
     digest = hashlib.sha256(os.fsencode(absolute)).hexdigest()[:16]
     name = re.sub(r"[^A-Za-z0-9._-]", "_", Path(absolute).name)[:40]
-    return cache / "catalogs" / f"{name}-{digest}.parquet"
+    return cache_folder() / "catalogs" / f"{name}-{digest}.parquet"
 
 
 def open_catalog(

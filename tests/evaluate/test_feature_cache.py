@@ -1,0 +1,99 @@
+import os
+
+import pytest
+import torch
+from evaluate_runs import accuracies, run
+
+from vidmoco.evaluate import compare, feature_cache
+from vidmoco.evaluate.candidates import load_candidates
+from vidmoco.evaluate.feature_cache import cache_path, features_key, load_features, save_features
+from vidmoco.evaluate.features import Features, Refusal
+from vidmoco.evaluate.images import load_labelled_images
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("VIDMOCO_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "features"
+
+
+def key_of(images, backbone="random:test_resnet", *, size=32, seed=0, **options):
+    (candidate,) = load_candidates([backbone], size=size, seed=seed)
+    settings = {"precision": "fp32", "device_type": "cpu"} | options
+    return features_key(candidate, load_labelled_images(images), **settings)
+
+
+FEATURES = Features(
+    values=torch.randn(3, 4),
+    rows=torch.tensor([0, 2, 5]),
+    refused=[Refusal(split="val", name="x", reason="why")],
+)
+
+
+def test_there_and_back(make_images, cache):
+    key = key_of(make_images())
+    assert load_features(key) == (None, "")
+    assert save_features(FEATURES, key) == ""
+    found, why = load_features(key)
+    assert why == "" and found.refused == FEATURES.refused
+    assert torch.equal(found.values, FEATURES.values) and torch.equal(found.rows, FEATURES.rows)
+    assert len(list(cache.iterdir())) == 1
+
+
+def test_whatever_they_depend_on_is_in_the_key(make_images):
+    images = make_images()
+    keys = [
+        key_of(images),
+        key_of(images, size=40),
+        key_of(images, seed=1),
+        key_of(images, "random:test_vit"),
+        key_of(images, precision="bf16"),
+        key_of(images, device_type="cuda"),
+    ]
+    os.utime(images / "train" / "red" / "1.png", ns=(1, 1))
+    keys.append(key_of(images))
+    (images / "val" / "red" / "1.png").rename(images / "val" / "red" / "9.png")
+    keys.append(key_of(images))
+    assert len({cache_path(key) for key in keys}) == len(keys)
+    assert key_of(images) == key_of(images)
+
+
+def test_features_of_another_backbone_are_not_taken(make_images, cache):
+    images = make_images()
+    key, other = key_of(images), key_of(images, seed=3)
+    save_features(FEATURES, other)
+    cache_path(other).rename(cache_path(key))
+    found, why = load_features(key)
+    assert found is None and "of another backbone or other images" in why
+    cache_path(key).write_bytes(b"cut off")
+    found, why = load_features(key)
+    assert found is None and "is damaged" in why
+
+
+def test_a_comparison_computes_them_once(make_images, tmp_path, monkeypatch):
+    images = make_images()
+    computed = []
+
+    def compute(*args, **options):
+        computed.append(1)
+        return original(*args, **options)
+
+    original = compare.compute_features
+    monkeypatch.setattr(compare, "compute_features", compute)
+    first, _, _ = run(images, tmp_path)
+    again, _, _ = run(images, tmp_path)
+    assert len(computed) == 1 and accuracies(first) == accuracies(again)
+    run(images, tmp_path, fresh=True)
+    assert len(computed) == 2
+    run(images, tmp_path, "random:test_resnet", "random:test_vit")
+    assert len(computed) == 3
+
+
+def test_a_full_disk_is_said_and_no_more(make_images, tmp_path, monkeypatch):
+    def full(*args, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(feature_cache, "save_file", full)
+    results, _, log = run(make_images(), tmp_path)
+    assert "Features cannot be kept in" in log and "No space left" in log
+    assert results["rows"]

@@ -1,0 +1,107 @@
+"""Features that have been computed, kept on disk by what they are of.
+
+A file holds the features of one backbone for one set of images, and the key that says so: hash of
+the weights, preprocessing, arithmetic, and hash of the images' names, sizes and times.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from vidmoco.cache_folder import cache_folder
+from vidmoco.evaluate.candidates import Candidate
+from vidmoco.evaluate.features import Features, Refusal
+from vidmoco.evaluate.images import ImageFiles, LabelledImages
+
+FORMAT = 1
+
+
+def features_key(
+    candidate: Candidate, splits: Sequence[LabelledImages], *, precision: str, device_type: str
+) -> dict[str, Any]:
+    """Return what the features depend on."""
+    return {
+        "format": FORMAT,
+        "weights": candidate.weights_hash,
+        "architecture": candidate.architecture,
+        "preprocess": asdict(candidate.preprocess)
+        | {"mean": list(candidate.preprocess.mean), "std": list(candidate.preprocess.std)},
+        "precision": precision,
+        "device": device_type,
+        "images": _hash_of(splits),
+    }
+
+
+def cache_path(key: dict[str, Any]) -> Path:
+    """Return the file of a key."""
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:24]
+    return cache_folder() / "features" / f"{digest}.safetensors"
+
+
+def load_features(key: dict[str, Any]) -> tuple[Features | None, str]:
+    """Return the features of a key, or none, and why a file that is there cannot be used."""
+    path = cache_path(key)
+    if not path.exists():
+        return None, ""
+    try:
+        with safe_open(path, "pt") as file:
+            about = json.loads(file.metadata()["vidmoco"])
+            values, rows = file.get_tensor("values"), file.get_tensor("rows")
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        return None, f"{path} is damaged ({error}); the features are computed again."
+    if about["key"] != key:
+        return None, f"{path} is of another backbone or other images; they are computed again."
+    refused = [Refusal(**one) for one in about["refused"]]
+    return Features(values=values, rows=rows, refused=refused), ""
+
+
+def save_features(features: Features, key: dict[str, Any]) -> str:
+    """Keep features; return why they cannot be kept, which is no reason to stop."""
+    path = cache_path(key)
+    about = {"key": key, "refused": [asdict(refusal) for refusal in features.refused]}
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(
+            {"values": features.values.contiguous(), "rows": features.rows.contiguous()},
+            part,
+            metadata={"vidmoco": json.dumps(about)},
+        )
+        part.replace(path)
+    except (SafetensorError, OSError) as error:
+        part.unlink(missing_ok=True)
+        return f"Features cannot be kept in {path.parent}: {error}"
+    return ""
+
+
+def _hash_of(splits: Sequence[LabelledImages]) -> str:
+    digest = hashlib.sha256()
+    for split in splits:
+        digest.update(f"{split.split} {len(split)} {type(split.source).__name__}\n".encode())
+        source = split.source
+        if isinstance(source, ImageFiles):
+            lines = (
+                f"{name} {_state(source.paths[row])}"
+                for name, row in zip(split.names, split.rows, strict=True)
+            )
+        else:
+            digest.update(f"{source.path.resolve()} {_state(source.path)}\n".encode())
+            lines = (str(row) for row in split.rows)
+        for line in lines:
+            digest.update(f"{line}\n".encode("utf-8", "backslashreplace"))
+    return digest.hexdigest()
+
+
+def _state(path: Path) -> str:
+    try:
+        status = path.stat()
+    except OSError as error:
+        return f"{error.errno}"
+    return f"{status.st_size} {status.st_mtime_ns}"
