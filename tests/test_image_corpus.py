@@ -119,6 +119,22 @@ def test_a_catalog_is_no_image_file(tmp_path):
         open_image_corpus([tmp_path / "broken.parquet"])
 
 
+def test_a_bomb_costs_itself(folder):
+    file = io.BytesIO()
+    Image.new("1", (20000, 20000)).save(file, "PNG")
+    (folder / "class0" / "00.png").write_bytes(file.getvalue())
+    corpus = open_image_corpus([folder])
+    assert len(corpus.some_aspect_ratios()) == 11
+    with pytest.raises(VideoError, match="DecompressionBomb"):
+        corpus.read(0)
+
+
+def test_a_column_of_another_name_is_said(tmp_path):
+    pq.write_table(pa.table({"img": [png(1)], "label": [0]}), tmp_path / "a.parquet")
+    with pytest.raises(ConfigError, match=r"has no column 'image'.*Did you mean 'img'"):
+        open_image_corpus([tmp_path / "a.parquet"])
+
+
 def test_where_no_image_can_be_read(tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"no")
     with pytest.raises(ConfigError, match=r"No image can be read, such as a\.jpg"):

@@ -30,15 +30,12 @@ from functools import partial
 import torch
 from torch import Generator, Tensor
 
-from vidmoco.color import JITTER_OPS, adjust_saturation, solarize
+from vidmoco.color import IMAGENET_MEAN, IMAGENET_STD, JITTER_OPS, adjust_saturation, solarize
 from vidmoco.config import AugmentConfig
 from vidmoco.device import to_device
 from vidmoco.resample import crop_and_resize, gaussian_blur
 from vidmoco.shapes import Float, UInt8
 from vidmoco.view_parameters import ViewParameters, draw_view
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 SOLARIZE_THRESHOLD = 128 / 255  # of BYOL and MoCo v3: PIL's default
 

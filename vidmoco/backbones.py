@@ -16,6 +16,7 @@ from timm.models import is_model, is_model_in_modules, save_for_hf
 from torch import nn
 
 from vidmoco.backbone_folder import backbone_folder, check_folder
+from vidmoco.color import IMAGENET_MEAN, IMAGENET_STD
 from vidmoco.errors import CheckpointError, ConfigError, nearest
 from vidmoco.moco_v3_vit import STOCK
 from vidmoco.resnet_32px import RESNETS
@@ -29,6 +30,7 @@ def build_backbone(
     pretrained: bool = False,
     zero_init_residual: bool = False,
     freeze_patches: bool = False,
+    num_heads: int | None = None,
 ) -> nn.Module:
     """Return the timm model ``name`` without classifier, for training on views of ``size`` pixels.
 
@@ -39,6 +41,7 @@ def build_backbone(
         pretrained: start from timm's weights.
         zero_init_residual: start each residual branch of a ResNet at zero.
         freeze_patches: the patch embedding of a transformer does not train.
+        num_heads: of a transformer, in place of the model's own.
 
     Raises:
         ConfigError: timm has no such model, or it cannot take a size or an option.
@@ -53,6 +56,8 @@ def build_backbone(
             f"--backbone.zero-init-residual is for ResNets, and --backbone.name is {name!r}. "
             "Leave it out."
         )
+    if num_heads is not None:
+        options["num_heads"] = num_heads
     sizes = [size, *other_sizes]
     known = timm.get_pretrained_cfg(name)
     if name in STOCK or (known is not None and known.fixed_input_size):
@@ -146,6 +151,13 @@ def num_features_of(backbone: nn.Module) -> int:
     return int(getattr(known, "head_hidden_size", None) or known.num_features)
 
 
+def heads_of(backbone: nn.Module) -> int:
+    """Return the attention heads of a timm transformer; 0: it is none."""
+    blocks: Any = getattr(backbone, "blocks", None)
+    attention = getattr(blocks[0], "attn", None) if blocks is not None and len(blocks) else None
+    return int(getattr(attention, "num_heads", 0))
+
+
 def save_backbone(
     backbone: nn.Module, folder: Path, *, input_size: int, provenance: dict[str, Any]
 ) -> None:
@@ -158,10 +170,13 @@ def save_backbone(
     ours = {
         key: value
         for key, value in dict(stock).items()
-        if key in ("architecture", "interpolation", "crop_mode", "mean", "std")
+        if key in ("architecture", "interpolation", "crop_mode")
         or key in ("first_conv", "classifier", "fixed_input_size")
     }
     ours |= {
+        # As all views are normalised, whatever timm's own weights of the network were trained on.
+        "mean": IMAGENET_MEAN,
+        "std": IMAGENET_STD,
         "tag": "vidmoco",
         "num_classes": 0,
         "input_size": (3, input_size, input_size),
@@ -176,6 +191,11 @@ def save_backbone(
     save_for_hf(plain, str(part), model_config={"vidmoco": provenance}, safe_serialization=True)
     shutil.rmtree(folder, ignore_errors=True)
     part.replace(folder)
+
+
+def is_architecture(name: str) -> bool:
+    """Return whether timm has a network of this name."""
+    return bool(is_model(name))
 
 
 def _require_model(name: str) -> None:

@@ -9,6 +9,10 @@ from torch import Tensor
 
 from vidmoco.shapes import Float
 
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+"""Of the channels of its pixels from 0 to 1."""
+
 
 def luma(images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1 h w"]:
     """Return the grey value of each pixel (ITU-R BT.601, with torchvision's digits)."""

@@ -219,6 +219,9 @@ class ImportCommand(Ranged):
     """The backbone folder to write."""
     architecture: str | None = None
     """timm's name of the network; None: as its weights say."""
+    heads: int | None = None
+    """Attention heads of a transformer, which its weights do not show; None: as is known of the
+    tool, or of the fixed position embedding of MoCo v3."""
     prefix: str | None = None
     """What the keys of the backbone begin with, such as `module.encoder_k.`; None: as is usual in
     the tool that the checkpoint is of."""
@@ -229,6 +232,7 @@ class ImportCommand(Ranged):
 
     def __post_init__(self) -> None:
         self._require(self.size is None or self.size >= 8, "size", "None or at least 8 pixels")
+        self._require(self.heads is None or self.heads >= 1, "heads", "None or at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)

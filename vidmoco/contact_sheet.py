@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from vidmoco.augment import IMAGENET_MEAN, IMAGENET_STD
+from vidmoco.color import IMAGENET_MEAN, IMAGENET_STD
 from vidmoco.shapes import Float, Float64, Int64, UInt8
 
 _TEXT, _QUIET, _RULE, _ASKED, _ACHIEVED = "#202124", "#5f6368", "#e3e5e8", "#b4bac2", "#1a5fb4"

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from vidmoco.errors import ConfigError, DataError, VideoError
@@ -50,7 +50,12 @@ class ImageCorpus:
     @property
     def key(self) -> dict[str, Any]:
         """What tells one corpus from another, for a resume."""
-        names = hashlib.sha256("\n".join(self.names).encode("utf-8", "backslashreplace"))
+        states = (
+            f"{source} {source.stat().st_size}" if isinstance(source, Path) else ""
+            for source in self.sources
+        )
+        lines = (f"{name} {state}\n" for name, state in zip(self.names, states, strict=True))
+        names = hashlib.sha256("".join(lines).encode("utf-8", "backslashreplace"))
         return {"format": "vidmoco.images", "images": len(self.names), "names": names.hexdigest()}
 
     def frame_at(self, video: int, seconds: float) -> int:
@@ -83,7 +88,7 @@ class ImageCorpus:
             try:
                 with Image.open(io.BytesIO(self._bytes(row))) as image:
                     ratios.append(image.width / image.height)
-            except (OSError, UnidentifiedImageError, ValueError):
+            except (OSError, ValueError, Image.DecompressionBombError):
                 continue  # listed when its turn comes
         if not ratios:
             raise ConfigError(f"No image can be read, such as {self.names[0]}.")
@@ -140,7 +145,7 @@ def _parquet(path: Path) -> list[tuple[str, Any]]:
         return []
     try:
         with pq.ParquetFile(path) as file:
-            if not {"image", "image.bytes"} & set(file.schema_arrow.names):
+            if "key" in file.schema_arrow.names and "image" not in file.schema_arrow.names:
                 return []  # a catalog
             if path.stat().st_size > _PARQUET_BYTES_MOST:
                 raise ConfigError(

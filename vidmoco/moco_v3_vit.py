@@ -8,7 +8,6 @@ position embedding, which is fixed, and in the weights they start with.
 import math
 from typing import Any
 
-import timm
 import torch
 from torch import Tensor, nn
 
@@ -23,6 +22,8 @@ STOCK = {
 
 def register_transformers() -> None:
     """Make timm know them by name; untrained, for weights are what a run is for."""
+    import timm  # here: its import imports this module, to register these (``timm_hook``)
+
     for name, (stock, options) in STOCK.items():
 
         def build(

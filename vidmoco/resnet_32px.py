@@ -5,7 +5,6 @@ As in the CIFAR demo of MoCo's authors, and in SimCLR (Chen et al. 2020, appendi
 
 from typing import Any
 
-import timm
 from torch import nn
 
 RESNETS = {"vidmoco_resnet18_32px": "resnet18", "vidmoco_resnet50_32px": "resnet50"}
@@ -14,6 +13,8 @@ RESNETS = {"vidmoco_resnet18_32px": "resnet18", "vidmoco_resnet50_32px": "resnet
 
 def register_resnets() -> None:
     """Make timm know them by name; untrained, for weights are what a run is for."""
+    import timm  # here: its import imports this module, to register these (``timm_hook``)
+
     for name, stock in RESNETS.items():
 
         def build(

@@ -131,7 +131,7 @@ def test_what_differs_is_not_written(folder, tmp_path, monkeypatch):
 def test_networks_that_torchvision_lacks(tmp_path):
     small = timm.create_model("vidmoco_resnet18_32px", num_classes=0)
     save_backbone(small, tmp_path / "s", input_size=32, provenance={})
-    with pytest.raises(ConfigError, match=r"torchvision has no network like .*--to onnx"):
+    with pytest.raises(ConfigError, match=r"vidmoco_resnet18_32px cannot be written so.*--to onnx"):
         export_file(ExportCommand(run=tmp_path / "s", to="torchvision", output=tmp_path / "r.pth"))
     assert not (tmp_path / "r.pth").exists()
 
@@ -183,3 +183,14 @@ def test_tolerance_is_of_the_features_size():
     module._require_alike(backbone, lambda x: backbone(x) + 1e-3, size=4, what="x")
     with pytest.raises(ConfigError, match="x gives other features"):
         module._require_alike(backbone, lambda x: backbone(x) + 10, size=4, what="x")
+
+
+def test_a_transformer_of_other_heads_is_no_moco_v3(tmp_path, vit_folder):
+    with pytest.raises(ConfigError, match=r"build transformers of 12 heads, and .* has 4"):
+        export_file(ExportCommand(run=vit_folder, to="moco_v3", output=tmp_path / "v.pth"))
+    with pytest.raises(ConfigError, match=r"cannot be written so: the authors' programs build"):
+        export_file(ExportCommand(run=vit_folder, to="moco", output=tmp_path / "v.pth"))
+    twelve = transformer(**TINY | {"num_heads": 12})
+    save_backbone(twelve, tmp_path / "twelve", input_size=32, provenance={})
+    export_file(ExportCommand(run=tmp_path / "twelve", to="moco_v3", output=tmp_path / "v.pth"))
+    assert (tmp_path / "v.pth").exists()

@@ -40,10 +40,30 @@ def test_the_weights_are_the_querys_and_the_teachers():
 def test_compiled_and_parallel():
     content, _ = FILES["moco_v1"]()
     state = {
-        key.replace("module.", "module._orig_mod."): tensor
+        wrapped: tensor
         for key, tensor in content["state_dict"].items()
+        for wrapped in (key.replace("module.", "module._orig_mod."), f"_orig_mod.{key}")
     }
-    assert find_encoder({"state_dict": state}, source="x").layout == "moco"
+    for start in ("module._orig_mod.", "_orig_mod.module."):
+        some = {key: tensor for key, tensor in state.items() if key.startswith(start)}
+        assert len(some) == len(content["state_dict"])
+        assert find_encoder({"state_dict": some}, source="x").layout == "moco"
+
+
+def test_the_first_moco_v3_of_mmselfsup():
+    _, trunk = FILES["torchvision_resnet"]()
+    state = {f"base_encoder.0.{k}": v for k, v in trunk.state_dict().items()}
+    state |= {f"momentum_encoder.0.{k}": v + 1 for k, v in trunk.state_dict().items()}
+    state |= {"base_encoder.1.fc0.weight": torch.ones(2, 2)}
+    encoder = find_encoder({"state_dict": state}, source="x")
+    assert encoder.layout == "mmselfsup" and "conv1.weight" in encoder.weights
+
+
+def test_keys_of_any_network_where_one_is_named():
+    state = {"stem.0.weight": torch.ones(2, 2), "stem.0.bias": torch.ones(2)}
+    with pytest.raises(CheckpointError, match="no layout that is known"):
+        find_encoder(state, source="x")
+    assert find_encoder(state, wanted=state.keys(), source="x").weights.keys() == state.keys()
 
 
 def test_the_old_mmselfsup_kept_the_neck_in_the_encoder():

@@ -7,7 +7,7 @@ from math import isqrt
 import torch
 from torch import Tensor
 
-from vidmoco.errors import CheckpointError
+from vidmoco.backbones import is_architecture
 from vidmoco.moco_v3_vit import position_embedding
 
 # (convolutions of a block, blocks of the four stages): layers.
@@ -28,6 +28,7 @@ _KINDS = {
 _TRANSFORMERS = {(192, 12): "tiny", (384, 12): "small", (768, 12): "base", (1024, 24): "large"}
 # Transformers of which papers disagree about the heads: dim of MoCo v3's and their number.
 _MOCO_V3_HEADS = {384: 12, 768: 12}
+_SAME_EVERYWHERE = {768: 12, 1024: 16}
 _MOCO_V3_NAMES = {
     (384, 16): "vidmoco_vit_small_moco_v3",
     (768, 16): "vidmoco_vit_base_moco_v3",
@@ -40,30 +41,26 @@ class Guess:
 
     architecture: str
     """A timm name; empty: none that is known here."""
-    size: int
+    size: int = 0
     """Side of the input in pixels that a transformer's positions are for; 0: of any."""
-    heads: int
-    """Attention heads where the weights or their tool tell; 0: they do not."""
+    heads: int = 0
+    """Attention heads of a transformer; 0: nothing tells."""
+    how: str = ""
+    """How the heads are known."""
 
 
-def guess_architecture(weights: Mapping[str, Tensor], *, layout: str, source: str) -> Guess:
-    """Return the architecture of an encoder, by timm's key names.
-
-    Raises:
-        CheckpointError: it is neither a ResNet nor a vision transformer.
-    """
-    if "conv1.weight" in weights and "layer1.0.conv1.weight" in weights:
-        return Guess(_resnet(weights), 0, 0)
-    if "patch_embed.proj.weight" in weights and "pos_embed" in weights:
-        return _transformer(weights, layout=layout)
-    raise CheckpointError(
-        f"The encoder of {source} is neither a ResNet nor a vision transformer: its keys begin "
-        f"with {', '.join(sorted({key.partition('.')[0] for key in weights})[:8])}. If they are "
-        "a projector's, say with --prefix which keys are the backbone's."
-    )
+def guess_architecture(weights: Mapping[str, Tensor], *, layout: str) -> Guess:
+    """Return the architecture of an encoder, by timm's key names, as far as it is known."""
+    stem = weights.get("conv1.weight")
+    if stem is not None and stem.ndim == 4 and "layer1.0.conv2.weight" in weights:
+        return Guess(_resnet(weights, layout=layout))
+    patches, positions = weights.get("patch_embed.proj.weight"), weights.get("pos_embed")
+    if patches is None or positions is None or patches.ndim != 4 or positions.ndim != 3:
+        return Guess("")
+    return _transformer(weights, layout=layout)
 
 
-def _resnet(weights: Mapping[str, Tensor]) -> str:
+def _resnet(weights: Mapping[str, Tensor], *, layout: str) -> str:
     blocks: tuple[int, ...] = tuple(
         len({key.split(".")[1] for key in weights if key.startswith(f"layer{stage}.")})
         for stage in (1, 2, 3, 4)
@@ -77,31 +74,36 @@ def _resnet(weights: Mapping[str, Tensor]) -> str:
         return ""
     if stem == (64, 3, 7, 7):
         return kind.format(layers)
+    # A 3 x 3 stem says nothing of its padding and pool: solo-learn pads by 2, where MoCo pads by 1.
     is_small = stem == (64, 3, 3, 3) and kind == "resnet{}" and layers in ("18", "50")
-    return f"vidmoco_resnet{layers}_32px" if is_small else ""
+    return f"vidmoco_resnet{layers}_32px" if is_small and layout == "moco" else ""
 
 
 def _transformer(weights: Mapping[str, Tensor], *, layout: str) -> Guess:
     dim, _, patch, _ = weights["patch_embed.proj.weight"].shape
     depth = len({key.split(".")[1] for key in weights if key.startswith("blocks.")})
     side = isqrt(weights["pos_embed"].shape[1] - 1)
-    heads = _heads(weights["pos_embed"], dim=dim, side=side, layout=layout)
+    heads, how = _heads(weights["pos_embed"], dim=dim, side=side, layout=layout)
     size = _TRANSFORMERS.get((dim, depth), "")
     name = f"vit_{size}_patch{patch}_224" if size else ""
     if heads and heads == _MOCO_V3_HEADS.get(dim) and depth == 12:
         name = _MOCO_V3_NAMES.get((dim, patch), name)
-    return Guess(name, side * patch, heads)
+    return Guess(name if is_architecture(name) else "", side * patch, heads, how)
 
 
-def _heads(positions: Tensor, *, dim: int, side: int, layout: str) -> int:
-    """Return the number of heads, of which the shapes say nothing; 0: not known.
+def _heads(positions: Tensor, *, dim: int, side: int, layout: str) -> tuple[int, str]:
+    """Return the number of heads, of which the shapes say nothing, and how it is known.
 
     MoCo v3's position embedding is fixed, so it betrays its transformers in whatever file they are.
     """
-    if positions.shape[1] == side * side + 1 and dim % 4 == 0:
+    if positions.shape[1] == side * side + 1 and dim in _MOCO_V3_HEADS:
         fixed = position_embedding(side, side, dim=dim)
         if torch.allclose(positions.float(), fixed, atol=1e-3):
-            return _MOCO_V3_HEADS.get(dim, 0)
+            return _MOCO_V3_HEADS[dim], "its position embedding is MoCo v3's"
     if layout == "moco_v3":
-        return _MOCO_V3_HEADS.get(dim, 0)
-    return dim // 64 if layout in ("dino", "torchvision") else 0
+        return _MOCO_V3_HEADS.get(dim, 0), "MoCo v3's"
+    if dim in _SAME_EVERYWHERE:
+        return _SAME_EVERYWHERE[dim], "as everywhere"
+    if layout == "dino":
+        return dim // 64, "DINO's"
+    return (dim // 64, "assumed: timm's") if layout == "torchvision" else (0, "")

@@ -6,14 +6,24 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from vidmoco.errors import CheckpointError, ConfigError
 
+_NUMPY_SCALAR = np.float64(0).__reduce__()[0]
 # The flags of a run, which DINO and others save beside the weights: a class that holds values only.
-_HARMLESS: list[Any] = [argparse.Namespace]
+# Numbers of numpy too, such as a learning rate that numpy has computed.
+_HARMLESS: list[Any] = [
+    argparse.Namespace,
+    np.dtype,
+    type(np.dtype(np.float64)),
+    type(np.dtype(np.float32)),
+    type(np.dtype(np.int64)),
+    (_NUMPY_SCALAR, "numpy._core.multiarray.scalar"),
+    (_NUMPY_SCALAR, "numpy.core.multiarray.scalar"),  # numpy 1's name
+]
 _NOT_WEIGHTS = {
     b"version https://git-lfs": "a pointer of Git LFS, not the file itself (git lfs pull)",
     b"<": "a web page, not the file it speaks of",
@@ -42,7 +52,7 @@ def read_checkpoint_file(path: Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(_refusal(path, str(error))) from error
-    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # torch raises many kinds for a damaged file
         raise CheckpointError(_damage(path, error)) from error
 
 
@@ -54,7 +64,8 @@ def _refusal(path: Path, reason: str) -> str:
             return (
                 f"{path} holds more than weights: {what}. Such an object can run code when it is "
                 "loaded, so the file is refused. If you trust who made it, save its weights alone: "
-                "torch.save(torch.load(FILE, weights_only=False)['state_dict'], NEW)."
+                "torch.save(torch.load(FILE, weights_only=False)['state_dict'], NEW), or what the "
+                "file calls it."
             )
     return _damage(path, reason)
 

@@ -11,7 +11,7 @@ from torchvision.models import resnet as torchvision_resnet
 from torchvision.models import vision_transformer
 
 from vidmoco.backbone_folder import backbone_folder
-from vidmoco.backbones import architecture_of, load_backbone
+from vidmoco.backbones import architecture_of, heads_of, load_backbone
 from vidmoco.commands import ExportCommand
 from vidmoco.errors import ConfigError
 from vidmoco.preprocess import preprocess_of
@@ -69,28 +69,41 @@ def _torchvision_model(backbone: Any, name: str, size: int) -> Any:
             image_size=size,
             patch_size=backbone.patch_embed.patch_size[0],
             num_layers=len(backbone.blocks),
-            num_heads=backbone.blocks[0].attn.num_heads,
+            num_heads=heads_of(backbone),
             hidden_dim=backbone.embed_dim,
             mlp_dim=backbone.blocks[0].mlp.fc1.out_features,
         )
         model.heads = nn.Identity()
         return model
-    build: Callable[[], Any] | None = getattr(torchvision_resnet, name, None)
-    if build is None or not name.startswith(("resnet", "wide_resnet", "resnext")):
-        raise ConfigError(
-            f"torchvision has no network like {name}. --to onnx takes every backbone, and timm "
-            "loads the folder as it is."
-        )
-    model = build()
+    model = _torchvision_resnet(name, "torchvision has no network like it")()
     model.fc = nn.Identity()
     return model
 
 
+def _torchvision_resnet(name: str, why: str) -> Callable[[], Any]:
+    build: Callable[[], Any] | None = getattr(torchvision_resnet, name, None)
+    if build is None or not name.startswith(("resnet", "wide_resnet", "resnext")):
+        raise ConfigError(
+            f"{name} cannot be written so: {why}. --to onnx takes every backbone, and timm loads "
+            "the folder as it is."
+        )
+    return build
+
+
 def _write_moco(backbone: nn.Module, name: str, size: int, path: Path) -> None:
+    _torchvision_resnet(name, "the authors' programs build torchvision's ResNets")
     _write_checkpoint(backbone, name, path, prefix="module.encoder_q.")
 
 
 def _write_moco_v3(backbone: nn.Module, name: str, size: int, path: Path) -> None:
+    heads = heads_of(backbone)
+    if heads and heads != 12:  # of both their transformers
+        raise ConfigError(
+            f"The authors' programs build transformers of 12 heads, and {name} has {heads}: the "
+            "weights would load there, and their features would be nonsense. --to onnx takes it."
+        )
+    if not heads:
+        _torchvision_resnet(name, "the authors' programs build torchvision's ResNets")
     _write_checkpoint(backbone, name, path, prefix="module.base_encoder.")
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 import vidmoco
-from vidmoco.backbones import build_backbone, save_backbone
+from vidmoco.backbones import build_backbone, heads_of, save_backbone
 from vidmoco.commands import ImportCommand
 from vidmoco.errors import CheckpointError, ConfigError
 from vidmoco.published.architectures import Guess, guess_architecture
@@ -30,17 +30,26 @@ def import_checkpoint(command: ImportCommand, *, console: Console | None = None)
     if folder.exists() and not command.overwrite:
         raise ConfigError(f"{folder} is there already. Add --overwrite, or name another folder.")
     content = read_checkpoint_file(source)
-    encoder = find_encoder(content, prefix=command.prefix, source=str(source))
-    guess = guess_architecture(encoder.weights, layout=encoder.layout, source=str(source))
+    backbone, wanted = None, None
+    if command.architecture is not None:
+        backbone = build_backbone(
+            command.architecture, size=command.size or _DEFAULT_SIZE, num_heads=command.heads
+        )
+        wanted = backbone.state_dict().keys()
+    encoder = find_encoder(content, prefix=command.prefix, wanted=wanted, source=str(source))
+    guess = guess_architecture(encoder.weights, layout=encoder.layout)
     name = command.architecture or guess.architecture
     if not name:
         raise ConfigError(
             f"The encoder of {source} has {_describe(encoder.weights)}, which is no architecture "
-            "known here. Name timm's with --architecture."
+            "known here. Name timm's with --architecture; or say with --prefix what the keys of "
+            "the backbone begin with, if these are others."
         )
     size = command.size or guess.size or _DEFAULT_SIZE
-    backbone = build_backbone(name, size=size)
-    _require_heads(backbone, guess, name=name, source=source)
+    if backbone is None or size != (command.size or _DEFAULT_SIZE):  # positions of another size
+        known = guess.heads if command.architecture is None else 0
+        backbone = build_backbone(name, size=size, num_heads=command.heads or known or None)
+    _require_heads(backbone, guess, command, name=name)
     counters = load_strictly(backbone, encoder.weights, name=name, source=str(source))
     provenance = {
         "vidmoco_version": vidmoco.__version__,
@@ -49,7 +58,8 @@ def import_checkpoint(command: ImportCommand, *, console: Console | None = None)
         "layout": encoder.layout,
     }
     save_backbone(backbone, folder, input_size=size, provenance=provenance)
-    _report(encoder, backbone, name, counters, console or Console())
+    how = "as given" if command.heads else guess.how
+    _report(encoder, backbone, name, counters, how, console or Console())
     return folder
 
 
@@ -83,24 +93,32 @@ def load_strictly(
     return len(wanted) - len(weights)
 
 
-def _require_heads(backbone: nn.Module, guess: Guess, *, name: str, source: Path) -> None:
+def _require_heads(backbone: nn.Module, guess: Guess, command: ImportCommand, *, name: str) -> None:
     """Refuse a transformer whose weights fit in shape, and were trained with other heads."""
-    blocks = getattr(backbone, "blocks", None)
-    heads = blocks[0].attn.num_heads if blocks is not None else 0
-    if guess.heads and heads != guess.heads:
+    heads = heads_of(backbone)
+    if not heads or command.heads:
+        return
+    if not guess.heads:
         raise ConfigError(
-            f"The transformer of {source} has {guess.heads} heads, and {name} has {heads}: the "
-            "weights would load, and their features would be nonsense. Use --architecture "
-            f"{guess.architecture}."
+            f"Nothing in {command.checkpoint} says how many heads its transformer has, and papers "
+            f"differ (timm's {name} has {heads}, MoCo v3's small one 12). With another number the "
+            "weights load, and their features are nonsense. Say it with --heads."
+        )
+    if heads != guess.heads:
+        raise ConfigError(
+            f"The transformer of {command.checkpoint} has {guess.heads} heads ({guess.how}), and "
+            f"{name} has {heads}: the weights would load, and their features would be nonsense. "
+            f"Use --architecture {guess.architecture or name}, or --heads if you know better."
         )
 
 
 def _report(
-    encoder: Encoder, backbone: nn.Module, name: str, counters: int, console: Console
+    encoder: Encoder, backbone: nn.Module, name: str, counters: int, how: str, console: Console
 ) -> None:
     parameters = sum(p.numel() for p in backbone.parameters()) / 1e6
-    blocks = getattr(backbone, "blocks", None)
-    heads = f", {blocks[0].attn.num_heads} heads" if blocks is not None else ""
+    heads = (
+        f", {heads_of(backbone)} heads{f' ({how})' if how else ''}" if heads_of(backbone) else ""
+    )
     dropped = ", ".join(f"{count} {word}" for word, count in sorted(encoder.dropped.items()))
     for line in (
         f"layout   {encoder.layout.replace('_', ' ')}, {encoder.num_keys} tensors",
@@ -113,8 +131,9 @@ def _report(
 
 
 def _describe(weights: Mapping[str, Tensor]) -> str:
-    first = next(name for name in ("conv1.weight", "patch_embed.proj.weight") if name in weights)
-    return f"{first} of {tuple(weights[first].shape)} and {len(weights)} tensors"
+    first = next(iter(weights), "")
+    shape = f"{first} of {tuple(weights[first].shape)} and " if first else ""
+    return f"{shape}{len(weights)} tensors"
 
 
 def _few(what: str, keys: list[str], *, count: int = 4) -> str:

@@ -1,7 +1,7 @@
 """Where each tool keeps the encoder in its checkpoints, and under which prefix."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,11 +33,13 @@ LAYOUTS = (
     Layout("moco", "encoder_q.net.", ("encoder_q.",)),  # the authors' CIFAR demo
     Layout("mmselfsup", "encoder_q.0.", ("encoder_q.1.",)),  # its old MoCo
     Layout("moco", "encoder_q.", ("encoder_q.",)),
+    Layout("mmselfsup", "base_encoder.0.", ("base_encoder.1.",)),  # its first MoCo v3
     Layout("moco_v3", "base_encoder.", ("base_encoder.",)),
     Layout("fast_moco", "backbone.", ("bbone_ema.", "encoder_ema.")),
     Layout("solo_learn", "backbone.", ("momentum_backbone.", "projector.", "classifier.")),
     Layout("mmselfsup", "backbone.", ("neck.", "head.", "data_preprocessor.")),
     Layout("lightly", "backbone.", ("backbone.",)),
+    Layout("lightly", "student_backbone.", ("student_backbone.",)),
     Layout("simsiam", "encoder.", ("predictor.",)),
     Layout("swav", "", ("prototypes.", "projection_head.")),
     Layout("torchvision", "", ("conv1.", "conv_proj.", "patch_embed.", "0.weight")),
@@ -56,18 +58,24 @@ class Encoder:
     """Keys that are not the encoder's, by their first word: how many."""
 
 
-def find_encoder(content: Any, *, prefix: str | None = None, source: str) -> Encoder:
+def find_encoder(
+    content: Any, *, prefix: str | None = None, wanted: Set[str] | None = None, source: str
+) -> Encoder:
     """Return the encoder that is in a checkpoint.
 
     Args:
         content: of the file.
         prefix: what the encoder's keys begin with (after ``module.``); None: find out.
+        wanted: the keys of the network, where it is known which one. Then no layout need fit, and a
+            last layer is kept that is the network's own.
         source: named in errors.
 
     Raises:
         CheckpointError: there are no weights, or none that begin so.
     """
     container, tensors = _state_dict(content, source=source)
+    if prefix is None and wanted is not None and not _fitting(tensors):
+        prefix = ""
     layout = _layout_of(tensors, container, prefix=prefix, source=source)
     inside = {
         key.removeprefix(layout.prefix): tensor
@@ -76,7 +84,9 @@ def find_encoder(content: Any, *, prefix: str | None = None, source: str) -> Enc
     }
     names = timm_names(inside)
     weights = {
-        names[key]: tensor for key, tensor in inside.items() if not names[key].startswith(HEADS)
+        names[key]: tensor
+        for key, tensor in inside.items()
+        if not names[key].startswith(HEADS) or (wanted is not None and names[key] in wanted)
     }
     used = {layout.prefix + key for key in inside if names[key] in weights}
     dropped = Counter(key.partition(".")[0] for key in tensors.keys() - used)
@@ -108,8 +118,8 @@ def _dicts_of(content: Any) -> Iterator[tuple[str, Mapping[Any, Any]]]:
 
 
 def _unwrapped(key: str) -> str:
-    for wrapper in WRAPPERS:
-        key = key.removeprefix(wrapper)
+    while key.startswith(WRAPPERS):
+        key = key.partition(".")[2]
     return key
 
 
@@ -126,14 +136,20 @@ def _layout_of(
                 f"{', '.join(words[:12])}."
             )
         return Layout("as given", prefix, ())
-    for layout in LAYOUTS:
-        marks = any(key.startswith(layout.marks) for key in tensors)
-        if marks and any(key.startswith(layout.prefix) for key in tensors):
-            return Layout("dino", layout.prefix, ()) if container == "teacher" else layout
+    if layout := _fitting(tensors):
+        return Layout("dino", layout.prefix, ()) if container == "teacher" else layout
     raise CheckpointError(
         f"{source} has no layout that is known here. Its keys begin with: {', '.join(words[:12])}. "
         "Say with --prefix which of them are the backbone's."
     )
+
+
+def _fitting(tensors: Mapping[str, Tensor]) -> Layout | None:
+    for layout in LAYOUTS:
+        marks = any(key.startswith(layout.marks) for key in tensors)
+        if marks and any(key.startswith(layout.prefix) for key in tensors):
+            return layout
+    return None
 
 
 def without_counters(keys: set[str]) -> set[str]:
