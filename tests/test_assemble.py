@@ -74,7 +74,7 @@ def test_the_queue_is_large_against_the_videos():
             MoCoConfig(queue_size=2**30, bn_splits=2),
             r"The queue of 1,073,741,824 embeddings of 128 numbers",
         ),
-        (MemoryBankConfig(instance_seconds=1e-9), r"memory bank of 9,000,000,000 .*instance-sec"),
+        (MemoryBankConfig(instance_seconds=1e-9), r"memory bank of 9,000,000,009 .*instance-sec"),
     ],
 )
 def test_what_no_memory_holds_is_refused(method, words):

@@ -24,7 +24,10 @@ KINDS = (
         *((kind, {"dim": 0}, "--method.dim is 0; it must be at least 1") for kind in KINDS),
         (MoCoConfig, {"queue_size": 0}, "--method.queue-size is 0"),
         (MoCoConfig, {"momentum": 1.1}, "--method.momentum is 1.1; it must be from 0 to 1"),
-        (MoCoConfig, {"bn_splits": 0}, "--method.bn-splits is 0"),
+        *(
+            (kind, {"bn_splits": 0}, "--method.bn-splits is 0")
+            for kind in (MoCoConfig, EndToEndConfig)
+        ),
         (MoCoConfig, {"same_video_seconds": 1.0}, "None while --method.same-video is negative"),
         (MoCoConfig, {"same_video": "masked", "same_video_seconds": -1.0}, "0 or more seconds"),
         (MoCoV3Config, {"momentum": -0.1}, "--method.momentum"),
@@ -71,7 +74,7 @@ def test_a_method_by_name(text, words):
 @pytest.mark.parametrize(
     ("method", "others", "words"),
     [
-        (MoCoV3Config(), {"optim": OptimConfig(accumulate=2)}, "the negatives of moco_v3 are the"),
+        (MoCoV3Config(), {"optim": OptimConfig(accumulate=2)}, "negatives of moco_v3 are the"),
         (SimCLRConfig(), {"optim": OptimConfig(accumulate=2)}, "--optim.accumulate is 2"),
         (MoCoConfig(), {"optim": OptimConfig(predictor_lr=0.1)}, "moco has no predictor"),
         (FastMoCoConfig(divide=3), {"augment": AugmentConfig(size=64)}, "--augment.size is 64"),
@@ -81,8 +84,24 @@ def test_a_method_by_name(text, words):
         (
             MoCoConfig(queue_size=64),
             {"data": DataConfig(batch_size=128)},
-            "--method.queue-size is 64; it must be at least --data.batch-size (128)",
+            "--method.queue-size is 64; it must be at least 128, the keys of a step",
         ),
+        (
+            MoCoConfig(queue_size=200, symmetric=True),
+            {"data": DataConfig(batch_size=128)},
+            "at least 256, the keys of a step: --data.batch-size times 2 key views",
+        ),
+        (
+            MoCoConfig(batch_negatives=True, bn_splits=1),
+            {"optim": OptimConfig(accumulate=2)},
+            "negatives of moco are the batch itself",
+        ),
+        (
+            FastMoCoConfig(),
+            {"data": DataConfig(frames_per_video=3), "augment": AugmentConfig(large_views=6)},
+            "Fast-MoCo takes an even number of frames",
+        ),
+        (FastMoCoConfig(), {"augment": AugmentConfig(large_views=10)}, "at most 8 views"),
     ],
 )
 def test_what_a_method_cannot_use_is_refused(method, others, words):

@@ -229,8 +229,8 @@ MUTANTS = [
     Mutant(
         "gradients stop at the keys (end to end)",
         SIMCLR,
-        "        keys = distributed.gather_rows_with_gradient(embeddings[1])",
-        "        keys = distributed.gather_rows_with_gradient(embeddings[1]).detach()",
+        "        keys = normalize(keys.float(), dim=1)  # (M, C), of all processes",
+        "        keys = normalize(keys.float(), dim=1).detach()",
         "tests/methods/test_simclr.py",
     ),
     Mutant(
@@ -249,9 +249,9 @@ MUTANTS = [
     ),
     Mutant(
         "keys come back in shuffled order",
-        MOCO,
-        "        return keys[back[own.start : own.stop]]",
-        "        return keys[own.start : own.stop]",
+        "vidmoco/normalization.py",
+        "    return gather(encoder(everything[to_parts[own.start : own.stop]]))[back]",
+        "    return gather(encoder(everything[to_parts[own.start : own.stop]]))",
         "tests/methods/test_moco.py",
     ),
     Mutant(
@@ -345,7 +345,7 @@ MUTANTS = [
     Mutant(
         "six heads taken for twelve",
         "vidmoco/published/import_checkpoint.py",
-        "    if guess.heads and heads != guess.heads:",
+        "    if heads != guess.heads:",
         "    if False:",
         "tests/published/test_import_checkpoint.py",
     ),
@@ -373,9 +373,23 @@ MUTANTS = [
     Mutant(
         "a moment of a video is no instance of its own",
         BANK,
-        "+ (times // self.instance_seconds).long()",
+        "+ (times / self.instance_seconds).round().long()",
         "+ 0 * times.long()",
         "tests/methods/test_memory_bank.py",
+    ),
+    Mutant(
+        "buffers of batch norms follow the momentum too",
+        "vidmoco/momentum.py",
+        "    torch._foreach_lerp_(list(key.parameters()), list(query.parameters()), 1 - m)",
+        "    torch._foreach_lerp_(list(key.parameters()), list(query.parameters()), 1 - m)\n    [k.copy_(q) for k, q in zip(key.buffers(), query.buffers())]",
+        "tests/test_momentum.py",
+    ),
+    Mutant(
+        "keys of the end-to-end mechanism not shuffled",
+        SIMCLR,
+        "            bn_splits=self.bn_splits,\n            generator=self.generator,",
+        "            bn_splits=1,\n            generator=self.generator,",
+        "tests/methods/test_simclr.py",
     ),
 ]
 

@@ -11,7 +11,13 @@ from vidmoco.backbones import build_backbone, num_features_of, strided_at_one_pi
 from vidmoco.config import PretrainConfig
 from vidmoco.device import memory_of
 from vidmoco.errors import ConfigError
-from vidmoco.method_config import FastMoCoConfig, MemoryBankConfig, MethodConfig, MoCoConfig
+from vidmoco.method_config import (
+    EndToEndConfig,
+    FastMoCoConfig,
+    MemoryBankConfig,
+    MethodConfig,
+    MoCoConfig,
+)
 from vidmoco.methods.build import Method, build_method
 from vidmoco.methods.memory_bank import count_instances
 from vidmoco.normalization import sync_batch_norm
@@ -97,7 +103,7 @@ def _share_of(config: PretrainConfig) -> MethodConfig:
     """Return the settings of the method with this process's share of the parts of batch norms."""
     processes, method = distributed.world_size(), config.method
     splits = 1
-    if isinstance(method, MoCoConfig):
+    if isinstance(method, MoCoConfig | EndToEndConfig):
         if max(method.bn_splits, processes) % min(method.bn_splits, processes):
             raise ConfigError(
                 f"--method.bn-splits is {method.bn_splits}, which {processes} processes cannot "

@@ -339,14 +339,20 @@ class PretrainConfig(Ranged):
                 f"--optim.accumulate ({self.optim.accumulate}) times --method.bn-splits "
                 f"({bn_splits}), with at least 2 pairs in each part."
             )
-        if isinstance(self.method, MoCoConfig) and self.method.queue_size < self.data.batch_size:
+        if isinstance(self.method, MoCoConfig):
+            key_views = self.augment.large_views - (0 if self.method.symmetric else 1)
+            keys = self.data.batch_size * key_views
+            if self.method.queue_size < keys:
+                raise ConfigError(
+                    f"--method.queue-size is {self.method.queue_size}; it must be at least {keys}, "
+                    f"the keys of a step: --data.batch-size times {key_views} key views."
+                )
+        in_batch = not isinstance(self.method, MoCoConfig | MemoryBankConfig)
+        if self.optim.accumulate > 1 and (
+            in_batch or getattr(self.method, "batch_negatives", False)
+        ):
             raise ConfigError(
-                f"--method.queue-size is {self.method.queue_size}; it must be at least "
-                f"--data.batch-size ({self.data.batch_size}): fewer keys than a step makes."
-            )
-        if self.optim.accumulate > 1 and not isinstance(self.method, MoCoConfig | MemoryBankConfig):
-            raise ConfigError(
-                f"--optim.accumulate is {self.optim.accumulate}, and the negatives of "
+                f"--optim.accumulate is {self.optim.accumulate}, and negatives of "
                 f"{self.method.name} are the batch itself, which micro-batches would cut. Give 1, "
                 "and a smaller --data.batch-size if memory is short."
             )
@@ -369,6 +375,15 @@ class PretrainConfig(Ranged):
                 f"--augment.large-views is {self.augment.large_views}, and {self.method.name} "
                 "takes 2. Small crops (--augment.small-crops) may be of further frames."
             )
+        if isinstance(self.method, FastMoCoConfig) and self.augment.large_views > 2:
+            most = 2 * self.method.divide**2
+            if self.data.frames_per_video % 2 or self.augment.large_views > most:
+                raise ConfigError(
+                    f"--data.frames-per-video is {self.data.frames_per_video} and "
+                    f"--augment.large-views {self.augment.large_views}; Fast-MoCo takes an even "
+                    f"number of frames, a half for each query, and at most {most} views, one for "
+                    "each patch of both."
+                )
         if isinstance(self.method, FastMoCoConfig) and self.augment.size % self.method.divide:
             raise ConfigError(
                 f"--augment.size is {self.augment.size}; it must be a multiple of --method.divide "

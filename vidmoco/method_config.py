@@ -165,9 +165,13 @@ class EndToEndConfig(Ranged):
     """Dimension of the embedding."""
     tau: float = 0.07
     """Temperature of the softmax."""
+    bn_splits: int = 8
+    """Batch-norm statistics are taken over this many parts of the batch, as if on so many GPUs, and
+    keys are shuffled among them (Shuffling BN). 1: over the whole batch."""
 
     def __post_init__(self) -> None:
         self._require(self.dim >= 1, "dim", "at least 1")
+        self._require(self.bn_splits >= 1, "bn_splits", "at least 1")
         self._require(self.tau > 0, "tau", "greater than 0")
 
 
@@ -184,8 +188,8 @@ class MemoryBankConfig(Ranged):
     loss: Literal["nce", "softmax", "info_nce"] = "nce"
     """`nce`, or the `softmax` over all instances, both of the paper; or MoCo's `info_nce`."""
     instance_seconds: float | None = None
-    """An instance is each part of a video of so many seconds (of prepared frames, 1 / fps: a
-    frame); None: a video."""
+    """An instance is each part of a video of so many seconds, around multiples of them (of prepared
+    frames, 1 / fps: a frame); None: a video."""
     num_negatives: int = 4096
     """Entries that are drawn as negatives (not for `softmax`)."""
     momentum: float = 0.5

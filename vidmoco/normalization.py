@@ -1,11 +1,14 @@
 """Batch norm over parts of a batch (MoCo's Shuffling BN), and over those of all processes."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from vidmoco import distributed
+from vidmoco.device import to_device
+from vidmoco.shapes import Float
 
 
 class SplitBatchNorm:
@@ -54,6 +57,29 @@ def split_batch_norm(model: nn.Module, num_splits: int) -> nn.Module:
 
 
 _SPLIT_CLASSES: dict[type[nn.Module], Any] = {}
+
+
+def encode_shuffled(
+    encoder: nn.Module,
+    view: Float[Tensor, "n 3 s s"],
+    *,
+    bn_splits: int,
+    generator: torch.Generator,
+    gather: Callable[[Tensor], Tensor] = distributed.gather_rows,
+) -> Float[Tensor, "m c"]:
+    """Encode the views of all processes in random order; return what comes of all, in theirs.
+
+    Shuffling BN (He et al. 2020, section 3.3): key and query meet different statistics. The order
+    is one over all processes, each of which encodes its share of it, and within a process over the
+    parts of its batch norms. ``gather`` brings the results together, with gradients or without.
+    """
+    if bn_splits == 1 and distributed.world_size() == 1:
+        return encoder(view)  # type: ignore[no-any-return]
+    everything = distributed.gather_rows(view)
+    order = torch.randperm(len(everything), generator=generator)  # the same everywhere
+    to_parts, back = to_device(torch.stack([order, order.argsort()]), view.device)
+    own = distributed.shard(len(everything))
+    return gather(encoder(everything[to_parts[own.start : own.stop]]))[back]
 
 
 class GatheredBatchNorm:

@@ -20,7 +20,7 @@ CONFIGS = [
     MoCoV3Config(dim=6, hidden_dim=7, projector_layers=3, predictor_norm=True, tau=0.3),
     FastMoCoConfig(dim=6, hidden_dim=7, predictor_hidden_dim=5, merge="max", tau=0.3),
     SimCLRConfig(dim=6, projector_layers=3, tau=0.3),
-    EndToEndConfig(dim=6, tau=0.3),
+    EndToEndConfig(dim=6, tau=0.3, bn_splits=2),
     MemoryBankConfig(dim=6, loss="info_nce", num_negatives=3, momentum=0.25, tau=0.3),
 ]
 

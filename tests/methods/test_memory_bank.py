@@ -108,19 +108,33 @@ def test_all_of_it_is_in_the_state():
 def test_instances_may_be_parts_of_videos():
     config = MemoryBankConfig(dim=5, num_negatives=4, instance_seconds=0.5)
     durations = np.array([1.2, 0.3, 1.0, 2.0])
-    assert count_instances(config, durations).tolist() == [3, 1, 2, 4]
+    assert count_instances(config, durations).tolist() == [3, 2, 3, 5]
     built = build_memory_bank(
         config, backbone=tiny_backbone(), num_features=6, durations=durations, seed=0
     )
-    assert len(built.entries) == 10
+    assert len(built.entries) == 13
     before = built.entries.clone()
     times = torch.tensor([[1.19, 0.0], [0.0, 0.0], [0.49, 0.0], [1.99, 0.0]]).double()
     run(built, views(0), ids=torch.tensor([0, 1, 2, 3]), times=times)
     changed = (built.entries != before).any(1).nonzero().flatten().tolist()
-    assert changed == [2, 3, 4, 9]
+    # 1.19 s is nearest to 1.0 of the first video, 0.49 to 0.5 of the third, 1.99 to 2.0.
+    assert changed == [2, 3, 6, 12]
 
 
 def test_a_video_is_an_instance_unless_told():
     config = MemoryBankConfig(dim=5, num_negatives=4)
     assert count_instances(config, np.array([0.0, 7000.0])).tolist() == [1, 1]
     assert count_instances(MemoryBankConfig(instance_seconds=1.0), np.array([0.0])).tolist() == [1]
+
+
+@pytest.mark.parametrize(("fps", "of_video"), [(10, 10), (2, 29.97), (10, 29.97), (4, 24)])
+def test_each_prepared_frame_is_an_instance(fps, of_video):
+    """A prepared frame is the one shown at k / fps, and begins a little before."""
+    config = MemoryBankConfig(dim=5, num_negatives=4, instance_seconds=1 / fps)
+    shown = np.floor(np.arange(40) / fps * of_video + 1e-9) / of_video
+    durations = np.array([shown[-1] + 1 / of_video])
+    built = build_memory_bank(
+        config, backbone=tiny_backbone(), num_features=6, durations=durations, seed=0
+    )
+    found = built._instances(torch.zeros(40).long(), torch.from_numpy(shown))
+    assert found.tolist() == list(range(40)) and len(built.entries) >= 40

@@ -33,15 +33,21 @@ def build(name, world):
     if name == "moco, three frames":
         options = dict(large_views=3, batch_negatives=True, bn_splits=2 // world)
         return MoCo(normed_backbone(), **queue, **options)
+    if name == "moco, three frames, symmetric":
+        options = dict(large_views=3, symmetric=True, bn_splits=2 // world)
+        return MoCo(normed_backbone(), **queue | {"queue_size": 30}, **options)
     if name == "moco_v3":
         return MoCoV3(normed_backbone(), **NORMED)
+    if name == "fast_moco, four frames":
+        options = dict(predictor_hidden_dim=8, large_views=4)
+        return FastMoCo(normed_backbone(), **NORMED, **options)
     if name == "fast_moco":
         options = dict(predictor_hidden_dim=8, merge="weighted_mean")
         return FastMoCo(normed_backbone(), **NORMED, **options)
     if name == "simclr":
         return SimCLR(normed_backbone(), num_features=6, dim=5, tau=0.3)
     if name == "end_to_end":
-        return EndToEnd(tiny_backbone(), num_features=6, dim=5, tau=0.3)
+        return EndToEnd(normed_backbone(), num_features=6, dim=5, tau=0.3, bn_splits=2 // world)
     loss = name.removeprefix("memory_bank ")
     return MemoryBank(
         tiny_backbone(), num_features=6, num_instances=9, dim=5, num_negatives=6, loss=loss
@@ -50,6 +56,7 @@ def build(name, world):
 
 NAMES = [
     "moco", "moco, symmetric, masked", "moco, three frames", "moco_v3", "fast_moco",
+    "moco, three frames, symmetric", "fast_moco, four frames",
     "simclr", "end_to_end",
     "memory_bank nce", "memory_bank softmax", "memory_bank info_nce",
 ]  # fmt: skip
@@ -66,14 +73,18 @@ def three_steps(name):
     large = getattr(method, "large_views", 2)
     for step in range(3):
         mine = [view[own].double() for view in views(step, n=8, crops=1, large=large)]
-        loss, _ = run(method, mine, ids=IDS[own], times=TIMES[own] + step)
-        loss.backward()
+        loss = torch.zeros(())
+        for number in range(passes := getattr(method, "passes", 1)):
+            more = {"pass_number": number} if passes > 1 else {}
+            part, _ = run(method, mine, ids=IDS[own], times=TIMES[own] + step, **more)
+            (part / passes).backward()
+            loss = loss + part.detach() / passes
         gradients = {}
         for n, p in method.named_parameters():
             if p.grad is not None:  # averaged, as DistributedDataParallel does
                 p.grad.copy_(distributed.gather_rows(p.grad[None]).mean(0))
                 gradients[n] = p.grad.clone()
-        found["losses"].append(distributed.gather_rows(loss.detach()[None]).mean().item())
+        found["losses"].append(distributed.gather_rows(loss[None]).mean().item())
         found["gradients"].append(gradients)
         sgd_step(method.parameters())
     state = method.state_dict()

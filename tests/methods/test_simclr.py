@@ -83,3 +83,18 @@ def test_end_to_end_equals_figure_2a():
         assert_same_gradients(method, slow)
         sgd_step(method.parameters())
         sgd_step(slow.parameters())
+
+
+def test_keys_of_the_end_to_end_mechanism_are_shuffled_among_the_parts():
+    """MoCo, section 3.3: queries and keys of one pair meet different statistics, with gradients."""
+    method, slow = end_to_end(bn_splits=2), end_to_end()
+    x1, x2 = views(0, n=8)
+    order = torch.randperm(8, generator=torch.Generator().manual_seed(0))
+    q = torch.cat([slow.encoder(part) for part in x1.chunk(2)])
+    k = torch.cat([slow.encoder(part) for part in x2[order].chunk(2)])[order.argsort()]
+    expected = contrast.in_batch(q, k, 0.3)
+    expected.backward()
+    loss, _ = run(method, [x1, x2])
+    loss.backward()
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    assert_same_gradients(method, slow)

@@ -47,5 +47,5 @@ def build_method(
     if isinstance(config, SimCLRConfig):
         return build_simclr(config, **built)
     if isinstance(config, EndToEndConfig):
-        return build_end_to_end(config, **built)
+        return build_end_to_end(config, seed=seed, **built)
     return build_memory_bank(config, durations=durations, seed=seed, **built)

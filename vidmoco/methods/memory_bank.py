@@ -109,7 +109,7 @@ class MemoryBank(nn.Module):
     ) -> Int64[Tensor, " n"]:
         if self.first_instances is None or self.instance_seconds is None:
             return source_ids
-        return self.first_instances[source_ids] + (times // self.instance_seconds).long()
+        return self.first_instances[source_ids] + (times / self.instance_seconds).round().long()
 
     def _contrast(
         self, query: Float[Tensor, "n c"], instances: Int64[Tensor, " n"]
@@ -154,8 +154,8 @@ def count_instances(
     """Return how many instances each video has; durations in seconds."""
     if config.instance_seconds is None:
         return np.ones(len(durations), dtype=np.int64)
-    # The last frame begins before the end, so no time has a number of its own past these.
-    return np.maximum(np.ceil(durations / config.instance_seconds), 1).astype(np.int64)
+    # Rounded, as times are: prepared frames lie a little before multiples of 1 / fps.
+    return np.rint(durations / config.instance_seconds).astype(np.int64) + 1
 
 
 def build_memory_bank(

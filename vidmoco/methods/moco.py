@@ -13,14 +13,13 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from vidmoco import distributed
-from vidmoco.device import to_device
 from vidmoco.feature_queue import FeatureQueue
 from vidmoco.heads import build_projector
 from vidmoco.losses import Stats, info_nce
 from vidmoco.method_config import MoCoConfig
 from vidmoco.methods.terms import mean_of, pairs_of_views
 from vidmoco.momentum import momentum_at, update_momentum
-from vidmoco.normalization import split_batch_norm
+from vidmoco.normalization import encode_shuffled, split_batch_norm
 from vidmoco.shapes import Float, Float64, Int64
 
 
@@ -173,20 +172,12 @@ class MoCo(nn.Module):
         return loss, stats
 
     def _shuffled_keys(self, view: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c"]:
-        """Encode ``view`` in random order, so that key and query meet different statistics.
-
-        The order is one over all processes, each of which encodes its share of it; and within a
-        process over the parts of its batch norms.
-        """
-        if self.bn_splits == 1 and distributed.world_size() == 1:
-            return self.encoder_k(view)  # type: ignore[no-any-return]
-        everything = distributed.gather_rows(view)
-        order = torch.randperm(len(everything), generator=self.generator)  # the same everywhere
-        to_parts, back = to_device(torch.stack([order, order.argsort()]), view.device)
-        own = distributed.shard(len(everything))
-        shuffled = everything[to_parts[own.start : own.stop]]
-        keys = distributed.gather_rows(self.encoder_k(shuffled))
-        return keys[back[own.start : own.stop]]
+        """Return the keys of this process's views, which have been encoded among all others."""
+        keys = encode_shuffled(
+            self.encoder_k, view, bn_splits=self.bn_splits, generator=self.generator
+        )
+        own = distributed.shard(len(keys))
+        return keys[own.start : own.stop]
 
 
 def build_moco(

@@ -15,6 +15,7 @@ from vidmoco.heads import build_batch_norm_mlp, build_projector
 from vidmoco.losses import Stats, in_batch_nce, nt_xent
 from vidmoco.method_config import EndToEndConfig, SimCLRConfig
 from vidmoco.methods.terms import labels_of_own, mean_of, pairs_of_views
+from vidmoco.normalization import encode_shuffled, split_batch_norm
 from vidmoco.shapes import Float, Float64, Int64
 
 
@@ -91,18 +92,30 @@ class EndToEnd(nn.Module):
     """Queries of the last batch and their positives, for ``diagnostics``."""
 
     def __init__(
-        self, backbone: nn.Module, *, num_features: int, dim: int = 128, tau: float = 0.07
+        self,
+        backbone: nn.Module,
+        *,
+        num_features: int,
+        dim: int = 128,
+        tau: float = 0.07,
+        bn_splits: int = 1,
+        seed: int = 0,
     ) -> None:
-        """Take ``backbone``; the head is MoCo v1's linear layer."""
+        """Take ``backbone``; the head is MoCo v1's linear layer.
+
+        With ``bn_splits`` > 1 the batch norms are split, and keys are shuffled between the parts by
+        a generator of ``seed``: Shuffling BN is in MoCo's end-to-end counterpart too (section 3.3).
+        """
         super().__init__()
         projector = build_projector("linear", num_features=num_features, dim=dim)
-        self.encoder = nn.Sequential(backbone, projector)
-        self.tau = tau
+        self.encoder = split_batch_norm(nn.Sequential(backbone, projector), bn_splits)
+        self.tau, self.bn_splits = tau, bn_splits
+        self.generator = torch.Generator().manual_seed(seed)
 
     @property
     def backbone(self) -> nn.Module:
         """What a run is for."""
-        return self.encoder[0]
+        return self.encoder[0]  # type: ignore[index, no-any-return]
 
     def forward(
         self,
@@ -115,14 +128,19 @@ class EndToEnd(nn.Module):
         last: bool = True,
     ) -> tuple[Float[Tensor, ""], Stats]:
         """Return the loss of queries ``views[0]`` and keys ``views[1]``, and its diagnostics."""
-        embeddings = [normalize(self.encoder(view).float(), dim=1) for view in views]
-        self.embeddings = embeddings[0].detach(), embeddings[1].detach()
-        keys = distributed.gather_rows_with_gradient(embeddings[1])
-        labels = labels_of_own(len(source_ids), source_ids.device)
-        return mean_of(
-            in_batch_nce(embeddings[q], keys, labels, tau=self.tau)
-            for q, _ in pairs_of_views(len(views), symmetric=False)
+        terms = pairs_of_views(len(views), symmetric=False)
+        queries = [normalize(self.encoder(views[q]).float(), dim=1) for q, _ in terms]
+        keys = encode_shuffled(
+            self.encoder,
+            views[1],
+            bn_splits=self.bn_splits,
+            generator=self.generator,
+            gather=distributed.gather_rows_with_gradient,
         )
+        keys = normalize(keys.float(), dim=1)  # (M, C), of all processes
+        labels = labels_of_own(len(source_ids), source_ids.device)
+        self.embeddings = queries[0].detach(), keys[labels].detach()
+        return mean_of(in_batch_nce(query, keys, labels, tau=self.tau) for query in queries)
 
 
 def build_simclr(config: SimCLRConfig, *, backbone: nn.Module, num_features: int) -> SimCLR:
@@ -136,6 +154,15 @@ def build_simclr(config: SimCLRConfig, *, backbone: nn.Module, num_features: int
     )
 
 
-def build_end_to_end(config: EndToEndConfig, *, backbone: nn.Module, num_features: int) -> EndToEnd:
+def build_end_to_end(
+    config: EndToEndConfig, *, backbone: nn.Module, num_features: int, seed: int
+) -> EndToEnd:
     """Return the method that ``config`` describes."""
-    return EndToEnd(backbone, num_features=num_features, dim=config.dim, tau=config.tau)
+    return EndToEnd(
+        backbone,
+        num_features=num_features,
+        dim=config.dim,
+        tau=config.tau,
+        bn_splits=config.bn_splits,
+        seed=seed,
+    )
