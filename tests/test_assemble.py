@@ -5,12 +5,20 @@ import numpy as np
 import pytest
 import torch
 from method_material import normed_backbone, run, views
+from torch import nn
 
 from vidmoco.assemble import assemble_method, compile_encoders, warning_of_queue
 from vidmoco.config import AugmentConfig, BackboneConfig, DataConfig, EngineConfig, PretrainConfig
 from vidmoco.errors import ConfigError
-from vidmoco.method_config import MemoryBankConfig, MoCoConfig
-from vidmoco.methods.moco import MoCo
+from vidmoco.method_config import (
+    EndToEndConfig,
+    FastMoCoConfig,
+    MemoryBankConfig,
+    MoCoConfig,
+    MoCoV3Config,
+    SimCLRConfig,
+)
+from vidmoco.methods.build import build_method
 
 CPU = torch.device("cpu")
 SMALL = PretrainConfig(
@@ -27,15 +35,35 @@ def build(config=SMALL):
     return assemble_method(config, device=CPU, durations=np.ones(9))
 
 
+METHODS = {
+    "moco": MoCoConfig(dim=8, queue_size=16, bn_splits=2),
+    "moco_v3": MoCoV3Config(dim=8, hidden_dim=16),
+    "fast_moco": FastMoCoConfig(dim=8, hidden_dim=16, predictor_hidden_dim=8),
+    "simclr": SimCLRConfig(dim=8),
+    "end_to_end": EndToEndConfig(dim=8, bn_splits=2),
+    "memory_bank": MemoryBankConfig(dim=8, num_negatives=6),
+}
+
+
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
-def test_compiled_encoders_give_what_plain_ones_give():
-    plain, compiled = (
-        MoCo(normed_backbone(), num_features=6, dim=5, queue_size=16) for _ in range(2)
-    )
-    compiled.load_state_dict(plain.state_dict())
+@pytest.mark.parametrize("name", METHODS)
+def test_compiled_encoders_give_what_plain_ones_give(name, monkeypatch):
+    """The first method by inductor's kernels; of the others what is compiled, without kernels."""
+    if name != "moco":
+        whole = nn.Module.compile
+        monkeypatch.setattr(
+            nn.Module, "compile", lambda module, mode: whole(module, backend="aot_eager")
+        )
+
+    def built():
+        torch.manual_seed(0)
+        backbone = {"backbone": normed_backbone(), "num_features": 6, "durations": np.ones(9)}
+        return build_method(METHODS[name], seed=0, **backbone)
+
+    plain, compiled = built(), built()
     compile_encoders(compiled, cuda_graphs=False)
-    assert compiled.encoder_q._compiled_call_impl is not None
-    assert compiled.encoder_k._compiled_call_impl is not None
+    for encoder in (m for n, m in compiled.named_children() if n.startswith("encoder")):
+        assert encoder._compiled_call_impl is not None
     for step in range(2):
         pair = views(step, n=8)
         expected, loss = run(plain, pair)[0], run(compiled, pair)[0]

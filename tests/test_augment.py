@@ -222,6 +222,16 @@ def test_small_crops_are_drawn_as_the_first_view_but_for_their_size(drawn):
         assert_as_torchvision(views[number], frames[:, number % 2], drawn[number])
 
 
+@pytest.mark.parametrize(
+    ("large", "small", "count"), [(160, 96, 4), (224, 96, 6)], ids=["2x160 4x96", "2x224 6x96"]
+)
+def test_the_view_sets_of_swav(large, small, count):
+    config = AugmentConfig(size=large, crop_scale=(0.14, 1.0), small_crops=count, small_size=small)
+    views = build_augment(config)(pairs(2), torch.ones(2), generator())
+    sides = [large] * 2 + [small] * count
+    assert [tuple(view.shape) for view in views] == [(2, 3, side, side) for side in sides]
+
+
 def test_small_crops_come_after_the_large_views():
     frames, aspects = pairs(4), torch.full((4,), W / H)
     without = build_augment(replace(SWAV, small_crops=0))(frames, aspects, generator())

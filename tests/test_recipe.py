@@ -44,6 +44,16 @@ MOCO_V3 = {
     "optim.scale_lr": "linear", "optim.schedule": "cosine", "optim.update_every": "step",
 }  # fmt: skip
 
+SGD = {
+    "optim.name": "sgd", "optim.scale_lr": "linear", "optim.decay_vectors": True,
+    "optim.momentum": 0.9,
+}  # fmt: skip
+V1_VIEWS = {
+    "augment.size": 224, "augment.crop_scale": [0.2, 1.0], "augment.grayscale_probability": 0.2,
+    "augment.brightness": 0.4, "augment.contrast": 0.4, "augment.saturation": 0.4,
+    "augment.flip_probability": 0.5,
+}  # fmt: skip
+
 # recipes.md of the papers: what each fixes, key by key.
 PAPERS = {
     "moco_v1": {
@@ -57,7 +67,7 @@ PAPERS = {
         "method.dim": 128, "method.queue_size": 65536, "method.momentum": 0.999, "method.tau": 0.07,
         "method.bn_splits": 8, "optim.lr": 0.03, "optim.momentum": 0.9, "optim.weight_decay": 1e-4,
         "optim.schedule": "step", "optim.milestones": [0.6, 0.8], "optim.warmup_epochs": 0.0,
-        "optim.update_every": "epoch",
+        "optim.update_every": "epoch", **SGD,
     },
     "moco_v2": {
         "epochs": 200, "data.batch_size": 256, "augment.size": 224,
@@ -70,7 +80,7 @@ PAPERS = {
         "method.head": "mlp", "method.dim": 128, "method.queue_size": 65536,
         "method.momentum": 0.999, "method.tau": 0.2, "method.bn_splits": 8, "optim.lr": 0.03,
         "optim.momentum": 0.9, "optim.weight_decay": 1e-4, "optim.schedule": "cosine",
-        "optim.warmup_epochs": 0.0, "optim.update_every": "epoch",
+        "optim.warmup_epochs": 0.0, "optim.update_every": "epoch", **SGD,
     },
     "moco_cifar": {
         "epochs": 200, "data.batch_size": 512, "augment.size": 32,
@@ -103,6 +113,8 @@ PAPERS = {
     "fast_moco": {
         "epochs": 100, "data.batch_size": 512, "augment.size": 224,
         "augment.crop_scale": [0.2, 1.0], "augment.jitter_probability": 0.8,
+        "augment.brightness": 0.4, "augment.contrast": 0.4, "augment.saturation": 0.4,
+        "augment.grayscale_probability": 0.2, "augment.flip_probability": 0.5,
         "augment.hue": 0.1, "augment.blur_probability": 0.5, "backbone.name": "resnet50",
         "backbone.zero_init_residual": True, "method.name": "fast_moco", "method.divide": 2,
         "method.combine": 2, "method.merge": "mean", "method.targets": "other",
@@ -118,6 +130,7 @@ PAPERS = {
         "augment.crop_scale": [0.08, 1.0], "augment.jitter_probability": 0.8,
         "augment.brightness": 0.8, "augment.contrast": 0.8, "augment.saturation": 0.8,
         "augment.hue": 0.2, "augment.grayscale_probability": 0.2, "augment.blur_probability": 0.5,
+        "augment.flip_probability": 0.5, "backbone.zero_init_residual": True,
         "backbone.name": "resnet50", "method.name": "simclr", "method.dim": 128,
         "method.projector_layers": 2, "method.tau": 0.1, "optim.name": "lars", "optim.lr": 0.3,
         "optim.weight_decay": 1e-6, "optim.decay_vectors": False, "optim.schedule": "cosine",
@@ -130,6 +143,7 @@ PAPERS = {
         "method.dim": 128, "method.num_negatives": 4096, "method.momentum": 0.5,
         "method.tau": 0.07, "optim.lr": 0.03, "optim.weight_decay": 1e-4,
         "optim.schedule": "step", "optim.milestones": [0.6, 0.8], "optim.update_every": "epoch",
+        "backbone.zero_init_residual": False, **V1_VIEWS, **SGD,
     },
     "end_to_end": {
         "epochs": 200, "data.batch_size": 1024, "augment.grayscale_first": True,
@@ -137,6 +151,7 @@ PAPERS = {
         "backbone.name": "resnet50", "method.name": "end_to_end", "method.dim": 128,
         "method.tau": 0.07, "optim.lr": 0.03, "optim.weight_decay": 1e-4,
         "optim.schedule": "step", "optim.milestones": [0.6, 0.8], "optim.update_every": "epoch",
+        "method.bn_splits": 8, "backbone.zero_init_residual": False, **V1_VIEWS, **SGD,
     },
 }  # fmt: skip
 
