@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import tarfile
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ RUNS = {
     ),
     "moco, four frames": (
         RESNET,
-        "name: moco, queue_size: 40, bn_splits: 2, symmetric: true, batch_negatives: true",
+        "name: moco, queue_size: 40, bn_splits: 2, symmetric: true",
         "name: sgd, lr: 0.5, accumulate: 2",
     ),
     "moco_v3": (
@@ -110,3 +111,26 @@ def test_a_run_in_two_parts_is_the_run_in_one(name, videos, tmp_path, monkeypatc
     assert all(torch.equal(one[key], other[key]) for key in one)
     text = (tmp_path / "whole" / "backbone" / "config.json").read_text()
     assert json.loads(text)["vidmoco"]["method"] == name.split(",")[0]
+
+
+def test_pairs_without_a_gap_are_the_image_method_bit_for_bit(videos, tmp_path, monkeypatch):
+    """Frames of videos at gap zero, the same as single frames, the same as image files."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VIDMOCO_CACHE", str(tmp_path / "cache"))
+    # One frame a video, as a JPEG file in a shard; then the same files by themselves.
+    assert main(["prepare", str(videos), "-o", "frames", "--fps", "0.1", "--workers", "1"]) == 0
+    for shard in (tmp_path / "frames" / "shards").iterdir():
+        with tarfile.open(shard) as tar:
+            tar.extractall(tmp_path / "images", filter="data")
+    (tmp_path / "small.yaml").write_text(SMALL % RUNS["moco, symmetric"])
+    ways = {
+        "gap": ["frames", "--data.max-gap", "0"],
+        "single": ["frames", "--data.single-frame"],
+        "files": ["images"],
+    }
+    for name, words in ways.items():
+        assert main(["pretrain", *words, "--recipe", "small.yaml", "--run", name]) == 0
+    assert numbers(tmp_path / "gap") == numbers(tmp_path / "single") == numbers(tmp_path / "files")
+    states = [load_backbone(tmp_path / name).state_dict() for name in ways]
+    for key, value in states[0].items():
+        assert torch.equal(value, states[1][key]) and torch.equal(value, states[2][key])
