@@ -16,7 +16,7 @@ class PretrainCommand:
     """Train a backbone on pairs of frames. Writes a run folder."""
 
     config: Annotated[PretrainConfig, arg(name="")] = field(default_factory=PretrainConfig)
-    recipe: str = "moco_v2"
+    recipe: str = "vidmoco"
     """A shipped recipe, or a YAML file (a run's config.yaml is one). Other flags override it."""
     run: Path | None = None
     """The run folder to write; default: runs/ and the recipe's name with a number."""
@@ -91,7 +91,7 @@ class PreviewCommand(Ranged):
     """Draw the first pairs and views that pretrain would train on with the same flags."""
 
     config: Annotated[PretrainConfig, arg(name="")] = field(default_factory=PretrainConfig)
-    recipe: str = "moco_v2"
+    recipe: str = "vidmoco"
     """A shipped recipe, or a YAML file (a run's config.yaml is one). Other flags override it."""
     output: Annotated[Path, arg(aliases=["-o"])] = Path("preview.png")
     """The picture to write (.png)."""

@@ -68,10 +68,10 @@ class DataConfig(Ranged):
     """How far apart the frames of a pair are. `linear_decay`: any two of the video, so that short
     gaps are likelier; `uniform`: every gap equally likely; `segments`: one of each half."""
     min_gap: float = 0.0
-    """Least time between the two frames of a pair, in seconds (a shorter video gives its "
-    "longest gap)."""
+    """Least time between the two frames of a pair, or the first and the last of more, in seconds (a
+    shorter video gives its longest gap)."""
     max_gap: float | None = None
-    """Greatest time between the two frames of a pair, in seconds; None: the whole video."""
+    """Greatest time between them, in seconds; None: the whole video."""
     same_frame_probability: float = 0.0
     """Share of pairs that are two views of one frame."""
     single_frame: bool = False

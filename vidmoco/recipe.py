@@ -22,7 +22,7 @@ Config = TypeVar("Config")
 
 
 def load_recipe(name_or_path: str) -> PretrainConfig:
-    """Return the config of a shipped recipe (``moco_v2``) or of a YAML file.
+    """Return the config of a shipped recipe (``vidmoco``) or of a YAML file.
 
     Raises:
         ConfigError: there is no such recipe, or its text is not a valid one.
