@@ -8,6 +8,7 @@ import io
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +38,12 @@ class ImageCorpus:
     sources: list[Path | Any]
     """A file, or the bytes of one in a Parquet file (an arrow scalar)."""
 
-    @property
+    @cached_property
     def durations(self) -> Float64[np.ndarray, " n"]:
         """One moment each."""
         return np.full(len(self.names), _SECONDS)
 
-    @property
+    @cached_property  # asked for with every pair
     def pts_seconds(self) -> Float64[np.ndarray, " n"]:
         """Every image is at the beginning of its video."""
         return np.zeros(len(self.names))
