@@ -39,7 +39,10 @@ def test_an_unknown_command_names_the_nearest(capsys):
         (["pretrain", "v", "--optim.lrr", "1"], ["--optim.lrr", "--optim.lr"]),
         (["pretrain", "v", "--optim.lr", "fast"], ["--optim.lr", "fast"]),
         (["pretrain", "v", "--optim.lr", "-1"], ["--optim.lr", "greater than 0"]),
-        (["pretrain", "v", "--method.head", "conv"], ["--method.head", "mlp"]),
+        (
+            ["pretrain", "v", "--recipe", "moco_v2", "--method.head", "conv"],
+            ["--method.head", "mlp"],
+        ),
         (["pretrain", "v", "--augment.shared", "colour"], ["--augment.shared", "crop", "flip"]),
         (["pretrain", "v", "--augment.small-crops", "17"], ["--augment.small-crops", "from 0"]),
         (["extract", "v.mp4", "-o", "f.npy", "--fps", "0"], ["--fps", "greater than 0"]),

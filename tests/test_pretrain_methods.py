@@ -57,7 +57,7 @@ RUNS = {
         "name: adamw, lr: 0.01",
     ),
     "simclr": (RESNET, "name: simclr, dim: 8", "name: lars, lr: 9, decay_vectors: false"),
-    "end_to_end": (RESNET, "name: end_to_end, dim: 8", "name: sgd, lr: 0.5"),
+    "end_to_end": (RESNET, "name: end_to_end, dim: 8, bn_splits: 2", "name: sgd, lr: 0.5"),
     "memory_bank": (
         RESNET,
         "name: memory_bank, dim: 8, num_negatives: 12",
