@@ -4,7 +4,8 @@ import sys
 import pytest
 
 from vidmoco import __version__
-from vidmoco.cli import COMMANDS, main
+from vidmoco.cli import COMMANDS, _parse, main
+from vidmoco.recipe import load_recipe
 
 
 @pytest.mark.parametrize("words", [[], ["-h"], ["--help"]])
@@ -59,9 +60,15 @@ def test_wrong_flags_are_refused_by_name(capsys, words, parts):
         assert part in error
 
 
-def test_a_flag_overrides_the_recipe_wherever_it_stands():
-    from vidmoco.cli import _parse
+@pytest.mark.parametrize("command", ["pretrain", "preview"])
+def test_the_default_recipe_is_our_own(command):
+    parsed = _parse(command, ["videos"])
+    assert parsed.recipe == "vidmoco"
+    assert parsed.config.method == load_recipe("vidmoco").method
+    assert parsed.config.data.max_gap == 1.5
 
+
+def test_a_flag_overrides_the_recipe_wherever_it_stands():
     for words in (
         ["v", "--recipe", "moco_v1", "--optim.lr", "0.5"],
         ["--optim.lr", "0.5", "--recipe=moco_v1", "v"],
@@ -71,8 +78,6 @@ def test_a_flag_overrides_the_recipe_wherever_it_stands():
 
 
 def test_lists_of_names_and_numbers_that_may_be_none():
-    from vidmoco.cli import _parse
-
     words = ["v", "--augment.shared", "crop", "flip", "--augment.second-blur-probability", "0.1"]
     augment = _parse("pretrain", words).config.augment
     assert augment.shared == ("crop", "flip")

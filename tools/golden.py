@@ -18,8 +18,8 @@ from vidmoco.assemble import assemble_method
 from vidmoco.augment import build_augment
 from vidmoco.config import PretrainConfig
 from vidmoco.optim import build_optimizer, set_learning_rate
+from vidmoco.pretrain import learning_rate_of
 from vidmoco.recipe import load_recipe, shipped_recipes
-from vidmoco.schedule import learning_rate, scaled_learning_rate
 from vidmoco.training_step import train_step
 
 FILE = Path(__file__).parent.parent / "tests" / "golden" / "losses.json"
@@ -42,6 +42,7 @@ def small(name: str) -> PretrainConfig:
         augment=replace(config.augment, size=32),
         backbone=replace(config.backbone, name="test_resnet" if is_resnet else "test_vit"),
         method=replace(config.method, **sizes),
+        optim=replace(config.optim, warmup_epochs=min(config.optim.warmup_epochs, 2.0)),
         engine=replace(config.engine, precision="fp32", channels_last=False),
     )
 
@@ -63,20 +64,7 @@ def losses_of(name: str) -> list[float]:
     losses = []
     for step in range(STEPS):
         rows = torch.arange(BATCH) + BATCH * (step % steps_per_epoch)
-        lr = learning_rate(
-            step,
-            total_steps=STEPS,
-            steps_per_epoch=steps_per_epoch,
-            base_lr=scaled_learning_rate(
-                config.optim.lr, batch_size=BATCH, scale=config.optim.scale_lr
-            ),
-            schedule=config.optim.schedule,
-            milestones=config.optim.milestones,
-            warmup_epochs=min(config.optim.warmup_epochs, 2.0),
-            warmup_start=config.optim.warmup_start,
-            update_every=config.optim.update_every,
-        )
-        set_learning_rate(optimizer, lr)
+        set_learning_rate(optimizer, learning_rate_of(config, step, STEPS, steps_per_epoch))
         views = augment(frames[rows], torch.full((BATCH,), 1.5), draws)
         values = train_step(
             method,

@@ -140,7 +140,7 @@ def _pretrain(
     step = start_step
     with stop, bar, closing(batches):
         while step < total_steps and not distributed.any_of(stop.received is not None):
-            lr = _learning_rate(config, step, total_steps, num_steps_per_epoch)
+            lr = learning_rate_of(config, step, total_steps, num_steps_per_epoch)
             set_learning_rate(optimizer, lr)
             began = time.monotonic()
             batch = next(batches, None)
@@ -231,9 +231,10 @@ def _print_start(
         console.print(warning, markup=False, soft_wrap=True)
 
 
-def _learning_rate(
+def learning_rate_of(
     config: PretrainConfig, step: int, total_steps: int, num_steps_per_epoch: int
 ) -> float:
+    """Return the learning rate of a step of a run."""
     return learning_rate(
         step,
         total_steps=total_steps,

@@ -1,12 +1,20 @@
 import os
 
 import pytest
+import timm
 import torch
 from evaluate_runs import accuracies, run
 
+from vidmoco.backbones import save_backbone
 from vidmoco.evaluate import compare, feature_cache
 from vidmoco.evaluate.candidates import load_candidates
-from vidmoco.evaluate.feature_cache import cache_path, features_key, load_features, save_features
+from vidmoco.evaluate.feature_cache import (
+    cache_path,
+    features_key,
+    hash_of_images,
+    load_features,
+    save_features,
+)
 from vidmoco.evaluate.features import Features, Refusal
 from vidmoco.evaluate.images import load_labelled_images
 
@@ -20,7 +28,7 @@ def cache(tmp_path, monkeypatch):
 def key_of(images, backbone="random:test_resnet", *, size=32, seed=0, **options):
     (candidate,) = load_candidates([backbone], size=size, seed=seed)
     settings = {"precision": "fp32", "device_type": "cpu"} | options
-    return features_key(candidate, load_labelled_images(images), **settings)
+    return features_key(candidate, hash_of_images(load_labelled_images(images)), **settings)
 
 
 FEATURES = Features(
@@ -56,6 +64,24 @@ def test_whatever_they_depend_on_is_in_the_key(make_images):
     keys.append(key_of(images))
     assert len({cache_path(key) for key in keys}) == len(keys)
     assert key_of(images) == key_of(images)
+
+
+def test_the_same_weights_in_another_network_have_other_features(make_images, tmp_path):
+    """Heads and paddings are in no weight: the cache must not take one for the other."""
+    images, keys = make_images(), []
+    for heads in (3, 12):
+        torch.manual_seed(0)
+        vit = timm.create_model(
+            "vit_tiny_patch16_224", img_size=32, depth=1, num_heads=heads, num_classes=0
+        )
+        save_backbone(vit, tmp_path / f"{heads}", input_size=32, provenance={})
+        keys.append(key_of(images, str(tmp_path / f"{heads}")))
+    assert keys[0]["weights"] == keys[1]["weights"]
+    assert cache_path(keys[0]) != cache_path(keys[1])
+    (candidate,) = load_candidates(["random:test_resnet"], size=32)
+    one = features_key(candidate, "", precision="fp32", device_type="cpu")
+    next(m for m in candidate.backbone.modules() if isinstance(m, torch.nn.Conv2d)).padding = (2, 2)
+    assert features_key(candidate, "", precision="fp32", device_type="cpu") != one
 
 
 def test_features_of_another_backbone_are_not_taken(make_images, cache):

@@ -1,6 +1,7 @@
 import builtins
 from pathlib import Path
 
+import onnxruntime
 import pytest
 import timm
 import torch
@@ -87,8 +88,6 @@ def test_out_and_in_again(to, folder, tmp_path):
 
 @pytest.mark.parametrize("which", ["folder", "vit_folder"])
 def test_onnx_has_the_same_features(which, request, tmp_path):
-    onnxruntime = pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
     folder = request.getfixturevalue(which)
     file = export_file(ExportCommand(run=folder, to="onnx", output=tmp_path / "r.onnx"))
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])

@@ -16,7 +16,12 @@ from vidmoco.commands import EvaluateCommand
 from vidmoco.device import resolve_device
 from vidmoco.errors import DataError
 from vidmoco.evaluate.candidates import Candidate, load_candidates
-from vidmoco.evaluate.feature_cache import features_key, load_features, save_features
+from vidmoco.evaluate.feature_cache import (
+    features_key,
+    hash_of_images,
+    load_features,
+    save_features,
+)
 from vidmoco.evaluate.features import (
     Features,
     ImageBatch,
@@ -94,6 +99,7 @@ def _rows(
     workers = command.workers
     if workers is None:
         workers = default_workers([train, val], passes=len(candidates))
+    images = hash_of_images([train, val])
     with EvaluationProgress(console, total_images=total) as progress:
         for candidate in candidates:
             if loader is None or candidate.preprocess != preprocess:
@@ -108,7 +114,7 @@ def _rows(
             progress.begin(f"{candidate.name}: features")
             began = time.monotonic()
             key = features_key(
-                candidate, [train, val], precision=command.precision, device_type=device.type
+                candidate, images, precision=command.precision, device_type=device.type
             )
             kept, why = (None, "") if command.fresh else load_features(key)
             if why:

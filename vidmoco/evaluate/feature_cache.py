@@ -15,6 +15,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from vidmoco.backbones import heads_of
 from vidmoco.cache_folder import cache_folder
 from vidmoco.evaluate.candidates import Candidate
 from vidmoco.evaluate.features import Features, Refusal
@@ -24,19 +25,21 @@ FORMAT = 1
 
 
 def features_key(
-    candidate: Candidate, splits: Sequence[LabelledImages], *, precision: str, device_type: str
+    candidate: Candidate, images: str, *, precision: str, device_type: str
 ) -> dict[str, Any]:
-    """Return what the features depend on."""
-    return {
+    """Return what the features depend on; ``images`` is from ``hash_of_images``."""
+    # Strides, paddings and heads are in no weight: six heads compute other features than twelve.
+    network = f"{candidate.backbone} {heads_of(candidate.backbone)} heads"
+    key = {
         "format": FORMAT,
         "weights": candidate.weights_hash,
-        "architecture": candidate.architecture,
-        "preprocess": asdict(candidate.preprocess)
-        | {"mean": list(candidate.preprocess.mean), "std": list(candidate.preprocess.std)},
+        "network": hashlib.sha256(network.encode()).hexdigest(),
+        "preprocess": asdict(candidate.preprocess),
         "precision": precision,
         "device": device_type,
-        "images": _hash_of(splits),
+        "images": images,
     }
+    return dict(json.loads(json.dumps(key)))  # as it comes back from a file
 
 
 def cache_path(key: dict[str, Any]) -> Path:
@@ -81,7 +84,8 @@ def save_features(features: Features, key: dict[str, Any]) -> str:
     return ""
 
 
-def _hash_of(splits: Sequence[LabelledImages]) -> str:
+def hash_of_images(splits: Sequence[LabelledImages]) -> str:
+    """Return a hash over names, sizes and times of the images' files."""
     digest = hashlib.sha256()
     for split in splits:
         digest.update(f"{split.split} {len(split)} {type(split.source).__name__}\n".encode())

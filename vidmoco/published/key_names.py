@@ -7,42 +7,35 @@ names; the transformers of mmselfsup and torchvision have names of their own.
 import re
 from collections.abc import Iterable, Mapping
 
-# Pattern in the other tool: name in timm; the first that matches counts.
-_MM = (
-    (r"patch_embed\.projection\.", "patch_embed.proj."),
-    (r"layers\.(\d+)\.ln([12])\.", r"blocks.\1.norm\2."),
-    (r"layers\.(\d+)\.attn\.", r"blocks.\1.attn."),
-    (r"layers\.(\d+)\.ffn\.layers\.0\.0\.", r"blocks.\1.mlp.fc1."),
-    (r"layers\.(\d+)\.ffn\.layers\.1\.", r"blocks.\1.mlp.fc2."),
-    (r"ln1\.", "norm."),
+Names = tuple[tuple[str, str], ...]
+"""Name there, name in timm; ``{}`` is the number of a block."""
+
+_MM: Names = (
+    ("patch_embed.projection", "patch_embed.proj"),
+    ("layers.{}.ln1", "blocks.{}.norm1"),
+    ("layers.{}.ln2", "blocks.{}.norm2"),
+    ("layers.{}.attn", "blocks.{}.attn"),
+    ("layers.{}.ffn.layers.0.0", "blocks.{}.mlp.fc1"),
+    ("layers.{}.ffn.layers.1", "blocks.{}.mlp.fc2"),
+    ("ln1", "norm"),
 )
-_TORCHVISION = (
-    (r"class_token$", "cls_token"),
-    (r"conv_proj\.", "patch_embed.proj."),
-    (r"encoder\.pos_embedding$", "pos_embed"),
-    (r"encoder\.ln\.", "norm."),
-    (r"encoder\.layers\.encoder_layer_(\d+)\.ln_([12])\.", r"blocks.\1.norm\2."),
-    (
-        r"encoder\.layers\.encoder_layer_(\d+)\.self_attention\.in_proj_(weight|bias)$",
-        r"blocks.\1.attn.qkv.\2",
-    ),
-    (r"encoder\.layers\.encoder_layer_(\d+)\.self_attention\.out_proj\.", r"blocks.\1.attn.proj."),
-    (r"encoder\.layers\.encoder_layer_(\d+)\.mlp\.(?:0|linear_1)\.", r"blocks.\1.mlp.fc1."),
-    (r"encoder\.layers\.encoder_layer_(\d+)\.mlp\.(?:3|linear_2)\.", r"blocks.\1.mlp.fc2."),
+_LAYER = "encoder.layers.encoder_layer_{}"
+_TORCHVISION: Names = (
+    ("class_token", "cls_token"),
+    ("conv_proj", "patch_embed.proj"),
+    ("encoder.pos_embedding", "pos_embed"),
+    ("encoder.ln", "norm"),
+    (f"{_LAYER}.ln_1", "blocks.{}.norm1"),
+    (f"{_LAYER}.ln_2", "blocks.{}.norm2"),
+    (f"{_LAYER}.self_attention.in_proj_weight", "blocks.{}.attn.qkv.weight"),
+    (f"{_LAYER}.self_attention.in_proj_bias", "blocks.{}.attn.qkv.bias"),
+    (f"{_LAYER}.self_attention.out_proj", "blocks.{}.attn.proj"),
+    (f"{_LAYER}.mlp.0", "blocks.{}.mlp.fc1"),
+    (f"{_LAYER}.mlp.3", "blocks.{}.mlp.fc2"),
 )
-_TO_TORCHVISION = (
-    (r"cls_token$", "class_token"),
-    (r"patch_embed\.proj\.", "conv_proj."),
-    (r"pos_embed$", "encoder.pos_embedding"),
-    (r"norm\.", "encoder.ln."),
-    (r"blocks\.(\d+)\.norm([12])\.", r"encoder.layers.encoder_layer_\1.ln_\2."),
-    (
-        r"blocks\.(\d+)\.attn\.qkv\.(weight|bias)$",
-        r"encoder.layers.encoder_layer_\1.self_attention.in_proj_\2",
-    ),
-    (r"blocks\.(\d+)\.attn\.proj\.", r"encoder.layers.encoder_layer_\1.self_attention.out_proj."),
-    (r"blocks\.(\d+)\.mlp\.fc1\.", r"encoder.layers.encoder_layer_\1.mlp.0."),
-    (r"blocks\.(\d+)\.mlp\.fc2\.", r"encoder.layers.encoder_layer_\1.mlp.3."),
+_OLD_TORCHVISION: Names = (
+    (f"{_LAYER}.mlp.linear_1", "blocks.{}.mlp.fc1"),
+    (f"{_LAYER}.mlp.linear_2", "blocks.{}.mlp.fc2"),
 )
 
 
@@ -52,20 +45,22 @@ def timm_names(keys: Iterable[str]) -> dict[str, str]:
     if any(key.startswith("patch_embed.projection.") for key in keys):
         return {key: _renamed(key, _MM) for key in keys}
     if any(key.startswith("conv_proj.") for key in keys):
-        return {key: _renamed(key, _TORCHVISION) for key in keys}
+        return {key: _renamed(key, _TORCHVISION + _OLD_TORCHVISION) for key in keys}
     numbers = _numbers_of_stages(keys)
     return {key: _named(key, numbers) for key in keys}
 
 
 def torchvision_names(keys: Iterable[str]) -> dict[str, str]:
     """Return torchvision's name for each of timm's keys of a ResNet or a transformer."""
-    return {key: _renamed(key, _TO_TORCHVISION) for key in keys}
+    back = tuple((ours, theirs) for theirs, ours in _TORCHVISION)
+    return {key: _renamed(key, back) for key in keys}
 
 
-def _renamed(key: str, rules: tuple[tuple[str, str], ...]) -> str:
-    for pattern, name in rules:
+def _renamed(key: str, names: Names) -> str:
+    for old, new in names:
+        pattern = re.escape(old).replace(r"\{\}", r"(\d+)") + r"(?=\.|$)"
         if found := re.match(pattern, key):
-            return found.expand(name) + key[found.end() :]
+            return new.format(*found.groups()) + key[found.end() :]
     return key
 
 
