@@ -45,6 +45,7 @@ def open_it(config, *, resume=None):
 
 def test_the_control_overrides_the_gaps():
     assert pair_rule(DataConfig(single_frame=True)) == PairRule(same_frame_probability=1.0)
+    assert pair_rule(DataConfig(frames_per_video=4)) == PairRule(frames=4)
     config = DataConfig(gap_law="uniform", min_gap=1.0, max_gap=2.0, same_frame_probability=0.5)
     assert pair_rule(config) == PairRule(
         gap_law="uniform", min_gap=1.0, max_gap=2.0, same_frame_probability=0.5
