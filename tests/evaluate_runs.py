@@ -4,8 +4,8 @@ import io
 
 from rich.console import Console
 
-from vidmoco.commands import EvaluateCommand
 from vidmoco.evaluate.compare import evaluate
+from vidmoco.evaluation_commands import EvaluateCommand
 
 
 def run(images, tmp_path, *backbones, **options):

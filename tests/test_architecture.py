@@ -14,7 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 ROWS = [
     {"errors", "shapes", "cores", "cache_folder", "timm_hook", "urls", "video.limits", "ranged"},
     {"method_config"},
-    {"config", "commands"},
+    {"config", "commands", "evaluation_commands", "monitor_config"},
     {"recipe", "schedule", "distributed", "heads", "momentum", "interrupt", "video.order",
      "video.sampling", "video.info", "device", "color", "resample",
      "view_parameters", "lars", "moco_v3_vit", "resnet_32px",
@@ -25,7 +25,8 @@ ROWS = [
     {"methods"},
     {"assemble", "checkpoint", "diagnostics", "metrics", "run_state", "training_step", "progress",
      "run_folder", "pairs", "extractor"},
-    {"pretrain", "prepare", "extract", "evaluate", "doctor", "preview", "published"},
+    {"pretrain", "prepare", "extract", "evaluate", "explore", "report", "monitor", "doctor",
+     "preview", "published"},
     {"demo"},
     {"cli"},
     {"__main__"},
@@ -45,7 +46,7 @@ OWNERS = {
         "demo.videos",
     },
     "timm": {"backbones", "moco_v3_vit", "named_backbones", "preprocess", "resnet_32px"},
-    "tyro": {"cli", "config", "commands"},
+    "tyro": {"cli", "config", "commands", "evaluation_commands", "monitor_config"},
     "argparse": {"cli", "published.checkpoint_file"},
 }
 
@@ -168,8 +169,8 @@ def test_every_module_has_its_test_file():
     tests = Path(__file__).parent
     exempt = {
         "__init__", "__main__", "shapes", "cores", "cache_folder", "errors", "heads", "config",
-        "commands", "device", "interrupt", "timm_hook", "progress", "run_folder", "ranged",
-        "frames", "run_state", "training_step",
+        "commands", "evaluation_commands", "monitor_config", "device", "interrupt", "timm_hook",
+        "progress", "run_folder", "ranged", "frames", "run_state", "training_step",
     }  # fmt: skip
     missing = [
         name_of(path)

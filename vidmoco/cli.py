@@ -17,7 +17,6 @@ import tyro
 from vidmoco.commands import (
     DemoCommand,
     DoctorCommand,
-    EvaluateCommand,
     ExportCommand,
     ExtractCommand,
     ImportCommand,
@@ -27,6 +26,7 @@ from vidmoco.commands import (
     ScanCommand,
 )
 from vidmoco.errors import ConfigError, VidmocoError, nearest
+from vidmoco.evaluation_commands import EvaluateCommand
 from vidmoco.recipe import differences, load_recipe, to_plain
 from vidmoco.urls import absolute
 

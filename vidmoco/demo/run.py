@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.nn.functional import normalize
 
-from vidmoco.commands import DemoCommand, EvaluateCommand, ExtractCommand
+from vidmoco.commands import DemoCommand, ExtractCommand
 from vidmoco.demo.picture import Panel, draw_demo_picture
 from vidmoco.demo.videos import make_labelled_images, make_sample_videos, make_test_clip
 from vidmoco.errors import ConfigError
@@ -19,6 +19,7 @@ from vidmoco.evaluate.candidates import Candidate, load_candidates
 from vidmoco.evaluate.compare import evaluate
 from vidmoco.evaluate.features import compute_features, image_loader
 from vidmoco.evaluate.images import LabelledImages, load_labelled_images
+from vidmoco.evaluation_commands import EvaluateCommand
 from vidmoco.extract import extract
 from vidmoco.pretrain import pretrain
 from vidmoco.recipe import load_recipe

@@ -12,7 +12,6 @@ from torch.utils.data import DataLoader
 import vidmoco
 from vidmoco import distributed
 from vidmoco.backbones import weights_hash
-from vidmoco.commands import EvaluateCommand
 from vidmoco.device import resolve_device
 from vidmoco.errors import DataError
 from vidmoco.evaluate.candidates import Candidate, load_candidates
@@ -34,6 +33,7 @@ from vidmoco.evaluate.linear import DECAYS
 from vidmoco.evaluate.progress import EvaluationProgress
 from vidmoco.evaluate.protocols import score_features
 from vidmoco.evaluate.results import print_results, require_writable, write_results
+from vidmoco.evaluation_commands import EvaluateCommand
 
 RESULTS = Path("results.json")
 # Of the results file; a reader refuses another.

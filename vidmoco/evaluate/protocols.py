@@ -6,13 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vidmoco.commands import EvaluateCommand
 from vidmoco.evaluate.features import Features
 from vidmoco.evaluate.images import LabelledImages
 from vidmoco.evaluate.knn import weighted_knn
 from vidmoco.evaluate.linear import linear_probe, stratified_part
 from vidmoco.evaluate.progress import EvaluationProgress
 from vidmoco.evaluate.scores import confusion_matrix, interval, is_right, top_accuracy
+from vidmoco.evaluation_commands import EvaluateCommand
 from vidmoco.shapes import Float, Int64
 
 
