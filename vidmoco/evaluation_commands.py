@@ -29,6 +29,18 @@ class EvaluateCommand(Ranged):
     """Also fit the linear probe on these shares of the training images, such as 0.01 and 0.1."""
     few_shot_draws: int = 3
     """Times that each such share is drawn; the mean and the standard deviation are shown."""
+    finetune: tuple[Literal["head", "all"], ...] = ()
+    """Also train a classifier on random crops by SGD, and measure it on val after every epoch: its
+    linear `head` alone, on the frozen backbone (the linear classification of the MoCo papers), or
+    `all` layers."""
+    finetune_recipe: Literal["moco_v1", "moco_v3_resnet", "moco_v3_vit"] = "moco_v1"
+    """How the head alone is trained: as in the papers of MoCo v1 and v2, or of v3."""
+    finetune_epochs: int | None = None
+    """Epochs of both; None: the paper's (100, 90; 60 for all layers)."""
+    finetune_lr: float | None = None
+    """Learning rate in place of the paper's, before it grows with the batch; for one of the two."""
+    finetune_batch_size: int = 256
+    """Images in a step, of all processes together."""
     size: int | None = None
     """Input size in pixels; None: each backbone's own."""
     batch_size: int = 256
@@ -60,6 +72,25 @@ class EvaluateCommand(Ranged):
             all(0 < share < 1 for share in self.few_shot), "few_shot", "shares between 0 and 1"
         )
         self._require(self.few_shot_draws >= 1, "few_shot_draws", "at least 1")
+        self._require(
+            len(set(self.finetune)) == len(self.finetune), "finetune", "each of head and all once"
+        )
+        self._require(
+            self.finetune_epochs is None or self.finetune_epochs >= 1,
+            "finetune_epochs",
+            "None or at least 1",
+        )
+        self._require(
+            self.finetune_lr is None or self.finetune_lr > 0,
+            "finetune_lr",
+            "None or greater than 0",
+        )
+        self._require(
+            self.finetune_lr is None or len(self.finetune) == 1,
+            "finetune_lr",
+            "None, unless --finetune is one of head and all: their rates are a hundred times apart",
+        )
+        self._require(self.finetune_batch_size >= 2, "finetune_batch_size", "at least 2")
         self._require(self.size is None or self.size >= 8, "size", "at least 8 pixels")
         self._require(self.batch_size >= 1, "batch_size", "at least 1")
         self._require(

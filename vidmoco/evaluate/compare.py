@@ -9,7 +9,6 @@ import torch
 from rich.console import Console
 from torch.utils.data import DataLoader
 
-import vidmoco
 from vidmoco import distributed
 from vidmoco.backbones import weights_hash
 from vidmoco.device import resolve_device
@@ -28,16 +27,16 @@ from vidmoco.evaluate.features import (
     default_workers,
     image_loader,
 )
+from vidmoco.evaluate.finetune import FinetuneSettings, finetune
+from vidmoco.evaluate.finetune_recipes import ALL_LAYERS, HEAD_RECIPES, Rule
+from vidmoco.evaluate.finetune_state import FinetuneState
 from vidmoco.evaluate.images import LabelledImages, load_labelled_images
-from vidmoco.evaluate.linear import DECAYS
 from vidmoco.evaluate.progress import EvaluationProgress
 from vidmoco.evaluate.protocols import score_features
-from vidmoco.evaluate.results import print_results, require_writable, write_results
+from vidmoco.evaluate.results import print_results, require_writable, results_of, write_results
 from vidmoco.evaluation_commands import EvaluateCommand
 
 RESULTS = Path("results.json")
-# Of the results file; a reader refuses another.
-FORMAT = 2
 
 
 def evaluate(
@@ -75,7 +74,7 @@ def evaluate(
         )
         candidates = load_candidates(command.backbone, size=command.size, seed=command.seed)
         rows, features = _rows(candidates, train, val, command, device=device, console=console)
-        results = _results(command, train, val, rows=rows, features=features)
+        results = results_of(command, train, val, rows=rows, features=features)
         if distributed.is_main():
             write_results(path, results)
             print_results(results, path=path, console=output)
@@ -130,12 +129,21 @@ def _rows(
                     console.print(why, markup=False, highlight=False, soft_wrap=True)
             seconds = {"features": time.monotonic() - began}
             _require_every_class(features, train, val)
+            scores: dict[str, Any] = {}
             if distributed.is_main():
                 scores = score_features(
                     features, train, val, command, device=device,
                     progress=progress, name=candidate.name, seconds=seconds,
                 )  # fmt: skip
-                rows.append(_about(candidate) | scores | {"seconds": seconds})
+            if command.finetune:
+                scores["finetune"] = {
+                    rule: _finetune(
+                        rule, candidate, features, train, val, command,
+                        key=key, device=device, workers=workers, progress=progress, seconds=seconds,
+                    )
+                    for rule in command.finetune
+                }  # fmt: skip
+            rows.append(_about(candidate) | scores | {"seconds": seconds})
     return rows, features
 
 
@@ -164,6 +172,52 @@ def _compute(
     return features
 
 
+def _finetune(
+    rule: Rule,
+    candidate: Candidate,
+    features: Features,
+    train: LabelledImages,
+    val: LabelledImages,
+    command: EvaluateCommand,
+    *,
+    key: dict[str, Any],
+    device: torch.device,
+    workers: int,
+    progress: EvaluationProgress,
+    seconds: dict[str, float],
+) -> dict[str, Any]:
+    """Return what fine-tuning by one rule gave, for the results file."""
+    name = command.finetune_recipe if rule == "head" else "simclr"
+    recipe = HEAD_RECIPES[name] if rule == "head" else ALL_LAYERS
+    settings = FinetuneSettings(
+        rule=rule,
+        recipe=recipe,
+        epochs=command.finetune_epochs or recipe.epochs,
+        lr=command.finetune_lr or recipe.lr,
+        batch_size=command.finetune_batch_size,
+        seed=command.seed,
+        precision=command.precision,
+    )
+    progress.begin(f"{candidate.name}: fine-tuning, {rule}")
+    began = time.monotonic()
+    epochs = finetune(
+        candidate,
+        features,
+        train,
+        val,
+        settings,
+        state=FinetuneState(key | settings.as_key(), epochs=settings.epochs, fresh=command.fresh),
+        device=device,
+        workers=workers,
+        on_step=progress.tell,
+        say=progress.say,
+    )
+    seconds[f"finetune_{rule}"] = time.monotonic() - began
+    return {"recipe": name, "lr": settings.lr, "epochs": epochs} | {
+        key: value for key, value in epochs[-1].items() if key.startswith("top")
+    }
+
+
 def _require_every_class(features: Features, train: LabelledImages, val: LabelledImages) -> None:
     """Refuse a set in which damaged images took a whole class away."""
     is_train = features.rows < len(train)
@@ -181,13 +235,6 @@ def _require_every_class(features: Features, train: LabelledImages, val: Labelle
             )
 
 
-def _is_best_alone(row: dict[str, Any]) -> bool:
-    """Return whether no other decay was as good on the held-out part as the one chosen."""
-    held_out = dict(row["linear_held_out_top1"])
-    chosen = held_out.pop(str(row["linear_decay"]), 0.0)
-    return all(other < chosen for other in held_out.values())
-
-
 def _about(candidate: Candidate) -> dict[str, Any]:
     return {
         "name": candidate.name,
@@ -199,53 +246,4 @@ def _about(candidate: Candidate) -> dict[str, Any]:
         "input_size": candidate.preprocess.size,
         "preprocess": asdict(candidate.preprocess)
         | {"mean": list(candidate.preprocess.mean), "std": list(candidate.preprocess.std)},
-    }
-
-
-def _results(
-    command: EvaluateCommand,
-    train: LabelledImages,
-    val: LabelledImages,
-    *,
-    rows: list[dict[str, Any]],
-    features: Features,
-) -> dict[str, Any]:
-    num_refused = {part.split: 0 for part in (train, val)}
-    for refusal in features.refused:
-        num_refused[refusal.split] += 1
-    num_train = len(train) - num_refused[train.split]
-    notes = [
-        f"k = {k} is more than the {num_train} training images: all of them vote."
-        for k in command.k
-        if k > num_train
-    ]
-    notes += [
-        f"{row['name']}: the probe's best decay, {row['linear_decay']:g}, is the "
-        f"{'strongest' if row['linear_decay'] == max(DECAYS) else 'weakest'} tried."
-        for row in rows
-        if row.get("linear_decay") in (max(DECAYS), min(DECAYS)) and _is_best_alone(row)
-    ]
-    return {
-        "format": FORMAT,
-        "vidmoco": vidmoco.__version__,
-        "images": str(command.images),
-        "classes": list(train.classes),
-        "num_train": num_train,
-        "num_val": len(val) - num_refused[val.split],
-        "val_split": val.split,
-        "refused": [asdict(refusal) for refusal in features.refused],
-        "num_other_files": train.num_other_files + val.num_other_files,
-        "settings": {
-            "layer": "pooled features",
-            "k": list(command.k),
-            "knn_tau": list(command.knn_tau),
-            "few_shot": list(command.few_shot),
-            "linear_decays": list(DECAYS) if command.linear else [],
-            "size": command.size,
-            "max_train_per_class": command.max_train_per_class,
-            "precision": command.precision,
-            "seed": command.seed,
-        },
-        "rows": rows,
-        "notes": notes,
     }

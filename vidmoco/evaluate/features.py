@@ -138,7 +138,7 @@ class Features:
 
 def compute_features(
     backbone: nn.Module,
-    loader: DataLoader[ImageBatch],
+    loader: DataLoader[ImageBatch] | Sequence[ImageBatch],
     preprocess: Preprocess,
     *,
     dim: int,
@@ -150,7 +150,7 @@ def compute_features(
 
     Args:
         backbone: Images to (N, D), on its device; it is set to evaluation mode.
-        loader: From ``image_loader``.
+        loader: From ``image_loader``, or its batches, where they are kept.
         preprocess: The one of the loader.
         dim: D.
         name: What the backbone is called in an error.
@@ -165,7 +165,10 @@ def compute_features(
     """
     backbone.eval()
     device = next((p.device for p in backbone.parameters()), torch.device("cpu"))
-    num_rows = len(loader.sampler)  # type: ignore[arg-type]
+    if isinstance(loader, DataLoader):
+        num_rows = len(loader.sampler)  # type: ignore[arg-type]
+    else:
+        num_rows = sum(len(batch.rows) for batch in loader)
     values, rows = torch.zeros(num_rows, dim), torch.zeros(num_rows, dtype=torch.int64)
     is_read = torch.zeros(num_rows, dtype=torch.bool)
     refused: list[Refusal] = []

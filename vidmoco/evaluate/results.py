@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -10,11 +11,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+import vidmoco
 from vidmoco.errors import ConfigError
+from vidmoco.evaluate.features import Features
+from vidmoco.evaluate.images import LabelledImages
+from vidmoco.evaluate.linear import DECAYS
+from vidmoco.evaluation_commands import EvaluateCommand
 from vidmoco.run_folder import make_writable_folder
 
 # Refused images shown on the screen; the file lists all.
 _SHOWN_REFUSALS = 10
+
+
+# Of the results file; a reader refuses another.
+FORMAT = 3
 
 
 def require_writable(path: Path) -> None:
@@ -28,6 +38,65 @@ def require_writable(path: Path) -> None:
             f"--output is {path}; the results are JSON: give a name that ends in .json."
         )
     make_writable_folder(path.parent, flag="--output")
+
+
+def results_of(
+    command: EvaluateCommand,
+    train: LabelledImages,
+    val: LabelledImages,
+    *,
+    rows: list[dict[str, Any]],
+    features: Features,
+) -> dict[str, Any]:
+    """Return what the results file says; ``features`` are those of any backbone."""
+    num_refused = {part.split: 0 for part in (train, val)}
+    for refusal in features.refused:
+        num_refused[refusal.split] += 1
+    num_train = len(train) - num_refused[train.split]
+    notes = [
+        f"k = {k} is more than the {num_train} training images: all of them vote."
+        for k in command.k
+        if k > num_train
+    ]
+    notes += [
+        f"{row['name']}: the probe's best decay, {row['linear_decay']:g}, is the "
+        f"{'strongest' if row['linear_decay'] == max(DECAYS) else 'weakest'} tried."
+        for row in rows
+        if row.get("linear_decay") in (max(DECAYS), min(DECAYS)) and _is_best_alone(row)
+    ]
+    return {
+        "format": FORMAT,
+        "vidmoco": vidmoco.__version__,
+        "images": str(command.images),
+        "classes": list(train.classes),
+        "num_train": num_train,
+        "num_val": len(val) - num_refused[val.split],
+        "val_split": val.split,
+        "refused": [asdict(refusal) for refusal in features.refused],
+        "num_other_files": train.num_other_files + val.num_other_files,
+        "settings": {
+            "layer": "pooled features",
+            "k": list(command.k),
+            "knn_tau": list(command.knn_tau),
+            "few_shot": list(command.few_shot),
+            "linear_decays": list(DECAYS) if command.linear else [],
+            "finetune": list(command.finetune),
+            "finetune_batch_size": command.finetune_batch_size,
+            "size": command.size,
+            "max_train_per_class": command.max_train_per_class,
+            "precision": command.precision,
+            "seed": command.seed,
+        },
+        "rows": rows,
+        "notes": notes,
+    }
+
+
+def _is_best_alone(row: dict[str, Any]) -> bool:
+    """Return whether no other decay was as good on the held-out part as the one chosen."""
+    held_out = dict(row["linear_held_out_top1"])
+    chosen = held_out.pop(str(row["linear_decay"]), 0.0)
+    return all(other < chosen for other in held_out.values())
 
 
 def write_results(path: Path, results: dict[str, Any]) -> None:
@@ -67,6 +136,8 @@ def results_table(results: dict[str, Any]) -> Table:
     for share in results["settings"]["few_shot"]:
         means = [fmean(row["few_shot_top1"][f"{share:g}"]) for row in rows]
         columns.append((f"linear, {100 * share:g} %", means))
+    for rule in results["settings"]["finetune"]:
+        columns.append((f"{rule}, top-1", [row["finetune"][rule]["top1"] for row in rows]))
     table = Table()
     table.add_column("backbone", overflow="fold")
     table.add_column("architecture", overflow="fold")
@@ -124,6 +195,14 @@ def settings_lines(results: dict[str, Any]) -> list[str]:
         lines.append(
             f"linear, {100 * share:g} %: mean of {len(draws[0])} draws of so much of each class; "
             f"standard deviations {spread}"
+        )
+    for rule in settings["finetune"]:
+        done = results["rows"][0]["finetune"][rule]
+        what = "the head alone, the backbone frozen" if rule == "head" else "all layers"
+        lines.append(
+            f"{rule}: {what}, trained by SGD on random crops ({done['recipe']}: rate "
+            f"{done['lr']:g}, {len(done['epochs'])} epochs, batches of "
+            f"{settings['finetune_batch_size']}); the last epoch counts, all are in the file"
         )
     return [*lines, f"seed: {settings['seed']}"]
 

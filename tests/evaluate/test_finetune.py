@@ -1,0 +1,156 @@
+import copy
+import json
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+from evaluate_runs import run
+from reference.finetune import rates, sgd
+from test_distributed import launch
+
+from vidmoco.backbones import weights_hash
+from vidmoco.errors import CheckpointError
+from vidmoco.evaluate.candidates import load_candidates
+from vidmoco.evaluate.features import compute_features, image_loader
+from vidmoco.evaluate.finetune import Classifier, FinetuneSettings, finetune
+from vidmoco.evaluate.finetune_recipes import ALL_LAYERS, HEAD_RECIPES
+from vidmoco.evaluate.finetune_state import FinetuneState
+from vidmoco.evaluate.images import load_labelled_images
+from vidmoco.evaluate.training_images import EpochBatches, TrainingImages
+from vidmoco.preprocess import normalize
+
+SETTINGS = FinetuneSettings(
+    rule="head", recipe=HEAD_RECIPES["moco_v1"], epochs=5, lr=0.1, batch_size=6, seed=0,
+    precision="fp32",
+)  # fmt: skip
+ALL = replace(SETTINGS, rule="all", recipe=ALL_LAYERS, epochs=3, lr=0.5)
+
+
+@pytest.fixture
+def material(make_images):
+    train, val = load_labelled_images(make_images())
+    (candidate,) = load_candidates(["random:test_resnet"], size=32)
+    loader = image_loader([train, val], candidate.preprocess, batch_size=8, workers=0)
+    features = compute_features(
+        candidate.backbone, loader, candidate.preprocess, dim=candidate.dim, name="b"
+    )
+    return candidate, features, train, val
+
+
+def train_it(material, settings=SETTINGS, *, name="a", epochs=None, **options):
+    state = FinetuneState({"name": name}, epochs=epochs or settings.epochs)
+    return finetune(
+        *material, settings, state=state, device=torch.device("cpu"), workers=0, **options
+    )
+
+
+@pytest.mark.parametrize("recipe", ["moco_v1", "moco_v3_resnet"])
+def test_the_head_is_trained_as_in_the_papers(recipe, material):
+    settings = replace(SETTINGS, recipe=HEAD_RECIPES[recipe])
+    curve = train_it(material, settings)
+    candidate, features, train, val = material
+    torch.manual_seed(0)
+    head = Classifier(candidate.backbone, dim=candidate.dim, num_classes=3, is_frozen=True).head
+    assert 0.008 < head.weight.std() < 0.012
+    assert not head.bias.any()
+    weight, bias = head.weight.detach().clone(), head.bias.detach().clone()
+    crops = TrainingImages(train, candidate.preprocess, crop_scale=(0.08, 1.0), seed=0)
+    places = EpochBatches(features.rows[:18].numpy(), epochs=range(5), batch_size=6, seed=0)
+    batches = []
+    for batch in places:
+        images, labels = zip(*(crops[place] for place in batch), strict=True)
+        with torch.no_grad():
+            inputs = normalize(torch.stack(images), candidate.preprocess)
+            batches.append((candidate.backbone.eval()(inputs), torch.tensor(labels)))
+    steps = rates(recipe, epochs=5, steps=3, batch_size=6, lr=0.1)
+    losses = torch.tensor(sgd(weight, bias, batches, steps)).view(5, 3).mean(dim=1)
+    found = [point["train_loss"] for point in curve]
+    assert found == pytest.approx(losses.tolist(), rel=1e-4)
+    right = (features.values[18:] @ weight.T + bias).argmax(1) == val.labels
+    assert curve[-1]["top1"] == pytest.approx(100 * right.double().mean().item())
+    assert [point["epoch"] for point in curve] == [1, 2, 3, 4, 5]
+    assert "top5" not in curve[0]  # three classes
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, ALL], ids=["head", "all"])
+def test_the_backbone_that_was_given_does_not_change(settings, material):
+    candidate = material[0]
+    before = copy.deepcopy(candidate.backbone.state_dict())
+    curve = train_it(material, settings)
+    assert weights_hash(candidate.backbone) == candidate.weights_hash
+    assert all(
+        torch.equal(value, before[name]) for name, value in candidate.backbone.state_dict().items()
+    )
+    assert curve[-1]["train_loss"] < curve[0]["train_loss"]
+
+
+def test_all_layers_learn_more_than_the_head(material):
+    # What one linear layer cannot: the same rate and steps for both.
+    settings = replace(ALL, epochs=6, lr=0.3)
+    both = [train_it(material, replace(settings, rule=rule), name=rule) for rule in ("head", "all")]
+    assert both[1][-1]["train_loss"] < both[0][-1]["train_loss"] - 0.05
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, ALL], ids=["head", "all"])
+def test_it_goes_on_where_it_was_stopped(settings, material):
+    whole = train_it(material, settings, name="whole")
+
+    class Stopped(Exception):
+        pass
+
+    def stop(state):
+        if state.startswith("epoch 3 of") and ", 67%" in state:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        train_it(material, settings, name="parts", on_step=stop)
+    seen = []
+    assert train_it(material, settings, name="parts", on_step=seen.append) == whole
+    assert seen[0].startswith("epoch 3 of")
+    seen.clear()
+    assert train_it(material, settings, name="parts", on_step=seen.append) == whole
+    assert seen == []  # it had ended
+
+
+def test_a_loss_that_is_not_finite_ends_it(material):
+    with pytest.raises(CheckpointError, match="lower --finetune-lr"):
+        train_it(material, replace(ALL, lr=1e30))
+
+
+def test_a_damaged_image_is_not_learnt_from(make_images, tmp_path):
+    images = make_images()
+    (images / "train/red/0.png").write_bytes(b"nothing")
+    results, table, _ = run(
+        images, tmp_path, finetune=("head", "all"), finetune_epochs=2, finetune_batch_size=8
+    )
+    (row,) = results["rows"]
+    assert set(row["finetune"]) == {"head", "all"}
+    for rule, name in (("head", "moco_v1"), ("all", "simclr")):
+        found = row["finetune"][rule]
+        assert found["recipe"] == name
+        assert len(found["epochs"]) == 2
+        assert found["top1"] == found["epochs"][-1]["top1"]
+        assert f"{rule}, top-1" in table
+        assert row["seconds"][f"finetune_{rule}"] > 0
+    assert "rate 30, 2 epochs, batches of 8" in table
+
+
+def test_two_processes_are_one(make_images, tmp_path):
+    images = make_images()
+    words = [
+        "evaluate", str(images), "--backbone", "random:test_resnet", "--size", "32",
+        "--finetune", "head", "all", "--finetune-epochs", "2", "--finetune-batch-size", "6",
+        "--no-linear", "--k", "1", "--device", "cpu", "--workers", "0", "--seed", "1",
+    ]  # fmt: skip
+    found = []
+    for name, processes in (("one", 1), ("two", 2)):
+        output = tmp_path / f"{name}.json"
+        # fresh: the second would find what the first has kept
+        command = [sys.executable, "-m", "vidmoco", *words, "--fresh", "-o", str(output)]
+        launch(command, world_size=processes)
+        (row,) = json.loads(output.read_text())["rows"]
+        found.append(
+            [p["train_loss"] for rule in ("head", "all") for p in row["finetune"][rule]["epochs"]]
+        )
+    assert found[1] == pytest.approx(found[0], rel=1e-3)

@@ -1,0 +1,13 @@
+from vidmoco.evaluate.finetune_recipes import ALL_LAYERS, HEAD_RECIPES
+
+
+def test_they_are_the_papers():
+    v1, v3, vit = (HEAD_RECIPES[name] for name in ("moco_v1", "moco_v3_resnet", "moco_v3_vit"))
+    assert (v1.lr, v1.scale_lr, v1.epochs, v1.milestones) == (30, "none", 100, (0.6, 0.8))
+    assert v1.schedule == "step"
+    for recipe, lr in ((v3, 0.1), (vit, 3.0)):
+        assert (recipe.lr, recipe.scale_lr, recipe.epochs) == (lr, "linear", 90)
+        assert (recipe.schedule, recipe.update_every) == ("cosine", "epoch")
+    assert (ALL_LAYERS.lr, ALL_LAYERS.scale_lr, ALL_LAYERS.nesterov) == (0.05, "linear", True)
+    for recipe in (v1, v3, vit, ALL_LAYERS):
+        assert recipe.crop_scale == (0.08, 1.0)

@@ -1,0 +1,59 @@
+import pytest
+import torch
+from torch import nn
+
+from vidmoco.errors import CheckpointError
+from vidmoco.evaluate.finetune_state import FinetuneState
+
+CURVE = [{"epoch": 1.0, "train_loss": 2.0, "top1": 30.0}]
+
+
+def trained():
+    torch.manual_seed(0)
+    model = nn.Linear(2, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    model(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    return model, optimizer
+
+
+def test_an_epoch_comes_back_with_model_and_optimiser():
+    model, optimizer = trained()
+    assert FinetuneState({"a": 1}, epochs=2).load(model, optimizer) == []
+    assert FinetuneState({"a": 1}, epochs=2).save(model, optimizer, CURVE) == ""
+    other = nn.Linear(2, 3)
+    other_optimizer = torch.optim.SGD(other.parameters(), lr=0.1, momentum=0.9)
+    assert FinetuneState({"a": 1}, epochs=2).load(other, other_optimizer) == CURVE
+    assert torch.equal(other.weight, model.weight)
+    momenta = [
+        [state["momentum_buffer"] for state in o.state.values()]
+        for o in (optimizer, other_optimizer)
+    ]
+    assert all(torch.equal(*pair) for pair in zip(*momenta, strict=True))
+    for state in (FinetuneState({"a": 2}, epochs=2), FinetuneState({"a": 1}, epochs=2, fresh=True)):
+        assert state.load(other, other_optimizer) == []
+
+
+def test_of_the_last_epoch_the_curve_alone_is_kept():
+    state = FinetuneState({"a": 1}, epochs=2)
+    state.save(*trained(), CURVE)
+    state.save(*trained(), CURVE * 2)
+    (file,) = state.folder.iterdir()
+    assert set(torch.load(file, weights_only=True)) == {"step", "curve"}
+    untouched, optimizer = nn.Linear(5, 5), torch.optim.SGD([torch.zeros(1)])
+    assert state.load(untouched, optimizer) == CURVE * 2
+
+
+def test_a_damaged_file_is_told_and_a_full_disk_no_reason_to_stop(monkeypatch):
+    state = FinetuneState({"a": 1}, epochs=2)
+    state.save(*trained(), CURVE)
+    (file,) = state.folder.iterdir()
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(CheckpointError, match="Delete it"):
+        state.load(*trained())
+
+    def full(*args, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("vidmoco.evaluate.finetune_state.save_checkpoint", full)
+    assert "No space left on device" in state.save(*trained(), CURVE)

@@ -1,0 +1,259 @@
+"""Training a classifier on a backbone with labelled images: its head alone, or all layers.
+
+The head alone is the linear classification of the MoCo papers: a linear layer on the features of
+the frozen backbone in evaluation mode (its batch norms too), SGD on random crops. All layers: the
+backbone is trained with it. Accuracy on val is measured after every epoch; the last one counts.
+"""
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+
+from vidmoco import distributed
+from vidmoco.backbones import weights_hash
+from vidmoco.device import autocast
+from vidmoco.errors import CheckpointError
+from vidmoco.evaluate.candidates import Candidate
+from vidmoco.evaluate.features import Features, ImageBatch, compute_features, image_loader
+from vidmoco.evaluate.finetune_recipes import FinetuneRecipe, Rule
+from vidmoco.evaluate.finetune_state import FinetuneState
+from vidmoco.evaluate.images import LabelledImages
+from vidmoco.evaluate.scores import top_accuracy
+from vidmoco.evaluate.training_images import (
+    EpochBatches,
+    TrainingBatch,
+    TrainingImages,
+    training_loader,
+)
+from vidmoco.normalization import sync_batch_norm
+from vidmoco.preprocess import normalize
+from vidmoco.schedule import learning_rate, scaled_learning_rate
+from vidmoco.training_step import on_all_ranks
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneSettings:
+    """What a fine-tuning depends on, beside backbone and images."""
+
+    rule: Rule
+    recipe: FinetuneRecipe
+    epochs: int
+    lr: float
+    """Before it is scaled with the batch."""
+    batch_size: int
+    """Of all processes together."""
+    seed: int
+    precision: Literal["bf16", "fp32"]
+
+    def as_key(self) -> dict[str, Any]:
+        """Return them as JSON has them."""
+        key = asdict(self)
+        recipe = key.pop("recipe")
+        return key | {name: recipe[name] for name in sorted(recipe) if name != "source"}
+
+
+class Classifier(nn.Module):
+    """A backbone and a linear layer, which begins as in the MoCo papers' code."""
+
+    def __init__(self, backbone: nn.Module, *, dim: int, num_classes: int, is_frozen: bool) -> None:
+        super().__init__()
+        self.backbone, self.is_frozen = backbone, is_frozen
+        self.head = nn.Linear(dim, num_classes)
+        nn.init.normal_(self.head.weight, std=0.01)
+        nn.init.zeros_(self.head.bias)
+        backbone.requires_grad_(not is_frozen)
+
+    def train(self, mode: bool = True) -> "Classifier":
+        """Set the mode; a frozen backbone stays in evaluation mode."""
+        super().train(mode)
+        if self.is_frozen:
+            self.backbone.eval()
+        return self
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits (n, c) of normalised images (n, 3, s, s)."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.is_frozen):
+            features = self.backbone(images)
+        logits: Tensor = self.head(features)
+        return logits
+
+
+def finetune(
+    candidate: Candidate,
+    features: Features,
+    train: LabelledImages,
+    val: LabelledImages,
+    settings: FinetuneSettings,
+    *,
+    state: FinetuneState,
+    device: torch.device,
+    workers: int,
+    on_step: Callable[[str], None] = lambda state: None,
+    say: Callable[[str], None] = lambda line: None,
+) -> list[dict[str, float]]:
+    """Train, from where ``state`` was left, and return what each epoch gave.
+
+    Args:
+        candidate: The backbone; it is not changed.
+        features: Its features of all images of train and val; they say which can be read.
+        train: The images that are learnt from.
+        val: The images that are judged.
+        settings: How.
+        state: Where epochs are kept.
+        device: Where to compute.
+        workers: Processes that read images; 0: this one.
+        on_step: Is told in words how far the training is, after every step.
+        say: Is told what one should know and what is no reason to stop.
+
+    Returns:
+        ``{"epoch": 1.0, "train_loss": …, "top1": …, "top5": …}`` an epoch, accuracies in percent;
+        ``top5`` where there are more than five classes.
+
+    Raises:
+        CheckpointError: the loss is not finite.
+    """
+    is_frozen = settings.rule == "head"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        model = Classifier(
+            copy.deepcopy(candidate.backbone),
+            dim=candidate.dim,
+            num_classes=len(train.classes),
+            is_frozen=is_frozen,
+        )
+    model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if distributed.world_size() > 1 and not is_frozen:
+        sync_batch_norm(model)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.SGD(parameters, lr=1.0, momentum=0.9, nesterov=settings.recipe.nesterov)
+    kept = model.head if is_frozen else model
+    curve = state.load(kept, optimizer)
+    if len(curve) >= settings.epochs:
+        return curve
+    rows = features.rows[features.rows < len(train)].numpy()
+    batches = EpochBatches(
+        rows,
+        epochs=range(len(curve), settings.epochs),
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+    )
+    images = TrainingImages(
+        train, candidate.preprocess, crop_scale=settings.recipe.crop_scale, seed=settings.seed
+    )
+    pin_memory = device.type == "cuda"
+    loader = iter(training_loader(images, batches, workers=workers, pin_memory=pin_memory))
+    val_loader = image_loader(
+        [val], candidate.preprocess,
+        batch_size=settings.batch_size, workers=workers, pin_memory=pin_memory,
+    )  # fmt: skip
+    trained = on_all_ranks(model, device)
+    for epoch in batches.epochs:
+        loss = _train_epoch(
+            trained, optimizer, loader, candidate, settings,
+            epoch=epoch, num_batches=batches.batches_per_epoch, device=device,
+            so_far=f", top-1 {curve[-1]['top1']:.1f} % before it" if curve else "", on_step=on_step,
+        )  # fmt: skip
+        model.eval()
+        if is_frozen:
+            scores, truth = _scores_of_features(model.head, features, train, val)
+        else:
+            scores, truth = _scores_of_images(model, val_loader, val, candidate, settings)
+        point = {"epoch": epoch + 1.0, "train_loss": loss, "top1": top_accuracy(scores, truth)}
+        if len(train.classes) > 5:
+            point["top5"] = top_accuracy(scores, truth, top=5)
+        curve = [*curve, point]
+        if why := state.save(kept, optimizer, curve):
+            say(why)
+    if is_frozen:
+        # As in the MoCo papers' code: frozen must mean frozen.
+        assert weights_hash(model.backbone.cpu()) == candidate.weights_hash, "weights changed"
+    return curve
+
+
+def _train_epoch(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batches: Iterator[TrainingBatch],
+    candidate: Candidate,
+    settings: FinetuneSettings,
+    *,
+    epoch: int,
+    num_batches: int,
+    device: torch.device,
+    so_far: str,
+    on_step: Callable[[str], None],
+) -> float:
+    """Take the steps of one epoch and return their mean loss."""
+    recipe = settings.recipe
+    base_lr = scaled_learning_rate(
+        settings.lr, batch_size=settings.batch_size, scale=recipe.scale_lr
+    )
+    model.train()
+    total = torch.zeros((), device=device, dtype=torch.float64)
+    for step in range(epoch * num_batches, (epoch + 1) * num_batches):
+        lr = learning_rate(
+            step,
+            total_steps=settings.epochs * num_batches,
+            steps_per_epoch=num_batches,
+            base_lr=base_lr,
+            schedule=recipe.schedule,
+            milestones=recipe.milestones,
+            update_every=recipe.update_every,
+        )
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        batch = next(batches)
+        images, labels = (x.to(device, non_blocking=True) for x in batch)
+        inputs = normalize(images, candidate.preprocess)
+        with autocast(device, settings.precision):
+            logits = model(inputs.contiguous(memory_format=torch.channels_last))
+        loss = F.cross_entropy(logits.float(), labels)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        total += loss.detach()
+        done = (step + 1) % num_batches or num_batches
+        on_step(f"epoch {epoch + 1} of {settings.epochs}, {done / num_batches:.0%}{so_far}")
+    mean = float(distributed.gather_rows(total[None] / num_batches).mean())
+    if not torch.isfinite(torch.tensor(mean)):
+        raise CheckpointError(
+            f"Fine-tuning of {candidate.name} ({settings.rule}): the loss is {mean} in epoch "
+            f"{epoch + 1}. Give a lower --finetune-lr, or --precision fp32."
+        )
+    return mean
+
+
+@torch.inference_mode()
+def _scores_of_features(
+    head: nn.Module, features: Features, train: LabelledImages, val: LabelledImages
+) -> tuple[Tensor, Tensor]:
+    """Return logits and classes of val, of features that are there already."""
+    is_val = features.rows >= len(train)
+    device = next(head.parameters()).device
+    scores = head(features.values[is_val].to(device)).cpu()
+    return scores, val.labels[features.rows[is_val] - len(train)]
+
+
+def _scores_of_images(
+    model: Classifier,
+    loader: DataLoader[ImageBatch],
+    val: LabelledImages,
+    candidate: Candidate,
+    settings: FinetuneSettings,
+) -> tuple[Tensor, Tensor]:
+    """Return logits and classes of val, of its images."""
+    found = compute_features(
+        model,
+        loader,
+        candidate.preprocess,
+        dim=model.head.out_features,
+        name=candidate.name,
+        precision=settings.precision,
+    )
+    return found.values, val.labels[found.rows]

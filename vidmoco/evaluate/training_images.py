@@ -1,0 +1,119 @@
+"""Labelled images for training: random-resized crops and flips, each a function of its place."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+from torchvision.transforms import InterpolationMode, RandomResizedCrop
+from torchvision.transforms.v2 import functional as pixels
+
+from vidmoco import distributed
+from vidmoco.evaluate.images import LabelledImages
+from vidmoco.preprocess import Preprocess
+from vidmoco.shapes import Int64, UInt8
+
+# Height and width of a crop are between 3 / 4 and 4 / 3 of each other: torchvision's default, which
+# all the papers use.
+_ASPECT_RATIOS = (3 / 4, 4 / 3)
+
+Place = tuple[int, int]
+"""Epoch and row."""
+
+
+class TrainingBatch(NamedTuple):
+    """Images, uint8 (n, 3, s, s), and their classes, int64 (n,)."""
+
+    images: Tensor
+    labels: Tensor
+
+
+class TrainingImages(Dataset[tuple[Tensor, int]]):
+    """Random crops of the images; the same for the same seed, epoch and row, in any process."""
+
+    def __init__(
+        self,
+        images: LabelledImages,
+        preprocess: Preprocess,
+        *,
+        crop_scale: tuple[float, float],
+        seed: int,
+    ) -> None:
+        self.images, self.preprocess = images, preprocess
+        self.crop_scale, self.seed = crop_scale, seed
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, place: Place) -> tuple[UInt8[Tensor, "3 s s"], int]:
+        """Return a crop of one image, resized to the backbone's input, and its class."""
+        epoch, row = place
+        image, label = self.images[row]
+        size = self.preprocess.size
+        # torchvision draws from torch's global generator.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(_seed_of(self.seed, epoch, row))
+            top, left, height, width = RandomResizedCrop.get_params(
+                image, scale=list(self.crop_scale), ratio=list(_ASPECT_RATIOS)
+            )
+            is_flipped = bool(torch.rand(()) < 0.5)
+        crop = pixels.resized_crop(
+            image, top, left, height, width, [size, size],
+            interpolation=InterpolationMode(self.preprocess.interpolation), antialias=True,
+        )  # fmt: skip
+        return (crop.flip(-1) if is_flipped else crop), label
+
+    def collate(self, samples: Sequence[tuple[Tensor, int]]) -> TrainingBatch:
+        """Make a batch."""
+        images, labels = zip(*samples, strict=True)
+        return TrainingBatch(torch.stack(images), torch.tensor(labels, dtype=torch.int64))
+
+
+class EpochBatches(Sampler[list[Place]]):
+    """The places of this process in each batch of some epochs.
+
+    An epoch is a permutation of the rows, cut into batches. What is left over when no whole batch
+    can be made is not seen in that epoch; of fewer rows than a batch, all are one batch.
+    """
+
+    def __init__(
+        self, rows: Int64[np.ndarray, " n"], *, epochs: range, batch_size: int, seed: int
+    ) -> None:
+        self.rows, self.epochs, self.seed = rows, epochs, seed
+        # Every process has as many of a batch: their batch norms and gradients are averaged.
+        most = min(batch_size, len(rows))
+        self.batch_size = most - most % distributed.world_size()
+        self.batches_per_epoch = len(rows) // self.batch_size
+
+    def __len__(self) -> int:
+        return len(self.epochs) * self.batches_per_epoch
+
+    def __iter__(self) -> Iterator[list[Place]]:
+        own = distributed.shard(self.batch_size)
+        for epoch in self.epochs:
+            order = np.random.default_rng([self.seed, epoch]).permutation(self.rows)
+            for n in range(self.batches_per_epoch):
+                batch = order[n * self.batch_size : (n + 1) * self.batch_size]
+                yield [(epoch, int(row)) for row in batch[own.start : own.stop]]
+
+
+def training_loader(
+    images: TrainingImages, batches: EpochBatches, *, workers: int, pin_memory: bool
+) -> DataLoader[TrainingBatch]:
+    """Return the batches, read by ``workers`` processes (0: by this one)."""
+    return DataLoader(
+        images,  # type: ignore[arg-type]
+        batch_sampler=batches,
+        num_workers=workers,
+        collate_fn=images.collate,
+        # Spawned: a forked worker inherits the threads and locks of torch and pyarrow half-alive.
+        multiprocessing_context="spawn" if workers else None,
+        pin_memory=pin_memory,
+    )
+
+
+def _seed_of(seed: int, epoch: int, row: int) -> int:
+    """Return a seed that no other place has, and that is unlike those of its neighbours."""
+    return int(np.random.SeedSequence([seed, epoch, row]).generate_state(1, np.uint64)[0] >> 1)
