@@ -1,10 +1,12 @@
 """How the tests of a comparison run one."""
 
 import io
+from pathlib import Path
 
 from rich.console import Console
 
 from vidmoco.evaluate.compare import evaluate
+from vidmoco.evaluate.results import print_results
 from vidmoco.evaluation_commands import EvaluateCommand
 
 
@@ -25,3 +27,66 @@ def accuracies(results):
         {key: row[key] for key in ("knn_top1", "linear_top1", "linear_decay")}
         for row in results["rows"]
     ]
+
+
+def a_row(name, *, knn, linear, top5=None):
+    """Return a row of results by hand."""
+    values = {
+        "name": name,
+        "architecture": "resnet18",
+        "dim": 512,
+        "input_size": 64,
+        "preprocess": {
+            "size": 64,
+            "crop_pct": 0.875,
+            "interpolation": "bilinear",
+            "crop_mode": "center",
+            "mean": [0.485, 0.456, 0.406],
+            "std": [0.229, 0.224, 0.225],
+        },
+        "knn_top1": {"0.07": {"1": knn[0], "20": knn[1]}, "0.1": {"1": 9.0, "20": 9.0}},
+        "knn_interval": {"0.07": {"1": [0.0, 1.0], "20": [0.0, 1.0]}},
+        "linear_interval": [linear - 1, linear + 1],
+        "linear_top1": linear,
+        "linear_decay": 0.01,
+    }
+    return values if top5 is None else values | {"linear_top5": top5}
+
+
+def some_results(*rows, num_classes=3, refused=()):
+    """Return results of rows."""
+    return {
+        "images": "some/[folder]",
+        "classes": [f"class{i}" for i in range(num_classes)],
+        "num_train": 100,
+        "num_val": 50,
+        "val_split": "test",
+        "refused": list(refused),
+        "num_other_files": 2,
+        "settings": {
+            "layer": "pooled features",
+            "k": [1, 20],
+            "knn_tau": [0.07, 0.1],
+            "few_shot": [],
+            "headline_k": 20,
+            "finetune": [],
+            "finetune_batch_size": 256,
+            "linear_decays": [0.1, 0.01],
+            "size": None,
+            "max_train_per_class": 4,
+            "precision": "fp32",
+            "seed": 5,
+        },
+        "rows": list(rows),
+        "notes": ["a note"],
+    }
+
+
+def printed(given, *, styled=False):
+    """Return what is printed of results."""
+    file = io.StringIO()
+    console = Console(
+        file=file, width=120, force_terminal=styled, color_system="standard" if styled else None
+    )
+    print_results(given, path=Path("r.json"), console=console)
+    return file.getvalue()

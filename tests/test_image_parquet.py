@@ -114,7 +114,7 @@ def test_a_row_without_bytes_is_refused_when_read(tmp_path):
         ({"img": [b"x"], "label": [0]}, "no column 'image'. Did you mean 'img'"),
         ({"image": ["text"], "label": [0]}, "'image' of .* is string; expected binary"),
         ({"image": [{"path": "a"}], "label": [0]}, "expected binary, or a struct with 'bytes'"),
-        ({"image": [b"x"], "label": [0.5]}, "'label' of .* is double; expected whole numbers"),
+        ({"image": [b"x"], "label": [0.5]}, "The labels of .* are double; expected whole numbers"),
         ({"image": [b"x", b"y"], "label": [0, None]}, "1 rows of .* have no label"),
         ({"image": pa.array([], pa.binary()), "label": pa.array([], pa.int64())}, "no rows"),
     ],
@@ -160,3 +160,24 @@ def test_real_parquet(real_data):
         image, label = train[index]
         assert image.shape == (3, 32, 32)
         assert f"train/{train.classes[label]}/" in train.names[index]
+
+
+def test_another_column_may_hold_the_classes(tmp_path):
+    for split in ("train", "val"):
+        write(tmp_path, split, [0, 1], room=["attic", "hall"])
+    train, _ = load_labelled_images(tmp_path, label_column="room")
+    assert train.classes == ("attic", "hall")
+    with pytest.raises(DataError, match=r"no column 'rom'. Did you mean 'room'.*--label-column"):
+        load_labelled_images(tmp_path, label_column="rom")
+
+
+@pytest.mark.parametrize("column", ["video", "group"])
+def test_a_planted_leak_is_refused(tmp_path, column):
+    write(tmp_path, "train", [0, 1], **{column: ["a", "b"]})
+    write(tmp_path, "val", [0, 1], **{column: ["c", "d"]})
+    train, val = load_labelled_images(tmp_path)
+    assert getattr(val, f"{column}s") == ["c", "d"]
+    assert getattr(train.subset([1]), f"{column}s") == ["b"]
+    write(tmp_path, "val", [0, 1], **{column: ["c", "b"]})
+    with pytest.raises(DataError, match=f"1 {column}s of .* are in train and in val, such as 'b'"):
+        load_labelled_images(tmp_path)

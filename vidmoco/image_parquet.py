@@ -22,6 +22,10 @@ class ParquetLabels:
     classes: tuple[str, ...]
     labels: Int64[np.ndarray, " n"]
     names: list[str]
+    videos: list[str] | None
+    """Which video each is a frame of, where the file has a column `video`."""
+    groups: list[str] | None
+    """What each belongs to, where the file has a column `group`."""
 
 
 class ParquetImages:
@@ -67,12 +71,13 @@ class ParquetImages:
         return data
 
 
-def read_parquet_labels(path: Path) -> ParquetLabels:
+def read_parquet_labels(path: Path, *, label: str = "label") -> ParquetLabels:
     """Return labels, class names and image names of a Parquet file.
 
     The file has a column ``image`` (binary, or a struct with ``bytes`` and perhaps ``path``; also
     a binary ``image.bytes``) and a column ``label``: whole numbers or strings. The schema metadata
-    may name the classes under ``classes``, as a JSON list or with commas between.
+    may name the classes under ``classes``, as a JSON list or with commas between. It may have
+    columns ``video`` and ``group``.
 
     Raises:
         DataError: it is no Parquet file, lacks a column, or has labels that cannot be used.
@@ -81,19 +86,28 @@ def read_parquet_labels(path: Path) -> ParquetLabels:
         file = pq.ParquetFile(path, memory_map=True)
         schema = file.schema_arrow
         image = image_column(schema, path)
-        if "label" not in schema.names:
+        if label not in schema.names:
             raise DataError(
-                f"{path} has no column 'label'.{nearest('label', schema.names)} Its columns: "
-                f"{', '.join(schema.names)}."
+                f"{path} has no column {label!r}.{nearest(label, schema.names)} Its columns: "
+                f"{', '.join(schema.names)}. --label-column names the one with the classes."
             )
-        column = file.read(columns=["label"]).column("label")
+        column = file.read(columns=[label]).column(label)
+        videos, groups = (_texts(file, name) for name in ("video", "group"))
         paths = _image_paths(file, image, path=path)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"Cannot read {path} as Parquet: {' '.join(str(error).split())}") from error
     if len(column) == 0:
         raise DataError(f"{path} has no images: it has no rows.")
     classes, labels = _classes_and_labels(column, _class_names(schema, path), path=path)
-    return ParquetLabels(classes=classes, labels=labels, names=paths)
+    return ParquetLabels(classes=classes, labels=labels, names=paths, videos=videos, groups=groups)
+
+
+def _texts(file: Any, name: str) -> list[str] | None:
+    """Return a column as text, or None where there is none, or rows have none."""
+    if name not in file.schema_arrow.names:
+        return None
+    column = file.read(columns=[name]).column(name)
+    return None if column.null_count else [str(value) for value in column.to_pylist()]
 
 
 def image_column(schema: Any, path: Path) -> str:
@@ -174,7 +188,7 @@ def _classes_and_labels(
         return tuple(classes), np.array([lookup[value] for value in values], dtype=np.int64)
     if not pa.types.is_integer(column.type):
         raise DataError(
-            f"Column 'label' of {path} is {column.type}; expected whole numbers or strings."
+            f"The labels of {path} are {column.type}; expected whole numbers or strings."
         )
     numbers = column.to_numpy().astype(np.int64)
     if names is None:

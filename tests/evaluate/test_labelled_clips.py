@@ -9,7 +9,9 @@ from vidmoco.evaluate.labelled_clips import (
     Clip,
     choose_frames,
     clips_by,
+    clips_of_folders,
     drop_small_classes,
+    given_splits,
     read_manifest,
     val_groups,
 )
@@ -160,3 +162,32 @@ def test_the_choice_is_seeded_and_does_not_depend_on_the_order():
         choose_frames(given[::-1], per_video=4, per_class=7, seed=0).items()
     )
     assert one != choose_frames(given, per_video=4, per_class=7, seed=1)
+
+
+def test_each_video_is_its_own_group_and_the_split_may_be_given(tmp_path):
+    manifest = write(tmp_path, "path,room,part\na.mp4,attic,train\nb.mp4,hall,test\n")
+    bare = read_manifest(manifest, path="path", label="room", group=None, where=[])
+    assert bare == [Clip("a.mp4", "attic", "a.mp4"), Clip("b.mp4", "hall", "b.mp4")]
+    assert given_splits(bare) == {}
+    known = read_manifest(manifest, path="path", label="room", group=None, where=[], split="part")
+    assert given_splits(known) == {"a.mp4": "train", "b.mp4": "val"}
+
+
+def test_a_group_in_both_splits_is_refused():
+    planted = [Clip("a.mp4", "x", "day1", "train"), Clip("b.mp4", "y", "day1", "val")]
+    with pytest.raises(DataError, match=r"group 'day1' are in train and in val, such as 'b.mp4'"):
+        given_splits(planted)
+
+
+def test_labels_of_folders(tmp_path):
+    flat = clips_of_folders(["a/1.mp4", "b/deep/2.mp4", "locked/"], folder=tmp_path)
+    assert flat == [Clip("a/1.mp4", "a", "a/1.mp4"), Clip("b/deep/2.mp4", "b", "b/deep/2.mp4")]
+    split = clips_of_folders(["train/a/1.mp4", "test/b/2.mp4"], folder=tmp_path)
+    assert [(clip.label, clip.split) for clip in split] == [("a", "train"), ("b", "val")]
+    for keys, message in (
+        ([], "has no videos"),
+        (["1.mp4", "a/2.mp4"], "outside of class folders, such as '1.mp4'"),
+        (["train/1.mp4", "val/a/2.mp4"], "outside of class folders, such as 'train/1.mp4'"),
+    ):
+        with pytest.raises(DataError, match=message):
+            clips_of_folders(keys, folder=tmp_path)

@@ -1,9 +1,17 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn import metrics
 
-from vidmoco.evaluate.scores import confusion_matrix, interval, is_right, top_accuracy
+from vidmoco.evaluate.scores import (
+    confusion_matrix,
+    interval,
+    is_right,
+    top_accuracy,
+    video_scores,
+)
 
 
 def predictions(n=500, classes=7, seed=0):
@@ -48,3 +56,30 @@ def test_frames_of_one_video_are_one_sample():
     assert (wide_high - wide_low) / (high - low) == pytest.approx(5, rel=0.1)
     each = torch.arange(len(right))
     assert interval(right, each)[0] == pytest.approx(low, abs=0.5)
+
+
+def test_videos_by_their_frames():
+    # Video 0: two weak votes for class 1, one strong frame of class 0. Video 1: votes are even.
+    scores = torch.tensor(
+        [[0.9, 0.1, 0.0], [0.4, 0.6, 0.0], [0.45, 0.55, 0.0], [0.6, 0.4, 0.0], [0.1, 0.9, 0.0]]
+    )
+    videos = torch.tensor([0, 0, 0, 1, 1])
+    mean, most, vote = (video_scores(scores, videos, how=how) for how in ("mean", "max", "vote"))
+    assert mean[0].tolist() == pytest.approx([1.75 / 3, 1.25 / 3, 0])
+    assert most.tolist() == [pytest.approx([0.9, 0.6, 0]), pytest.approx([0.6, 0.9, 0])]
+    assert [found.argmax(1).tolist() for found in (mean, most, vote)] == [[0, 1], [0, 1], [1, 1]]
+    # The order of the frames does not matter.
+    order = torch.tensor([4, 0, 3, 2, 1])
+    again = video_scores(scores[order], videos[order], how="mean")
+    assert torch.allclose(mean, again)
+
+
+@given(st.integers(0, 1000))
+@settings(deadline=None, max_examples=30)
+def test_a_video_of_one_frame_is_its_frame(seed):
+    scores, _ = predictions(n=12, seed=seed)
+    probabilities = scores.softmax(1)
+    order = torch.randperm(12, generator=torch.Generator().manual_seed(seed))
+    for how in ("mean", "max", "vote"):
+        found = video_scores(probabilities, order, how=how)
+        assert found.argmax(1)[order].tolist() == probabilities.argmax(1).tolist()

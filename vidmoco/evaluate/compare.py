@@ -30,7 +30,8 @@ from vidmoco.evaluate.features import (
 from vidmoco.evaluate.finetune import FinetuneSettings, finetune
 from vidmoco.evaluate.finetune_recipes import ALL_LAYERS, HEAD_RECIPES, Rule
 from vidmoco.evaluate.finetune_state import FinetuneState
-from vidmoco.evaluate.images import LabelledImages, load_labelled_images
+from vidmoco.evaluate.images import LabelledImages, holds_images, load_labelled_images
+from vidmoco.evaluate.labelled_videos import cached_frames
 from vidmoco.evaluate.progress import EvaluationProgress
 from vidmoco.evaluate.protocols import score_features
 from vidmoco.evaluate.results import print_results, require_writable, results_of, write_results
@@ -63,7 +64,11 @@ def evaluate(
         quiet = not distributed.is_main()
         console = console or Console(stderr=True, quiet=quiet)
         train, val = load_labelled_images(
-            command.images, max_train_per_class=command.max_train_per_class, seed=command.seed
+            _folder_of_images(command, console),
+            max_train_per_class=command.max_train_per_class,
+            seed=command.seed,
+            label_column=command.label_column,
+            torchvision=command.torchvision,
         )
         console.print(
             f"{len(train)} train and {len(val)} {val.split} images of {len(train.classes)} classes "
@@ -79,6 +84,17 @@ def evaluate(
             write_results(path, results)
             print_results(results, path=path, console=output)
     return results
+
+
+def _folder_of_images(command: EvaluateCommand, console: Console) -> Path:
+    """Return the folder of the images: the one given, or that of the frames of its videos."""
+    is_video = command.videos.labels is not None or (
+        command.torchvision is None and command.images.is_dir() and not holds_images(command.images)
+    )
+    if not is_video:
+        return command.images
+    with distributed.main_first():  # which reads the videos; the others find the frames
+        return cached_frames(command.images, command.videos, seed=command.seed, console=console)
 
 
 def _rows(

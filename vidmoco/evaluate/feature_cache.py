@@ -20,6 +20,8 @@ from vidmoco.cache_folder import cache_folder
 from vidmoco.evaluate.candidates import Candidate
 from vidmoco.evaluate.features import Features, Refusal
 from vidmoco.evaluate.images import ImageFiles, LabelledImages
+from vidmoco.image_parquet import ParquetImages
+from vidmoco.image_torchvision import TorchvisionImages
 
 FORMAT = 1
 
@@ -96,11 +98,19 @@ def hash_of_images(splits: Sequence[LabelledImages]) -> str:
                 for name, row in zip(split.names, split.rows, strict=True)
             )
         else:
-            digest.update(f"{source.path.resolve()} {_state(source.path)}\n".encode())
+            digest.update(_files_of(source).encode("utf-8", "backslashreplace"))
             lines = (str(row) for row in split.rows)
         for line in lines:
             digest.update(f"{line}\n".encode("utf-8", "backslashreplace"))
     return digest.hexdigest()
+
+
+def _files_of(source: ParquetImages | TorchvisionImages) -> str:
+    """Return names, sizes and times of the files that the images are in."""
+    if isinstance(source, ParquetImages):
+        return f"{source.path.resolve()} {_state(source.path)}\n"
+    files = sorted(file for file in source.root.rglob("*") if file.is_file())
+    return "".join(f"{file.resolve()} {_state(file)}\n" for file in files)
 
 
 def _state(path: Path) -> str:

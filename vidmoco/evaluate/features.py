@@ -195,6 +195,25 @@ def compute_features(
     return Features(values=values, rows=rows, refused=refused)
 
 
+def require_every_class(
+    rows: Int64[Tensor, " n"],
+    refused: Sequence[Refusal],
+    train: LabelledImages,
+    val: LabelledImages,
+) -> None:
+    """Refuse a set in which damaged images took a whole class away; ``rows`` could be read."""
+    is_train = rows < len(train)
+    for images, there in ((train, rows[is_train]), (val, rows[~is_train] - len(train))):
+        found = set(images.labels[there].unique().tolist())
+        gone = [name for label, name in enumerate(images.classes) if label not in found]
+        if gone:
+            mine = [refusal for refusal in refused if refusal.split == images.split]
+            raise DataError(
+                f"No image of {', '.join(map(repr, gone[:8]))} in {images.split} could be read; "
+                f"{len(mine)} are damaged, the first: {mine[0].name}: {mine[0].reason}."
+            )
+
+
 @torch.inference_mode()
 def _features_of_batch(
     backbone: nn.Module,

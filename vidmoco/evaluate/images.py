@@ -3,6 +3,8 @@
     images/train/CLASS/any/depth/x.jpg    or    images/train.parquet    columns `image`, `label`
     images/val/CLASS/y.png                      images/val.parquet      (or test/, test.parquet)
 
+or a dataset of torchvision that is on the disk.
+
 Only paths and labels are read here; an image is read when it is asked for, so that a set may be
 larger than memory and worker processes may share the work.
 """
@@ -19,6 +21,7 @@ from torch.utils.data import Dataset
 from vidmoco.errors import ConfigError, DataError
 from vidmoco.image_decode import IMAGE_SUFFIXES, decode_image
 from vidmoco.image_parquet import ParquetImages, read_parquet_labels
+from vidmoco.image_torchvision import TorchvisionImages, open_torchvision
 from vidmoco.shapes import Int64, UInt8
 
 _VAL_NAMES = ("val", "test")
@@ -49,9 +52,13 @@ class LabelledImages(Dataset[tuple[Tensor, int]]):
     labels: Int64[Tensor, " n"]
     names: Sequence[str]
     """What each image is called where it is listed: its path in the set."""
-    source: ImageFiles | ParquetImages
+    source: ImageFiles | ParquetImages | TorchvisionImages
     rows: Sequence[int]
     """Which row of the source each image is."""
+    videos: Sequence[str] | None = None
+    """Which video each is a frame of; None: they are no frames of videos."""
+    groups: Sequence[str] | None = None
+    """What each belongs to: all of a group is in one split."""
     num_other_files: int = 0
     """Files beside the images that are no images by their suffix."""
 
@@ -60,7 +67,10 @@ class LabelledImages(Dataset[tuple[Tensor, int]]):
 
     def __getitem__(self, index: int) -> tuple[UInt8[Tensor, "3 h w"], int]:
         """Decode one image. ``DataError``, with the reason only, if it is damaged."""
-        return decode_image(self.source.read(self.rows[index])), int(self.labels[index])
+        row = self.rows[index]
+        if isinstance(self.source, TorchvisionImages):
+            return self.source.image(row), int(self.labels[index])
+        return decode_image(self.source.read(row)), int(self.labels[index])
 
     def subset(self, indexes: Sequence[int]) -> "LabelledImages":
         """Return some of the images, in the order given."""
@@ -69,11 +79,18 @@ class LabelledImages(Dataset[tuple[Tensor, int]]):
             labels=self.labels[torch.as_tensor(indexes, dtype=torch.int64)],
             names=[self.names[index] for index in indexes],
             rows=[self.rows[index] for index in indexes],
+            videos=None if self.videos is None else [self.videos[index] for index in indexes],
+            groups=None if self.groups is None else [self.groups[index] for index in indexes],
         )
 
 
 def load_labelled_images(
-    path: Path, *, max_train_per_class: int | None = None, seed: int = 0
+    path: Path,
+    *,
+    max_train_per_class: int | None = None,
+    seed: int = 0,
+    label_column: str = "label",
+    torchvision: str | None = None,
 ) -> tuple[LabelledImages, LabelledImages]:
     """Return the train and val images of a folder.
 
@@ -82,22 +99,36 @@ def load_labelled_images(
             with ``train.parquet`` and ``val.parquet`` (or ``test.parquet``).
         max_train_per_class: Keep so many training images of each class.
         seed: Which ones those are.
+        label_column: Column of the classes in Parquet files.
+        torchvision: Name of the dataset of torchvision that ``path`` is the root of.
 
     Raises:
         ConfigError: there is no such folder, or it has no train or no val part.
-        DataError: a part cannot be read, has no images, or has other classes than the other one.
+        DataError: a part cannot be read, has no images, or has other classes than the other one; or
+            frames of one video, or images of one group, are in both.
     """
     if not path.is_dir():
         raise ConfigError(
             f"No such folder of images: {path}. Expected one with train/ and val/, or with "
             "train.parquet and val.parquet."
         )
-    train_path, val_path = _find(path, ("train",)), _find(path, _VAL_NAMES)
-    train, val = (_read(part) for part in (train_path, val_path))
+    if torchvision is not None:
+        train, val = (_read_torchvision(part) for part in open_torchvision(torchvision, path))
+    else:
+        train_path, val_path = _find(path, ("train",)), _find(path, _VAL_NAMES)
+        train, val = (_read(part, label_column) for part in (train_path, val_path))
     train, val = _with_common_classes(train, val, path=path)
+    _require_no_leak(train, val, path=path)
     if max_train_per_class is not None:
         train = at_most_per_class(train, max_train_per_class, seed=seed)
     return train, val
+
+
+def holds_images(folder: Path) -> bool:
+    """Return whether a folder has a Parquet file of images, or an image anywhere in its depth."""
+    if any((folder / f"{name}.parquet").exists() for name in ("train", *_VAL_NAMES)):
+        return True
+    return any(file.suffix.lower() in IMAGE_SUFFIXES for file in _files(folder))
 
 
 def at_most_per_class(images: LabelledImages, count: int, *, seed: int) -> LabelledImages:
@@ -128,10 +159,10 @@ def _find(path: Path, names: Sequence[str]) -> Path:
     )
 
 
-def _read(path: Path) -> LabelledImages:
+def _read(path: Path, label_column: str) -> LabelledImages:
     split = path.stem if path.is_file() else path.name
     if path.is_file():
-        table = read_parquet_labels(path)
+        table = read_parquet_labels(path, label=label_column)
         return LabelledImages(
             split=split,
             classes=table.classes,
@@ -139,8 +170,21 @@ def _read(path: Path) -> LabelledImages:
             names=table.names,
             source=ParquetImages(path),
             rows=range(len(table.labels)),
+            videos=table.videos,
+            groups=table.groups,
         )
     return _read_class_folders(path, split=split)
+
+
+def _read_torchvision(source: TorchvisionImages) -> LabelledImages:
+    return LabelledImages(
+        split=source.split,
+        classes=source.classes,
+        labels=torch.tensor(source.labels, dtype=torch.int64),
+        names=[f"{source.split} image {row}" for row in range(len(source.labels))],
+        source=source,
+        rows=range(len(source.labels)),
+    )
 
 
 def _read_class_folders(folder: Path, *, split: str) -> LabelledImages:
@@ -222,6 +266,19 @@ def _with_common_classes(
         )
     classes = tuple(name for name in train.classes if name in present[0])
     return _renumbered(train, classes), _renumbered(val, classes)
+
+
+def _require_no_leak(train: LabelledImages, val: LabelledImages, *, path: Path) -> None:
+    """Refuse frames of one video, or images of one group, on both sides: val would be easy."""
+    for what in ("video", "group"):
+        mine, others = getattr(train, f"{what}s"), getattr(val, f"{what}s")
+        shared = set(mine or ()) & set(others or ())
+        if shared:
+            raise DataError(
+                f"{len(shared)} {what}s of {path} are in train and in {val.split}, such as "
+                f"{min(shared)!r}: frames that are nearly alike would be in both, and the accuracy "
+                f"would be that of memory. Put all of a {what} into one of them."
+            )
 
 
 def _renumbered(images: LabelledImages, classes: tuple[str, ...]) -> LabelledImages:

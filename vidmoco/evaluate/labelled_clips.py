@@ -15,20 +15,45 @@ import numpy as np
 
 from vidmoco.errors import ConfigError, DataError, nearest
 
+SPLITS = ("train", "val")
+_SPLIT_NAMES = {"train": "train", "val": "val", "test": "val"}
+"""What a split may be called, and which it is."""
+
 
 @dataclass(frozen=True)
 class Clip:
-    """A labelled video: a row of the manifest."""
+    """A labelled video."""
 
     path: str
     label: str
     group: str
+    split: str = ""
+    """`train` or `val`; empty: not decided yet."""
 
 
 def read_manifest(
-    manifest: Path, *, path: str, label: str, group: str, where: Sequence[str]
+    manifest: Path,
+    *,
+    path: str,
+    label: str,
+    group: str | None,
+    where: Sequence[str],
+    split: str | None = None,
 ) -> list[Clip]:
-    """Return the rows that all conditions ``COLUMN=VALUE`` hold for."""
+    """Return the rows of a CSV that all conditions ``COLUMN=VALUE`` hold for.
+
+    Args:
+        manifest: The file, with a row a video.
+        path: Column of the path below the folder of videos.
+        label: Column of the class; a row that has none is left out.
+        group: Column of what must stay together; None: each video is a group of its own.
+        where: The conditions.
+        split: Column of train and val (or test); None: the split is not decided.
+
+    Raises:
+        ConfigError: the file or a column is not there.
+        DataError: there are no such rows, a video is there twice, or a row lacks group or split.
+    """
     try:
         with manifest.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
@@ -36,14 +61,29 @@ def read_manifest(
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"Cannot read the manifest {manifest}: {error}.") from error
     conditions = [condition.partition("=")[::2] for condition in where]
-    for column in (path, label, group, *(column for column, _ in conditions)):
-        if column not in columns:
+    for column in (path, label, group, split, *(column for column, _ in conditions)):
+        if column is not None and column not in columns:
             raise ConfigError(
                 f"{manifest} has no column {column!r}.{nearest(column, columns)} Its columns: "
                 f"{', '.join(columns)}."
             )
     rows = [row for row in rows if all(row[column] == value for column, value in conditions)]
-    clips = [Clip(row[path], row[label], row[group]) for row in rows if row[label]]
+    rows = [row for row in rows if row[label]]
+    odd = [row for row in rows if split is not None and row[split] not in _SPLIT_NAMES]
+    if odd:
+        raise DataError(
+            f"Column {split!r} of {manifest} has {odd[0][split]!r} for {odd[0][path]!r}; expected "
+            f"one of {', '.join(_SPLIT_NAMES)}. Leave other rows out with --where."
+        )
+    clips = [
+        Clip(
+            row[path],
+            row[label],
+            row[path] if group is None else row[group],
+            "" if split is None else _SPLIT_NAMES[row[split]],
+        )
+        for row in rows
+    ]
     if not clips:
         raise DataError(f"No row of {manifest} has a label and {' and '.join(where) or 'a path'}.")
     if len({clip.path for clip in clips}) < len(clips):
@@ -52,6 +92,50 @@ def read_manifest(
     if nameless:
         raise DataError(f"{len(nameless)} rows have no {group!r}, the first: {nameless[0]}.")
     return clips
+
+
+def clips_of_folders(keys: Sequence[str], *, folder: Path) -> list[Clip]:
+    """Return labelled videos of CLASS/x.mp4, or of train/CLASS/x.mp4 and val/CLASS/y.mp4.
+
+    Each video is a group of its own.
+
+    Args:
+        keys: Paths of videos below ``folder``.
+        folder: What an error calls it.
+
+    Raises:
+        DataError: the videos are not in folders of classes.
+    """
+    parts = {key: key.split("/") for key in keys if not key.endswith("/")}
+    is_split = bool(parts) and {names[0] for names in parts.values()} <= _SPLIT_NAMES.keys()
+    depth = 3 if is_split else 2
+    bare = [key for key, names in parts.items() if len(names) < depth]
+    if bare or not parts:
+        found = f"videos outside of class folders, such as {bare[0]!r}" if parts else "no videos"
+        raise DataError(
+            f"{folder} has {found}; expected CLASS/x.mp4, or train/CLASS/x.mp4 and "
+            "val/CLASS/y.mp4, or a CSV with a row a video: --videos.labels."
+        )
+    if is_split:
+        return [Clip(key, n[1], key, _SPLIT_NAMES[n[0]]) for key, n in parts.items()]
+    return [Clip(key, n[0], key) for key, n in parts.items()]
+
+
+def given_splits(clips: Sequence[Clip]) -> dict[str, str]:
+    """Return the split of every group as the clips say; empty where they do not.
+
+    Raises:
+        DataError: clips of one group are in both.
+    """
+    splits: dict[str, str] = {}
+    for clip in clips:
+        if clip.split and splits.setdefault(clip.group, clip.split) != clip.split:
+            raise DataError(
+                f"Videos of group {clip.group!r} are in train and in val, such as {clip.path!r}: "
+                "what is alike would be in both. Put each group into one of them, or leave "
+                "--videos.split-column out, and the groups are split here."
+            )
+    return splits
 
 
 def drop_small_classes(

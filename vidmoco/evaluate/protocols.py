@@ -1,7 +1,8 @@
 """What is computed of the features of one backbone: k-NN, linear probe, few shots."""
 
 import time
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -11,9 +12,18 @@ from vidmoco.evaluate.images import LabelledImages
 from vidmoco.evaluate.knn import weighted_knn
 from vidmoco.evaluate.linear import linear_probe, stratified_part
 from vidmoco.evaluate.progress import EvaluationProgress
-from vidmoco.evaluate.scores import confusion_matrix, interval, is_right, top_accuracy
+from vidmoco.evaluate.scores import (
+    confusion_matrix,
+    interval,
+    is_right,
+    top_accuracy,
+    video_scores,
+)
 from vidmoco.evaluation_commands import EvaluateCommand
 from vidmoco.shapes import Float, Int64
+
+HEADLINE_K = 20
+"""The k of intervals, confusion matrices and videos, if it is asked for (DINO's choice)."""
 
 
 def score_features(
@@ -32,6 +42,9 @@ def score_features(
     labels = torch.cat([train.labels, val.labels])[features.rows]
     bank, queries = features.values[is_train].to(device), features.values[~is_train].to(device)
     bank_labels, truth = labels[is_train].to(device), labels[~is_train]
+    val_rows = features.rows[~is_train] - len(train)
+    videos, groups = (_numbered(names, val_rows) for names in (val.videos, val.groups))
+    groups = videos if groups is None else groups
     num_classes = len(train.classes)
     progress.begin(f"{name}: k-NN")
     began = time.monotonic()
@@ -42,18 +55,22 @@ def score_features(
         for tau in command.knn_tau
     }
     knn = {(tau, str(k)): s for tau, found in by_tau.items() for k, s in found.items()}
+    headline = knn[f"{command.knn_tau[0]:g}", str(headline_k(command.k))]
     scores: dict[str, Any] = {
         "knn_top1": _nested({key: top_accuracy(s, truth) for key, s in knn.items()}),
-        "knn_interval": _nested({key: interval(is_right(s, truth)) for key, s in knn.items()}),
-        "knn_confusion": confusion_matrix(next(iter(knn.values())), truth).tolist(),
+        "knn_interval": _nested(
+            {key: interval(is_right(s, truth), groups) for key, s in knn.items()}
+        ),
+        "knn_confusion": confusion_matrix(headline, truth).tolist(),
     }
+    probabilities = {"knn": headline / headline.sum(dim=1, keepdim=True)}
     seconds["knn"] = time.monotonic() - began
     if command.linear:
         progress.begin(f"{name}: linear probe")
         began = time.monotonic()
         probe = linear_probe(bank, bank_labels, queries, num_classes=num_classes, seed=command.seed)
         scores["linear_top1"] = top_accuracy(probe.scores, truth)
-        scores["linear_interval"] = interval(is_right(probe.scores, truth))
+        scores["linear_interval"] = interval(is_right(probe.scores, truth), groups)
         scores["linear_confusion"] = confusion_matrix(probe.scores, truth).tolist()
         if num_classes > 5:
             scores["linear_top5"] = top_accuracy(probe.scores, truth, top=5)
@@ -62,7 +79,12 @@ def score_features(
             str(decay): round(100 * accuracy, 4)
             for decay, accuracy in probe.held_out_accuracy.items()
         }
+        probabilities["linear"] = probe.scores.softmax(dim=1)
         seconds["linear"] = time.monotonic() - began
+    if videos is not None:
+        scores["video_top1"] = {
+            what: _video_top1(frames, videos, truth) for what, frames in probabilities.items()
+        }
     if command.few_shot:
         progress.begin(f"{name}: few shots")
         began = time.monotonic()
@@ -75,6 +97,30 @@ def score_features(
         }
         seconds["few_shot"] = time.monotonic() - began
     return scores
+
+
+def headline_k(k: Sequence[int]) -> int:
+    """Return the k that more is said of than its accuracy: 20, or else the last."""
+    return HEADLINE_K if HEADLINE_K in k else k[-1]
+
+
+def _numbered(names: Sequence[str] | None, rows: Int64[Tensor, " m"]) -> Int64[Tensor, " m"] | None:
+    """Return a number for each name of some rows, from 0, in the order of the names."""
+    if names is None:
+        return None
+    mine = [names[row] for row in rows.tolist()]
+    number = {name: n for n, name in enumerate(sorted(set(mine)))}
+    return torch.tensor([number[name] for name in mine])
+
+
+def _video_top1(
+    probabilities: Float[Tensor, "m c"], videos: Int64[Tensor, " m"], truth: Int64[Tensor, " m"]
+) -> dict[str, float]:
+    """Return the share of videos that are right, in percent, by each way to judge a video."""
+    labels = torch.zeros(int(videos.max()) + 1, dtype=torch.int64)
+    labels[videos] = truth
+    ways: tuple[Literal["mean", "max", "vote"], ...] = ("mean", "max", "vote")
+    return {how: top_accuracy(video_scores(probabilities, videos, how=how), labels) for how in ways}
 
 
 def _few_shots(

@@ -1,27 +1,22 @@
-"""The results of a comparison: the file and the table."""
+"""The results of a comparison: what is in the file."""
 
 import json
 import os
 from dataclasses import asdict
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 import vidmoco
 from vidmoco.errors import ConfigError
 from vidmoco.evaluate.features import Features
 from vidmoco.evaluate.images import LabelledImages
 from vidmoco.evaluate.linear import DECAYS
+from vidmoco.evaluate.protocols import headline_k
+from vidmoco.evaluate.results_table import refusal_lines, results_table, settings_lines
 from vidmoco.evaluation_commands import EvaluateCommand
 from vidmoco.run_folder import make_writable_folder
-
-# Refused images shown on the screen; the file lists all.
-_SHOWN_REFUSALS = 10
-
 
 # Of the results file; a reader refuses another.
 FORMAT = 3
@@ -77,6 +72,7 @@ def results_of(
         "settings": {
             "layer": "pooled features",
             "k": list(command.k),
+            "headline_k": headline_k(command.k),
             "knn_tau": list(command.knn_tau),
             "few_shot": list(command.few_shot),
             "linear_decays": list(DECAYS) if command.linear else [],
@@ -121,105 +117,3 @@ def print_results(results: dict[str, Any], *, path: Path, console: Console | Non
     for line in [*settings_lines(results), *results["notes"], *refusal_lines(results)]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     console.print(f"Written to {path}", markup=False, highlight=False, soft_wrap=True)
-
-
-def results_table(results: dict[str, Any]) -> Table:
-    """Return one row a backbone, accuracies in percent, the best of each column in bold."""
-    rows, tau = results["rows"], f"{results['settings']['knn_tau'][0]:g}"
-    columns: list[tuple[str, list[float]]] = [
-        (f"k-NN {k}", [row["knn_top1"][tau][str(k)] for row in rows])
-        for k in results["settings"]["k"]
-    ]
-    for key, title in (("linear_top1", "linear top-1"), ("linear_top5", "linear top-5")):
-        if all(key in row for row in rows):
-            columns.append((title, [row[key] for row in rows]))
-    for share in results["settings"]["few_shot"]:
-        means = [fmean(row["few_shot_top1"][f"{share:g}"]) for row in rows]
-        columns.append((f"linear, {100 * share:g} %", means))
-    for rule in results["settings"]["finetune"]:
-        columns.append((f"{rule}, top-1", [row["finetune"][rule]["top1"] for row in rows]))
-    table = Table()
-    table.add_column("backbone", overflow="fold")
-    table.add_column("architecture", overflow="fold")
-    for title in ("dim", "input", *(title for title, _ in columns)):
-        table.add_column(title, justify="right", no_wrap=True)
-    shown = [[f"{value:.1f}" for value in values] for _, values in columns]
-    # Bold goes by what is shown: 41.62 and 41.58 are both 41.6.
-    best = [max(values, key=float) if len(rows) > 1 else None for values in shown]
-    for i, row in enumerate(rows):
-        cells = [
-            Text(values[i], style="bold" if values[i] == top else "")
-            for values, top in zip(shown, best, strict=True)
-        ]
-        table.add_row(
-            Text(row["name"]),
-            Text(row["architecture"]),
-            Text(str(row["dim"])),
-            Text(str(row["input_size"])),
-            *cells,
-        )
-    return table
-
-
-def settings_lines(results: dict[str, Any]) -> list[str]:
-    """Return what one must know to read or repeat the numbers."""
-    settings = results["settings"]
-    num_classes = len(results["classes"])
-    cap = settings["max_train_per_class"]
-    tau, last = f"{settings['knn_tau'][0]:g}", str(settings["k"][-1])
-    has_linear = bool(settings["linear_decays"])
-    k_name = "linear top-1" if has_linear else f"k-NN {last}"
-    shown = [
-        row["linear_interval"] if has_linear else row["knn_interval"][tau][last]
-        for row in results["rows"]
-    ]
-    lines = [
-        f"images: {results['num_train']} train"
-        + (f" (at most {cap} a class)" if cap else "")
-        + f", {results['num_val']} {results['val_split']}; {num_classes} classes, chance "
-        f"{100 / num_classes:.1f} % when balanced",
-        f"features: {settings['layer']} of the frozen backbone, {settings['precision']}",
-        f"k-NN: cosine, weights exp(s / {settings['knn_tau'][0]:g}), neighbours from train"
-        + "".join(f"; exp(s / {tau:g}) is in the file" for tau in settings["knn_tau"][1:]),
-        f"95 % intervals, by the bootstrap, of {k_name}: {', '.join(map(_interval, shown))}",
-    ]
-    if settings["linear_decays"]:
-        chosen = ", ".join(f"{row['linear_decay']:g}" for row in results["rows"])
-        lines.append(
-            "linear: logistic regression (L-BFGS) on standardised features, no augmentation; decay "
-            f"chosen on a tenth of train: {chosen}"
-        )
-    for share in settings["few_shot"]:
-        draws = [row["few_shot_top1"][f"{share:g}"] for row in results["rows"]]
-        spread = ", ".join(f"{stdev(d):.1f}" if len(d) > 1 else "one draw" for d in draws)
-        lines.append(
-            f"linear, {100 * share:g} %: mean of {len(draws[0])} draws of so much of each class; "
-            f"standard deviations {spread}"
-        )
-    for rule in settings["finetune"]:
-        done = results["rows"][0]["finetune"][rule]
-        what = "the head alone, the backbone frozen" if rule == "head" else "all layers"
-        lines.append(
-            f"{rule}: {what}, trained by SGD on random crops ({done['recipe']}: rate "
-            f"{done['lr']:g}, {len(done['epochs'])} epochs, batches of "
-            f"{settings['finetune_batch_size']}); the last epoch counts, all are in the file"
-        )
-    return [*lines, f"seed: {settings['seed']}"]
-
-
-def _interval(ends: list[float]) -> str:
-    return f"{ends[0]:.1f} to {ends[1]:.1f}"
-
-
-def refusal_lines(results: dict[str, Any]) -> list[str]:
-    """Return the images that could not be read, the first few by name."""
-    refused = results["refused"]
-    lines = []
-    if refused:
-        lines.append(f"{len(refused)} images could not be read and are left out:")
-        lines += [f"  {one['name']}: {one['reason']}" for one in refused[:_SHOWN_REFUSALS]]
-        if len(refused) > _SHOWN_REFUSALS:
-            lines.append(f"  and {len(refused) - _SHOWN_REFUSALS} more, in the results file")
-    if results["num_other_files"]:
-        lines.append(f"{results['num_other_files']} files are no images by their suffix.")
-    return lines

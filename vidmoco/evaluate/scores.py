@@ -1,8 +1,11 @@
 """What is said of predictions: accuracy, by class, and how sure it is."""
 
+from typing import Literal
+
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from vidmoco.shapes import Bool, Float, Int64
 
@@ -31,6 +34,34 @@ def confusion_matrix(
     num_classes = scores.shape[1]
     cells = labels * num_classes + scores.argmax(dim=1)
     return torch.bincount(cells, minlength=num_classes**2).view(num_classes, num_classes)
+
+
+def video_scores(
+    scores: Float[Tensor, "m c"],
+    videos: Int64[Tensor, " m"],
+    *,
+    how: Literal["mean", "max", "vote"],
+) -> Float[Tensor, "v c"]:
+    """Return scores of videos from those of their frames.
+
+    Args:
+        scores: Probabilities of the frames, or what grows with them alike in all frames.
+        videos: Which video each is of, from 0 to v - 1, every one of them at least once.
+        how: ``mean`` over the frames (as in the testing of Two-Stream networks, Simonyan and
+            Zisserman 2014, section 5), the greatest score (``max``) of any, or the ``vote`` of the
+            frames, each for its best class; where votes are even, the mean decides.
+    """
+    num_videos = int(videos.max()) + 1
+    index = videos[:, None].expand_as(scores)
+    blank = torch.zeros(num_videos, scores.shape[1], dtype=scores.dtype)
+    if how == "max":
+        return blank.scatter_reduce(0, index, scores, "amax", include_self=False)
+    means = blank.scatter_reduce(0, index, scores, "mean", include_self=False)
+    if how == "mean":
+        return means
+    votes = F.one_hot(scores.argmax(dim=1), scores.shape[1]).to(scores.dtype)
+    # Less than half a vote: probabilities are 1 at most.
+    return blank.scatter_add(0, index, votes) + means / 2.5
 
 
 def interval(

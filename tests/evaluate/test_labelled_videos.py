@@ -1,0 +1,177 @@
+import io
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from evaluate_runs import run as evaluate
+from painted_videos import read_index, write_video
+from PIL import Image
+from rich.console import Console
+
+from vidmoco.errors import ConfigError, DataError
+from vidmoco.evaluate import labelled_videos as module
+from vidmoco.evaluate.images import load_labelled_images
+from vidmoco.evaluate.labelled_clips import SPLITS
+from vidmoco.evaluate.labelled_videos import make_frames
+from vidmoco.evaluation_commands import LabelledVideosConfig
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    """Ten videos of two rooms and five days; frame i of video n spells 100 * n + i."""
+    folder = tmp_path_factory.mktemp("labelled") / "videos"
+    folder.mkdir()
+    lines = ["path,room,day,kind,part"]
+    for n in range(10):
+        name = f"{n}.mp4"
+        write_video(folder / name, first_index=100 * n, num_frames=20, fps=10)
+        part = "test" if n % 5 == 4 else "train"
+        lines.append(f"{name},{'attic' if n < 5 else 'hall'},day{n % 5},real,{part}")
+    lines.append("gone.mp4,hall,day0,missing,train")
+    (folder.parent / "m.csv").write_text("\n".join(lines))
+    return folder
+
+
+def config(videos, **options):
+    names = {"label_column": "room", "group_column": "day", "where": ("kind=real",)}
+    return LabelledVideosConfig(**{"labels": videos.parent / "m.csv"} | names | options)
+
+
+def make(videos, folder, *, seed=0, **options):
+    folder.mkdir(exist_ok=True)
+    return make_frames(
+        videos, config(videos, **options), folder, seed=seed, console=Console(file=io.StringIO())
+    )
+
+
+def rows(folder, split):
+    return pq.read_table(folder / f"{split}.parquet").to_pylist()
+
+
+def test_frames_times_labels_and_groups(videos, tmp_path):
+    made = make(videos, tmp_path, frames_per_video=3)
+    train, val = rows(tmp_path, "train"), rows(tmp_path, "val")
+    assert len(train) + len(val) == 30
+    assert {row["group"] for row in val} == made.val_groups
+    assert not {row["group"] for row in train} & made.val_groups
+    assert made.left_out == []
+    for row in train + val:
+        n = int(row["video"].removesuffix(".mp4"))
+        assert row["label"] == ("attic" if n < 5 else "hall")
+        assert row["group"] == f"day{n % 5}"
+        frame = np.asarray(Image.open(io.BytesIO(row["image"]["bytes"])))
+        assert read_index(frame) == 100 * n + round(row["pts_seconds"] * 10)
+    # The middles of three parts of two seconds: 0.33, 1.0 and 1.67 s, frames 3, 10 and 16.
+    times = [row["pts_seconds"] for row in train if row["video"] == train[0]["video"]]
+    assert times == pytest.approx([0.3, 1.0, 1.6])
+    metadata = pq.read_schema(tmp_path / "val.parquet").metadata
+    assert json.loads(metadata[b"classes"]) == ["attic", "hall"]
+
+
+def test_the_set_is_balanced_and_the_same_again(videos, tmp_path):
+    make(videos, tmp_path, frames_per_video=4, frames_per_class="min")
+    train, val = load_labelled_images(tmp_path)
+    assert train.classes == ("attic", "hall")
+    assert train.labels.bincount().tolist() == [12, 12]
+    assert val.labels.bincount().tolist() == [8, 8]  # two of five groups, two videos, four frames
+    first = rows(tmp_path, "train")
+    make(videos, tmp_path, frames_per_video=4, frames_per_class="min")
+    assert rows(tmp_path, "train") == first
+    assert sorted(p.name for p in tmp_path.glob("*.*")) == ["train.parquet", "val.parquet"]
+
+
+def test_the_split_may_be_given(videos, tmp_path):
+    made = make(videos, tmp_path, frames_per_video=1, split_column="part")
+    assert made.val_groups == {"day4"}
+    assert {row["video"] for row in rows(tmp_path, "val")} == {"4.mp4", "9.mp4"}
+    with pytest.raises(DataError, match="group 'real' are in train and in val"):
+        make(videos, tmp_path, group_column="kind", split_column="part")
+
+
+def test_videos_that_cannot_be_read_are_listed(videos, tmp_path):
+    whole = (videos / "3.mp4").read_bytes()
+    (videos / "3.mp4").write_bytes(b"no video")
+    made = make(videos, tmp_path, where=())
+    (videos / "3.mp4").write_bytes(whole)
+    assert made.left_out[0] == "gone.mp4: not in the folder of videos"
+    assert any(line.startswith("3.mp4: ") for line in made.left_out)
+    assert "3.mp4" not in {row["video"] for split in SPLITS for row in rows(tmp_path, split)}
+
+
+def test_pixels_that_are_not_square_become_square():
+    image = np.zeros((30, 40, 3), dtype=np.uint8)
+    for ratio, size in ((1.5, (60, 30)), (1.0, (40, 30))):
+        assert Image.open(io.BytesIO(module._jpeg(image, sample_aspect_ratio=ratio))).size == size
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"label_column": "rom"}, "no column 'rom'. Did you mean 'room'"),
+        ({"where": ("kind=missing",)}, "No video of"),
+        ({"min_videos": 6}, "Fewer than two classes"),
+        ({"path_column": "day"}, "names a video twice"),
+        ({"split_column": "kind"}, "Column 'kind' of .* has 'real' for '0.mp4'; expected one of"),
+    ],
+)
+def test_mistakes_are_told(videos, tmp_path, options, message):
+    with pytest.raises((ConfigError, DataError), match=message):
+        make(videos, tmp_path, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"frames_per_video": 0}, "--videos.frames-per-video is 0; it must be at least 1"),
+        ({"frames_per_class": 0}, "--videos.frames-per-class"),
+        ({"min_groups": 1}, "--videos.min-groups is 1; it must be at least 2"),
+        ({"val_share": 1.0}, "--videos.val-share"),
+        ({"where": ("day",)}, "--videos.where"),
+        ({"labels": None}, "give --videos.labels FILE too"),
+    ],
+)
+def test_settings_that_cannot_be(videos, options, message):
+    with pytest.raises(ConfigError, match=message):
+        config(videos, **options)
+
+
+def test_evaluate_takes_videos_and_judges_them_whole(videos, tmp_path, monkeypatch):
+    options = {"videos": config(videos, frames_per_video=4), "few_shot": ()}
+    results, table, _ = evaluate(videos, tmp_path, **options)
+    (row,) = results["rows"]
+    assert results["images"] == str(videos)
+    assert (results["num_train"], results["num_val"]) == (24, 16)
+    assert set(row["video_top1"]) == {"knn", "linear"}
+    for ways in row["video_top1"].values():
+        assert set(ways) == {"mean", "max", "vote"}
+        assert all(value in (0, 25, 50, 75, 100) for value in ways.values())  # four videos
+    assert "video, k-NN" in table
+    assert "Intervals draw whole groups" in table
+    # Four videos, two days: the interval is that of two groups and not of 16 frames.
+    low, high = row["knn_interval"]["0.07"]["3"]
+    assert low <= row["knn_top1"]["0.07"]["3"] <= high
+
+    def never(*args, **others):
+        raise AssertionError("read again")
+
+    monkeypatch.setattr(module, "make_frames", never)
+    again, _, _ = evaluate(videos, tmp_path, **options)
+    assert again["rows"][0]["video_top1"] == row["video_top1"]
+    with pytest.raises(AssertionError, match="read again"):
+        evaluate(videos, tmp_path, videos=config(videos, frames_per_video=5))
+
+
+def test_folders_of_classes_are_split_by_video(tmp_path):
+    for n in range(8):
+        name = tmp_path / "v" / ("attic" if n < 4 else "hall") / f"{n}.mp4"
+        name.parent.mkdir(parents=True, exist_ok=True)
+        write_video(name, first_index=100 * n, num_frames=6)
+    results, _, _ = evaluate(
+        tmp_path / "v", tmp_path, videos=LabelledVideosConfig(frames_per_video=2), linear=False
+    )
+    assert results["classes"] == ["attic", "hall"]
+    assert (results["num_train"], results["num_val"]) == (12, 4)
+    (tmp_path / "v" / "1.mp4").write_bytes((tmp_path / "v" / "hall" / "5.mp4").read_bytes())
+    with pytest.raises(DataError, match=r"videos outside of class folders, such as '1.mp4'"):
+        evaluate(tmp_path / "v", tmp_path)

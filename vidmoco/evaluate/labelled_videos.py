@@ -1,0 +1,236 @@
+"""Frames of labelled videos as an image set, split by group.
+
+Labels are in a CSV with a row a video, or in the folders: videos/CLASS/x.mp4, which are split here,
+or videos/train/CLASS/x.mp4 and videos/val/CLASS/y.mp4, which are.
+
+Written are train.parquet and val.parquet: `image` (bytes of a JPEG), `label`, `video`,
+`pts_seconds`, `group`. All frames of a group go to one of them.
+"""
+
+import hashlib
+import io
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+
+from vidmoco.cache_folder import cache_folder
+from vidmoco.errors import DataError, VideoError
+from vidmoco.evaluate.labelled_clips import (
+    SPLITS,
+    Clip,
+    choose_frames,
+    clips_of_folders,
+    drop_small_classes,
+    given_splits,
+    read_manifest,
+    val_groups,
+)
+from vidmoco.evaluation_commands import LabelledVideosConfig
+from vidmoco.video.catalog import VideoInfo, open_catalog
+from vidmoco.video.decode import read_requests
+
+FORMAT = 1
+ROWS_PER_GROUP = 500  # about 15 MB of small JPEGs; a reader holds one group in memory
+SCHEMA = pa.schema(
+    [
+        ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
+        ("label", pa.string()),
+        ("video", pa.string()),
+        ("pts_seconds", pa.float64()),
+        ("group", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class FrameSet:
+    """What became of labelled videos."""
+
+    folder: Path
+    """With train.parquet and val.parquet."""
+    clips: list[Clip]
+    """The videos that frames were taken of."""
+    val_groups: set[str]
+    num_frames: dict[str, dict[str, int]]
+    """Of each split and class."""
+    left_out: list[str]
+    """A line for each class and each video that is not in it, and why."""
+
+
+def cached_frames(
+    videos: Path, config: LabelledVideosConfig, *, seed: int, console: Console
+) -> Path:
+    """Return the folder of the frames, in the user's cache; they are read once.
+
+    Raises:
+        ConfigError, DataError: as ``make_frames``.
+    """
+    catalog = {video.key: video for video in open_catalog([videos]).rows()}
+    digest = hashlib.sha256(
+        json.dumps([FORMAT, asdict(config), seed, str(videos.resolve())], default=str).encode()
+    )
+    if config.labels is not None and config.labels.is_file():
+        digest.update(config.labels.read_bytes())
+    for video in catalog.values():
+        digest.update(f"{video.key} {video.num_bytes} {video.mtime_ns}\n".encode(errors="replace"))
+    folder = cache_folder() / "labelled_frames" / digest.hexdigest()[:24]
+    about = folder / "left_out.json"  # written last: where it is, the rest is whole
+    if about.exists():
+        left_out = json.loads(about.read_text(encoding="utf-8"))
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        left_out = make_frames(videos, config, folder, seed=seed, console=console).left_out
+        about.write_text(json.dumps(left_out), encoding="utf-8")
+    for line in left_out:
+        console.print(f"left out: {line}", markup=False, highlight=False, soft_wrap=True)
+    return folder
+
+
+def make_frames(
+    videos: Path, config: LabelledVideosConfig, folder: Path, *, seed: int, console: Console
+) -> FrameSet:
+    """Write the frames of labelled videos to ``folder``, which is there.
+
+    Args:
+        videos: Folder of videos.
+        config: Where the labels are, and which frames are taken.
+        folder: Gets train.parquet and val.parquet.
+        seed: Of the split and of the choice of frames.
+        console: Where progress is shown.
+
+    Raises:
+        ConfigError: the CSV or a column of it is not there.
+        DataError: there is nothing to learn from: no video of it, fewer than two classes, a class
+            that one split has not.
+    """
+    catalog = {video.key: video for video in open_catalog([videos]).rows()}
+    if config.labels is not None:
+        clips = read_manifest(
+            config.labels,
+            path=config.path_column,
+            label=config.label_column,
+            group=config.group_column,
+            split=config.split_column,
+            where=config.where,
+        )
+    else:
+        clips = clips_of_folders(list(catalog), folder=videos)
+    unknown = [clip for clip in clips if clip.path not in catalog]
+    if len(unknown) == len(clips):
+        raise DataError(
+            f"No video of {config.labels} is in {videos}; the column {config.path_column!r} has "
+            f"paths such as {clips[0].path!r}."
+        )
+    left_out = [f"{clip.path}: not in the folder of videos" for clip in unknown]
+    known = [clip for clip in clips if clip.path in catalog]
+    clips = [clip for clip in known if catalog[clip.path].route != "refused"]
+    left_out += [
+        f"{clip.path}: {catalog[clip.path].reason}"
+        for clip in known
+        if catalog[clip.path].route == "refused"
+    ]
+    splits = given_splits(clips)
+    clips, dropped = drop_small_classes(
+        clips, min_videos=config.min_videos, min_groups=config.min_groups
+    )
+    left_out += dropped
+    if not splits:
+        in_val = val_groups(clips, share=config.val_share, seed=seed)
+        splits = {clip.group: SPLITS[clip.group in in_val] for clip in clips}
+    classes = sorted({clip.label for clip in clips})
+    num_frames = {}
+    for split in SPLITS:
+        chosen = choose_frames(
+            [clip for clip in clips if splits[clip.group] == split],
+            per_video=config.frames_per_video,
+            per_class=config.frames_per_class,
+            seed=seed,
+        )
+        num_frames[split], bad = _write_part(
+            folder / f"{split}.parquet",
+            chosen,
+            catalog=catalog,
+            per_video=config.frames_per_video,
+            classes=classes,
+            console=console,
+        )
+        left_out += bad
+    empty = [name for name in classes if not all(num_frames[split].get(name) for split in SPLITS)]
+    if empty:
+        raise DataError(
+            f"No frame of {', '.join(empty)} for both train and val: every class needs videos of "
+            "two groups that can be read."
+        )
+    in_val = {clip.group for clip in clips if splits[clip.group] == "val"}
+    return FrameSet(folder, clips, in_val, num_frames, left_out)
+
+
+def _write_part(
+    path: Path,
+    chosen: dict[Clip, list[int]],
+    *,
+    catalog: dict[str, VideoInfo],
+    per_video: int,
+    classes: Sequence[str],
+    console: Console,
+) -> tuple[dict[str, int], list[str]]:
+    """Write one part; return the frames of each class, and the videos that could not be read."""
+    counts: dict[str, int] = defaultdict(int)
+    failed = []
+    rows: list[dict[str, object]] = []
+    part = path.with_name(f"{path.name}.part")
+    schema = SCHEMA.with_metadata({"classes": json.dumps(classes)})
+    with pq.ParquetWriter(part, schema) as writer:
+        requests = [
+            # Frame i is that in the middle of the i-th of equal parts of the video.
+            (video, [(i + 0.5) / per_video * video.duration_seconds for i in frames])
+            for video, frames in ((catalog[clip.path], frames) for clip, frames in chosen.items())
+        ]
+        answers = zip(chosen, requests, read_requests(requests), strict=True)
+        for clip, (video, _), read in track(
+            answers, description=f"{path.stem} frames", total=len(chosen), console=console,
+            disable=not console.is_terminal,
+        ):  # fmt: skip
+            if isinstance(read, VideoError):
+                failed.append(f"{clip.path}: {read}")
+                continue
+            for image, pts in zip(read.images, read.pts_seconds.tolist(), strict=True):
+                name = f"{clip.path}@{pts:.3f}.jpg"
+                data = _jpeg(image, sample_aspect_ratio=video.sample_aspect_ratio)
+                rows.append(
+                    {
+                        "image": {"bytes": data, "path": name},
+                        "label": clip.label,
+                        "video": clip.path,
+                        "pts_seconds": pts,
+                        "group": clip.group,
+                    }
+                )
+                counts[clip.label] += 1
+            if len(rows) >= ROWS_PER_GROUP:
+                writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+                rows = []
+        if rows:
+            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+    part.replace(path)
+    return counts, failed
+
+
+def _jpeg(image: np.ndarray, *, sample_aspect_ratio: float) -> bytes:
+    """Return a displayed RGB frame as a JPEG of quality 95 with square pixels."""
+    picture = Image.fromarray(image)
+    if sample_aspect_ratio != 1:
+        width = max(1, round(picture.width * sample_aspect_ratio))
+        picture = picture.resize((width, picture.height), Image.Resampling.BICUBIC)
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=95, subsampling=0)
+    return buffer.getvalue()

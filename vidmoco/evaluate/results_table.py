@@ -1,0 +1,147 @@
+"""What is printed of a comparison: the table, and the lines that one must know to read it."""
+
+import math
+from statistics import fmean, stdev
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+# Refused images shown on the screen; the file lists all.
+_SHOWN_REFUSALS = 10
+
+
+def accuracy_columns(results: dict[str, Any]) -> list[tuple[str, list[float]]]:
+    """Return the table's columns of accuracies: a title, and a value in percent a backbone."""
+    rows, tau = results["rows"], f"{results['settings']['knn_tau'][0]:g}"
+    columns = [
+        (f"k-NN {k}", [row["knn_top1"][tau][str(k)] for row in rows])
+        for k in results["settings"]["k"]
+    ]
+    for key, title in (("linear_top1", "linear top-1"), ("linear_top5", "linear top-5")):
+        if all(key in row for row in rows):
+            columns.append((title, [row[key] for row in rows]))
+    for share in results["settings"]["few_shot"]:
+        means = [fmean(row["few_shot_top1"][f"{share:g}"]) for row in rows]
+        columns.append((f"linear, {100 * share:g} %", means))
+    for what in ("knn", "linear"):
+        if all(what in row.get("video_top1", {}) for row in rows):
+            title = f"video, {'k-NN' if what == 'knn' else what}"
+            columns.append((title, [row["video_top1"][what]["mean"] for row in rows]))
+    for rule in results["settings"]["finetune"]:
+        columns.append((f"{rule}, top-1", [row["finetune"][rule]["top1"] for row in rows]))
+    return columns
+
+
+def results_table(results: dict[str, Any]) -> Table:
+    """Return one row a backbone, accuracies in percent, the best of each column in bold."""
+    rows, columns = results["rows"], accuracy_columns(results)
+    table = Table()
+    table.add_column("backbone", overflow="fold")
+    table.add_column("architecture", overflow="fold")
+    for title in ("dim", "input", *(title for title, _ in columns)):
+        table.add_column(title, justify="right", no_wrap=True)
+    shown = [[f"{value:.1f}" for value in values] for _, values in columns]
+    # Bold goes by what is shown: 41.62 and 41.58 are both 41.6.
+    best = [max(values, key=float) if len(rows) > 1 else None for values in shown]
+    for i, row in enumerate(rows):
+        cells = [
+            Text(values[i], style="bold" if values[i] == top else "")
+            for values, top in zip(shown, best, strict=True)
+        ]
+        table.add_row(
+            Text(row["name"]),
+            Text(row["architecture"]),
+            Text(str(row["dim"])),
+            Text(str(row["input_size"])),
+            *cells,
+        )
+    return table
+
+
+def settings_lines(results: dict[str, Any]) -> list[str]:
+    """Return what one must know to read or repeat the numbers."""
+    settings = results["settings"]
+    num_classes = len(results["classes"])
+    cap = settings["max_train_per_class"]
+    tau, k = f"{settings['knn_tau'][0]:g}", str(settings["headline_k"])
+    has_linear = bool(settings["linear_decays"])
+    k_name = "linear top-1" if has_linear else f"k-NN {k}"
+    shown = [
+        row["linear_interval"] if has_linear else row["knn_interval"][tau][k]
+        for row in results["rows"]
+    ]
+    lines = [
+        f"images: {results['num_train']} train"
+        + (f" (at most {cap} a class)" if cap else "")
+        + f", {results['num_val']} {results['val_split']}; {num_classes} classes, chance "
+        f"{100 / num_classes:.1f} % when balanced",
+        *_preprocessing_lines(results),
+        f"features: {settings['layer']} of the frozen backbone, {settings['precision']}",
+        f"k-NN: cosine, weights exp(s / {settings['knn_tau'][0]:g}), neighbours from train"
+        + "".join(f"; exp(s / {tau:g}) is in the file" for tau in settings["knn_tau"][1:]),
+        f"95 % intervals, by the bootstrap, of {k_name}: {', '.join(map(_interval, shown))}",
+    ]
+    if settings["linear_decays"]:
+        chosen = ", ".join(f"{row['linear_decay']:g}" for row in results["rows"])
+        lines.append(
+            "linear: logistic regression (L-BFGS) on standardised features, no augmentation; decay "
+            f"chosen on a tenth of train: {chosen}"
+        )
+    for share in settings["few_shot"]:
+        draws = [row["few_shot_top1"][f"{share:g}"] for row in results["rows"]]
+        spread = ", ".join(f"{stdev(d):.1f}" if len(d) > 1 else "one draw" for d in draws)
+        lines.append(
+            f"linear, {100 * share:g} %: mean of {len(draws[0])} draws of so much of each class; "
+            f"standard deviations {spread}"
+        )
+    if "video_top1" in results["rows"][0]:
+        lines.append(
+            f"video: the mean of its frames' probabilities (k-NN {k}); max and vote are in the "
+            "file. Intervals draw whole groups of frames"
+        )
+    for rule in settings["finetune"]:
+        done = results["rows"][0]["finetune"][rule]
+        what = "the head alone, the backbone frozen" if rule == "head" else "all layers"
+        lines.append(
+            f"{rule}: {what}, trained by SGD on random crops ({done['recipe']}: rate "
+            f"{done['lr']:g}, {len(done['epochs'])} epochs, batches of "
+            f"{settings['finetune_batch_size']}); the last epoch counts, all are in the file"
+        )
+    return [*lines, f"seed: {settings['seed']}"]
+
+
+def _preprocessing_lines(results: dict[str, Any]) -> list[str]:
+    """Return what is done to an image; for each backbone by name if they differ."""
+    done: dict[str, list[str]] = {}
+    for row in results["rows"]:
+        p = row["preprocess"]
+        resized = math.floor(p["size"] / p["crop_pct"])
+        what = "both sides" if p["crop_mode"] == "squash" else "short side"
+        mean, std = (" ".join(f"{x:.3g}" for x in p[key]) for key in ("mean", "std"))
+        line = (
+            f"{what} to {resized}, centre crop of {p['size']}, {p['interpolation']}; mean {mean}, "
+            f"std {std}"
+        )
+        done.setdefault(line, []).append(row["name"])
+    if len(done) == 1:
+        return [f"images of all backbones: {line}" for line in done]
+    return [f"images of {', '.join(names)}: {line}" for line, names in done.items()]
+
+
+def _interval(ends: list[float]) -> str:
+    return f"{ends[0]:.1f} to {ends[1]:.1f}"
+
+
+def refusal_lines(results: dict[str, Any]) -> list[str]:
+    """Return the images that could not be read, the first few by name."""
+    refused = results["refused"]
+    lines = []
+    if refused:
+        lines.append(f"{len(refused)} images could not be read and are left out:")
+        lines += [f"  {one['name']}: {one['reason']}" for one in refused[:_SHOWN_REFUSALS]]
+        if len(refused) > _SHOWN_REFUSALS:
+            lines.append(f"  and {len(refused) - _SHOWN_REFUSALS} more, in the results file")
+    if results["num_other_files"]:
+        lines.append(f"{results['num_other_files']} files are no images by their suffix.")
+    return lines

@@ -1,0 +1,101 @@
+"""Labelled images of torchvision's datasets, from the disk; nothing is downloaded."""
+
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+import torchvision
+from torch import Tensor
+from torchvision.transforms.v2 import functional as pixels
+
+from vidmoco.errors import ConfigError, DataError, nearest
+from vidmoco.shapes import UInt8
+
+# What the datasets call the two parts; the first that a dataset knows.
+_SPLITS = {"train": ("train", "trainval"), "val": ("val", "test")}
+
+
+class TorchvisionImages:
+    """One split of a dataset; every process opens it for itself."""
+
+    def __init__(self, name: str, root: Path, split: str) -> None:
+        self.name, self.root, self.split = name, root, split
+        self._dataset, word = _open(name, root, split)
+        self.split = split if split == "train" else word
+        self._part = split
+        self.labels = _labels_of(self._dataset, name)
+        self.classes = _classes_of(self._dataset, self.labels)
+
+    def __reduce__(self) -> tuple[type["TorchvisionImages"], tuple[str, Path, str]]:
+        return TorchvisionImages, (self.name, self.root, self._part)
+
+    def image(self, row: int) -> UInt8[Tensor, "3 h w"]:
+        """Return one image; ``DataError``, with the reason only, if it is damaged."""
+        try:
+            picture, _ = self._dataset[row]
+            image: Tensor = pixels.pil_to_tensor(picture.convert("RGB"))
+        except (OSError, ValueError, SyntaxError) as error:
+            raise DataError(f"{type(error).__name__}: {error}") from error
+        return image
+
+
+def open_torchvision(name: str, root: Path) -> tuple[TorchvisionImages, TorchvisionImages]:
+    """Return the train and val parts of the dataset ``name`` below ``root``.
+
+    Raises:
+        ConfigError: torchvision has no such dataset, or none with classes and two parts.
+        DataError: it is not there, or damaged.
+    """
+    return TorchvisionImages(name, root, "train"), TorchvisionImages(name, root, "val")
+
+
+def _open(name: str, root: Path, split: str) -> tuple[Any, str]:
+    """Return one part of a dataset, and what it is called there."""
+    kind = getattr(torchvision.datasets, name, None)
+    if name not in torchvision.datasets.__all__ or kind is None:
+        raise ConfigError(
+            f"torchvision has no dataset {name!r}.{nearest(name, torchvision.datasets.__all__)}"
+        )
+    known = signature(kind).parameters
+    options: dict[str, Any] = {"download": False} if "download" in known else {}
+    try:
+        if "train" in known:
+            return kind(str(root), train=split == "train", **options), "test"
+        if "split" not in known:
+            raise ConfigError(
+                f"torchvision's {name} has no train and val parts. Give a folder with train/ and "
+                "val/, a folder a class in each."
+            )
+        for word in _SPLITS[split]:
+            try:
+                return kind(str(root), split=word, **options), word
+            except ValueError:  # not a word that this dataset knows
+                continue
+    except (RuntimeError, OSError) as error:
+        raise DataError(
+            f"torchvision cannot read its {name} in {root}: {error} Nothing is downloaded here."
+        ) from error
+    raise ConfigError(f"torchvision's {name} knows none of the parts {', '.join(_SPLITS[split])}.")
+
+
+def _labels_of(dataset: Any, name: str) -> list[int]:
+    """Return the class of every image, without decoding any."""
+    for attribute in ("targets", "labels", "_labels"):
+        found = getattr(dataset, attribute, None)
+        if found is not None and len(found) == len(dataset):
+            return [int(label) for label in found]
+    samples = getattr(dataset, "_samples", None) or getattr(dataset, "samples", None)
+    if samples is not None and len(samples) == len(dataset):
+        return [int(label) for _, label in samples]
+    raise ConfigError(
+        f"torchvision's {name} does not say the classes of its images without reading them all. "
+        "Give its images in folders: train/CLASS/x.jpg and val/CLASS/y.jpg."
+    )
+
+
+def _classes_of(dataset: Any, labels: list[int]) -> tuple[str, ...]:
+    names = getattr(dataset, "classes", None)
+    count = max(labels) + 1
+    if isinstance(names, list | tuple) and len(names) >= count:
+        return tuple(", ".join(name) if isinstance(name, tuple) else str(name) for name in names)
+    return tuple(str(label) for label in range(count))
