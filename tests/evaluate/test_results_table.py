@@ -4,7 +4,7 @@ from evaluate_runs import a_row as row
 from evaluate_runs import printed
 from evaluate_runs import some_results as results
 
-from vidmoco.evaluate.results_table import accuracy_columns, results_table
+from vidmoco.evaluate.results_table import accuracy_columns, results_tables
 
 
 def test_the_best_of_each_column_is_bold():
@@ -28,7 +28,7 @@ def test_the_only_backbone_is_not_the_best():
 
 def test_columns_follow_the_results():
     titles = [
-        [column.header for column in results_table(results(one)).columns]
+        [column.header for column in results_tables(results(one), width=120)[0].columns]
         for one in (
             row("A", knn=(1.0, 2.0), linear=3.0),
             row("A", knn=(1.0, 2.0), linear=3.0, top5=4.0),
@@ -81,3 +81,16 @@ def test_videos_and_fine_tuning_have_columns():
     assert "head: the head alone, the backbone frozen, trained by SGD on random crops" in text
     assert "(moco_v1: rate 30, 5 epochs, batches of 256)" in text
     assert "video: the mean of its frames' probabilities (k-NN 20)" in text
+
+
+def test_columns_that_do_not_fit_go_to_another_table():
+    given = results(row("a backbone's name", knn=(1.0, 2.0), linear=3.0, top5=4.0))
+    headers = [
+        [column.header for column in table.columns] for table in results_tables(given, width=66)
+    ]
+    assert headers == [
+        ["backbone", "architecture", "dim", "input", "k-NN 1"],
+        ["backbone", "k-NN 20", "linear top-1", "linear top-5"],
+    ]
+    # However narrow, a table has a column.
+    assert len(results_tables(given, width=10)) == 4

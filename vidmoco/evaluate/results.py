@@ -14,7 +14,7 @@ from vidmoco.evaluate.features import Features
 from vidmoco.evaluate.images import LabelledImages
 from vidmoco.evaluate.linear import DECAYS
 from vidmoco.evaluate.protocols import headline_k
-from vidmoco.evaluate.results_table import refusal_lines, results_table, settings_lines
+from vidmoco.evaluate.results_table import refusal_lines, results_tables, settings_lines
 from vidmoco.evaluation_commands import EvaluateCommand
 from vidmoco.run_folder import make_writable_folder
 
@@ -113,7 +113,8 @@ def print_results(results: dict[str, Any], *, path: Path, console: Console | Non
         console = Console(file=console.file, width=max(console.width, 120))
     title = f"Accuracy on {results['images']} (%)"
     console.print(title, markup=False, highlight=False, soft_wrap=True)
-    console.print(results_table(results))
+    for table in results_tables(results, width=console.width):
+        console.print(table)
     for line in [*settings_lines(results), *results["notes"], *refusal_lines(results)]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     console.print(f"Written to {path}", markup=False, highlight=False, soft_wrap=True)
