@@ -29,6 +29,11 @@ def test_few_shots_see_their_share_alone():
     assert _few_shots(bank, spoilt, queries, truth, share=0.1, seed=5) == found
 
 
+def test_a_class_of_one_image_is_a_shot_too():
+    bank, labels = torch.eye(3), torch.arange(3)
+    assert _few_shots(bank, labels, bank, labels, share=0.01, seed=0) == 100.0
+
+
 def test_nested():
     assert _nested({("a", "1"): 2, ("a", "2"): 3, ("b", "1"): 4}) == {
         "a": {"1": 2, "2": 3},

@@ -30,7 +30,7 @@ from vidmoco.evaluate.features import (
 from vidmoco.evaluate.finetune import FinetuneSettings, finetune
 from vidmoco.evaluate.finetune_recipes import ALL_LAYERS, HEAD_RECIPES, Rule
 from vidmoco.evaluate.finetune_state import FinetuneState
-from vidmoco.evaluate.images import LabelledImages, holds_images, load_labelled_images
+from vidmoco.evaluate.images import LabelledImages, holds_videos, load_labelled_images
 from vidmoco.evaluate.labelled_videos import cached_frames
 from vidmoco.evaluate.progress import EvaluationProgress
 from vidmoco.evaluate.protocols import score_features
@@ -88,10 +88,8 @@ def evaluate(
 
 def _folder_of_images(command: EvaluateCommand, console: Console) -> Path:
     """Return the folder of the images: the one given, or that of the frames of its videos."""
-    is_video = command.videos.labels is not None or (
-        command.torchvision is None and command.images.is_dir() and not holds_images(command.images)
-    )
-    if not is_video:
+    is_image = command.torchvision is not None or not command.images.is_dir()
+    if command.videos.labels is None and (is_image or not holds_videos(command.images)):
         return command.images
     with distributed.main_first():  # which reads the videos; the others find the frames
         return cached_frames(command.images, command.videos, seed=command.seed, console=console)

@@ -23,6 +23,7 @@ from vidmoco.image_decode import IMAGE_SUFFIXES, decode_image
 from vidmoco.image_parquet import ParquetImages, read_parquet_labels
 from vidmoco.image_torchvision import TorchvisionImages, open_torchvision
 from vidmoco.shapes import Int64, UInt8
+from vidmoco.video.files import VIDEO_SUFFIXES
 
 _VAL_NAMES = ("val", "test")
 
@@ -124,11 +125,17 @@ def load_labelled_images(
     return train, val
 
 
-def holds_images(folder: Path) -> bool:
-    """Return whether a folder has a Parquet file of images, or an image anywhere in its depth."""
+def holds_videos(folder: Path) -> bool:
+    """Return whether a folder has, in any depth, videos and no images."""
     if any((folder / f"{name}.parquet").exists() for name in ("train", *_VAL_NAMES)):
-        return True
-    return any(file.suffix.lower() in IMAGE_SUFFIXES for file in _files(folder))
+        return False
+    found = False
+    for file in _files(folder):
+        suffix = file.suffix.lower()
+        if suffix in IMAGE_SUFFIXES:
+            return False
+        found = found or suffix in VIDEO_SUFFIXES
+    return found
 
 
 def at_most_per_class(images: LabelledImages, count: int, *, seed: int) -> LabelledImages:

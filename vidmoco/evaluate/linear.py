@@ -180,17 +180,19 @@ def _one_thread(*, when: bool) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def stratified_part(labels: Int64[Tensor, " n"], *, share: float, seed: int) -> Int64[Tensor, " h"]:
-    """Return row numbers of a share of each class, at least one row and never all of them.
+def stratified_part(
+    labels: Int64[Tensor, " n"], *, share: float, seed: int, leave_one: bool = True
+) -> Int64[Tensor, " h"]:
+    """Return row numbers of a share of each class, at least one row.
 
-    A class of one row gives none.
+    With ``leave_one`` never all of them: a class of one row gives none.
     """
     generator = np.random.default_rng(seed)
     chosen = []
     classes = labels.cpu().numpy()
     for label in np.unique(classes):
         rows = np.flatnonzero(classes == label)
-        count = min(max(1, round(share * len(rows))), len(rows) - 1)
+        count = min(max(1, round(share * len(rows))), len(rows) - leave_one)
         chosen.append(generator.permutation(rows)[:count])
     return torch.from_numpy(np.sort(np.concatenate(chosen)).astype(np.int64))
 

@@ -136,7 +136,7 @@ def _few_shots(
 
     NOTE: SimCLR and others fine-tune on such shares; here the backbone stays frozen.
     """
-    rows = stratified_part(labels.cpu(), share=share, seed=seed).to(bank.device)
+    rows = stratified_part(labels.cpu(), share=share, seed=seed, leave_one=False).to(bank.device)
     probe = linear_probe(
         bank[rows], labels[rows], queries, num_classes=int(labels.max()) + 1, seed=seed
     )

@@ -48,11 +48,12 @@ def results_of(
     for refusal in features.refused:
         num_refused[refusal.split] += 1
     num_train = len(train) - num_refused[train.split]
-    notes = [
-        f"k = {k} is more than the {num_train} training images: all of them vote."
-        for k in command.k
-        if k > num_train
-    ]
+    larger = [f"{k}" for k in command.k if k > num_train]
+    notes = []
+    if larger:
+        notes.append(
+            f"k = {', '.join(larger)}: more than the {num_train} training images; all of them vote."
+        )
     notes += [
         f"{row['name']}: the probe's best decay, {row['linear_decay']:g}, is the "
         f"{'strongest' if row['linear_decay'] == max(DECAYS) else 'weakest'} tried."
