@@ -91,10 +91,11 @@ class EvaluateCommand(Ranged):
     """Also train a classifier on random crops by SGD, and measure it on val after every epoch: its
     linear `head` alone, on the frozen backbone (the linear classification of the MoCo papers), or
     `all` layers."""
-    finetune_recipe: Literal["moco_v1", "moco_v3_resnet", "moco_v3_vit"] = "moco_v1"
-    """How the head alone is trained: as in the papers of MoCo v1 and v2, or of v3."""
+    finetune_recipe: Literal["moco_v1", "moco_v3_resnet", "moco_v3_vit"] = "moco_v3_resnet"
+    """How the head alone is trained: as in the paper of MoCo v1 and v2, whose rate of 30 suits
+    their features and hardly any others, or as in that of v3."""
     finetune_epochs: int | None = None
-    """Epochs of both; None: the paper's (100, 90; 60 for all layers)."""
+    """Epochs of both; None: the paper's (100 or 90; 60 for all layers)."""
     finetune_lr: float | None = None
     """Learning rate in place of the paper's, before it grows with the batch; for one of the two."""
     finetune_batch_size: int = 256

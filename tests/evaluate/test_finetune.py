@@ -126,14 +126,14 @@ def test_a_damaged_image_is_not_learnt_from(make_images, tmp_path):
     )
     (row,) = results["rows"]
     assert set(row["finetune"]) == {"head", "all"}
-    for rule, name in (("head", "moco_v1"), ("all", "simclr")):
+    for rule, name in (("head", "moco_v3_resnet"), ("all", "simclr")):
         found = row["finetune"][rule]
         assert found["recipe"] == name
         assert len(found["epochs"]) == 2
         assert found["top1"] == found["epochs"][-1]["top1"]
         assert f"{rule}, top-1" in table
         assert row["seconds"][f"finetune_{rule}"] > 0
-    assert "rate 30, 2 epochs, batches of 8" in table
+    assert "rate 0.1, 2 epochs, batches of 8" in table
 
 
 def test_two_processes_are_one(make_images, tmp_path):

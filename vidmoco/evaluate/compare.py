@@ -12,7 +12,6 @@ from torch.utils.data import DataLoader
 from vidmoco import distributed
 from vidmoco.backbones import weights_hash
 from vidmoco.device import resolve_device
-from vidmoco.errors import DataError
 from vidmoco.evaluate.candidates import Candidate, load_candidates
 from vidmoco.evaluate.feature_cache import (
     features_key,
@@ -26,6 +25,7 @@ from vidmoco.evaluate.features import (
     compute_features,
     default_workers,
     image_loader,
+    require_every_class,
 )
 from vidmoco.evaluate.finetune import FinetuneSettings, finetune
 from vidmoco.evaluate.finetune_recipes import ALL_LAYERS, HEAD_RECIPES, Rule
@@ -142,7 +142,7 @@ def _rows(
                 if why:
                     console.print(why, markup=False, highlight=False, soft_wrap=True)
             seconds = {"features": time.monotonic() - began}
-            _require_every_class(features, train, val)
+            require_every_class(features.rows, features.refused, train, val)
             scores: dict[str, Any] = {}
             if distributed.is_main():
                 scores = score_features(
@@ -230,23 +230,6 @@ def _finetune(
     return {"recipe": name, "lr": settings.lr, "epochs": epochs} | {
         key: value for key, value in epochs[-1].items() if key.startswith("top")
     }
-
-
-def _require_every_class(features: Features, train: LabelledImages, val: LabelledImages) -> None:
-    """Refuse a set in which damaged images took a whole class away."""
-    is_train = features.rows < len(train)
-    for images, rows in (
-        (train, features.rows[is_train]),
-        (val, features.rows[~is_train] - len(train)),
-    ):
-        there = set(images.labels[rows].unique().tolist())
-        gone = [name for label, name in enumerate(images.classes) if label not in there]
-        if gone:
-            mine = [refusal for refusal in features.refused if refusal.split == images.split]
-            raise DataError(
-                f"No image of {', '.join(map(repr, gone[:8]))} in {images.split} could be read; "
-                f"{len(mine)} are damaged, the first: {mine[0].name}: {mine[0].reason}."
-            )
 
 
 def _about(candidate: Candidate) -> dict[str, Any]:

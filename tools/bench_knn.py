@@ -1,0 +1,139 @@
+#!/usr/bin/env python
+"""Seconds of the k-NN evaluation, and of scikit-learn's on the same features.
+
+    python tools/bench_knn.py images/ --backbone runs/latest --size 64
+
+Features are computed once, and kept. Then, in turn, ``weighted_knn`` and scikit-learn's
+``KNeighborsClassifier`` (brute force, cosine, the same weights) judge all val images; medians of
+the rounds, and how many predictions are the same.
+"""
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Literal
+
+import numpy as np
+import torch
+import tyro
+from rich.console import Console
+from rich.table import Table
+from sklearn.neighbors import KNeighborsClassifier
+from tyro.conf import Positional
+
+from vidmoco.errors import VidmocoError
+from vidmoco.evaluate.candidates import load_candidates
+from vidmoco.evaluate.feature_cache import (
+    features_key,
+    hash_of_images,
+    load_features,
+    save_features,
+)
+from vidmoco.evaluate.features import compute_features, image_loader
+from vidmoco.evaluate.images import load_labelled_images
+from vidmoco.evaluate.knn import weighted_knn
+from vidmoco.evaluate.scores import top_accuracy
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchKnn:
+    """Seconds of the k-NN evaluation, and of scikit-learn's on the same features."""
+
+    images: Positional[Path]
+    """As for `vidmoco evaluate`."""
+    backbone: str
+    """As for `vidmoco evaluate`."""
+    size: int | None = None
+    """Input size in pixels."""
+    precision: Literal["bf16", "fp32"] = "bf16"
+    """Arithmetic of the backbone."""
+    k: int = 200
+    """Neighbours."""
+    tau: float = 0.07
+    """Temperature of their weights."""
+    rounds: int = 3
+    """Times that each is measured."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run; 0 done, 2 the user's mistake."""
+    try:
+        return bench(tyro.cli(BenchKnn, args=argv))
+    except VidmocoError as error:
+        print(f"bench_knn: {error}", file=sys.stderr)
+        return 2
+
+
+def bench(command: BenchKnn) -> int:
+    """Measure and print."""
+    bank, labels, queries, truth, num_classes, seconds = read_features(command)
+
+    def ours() -> torch.Tensor:
+        found = weighted_knn(
+            bank, labels, queries, k=[command.k], num_classes=num_classes, tau=command.tau
+        )
+        return found[command.k]
+
+    def scikit_learn() -> torch.Tensor:
+        classifier = KNeighborsClassifier(
+            command.k, algorithm="brute", metric="cosine", n_jobs=-1,
+            weights=lambda distance: np.exp(-distance / command.tau),
+        )  # fmt: skip
+        classifier.fit(bank.numpy(), labels.numpy())
+        return torch.from_numpy(classifier.predict_proba(queries.numpy()))
+
+    times: dict[str, list[float]] = {"vidmoco": [], "scikit-learn": []}
+    scores = {}
+    for _ in range(command.rounds):
+        for name, run in (("vidmoco", ours), ("scikit-learn", scikit_learn)):
+            began = time.perf_counter()
+            scores[name] = run()
+            times[name].append(time.perf_counter() - began)
+    table = Table(title=f"{len(bank)} train, {len(queries)} val, {bank.shape[1]} features")
+    for title in ("k-NN", "seconds", "ratio", "top-1"):
+        table.add_column(title, justify="right")
+    base = median(times["scikit-learn"])
+    for name, found in scores.items():
+        mine = median(times[name])
+        top1 = top_accuracy(found, truth)
+        table.add_row(name, f"{mine:.2f}", f"{base / mine:.2f}", f"{top1:.2f}")
+    same = (scores["vidmoco"].argmax(1) == scores["scikit-learn"].argmax(1)).double().mean()
+    console = Console()
+    console.print(table)
+    console.print(f"features: {seconds:.1f} s; the same prediction for {100 * same:.2f} %")
+    return 0
+
+
+def read_features(
+    command: BenchKnn,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, int, float]:
+    """Return features and classes of train and val, the number of classes, and the seconds."""
+    train, val = load_labelled_images(command.images)
+    (candidate,) = load_candidates([command.backbone], size=command.size)
+    began = time.perf_counter()
+    key = features_key(
+        candidate, hash_of_images([train, val]), precision=command.precision, device_type="cpu"
+    )
+    features, _ = load_features(key)
+    if features is None:
+        loader = image_loader([train, val], candidate.preprocess, batch_size=256, workers=0)
+        features = compute_features(
+            candidate.backbone.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
+            loader, candidate.preprocess,
+            dim=candidate.dim, name=candidate.name, precision=command.precision,
+        )  # fmt: skip
+        save_features(features, key)
+    seconds = time.perf_counter() - began
+    is_train = features.rows < len(train)
+    labels = torch.cat([train.labels, val.labels])[features.rows]
+    return (
+        features.values[is_train], labels[is_train], features.values[~is_train],
+        labels[~is_train], len(train.classes), seconds,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())
