@@ -75,3 +75,13 @@ def test_the_share_of_time_that_waited_for_data(tmp_path):
     (line,) = read_metrics(tmp_path / "m.jsonl")
     assert line["data_wait_share"] == pytest.approx(0.25, abs=0.01)
     assert line["pairs_per_second"] == pytest.approx(0.4, abs=0.01)
+
+
+def test_time_that_was_not_the_trainings_is_left_out(tmp_path):
+    metrics = log(tmp_path / "m.jsonl", log_every=1)
+    metrics._began -= 10.0
+    metrics.leave_out(6.0)
+    feed(metrics, [1])
+    (line,) = read_metrics(tmp_path / "m.jsonl")
+    assert line["seconds"] == pytest.approx(4.0, abs=0.1)
+    assert line["pairs_per_second"] == pytest.approx(1.0, abs=0.03)

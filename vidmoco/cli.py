@@ -114,6 +114,9 @@ def _pretrain(command: PretrainCommand) -> int:
     if not command.resume and not config.videos:
         raise ConfigError("No videos given. Name a folder of videos: vidmoco pretrain videos/")
     config = replace(config, videos=tuple(absolute(path) for path in config.videos))
+    if config.monitor.images is not None:
+        images = absolute(config.monitor.images)
+        config = replace(config, monitor=replace(config.monitor, images=images))
     if command.resume:
         saved = load_recipe(str(_run_config(command.run)))
         changed = [
@@ -135,8 +138,8 @@ def _pretrain(command: PretrainCommand) -> int:
     return pretrain(config, run=run, resume=command.resume, recipe=recipe).exit_code
 
 
-# Where a run goes on does not change what it computes.
-_FREE_ON_RESUME = ("engine.", "data.workers:", "data.decoder:", "limits.")
+# Where a run goes on does not change what it computes, nor does what is measured of it.
+_FREE_ON_RESUME = ("engine.", "data.workers:", "data.decoder:", "limits.", "monitor.")
 
 
 def _scan(command: ScanCommand) -> int:

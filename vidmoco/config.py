@@ -19,6 +19,7 @@ from vidmoco.method_config import (
     MoCoConfig,
     MoCoV3Config,
 )
+from vidmoco.monitor_config import MonitorConfig
 from vidmoco.ranged import Ranged
 from vidmoco.video.limits import Limits
 
@@ -325,6 +326,7 @@ class PretrainConfig(Ranged):
     method: Annotated[MethodConfig, AvoidSubcommands] = field(default_factory=MoCoConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
+    monitor: MonitorConfig = field(default_factory=MonitorConfig)
     limits: Annotated[LimitsConfig, arg(name="")] = field(default_factory=LimitsConfig)
 
     def __post_init__(self) -> None:

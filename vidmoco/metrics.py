@@ -35,6 +35,10 @@ class MetricsLog:
         """Count time in which the training waited for data."""
         self._waited += seconds
 
+    def leave_out(self, seconds: float) -> None:
+        """Count time, up to now, that was not the training's: its speed is as without it."""
+        self._began += seconds
+
     def log(
         self,
         step: int,
@@ -78,8 +82,7 @@ class MetricsLog:
             "seconds": round(seconds, 3),
         }
         if distributed.is_main():
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(self.last) + "\n")
+            append_line(self.path, self.last)
         self.sums, self.count = {}, 0
         self._start_interval()
         return True
@@ -97,16 +100,26 @@ class MetricsLog:
         """Go on after ``step`` steps: take the sums, and drop the lines written after that step."""
         self.sums, self.count = dict(state["sums"]), state["count"]
         self._start_interval()
-        if not distributed.is_main():
-            return
-        kept = [line for line in read_metrics(self.path) if line["step"] <= step]
-        part = self.path.with_suffix(".part")
-        part.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-        part.replace(self.path)
+        if distributed.is_main():
+            drop_lines_after(self.path, step)
+
+
+def append_line(path: Path, line: Mapping[str, Any]) -> None:
+    """Write a line at the end of a metrics.jsonl or monitor.jsonl."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def drop_lines_after(path: Path, step: int) -> None:
+    """Keep the lines of the first ``step`` steps alone: a run goes on from there."""
+    kept = [line for line in read_metrics(path) if line["step"] <= step]
+    part = path.with_suffix(".part")
+    part.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+    part.replace(path)
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Return the lines of a metrics.jsonl; a last line cut off by a crash is left out."""
+    """Return the lines of a metrics.jsonl or monitor.jsonl; one cut off by a crash is left out."""
     if not path.is_file():
         return []
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)

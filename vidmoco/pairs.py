@@ -1,7 +1,7 @@
 """From settings to batches of pairs, of videos, prepared frames or images: for a run, a preview."""
 
 import json
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from vidmoco import distributed, run_folder
 from vidmoco.config import DataConfig, PretrainConfig
 from vidmoco.errors import CheckpointError, ConfigError
 from vidmoco.image_corpus import ImageCorpus, open_image_corpus
+from vidmoco.preprocess import Preprocess
 from vidmoco.shapes import Float32, Float64
 from vidmoco.video.batches import PairBatch, slots_needed
 from vidmoco.video.catalog import Catalog, build_limits, open_catalog, print_catalog
@@ -23,7 +24,8 @@ from vidmoco.video.order import Batching
 from vidmoco.video.pair_worker import bytes_of_slot
 from vidmoco.video.prepared import BATCHES_AHEAD, PreparedFrames, load_prepared, open_prepared
 from vidmoco.video.quarantine import Quarantine
-from vidmoco.video.sampling import PairRule
+from vidmoco.video.sampling import Moment, PairRule
+from vidmoco.video.stills import Stills, read_prepared_stills, read_stills
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,10 @@ class PairSource:
     """Notes in a run folder what its pairs come from, for its resume."""
     load: Callable[..., Generator[PairBatch]]
     """``load_pairs`` or ``load_prepared`` with what the other does not take."""
+    read: Callable[..., list[Stills | str]]
+    """``read_stills`` or ``read_prepared_stills``, in the same way."""
+    has_time: bool
+    """Whether there is more than one frame of a video, as of single images there is not."""
 
     def batching(self, *, batch_size: int | None = None) -> Batching:
         """Return how the videos are cut into batches (of another size, if one is given).
@@ -81,21 +87,26 @@ class PairSource:
         Raises:
             VideoError: too many videos in a row cannot be read.
         """
-        workers = self.config.data.workers
         return self.load(
             batching,
             rule=pair_rule(self.config.data),
             seed=self.config.seed,
             canvas=self.canvas,
             steps=steps,
-            workers=(
-                max(1, default_workers() // distributed.local_world_size())
-                if workers is None
-                else workers
-            ),
+            workers=self._workers(),
             pin_memory=pin_memory,
             stopped=stopped,
         )
+
+    def stills(self, moments: Sequence[Moment], *, preprocess: Preprocess) -> list[Stills | str]:
+        """Return the frames of each moment for a backbone, or why they cannot be read."""
+        return self.read(moments, preprocess=preprocess, workers=self._workers())
+
+    def _workers(self) -> int:
+        workers = self.config.data.workers
+        if workers is not None:
+            return workers
+        return max(1, default_workers() // distributed.local_world_size())
 
 
 def open_source(
@@ -181,6 +192,13 @@ def _of_videos(config: PretrainConfig, found: Catalog, quarantine: Path | None) 
             decoder=config.data.decoder,
             quarantine=Quarantine(quarantine),
         ),
+        read=partial(
+            read_stills,
+            catalog,
+            limits=build_limits(config.limits),
+            decoder=config.data.decoder,
+        ),
+        has_time=True,
     )
 
 
@@ -212,6 +230,8 @@ def _of_frames(
         name=name,
         save=save,
         load=partial(load_prepared, frames),
+        read=partial(read_prepared_stills, frames),
+        has_time=not isinstance(frames, ImageCorpus),
     )
 
 

@@ -22,6 +22,7 @@ from vidmoco.diagnostics import collapse_of, describe_embeddings
 from vidmoco.errors import VidmocoError
 from vidmoco.interrupt import StopSignals
 from vidmoco.metrics import MetricsLog
+from vidmoco.monitor.monitor import open_monitor
 from vidmoco.optim import build_optimizer, set_learning_rate
 from vidmoco.pairs import PairSource, open_source
 from vidmoco.progress import TrainingProgress
@@ -95,6 +96,7 @@ def _pretrain(
         batching = source.batching()
         use_threads(device, config.engine.threads, beside_decoders=source.decodes)
         method = assemble_method(config, device=device, durations=source.durations).to(device)
+        monitor = open_monitor(config, method.backbone, source, device=device, console=console)
     except VidmocoError:
         if is_main:
             run_folder.remove_if_empty(run)
@@ -121,6 +123,12 @@ def _pretrain(
     if is_main:
         run_folder.point_latest_at(run)
     _print_start(config, source, batching, range(start_step, total_steps), run, device, console)
+    monitor.begin(
+        run / run_folder.MONITOR,
+        start_step=start_step,
+        total_steps=total_steps,
+        num_steps_per_epoch=num_steps_per_epoch,
+    )
     if config.engine.compile:
         compile_encoders(method, cuda_graphs=config.engine.cuda_graphs)
 
@@ -140,6 +148,7 @@ def _pretrain(
     step = start_step
     with stop, bar, closing(batches):
         while step < total_steps and not distributed.any_of(stop.received is not None):
+            metrics.leave_out(monitor.look(step))
             lr = learning_rate_of(config, step, total_steps, num_steps_per_epoch)
             set_learning_rate(optimizer, lr)
             began = time.monotonic()
@@ -178,6 +187,8 @@ def _pretrain(
                 last_saved = time.monotonic()
         if is_main:
             state.save(step, keep=config.engine.keep_checkpoints)
+        if step == total_steps:
+            monitor.look(step)
 
     for others in distributed.gather_objects(failures):
         failures |= others

@@ -5,6 +5,9 @@ runs/NAME/
   environment.json   versions, machine, command
   catalog.parquet    the videos, refused ones with their reasons
   metrics.jsonl      one line every few steps
+  monitor.jsonl      one line a measurement of the features, where a monitor was asked for: step,
+                     epoch, knn_top1 and, by distance in seconds, retrieval (percent), seconds; or
+                     failure, why nothing could be measured
   quarantine.jsonl   videos that killed a decoding process, if there were any (quarantine-1.jsonl …
                      of further processes of a training)
   checkpoints/       to resume from
@@ -26,6 +29,7 @@ from vidmoco.errors import ConfigError
 RUNS = Path("runs")
 LATEST = RUNS / "latest"
 CONFIG, CATALOG, METRICS = "config.yaml", "catalog.parquet", "metrics.jsonl"
+MONITOR = "monitor.jsonl"
 FRAMES = "frames.json"  # in place of the catalog, where the pairs are of prepared frames
 QUARANTINE = "quarantine.jsonl"
 CHECKPOINTS, BACKBONE, ENVIRONMENT = "checkpoints", "backbone", "environment.json"

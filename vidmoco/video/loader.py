@@ -139,8 +139,7 @@ def load_pairs(
     Raises:
         VideoError: a video and all its stand-ins cannot be read.
     """
-    if decoder == "auto" and not _decord_is_of_use(catalog):
-        decoder = "pyav"  # decord takes each process 250 MB and a second to load (measured)
+    decoder = settled(decoder, catalog)
     order = BatchOrder(batching, seed=seed)
     batches = Batches(
         catalog,
@@ -164,9 +163,13 @@ def load_pairs(
             yield batch
 
 
-def _decord_is_of_use(catalog: Catalog) -> bool:
-    """Return whether ``auto`` reads any of the videos by decord."""
-    return bool(((catalog.column("route") == "decord") & (catalog.column("codec") != "h264")).any())
+def settled(decoder: Decoder, catalog: Catalog) -> Decoder:
+    """Return ``decoder``, or ``pyav`` where ``auto`` would read none of the videos by decord.
+
+    decord takes each process 250 MB and a second to load (measured).
+    """
+    by_decord = (catalog.column("route") == "decord") & (catalog.column("codec") != "h264")
+    return "pyav" if decoder == "auto" and not by_decord.any() else decoder
 
 
 def _read_here(batches: Batches, visit: list[Slot], limits: Limits) -> None:
