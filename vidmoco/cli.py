@@ -26,7 +26,7 @@ from vidmoco.commands import (
     ScanCommand,
 )
 from vidmoco.errors import ConfigError, VidmocoError, nearest
-from vidmoco.evaluation_commands import EvaluateCommand
+from vidmoco.evaluation_commands import EvaluateCommand, ExploreCommand, SearchCommand
 from vidmoco.recipe import differences, load_recipe, to_plain
 from vidmoco.urls import absolute
 
@@ -173,6 +173,18 @@ def _evaluate(command: EvaluateCommand) -> int:
     return 0
 
 
+def _search(command: SearchCommand) -> int:
+    from vidmoco.explore.search import search
+
+    return search(command)
+
+
+def _explore(command: ExploreCommand) -> int:
+    from vidmoco.explore.run import explore
+
+    return explore(command)
+
+
 def _import(command: ImportCommand) -> int:
     from vidmoco.published.import_checkpoint import import_checkpoint
 
@@ -214,6 +226,8 @@ COMMANDS = {
     "pretrain": _Command(PretrainCommand, _pretrain),
     "extract": _Command(ExtractCommand, _extract),
     "evaluate": _Command(EvaluateCommand, _evaluate),
+    "search": _Command(SearchCommand, _search),
+    "explore": _Command(ExploreCommand, _explore),
     "import": _Command(ImportCommand, _import),
     "export": _Command(ExportCommand, _export),
     "demo": _Command(DemoCommand, _demo),

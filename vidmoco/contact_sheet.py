@@ -91,20 +91,20 @@ def draw_sheet(sample: Sample, lines: list[str]) -> Image.Image:
     height = gaps_top + _PLOT_HEIGHT + 5 * _LINE + _MARGIN
     sheet = Image.new("RGB", (content + 2 * _MARGIN, height), "white")
     draw = ImageDraw.Draw(sheet)
-    draw.text((_MARGIN, _MARGIN - 6), "The first pairs of pretrain", _TEXT, _font(20))
+    draw.text((_MARGIN, _MARGIN - 6), "The first pairs of pretrain", _TEXT, font(20))
     for n, line in enumerate(lines):
-        draw.text((_MARGIN, _MARGIN + _LINE * (n + 1.2)), line, _QUIET, _font())
+        draw.text((_MARGIN, _MARGIN + _LINE * (n + 1.2)), line, _QUIET, font())
     for left, title in zip(lefts, ("Frame 1", "Frame 2", "Query view", "Key view"), strict=True):
-        draw.text((left, rows_top - _LINE), title, _TEXT, _font(15))
+        draw.text((left, rows_top - _LINE), title, _TEXT, font(15))
     for n, pair in enumerate(sample.pairs):
         top = rows_top + n * row_height
         first_time, second_time = pair.pts_seconds
         gap = f"gap {abs(second_time - first_time):.3f} s"
         gap = "the same frame" if first_time == second_time else gap
         draw.line((_MARGIN, top + 3, _MARGIN + content, top + 3), _RULE)
-        name = _shortened(f"{n + 1}. {ascii(pair.key)[1:-1]}", content - 140)
-        draw.text((_MARGIN, top + 8), name, _TEXT, _font())
-        draw.text((_MARGIN + content, top + 8), gap, _TEXT, _font(), anchor="ra")
+        name = shortened(f"{n + 1}. {ascii(pair.key)[1:-1]}", content - 140)
+        draw.text((_MARGIN, top + 8), name, _TEXT, font())
+        draw.text((_MARGIN + content, top + 8), gap, _TEXT, font(), anchor="ra")
         width = min(box, round(tile * pair.aspect_ratio))
         frame_size = max(1, width), min(tile, max(1, round(width / pair.aspect_ratio)))
         std, mean = (
@@ -116,7 +116,7 @@ def draw_sheet(sample: Sample, lines: list[str]) -> Image.Image:
         for left, picture in zip(lefts, pictures, strict=True):
             sheet.paste(picture, (left, top + _LINE + 8))
         for left, time in zip(lefts, pair.pts_seconds, strict=False):
-            draw.text((left, top + tile + _LINE + 12), f"at {time:.3f} s", _QUIET, _font())
+            draw.text((left, top + tile + _LINE + 12), f"at {time:.3f} s", _QUIET, font())
     _draw_gaps(draw, sample, left=_MARGIN, top=gaps_top, width=content)
     return sheet
 
@@ -139,14 +139,14 @@ def _draw_gaps(
     for n in range(ceil(highest / tick - 1e-6) + 1):
         y = base - round(n * tick * scale)
         draw.line((origin, y, left + width, y), _RULE)
-        draw.text((origin - 8, y), f"{100 * n * tick:g} %", _QUIET, _font(12), anchor="rm")
+        draw.text((origin - 8, y), f"{100 * n * tick:g} %", _QUIET, font(12), anchor="rm")
     bar = (left + width - origin) / num_bars
     for n, (colour, text) in enumerate(
         zip((_ASKED, _ACHIEVED), describe_gaps(sample), strict=True)
     ):
         y = top + n * _LINE
         draw.rectangle((left, y + 4, left + 10, y + 14), colour)
-        draw.text((left + 18, y), text, _TEXT, _font())
+        draw.text((left + 18, y), text, _TEXT, font())
         for place, share in enumerate(shares[n].tolist()):
             x = origin + bar * (place + 0.1 + 0.4 * n)
             if share:
@@ -154,10 +154,10 @@ def _draw_gaps(
     every = ceil(60 / bar)
     for place in range(0, num_bars + 1, every):
         x = origin + bar * place
-        draw.text((x, base + 4), f"{place * step:g}", _QUIET, _font(12), anchor="ma")
+        draw.text((x, base + 4), f"{place * step:g}", _QUIET, font(12), anchor="ma")
     more = "; the last bar also holds all longer ones" if gaps.max() > end else ""
     text = f"gap in seconds{more}; height: share of the pairs"
-    draw.text((left + width, base + _LINE), text, _QUIET, _font(12), anchor="ra")
+    draw.text((left + width, base + _LINE), text, _QUIET, font(12), anchor="ra")
 
 
 def round_step(end: float, *, most: int) -> float:
@@ -174,14 +174,15 @@ def _picture(pixels: UInt8[Tensor, "3 h w"], size: tuple[int, int]) -> Image.Ima
 
 
 @cache
-def _font(size: int = 14) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)  # knows ASCII and a little more
+def font(size: int = 14) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Return the font of all pictures; it knows ASCII and little more, so texts are escaped."""
+    return ImageFont.load_default(size)
 
 
-def _shortened(text: str, width: int) -> str:
+def shortened(text: str, width: int, *, size: int = 14) -> str:
     """Return ``text``, without its middle where it is wider than ``width`` pixels."""
     short, keep = text, min(len(text), width)
-    while _font().getlength(short) > width:
+    while keep > 0 and font(size).getlength(short) > width:
         keep -= 1
         short = f"{text[: keep // 2]} … {text[len(text) - keep + keep // 2 :]}"
     return short

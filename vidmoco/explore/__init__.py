@@ -1,0 +1,1 @@
+"""What the features of videos look like: nearest frames, pictures, shots and near-duplicates."""
