@@ -2,7 +2,7 @@ import pytest
 from PIL import Image
 
 from vidmoco.errors import ConfigError
-from vidmoco.explore.display import plain, print_left_out, save_png, shown_seconds
+from vidmoco.explore.display import plain, print_left_out, printable, save_png, shown_seconds
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,7 @@ def test_times_are_rounded_up_so_that_the_same_frame_is_shown(seconds, shown):
 
 def test_texts_are_escaped():
     assert plain("ü\x1b\n.mp4") == "\\xfc\\x1b\\n.mp4"
+    assert printable("ü\x1b\n\udc80.mp4") == "ü\\x1b\\n\\udc80.mp4"
 
 
 def test_a_long_list_is_cut(capsys):

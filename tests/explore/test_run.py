@@ -26,19 +26,26 @@ def rows_of(path):
 
 def test_a_folder(painted_features, tmp_path, capsys):
     _, feats, _ = painted_features
-    for name in ("a", "b"):
-        words = ("-o", tmp_path / name, "--map-frames", 20, "--max-videos", 1, "--seed", 5)
-        assert explore(feats, *words) == 0
+    words = ("-o", tmp_path, "--map-frames", 20, "--max-videos", 1)
+    assert explore(feats, *words) == 0
     printed = capsys.readouterr().out
     assert "48 frames of 2 videos below" in printed
     assert "show 1 of 2 files, evenly taken (--max-videos)" in printed
     assert "is of 20 of 48 frames, evenly taken (--map-frames)" in printed
     for name in NAMES:
-        path = tmp_path / "a" / name
-        assert str(path) in printed
-        assert path.read_bytes() == (tmp_path / "b" / name).read_bytes()  # repeatable
+        assert str(tmp_path / name) in printed
     for name in NAMES[:3]:
-        Image.open(tmp_path / "a" / name).verify()
+        Image.open(tmp_path / name).verify()
+
+
+def test_all_is_the_same_again(tmp_path):
+    feature_set(tmp_path / "f", random_features(30), random_features(9))
+    for name, seed in (("a", 5), ("b", 5), ("c", 6)):
+        assert explore(tmp_path / "f", "-o", tmp_path / name, "--seed", seed) == 0
+    for name in NAMES:
+        written = [(tmp_path / folder / name).read_bytes() for folder in ("a", "b", "c")]
+        assert written[0] == written[1]
+        assert (written[0] == written[2]) == (name != "map.png")
 
 
 def test_planted_cuts_and_duplicates_are_written_and_others_are_not(tmp_path, capsys):

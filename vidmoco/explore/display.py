@@ -15,8 +15,14 @@ _MAX_LINES = 10
 
 
 def plain(text: object) -> str:
-    """Return a text that a stranger may have written in printable ASCII: the font has no more."""
+    """Return a text for a picture, in printable ASCII: the font has no more."""
     return ascii(str(text))[1:-1]
+
+
+def printable(text: object) -> str:
+    """Return a text that a stranger may have written for the terminal, which obeys none of it."""
+    escaped = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+    return "".join(escaped)
 
 
 def shown_seconds(seconds: float) -> str:
@@ -31,7 +37,7 @@ def print_left_out(lines: Sequence[str]) -> None:
     """Say on stderr which files were not used."""
     console = Console(stderr=True, highlight=False, markup=False)
     for line in lines[:_MAX_LINES]:
-        console.print(f"left out: {plain(line)}", soft_wrap=True)
+        console.print(f"left out: {printable(line)}", soft_wrap=True)
     if len(lines) > _MAX_LINES:
         console.print(f"left out: {len(lines) - _MAX_LINES:,} more files")
 

@@ -8,7 +8,7 @@ import numpy as np
 from rich.console import Console
 
 from vidmoco.evaluation_commands import ExploreCommand
-from vidmoco.explore.display import plain, print_left_out, save_png, wide_console
+from vidmoco.explore.display import print_left_out, printable, save_png, wide_console
 from vidmoco.explore.duplicates import find_duplicates
 from vidmoco.explore.feature_set import FeatureSet, open_features
 from vidmoco.explore.frame_map import draw_map
@@ -55,7 +55,7 @@ def explore(command: ExploreCommand) -> int:
     print_left_out(features.left_out)
     console.print(
         f"{features.num_rows:,} frames of {_num_videos(features):,} videos below "
-        f"{plain(features.folder)}",
+        f"{printable(features.folder)}",
         soft_wrap=True,
     )
     shots = find_shots(features, step_similarities(features))

@@ -14,6 +14,7 @@ from vidmoco.explore.display import (
     TEXT,
     plain,
     print_left_out,
+    printable,
     save_png,
     shown_seconds,
     wide_console,
@@ -45,7 +46,7 @@ def search(command: SearchCommand) -> int:
     query = read_query(command.query, limits=limits)
     extractor = extractor_like(features, backbone=command.backbone, device=command.device)
     console = Console(stderr=True, highlight=False, markup=False)
-    console.print(f"Backbone: {plain(extractor.provenance['backbone'])}", soft_wrap=True)
+    console.print(f"Backbone: {printable(extractor.provenance['backbone'])}", soft_wrap=True)
     similarity = similarities(features, feature_of(extractor, query)[None])[0]
     num_videos = len(set(features.videos.tolist()))
     # Frames of one video are alike: as few of each as will do.
@@ -59,7 +60,7 @@ def search(command: SearchCommand) -> int:
         min_gap=command.min_gap,
     )
     lines = [
-        f"{features.num_rows:,} frames of {num_videos:,} videos below {plain(features.folder)}",
+        f"{features.num_rows:,} frames of {num_videos:,} videos below {features.folder}",
         f"{len(rows)} shown, at most {per_video} of one video, {command.min_gap:g} s apart",
     ]
     print_left_out(features.left_out)
@@ -82,11 +83,11 @@ def _print_table(
     table.add_column("file", overflow="fold")
     for rank, (row, value) in enumerate(zip(rows.tolist(), similarity.tolist(), strict=True), 1):
         time = shown_seconds(features.times[row])
-        table.add_row(str(rank), f"{value:.4f}", time, plain(features.name_of(row)))
+        table.add_row(str(rank), f"{value:.4f}", time, printable(features.name_of(row)))
     console = wide_console()
     console.print(table)
     for line in lines:
-        console.print(line, soft_wrap=True)
+        console.print(printable(line), soft_wrap=True)
 
 
 def draw_results(
@@ -112,9 +113,9 @@ def draw_results(
     room = size[0] - MARGIN - left
     draw.text((left, MARGIN), "Query", TEXT, font(20))
     when = "" if query.seconds is None else f"at {shown_seconds(query.seconds)} s"
-    for n, line in enumerate([plain(query.name), when, "", *lines]):
+    for n, line in enumerate([query.name, when, "", *lines]):
         colour = TEXT if n == 0 else QUIET
-        draw.text((left, MARGIN + 34 + 20 * n), shortened(line, room), colour, font())
+        draw.text((left, MARGIN + 34 + 20 * n), shortened(plain(line), room), colour, font())
     facts = zip(rows.tolist(), similarity.tolist(), pictures, strict=True)
     for n, (row, value, picture) in enumerate(facts):
         x, y = MARGIN + n % _COLUMNS * step_x, top + n // _COLUMNS * step_y

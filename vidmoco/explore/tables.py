@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vidmoco.errors import ConfigError
-from vidmoco.explore.display import plain, shown_seconds
+from vidmoco.explore.display import printable, shown_seconds
 from vidmoco.explore.duplicates import DuplicatePair
 from vidmoco.explore.feature_set import FeatureSet
 from vidmoco.explore.shots import Shot
@@ -79,7 +79,7 @@ def print_first_rows(
         is_name = title.startswith("file")
         table.add_column(title, justify="left" if is_name else "right", overflow="fold")
     for row in rows[:_FIRST_ROWS]:
-        table.add_row(*(shown_seconds(x) if isinstance(x, float) else plain(x) for x in row))
+        table.add_row(*(shown_seconds(x) if isinstance(x, float) else printable(x) for x in row))
     console.print(table)
     if len(rows) > _FIRST_ROWS:
         console.print(f"… and {len(rows) - _FIRST_ROWS:,} more")
