@@ -107,7 +107,7 @@ def test_videos_and_prepared_frames(videos, tmp_path):
     assert measure(Colours()) == {"retrieval": {"0.5": 100.0, "1.5": 100.0}}
     said = "the same video at rank 1 at 0.5 s (4 videos), 1.5 s (3 videos); 3.1e-05 GiB of memory"
     assert said in log.getvalue()
-    assert "8 s is left out: fewer than two videos are so long" in log.getvalue()
+    assert "8 s is left out: fewer than two videos have frames so far apart" in log.getvalue()
     twin = Colours()
     measure(twin)
     assert twin.seen == [[4, 4, 3]]  # 4 queries, 4 and 3 of the gallery

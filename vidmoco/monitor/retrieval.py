@@ -97,6 +97,7 @@ class RetrievalProbe:
         # Frames are numbered through all videos, the query of each before its gallery.
         firsts = list(accumulate((1 + len(draw.distances) for draw in draws), initial=0))
         own = distributed.shard(len(draws))
+        console.print(f"Monitor: reading frames of {len(draws):,} videos …", highlight=False)
         stills = source.stills([draws[n].moment for n in own], preprocess=preprocess)
         self._batches = _batches(stills, firsts[own.start : own.stop], config.batch_size)
         self._num_frames = firsts[-1]
@@ -138,7 +139,7 @@ class RetrievalProbe:
         kept = ", ".join(f"{d:g} s ({len(pairs)} videos)" for d, pairs in self._pairs.items())
         lines = [f"Monitor: the same video at rank 1 at {kept}; {gib:.2g} GiB of memory"]
         lines += [
-            f"  {distance:g} s is left out: fewer than two videos are so long"
+            f"  {distance:g} s is left out: fewer than two videos have frames so far apart"
             for distance in lacking
         ]
         if failures:
