@@ -19,10 +19,11 @@ from vidmoco.evaluate.candidates import Candidate, load_candidates
 from vidmoco.evaluate.compare import evaluate
 from vidmoco.evaluate.features import compute_features, image_loader
 from vidmoco.evaluate.images import LabelledImages, load_labelled_images
-from vidmoco.evaluation_commands import EvaluateCommand
+from vidmoco.evaluation_commands import EvaluateCommand, ReportCommand
 from vidmoco.extract import extract
 from vidmoco.pretrain import pretrain
 from vidmoco.recipe import load_recipe
+from vidmoco.report.report import report
 from vidmoco.run_folder import make_writable_folder
 from vidmoco.shapes import UInt8
 
@@ -107,13 +108,23 @@ def demo(command: DemoCommand) -> int:
     scores = {row["source"]: row["knn_top1"][TAU][str(K)] for row in results["rows"]}
     picture = folder / "what_was_learnt.png"
     _draw(picture, folder / "images", sources, [scores[source] for source in sources], command.seed)
+    page = folder / "report.html"
+    _say(console, "6. A page of all of it")
+    words = f"{runs[1]} --results {folder}/results.json --features {features} -o {page}"
+    _say(console, f"   $ vidmoco report {words}", dim=True)
+    report(
+        ReportCommand(
+            source=runs[1], output=page, results=(folder / "results.json",), features=features
+        ),
+        console=console,
+    )
     untrained, single, paired = (scores[source] for source in sources)
     print(
         f"k-NN top-1 on held-out digits: untrained {untrained:.1f} %, single-frame control "
         f"{single:.1f} %, frame pairs {paired:.1f} %\n"
         f"Picture: {picture}\n"
         f"Features of a clip of a {digit}: {features}\n"
-        f"Done in {time.monotonic() - began:.0f} s."
+        f"Done in {time.monotonic() - began:.0f} s. All of it, to look at: {page}"
     )
     return 0
 
