@@ -26,7 +26,12 @@ from vidmoco.commands import (
     ScanCommand,
 )
 from vidmoco.errors import ConfigError, VidmocoError, nearest
-from vidmoco.evaluation_commands import EvaluateCommand, ExploreCommand, SearchCommand
+from vidmoco.evaluation_commands import (
+    EvaluateCommand,
+    ExploreCommand,
+    ReportCommand,
+    SearchCommand,
+)
 from vidmoco.recipe import differences, load_recipe, to_plain
 from vidmoco.urls import absolute
 
@@ -173,6 +178,12 @@ def _evaluate(command: EvaluateCommand) -> int:
     return 0
 
 
+def _report(command: ReportCommand) -> int:
+    from vidmoco.report.report import report
+
+    return report(command)
+
+
 def _search(command: SearchCommand) -> int:
     from vidmoco.explore.search import search
 
@@ -228,6 +239,7 @@ COMMANDS = {
     "evaluate": _Command(EvaluateCommand, _evaluate),
     "search": _Command(SearchCommand, _search),
     "explore": _Command(ExploreCommand, _explore),
+    "report": _Command(ReportCommand, _report),
     "import": _Command(ImportCommand, _import),
     "export": _Command(ExportCommand, _export),
     "demo": _Command(DemoCommand, _demo),

@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+from explore_features import feature_set, random_features, write_features
+from report_material import Page
+
+from vidmoco.errors import ConfigError
+from vidmoco.explore.feature_set import open_features
+from vidmoco.explore.layout import layout_2d
+from vidmoco.report import feature_sections as module
+from vidmoco.report.feature_sections import feature_sections, place_of
+from vidmoco.report.markup import joined
+
+
+@pytest.fixture(autouse=True)
+def kinds(monkeypatch):
+    """The layouts that were asked for; none is t-SNE's own, which takes seconds to load."""
+    asked = []
+
+    def layout(unit, *, kind):
+        asked.append(kind)
+        return layout_2d(unit, kind="pca")
+
+    monkeypatch.setattr(module, "layout_2d", layout)
+    monkeypatch.setattr(module, "require_tsne", lambda: None)
+    monkeypatch.setattr(module, "_QUERIES", 3)
+    return asked
+
+
+def pages(features):
+    return [Page(joined(section.parts)) for section in feature_sections(features)]
+
+
+def test_each_cell_of_the_map_says_where_its_frame_is_from(tmp_path):
+    features = feature_set(tmp_path, random_features(9), random_features(9, seed=1))
+    page, _ = pages(features)
+    tiles = [tile for tile in page.all("div") if "title" in tile]
+    places = {tile["style"] for tile in tiles}
+    assert len(tiles) == len(places) == len(page.all("img")) > 10
+    known = {place_of(features, row) for row in range(18)}
+    assert {tile["title"] for tile in tiles} <= known and "a.mp4 at 8.00 s" in known
+
+
+def test_the_layout_is_what_is_installed_and_said(tmp_path, kinds, monkeypatch):
+    features = feature_set(tmp_path, random_features(9))
+    assert "t-SNE" in feature_sections(features)[0].lead
+
+    def missing():
+        raise ConfigError("t-SNE needs scikit-learn")
+
+    monkeypatch.setattr(module, "require_tsne", missing)
+    assert "principal components" in feature_sections(features)[0].lead
+    assert kinds == ["tsne", "pca"]
+
+
+def test_neighbours_are_of_other_videos_and_the_most_similar_ones(tmp_path):
+    base = np.eye(6, dtype=np.float32)
+    near = base[:1] + 0.1 * base[1:2]
+    features = feature_set(tmp_path, base[:1], base[3:4], near)  # a is like c, b like none
+    _, page = pages(features)
+    lines = page.all("div", class_="near")
+    assert len(lines) == 3 and len(page.all("figure", class_="query")) == 3
+    captions = [text for element, text in page.texts if element in ("figcaption", "b")]
+    assert captions[:5] == ["a.mp4 at 0.00 s", "1.00", "c.mp4 at 0.00 s", "0.00", "b.mp4 at 0.00 s"]
+
+
+def test_of_one_video_neighbours_are_at_other_times(tmp_path):
+    path = tmp_path / "<x>.npy"
+    write_features(path, random_features(12), source=tmp_path / "<x>.mp4")
+    features = open_features(path)
+    first, sheet = feature_sections(features)
+    assert "at other times" in sheet.lead and "12 frames of 1 videos" in first.lead
+    page = Page(joined(sheet.parts))
+    captions = [text for element, text in page.texts if element == "figcaption"]
+    times = [float(text.split(" at ")[1].split()[0]) for text in captions]
+    assert captions[0].startswith("<x>.mp4 at 0.00") and len(page.all("div", class_="near")) == 3
+    own = times[0]
+    assert all(abs(time - own) >= 2 for time in times[1 : 1 + 5])

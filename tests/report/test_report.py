@@ -1,0 +1,194 @@
+import io
+import json
+import shutil
+
+import numpy as np
+import pytest
+from chromium import Chromium
+from explore_features import random_features, write_features
+from PIL import Image
+from report_material import EVIL, Page, foreign_addresses, make_run, results, row, write_json
+
+from vidmoco.cli import main
+from vidmoco.errors import ConfigError
+from vidmoco.evaluate.results import FORMAT
+from vidmoco.report import feature_sections
+from vidmoco.video.info import VideoInfo
+from vidmoco.video.table import Catalog
+
+
+def report(*words):
+    return main(["report", *map(str, words)])
+
+
+def full_run(folder):
+    """A run with something in every section, and evil names in all of them."""
+    run = make_run(folder / EVIL.replace("/", "_"))
+    name = EVIL.replace("/", "_")
+    curve = {"recipe": "moco_v1", "lr": 30.0, "epochs": [{"epoch": 1.0, "top1": 9.0}], "top1": 9.0}
+    more = {"finetune": {"head": curve}, "video_top1": {"knn": {"mean": 3.0}}}
+    rows = [row(EVIL) | more, row("b" * 60, linear=60.0) | more]
+    refused = [{"name": EVIL, "split": EVIL, "reason": EVIL}]
+    data = results(
+        *rows, classes=[EVIL, "c" * 70], images=f"/{EVIL}", refused=refused, notes=[EVIL]
+    )
+    write_json(run / "results.json", data)
+    lines = [
+        {"step": n, "knn_top1": 5.0, "retrieval": {EVIL: 3.0}, "failure": EVIL} for n in (1, 2)
+    ]
+    (run / "monitor.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    common = {"root": "/v", "num_bytes": 1, "mtime_ns": 1}
+    Catalog.from_rows([VideoInfo(key=f"{name}.mp4", reason=EVIL, **common)]).save(
+        run / "catalog.parquet"
+    )
+    environment = json.loads((run / "environment.json").read_text())
+    environment["command"].append(EVIL)
+    environment[EVIL] = EVIL
+    write_json(run / "environment.json", environment)
+    features = folder / "feats"
+    write_features(features / "a.npy", random_features(6), source=folder / f"{name}a.mp4")
+    write_features(features / "b.npy", random_features(6), source=folder / f"{name}b.mp4")
+    return run, features
+
+
+def without_tsne():
+    raise ConfigError("t-SNE needs scikit-learn")
+
+
+@pytest.fixture(scope="module")
+def full_page(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("full")
+    run, features = full_run(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(feature_sections, "require_tsne", without_tsne)  # takes seconds to load
+        assert report(run, "--features", features, "-o", folder / "page.html") == 0
+    return folder / "page.html"
+
+
+def test_every_section_is_there_and_no_name_is_markup(full_page):
+    text = full_page.read_text()
+    page = Page(text)
+    heads = [text for element, text in page.texts if element == "h2"]
+    assert heads == [
+        "Curves", "Sampled pairs", f"Comparison on {EVIL.rpartition('/')[2]}",
+        "Map of the frames", "Nearest neighbours", "Refused files", "Configuration",
+        "Environment", "Repeat it",
+    ]  # fmt: skip
+    assert page.all("script") == [] and "<script" not in text and text.count("</style>") == 1
+    assert page.text.count("alert(1)") > 40
+    assert foreign_addresses(text) == []
+
+
+def test_the_page_is_put_where_it_is_looked_for(tmp_path, capsys):
+    run = make_run(tmp_path / "run")
+    assert report(run) == 0
+    assert capsys.readouterr().out.startswith(f"{run / 'report.html'}: ")
+    path = write_json(tmp_path / "r.json", results(row("a"), row("b")))
+    assert report(path) == 0
+    page = Page((tmp_path / "r.html").read_text())
+    assert ("h1", "Backbones on pets") in page.texts
+    assert report(run, "--results", path, path, "-o", tmp_path / "new" / "x.HTML") == 0
+    heads = [t for e, t in Page((tmp_path / "new" / "x.HTML").read_text()).texts if e == "h2"]
+    assert heads.count("Comparison on pets") == 2
+    assert report(path) == 0  # its own page is replaced
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["new", "r.html", "r.json", "run"]
+
+
+def refusal(capsys, *words):
+    assert report(*words) == 2
+    told = capsys.readouterr()
+    assert told.out == "" and told.err.count("\n") == 1, told
+    return told.err
+
+
+def test_what_cannot_be_shown_is_one_line(tmp_path, capsys):
+    assert "There is nothing at" in refusal(capsys, tmp_path / "gone")
+    (tmp_path / "empty").mkdir()
+    assert "not a run folder" in refusal(capsys, tmp_path / "empty")
+    run = make_run(tmp_path / "run")
+    assert "config.yaml is no results file" in refusal(capsys, run / "config.yaml")
+    assert "no results file" in refusal(capsys, run, "--results", tmp_path / "gone.json")
+    other = write_json(tmp_path / "r.json", results(row("a"), format=FORMAT + 1))
+    assert f"format {FORMAT + 1}" in refusal(capsys, other)
+    odd = row("a") | {"few_shot_top1": {"much": [1.0]}}
+    assert "is damaged" in refusal(capsys, write_json(tmp_path / "r.json", results(odd)))
+    (run / "metrics.jsonl").write_text("{}\n")
+    assert "damaged in line 1" in refusal(capsys, run)
+    (run / "metrics.jsonl").write_text("")
+    assert "no numbers yet" in refusal(capsys, run)
+    write_json(tmp_path / "r.json", results(row("a")))
+    assert "There is nothing at" in refusal(
+        capsys, tmp_path / "r.json", "--features", tmp_path / "no"
+    )
+
+
+def test_outputs_that_cannot_be_written(tmp_path, capsys):
+    run = make_run(tmp_path / "run")
+    assert "must end in .html" in refusal(capsys, run, "-o", tmp_path / "x.pdf")
+    other = tmp_path / "other.html"
+    other.write_text("<p>someone else's")
+    assert "is no report of vidmoco" in refusal(capsys, run, "-o", other)
+    assert other.read_text() == "<p>someone else's"
+    (tmp_path / "folder.html").mkdir()
+    assert "cannot be written" in refusal(capsys, run, "-o", tmp_path / "folder.html")
+    assert "cannot be written" in refusal(capsys, run, "-o", other / "x.html")
+    assert "Cannot write to /proc/" in refusal(capsys, run, "-o", "/proc/new/x.html")
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_run_in_progress_is_shown(tmp_path):
+    run = make_run(tmp_path / "run", steps=20, told=None)
+    assert report(run) == 0
+    assert "In progress" in Page((run / "report.html").read_text()).text
+
+
+def luminance(picture):
+    return float(np.asarray(picture.convert("L")).mean())
+
+
+def test_screenshots_at_three_widths_in_both_themes(full_page, tmp_path):
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no chromium on PATH")
+    with Chromium(program, tmp_path / "profile") as browser:
+        for width in (360, 820, 1400):
+            brightness = {}
+            for dark in (False, True):
+                browser.open(full_page, width=width, height=900, dark=dark)
+                opened = "document.querySelectorAll('details').forEach(one => one.open = true)"
+                browser.value(opened)
+                assert browser.value("document.documentElement.scrollWidth") <= width
+                assert browser.requests() == [full_page.resolve().as_uri()]
+                assert browser.complaints() == []
+                assert "alert(1)" in str(browser.value("document.querySelector('h1').textContent"))
+                with Image.open(io.BytesIO(browser.screenshot())) as image:
+                    assert image.size == (width, 900)
+                    assert len(image.convert("RGB").getcolors(2**24)) > 100  # not blank
+                    brightness[dark] = luminance(image)
+            assert brightness[False] > 180 and brightness[True] < 80
+        # What is wide scrolls in its own box.
+        browser.open(full_page, width=360, height=900, dark=False)
+        boxes = (
+            "[...document.querySelectorAll('.scroll')].filter(b => b.scrollWidth > b.clientWidth)"
+        )
+        assert browser.value(f"{boxes}.length") > 0
+        styled = "getComputedStyle(document.querySelector('td.best')).backgroundColor"
+        assert browser.value(styled) == "rgb(227, 239, 250)"
+        assert browser.value("document.querySelector('.map img').naturalWidth") > 0
+        whole = browser.screenshot(whole=True)
+        with Image.open(io.BytesIO(whole)) as image:
+            assert image.height > 4000
+
+
+def test_the_policy_stops_what_would_slip_through(tmp_path, full_page):
+    """If a name became markup after all, nothing would run and nothing would be asked for."""
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no chromium on PATH")
+    evil = "<script>document.title='ran'</script><img src='http://127.0.0.1:9/x.png'>"
+    broken = tmp_path / "broken.html"
+    broken.write_text(full_page.read_text().replace("<h1>", f"{evil}<h1>"))
+    with Chromium(program, tmp_path / "profile") as browser:
+        browser.open(broken, width=820, height=900, dark=False)
+        assert browser.value("document.title") != "ran"
+        assert len(browser.complaints()) >= 2

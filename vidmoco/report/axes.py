@@ -1,0 +1,89 @@
+"""Numbers on axes: round ticks, how they are written, and where a value is in the picture."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from vidmoco.contact_sheet import round_step
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A straight way from values to places: ``low`` is at ``start``, ``high`` at ``end``."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def place(self, value: float) -> float:
+        """Return where a value is, in pixels of the picture."""
+        share = (value - self.low) / (self.high - self.low)
+        return self.start + share * (self.end - self.start)
+
+
+def round_ticks(low: float, high: float, *, most: int) -> list[float]:
+    """Return round numbers, evenly spaced, of which the first is <= low and the last >= high.
+
+    ``most`` is the number of spaces between them that is aimed at; one more may be needed.
+    """
+    if low == high:  # a constant: its line is in the middle
+        around = abs(low) / 2 or 1.0
+        low, high = low - around, high + around
+    step = round_step(high - low, most=most)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [n * step for n in range(first, last + 1)]
+
+
+def inner_ticks(low: float, high: float, *, most: int) -> list[float]:
+    """Return round numbers from ``low`` to ``high``, none outside; ``low`` alone if none fits."""
+    if low == high:
+        return [low]
+    step = round_step(high - low, most=most)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [n * step for n in range(first, last + 1)] or [low]
+
+
+def tick_labels(ticks: Sequence[float]) -> list[str]:
+    """Return numbers of one axis, all with the decimals that their distance needs."""
+    step = min((b - a for a, b in pairwise(ticks)), default=abs(ticks[0]) or 1)
+    return [_tick(value, step) for value in ticks]
+
+
+def _tick(value: float, step: float) -> str:
+    if abs(value) < step / 2:
+        return "0"
+    if step < 1e-4:
+        return _short_power(f"{value:.0e}")
+    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+    return signed(f"{value:,.{decimals}f}")
+
+
+def number(value: float, unit: str = "") -> str:
+    """Return a measured number as one reads it, three or four digits, with its unit."""
+    if unit == " %" and math.isfinite(value):
+        return signed(f"{value:.1f} %")
+    return f"{_number(value)}{unit}"
+
+
+def _number(value: float) -> str:
+    if not math.isfinite(value):
+        return "not a number" if math.isnan(value) else "infinite"
+    size = abs(value)
+    if size >= 1000 or value == round(value):
+        return signed(f"{value:,.0f}")
+    if size >= 100:
+        return signed(f"{value:.1f}")
+    if size >= 0.1:
+        return signed(f"{value:.2f}" if size >= 10 else f"{value:.3f}")
+    return _short_power(f"{value:.3g}")
+
+
+def _short_power(text: str) -> str:
+    return signed(text.replace("e-0", "e-"))
+
+
+def signed(text: str) -> str:
+    """Return a number with a true minus sign, as wide as a digit."""
+    return text.replace("-", "\u2212", 1) if text.startswith("-") else text

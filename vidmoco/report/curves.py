@@ -1,0 +1,161 @@
+"""The curves of a run: which numbers of metrics.jsonl and monitor.jsonl are drawn, and how."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vidmoco.report.line_chart import Series, line_chart
+from vidmoco.report.markup import Html, Section, element
+from vidmoco.report.run_facts import RunFacts
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Curve:
+    title: str
+    keys: dict[str, str]
+    """Key of metrics.jsonl -> name in the legend."""
+    about: str = ""
+    unit: str = ""
+    times: float = 1.0
+    """Factor from the file to the unit."""
+    low: float | None = None
+    high: float | None = None
+    mark: tuple[float, str] | None = None
+
+
+_LEARNING = (
+    _Curve(
+        title="Loss minus chance",
+        about="0: no better than equal similarities",
+        keys={"loss_minus_chance": "loss − chance"},
+        mark=(0.0, "chance"),
+    ),
+    _Curve(
+        title="The positive among all keys",
+        about="(K+1)-way accuracy: the positive is first, or one of the first five",
+        keys={"top1": "top-1", "top5": "top-5"},
+        unit=" %",
+        low=0.0,
+    ),
+    _Curve(
+        title="Similarity",
+        about="mean cosine with the positive and with the negatives",
+        keys={"positive": "positive", "negative": "negatives"},
+        low=0.0,
+        high=1.0,
+    ),
+)
+_EMBEDDINGS = (
+    _Curve(
+        title="Effective rank",
+        about="directions that the embeddings use (RankMe)",
+        keys={"effective_rank": "rank"},
+        low=0.0,
+    ),
+    _Curve(
+        title="Spread",
+        about="1: over the whole sphere, 0: collapsed to a point",
+        keys={"spread": "spread"},
+        low=0.0,
+        high=1.0,
+    ),
+    _Curve(
+        title="Alignment and uniformity",
+        about="distance of positives, evenness of all; less is better",
+        keys={"alignment": "alignment", "uniformity": "uniformity"},
+    ),
+)
+_PACE = (
+    _Curve(title="Learning rate", keys={"lr": "rate"}, low=0.0),
+    _Curve(title="Throughput", keys={"pairs_per_second": "pairs"}, unit="/s", low=0.0),
+    _Curve(
+        title="Waiting for data",
+        about="share of the time",
+        keys={"data_wait_share": "wait"},
+        unit=" %",
+        times=100.0,
+        low=0.0,
+    ),
+)
+
+
+def curves_section(facts: RunFacts) -> Section:
+    """Return the curves of a run; those of which it has no number are left out."""
+    charts = [
+        *(_drawn(curve, facts.metrics) for curve in _LEARNING),
+        *monitor_charts(facts.monitor),
+        *(_drawn(curve, facts.metrics) for curve in (*_EMBEDDINGS, *_PACE)),
+    ]
+    lead = (
+        f"Means over the steps between two lines of the log, {len(facts.metrics):,} lines. Point "
+        "at a curve to read its numbers."
+    )
+    failures = [line["failure"] for line in facts.monitor if isinstance(line.get("failure"), str)]
+    notes = [
+        element("p", f"The monitor: {text}", class_="foot") for text in dict.fromkeys(failures)
+    ]
+    return Section("Curves", [element("div", *charts, class_="charts"), *notes], lead)
+
+
+def monitor_charts(lines: Sequence[dict[str, Any]]) -> list[Html]:
+    """Return the curves of the monitor: k-NN on labels, retrieval by distance in time."""
+    knn = Series("k-NN", _points(lines, "knn_top1"))
+    found = [
+        (_place(line), line["retrieval"])
+        for line in lines
+        if isinstance(line.get("retrieval"), dict)
+    ]
+    distances = sorted({key for _, one in found for key in one}, key=lambda s: (_as_float(s), s))
+    retrieval = [
+        Series(
+            f"{distance} s", [(x, _as_float(one[distance])) for x, one in found if distance in one]
+        )
+        for distance in distances
+    ]
+    return [
+        line_chart(
+            "k-NN accuracy", [knn], x_name=_x_name(lines), unit=" %", about="on labelled images"
+        ),
+        line_chart(
+            "Retrieval", retrieval, x_name=_x_name(lines), unit=" %",
+            about="the nearest frame is of the same video, by distance in time",
+        ),
+    ]  # fmt: skip
+
+
+def _drawn(curve: _Curve, lines: Sequence[dict[str, Any]]) -> Html:
+    series = [
+        Series(name, [(x, y * curve.times) for x, y in _points(lines, key)])
+        for key, name in curve.keys.items()
+        if any(key in line for line in lines)
+    ]
+    return line_chart(
+        curve.title, series, x_name=_x_name(lines), unit=curve.unit, about=curve.about,
+        mark=curve.mark, low=curve.low, high=curve.high,
+    )  # fmt: skip
+
+
+def _points(lines: Sequence[dict[str, Any]], key: str) -> list[tuple[float, float]]:
+    return [(_place(line), _as_float(line[key])) for line in lines if key in line]
+
+
+def _x_name(lines: Sequence[dict[str, Any]]) -> str:
+    return "epoch" if lines and all(_has_epoch(line) for line in lines) else "step"
+
+
+def _place(line: dict[str, Any]) -> float:
+    """Return where a line is on the x axis."""
+    return _as_float(line["epoch"] if _has_epoch(line) else line["step"])
+
+
+def _has_epoch(line: dict[str, Any]) -> bool:
+    return math.isfinite(_as_float(line.get("epoch")))
+
+
+def _as_float(value: Any) -> float:
+    """Return a number, or NaN for what is none: a gap in the curve."""
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan

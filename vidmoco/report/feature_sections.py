@@ -1,0 +1,131 @@
+"""What the frames look like to a backbone: a map of them, and the nearest of some."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from vidmoco.errors import ConfigError
+from vidmoco.explore.feature_set import FeatureSet
+from vidmoco.explore.layout import layout_2d, require_tsne, snap_to_grid
+from vidmoco.explore.neighbours import nearest_rows, similarities
+from vidmoco.explore.thumbnails import thumbnails
+from vidmoco.report.markup import Html, Section, element, joined
+from vidmoco.report.pair_section import embedded
+from vidmoco.shapes import Int64
+
+MAP_FRAMES = 600  # assumption: more do not find a cell in the grid
+_COLUMNS, _ROWS = 14, 9
+_MAP_BOX, _SHEET_BOX = (96, 72), (144, 108)
+_QUERIES, _NEIGHBOURS = 6, 6
+_MIN_GAP = 2.0  # seconds between two neighbours of one video: frames closer are one picture
+
+
+def feature_sections(features: FeatureSet) -> list[Section]:
+    """Return the map of the frames and the sheet of nearest neighbours.
+
+    Raises:
+        DataError: a feature file is damaged.
+    """
+    return [_map_section(features), _neighbour_section(features)]
+
+
+def _map_section(features: FeatureSet) -> Section:
+    rows = features.evenly(MAP_FRAMES)
+    try:
+        require_tsne()
+        kind, how = (
+            "tsne",
+            "t-SNE, in which neighbours are alike and distances of groups say little",
+        )
+    except ConfigError:
+        kind, how = "pca", "their first two principal components"
+    points = layout_2d(features.take(rows), kind=kind)  # type: ignore[arg-type]
+    which, cells = snap_to_grid(points, columns=_COLUMNS, rows=_ROWS)
+    pictures = thumbnails(features, rows[which], box=_MAP_BOX)
+    tiles = [
+        element(
+            "div", _tile(features, row, image), title=place_of(features, row),
+            style=f"grid-column:{column + 1};grid-row:{line + 1}",
+        )
+        for row, image, (column, line) in zip(
+            rows[which].tolist(), pictures, cells.tolist(), strict=True
+        )
+    ]  # fmt: skip
+    inner = element("div", *tiles, class_="map", style=f"--columns:{_COLUMNS}")
+    box = element(
+        "div", inner, class_="scroll", tabindex=0, role="region", aria_label="Map of frames"
+    )
+    lead = (
+        f"{len(which)} of {features.num_rows:,} frames of {len(np.unique(features.videos)):,} "
+        f"videos, placed by {how}. Features of {_backbone(features)}. Point at a frame to read "
+        "where it is from."
+    )
+    return Section("Map of the frames", [box], lead, short="Frame map")
+
+
+def _neighbour_section(features: FeatureSet) -> Section:
+    queries = _spread(features)
+    found = similarities(features, features.take(queries))
+    one_video = len(np.unique(features.videos)) == 1
+    lines: list[Int64[np.ndarray, " m"]] = []
+    for row, similarity in zip(queries.tolist(), found, strict=True):
+        mine = features.videos == features.videos[row]
+        if one_video:  # only what is near in time is left out
+            mine &= np.abs(features.times - features.times[row]) < _MIN_GAP
+        near = nearest_rows(
+            np.where(mine, -np.inf, similarity).astype(np.float32),
+            videos=features.videos, times=features.times, top=_NEIGHBOURS, min_gap=_MIN_GAP,
+            per_video=None if one_video else 1,
+        )  # fmt: skip
+        lines.append(np.array([row, *near.tolist()], dtype=np.int64))
+    pictures = iter(thumbnails(features, np.concatenate(lines), box=_SHEET_BOX))
+    sheet = []
+    for number, line in enumerate(lines):
+        shots = [
+            _neighbour(features, row, next(pictures), float(found[number, row]), is_query=n == 0)
+            for n, row in enumerate(line.tolist())
+        ]
+        sheet.append(element("div", *shots, class_="near"))
+    box = element(
+        "div", *sheet, class_="scroll", tabindex=0, role="region", aria_label="Nearest frames"
+    )
+    where = "at other times" if one_video else "of other videos"
+    lead = f"A frame (left) and the most similar ones {where}, by cosine."
+    return Section("Nearest neighbours", [box], lead)
+
+
+def _spread(features: FeatureSet) -> Int64[np.ndarray, " q"]:
+    """Return the middle frames of a few videos, evenly taken; of one video, frames all along it."""
+    owners = np.unique(features.videos)
+    if len(owners) == 1:
+        return features.evenly(_QUERIES)
+    chosen = owners[np.linspace(0, len(owners) - 1, min(_QUERIES, len(owners))).round().astype(int)]
+    rows = [np.flatnonzero(features.videos == owner) for owner in chosen]
+    return np.array([some[len(some) // 2] for some in rows], dtype=np.int64)
+
+
+def _neighbour(
+    features: FeatureSet, row: int, image: Image.Image, similarity: float, *, is_query: bool
+) -> Html:
+    words = [] if is_query else [element("b", f"{similarity:.2f}")]
+    caption = element("figcaption", joined([*words, place_of(features, row)], " "), class_="where")
+    return element(
+        "figure", _tile(features, row, image), caption, class_="query" if is_query else None
+    )
+
+
+def place_of(features: FeatureSet, row: int) -> str:
+    """Return where a frame is from: its video and its time."""
+    return f"{features.name_of(row)} at {features.times[row]:.2f} s"
+
+
+def _tile(features: FeatureSet, row: int, image: Image.Image) -> Html:
+    return embedded(image, alt=place_of(features, row))
+
+
+def _backbone(features: FeatureSet) -> str:
+    sidecar: dict[str, Any] = features.files[0].sidecar
+    known: Sequence[str] = [str(sidecar[k]) for k in ("backbone", "architecture") if k in sidecar]
+    return known[0] if known else "an unnamed backbone"

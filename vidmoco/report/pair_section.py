@@ -1,0 +1,129 @@
+"""Sampled pairs with their views, as the training of a run has had them, and their gaps."""
+
+import tempfile
+from io import BytesIO
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from rich.console import Console
+from torch import Tensor
+
+from vidmoco import run_folder
+from vidmoco.color import IMAGENET_MEAN, IMAGENET_STD
+from vidmoco.config import PretrainConfig
+from vidmoco.contact_sheet import Pair, Sample, count_gaps, describe_gaps, round_step
+from vidmoco.errors import VidmocoError
+from vidmoco.pairs import open_source
+from vidmoco.preview import sample_pairs
+from vidmoco.report.histogram import histogram
+from vidmoco.report.markup import Html, Section, element, joined, picture
+from vidmoco.report.run_facts import RunFacts
+from vidmoco.shapes import UInt8
+
+_SIDE = 176  # pixels of an embedded picture's height: sharp at the size it is shown, a few KB
+_MOST_WIDE = 2.4  # of a frame's width / height beside its views
+_MOST_BARS = 20
+
+
+def pair_section(facts: RunFacts, *, num_pairs: int, console: Console) -> Section | None:
+    """Return the first pairs of a run; a line that says why, if its videos cannot be read now.
+
+    Frames are decoded as in a training: in processes that a video may kill. The run folder is not
+    changed.
+    """
+    if facts.config is None or num_pairs == 0:
+        return None
+    gone = [path for path in facts.config.videos if not path.exists()]
+    if gone:
+        return _without(f"the videos are not there any more: {gone[0]} is missing")
+    console.print(f"Reading pairs of {facts.folder} …", markup=False, highlight=False)
+    try:
+        sample = read_sample(facts.folder, facts.config, num_pairs=num_pairs, console=console)
+    except VidmocoError as error:
+        return _without(str(error))
+    parts = [
+        element("div", *(_pair(pair) for pair in sample.pairs), class_="pairs"),
+        element("div", _gaps(sample), class_="charts"),
+    ]
+    if sample.failures:
+        parts.append(
+            element("p", f"{len(sample.failures)} videos could not be read now.", class_="foot")
+        )
+    lead = "The first pairs of the run: two frames of a video, and the view that is made of each."
+    return Section("Sampled pairs", parts, lead)
+
+
+def read_sample(run: Path, config: PretrainConfig, *, num_pairs: int, console: Console) -> Sample:
+    """Return the first pairs of a run, without those videos that have killed its processes.
+
+    Raises:
+        ConfigError: the videos are not those of the run's start, or cannot be read.
+        CheckpointError: the frames have been prepared anew.
+        VideoError: too many videos in a row cannot be read.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        # A copy: what dies while the report is made is not noted in the run.
+        known, mine = run_folder.quarantine_of(run, 0), Path(folder) / run_folder.QUARANTINE
+        if known.is_file():
+            mine.write_bytes(known.read_bytes())
+        source = open_source(config, resume=run, console=console, quarantine=mine)
+        batch_size = min(config.data.batch_size, len(source.durations))
+        return sample_pairs(source, config, num_pairs=num_pairs, batch_size=batch_size)
+
+
+def _without(reason: str) -> Section:
+    return Section("Sampled pairs", [element("p", f"No pairs are shown: {reason}")])
+
+
+def _pair(pair: Pair) -> Html:
+    """Return a pair: its video and gap, and both frames beside both views."""
+    first, second = pair.pts_seconds
+    gap = "the same frame" if first == second else f"{abs(second - first):.3f} s apart"
+    aspect = min(pair.aspect_ratio, _MOST_WIDE)
+    std, mean = (torch.tensor(n).view(3, 1, 1) for n in (IMAGENET_STD, IMAGENET_MEAN))
+    views = ((pair.views * std + mean).clamp(0, 1) * 255).round().byte()
+    shots = [
+        *(
+            _shot(frame, aspect, f"at {seconds:.3f} s")
+            for frame, seconds in zip(pair.frames, pair.pts_seconds, strict=True)
+        ),
+        *(_shot(view, 1.0, name) for view, name in zip(views, ("query", "key"), strict=True)),
+    ]
+    title = element("p", joined([element("b", pair.key), element("span", gap)]))
+    return element("div", title, element("div", *shots, class_="shots"), class_="pair")
+
+
+def _shot(pixels: UInt8[Tensor, "3 h w"], aspect: float, caption: str) -> Html:
+    image = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
+    height = max(1, min(_SIDE, max(pixels.shape[1:])))
+    size = max(1, round(height * aspect)), height
+    shown = embedded(image.resize(size, Image.Resampling.BICUBIC), alt=caption)
+    return element("figure", shown, element("figcaption", caption), style=f"--wide:{aspect:.3f}")
+
+
+def embedded(image: Image.Image, *, alt: str) -> Html:
+    """Return a picture whose bytes are in the page, as JPEG."""
+    buffer = BytesIO()
+    image.convert("RGB").save(buffer, format="JPEG", quality=85)
+    return picture(buffer.getvalue(), kind="jpeg", width=image.width, height=image.height, alt=alt)
+
+
+def _gaps(sample: Sample) -> Html:
+    """Return the histogram of the gaps, those asked for beside those of the frames shown."""
+    both = (sample.asked_gaps, sample.achieved_gaps)
+    gaps = np.concatenate(both)
+    usual = 3 * np.quantile(gaps, 0.95) or gaps.max()  # a few long videos do not crush the rest
+    step = round_step(float(min(gaps.max(), usual)), most=_MOST_BARS)
+    num_bars = max(1, ceil(min(gaps.max(), usual) / step - 1e-6))
+    shares = [(count_gaps(g, width=step, num_bars=num_bars) / len(g)).tolist() for g in both]
+    more = "; the last bar also holds all longer ones" if gaps.max() > usual else ""
+    return histogram(
+        "Seconds between the frames of a pair",
+        list(zip(describe_gaps(sample), shares, strict=True)),
+        step=step,
+        x_name="gap in seconds",
+        about=f"share of the pairs{more}",
+    )

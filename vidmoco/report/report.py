@@ -1,0 +1,148 @@
+"""``vidmoco report``: one HTML file of a run, or of comparisons, that needs nothing beside it."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+import vidmoco
+from vidmoco.errors import ConfigError
+from vidmoco.evaluation_commands import ReportCommand
+from vidmoco.explore.feature_set import open_features
+from vidmoco.report.curves import curves_section
+from vidmoco.report.feature_sections import feature_sections
+from vidmoco.report.markup import Html, Section
+from vidmoco.report.page import GENERATOR, page
+from vidmoco.report.pair_section import pair_section
+from vidmoco.report.results_file import read_results
+from vidmoco.report.results_sections import results_header, results_section
+from vidmoco.report.run_facts import RunFacts, read_run
+from vidmoco.report.run_sections import (
+    configuration_section,
+    environment_section,
+    refused_section,
+    repeat_section,
+    run_header,
+)
+from vidmoco.run_folder import make_writable_folder
+
+RESULTS = "results.json"  # of a run folder, where it is there
+
+
+def report(command: ReportCommand, *, console: Console | None = None) -> int:
+    """Write the page, print where it is and return the exit code 0.
+
+    Raises:
+        ConfigError: the source is no run and no results file, something of it is damaged, or the
+            output cannot be written.
+        DataError: the features are damaged.
+    """
+    console = console or Console(stderr=True)
+    source = command.source.expanduser()
+    facts = None if source.is_file() else _run_of(source)
+    given = [path.expanduser() for path in command.results]
+    if facts is None:
+        given = [source, *given]
+    elif not given and (facts.folder / RESULTS).is_file():
+        given = [facts.folder / RESULTS]
+    results = [(path, read_results(path)) for path in given]
+    output = (command.output or _beside(source, facts)).expanduser()
+    require_replaceable(output)
+    features = None if command.features is None else open_features(command.features)
+    sections: list[Section | None] = []
+    if facts is not None:
+        sections.append(curves_section(facts))
+        sections.append(pair_section(facts, num_pairs=command.pairs, console=console))
+    sections += [_comparison(path, one) for path, one in results]
+    if features is not None:
+        sections += feature_sections(features)
+    if facts is not None:
+        sections += [refused_section(facts), configuration_section(facts)]
+        sections += [environment_section(facts), repeat_section(facts)]
+    title, kind, header = _head(facts, results)
+    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    markup = page(
+        title=title,
+        kind=kind,
+        header=header,
+        sections=[section for section in sections if section is not None],
+        foot=f"Written by vidmoco {vidmoco.__version__} on {now}.",
+    )
+    _write(markup, output)
+    size = output.stat().st_size
+    Console(highlight=False).print(
+        f"{output}: {size / 1e6:.1f} MB" if size > 1e6 else f"{output}: {size / 1e3:.0f} kB",
+        markup=False, soft_wrap=True,
+    )  # fmt: skip
+    return 0
+
+
+def _comparison(path: Path, results: dict[str, Any]) -> Section:
+    try:
+        return results_section(results, name=str(path))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:  # beyond the first look
+        raise ConfigError(f"{path} is damaged: {error!r}. Evaluate again.") from error
+
+
+def require_replaceable(path: Path) -> None:
+    """Raise ``ConfigError`` where the page cannot be written, or would replace another file."""
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(f"--output is {str(path)!r}; it must end in .html.")
+    try:
+        with path.open("rb") as file:
+            is_ours = GENERATOR.encode() in file.read(2000)
+    except FileNotFoundError:
+        is_ours = True
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    make_writable_folder(path.parent, flag="--output")
+    if not is_ours:
+        raise ConfigError(
+            f"--output is {str(path)!r}, which is there and is no report of vidmoco; name another "
+            "file."
+        )
+
+
+def _run_of(source: Path) -> RunFacts:
+    if not source.exists():
+        raise ConfigError(
+            f"There is nothing at {source}. Give the folder of a run, such as runs/latest, or a "
+            "results file of `vidmoco evaluate`."
+        )
+    return read_run(source)
+
+
+def _beside(source: Path, facts: RunFacts | None) -> Path:
+    """Return the default output: in the run folder, or beside the results file."""
+    return source.with_suffix(".html") if facts is None else facts.folder / "report.html"
+
+
+def _head(
+    facts: RunFacts | None, results: list[tuple[Path, dict[str, Any]]]
+) -> tuple[str, str, list[Html]]:
+    """Return title, kind and what follows them."""
+    if facts is not None:
+        name = facts.folder.resolve().name
+        return name, "A run of vidmoco pretrain", run_header(facts)
+    names = [Path(one["images"]).name or one["images"] for _, one in results]
+    title = f"Backbones on {', '.join(dict.fromkeys(names))}"
+    return title, "A comparison by vidmoco evaluate", results_header(results[0][1])
+
+
+def _write(markup: str, path: Path) -> None:
+    """Write the page: the old file or the whole new one is there at any moment."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        part.write_text(markup, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> ConfigError:
+    return ConfigError(
+        f"The report cannot be written to {path}: {error.strerror}. Give another file by --output."
+    )

@@ -1,0 +1,208 @@
+"""Reading a results file of ``vidmoco evaluate``, and the columns of its table."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from vidmoco.errors import ConfigError
+from vidmoco.evaluate.results import FORMAT
+
+# 3 added keys to 2 and changed none.
+_READ_FORMATS = tuple(range(2, FORMAT + 1))
+
+# What must be where if it is there: a type, [of each item], {of each value}.
+_ROW = {
+    "name": str,
+    "knn_top1": {"": {"": float}},
+    "knn_interval": {"": {"": [float]}},
+    "knn_confusion": [[int]],
+    "linear_top1": float,
+    "linear_top5": float,
+    "linear_interval": [float],
+    "linear_confusion": [[int]],
+    "few_shot_top1": {"": [float]},
+    "finetune": {"": {"epochs": [{"": float}]}},
+    "video_top1": {"": {"": float}},
+}
+_JUDGES = {"knn": "k-NN", "linear": "linear probe"}
+_WHOLE = {
+    "images": str,
+    "classes": [str],
+    "num_train": int,
+    "num_val": int,
+    "refused": [{"": str}],
+    "notes": [str],
+    "rows": [{}],
+    "settings": {"k": [int], "knn_tau": [float], "few_shot": [float]},
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: a cell a backbone."""
+
+    group: str
+    """What it is a column of: ``k-NN`` …"""
+    title: str
+    values: list[float | None]
+    """Percent; None: not measured."""
+    ends: list[tuple[float, float] | None]
+    """The 95 % interval of each value; None: it has none."""
+    spread: list[str] = field(default_factory=list)
+    """What else stands under each value; empty: nothing."""
+
+    @property
+    def notes(self) -> list[str]:
+        """What stands under each value."""
+        if self.spread:
+            return self.spread
+        return [f"{ends[0]:.1f}–{ends[1]:.1f}" if ends else "" for ends in self.ends]
+
+    @property
+    def shown(self) -> list[str]:
+        """The values as the table has them."""
+        return ["" if value is None else f"{value:.1f}" for value in self.values]
+
+    @property
+    def is_best(self) -> list[bool]:
+        """Which are the best of the column, by what is shown: 41.62 and 41.58 are both 41.6."""
+        known = [float(text) for text in self.shown if text]
+        if len(known) < 2:
+            return [False] * len(self.values)
+        return [bool(text) and float(text) == max(known) for text in self.shown]
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """Return what a results file holds.
+
+    Raises:
+        ConfigError: it is no results file, of another format, or damaged.
+    """
+    if path.suffix.lower() != ".json":
+        raise ConfigError(
+            f"{path} is no results file: `vidmoco evaluate` writes them with the suffix .json."
+        )
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"There is no results file at {path}: `vidmoco evaluate` writes one."
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(
+            f"{path} cannot be read as JSON: {error}. Expected a results file of `vidmoco "
+            "evaluate`; evaluate again if it is damaged."
+        ) from error
+    if not isinstance(results, dict) or not {"format", "rows", "settings"} <= results.keys():
+        raise ConfigError(f"{path} is JSON, but no results file of `vidmoco evaluate`.")
+    if results["format"] not in _READ_FORMATS:
+        raise ConfigError(
+            f"{path} is a results file of format {results['format']!r}, written by vidmoco "
+            f"{results.get('vidmoco', '?')}; this vidmoco reads {_spoken(_READ_FORMATS)}. Evaluate "
+            "again, or use the vidmoco that wrote it."
+        )
+    results = {"classes": [], "refused": [], "notes": [], **results}
+    problem = _misfit(results, _WHOLE, "") or _missing(results)
+    for n, row in enumerate([] if problem else results["rows"]):
+        problem = problem or _misfit(row, _ROW, f"rows[{n}]")
+        problem = problem or ("" if "name" in row else f"rows[{n}] has no name")
+    if problem:
+        raise ConfigError(f"{path} is damaged: {problem}. Evaluate again.")
+    settings = results["settings"]  # format 2 lacks some of them
+    results["settings"] = {"finetune": [], "headline_k": settings["k"][-1], **settings}
+    return results
+
+
+def knn_columns(rows: Sequence[dict[str, Any]], tau: str) -> list[Column]:
+    """Return the columns of the k-NN of a temperature, in the order of the file's k."""
+    columns = []
+    for k in _keys([row.get("knn_top1", {}) for row in rows], tau):
+        values = [row.get("knn_top1", {}).get(tau, {}).get(k) for row in rows]
+        ends = [_two(row.get("knn_interval", {}).get(tau, {}).get(k)) for row in rows]
+        columns.append(Column(f"k-NN, τ = {tau}", f"k = {k}", values, ends))
+    return columns
+
+
+def other_columns(rows: Sequence[dict[str, Any]]) -> list[Column]:
+    """Return the columns of all that is measured beside k-NN and was measured of any backbone."""
+    none: list[tuple[float, float] | None] = [None] * len(rows)
+    ends = [_two(row.get("linear_interval")) for row in rows]
+    columns = [
+        Column("linear probe", "top-1", [row.get("linear_top1") for row in rows], ends),
+        Column("linear probe", "top-5", [row.get("linear_top5") for row in rows], none),
+    ]
+    for share in _keys(rows, "few_shot_top1"):
+        draws = [row.get("few_shot_top1", {}).get(share) or [] for row in rows]
+        spread = [f"± {stdev(some):.1f}" if len(some) > 1 else "" for some in draws]
+        means = [fmean(some) if some else None for some in draws]
+        columns.append(Column("few shots", f"{100 * float(share):g} %", means, none, spread))
+    for rule in _keys(rows, "finetune"):
+        for key in ("top1", "top5"):
+            found = [_last(row.get("finetune", {}).get(rule), key) for row in rows]
+            columns.append(Column("fine-tuned", f"{rule}, top-{key[-1]}", found, none))
+    for judge in _keys(rows, "video_top1"):
+        judged = [row.get("video_top1", {}) for row in rows]
+        for name in _keys(judged, judge):
+            found = [one.get(judge, {}).get(name) for one in judged]
+            columns.append(Column(f"whole videos, {_JUDGES.get(judge, judge)}", name, found, none))
+    return [column for column in columns if any(value is not None for value in column.values)]
+
+
+def _last(curve: dict[str, Any] | None, key: str) -> float | None:
+    """Return the last number of a fine-tuning: its own, or that of its last epoch."""
+    if not curve:
+        return None
+    epochs = curve.get("epochs") or [{}]
+    value = curve.get(key, epochs[-1].get(key))
+    return value if isinstance(value, int | float) else None
+
+
+def _keys(rows: Sequence[dict[str, Any]], name: str) -> list[str]:
+    """Return the keys that any row has under a name, in their order."""
+    return list(dict.fromkeys(key for row in rows for key in row.get(name, {})))
+
+
+def _missing(results: dict[str, Any]) -> str:
+    """Return what a results file cannot be without and is, in words; empty: nothing."""
+    if not results["rows"]:
+        return "it has no rows"
+    gone = [key for key in ("images", "num_train", "num_val") if key not in results]
+    gone += [f"settings.{key}" for key in ("k", "knn_tau") if not results["settings"].get(key)]
+    return f"it has no {' and no '.join(gone)}" if gone else ""
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _two(ends: Sequence[float] | None) -> tuple[float, float] | None:
+    return (ends[0], ends[1]) if ends and len(ends) == 2 else None
+
+
+def _spoken(formats: Sequence[int]) -> str:
+    words = [str(number) for number in formats]
+    return f"format {words[0]}" if len(words) == 1 else f"formats {' and '.join(words)}"
+
+
+def _misfit(value: Any, shape: Any, at: str) -> str:
+    """Return where a value is not of a shape, in words; empty: it fits."""
+    here = at or "it"
+    if isinstance(shape, dict):
+        if not isinstance(value, dict):
+            return f"{here} is no mapping"
+        for name, item in value.items():
+            inner = shape.get(name, shape.get(""))
+            problem = _misfit(item, inner, f"{at}.{name}".lstrip(".")) if inner else ""
+            if problem:
+                return problem
+        return ""
+    if isinstance(shape, list):
+        if not isinstance(value, list):
+            return f"{here} is no list"
+        return next((m for item in value if (m := _misfit(item, shape[0], at))), "")
+    kinds = int | float if shape is float else shape
+    fits = isinstance(value, kinds) and not isinstance(value, bool)
+    return "" if fits else f"{here} has {value!r}, expected {shape.__name__}"

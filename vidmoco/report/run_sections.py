@@ -1,0 +1,212 @@
+"""A run in words: the header of its page, its configuration, its machine, what it refused."""
+
+import json
+import shlex
+from collections import Counter
+from statistics import median
+from typing import Any
+
+from vidmoco import run_folder
+from vidmoco.diagnostics import collapse_of
+from vidmoco.errors import ConfigError
+from vidmoco.recipe import differences, to_plain
+from vidmoco.report.axes import number
+from vidmoco.report.markup import Html, Section, command_line, element, folded, joined, table
+from vidmoco.report.run_facts import RunFacts
+from vidmoco.video.table import Catalog
+
+_SHOWN_REFUSALS = 200
+_STATES = {"finished": "Finished", "stopped": "Stopped", "open": "In progress"}
+
+
+def run_header(facts: RunFacts) -> list[Html]:
+    """Return what one wants to know first: how the run ended, and its last numbers."""
+    parts = [element("p", *_summary(facts), class_="summary")]
+    try:
+        collapsed = collapse_of(facts.last)
+    except (KeyError, TypeError, ValueError):  # a log without these numbers
+        collapsed = ""
+    if collapsed:
+        parts.append(element("p", collapsed, class_="warning"))
+    tiles = [
+        element("li", element("span", name, class_="what"), element("b", value), *_under(about))
+        for name, value, about in _tiles(facts)
+    ]
+    return [*parts, element("ul", *tiles, class_="tiles")]
+
+
+def _under(about: str) -> list[Html]:
+    return [element("span", about)] if about else []
+
+
+def repeat_section(facts: RunFacts) -> Section:
+    """Return the commands that make the run again."""
+    words = facts.environment.get("command")
+    parts: list[Html] = []
+    if isinstance(words, list) and len(words) > 1:
+        began = shlex.join(["vidmoco", *map(str, words[1:])])
+        parts += [element("p", "As it was begun:"), command_line(began)]
+    again = shlex.join(["vidmoco", "pretrain", "--recipe", str(facts.folder / run_folder.CONFIG)])
+    parts += [element("p", "With every setting as it was, from its own file:"), command_line(again)]
+    if facts.state != "finished":
+        resume = shlex.join(["vidmoco", "pretrain", "--run", str(facts.folder), "--resume"])
+        parts += [element("p", "To go on from its last checkpoint:"), command_line(resume)]
+    return Section("Repeat it", parts)
+
+
+def configuration_section(facts: RunFacts) -> Section:
+    """Return the settings: what differs from the recipe first, then all of them."""
+    whole = folded(run_folder.CONFIG, element("pre", element("code", facts.text), tabindex=0))
+    if facts.config is None:
+        lead = "This version of vidmoco cannot read the settings; here is their file."
+        reason = element("p", facts.config_problem, class_="warning")
+        return Section("Configuration", [reason, whole], lead)
+    name, base = facts.base_recipe()
+    usual, mine = to_plain(base), to_plain(facts.config)
+    keys = sorted(line.partition(":")[0] for line in differences(usual, mine))
+    if not keys:
+        return Section("Configuration", [whole], f"All settings are those of {name}.")
+    rows = [
+        [element("td", element("code", key)), _value(mine, key), _value(usual, key)] for key in keys
+    ]
+    lead = f"What differs from {name}."
+    shown = table(["setting", "this run", name], rows, label="Settings that differ", left=3)
+    return Section("Configuration", [shown, whole], lead)
+
+
+def environment_section(facts: RunFacts) -> Section | None:
+    """Return the machine and the versions; None if the run has not noted them."""
+    known = facts.environment
+    if not known:
+        return None
+    packages = known.get("packages")
+    rows = [(key, value) for key, value in known.items() if key not in ("packages", "command")]
+    rows += list(packages.items()) if isinstance(packages, dict) else []
+    parts = [
+        part
+        for key, value in rows
+        if value is not None
+        for part in (element("dt", str(key).replace("_", " ")), element("dd", _text(value)))
+    ]
+    return Section("Environment", [element("dl", *parts)])
+
+
+def refused_section(facts: RunFacts) -> Section | None:
+    """Return the videos that could not be read, and those that killed a process; None: none."""
+    parts: list[Html] = []
+    catalog_file = facts.folder / run_folder.CATALOG
+    if catalog_file.is_file():
+        try:
+            catalog = Catalog.load(catalog_file)
+        except ConfigError as error:
+            parts.append(element("p", str(error), class_="warning"))
+        else:
+            parts += _refusals(catalog)
+    parts += _quarantined(facts)
+    return Section("Refused files", parts) if parts else None
+
+
+def _summary(facts: RunFacts) -> list[str]:
+    last, total = facts.last, facts.total_steps
+    words = []
+    if facts.config is not None:
+        words += [facts.config.method.name, facts.config.backbone.name]
+    if videos := facts.provenance.get("num_videos"):
+        words.append(f"{videos:,} videos" if isinstance(videos, int) else f"{videos} videos")
+    steps = f"{last['step']:,}" + (f" of {total:,}" if total and total > last["step"] else "")
+    words.append(f"{steps} steps")
+    if isinstance(last.get("epoch"), int | float):
+        words.append(f"{last['epoch']:,.4g} epochs")
+    if started := facts.environment.get("time"):
+        words.append(f"begun {str(started).replace('T', ' ').replace('+00:00', ' UTC')}")
+    look = "state" if facts.state == "finished" else "state open"
+    about = ", or ended by force" if facts.state == "open" else ""
+    return [
+        element("span", _STATES[facts.state], class_=look),
+        f"{about} · {' · '.join(words)}",
+    ]
+
+
+def _tiles(facts: RunFacts) -> list[tuple[str, str, str]]:
+    """Return name, value and explanation of the numbers of the header."""
+    last = facts.last
+    tiles = []
+
+    def add(name: str, key: str, about: str, unit: str = "") -> None:
+        if isinstance(last.get(key), int | float):
+            tiles.append((name, number(last[key], unit), about))
+
+    loss = last.get("loss")
+    add("Loss minus chance", "loss_minus_chance",
+        f"loss {number(loss)}" if isinstance(loss, int | float) else "")  # fmt: skip
+    add("Top-1 among the keys", "top1", "in the last interval", " %")
+    add("Effective rank", "effective_rank", "of the embeddings")
+    for line in reversed(facts.monitor):
+        if isinstance(line.get("knn_top1"), int | float):
+            tiles.append(("k-NN monitor", f"{line['knn_top1']:.1f} %", f"at step {line['step']:,}"))
+            break
+    if facts.seconds:
+        tiles.append(("Training time", duration(facts.seconds), "of the logged steps"))
+    speeds = [v for m in facts.metrics if isinstance(v := m.get("pairs_per_second"), int | float)]
+    waits = [v for m in facts.metrics if isinstance(v := m.get("data_wait_share"), int | float)]
+    if speeds:
+        wait = f"median; {100 * sum(waits) / len(waits):.1f} % of the time waits" if waits else ""
+        tiles.append(("Pairs a second", number(median(speeds)), wait))
+    return tiles
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the two units that say most."""
+    whole = round(seconds)
+    for name, below, size, part in (
+        ("d", "h", 86400, 3600), ("h", "min", 3600, 60), ("min", "s", 60, 1)
+    ):  # fmt: skip
+        if whole >= size:
+            return f"{whole // size} {name} {whole % size // part} {below}"
+    return f"{whole} s"
+
+
+def _value(settings: dict[str, Any], key: str) -> Html:
+    value: Any = settings
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return element("td", element("code", _text(value)))
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _refusals(catalog: Catalog) -> list[Html]:
+    refused = catalog.refused()
+    if not len(refused):
+        return [element("p", f"All {len(catalog):,} videos could be read.", class_="lead")]
+    kinds = Counter(str(reason) for reason in refused.column("reason"))
+    lead = f"{len(refused):,} of {len(catalog):,} videos are not read."
+    common = [[reason, f"{count:,}"] for reason, count in kinds.most_common(20)]
+    rows = [[refused[n].key, refused[n].reason] for n in range(min(len(refused), _SHOWN_REFUSALS))]
+    foot = ""
+    if len(refused) > len(rows):
+        foot = f"and {len(refused) - len(rows):,} more, in {run_folder.CATALOG}"
+    listed = table(["video", "reason"], rows, label="Refused videos", left=2, foot=foot)
+    parts = [element("p", lead, class_="lead")]
+    if len(kinds) < len(refused):
+        parts.append(table(["reason", "videos"], common, label="Reasons"))
+    return [*parts, folded("The files", listed, open_=len(rows) <= 20)]
+
+
+def _quarantined(facts: RunFacts) -> list[Html]:
+    """Return the videos of quarantine.jsonl, of all processes; a damaged line is left out."""
+    rows = []
+    for path in sorted(facts.folder.glob("quarantine*.jsonl")):
+        for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                entry = json.loads(text)
+                rows.append([str(entry["key"]), str(entry["reason"]), str(entry["step"])])
+            except (ValueError, TypeError, KeyError):
+                rows.append([text[:200], f"a damaged line of {path.name}", ""])
+    if not rows:
+        return []
+    lead = "These killed a process that decoded them, and were skipped from that step on:"
+    shown = table(["video", "what happened", "step"], rows, label="Quarantine", left=2)
+    return [element("p", joined([lead])), shown]
