@@ -145,7 +145,8 @@ def results(*rows: dict[str, Any], **more: Any) -> dict[str, Any]:
         "seed": 0,
     }  # fmt: skip
     return {
-        "format": FORMAT, "vidmoco": "0.1.0", "images": "/data/pets", "classes": ["cat", "dog"],
+        "format": FORMAT, "vidmoco": "0.1.0", "command": "vidmoco evaluate x",
+        "images": "/data/pets", "classes": ["cat", "dog"],
         "num_train": 1000, "num_val": 20, "val_split": "val", "refused": [], "num_other_files": 0,
         "settings": settings | more.pop("settings", {}), "rows": list(rows), "notes": [], **more,
     }  # fmt: skip

@@ -238,7 +238,5 @@ class ExploreCommand(Ranged):
         self._require(
             0 < self.duplicate_similarity <= 1, "duplicate_similarity", "above 0, and 1 at most"
         )
-        self._require(
-            0 <= self.duplicate_gap < float("inf"), "duplicate_gap", "0 seconds or more"
-        )
+        self._require(0 <= self.duplicate_gap < float("inf"), "duplicate_gap", "0 seconds or more")
         self._require(0 <= self.seed < 2**32, "seed", "from 0 to 4,294,967,295")

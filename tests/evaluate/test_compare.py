@@ -122,7 +122,7 @@ def test_a_class_of_damaged_images_is_refused(make_images, tmp_path):
 def test_more_neighbours_than_images_and_a_cap_are_said(make_images, tmp_path):
     results, table, _ = run(make_images(), tmp_path, k=(1, 200), max_train_per_class=4)
     assert results["num_train"] == 12
-    assert "k = 200 is more than the 12 training images: all of them vote." in table
+    assert "k = 200: more than the 12 training images; all of them vote." in table
     assert "12 train (at most 4 a class)" in table
 
 

@@ -1,10 +1,8 @@
-import pytest
 from report_material import EVIL, Page, results, row
 
 from vidmoco.report.markup import joined
 from vidmoco.report.results_file import knn_columns, other_columns
 from vidmoco.report.results_sections import (
-    evaluate_command,
     finetune_charts,
     results_header,
     results_section,
@@ -97,24 +95,6 @@ def test_the_header_names_the_winners():
     assert spans == ["k-NN, τ = 0.07, k = 20", "a and b", "linear probe, top-1", "a"]
 
 
-@pytest.mark.parametrize(
-    ("settings", "expected"),
-    [
-        ({}, "--k 1 20 --size 32"),
-        ({"k": [1, 10, 20, 100, 200], "size": None}, ""),
-        (
-            {"knn_tau": [0.2], "few_shot": [0.01, 0.1], "seed": 3, "precision": "bf16"},
-            "--k 1 20 --knn-tau 0.2 --few-shot 0.01 0.1 --size 32 --precision bf16 --seed 3",
-        ),
-        ({"linear_decays": []}, "--k 1 20 --size 32 --no-linear"),
-    ],
-)
-def test_the_command_to_repeat(settings, expected):
-    data = results(row("a b"), settings=settings)
-    command = evaluate_command(data)
-    assert command == f"vidmoco evaluate /data/pets --backbone 'runs/a b' {expected}".rstrip()
-
-
-def test_what_the_command_does_not_say_of_videos_is_said():
-    assert "--videos." not in page_of(results(row("a"))).text
-    assert "--videos." in page_of(results(row("a") | {"video_top1": {"knn": {"mean": 1.0}}})).text
+def test_the_command_to_repeat():
+    page = page_of(results(row("a"), command="vidmoco evaluate 'a & b' --backbone x"))
+    assert "vidmoco evaluate 'a & b' --backbone x" in page.text

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 
 import vidmoco
+from vidmoco.command_line import command_line
 from vidmoco.errors import ConfigError
 from vidmoco.evaluate.features import Features
 from vidmoco.evaluate.images import LabelledImages
@@ -20,6 +21,8 @@ from vidmoco.run_folder import make_writable_folder
 
 # Of the results file; a reader refuses another.
 FORMAT = 3
+# Settings that change no number, or by rounding alone.
+_HOW_NOT_WHAT = ("output", "batch_size", "workers", "device", "fresh")
 
 
 def require_writable(path: Path) -> None:
@@ -63,6 +66,7 @@ def results_of(
     return {
         "format": FORMAT,
         "vidmoco": vidmoco.__version__,
+        "command": command_line("evaluate", command, positional="images", leave_out=_HOW_NOT_WHAT),
         "images": str(command.images),
         "classes": list(train.classes),
         "num_train": num_train,

@@ -10,9 +10,6 @@ from typing import Any
 from vidmoco.errors import ConfigError
 from vidmoco.evaluate.results import FORMAT
 
-# 3 added keys to 2 and changed none.
-_READ_FORMATS = tuple(range(2, FORMAT + 1))
-
 # What must be where if it is there: a type, [of each item], {of each value}.
 _ROW = {
     "name": str,
@@ -30,6 +27,7 @@ _ROW = {
 _JUDGES = {"knn": "k-NN", "linear": "linear probe"}
 _WHOLE = {
     "images": str,
+    "command": str,
     "classes": [str],
     "num_train": int,
     "num_val": int,
@@ -98,10 +96,10 @@ def read_results(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(results, dict) or not {"format", "rows", "settings"} <= results.keys():
         raise ConfigError(f"{path} is JSON, but no results file of `vidmoco evaluate`.")
-    if results["format"] not in _READ_FORMATS:
+    if results["format"] != FORMAT:
         raise ConfigError(
             f"{path} is a results file of format {results['format']!r}, written by vidmoco "
-            f"{results.get('vidmoco', '?')}; this vidmoco reads {_spoken(_READ_FORMATS)}. Evaluate "
+            f"{results.get('vidmoco', '?')}; this vidmoco reads format {FORMAT}. Evaluate "
             "again, or use the vidmoco that wrote it."
         )
     results = {"classes": [], "refused": [], "notes": [], **results}
@@ -111,8 +109,6 @@ def read_results(path: Path) -> dict[str, Any]:
         problem = problem or ("" if "name" in row else f"rows[{n}] has no name")
     if problem:
         raise ConfigError(f"{path} is damaged: {problem}. Evaluate again.")
-    settings = results["settings"]  # format 2 lacks some of them
-    results["settings"] = {"finetune": [], "headline_k": settings["k"][-1], **settings}
     return results
 
 
@@ -169,8 +165,12 @@ def _missing(results: dict[str, Any]) -> str:
     """Return what a results file cannot be without and is, in words; empty: nothing."""
     if not results["rows"]:
         return "it has no rows"
-    gone = [key for key in ("images", "num_train", "num_val") if key not in results]
-    gone += [f"settings.{key}" for key in ("k", "knn_tau") if not results["settings"].get(key)]
+    gone = [key for key in ("images", "command", "num_train", "num_val") if key not in results]
+    gone += [
+        f"settings.{key}"
+        for key in ("k", "knn_tau", "headline_k")
+        if not results["settings"].get(key)
+    ]
     return f"it has no {' and no '.join(gone)}" if gone else ""
 
 
@@ -180,11 +180,6 @@ def _no_number(name: str) -> Any:
 
 def _two(ends: Sequence[float] | None) -> tuple[float, float] | None:
     return (ends[0], ends[1]) if ends and len(ends) == 2 else None
-
-
-def _spoken(formats: Sequence[int]) -> str:
-    words = [str(number) for number in formats]
-    return f"format {words[0]}" if len(words) == 1 else f"formats {' and '.join(words)}"
 
 
 def _misfit(value: Any, shape: Any, at: str) -> str:

@@ -1,6 +1,5 @@
 """A comparison as tables and charts: a section for each results file."""
 
-import shlex
 from collections.abc import Sequence
 from itertools import groupby
 from math import log10
@@ -8,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from vidmoco.evaluate.results_table import settings_lines
-from vidmoco.evaluation_commands import EvaluateCommand
 from vidmoco.report.class_parts import class_parts
 from vidmoco.report.interval_figure import interval_figure
 from vidmoco.report.line_chart import Series, line_chart
@@ -31,7 +29,6 @@ _LEGEND = (
     "▲ best of its column as shown. Small numbers: 95 % intervals by the bootstrap, or the "
     "standard deviation over draws. Where intervals overlap, a difference may be chance."
 )
-_VIDEOS = "How frames were chosen and split (--videos.…) is not in the file: add those flags."
 
 
 def results_section(results: dict[str, Any], *, name: str) -> Section:
@@ -147,29 +144,6 @@ def finetune_charts(rows: Sequence[dict[str, Any]]) -> list[Html]:
     return charts
 
 
-def evaluate_command(results: dict[str, Any]) -> str:
-    """Return the command that makes such a results file, as far as the file tells."""
-    settings = results["settings"]
-    words = ["vidmoco", "evaluate", results["images"], "--backbone"]
-    words += [str(row.get("source", row["name"])) for row in results["rows"]]
-    for name in ("k", "knn_tau", "few_shot", "finetune"):
-        given = settings.get(name) or []
-        if given and tuple(given) != getattr(EvaluateCommand, name):
-            shown = (f"{value:g}" if isinstance(value, float) else str(value) for value in given)
-            words += [_flag(name), *shown]
-    for name in ("finetune_batch_size", "size", "max_train_per_class", "precision", "seed"):
-        given = settings.get(name)
-        if given is not None and given != getattr(EvaluateCommand, name):
-            words += [_flag(name), str(given)]
-    if not settings.get("linear_decays"):
-        words.append("--no-linear")
-    return shlex.join(words)
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
-
-
 def _small(text: str) -> list[Html]:
     return [element("small", text)] if text else []
 
@@ -192,10 +166,6 @@ def _knn_chart(rows: Sequence[dict[str, Any]], tau: str) -> Html:
         "k-NN by the number of neighbours", series, x_name="k", unit=" %", x_ticks=ticks,
         about=f"τ = {tau}; k on a logarithmic scale",
     )  # fmt: skip
-
-
-def _has_videos(results: dict[str, Any]) -> bool:
-    return any("video_top1" in row for row in results["rows"])
 
 
 def _about(results: dict[str, Any]) -> list[Html]:
@@ -221,6 +191,5 @@ def _about(results: dict[str, Any]) -> list[Html]:
         points,
         *parts,
         element("h3", "Repeat it"),
-        command_line(evaluate_command(results)),
-        *([element("p", _VIDEOS, class_="foot")] if _has_videos(results) else []),
+        command_line(results["command"]),
     ]
