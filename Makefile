@@ -11,7 +11,7 @@ demo: $(INSTALLED)
 
 # The tests come last, so that the last line is pytest's own summary.
 test: lint types
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -17,8 +17,11 @@ from painted_videos import write_video
 from vidmoco.backbones import build_backbone, save_backbone
 from vidmoco.video.workers import WorkerPool
 
-# Tiny tensors everywhere: a second thread would cost more than it gives.
-torch.set_num_threads(1)
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Tiny tensors everywhere: a second thread costs more than it gives. A training sets its own."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -57,6 +57,10 @@ def build_nothing():
     raise RuntimeError("the library is missing")
 
 
+def build_never():
+    time.sleep(100)
+
+
 def seconds_of(limit, job):
     return limit
 
@@ -260,8 +264,8 @@ def test_processes_that_do_not_start_are_no_fault_of_the_job():
 
 
 def test_processes_that_hang_while_they_start(monkeypatch):
-    monkeypatch.setattr(workers, "_SECONDS_TO_START", 0.001)
-    with pool_of() as pool, pytest.raises(VidmocoError, match="they hang"):
+    monkeypatch.setattr(workers, "_SECONDS_TO_START", 0.2)
+    with pool_of(build=build_never) as pool, pytest.raises(VidmocoError, match="they hang"):
         list(pool.map([("echo", 1)]))
 
 
