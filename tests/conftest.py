@@ -20,7 +20,7 @@ from vidmoco.video.workers import WorkerPool
 
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
-    """Tiny tensors everywhere: a second thread costs more than it gives. A training sets its own."""
+    """Keep to one: for tiny tensors a second costs more than it gives. Trainings set their own."""
     torch.set_num_threads(1)
 
 
