@@ -159,7 +159,6 @@ def finetune(
             epoch=epoch, num_batches=batches.batches_per_epoch, device=device,
             so_far=f", top-1 {curve[-1]['top1']:.1f} % before it" if curve else "", on_step=on_step,
         )  # fmt: skip
-        model.eval()
         if is_frozen:
             scores, truth = _scores_of_features(model.head, features, train, val)
         else:
