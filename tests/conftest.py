@@ -10,6 +10,7 @@ import torch
 
 # Tests import each other's material by plain names: `from painted_videos import write_video`.
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(1, str(Path(__file__).parent.parent / "tools"))
 
 from decord_process import a_minute, build_reader
 from painted_videos import write_video

@@ -1,0 +1,45 @@
+#!/usr/bin/env python
+"""A picture of the top of a report, as docs/report.png is one of the demo's.
+
+    vidmoco demo -o demo
+    python tools/report_screenshot.py demo/report.html docs/report.png
+
+Needs a Chromium on the PATH.
+"""
+
+import argparse
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from chromium import Chromium
+
+
+def main() -> int:
+    """Run; 0 done, 2 the user's mistake."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("page", type=Path, help="the report (.html)")
+    parser.add_argument("picture", type=Path, help="the PNG to write")
+    parser.add_argument("--width", type=int, default=1200, help="of the window, in pixels")
+    parser.add_argument("--height", type=int, default=1000, help="of the window, in pixels")
+    parser.add_argument("--dark", action="store_true", help="the dark theme")
+    options = parser.parse_args()
+    program = shutil.which("chromium")
+    if program is None or not options.page.is_file():
+        missing = "Chromium on the PATH" if program is None else f"file {options.page}"
+        print(f"report_screenshot: There is no {missing}.", file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory() as name:
+        profile = Path(name) / "profile"
+        profile.mkdir()
+        with Chromium(program, profile) as browser:
+            browser.open(
+                options.page, width=options.width, height=options.height, dark=options.dark
+            )
+            options.picture.write_bytes(browser.screenshot())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
