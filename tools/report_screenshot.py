@@ -2,7 +2,7 @@
 """A picture of the top of a report, as docs/report.png is one of the demo's.
 
     vidmoco demo -o demo
-    python tools/report_screenshot.py demo/report.html docs/report.png
+    python tools/report_screenshot.py demo/report.html docs/report.png --height 1500
 
 Needs a Chromium on the PATH.
 """
