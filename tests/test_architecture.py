@@ -47,7 +47,14 @@ OWNERS = {
         "video.decord_reader",
         "demo.videos",
     },
-    "timm": {"backbones", "moco_v3_vit", "named_backbones", "preprocess", "resnet_32px"},
+    "timm": {
+        "backbones",
+        "normalization",
+        "moco_v3_vit",
+        "named_backbones",
+        "preprocess",
+        "resnet_32px",
+    },
     "tyro": {"cli", "config", "commands", "evaluation_commands", "monitor_config"},
     "argparse": {"cli", "published.checkpoint_file"},
 }

@@ -8,8 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
+from vidmoco import image_parquet
 from vidmoco.errors import DataError
 from vidmoco.evaluate.images import load_labelled_images
+from vidmoco.image_parquet import ParquetImages
 
 
 def png(value):
@@ -181,3 +183,29 @@ def test_a_planted_leak_is_refused(tmp_path, column):
     write(tmp_path, "val", [0, 1], **{column: ["c", "b"]})
     with pytest.raises(DataError, match=f"1 {column}s of .* are in train and in val, such as 'b'"):
         load_labelled_images(tmp_path)
+
+
+@pytest.mark.parametrize("column", ["video", "group"])
+def test_a_leak_that_cannot_be_seen_is_refused(tmp_path, column):
+    write(tmp_path, "train", [0, 1], **{column: ["a", None]})
+    write(tmp_path, "val", [0, 1], **{column: ["c", "d"]})
+    with pytest.raises(DataError, match=f"1 rows of .* have no '{column}', and others have"):
+        load_labelled_images(tmp_path)
+    write(tmp_path, "train", [0, 1])
+    with pytest.raises(DataError, match=f"a column '{column}' in val alone"):
+        load_labelled_images(tmp_path)
+    write(tmp_path, "train", [0, 1], **{column: pa.array([None, None], pa.string())})
+    write(tmp_path, "val", [0, 1])
+    assert load_labelled_images(tmp_path)[0].videos is None
+
+
+def test_row_groups_are_held_within_a_limit(tmp_path, monkeypatch):
+    write(tmp_path, "train", [0, 1] * 5)
+    images = ParquetImages(tmp_path / "train.parquet")
+    for row in (9, 0, 5, 9, 0):
+        images.read(row)
+    assert list(images._held) == [1, 3, 0]
+    monkeypatch.setattr(image_parquet, "_MAX_HELD_BYTES", 1)
+    assert images.read(4) == png(4)
+    assert images.read(6) == png(6)
+    assert list(images._held) == [2]

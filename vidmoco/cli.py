@@ -25,6 +25,7 @@ from vidmoco.commands import (
     PreviewCommand,
     ScanCommand,
 )
+from vidmoco.config import PretrainConfig
 from vidmoco.errors import ConfigError, VidmocoError, nearest
 from vidmoco.evaluation_commands import (
     EvaluateCommand,
@@ -127,7 +128,7 @@ def _pretrain(command: PretrainCommand) -> int:
         changed = [
             line
             for line in differences(to_plain(saved), to_plain(config))
-            if not line.startswith(_FREE_ON_RESUME)
+            if not line.startswith(_free_on_resume(saved, config))
         ]
         if changed:
             raise ConfigError(
@@ -143,8 +144,18 @@ def _pretrain(command: PretrainCommand) -> int:
     return pretrain(config, run=run, resume=command.resume, recipe=recipe).exit_code
 
 
-# Where a run goes on does not change what it computes, nor does what is measured of it.
-_FREE_ON_RESUME = ("engine.", "data.workers:", "data.decoder:", "limits.", "monitor.")
+# Where a run goes on does not change what it computes, nor does how often it is looked at.
+_FREE_ON_RESUME = ("engine.", "data.workers:", "data.decoder:", "limits.", "monitor.every_epochs:",
+                   "monitor.batch_size:", "monitor.max_gib:")  # fmt: skip
+
+
+def _free_on_resume(saved: PretrainConfig, given: PretrainConfig) -> tuple[str, ...]:
+    """Return the settings that may change: all of a monitor that begins or ends with the resume.
+
+    One that goes on measures the same, or its curve would be of two things.
+    """
+    watched = [one.monitor.images is not None or one.monitor.retrieval for one in (saved, given)]
+    return _FREE_ON_RESUME if all(watched) else (*_FREE_ON_RESUME, "monitor.")
 
 
 def _scan(command: ScanCommand) -> int:

@@ -159,6 +159,12 @@ class EvaluateCommand(Ranged):
             "None or at least 1",
         )
         self._require(self.workers is None or self.workers >= 0, "workers", "None, 0 or more")
+        self._require(0 <= self.seed < 2**63, "seed", "from 0 to 2^63 - 1")
+        if self.torchvision is not None and self.videos.labels is not None:
+            raise ConfigError(
+                "--torchvision names a dataset of images, and --videos.labels one of videos: give "
+                "one of the two."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 import json
 from bisect import bisect_right
+from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,12 @@ class ParquetLabels:
     """What each belongs to, where the file has a column `group`."""
 
 
+# Row groups in memory: rows in order need one, rows drawn at random as many as there are.
+_MAX_HELD_BYTES = 512 * 2**20
+
+
 class ParquetImages:
-    """The images of a Parquet file. Holds the row group it read last: cheap for rows in order.
+    """The images of a Parquet file. Holds the row groups it read last, up to half a GiB.
 
     Every process opens the file for itself.
     """
@@ -39,8 +44,7 @@ class ParquetImages:
         self._file: Any = None
         self._starts: list[int] = []
         self._column = ""
-        self._group = -1
-        self._bytes: Any = None
+        self._held: OrderedDict[int, Any] = OrderedDict()  # bytes by row group, the newest last
 
     def __reduce__(self) -> tuple[type["ParquetImages"], tuple[Path]]:
         return ParquetImages, (self.path,)
@@ -55,20 +59,26 @@ class ParquetImages:
             self._starts = np.cumsum([0, *groups]).tolist()
             self._column = image_column(self._file.schema_arrow, self.path)
         group = bisect_right(self._starts, row) - 1
-        if group != self._group:
-            try:
-                table = self._file.read_row_group(group, columns=[self._column])
-            except (pa.ArrowException, OSError) as error:
-                raise DataError(f"row group {group} of {self.path} is damaged: {error}") from error
-            column = table.column(0)
-            self._bytes = (
-                pc.struct_field(column, "bytes") if pa.types.is_struct(column.type) else column
-            )
-            self._group = group
-        data: bytes | None = self._bytes[row - self._starts[group]].as_py()
+        if group not in self._held:
+            self._hold(group)
+        self._held.move_to_end(group)
+        data: bytes | None = self._held[group][row - self._starts[group]].as_py()
         if data is None:
             raise DataError("the row has no bytes")
         return data
+
+    def _hold(self, group: int) -> None:
+        """Read a row group, and let go of the oldest ones that there is no room for."""
+        try:
+            table = self._file.read_row_group(group, columns=[self._column])
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"row group {group} of {self.path} is damaged: {error}") from error
+        column = table.column(0)
+        if pa.types.is_struct(column.type):
+            column = pc.struct_field(column, "bytes")
+        self._held[group] = column
+        while len(self._held) > 1 and sum(c.nbytes for c in self._held.values()) > _MAX_HELD_BYTES:
+            self._held.popitem(last=False)
 
 
 def read_parquet_labels(path: Path, *, label: str = "label") -> ParquetLabels:
@@ -92,7 +102,7 @@ def read_parquet_labels(path: Path, *, label: str = "label") -> ParquetLabels:
                 f"{', '.join(schema.names)}. --label-column names the one with the classes."
             )
         column = file.read(columns=[label]).column(label)
-        videos, groups = (_texts(file, name) for name in ("video", "group"))
+        videos, groups = (_texts(file, name, path=path) for name in ("video", "group"))
         paths = _image_paths(file, image, path=path)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"Cannot read {path} as Parquet: {' '.join(str(error).split())}") from error
@@ -102,12 +112,19 @@ def read_parquet_labels(path: Path, *, label: str = "label") -> ParquetLabels:
     return ParquetLabels(classes=classes, labels=labels, names=paths, videos=videos, groups=groups)
 
 
-def _texts(file: Any, name: str) -> list[str] | None:
-    """Return a column as text, or None where there is none, or rows have none."""
+def _texts(file: Any, name: str, *, path: Path) -> list[str] | None:
+    """Return a column as text, or None where there is none or it is empty."""
     if name not in file.schema_arrow.names:
         return None
     column = file.read(columns=[name]).column(name)
-    return None if column.null_count else [str(value) for value in column.to_pylist()]
+    if column.null_count == len(column):
+        return None
+    if column.null_count:
+        raise DataError(
+            f"{column.null_count} rows of {path} have no {name!r}, and others have: whether train "
+            f"and val share one cannot be said. Fill the column, or take it out."
+        )
+    return [str(value) for value in column.to_pylist()]
 
 
 def image_column(schema: Any, path: Path) -> str:

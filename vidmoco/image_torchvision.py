@@ -4,7 +4,9 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torchvision
+from PIL import ImageOps
 from torch import Tensor
 from torchvision.transforms.v2 import functional as pixels
 
@@ -33,8 +35,9 @@ class TorchvisionImages:
         """Return one image; ``DataError``, with the reason only, if it is damaged."""
         try:
             picture, _ = self._dataset[row]
-            image: Tensor = pixels.pil_to_tensor(picture.convert("RGB"))
-        except (OSError, ValueError, SyntaxError) as error:
+            upright = ImageOps.exif_transpose(picture).convert("RGB")
+            image: Tensor = pixels.pil_to_tensor(upright)
+        except Exception as error:  # Pillow raises many kinds for a damaged file
             raise DataError(f"{type(error).__name__}: {error}") from error
         return image
 
@@ -71,6 +74,11 @@ def _open(name: str, root: Path, split: str) -> tuple[Any, str]:
                 return kind(str(root), split=word, **options), word
             except ValueError:  # not a word that this dataset knows
                 continue
+    except (TypeError, ImportError) as error:
+        raise ConfigError(
+            f"torchvision's {name} is not a dataset of labelled images that can be opened by its "
+            f"name and folder alone: {error}."
+        ) from error
     except (RuntimeError, OSError) as error:
         raise DataError(
             f"torchvision cannot read its {name} in {root}: {error} Nothing is downloaded here."
@@ -82,8 +90,10 @@ def _labels_of(dataset: Any, name: str) -> list[int]:
     """Return the class of every image, without decoding any."""
     for attribute in ("targets", "labels", "_labels"):
         found = getattr(dataset, attribute, None)
-        if found is not None and len(found) == len(dataset):
-            return [int(label) for label in found]
+        if found is not None and len(found) == len(dataset) and np.ndim(found) == 1:
+            numbers = np.asarray(found)
+            if np.issubdtype(numbers.dtype, np.integer):
+                return [int(label) for label in numbers]
     samples = getattr(dataset, "_samples", None) or getattr(dataset, "samples", None)
     if samples is not None and len(samples) == len(dataset):
         return [int(label) for _, label in samples]

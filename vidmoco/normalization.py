@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from timm.layers import convert_sync_batchnorm
 from torch import Tensor, nn
 
 from vidmoco import distributed
@@ -109,7 +110,8 @@ def sync_batch_norm(model: nn.Module) -> nn.Module:
     if distributed.world_size() == 1:
         return model
     if any(parameter.is_cuda for parameter in model.parameters()):
-        synced: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        # timm's, for its batch norms that hold an activation: torch's would lose it.
+        synced: nn.Module = convert_sync_batchnorm(model)
         return synced
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):

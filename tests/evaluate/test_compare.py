@@ -37,7 +37,7 @@ def test_colours_are_told_apart(make_images, tmp_path):
 def test_any_batch_size_gives_the_same(make_images, tmp_path):
     images = make_images(size=9)
     first, _, _ = run(images, tmp_path)
-    again, _, _ = run(images, tmp_path, batch_size=5)
+    again, _, _ = run(images, tmp_path, batch_size=5, fresh=True)
     assert accuracies(first) == accuracies(again)
 
 

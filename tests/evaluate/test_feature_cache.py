@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 
 import pytest
 import timm
@@ -12,11 +13,13 @@ from vidmoco.evaluate.feature_cache import (
     cache_path,
     features_key,
     hash_of_images,
+    hash_of_labels,
     load_features,
     save_features,
 )
 from vidmoco.evaluate.features import Features, Refusal
 from vidmoco.evaluate.images import load_labelled_images
+from vidmoco.image_torchvision import TorchvisionImages
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +67,22 @@ def test_whatever_they_depend_on_is_in_the_key(make_images):
     keys.append(key_of(images))
     assert len({cache_path(key) for key in keys}) == len(keys)
     assert key_of(images) == key_of(images)
+
+
+def test_labels_and_names_are_told_apart(make_images, tmp_path):
+    train, val = load_labelled_images(make_images())
+    given = hash_of_labels([train, val])
+    assert given == hash_of_labels(load_labelled_images(tmp_path / "images"))
+    for other in (
+        [replace(train, labels=train.labels.flip(0)), val],
+        [replace(train, classes=("a", "b", "c")), val],
+    ):
+        assert hash_of_labels(other) != given
+    sources = [TorchvisionImages.__new__(TorchvisionImages) for _ in range(2)]
+    for source, name in zip(sources, ("CIFAR10", "CIFAR100"), strict=True):
+        source.name, source.root = name, tmp_path  # of two datasets below one root
+    hashes = {hash_of_images([replace(train, source=source)]) for source in sources}
+    assert len(hashes) == 2
 
 
 def test_the_same_weights_in_another_network_have_other_features(make_images, tmp_path):

@@ -1,7 +1,7 @@
 import copy
 import json
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ from vidmoco.evaluate.finetune import Classifier, FinetuneSettings, finetune
 from vidmoco.evaluate.finetune_recipes import ALL_LAYERS, HEAD_RECIPES
 from vidmoco.evaluate.finetune_state import FinetuneState
 from vidmoco.evaluate.images import load_labelled_images
-from vidmoco.evaluate.training_images import EpochBatches, TrainingImages
+from vidmoco.evaluate.training_images import EpochBatches, TrainingImages, batch_size_of
 from vidmoco.preprocess import normalize
 
 SETTINGS = FinetuneSettings(
@@ -94,6 +94,22 @@ def test_all_layers_learn_more_than_the_head(material):
     assert both[1][-1]["train_loss"] < both[0][-1]["train_loss"] - 0.05
 
 
+def test_whatever_it_depends_on_is_in_the_key():
+    changed = {"rule": "all", "recipe": HEAD_RECIPES["moco_v3_vit"], "epochs": 6, "lr": 0.2,
+               "batch_size": 7, "seed": 1, "precision": "bf16"}  # fmt: skip
+    assert set(changed) == {field.name for field in fields(FinetuneSettings)}
+    keys = [SETTINGS.as_key()]
+    keys += [replace(SETTINGS, **{name: value}).as_key() for name, value in changed.items()]
+    assert len({json.dumps(key) for key in keys}) == len(keys)
+
+
+def test_a_batch_is_no_larger_than_the_set(material):
+    # Its rate is that of the images that are there, not of those asked for.
+    recipe = HEAD_RECIPES["moco_v3_resnet"]
+    assert replace(SETTINGS, recipe=recipe, batch_size=128).base_lr == pytest.approx(0.05)
+    assert batch_size_of(18, asked=256) == 18
+
+
 @pytest.mark.parametrize("settings", [SETTINGS, ALL], ids=["head", "all"])
 def test_it_goes_on_where_it_was_stopped(settings, material):
     whole = train_it(material, settings, name="whole")
@@ -123,6 +139,7 @@ def test_a_loss_that_is_not_finite_ends_it(material):
 def test_a_damaged_image_is_not_learnt_from(make_images, tmp_path):
     images = make_images()
     (images / "train/red/0.png").write_bytes(b"nothing")
+    (images / "val/blue/0.png").write_bytes(b"nothing")
     results, table, _ = run(
         images, tmp_path, finetune=("head", "all"), finetune_epochs=2, finetune_batch_size=8
     )
@@ -131,11 +148,13 @@ def test_a_damaged_image_is_not_learnt_from(make_images, tmp_path):
     for rule, name in (("head", "moco_v3_resnet"), ("all", "simclr")):
         found = row["finetune"][rule]
         assert found["recipe"] == name
+        assert found["batch_size"] == 8
+        assert 8 * found["top1"] / 100 == pytest.approx(round(8 * found["top1"] / 100))
         assert len(found["epochs"]) == 2
         assert found["top1"] == found["epochs"][-1]["top1"]
         assert f"{rule}, top-1" in table
         assert row["seconds"][f"finetune_{rule}"] > 0
-    assert "rate 0.1, 2 epochs, batches of 8" in table
+    assert "rate 0.003125, 2 epochs, batches of 8" in table
 
 
 def test_two_processes_are_one(make_images, tmp_path):
@@ -152,7 +171,7 @@ def test_two_processes_are_one(make_images, tmp_path):
         command = [sys.executable, "-m", "vidmoco", *words, "--fresh", "-o", str(output)]
         launch(command, world_size=processes)
         (row,) = json.loads(output.read_text())["rows"]
-        found.append(
-            [p["train_loss"] for rule in ("head", "all") for p in row["finetune"][rule]["epochs"]]
-        )
+        curves = [row["finetune"][rule]["epochs"] for rule in ("head", "all")]
+        points = [point for curve in curves for point in curve]
+        found.append([point[key] for point in points for key in ("train_loss", "top1")])
     assert found[1] == pytest.approx(found[0], rel=1e-3)

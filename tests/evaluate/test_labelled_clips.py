@@ -191,3 +191,11 @@ def test_labels_of_folders(tmp_path):
     ):
         with pytest.raises(DataError, match=message):
             clips_of_folders(keys, folder=tmp_path)
+
+
+def test_val_and_test_are_not_judged_together(tmp_path):
+    keys = ["train/a/1.mp4", "val/a/2.mp4", "test/a/3.mp4"]
+    assert [clip.path for clip in clips_of_folders(keys, folder=tmp_path)] == keys[:2]
+    manifest = write(tmp_path, "path,room,part\na,x,train\nb,x,val\nc,x,test\n")
+    with pytest.raises(DataError, match="has val and test; one of them is judged at a time"):
+        read_manifest(manifest, path="path", label="room", group=None, where=[], split="part")

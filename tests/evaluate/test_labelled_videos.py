@@ -175,3 +175,40 @@ def test_folders_of_classes_are_split_by_video(tmp_path):
     (tmp_path / "v" / "1.mp4").write_bytes((tmp_path / "v" / "hall" / "5.mp4").read_bytes())
     with pytest.raises(DataError, match=r"videos outside of class folders, such as '1.mp4'"):
         evaluate(tmp_path / "v", tmp_path)
+
+
+def test_a_class_on_one_side_is_told_before_anything_is_read(videos, tmp_path):
+    manifest = tmp_path / "m.csv"
+    lines = ["path,room,part", "0.mp4,attic,train", "1.mp4,attic,train", "5.mp4,hall,train",
+             "6.mp4,hall,val"]  # fmt: skip
+    manifest.write_text("\n".join(lines))
+    options = {"labels": manifest, "group_column": None, "where": (), "split_column": "part"}
+    with pytest.raises(DataError, match="attic is in train alone"):
+        make(videos, tmp_path / "out", frames_per_class="min", **options)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_short_video_gives_each_frame_once(videos, tmp_path):
+    make(videos, tmp_path, frames_per_video=50)
+    by_video = {}
+    for row in rows(tmp_path, "train"):
+        by_video.setdefault(row["video"], []).append(row["pts_seconds"])
+    assert all(len(set(times)) == len(times) == 20 for times in by_video.values())
+
+
+def test_a_cache_that_is_damaged_or_cannot_be_written(videos, tmp_path, monkeypatch):
+    arguments = (videos, config(videos, frames_per_video=1))
+    options = {"seed": 0, "console": Console(file=io.StringIO())}
+    folder, left_out = module.cached_frames(*arguments, **options)
+    assert left_out == []
+    (folder / "left_out.json").unlink()  # killed before it was whole
+    again, _ = module.cached_frames(*arguments, **options)
+    assert again == folder
+    assert (folder / "left_out.json").read_text() == "[]"
+
+    def full(*args, **others):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "make_frames", full)
+    with pytest.raises(ConfigError, match="No space left on device"):
+        module.cached_frames(*arguments, **options, fresh=True)

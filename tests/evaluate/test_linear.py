@@ -1,10 +1,12 @@
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from torch.nn import functional as F
 
 from vidmoco.evaluate import linear
-from vidmoco.evaluate.linear import fit_logistic, linear_probe, stratified_part
+from vidmoco.evaluate.linear import fit_logistic, grouped_part, linear_probe, stratified_part
 
 
 def problem(n, *, seed, classes=5, dim=20, noise=2.0):
@@ -139,3 +141,36 @@ def test_one_image_a_class_leaves_no_choice():
     assert probe.held_out_accuracy == {}
     assert probe.decay == sorted(linear.DECAYS)[len(linear.DECAYS) // 2]
     assert accuracy(probe.scores, labels) == 1.0
+
+
+@given(st.integers(0, 200))
+@settings(deadline=None, max_examples=50)
+def test_whole_groups_are_held_out_and_no_class_is_lost(seed):
+    generator = torch.Generator().manual_seed(seed)
+    groups = torch.randint(12, (80,), generator=generator)
+    labels = torch.randint(3, (12,), generator=generator)[groups]
+    held_out = grouped_part(labels, groups, share=0.1, seed=seed)
+    mask = torch.zeros(80, dtype=torch.bool)
+    mask[held_out] = True
+    assert not set(groups[mask].tolist()) & set(groups[~mask].tolist())
+    assert set(labels[~mask].tolist()) == set(labels.tolist())
+    assert torch.equal(held_out, grouped_part(labels, groups, share=0.1, seed=seed))
+
+
+def test_groups_that_all_are_needed_are_not_held_out():
+    rows = torch.tensor([0, 0, 1])
+    assert len(grouped_part(rows, rows, share=0.5, seed=0)) == 0
+
+
+def test_the_decay_is_not_chosen_by_what_is_known_by_heart():
+    # Two videos a class, each a cloud of near-copies, and the class in no feature.
+    generator = torch.Generator().manual_seed(0)
+    groups = torch.arange(16).repeat_interleave(10)
+    centres = torch.randn(16, 30, generator=generator)
+    rows = centres[groups] + 0.01 * torch.randn(160, 30, generator=generator)
+    labels = groups % 2
+    by_frame, by_group = (
+        linear_probe(rows, labels, rows, num_classes=2, groups=g) for g in (None, groups)
+    )
+    assert max(by_frame.held_out_accuracy.values()) == 1.0
+    assert max(by_group.held_out_accuracy.values()) < 1.0

@@ -3,7 +3,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from vidmoco.evaluate.linear import stratified_part
-from vidmoco.evaluate.protocols import _few_shots, _nested
+from vidmoco.evaluate.protocols import _few_shots, _have_one_class, _nested
 
 
 def clouds(n, seed):
@@ -39,3 +39,9 @@ def test_nested():
         "a": {"1": 2, "2": 3},
         "b": {"1": 4},
     }
+
+
+def test_a_video_of_several_classes_has_no_class():
+    videos = torch.tensor([0, 0, 1])
+    assert _have_one_class(videos, torch.tensor([2, 2, 1]))
+    assert not _have_one_class(videos, torch.tensor([2, 1, 1]))

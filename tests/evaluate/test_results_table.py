@@ -73,7 +73,15 @@ def test_videos_and_fine_tuning_have_columns():
     given = results(row("A", knn=(1.0, 2.0), linear=3.0))
     given["rows"][0] |= {
         "video_top1": {"knn": {"mean": 61.0, "max": 1.0, "vote": 2.0}},
-        "finetune": {"head": {"recipe": "moco_v1", "lr": 30.0, "epochs": [{}] * 5, "top1": 44.0}},
+        "finetune": {
+            "head": {
+                "recipe": "moco_v1",
+                "lr": 30.0,
+                "batch_size": 256,
+                "epochs": [{}] * 5,
+                "top1": 44.0,
+            }
+        },
     }
     given["settings"]["finetune"] = ["head"]
     assert accuracy_columns(given)[-2:] == [("video, k-NN", [61.0]), ("head, top-1", [44.0])]

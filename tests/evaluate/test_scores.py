@@ -83,3 +83,8 @@ def test_a_video_of_one_frame_is_its_frame(seed):
     for how in ("mean", "max", "vote"):
         found = video_scores(probabilities, order, how=how)
         assert found.argmax(1)[order].tolist() == probabilities.argmax(1).tolist()
+
+
+def test_one_group_says_nothing_of_others():
+    right = torch.tensor([True, False, True])
+    assert interval(right, torch.zeros(3, dtype=torch.int64)) == [0.0, 100.0]

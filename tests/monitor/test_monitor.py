@@ -131,9 +131,10 @@ def test_stopped_and_resumed_it_has_the_same_lines(runs, videos, images, tmp_pat
     assert lines(tmp_path / "run") == lines(runs[1])
     assert numbers(tmp_path / "run") == numbers(runs[0])
     assert is_same(state(tmp_path / "run")["method"], state(runs[0])["method"])
-    # It may be watched otherwise from here on.
-    other = ["--monitor", "None", "--monitor.no-retrieval"]
-    assert main(["pretrain", "--resume", *other]) == 0
+    # It may be watched no more, or more often; of something else, its curve would be of two things.
+    assert main(["pretrain", "--resume", "--monitor", "None", "--monitor.no-retrieval"]) == 0
+    assert main(["pretrain", "--resume", "--monitor.every-epochs", "2"]) == 0
+    assert main(["pretrain", "--resume", "--monitor.k", "3"]) == 2
 
 
 def test_the_settings_are_a_part_of_the_recipe_that_may_be_left_out():

@@ -13,7 +13,8 @@ TOOL = Path(__file__).parents[2] / "tools" / "evaluate_features.py"
 
 
 @pytest.mark.slow
-def test_two_processes_find_what_one_finds(tmp_path, capsys):
+def test_two_processes_find_what_one_finds(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("VIDMOCO_CACHE", str(tmp_path / "cache"))
     generator = np.random.default_rng(0)
     for split, count in (("train", 5), ("val", 4)):
         for label in ("a", "b"):
@@ -24,7 +25,7 @@ def test_two_processes_find_what_one_finds(tmp_path, capsys):
     (tmp_path / "train" / "a" / "1.png").write_bytes(b"broken")
     (tmp_path / "val" / "b" / "3.png").write_bytes(b"broken")  # the other process's share
     words = [str(tmp_path), "--backbone", "random:test_resnet", "--size", "32", "--workers", "0"]
-    words += ["--k", "3"]
+    words += ["--k", "3", "--fresh"]  # else the two would find what the one has kept
     assert main(["evaluate", *words, "-o", str(tmp_path / "1.json")]) == 0
     alone = capsys.readouterr().out.splitlines()
     command = [sys.executable, str(TOOL), *words, "-o", str(tmp_path / "2.json")]

@@ -16,6 +16,7 @@ from vidmoco.evaluate.candidates import Candidate, load_candidates
 from vidmoco.evaluate.feature_cache import (
     features_key,
     hash_of_images,
+    hash_of_labels,
     load_features,
     save_features,
 )
@@ -30,11 +31,13 @@ from vidmoco.evaluate.features import (
 from vidmoco.evaluate.finetune import FinetuneSettings, finetune
 from vidmoco.evaluate.finetune_recipes import ALL_LAYERS, HEAD_RECIPES, Rule
 from vidmoco.evaluate.finetune_state import FinetuneState
-from vidmoco.evaluate.images import LabelledImages, holds_videos, load_labelled_images
+from vidmoco.evaluate.image_folders import holds_videos
+from vidmoco.evaluate.images import LabelledImages, load_labelled_images
 from vidmoco.evaluate.labelled_videos import cached_frames
 from vidmoco.evaluate.progress import EvaluationProgress
 from vidmoco.evaluate.protocols import score_features
 from vidmoco.evaluate.results import print_results, require_writable, results_of, write_results
+from vidmoco.evaluate.training_images import batch_size_of
 from vidmoco.evaluation_commands import EvaluateCommand
 
 RESULTS = Path("results.json")
@@ -63,8 +66,9 @@ def evaluate(
     with distributed.processes_from_environment(resolve_device(command.device)) as device:
         quiet = not distributed.is_main()
         console = console or Console(stderr=True, quiet=quiet)
+        folder, left_out = _folder_of_images(command, console)
         train, val = load_labelled_images(
-            _folder_of_images(command, console),
+            folder,
             max_train_per_class=command.max_train_per_class,
             seed=command.seed,
             label_column=command.label_column,
@@ -79,20 +83,26 @@ def evaluate(
         )
         candidates = load_candidates(command.backbone, size=command.size, seed=command.seed)
         rows, features = _rows(candidates, train, val, command, device=device, console=console)
-        results = results_of(command, train, val, rows=rows, features=features)
+        results = results_of(command, train, val, rows=rows, features=features, left_out=left_out)
         if distributed.is_main():
             write_results(path, results)
             print_results(results, path=path, console=output)
     return results
 
 
-def _folder_of_images(command: EvaluateCommand, console: Console) -> Path:
-    """Return the folder of the images: the one given, or that of the frames of its videos."""
+def _folder_of_images(command: EvaluateCommand, console: Console) -> tuple[Path, list[str]]:
+    """Return the folder of the images, or of the frames of its videos, and what was left out."""
     is_image = command.torchvision is not None or not command.images.is_dir()
     if command.videos.labels is None and (is_image or not holds_videos(command.images)):
-        return command.images
+        return command.images, []
     with distributed.main_first():  # which reads the videos; the others find the frames
-        return cached_frames(command.images, command.videos, seed=command.seed, console=console)
+        fresh = command.fresh and distributed.is_main()
+        folder, left_out = cached_frames(
+            command.images, command.videos, seed=command.seed, console=console, fresh=fresh
+        )
+    for line in left_out:
+        console.print(f"left out: {line}", markup=False, highlight=False, soft_wrap=True)
+    return folder, left_out
 
 
 def _rows(
@@ -208,7 +218,9 @@ def _finetune(
         recipe=recipe,
         epochs=command.finetune_epochs or recipe.epochs,
         lr=command.finetune_lr or recipe.lr,
-        batch_size=command.finetune_batch_size,
+        batch_size=batch_size_of(
+            int((features.rows < len(train)).sum()), asked=command.finetune_batch_size
+        ),
         seed=command.seed,
         precision=command.precision,
     )
@@ -220,16 +232,23 @@ def _finetune(
         train,
         val,
         settings,
-        state=FinetuneState(key | settings.as_key(), epochs=settings.epochs, fresh=command.fresh),
+        state=FinetuneState(
+            key | {"labels": hash_of_labels([train, val])} | settings.as_key(),
+            epochs=settings.epochs,
+            fresh=command.fresh,
+            say=progress.say,
+        ),
         device=device,
         workers=workers,
         on_step=progress.tell,
-        say=progress.say,
     )
     seconds[f"finetune_{rule}"] = time.monotonic() - began
-    return {"recipe": name, "lr": settings.lr, "epochs": epochs} | {
-        key: value for key, value in epochs[-1].items() if key.startswith("top")
-    }
+    about = {"recipe": name, "lr": settings.base_lr, "batch_size": settings.batch_size}
+    return (
+        about
+        | {"epochs": epochs}
+        | {key: value for key, value in epochs[-1].items() if key.startswith("top")}
+    )
 
 
 def _about(candidate: Candidate) -> dict[str, Any]:

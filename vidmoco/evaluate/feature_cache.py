@@ -105,12 +105,20 @@ def hash_of_images(splits: Sequence[LabelledImages]) -> str:
     return digest.hexdigest()
 
 
+def hash_of_labels(splits: Sequence[LabelledImages]) -> str:
+    """Return a hash over the classes, and over which of them each image is of."""
+    digest = hashlib.sha256()
+    for split in splits:
+        digest.update(json.dumps([split.classes, split.labels.tolist()]).encode())
+    return digest.hexdigest()
+
+
 def _files_of(source: ParquetImages | TorchvisionImages) -> str:
     """Return names, sizes and times of the files that the images are in."""
     if isinstance(source, ParquetImages):
         return f"{source.path.resolve()} {_state(source.path)}\n"
     files = sorted(file for file in source.root.rglob("*") if file.is_file())
-    return "".join(f"{file.resolve()} {_state(file)}\n" for file in files)
+    return f"{source.name}\n" + "".join(f"{file.resolve()} {_state(file)}\n" for file in files)
 
 
 def _state(path: Path) -> str:

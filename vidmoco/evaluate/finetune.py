@@ -47,15 +47,20 @@ class FinetuneSettings:
     lr: float
     """Before it is scaled with the batch."""
     batch_size: int
-    """Of all processes together."""
+    """Of all processes together; what ``batch_size_of`` gives."""
     seed: int
     precision: Literal["bf16", "fp32"]
 
     def as_key(self) -> dict[str, Any]:
         """Return them as JSON has them."""
         key = asdict(self)
-        recipe = key.pop("recipe")
-        return key | {name: recipe[name] for name in sorted(recipe) if name != "source"}
+        del key["recipe"]["source"]
+        return key
+
+    @property
+    def base_lr(self) -> float:
+        """The greatest learning rate of the training."""
+        return scaled_learning_rate(self.lr, batch_size=self.batch_size, scale=self.recipe.scale_lr)
 
 
 class Classifier(nn.Module):
@@ -95,7 +100,6 @@ def finetune(
     device: torch.device,
     workers: int,
     on_step: Callable[[str], None] = lambda state: None,
-    say: Callable[[str], None] = lambda line: None,
 ) -> list[dict[str, float]]:
     """Train, from where ``state`` was left, and return what each epoch gave.
 
@@ -109,7 +113,6 @@ def finetune(
         device: Where to compute.
         workers: Processes that read images; 0: this one.
         on_step: Is told in words how far the training is, after every step.
-        say: Is told what one should know and what is no reason to stop.
 
     Returns:
         ``{"epoch": 1.0, "train_loss": …, "top1": …, "top5": …}`` an epoch, accuracies in percent;
@@ -167,11 +170,10 @@ def finetune(
         if len(train.classes) > 5:
             point["top5"] = top_accuracy(scores, truth, top=5)
         curve = [*curve, point]
-        if why := state.save(kept, optimizer, curve):
-            say(why)
-    if is_frozen:
-        # As in the MoCo papers' code: frozen must mean frozen.
-        assert weights_hash(model.backbone.cpu()) == candidate.weights_hash, "weights changed"
+        if is_frozen:
+            # As in the MoCo papers' code: frozen must mean frozen.
+            assert weights_hash(model.backbone) == candidate.weights_hash, "weights changed"
+        state.save(kept, optimizer, curve)
     return curve
 
 
@@ -190,9 +192,6 @@ def _train_epoch(
 ) -> float:
     """Take the steps of one epoch and return their mean loss."""
     recipe = settings.recipe
-    base_lr = scaled_learning_rate(
-        settings.lr, batch_size=settings.batch_size, scale=recipe.scale_lr
-    )
     model.train()
     total = torch.zeros((), device=device, dtype=torch.float64)
     for step in range(epoch * num_batches, (epoch + 1) * num_batches):
@@ -200,7 +199,7 @@ def _train_epoch(
             step,
             total_steps=settings.epochs * num_batches,
             steps_per_epoch=num_batches,
-            base_lr=base_lr,
+            base_lr=settings.base_lr,
             schedule=recipe.schedule,
             milestones=recipe.milestones,
             update_every=recipe.update_every,

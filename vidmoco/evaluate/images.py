@@ -9,7 +9,7 @@ Only paths and labels are read here; an image is read when it is asked for, so t
 larger than memory and worker processes may share the work.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,11 +19,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from vidmoco.errors import ConfigError, DataError
+from vidmoco.evaluate.image_folders import entries, files_below
 from vidmoco.image_decode import IMAGE_SUFFIXES, decode_image
 from vidmoco.image_parquet import ParquetImages, read_parquet_labels
 from vidmoco.image_torchvision import TorchvisionImages, open_torchvision
 from vidmoco.shapes import Int64, UInt8
-from vidmoco.video.files import VIDEO_SUFFIXES
 
 _VAL_NAMES = ("val", "test")
 
@@ -125,19 +125,6 @@ def load_labelled_images(
     return train, val
 
 
-def holds_videos(folder: Path) -> bool:
-    """Return whether a folder has, in any depth, videos and no images."""
-    if any((folder / f"{name}.parquet").exists() for name in ("train", *_VAL_NAMES)):
-        return False
-    found = False
-    for file in _files(folder):
-        suffix = file.suffix.lower()
-        if suffix in IMAGE_SUFFIXES:
-            return False
-        found = found or suffix in VIDEO_SUFFIXES
-    return found
-
-
 def at_most_per_class(images: LabelledImages, count: int, *, seed: int) -> LabelledImages:
     """Return ``count`` images of each class, all where there are fewer.
 
@@ -195,12 +182,12 @@ def _read_torchvision(source: TorchvisionImages) -> LabelledImages:
 
 
 def _read_class_folders(folder: Path, *, split: str) -> LabelledImages:
-    classes = [entry.name for entry in _entries(folder) if entry.is_dir()]
+    classes = [entry.name for entry in entries(folder) if entry.is_dir()]
     paths: list[Path] = []
     labels: list[int] = []
-    num_others = sum(1 for entry in _entries(folder) if not entry.is_dir())
+    num_others = sum(1 for entry in entries(folder) if not entry.is_dir())
     for label, name in enumerate(classes):
-        files = list(_files(folder / name))
+        files = list(files_below(folder / name))
         images = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
         num_others += len(files) - len(images)
         if not images:
@@ -224,26 +211,6 @@ def _read_class_folders(folder: Path, *, split: str) -> LabelledImages:
         rows=range(len(paths)),
         num_other_files=num_others,
     )
-
-
-def _entries(folder: Path) -> list[Path]:
-    """List a folder by name, without hidden entries."""
-    try:
-        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    except OSError as error:
-        raise DataError(f"Cannot read the folder {folder}: {error.strerror}.") from error
-
-
-def _files(folder: Path, *, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
-    """Yield the files of a folder and of those below, by name; a link to a folder above is left."""
-    real = folder.resolve()
-    if real in above:
-        return
-    for entry in _entries(folder):
-        if entry.is_dir():
-            yield from _files(entry, above=above | {real})
-        else:
-            yield entry
 
 
 def _with_common_classes(
@@ -279,6 +246,12 @@ def _require_no_leak(train: LabelledImages, val: LabelledImages, *, path: Path) 
     """Refuse frames of one video, or images of one group, on both sides: val would be easy."""
     for what in ("video", "group"):
         mine, others = getattr(train, f"{what}s"), getattr(val, f"{what}s")
+        if (mine is None) != (others is None):
+            alone = train.split if others is None else val.split
+            raise DataError(
+                f"{path} has a column {what!r} in {alone} alone: "
+                "whether both share one cannot be said. Give it in both, or in none."
+            )
         shared = set(mine or ()) & set(others or ())
         if shared:
             raise DataError(

@@ -75,6 +75,11 @@ def read_manifest(
             f"Column {split!r} of {manifest} has {odd[0][split]!r} for {odd[0][path]!r}; expected "
             f"one of {', '.join(_SPLIT_NAMES)}. Leave other rows out with --where."
         )
+    if split is not None and {"val", "test"} <= {row[split] for row in rows}:
+        raise DataError(
+            f"Column {split!r} of {manifest} has val and test; one of them is judged at a time. "
+            f"Leave one out, such as by --videos.where, or name another column."
+        )
     clips = [
         Clip(
             row[path],
@@ -116,6 +121,8 @@ def clips_of_folders(keys: Sequence[str], *, folder: Path) -> list[Clip]:
             f"{folder} has {found}; expected CLASS/x.mp4, or train/CLASS/x.mp4 and "
             "val/CLASS/y.mp4, or a CSV with a row a video: --videos.labels."
         )
+    if is_split and any(names[0] == "val" for names in parts.values()):
+        parts = {key: names for key, names in parts.items() if names[0] != "test"}  # as of images
     if is_split:
         return [Clip(key, n[1], key, _SPLIT_NAMES[n[0]]) for key, n in parts.items()]
     return [Clip(key, n[0], key) for key, n in parts.items()]

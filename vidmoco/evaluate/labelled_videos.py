@@ -10,6 +10,7 @@ Written are train.parquet and val.parquet: `image` (bytes of a JPEG), `label`, `
 import hashlib
 import io
 import json
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -23,7 +24,7 @@ from rich.console import Console
 from rich.progress import track
 
 from vidmoco.cache_folder import cache_folder
-from vidmoco.errors import DataError, VideoError
+from vidmoco.errors import ConfigError, DataError, VideoError
 from vidmoco.evaluate.labelled_clips import (
     SPLITS,
     Clip,
@@ -67,12 +68,19 @@ class FrameSet:
 
 
 def cached_frames(
-    videos: Path, config: LabelledVideosConfig, *, seed: int, console: Console
-) -> Path:
-    """Return the folder of the frames, in the user's cache; they are read once.
+    videos: Path,
+    config: LabelledVideosConfig,
+    *,
+    seed: int,
+    console: Console,
+    fresh: bool = False,
+) -> tuple[Path, list[str]]:
+    """Return the folder of the frames, in the user's cache, and what was left out and why.
+
+    They are read once, or again if ``fresh``.
 
     Raises:
-        ConfigError, DataError: as ``make_frames``.
+        ConfigError, DataError: as ``make_frames``, or the cache cannot be written.
     """
     catalog = {video.key: video for video in open_catalog([videos]).rows()}
     digest = hashlib.sha256(
@@ -83,16 +91,21 @@ def cached_frames(
     for video in catalog.values():
         digest.update(f"{video.key} {video.num_bytes} {video.mtime_ns}\n".encode(errors="replace"))
     folder = cache_folder() / "labelled_frames" / digest.hexdigest()[:24]
-    about = folder / "left_out.json"  # written last: where it is, the rest is whole
-    if about.exists():
-        left_out = json.loads(about.read_text(encoding="utf-8"))
-    else:
-        folder.mkdir(parents=True, exist_ok=True)
-        left_out = make_frames(videos, config, folder, seed=seed, console=console).left_out
-        about.write_text(json.dumps(left_out), encoding="utf-8")
-    for line in left_out:
-        console.print(f"left out: {line}", markup=False, highlight=False, soft_wrap=True)
-    return folder
+    about = folder / "left_out.json"  # put there last: where it is, the rest is whole
+    try:
+        if fresh or not about.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            made = make_frames(videos, config, folder, seed=seed, console=console)
+            part = about.with_name(f"{about.name}.{os.getpid()}.part")
+            part.write_text(json.dumps(made.left_out), encoding="utf-8")
+            part.replace(about)
+        left_out: list[str] = json.loads(about.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"Frames cannot be kept in {folder}: {error.strerror or error}. VIDMOCO_CACHE names "
+            "another folder."
+        ) from error
+    return folder, left_out
 
 
 def make_frames(
@@ -147,6 +160,10 @@ def make_frames(
         in_val = val_groups(clips, share=config.val_share, seed=seed)
         splits = {clip.group: SPLITS[clip.group in in_val] for clip in clips}
     classes = sorted({clip.label for clip in clips})
+    sides = {name: {splits[clip.group] for clip in clips if clip.label == name} for name in classes}
+    alone = [f"{name} is in {min(both)} alone" for name, both in sides.items() if len(both) == 1]
+    if alone:
+        raise DataError(f"Every class needs videos in train and in val: {'; '.join(alone[:8])}.")
     num_frames = {}
     for split in SPLITS:
         chosen = choose_frames(
@@ -187,7 +204,7 @@ def _write_part(
     counts: dict[str, int] = defaultdict(int)
     failed = []
     rows: list[dict[str, object]] = []
-    part = path.with_name(f"{path.name}.part")
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     schema = SCHEMA.with_metadata({"classes": json.dumps(classes)})
     with pq.ParquetWriter(part, schema) as writer:
         requests = [
@@ -203,7 +220,8 @@ def _write_part(
             if isinstance(read, VideoError):
                 failed.append(f"{clip.path}: {read}")
                 continue
-            for image, pts in zip(read.images, read.pts_seconds.tolist(), strict=True):
+            shown = dict(zip(read.pts_seconds.tolist(), read.images, strict=True))
+            for pts, image in shown.items():  # a short video has fewer frames than are asked for
                 name = f"{clip.path}@{pts:.3f}.jpg"
                 data = _jpeg(image, sample_aspect_ratio=video.sample_aspect_ratio)
                 rows.append(

@@ -58,12 +58,14 @@ def linear_probe(
     *,
     num_classes: int,
     decays: Sequence[float] = DECAYS,
+    groups: Int64[Tensor, " n"] | None = None,
     seed: int = 0,
 ) -> LinearProbe:
     """Fit a linear classifier on train features and score val features with it.
 
-    The decay is the best on a stratified tenth of train, which the fit does not see; val has no
-    part in it. Then the classifier is fitted again on all of train.
+    The decay is the best on a tenth of train, which the fit does not see; val has no part in it.
+    The tenth is one of each class, or of whole groups where there are groups. Then the classifier
+    is fitted again on all of train.
 
     Args:
         train_features: Frozen features.
@@ -71,10 +73,16 @@ def linear_probe(
         val_features: Features to score, on the same device.
         num_classes: c.
         decays: Weight decays to choose from; one: no choice.
+        groups: What each row belongs to: frames of one video are near-copies, and a tenth of them
+            would be known by heart.
         seed: Of the held-out tenth.
     """
     ordered = sorted(decays, reverse=True)
-    held_out = stratified_part(train_labels, share=0.1, seed=seed)
+    held_out = (
+        stratified_part(train_labels, share=0.1, seed=seed)
+        if groups is None
+        else grouped_part(train_labels, groups, share=0.1, seed=seed)
+    )
     accuracy: dict[float, float] = {}
     if len(ordered) > 1 and len(held_out):
         mask = torch.ones(len(train_labels), dtype=torch.bool)
@@ -195,6 +203,29 @@ def stratified_part(
         count = min(max(1, round(share * len(rows))), len(rows) - leave_one)
         chosen.append(generator.permutation(rows)[:count])
     return torch.from_numpy(np.sort(np.concatenate(chosen)).astype(np.int64))
+
+
+def grouped_part(
+    labels: Int64[Tensor, " n"], groups: Int64[Tensor, " n"], *, share: float, seed: int
+) -> Int64[Tensor, " h"]:
+    """Return row numbers of whole groups, about a share of all rows.
+
+    A group that has all that is left of a class stays, so there may be none.
+    """
+    generator = np.random.default_rng(seed)
+    classes, members = labels.cpu().numpy(), groups.cpu().numpy()
+    left = np.bincount(classes)
+    chosen: list[np.ndarray] = []
+    num_chosen = 0
+    for group in generator.permutation(np.unique(members)):
+        rows = np.flatnonzero(members == group)
+        mine = np.bincount(classes[rows], minlength=len(left))
+        if num_chosen < share * len(classes) and not ((mine > 0) & (mine == left)).any():
+            left -= mine
+            chosen.append(rows)
+            num_chosen += len(rows)
+    rows = np.sort(np.concatenate([*chosen, np.zeros(0, np.int64)]))
+    return torch.from_numpy(rows.astype(np.int64))
 
 
 def _take(features: Tensor, labels: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:

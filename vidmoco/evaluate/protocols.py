@@ -43,8 +43,9 @@ def score_features(
     bank, queries = features.values[is_train].to(device), features.values[~is_train].to(device)
     bank_labels, truth = labels[is_train].to(device), labels[~is_train]
     val_rows = features.rows[~is_train] - len(train)
-    videos, groups = (_numbered(names, val_rows) for names in (val.videos, val.groups))
-    groups = videos if groups is None else groups
+    videos = _numbered(val.videos, val_rows)
+    groups = _numbered(val.groups or val.videos, val_rows)
+    bank_groups = _numbered(train.groups or train.videos, features.rows[is_train])
     num_classes = len(train.classes)
     progress.begin(f"{name}: k-NN")
     began = time.monotonic()
@@ -68,7 +69,10 @@ def score_features(
     if command.linear:
         progress.begin(f"{name}: linear probe")
         began = time.monotonic()
-        probe = linear_probe(bank, bank_labels, queries, num_classes=num_classes, seed=command.seed)
+        probe = linear_probe(
+            bank, bank_labels, queries,
+            num_classes=num_classes, groups=bank_groups, seed=command.seed,
+        )  # fmt: skip
         scores["linear_top1"] = top_accuracy(probe.scores, truth)
         scores["linear_interval"] = interval(is_right(probe.scores, truth), groups)
         scores["linear_confusion"] = confusion_matrix(probe.scores, truth).tolist()
@@ -81,7 +85,7 @@ def score_features(
         }
         probabilities["linear"] = probe.scores.softmax(dim=1)
         seconds["linear"] = time.monotonic() - began
-    if videos is not None:
+    if videos is not None and _have_one_class(videos, truth):
         scores["video_top1"] = {
             what: _video_top1(frames, videos, truth) for what, frames in probabilities.items()
         }
@@ -111,6 +115,11 @@ def _numbered(names: Sequence[str] | None, rows: Int64[Tensor, " m"]) -> Int64[T
     mine = [names[row] for row in rows.tolist()]
     number = {name: n for n, name in enumerate(sorted(set(mine)))}
     return torch.tensor([number[name] for name in mine])
+
+
+def _have_one_class(videos: Int64[Tensor, " m"], truth: Int64[Tensor, " m"]) -> bool:
+    """Return whether all frames of a video have its class, as those of an action do not."""
+    return len(torch.stack([videos, truth]).unique(dim=1).T) == len(videos.unique())
 
 
 def _video_top1(

@@ -45,8 +45,18 @@ def results_of(
     *,
     rows: list[dict[str, Any]],
     features: Features,
+    left_out: list[str],
 ) -> dict[str, Any]:
-    """Return what the results file says; ``features`` are those of any backbone."""
+    """Return what the results file says.
+
+    Args:
+        command: What was asked for.
+        train: The images that were learnt from.
+        val: Those that were judged.
+        rows: What was measured, a row a backbone.
+        features: Of any of the backbones; they say which images were refused.
+        left_out: Labelled videos and classes that no frames are of, and why.
+    """
     num_refused = {part.split: 0 for part in (train, val)}
     for refusal in features.refused:
         num_refused[refusal.split] += 1
@@ -57,6 +67,13 @@ def results_of(
         notes.append(
             f"k = {', '.join(larger)}: more than the {num_train} training images; all of them vote."
         )
+    if left_out:
+        notes.append(
+            f"{len(left_out)} videos or classes are left out (left_out in the file), the first: "
+            f"{left_out[0]}"
+        )
+    if val.videos is not None and rows and "video_top1" not in rows[0]:
+        notes.append("Videos of val have frames of several classes, and no scores of their own.")
     notes += [
         f"{row['name']}: the probe's best decay, {row['linear_decay']:g}, is the "
         f"{'strongest' if row['linear_decay'] == max(DECAYS) else 'weakest'} tried."
@@ -73,6 +90,7 @@ def results_of(
         "num_val": len(val) - num_refused[val.split],
         "val_split": val.split,
         "refused": [asdict(refusal) for refusal in features.refused],
+        "left_out": left_out,
         "num_other_files": train.num_other_files + val.num_other_files,
         "settings": {
             "layer": "pooled features",
@@ -103,12 +121,18 @@ def _is_best_alone(row: dict[str, Any]) -> bool:
 def write_results(path: Path, results: dict[str, Any]) -> None:
     """Write the results as JSON: the old file or the whole new one is there at any moment."""
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with part.open("w", encoding="utf-8") as file:
-        json.dump(results, file, indent=2, allow_nan=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            json.dump(results, file, indent=2, allow_nan=False)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise ConfigError(
+            f"The results cannot be written to {path}: {error.strerror}. Features and epochs are "
+            "kept: the same command with another --output is quick."
+        ) from error
 
 
 def print_results(results: dict[str, Any], *, path: Path, console: Console | None = None) -> None:

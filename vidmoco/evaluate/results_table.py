@@ -137,7 +137,7 @@ def settings_lines(results: dict[str, Any]) -> list[str]:
         lines.append(
             f"{rule}: {what}, trained by SGD on random crops ({done['recipe']}: rate "
             f"{done['lr']:g}, {len(done['epochs'])} epochs, batches of "
-            f"{settings['finetune_batch_size']}); the last epoch counts, all are in the file"
+            f"{done['batch_size']}); the last epoch counts, all are in the file"
         )
     return [*lines, f"seed: {settings['seed']}"]
 

@@ -81,7 +81,9 @@ def interval(
         _, members = groups.unique(return_inverse=True)
         sizes = torch.bincount(members).numpy()
         hits = torch.bincount(members, weights=right.double()).numpy()
-        rows = generator.integers(len(sizes), size=(_RESAMPLINGS, len(sizes)))
-        drawn = hits[rows].sum(1) / sizes[rows].sum(1)
+        if len(sizes) == 1:  # one group says nothing of others
+            return [0.0, 100.0]
+        rows = (generator.integers(len(sizes), size=len(sizes)) for _ in range(_RESAMPLINGS))
+        drawn = np.array([hits[some].sum() / sizes[some].sum() for some in rows])
     low, high = np.quantile(drawn, [0.025, 0.975])
     return [100 * float(low), 100 * float(high)]

@@ -11,6 +11,7 @@ from torchvision.transforms import InterpolationMode, RandomResizedCrop
 from torchvision.transforms.v2 import functional as pixels
 
 from vidmoco import distributed
+from vidmoco.errors import ConfigError
 from vidmoco.evaluate.images import LabelledImages
 from vidmoco.preprocess import Preprocess
 from vidmoco.shapes import Int64, UInt8
@@ -71,6 +72,24 @@ class TrainingImages(Dataset[tuple[Tensor, int]]):
         return TrainingBatch(torch.stack(images), torch.tensor(labels, dtype=torch.int64))
 
 
+def batch_size_of(num_rows: int, *, asked: int) -> int:
+    """Return the images of a batch: as asked, but no more than there are, and as many a process.
+
+    (Batch norms and gradients of the processes are averaged.)
+
+    Raises:
+        ConfigError: there is not one for each process.
+    """
+    most = min(asked, num_rows)
+    size = most - most % distributed.world_size()
+    if size == 0:
+        raise ConfigError(
+            f"Batches of {most} images cannot be shared by {distributed.world_size()} processes. "
+            "Give a larger --finetune-batch-size, more images, or fewer processes."
+        )
+    return size
+
+
 class EpochBatches(Sampler[list[Place]]):
     """The places of this process in each batch of some epochs.
 
@@ -82,9 +101,7 @@ class EpochBatches(Sampler[list[Place]]):
         self, rows: Int64[np.ndarray, " n"], *, epochs: range, batch_size: int, seed: int
     ) -> None:
         self.rows, self.epochs, self.seed = rows, epochs, seed
-        # Every process has as many of a batch: their batch norms and gradients are averaged.
-        most = min(batch_size, len(rows))
-        self.batch_size = most - most % distributed.world_size()
+        self.batch_size = batch_size_of(len(rows), asked=batch_size)
         self.batches_per_epoch = len(rows) // self.batch_size
 
     def __len__(self) -> int:
