@@ -56,8 +56,7 @@ class Chromium:
 
     def open(self, path: Path, *, width: int, height: int, dark: bool) -> None:
         """Show a file in a window of a size, as a reader with a theme sees it."""
-        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
-        self.call("Emulation.setDeviceMetricsOverride", **size)
+        self.resize(width=width, height=height)
         theme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.call("Emulation.setEmulatedMedia", features=theme)
         self.events.clear()
@@ -66,6 +65,11 @@ class Chromium:
         while not any(event["method"] == "Page.loadEventFired" for event in self.events):
             assert time.monotonic() < end, "the page does not load"
             self._read()
+
+    def resize(self, *, width: int, height: int) -> None:
+        """Give the window a size in pixels."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        self.call("Emulation.setDeviceMetricsOverride", **size)
 
     def value(self, expression: str) -> object:
         """Return what a JavaScript expression is in the page."""

@@ -1,19 +1,33 @@
 #!/usr/bin/env python
-"""A picture of the top of a report, as docs/report.png is one of the demo's.
+"""A picture of the top of a report, as docs/report.png is one of the demo's; or of its charts.
 
     vidmoco demo -o demo
     python tools/report_screenshot.py demo/report.html docs/report.png --height 1500
+    python tools/report_screenshot.py results.html docs/finetune.png --charts "by epoch"
 
 Needs a Chromium on the PATH.
 """
 
 import argparse
+import json
 import shutil
 import sys
 import tempfile
 from pathlib import Path
 
 from chromium import Chromium
+
+# Takes all but some charts out of the page, and says how high they are together.
+_KEEP = """(() => {
+  const charts = [...document.querySelectorAll('figure')].filter(
+    figure => figure.querySelector('strong')?.textContent.includes(TEXT));
+  if (!charts.length) return 0;
+  const box = charts[0].parentElement;
+  box.replaceChildren(...charts);
+  document.body.replaceChildren(box);
+  document.body.style.padding = box.style.margin = '12px';
+  return Math.ceil(box.getBoundingClientRect().bottom) + 24;
+})()"""
 
 
 def main() -> int:
@@ -23,6 +37,7 @@ def main() -> int:
     parser.add_argument("picture", type=Path, help="the PNG to write")
     parser.add_argument("--width", type=int, default=1200, help="of the window, in pixels")
     parser.add_argument("--height", type=int, default=1000, help="of the window, in pixels")
+    parser.add_argument("--charts", help="show the charts alone whose title has this text")
     parser.add_argument("--dark", action="store_true", help="the dark theme")
     options = parser.parse_args()
     program = shutil.which("chromium")
@@ -37,6 +52,13 @@ def main() -> int:
             browser.open(
                 options.page, width=options.width, height=options.height, dark=options.dark
             )
+            if options.charts:
+                keep = _KEEP.replace("TEXT", json.dumps(options.charts))
+                box = browser.value(keep)
+                if not box:
+                    print(f"report_screenshot: No chart has {options.charts!r}.", file=sys.stderr)
+                    return 2
+                browser.resize(width=options.width, height=int(box))
             options.picture.write_bytes(browser.screenshot())
     return 0
 
