@@ -74,6 +74,7 @@ def test_unknown_names_and_paths():
 def test_damaged_folders(trained, tmp_path):
     _, folder = trained
     weights = folder / "model.safetensors"
+    assert weights.stat().st_mode == (folder / "config.json").stat().st_mode  # others may read it
     whole = weights.read_bytes()
     weights.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(CheckpointError, match="Cannot load"):

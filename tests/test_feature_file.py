@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 from vidmoco.errors import ConfigError
-from vidmoco.feature_file import FeatureWriter, RowWriter, read_sidecar, require_known_suffix
+from vidmoco.feature_file import (
+    FeatureWriter,
+    RowWriter,
+    read_sidecar,
+    require_known_suffix,
+    require_own_sidecar,
+)
 
 FEATURES = np.random.default_rng(0).normal(size=(11, 5))
 TIMES = np.arange(11) / 30
@@ -89,3 +95,24 @@ def test_without_its_sidecar_a_file_is_not_finished(tmp_path):
 def test_an_unknown_suffix_names_the_known(tmp_path):
     with pytest.raises(ConfigError, match=r"feats\.csv.*\.npy, \.npz"):
         require_known_suffix(tmp_path / "feats.csv")
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".safetensors", ".parquet"])
+def test_others_may_read_what_they_may_read_by_umask(tmp_path, suffix):
+    path = tmp_path / f"feats{suffix}"
+    with FeatureWriter(path, dim=2, dtype="float32") as writer:
+        writer.append(np.zeros((3, 2)), np.arange(3.0))
+        writer.finish({})
+    plain = tmp_path / "plain"
+    plain.touch()
+    assert path.stat().st_mode == plain.stat().st_mode
+
+
+def test_two_types_do_not_share_a_sidecar(tmp_path):
+    with FeatureWriter(tmp_path / "feats.npy", dim=2, dtype="float32") as writer:
+        writer.append(np.zeros((3, 2)), np.arange(3.0))
+        writer.finish({})
+    require_own_sidecar(tmp_path / "feats.npy")
+    require_own_sidecar(tmp_path / "others.npz")
+    with pytest.raises(ConfigError, match=r"would share its sidecar .*feats.json with .*feats.npy"):
+        require_own_sidecar(tmp_path / "feats.npz")

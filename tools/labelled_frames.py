@@ -19,9 +19,10 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from tyro.conf import Positional, arg
 
-from vidmoco.errors import VidmocoError
+from vidmoco.errors import ConfigError, VidmocoError
 from vidmoco.evaluate.labelled_clips import SPLITS, clips_by
 from vidmoco.evaluate.labelled_videos import FrameSet, make_frames
 from vidmoco.evaluation_commands import LabelledVideosConfig
@@ -30,7 +31,7 @@ from vidmoco.run_folder import make_writable_folder
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledFrames:
-    """Frames of labelled videos as an image set, split by group."""
+    """Write frames of labelled videos as train.parquet and val.parquet, split by group."""
 
     folder: Positional[Path]
     """Folder of videos."""
@@ -39,6 +40,10 @@ class LabelledFrames:
     videos: LabelledVideosConfig = field(default_factory=LabelledVideosConfig)
     seed: int = 0
     """Of the split and of the choice of frames."""
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ConfigError(f"--seed is {self.seed}; it must be 0 or more.")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,7 +74,7 @@ def print_table(made: FrameSet) -> None:
         groups = {clip.group for clip in clips}
         numbers = [len(clips), len(groups - made.val_groups), len(groups & made.val_groups)]
         numbers += [made.num_frames[split].get(name, 0) for split in SPLITS]
-        table.add_row(name, *map(str, numbers))
+        table.add_row(Text(name), *map(str, numbers))
     console = Console()
     if not console.is_terminal:
         console = Console(width=max(console.width, 120))

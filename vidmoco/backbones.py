@@ -189,6 +189,8 @@ def save_backbone(
     plain: Any = copy.deepcopy(backbone).to(memory_format=torch.contiguous_format)  # safetensors'
     plain.pretrained_cfg = ours
     save_for_hf(plain, str(part), model_config={"vidmoco": provenance}, safe_serialization=True)
+    # safetensors gives nobody else the right to read its file.
+    (part / "model.safetensors").chmod((part / "config.json").stat().st_mode)
     shutil.rmtree(folder, ignore_errors=True)
     part.replace(folder)
 

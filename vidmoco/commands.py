@@ -129,7 +129,7 @@ class ExtractCommand(Ranged):
     precision: Literal["bf16", "fp32"] = "fp32"
     """Arithmetic of the backbone."""
     overwrite: bool = False
-    """Write a finished file again."""
+    """In a folder, write finished files again; the file of one video is always written."""
     limits: Annotated[LimitsConfig, arg(name="")] = field(default_factory=LimitsConfig)
 
     def __post_init__(self) -> None:

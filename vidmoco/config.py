@@ -241,8 +241,8 @@ class OptimConfig(Ranged):
     schedule: Literal["cosine", "step"] = "cosine"
     """Cosine to zero, from the end of the warm-up (v2, v3), or a tenth at each milestone (v1)."""
     milestones: tuple[float, ...] = (0.6, 0.8)
-    """Shares of the training at which the step schedule divides by ten (120 and 160 of 200 "
-    "epochs)."""
+    """Shares of the training at which the step schedule divides by ten (120 and 160 of 200
+    epochs)."""
     warmup_epochs: float = 0.0
     """Epochs over which the learning rate grows linearly."""
     warmup_start: float = 0.0

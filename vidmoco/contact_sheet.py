@@ -84,7 +84,7 @@ def draw_sheet(sample: Sample, lines: list[str]) -> Image.Image:
         f"Frames are decoded to {canvas_width} x {canvas_height} pixels and drawn in their true "
         f"shape; views are of {size} x {size} pixels, at {tile / size:.0%}.",
     ]
-    lines = [part for line in lines for part in textwrap.wrap(ascii(line)[1:-1], content // 8)]
+    lines = [part for line in lines for part in textwrap.wrap(in_ascii(line), content // 8)]
     rows_top = _MARGIN + _LINE * (len(lines) + 3)
     row_height = tile + 3 * _LINE
     gaps_top = rows_top + row_height * len(sample.pairs) + _LINE // 2
@@ -102,7 +102,7 @@ def draw_sheet(sample: Sample, lines: list[str]) -> Image.Image:
         gap = f"gap {abs(second_time - first_time):.3f} s"
         gap = "the same frame" if first_time == second_time else gap
         draw.line((_MARGIN, top + 3, _MARGIN + content, top + 3), _RULE)
-        name = shortened(f"{n + 1}. {ascii(pair.key)[1:-1]}", content - 140)
+        name = shortened(f"{n + 1}. {in_ascii(pair.key)}", content - 140)
         draw.text((_MARGIN, top + 8), name, _TEXT, font())
         draw.text((_MARGIN + content, top + 8), gap, _TEXT, font(), anchor="ra")
         width = min(box, round(tile * pair.aspect_ratio))
@@ -177,6 +177,12 @@ def _picture(pixels: UInt8[Tensor, "3 h w"], size: tuple[int, int]) -> Image.Ima
 def font(size: int = 14) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """Return the font of all pictures; it knows ASCII and little more, so texts are escaped."""
     return ImageFont.load_default(size)
+
+
+def in_ascii(text: str) -> str:
+    """Return a text on one line with what the font of the pictures has; the rest as escapes."""
+    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return shown.encode("ascii", "backslashreplace").decode()
 
 
 def shortened(text: str, width: int, *, size: int = 14) -> str:

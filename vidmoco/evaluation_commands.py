@@ -55,10 +55,13 @@ class LabelledVideosConfig(Ranged):
             self.min_groups >= 2, "min_groups", "at least 2: one for train and one for val"
         )
         self._require(all("=" in condition for condition in self.where), "where", "as COLUMN=VALUE")
-        if self.labels is None and (self.group_column or self.split_column or self.where):
+        columns = (self.label_column, self.path_column) != ("label", "path")
+        if self.labels is None and (
+            columns or self.group_column or self.split_column or self.where
+        ):
             raise ConfigError(
-                "--videos.group-column, --videos.split-column and --videos.where are about a CSV: "
-                "give --videos.labels FILE too."
+                "--videos.…-column and --videos.where are about a CSV: give --videos.labels FILE "
+                "too."
             )
 
 
@@ -148,7 +151,12 @@ class EvaluateCommand(Ranged):
         self._require(
             self.finetune_lr is None or len(self.finetune) == 1,
             "finetune_lr",
-            "None, unless --finetune is one of head and all: their rates are a hundred times apart",
+            "given with one of --finetune head and --finetune all: their rates differ",
+        )
+        self._require(
+            self.finetune_epochs is None or bool(self.finetune),
+            "finetune_epochs",
+            "given with --finetune head, all or both",
         )
         self._require(self.finetune_batch_size >= 2, "finetune_batch_size", "at least 2")
         self._require(self.size is None or self.size >= 8, "size", "at least 8 pixels")
@@ -229,7 +237,7 @@ class ExploreCommand(Ranged):
     map_frames: int = 2000
     """Frames on the map at most; of more, so many are taken evenly."""
     max_videos: int = 12
-    """Files in the pictures over time, at most 100; the first ones."""
+    """Files in the pictures over time, at most 100, evenly taken."""
     duplicate_similarity: float = 0.95
     """Least cosine of frames that look the same."""
     duplicate_gap: float = 5.0

@@ -22,7 +22,12 @@ from vidmoco.extractor import (
     features_of,
     find_batch_size,
 )
-from vidmoco.feature_file import FeatureWriter, read_sidecar, require_known_suffix
+from vidmoco.feature_file import (
+    FeatureWriter,
+    read_sidecar,
+    require_known_suffix,
+    require_own_sidecar,
+)
 from vidmoco.run_folder import make_writable_folder
 from vidmoco.video.batch_reader import BatchedVideo, BatchReader
 from vidmoco.video.catalog import Catalog, VideoInfo, build_limits, open_catalog
@@ -166,6 +171,7 @@ def extract(command: ExtractCommand) -> int:
                 f"{command.output / (command.video.name + command.suffix)}"
             )
         require_known_suffix(command.output)
+        require_own_sidecar(command.output)
     catalog = open_catalog([command.video], limits=command.limits)
     if not is_folder and catalog[0].route == "refused":
         raise VideoError(f"{command.video}: {catalog[0].reason}")
@@ -211,6 +217,7 @@ def _extract_all(
         if not command.overwrite and _is_done(output, info, settings):
             num_done += 1
         else:
+            require_own_sidecar(output)
             todo.append((info, output))
     columns = (
         TextColumn("{task.description}"),

@@ -101,6 +101,7 @@ class FeatureWriter:
             timestamps = np.load(timestamps_part)
             whole = _beside(self.path, ".part")
             CONVERTERS[self.path.suffix](whole, features, timestamps)
+            whole.chmod(features_part.stat().st_mode)  # safetensors' own file is nobody else's
             _fsync(whole)
             whole.replace(self.path)
             del features
@@ -153,6 +154,17 @@ def require_known_suffix(path: Path) -> None:
     if path.suffix not in (".npy", *CONVERTERS):
         known = ", ".join([".npy", *CONVERTERS])
         raise ConfigError(f"Cannot write features to {path}: expected a name that ends in {known}.")
+
+
+def require_own_sidecar(path: Path) -> None:
+    """Raise ``ConfigError`` if features of another file type would have the same sidecar."""
+    twins = [path.with_suffix(suffix) for suffix in (".npy", *CONVERTERS) if suffix != path.suffix]
+    for twin in twins:
+        if twin.is_file() and sidecar_path(path).is_file():
+            raise ConfigError(
+                f"{path} would share its sidecar {sidecar_path(path)} with {twin}, and it speaks "
+                "for one of them. Give another -o, or remove that file."
+            )
 
 
 def _save_npz(path: Path, features: np.ndarray, timestamps: np.ndarray) -> None:

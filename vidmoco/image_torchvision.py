@@ -80,8 +80,9 @@ def _open(name: str, root: Path, split: str) -> tuple[Any, str]:
             f"name and folder alone: {error}."
         ) from error
     except (RuntimeError, OSError) as error:
+        reason = str(error).split(". ")[0]  # what follows is how to download it
         raise DataError(
-            f"torchvision cannot read its {name} in {root}: {error} Nothing is downloaded here."
+            f"torchvision cannot read its {name} in {root}: {reason}. Nothing is downloaded here."
         ) from error
     raise ConfigError(f"torchvision's {name} knows none of the parts {', '.join(_SPLITS[split])}.")
 

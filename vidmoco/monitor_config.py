@@ -18,7 +18,7 @@ class MonitorConfig(Ranged):
     SECTION: ClassVar[str] = "monitor"
 
     images: Annotated[Path | None, arg(aliases=["--monitor"])] = None
-    """Labelled images, as `vidmoco evaluate` takes them: their k-NN accuracy is measured, the same
+    """Labelled images, in folders of classes or Parquet: their k-NN accuracy is measured, the same
     number that `evaluate` gives for the saved backbone; None: not measured."""
     retrieval: bool = False
     """Without labels: how often the nearest of many frames is the one of the same video, some time

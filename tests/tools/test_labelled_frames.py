@@ -42,3 +42,6 @@ def test_mistakes_are_one_line(videos, tmp_path, capsys):
     assert "Fewer than two classes have 9 videos" in capsys.readouterr().err
     assert tool.main([*words, "--videos.labels", str(tmp_path / "no.csv")]) == 2
     assert "Cannot read the manifest" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        tool.main([*words, "--seed", "-1"])
+    assert "--seed is -1" in capsys.readouterr().err

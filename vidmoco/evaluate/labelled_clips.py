@@ -73,7 +73,7 @@ def read_manifest(
     if odd:
         raise DataError(
             f"Column {split!r} of {manifest} has {odd[0][split]!r} for {odd[0][path]!r}; expected "
-            f"one of {', '.join(_SPLIT_NAMES)}. Leave other rows out with --where."
+            f"one of {', '.join(_SPLIT_NAMES)}. Leave other rows out with --videos.where."
         )
     if split is not None and {"val", "test"} <= {row[split] for row in rows}:
         raise DataError(
@@ -159,7 +159,8 @@ def drop_small_classes(
     if len(by_class) < 2:
         raise DataError(
             f"Fewer than two classes have {min_videos} videos and {min_groups} groups: "
-            f"{'; '.join(dropped)}. Lower --min-videos or --min-groups."
+            f"{'; '.join(dropped)}. Lower --videos.min-videos or --videos.min-groups, or "
+            "see that there are two classes."
         )
     return [clip for clip in clips if clip.label in by_class], dropped
 

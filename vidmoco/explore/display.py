@@ -7,6 +7,7 @@ from pathlib import Path
 from PIL import Image
 from rich.console import Console
 
+from vidmoco.contact_sheet import in_ascii
 from vidmoco.errors import ConfigError
 
 TEXT, QUIET, RULE, MARK = "#202124", "#5f6368", "#d5d8dc", "#c5221f"
@@ -16,7 +17,7 @@ _MAX_LINES = 10
 
 def plain(text: object) -> str:
     """Return a text for a picture, in printable ASCII: the font has no more."""
-    return ascii(str(text))[1:-1]
+    return in_ascii(str(text))
 
 
 def printable(text: object) -> str:

@@ -183,7 +183,11 @@ def open_features(path: Path) -> FeatureSet:
         raise ConfigError(
             f"There are no features in {path}.{more} Make some: vidmoco extract videos/ -o {path}"
         )
-    _require_one_sidecar_each([candidate for candidate, _ in found])
+    named = [candidate for candidate, _ in found]
+    if path.is_file():  # one that is there beside it, too
+        twins = (path.with_suffix(suffix) for suffix in SUFFIXES if suffix != path.suffix)
+        named += [twin for twin in twins if twin.is_file()]
+    _require_one_sidecar_each(named)
     _require_one_backbone(path, found)
     sources = [Path(sidecar["source"]) for _, sidecar in found]
     folder = Path(os.path.commonpath([source.parent for source in sources]))

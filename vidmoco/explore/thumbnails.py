@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from vidmoco.contact_sheet import font
+from vidmoco.contact_sheet import font, in_ascii
 from vidmoco.cores import num_cores
 from vidmoco.errors import ConfigError, VideoError
 from vidmoco.explore.feature_set import FeatureFile, FeatureSet
@@ -147,7 +147,7 @@ def grey_tile(reason: str, box: Box) -> Image.Image:
     tile = Image.new("RGB", box, _GREY)
     size = max(9, min(13, box[0] // 12))
     characters = max(6, int(box[0] / (0.55 * size)))
-    lines = textwrap.wrap(ascii(reason)[1:-1], characters)[: max(1, box[1] // (size + 4))]
+    lines = textwrap.wrap(in_ascii(reason), characters)[: max(1, box[1] // (size + 4))]
     place = (box[0] / 2, box[1] / 2)
     ImageDraw.Draw(tile).multiline_text(
         place, "\n".join(lines), _WORDS, font(size), anchor="mm", align="center"

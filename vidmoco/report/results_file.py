@@ -166,6 +166,7 @@ def _missing(results: dict[str, Any]) -> str:
     if not results["rows"]:
         return "it has no rows"
     gone = [key for key in ("images", "command", "num_train", "num_val") if key not in results]
+    gone += [] if results["classes"] else ["classes"]
     gone += [
         f"settings.{key}"
         for key in ("k", "knn_tau", "headline_k")
