@@ -110,6 +110,20 @@ def test_the_saved_config_is_a_recipe_that_reproduces_the_run(finished, tmp_path
     assert numbers(tmp_path / "again") == numbers(finished)
 
 
+def test_a_signal_in_the_last_step_stops_nothing(finished, videos, tmp_path, monkeypatch):
+    load_pairs = pairs.load_pairs
+
+    def interrupted(*args, **options):
+        for step, batch in enumerate(load_pairs(*args, **options), start=1):
+            if step == 6:
+                os.kill(os.getpid(), signal.SIGTERM)
+            yield batch
+
+    monkeypatch.setattr(pairs, "load_pairs", interrupted)
+    assert pretrain(videos, tmp_path / "run") == 0
+    assert numbers(tmp_path / "run") == numbers(finished)
+
+
 @pytest.mark.parametrize("stop_after", [1, 3])
 def test_stopped_and_resumed_is_the_same_run(finished, videos, tmp_path, monkeypatch, stop_after):
     load_pairs = pairs.load_pairs

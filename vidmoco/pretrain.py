@@ -217,7 +217,8 @@ def _pretrain(
         )
     else:
         console.print(f"Done: {run / run_folder.BACKBONE}", markup=False, soft_wrap=True)
-    return PretrainResult(run, step, stop.exit_code)
+    # A signal in the last step has stopped nothing.
+    return PretrainResult(run, step, stop.exit_code if step < total_steps else 0)
 
 
 def _print_start(
