@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 # Tests import each other's material by plain names: `from painted_videos import write_video`.
 sys.path.insert(0, str(Path(__file__).parent))
@@ -17,6 +18,10 @@ from painted_videos import write_video
 
 from vidmoco.backbones import build_backbone, save_backbone
 from vidmoco.video.workers import WorkerPool
+
+# How long an example takes says nothing on a machine that others use too.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True)
