@@ -79,6 +79,12 @@ def read_index(frame: np.ndarray) -> int:
     return int("".join(map(str, bits[GRID:])), base=2)
 
 
+def write_videos(folder: Path, number: int) -> None:
+    """Write so many videos of 12 frames, ``00.mp4`` that spells 0 …, ``01.mp4`` 100 … and so on."""
+    for n in range(number):
+        write_video(folder / f"{n:02d}.mp4", num_frames=12, first_index=100 * n)
+
+
 def write_video(
     path: Path,
     *,

@@ -142,6 +142,8 @@ def swav():
 def dino():
     trunk = transformer()  # timm's: 6 heads
     head = prefixed(_mlp(384, 64, 32).state_dict(), "head.mlp.")
+    head |= {"head.last_layer.weight_g": torch.ones(16, 1)}
+    head |= {"head.last_layer.weight_v": torch.randn(16, 32)}
     teacher = prefixed(trunk.state_dict(), "backbone.") | head
     student = prefixed({n: t + 1 for n, t in teacher.items()}, "module.")
     args = argparse.Namespace(arch="vit_small", patch_size=16)

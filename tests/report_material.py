@@ -141,7 +141,7 @@ def results(*rows: dict[str, Any], **more: Any) -> dict[str, Any]:
     settings = {
         "layer": "pooled features", "k": [1, 20], "headline_k": 20, "knn_tau": [0.07, 0.1],
         "few_shot": [], "linear_decays": [0.1] if has_linear else [], "finetune": [],
-        "finetune_batch_size": 256, "size": 32, "max_train_per_class": None, "precision": "fp32",
+        "size": 32, "max_train_per_class": None, "precision": "fp32",
         "seed": 0,
     }  # fmt: skip
     return {

@@ -13,7 +13,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # Each room may import those before it (and its own row).
 ROWS = [
     {"errors", "shapes", "cores", "cache_folder", "timm_hook", "urls", "video.limits", "ranged",
-     "command_line"},
+     "command_line", "printable", "png_file", "whole_file"},
     {"method_config"},
     {"config", "commands", "evaluation_commands", "monitor_config"},
     {"recipe", "schedule", "distributed", "heads", "momentum", "interrupt", "video.order",

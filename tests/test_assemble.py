@@ -102,6 +102,11 @@ def test_the_queue_is_large_against_the_videos():
             MoCoConfig(queue_size=2**30, bn_splits=2),
             r"The queue of 1,073,741,824 embeddings of 128 numbers",
         ),
+        (
+            MemoryBankConfig(num_negatives=2 * 10**9),
+            r"draw of negatives of 16,000,000,000 .*fewer --method.num-negatives",
+        ),
+        (SimCLRConfig(dim=10**12), r"heads of simclr do not fit .* --method.dim is 1000000000000"),
         (MemoryBankConfig(instance_seconds=1e-9), r"memory bank of 9,000,000,009 .*instance-sec"),
     ],
 )

@@ -5,6 +5,7 @@ import sys
 import pytest
 import timm
 import torch
+from full_disk import no_file_larger_than
 
 from vidmoco.backbones import (
     architecture_of,
@@ -112,8 +113,10 @@ def test_build_backbone_starts_as_the_papers_do():
     assert (plain.layer1[0].bn2.weight == 1).all()
     assert (zeroed.layer1[0].bn2.weight == 0).all()
     assert num_features_of(plain) == 512
-    with pytest.raises(ConfigError, match="for ResNets"):
+    with pytest.raises(ConfigError, match=r"for ResNets.*Give --backbone\.no-zero-init-residual"):
         build_backbone("vit_tiny_patch16_224", size=64, zero_init_residual=True)
+    with pytest.raises(ConfigError, match=r"for transformers.*Give --backbone\.no-freeze-patches"):
+        build_backbone("resnet10t", size=64, freeze_patches=True)
 
 
 def test_a_vit_takes_the_size_of_the_views_or_says_why_not(tmp_path):
@@ -125,6 +128,48 @@ def test_a_vit_takes_the_size_of_the_views_or_says_why_not(tmp_path):
     assert loaded(torch.zeros(1, 3, 32, 32)).shape == (1, 192)
     with pytest.raises(ConfigError, match=r"8 px.*--augment\.size"):
         build_backbone("inception_v3", size=8)
+
+
+@pytest.mark.parametrize(
+    ("size", "others", "what"),
+    [
+        (40, [], r"and 40 px are .* Make --augment\.size 32 or 48,"),
+        (8, [], r"and 8 px are .* Make --augment\.size 16,"),
+        (32, [40], r"and 40 px are .* Make --augment\.small-size \(.*\) 32 or 48,"),
+    ],
+)
+def test_views_of_no_whole_patches_are_refused(size, others, what):
+    """Where timm would leave out the rest of the view."""
+    with pytest.raises(ConfigError, match=rf"^vit_tiny_patch16_224 cuts .* of 16 px, {what}"):
+        build_backbone("vit_tiny_patch16_224", size=size, other_sizes=others)
+
+
+def test_only_patches_of_a_fixed_size_must_be_whole():
+    build_backbone("test_vit", size=48, other_sizes=[32])
+    build_backbone("resnet10t", size=45, other_sizes=[33])
+    build_backbone("pvt_v2_b0", size=45)  # its patches overlap, and are padded
+    with pytest.raises(ConfigError, match=r"of 8 px: .*Change --augment\.small-size"):
+        build_backbone("inception_v3", size=96, other_sizes=[8])
+
+
+def test_heads_for_a_network_that_has_none_or_others():
+    with pytest.raises(ConfigError, match=r"^--heads is for transformers, and resnet10t has"):
+        build_backbone("resnet10t", size=32, num_heads=6)
+    with pytest.raises(ConfigError, match=r"^--heads is 5, which .* 192 features .*timm's has 3"):
+        build_backbone("vit_tiny_patch16_224", size=32, num_heads=5)
+
+
+def test_without_room_the_backbone_before_stays(tmp_path):
+    model = build_backbone("test_resnet", size=32).eval()
+    save_backbone(model, tmp_path / "it", input_size=32, provenance={})
+    before = {file: file.read_bytes() for file in (tmp_path / "it").iterdir()}
+    with (
+        no_file_larger_than(10_000),
+        pytest.raises(ConfigError, match=r"it cannot be written: File too large.*, then wait\.$"),
+    ):
+        save_backbone(model, tmp_path / "it", input_size=32, provenance={}, advice=", then wait.")
+    assert {file: file.read_bytes() for file in (tmp_path / "it").iterdir()} == before
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_where_a_stride_meets_one_pixel():

@@ -1,9 +1,10 @@
 import pytest
 import torch
+from full_disk import no_file_larger_than
 from torch import nn
 
 from vidmoco.checkpoint import list_checkpoints, load_checkpoint, load_matching, save_checkpoint
-from vidmoco.errors import CheckpointError
+from vidmoco.errors import CheckpointError, ConfigError
 
 
 def test_round_trip_keeps_the_newest(tmp_path):
@@ -22,9 +23,23 @@ def test_a_failed_write_leaves_the_ones_before(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(ConfigError, match=r"step_00000002.pt cannot .*No space.*--resume"):
         save_checkpoint(tmp_path, step=2, state={"step": 2}, keep=1)
     assert [load_checkpoint(path)["step"] for path in list_checkpoints(tmp_path)] == [1]
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_torch_says_of_a_full_disk_is_told_in_a_line(tmp_path):
+    state = {"step": 2, "x": torch.ones(10_000)}
+    with no_file_larger_than(4096), pytest.raises(ConfigError, match=r"^[^\n]*too large[^\n]*$"):
+        save_checkpoint(tmp_path / "checkpoints", step=2, state=state, keep=1)
+    assert not list((tmp_path / "checkpoints").iterdir())
+
+
+def test_what_a_killed_process_left_is_cleared(tmp_path):
+    (tmp_path / "step_00000001.pt.7.part").write_bytes(b"half")
+    path = save_checkpoint(tmp_path, step=2, state={"step": 2}, keep=1)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_damage_is_named(tmp_path):

@@ -1,7 +1,10 @@
+import os
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
+from painted_videos import write_video
 
 from vidmoco import __version__
 from vidmoco.cli import COMMANDS, _parse, main
@@ -22,6 +25,36 @@ def test_every_command_has_a_help(capsys, name):
         main([name, "--help"])
     assert exit_.value.code == 0
     assert f"usage: vidmoco {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["--help"], ["evaluate", "--help"]])
+def test_a_reader_that_has_ended_is_no_error_of_ours(words):
+    reader, writer = os.pipe()
+    os.close(reader)
+    result = subprocess.run(
+        [sys.executable, "-m", "vidmoco", *words],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writer)
+    assert (result.returncode, result.stderr) == (141, b"")
+
+
+def test_a_table_for_a_reader_that_has_ended(tmp_path, monkeypatch):
+    """Tables are rich's, which has an end of its own for this."""
+    monkeypatch.setenv("VIDMOCO_CACHE", str(tmp_path / "cache"))
+    write_video(tmp_path / "v" / "a.mp4", num_frames=2)
+    reader, writer = os.pipe()
+    os.close(reader)
+    result = subprocess.run(
+        [sys.executable, "-m", "vidmoco", "scan", str(tmp_path / "v")],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writer)
+    assert (result.returncode, b"Traceback" in result.stderr) == (141, False)
 
 
 def test_version(capsys):
@@ -58,6 +91,28 @@ def test_wrong_flags_are_refused_by_name(capsys, words, parts):
     error = capsys.readouterr().err
     for part in parts:
         assert part in error
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("scan nowhere --max-duration inf", "nowhere"),  # a limit may be taken away
+        ("pretrain v --optim.lr inf", "--optim.lr is inf; it must be a finite number"),
+        ("pretrain v --method.tau inf", "--method.tau is inf; it must be a finite number"),
+        ("prepare v -o x --shard-mib inf", "--shard-mib is inf; it must be a finite number"),
+        ("prepare v -o file:///x", "-o file:///x is a URL; frames are written to local folders"),
+        ("demo --seed -1", "must be from 0 to 2^63 - 1"),
+        ("pretrain v --epochs 1e308", "must be greater than 0, and at most 1e9"),
+        ("prepare v -o x --fps 1e9", "must be None (all) or greater than 0 and at most 1000"),
+        ("extract v -o x.npy --fps inf", "must be greater than 0 and at most 1000"),
+        ("prepare v -o x --labels-key k", "--labels-key is the column of --labels, which is not"),
+    ],
+)
+def test_numbers_without_end_and_flags_without_use(capsys, words, expected):
+    with suppress(SystemExit):  # tyro's way to exit with 2
+        assert main(words.split()) == 2
+    printed = capsys.readouterr().err.replace("│", " ")
+    assert expected in " ".join(printed.split())
 
 
 @pytest.mark.parametrize("command", ["pretrain", "preview"])

@@ -10,7 +10,6 @@ from vidmoco.contact_sheet import (
     count_gaps,
     describe_gaps,
     draw_sheet,
-    in_ascii,
     round_step,
 )
 
@@ -95,8 +94,3 @@ def test_views_are_shown_as_they_are_seen():
     ).all(axis=2).any()  # zero is ImageNet's mean colour
     white = dataclasses.replace(pair_of(), views=torch.full((2, 3, 32, 32), 9.0))
     assert (pixels(sample_of(white)) == 255).mean() > (mean == 255).mean()
-
-
-def test_names_are_on_one_line_in_what_the_font_has():
-    assert in_ascii("a\"b'c\\d e.mp4") == "a\"b'c\\d e.mp4"  # as it is
-    assert in_ascii("caf\u00e9\n\x1b") == "caf\\xe9\\n\\x1b"

@@ -111,7 +111,7 @@ def test_a_folder_is_written_file_by_file_and_not_twice(video_folder, backbone, 
     assert len(np.load(output / "a.mp4.npy")) == 3
 
 
-def test_damage_is_in_the_sidecar(backbone, tmp_path):
+def test_damage_is_said_and_in_the_sidecar(backbone, tmp_path, capsys):
     path = tmp_path / "a.mp4"
     write_video(path, num_frames=30, gop=10, b_frames=0)
     with av.open(str(path)) as opened:
@@ -124,6 +124,11 @@ def test_damage_is_in_the_sidecar(backbone, tmp_path):
     np.testing.assert_allclose(times, [*np.arange(10) / 10, *np.arange(20, 30) / 10], atol=1e-6)
     (message,) = json.loads((tmp_path / "feats.json").read_text())["damage"]
     assert "damaged frames left out: 10, the first at 1.000 s" in message
+    assert message in capsys.readouterr().err
+    (tmp_path / "folder").mkdir()
+    path.rename(tmp_path / "folder" / "a.mp4")
+    assert extract(tmp_path / "folder", "-o", tmp_path / "all", "--backbone", backbone) == 0
+    assert "a.mp4: damaged frames left out: 10" in capsys.readouterr().err
 
 
 def test_a_decoder_that_dies_costs_one_video(backbone, tmp_path, monkeypatch, capsys):

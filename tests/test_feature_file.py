@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from full_disk import no_file_larger_than
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
@@ -79,6 +80,46 @@ def test_an_error_on_the_way_leaves_nothing_and_keeps_what_was_there(tmp_path):
         "feats.json", "feats.npy", "feats.timestamps.npy",
     ]  # fmt: skip
     assert len(np.load(path)) == 11
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".safetensors", ".parquet"])
+@pytest.mark.parametrize("room", [0, 300, 100_000, 150_000])
+def test_a_full_disk_is_told_and_leaves_what_was_there(tmp_path, suffix, room):
+    path = tmp_path / f"feats{suffix}"
+    write(path)
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    many = np.random.default_rng(0).normal(size=(100, 500))
+    with (  # the features, 200,000 bytes, come in parts and the first may find room
+        no_file_larger_than(room),
+        pytest.raises(ConfigError, match=rf"feats{suffix} cannot be written: File too large.*-o"),
+        FeatureWriter(path, dim=500, dtype="float32") as writer,
+    ):
+        for part in np.split(many, 4):
+            writer.append(part, np.arange(25.0))
+        writer.finish({})
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_a_sidecar_without_room_leaves_what_was_there(tmp_path, suffix):
+    path = tmp_path / f"feats{suffix}"
+    write(path)
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    with (
+        no_file_larger_than(5000),
+        pytest.raises(ConfigError, match="too large"),
+        FeatureWriter(path, dim=5, dtype="float32") as writer,
+    ):
+        writer.append(FEATURES[:2], TIMES[:2])
+        writer.finish({"long": "x" * 10_000})
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+def test_a_folder_in_the_place_of_a_part_is_told(tmp_path):
+    (tmp_path / "feats.npy.timestamps.part").mkdir()
+    with pytest.raises(ConfigError, match="cannot be written: Is a directory"):
+        FeatureWriter(tmp_path / "feats.npy", dim=5, dtype="float32")
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_without_its_sidecar_a_file_is_not_finished(tmp_path):

@@ -1,4 +1,4 @@
-"""The first 20 losses of every recipe, as they were when they were last looked at."""
+"""Losses and views of every recipe, as they were when they were last looked at."""
 
 import importlib.util
 import json
@@ -12,13 +12,21 @@ ROOT = Path(__file__).parent.parent
 SPEC = importlib.util.spec_from_file_location("golden", ROOT / "tools" / "golden.py")
 golden = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(golden)
-LOSSES = json.loads(golden.FILE.read_text())
+LOSSES, VIEWS = (
+    json.loads((golden.FOLDER / name).read_text()) for name in ("losses.json", "views.json")
+)
 
 
 @pytest.mark.parametrize("name", shipped_recipes())
 def test_losses_are_those_of_before(name):
-    """To what another machine's rounding may do to float32 losses in 20 steps."""
-    assert golden.losses_of(name) == pytest.approx(LOSSES[name], rel=2e-4)
+    """To what another machine's rounding may do to float64 losses in 20 steps."""
+    assert golden.losses_of(name) == pytest.approx(LOSSES[name], rel=1e-5)
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_views_are_those_of_before(name):
+    views = golden.views_of(name)
+    assert views == [pytest.approx(numbers, abs=2e-5) for numbers in VIEWS[name]]
 
 
 def test_each_recipe_learns_something_else():

@@ -3,9 +3,10 @@ import math
 
 import pytest
 import torch
+from full_disk import no_file_larger_than
 
-from vidmoco.errors import TrainingError
-from vidmoco.metrics import TIMING_KEYS, MetricsLog, read_metrics
+from vidmoco.errors import ConfigError, TrainingError
+from vidmoco.metrics import TIMING_KEYS, MetricsLog, read_metrics, require_finite_weights
 
 
 def log(path, *, log_every=2, total_steps=7):
@@ -60,7 +61,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, bad):
     metrics = log(tmp_path / "m.jsonl", log_every=5)
     feed(metrics, [1])
     metrics.log(2, values={"loss": torch.tensor(bad)}, epoch=1, lr=0.1, describe=dict)
-    with pytest.raises(TrainingError, match=r"--resume.*--optim.lr"):
+    with pytest.raises(TrainingError, match=r"--optim.lr.*--resume"):
         metrics.require_finite()
     with pytest.raises(TrainingError):
         metrics.log(5, values={"loss": torch.tensor(1.0)}, epoch=1, lr=0.1, describe=dict)
@@ -85,3 +86,30 @@ def test_time_that_was_not_the_trainings_is_left_out(tmp_path):
     (line,) = read_metrics(tmp_path / "m.jsonl")
     assert line["seconds"] == pytest.approx(4.0, abs=0.1)
     assert line["pairs_per_second"] == pytest.approx(1.0, abs=0.03)
+
+
+def test_without_room_the_run_stops_with_a_line_and_loses_no_line(tmp_path):
+    path = tmp_path / "run" / "metrics.jsonl"
+    path.parent.mkdir()
+    with (
+        no_file_larger_than(1000),
+        pytest.raises(ConfigError, match=rf"{path} cannot .*too large.*--run {path.parent} --resu"),
+    ):
+        feed(log(path, total_steps=100), range(1, 100))
+    whole = read_metrics(path)  # the last is cut off
+    assert len(path.read_bytes()) == 1000
+    with no_file_larger_than(100), pytest.raises(ConfigError, match="too large"):
+        log(path).load_state_dict({"sums": {}, "count": 0}, step=10)
+    assert read_metrics(path) == whole and list(path.parent.iterdir()) == [path]
+    metrics = log(path)
+    metrics.load_state_dict({"sums": {}, "count": 0}, step=whole[-1]["step"])
+    assert read_metrics(path) == whole and path.read_bytes().endswith(b"\n")
+
+
+def test_weights_that_are_not_finite_are_not_saved():
+    backbone = torch.nn.Linear(2, 2)
+    require_finite_weights(backbone)
+    with torch.no_grad():
+        backbone.bias[1] = math.nan
+    with pytest.raises(TrainingError, match="The weights bias are not finite"):
+        require_finite_weights(backbone)

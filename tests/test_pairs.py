@@ -1,9 +1,11 @@
 import dataclasses
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
-from painted_videos import read_index
+from painted_videos import read_index, write_video
 from rich.console import Console
 
 from vidmoco import pairs
@@ -123,11 +125,56 @@ def test_a_run_resumes_with_the_frames_it_began_with(prepared_folder, tmp_path):
     assert open_it(config, resume=run).name(0) == source.name(0)
     text = (run / "frames.json").read_text()
     (run / "frames.json").write_text(text.replace("frames-1", "frames-2"))
-    with pytest.raises(CheckpointError, match="has other frames than when"):
+    assert open_it(config, resume=run).name(0) == source.name(0)  # a name says nothing
+    (run / "frames.json").write_text(text.replace('"content": "', '"content": "1'))
+    with pytest.raises(CheckpointError, match="has other frames than those that"):
+        open_it(config, resume=run)
+    (run / "frames.json").write_text("[1]")
+    with pytest.raises(CheckpointError, match=r"frames\.json cannot be read"):
         open_it(config, resume=run)
     (run / "frames.json").unlink()
     with pytest.raises(CheckpointError, match=r"frames\.json cannot be read"):
         open_it(config, resume=run)
+
+
+def test_other_frames_of_the_same_number(tmp_path):
+    """Their counts are the same, and the names of the tables."""
+    for number in range(4):
+        write_video(tmp_path / f"videos/{number}.mp4", num_frames=10, first_index=100 * number)
+    words = ["prepare", str(tmp_path / "videos"), "--workers", "1", "-o"]
+    assert main([*words, str(tmp_path / "frames")]) == 0
+    config = config_of(tmp_path / "frames")
+    run = tmp_path / "run"
+    run.mkdir()
+    open_it(config).save(run)
+    write_video(tmp_path / "videos/2.mp4", num_frames=10, first_index=900)
+    shutil.rmtree(tmp_path / "frames")
+    assert main([*words, str(tmp_path / "frames")]) == 0
+    keys = [
+        json.loads((folder / "frames.json").read_text()) for folder in (run, tmp_path / "frames")
+    ]
+    differ = {name for name in keys[0] if keys[0][name] != keys[1][name]}
+    assert {"sha256", "content"} <= differ <= {"sha256", "content", "num_bytes"}
+    with pytest.raises(CheckpointError, match="has other frames than those that"):
+        open_it(config, resume=run)
+
+
+def test_frames_of_an_earlier_version(prepared_folder, tmp_path, capsys):
+    shutil.copytree(prepared_folder, tmp_path / "frames")
+    config = config_of(tmp_path / "frames")
+    run = tmp_path / "run"
+    run.mkdir()
+    open_it(config).save(run)
+    assert "earlier version" not in capsys.readouterr().err
+    for folder in (run, tmp_path / "frames"):
+        key = json.loads((folder / "frames.json").read_text())
+        del key["sha256"], key["num_bytes"], key["content"]
+        (folder / "frames.json").write_text(json.dumps(key))
+    open_it(config, resume=run)
+    line = " ".join(capsys.readouterr().err.split())
+    assert "frames is of an earlier version" in line
+    assert "The same `vidmoco prepare` again adds them" in line
+    assert open_it(config_of(prepared_folder), resume=run)  # which has them now
 
 
 def test_a_training_from_prepared_frames(prepared_folder, tmp_path, monkeypatch, capsys):
@@ -142,3 +189,29 @@ def test_a_training_from_prepared_frames(prepared_folder, tmp_path, monkeypatch,
     assert not Path("run/catalog.parquet").exists()
     assert main(["pretrain", "--resume", "--run", "run"]) == 0
     assert main(["preview", str(prepared_folder), *words, "--pairs", "2"]) == 0
+
+
+def test_prepared_frames_that_have_been_moved(
+    prepared_folder, video_folder, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(prepared_folder, "here")
+    words = ["--recipe", "tiny_cpu", "--data.batch-size", "4", "--augment.size", "32"]
+    words += ["--data.short-side", "48", "--backbone.name", "resnet10t", "--run", "run"]
+    words += ["--optim.warmup-epochs", "0", "--steps", "1", "--method.queue-size", "16"]
+    assert main(["pretrain", "here", *words]) == 0
+    Path("here").rename("there")
+    capsys.readouterr()
+    resume = ["--run", "run", "--resume"]
+    assert main(["pretrain", *resume]) == 2
+    assert "vidmoco pretrain FOLDER --run run --resume" in capsys.readouterr().err
+    assert main(["pretrain", str(video_folder), *resume]) == 2
+    assert "does not hold the frames that run began with" in capsys.readouterr().err
+    assert main(["pretrain", "there", "--seed", "3", *resume]) == 2
+    assert "Saved and given differ in seed: 0 and 3. Leave" in capsys.readouterr().err
+    assert main(["pretrain", "there", *resume]) == 0
+    key = json.loads(Path("there/frames.json").read_text())
+    key["content"] = "0"
+    Path("there/frames.json").write_text(json.dumps(key))
+    assert main(["pretrain", "there", *resume]) == 2
+    assert "has other frames than those that run began with" in capsys.readouterr().err

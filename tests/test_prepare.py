@@ -17,7 +17,8 @@ from painted_videos import read_index, write_video
 from vidmoco import prepare as prepare_module
 from vidmoco.cli import main
 from vidmoco.video import frame_writer, shard_writer
-from vidmoco.video.frame_index import KEY_FILE, write_index
+from vidmoco.video.frame_index import write_index
+from vidmoco.video.frame_key import KEY_FILE
 from vidmoco.video.frame_labels import names_of
 from vidmoco.video.frame_store import open_index
 from vidmoco.video.frame_writer import build_frame_writer
@@ -243,7 +244,11 @@ def test_other_settings_are_another_folders(here, videos, monkeypatch, capsys):
     monkeypatch.setattr(prepare_module, "write_index", stop)
     assert prepare(videos, output="other") == 130
     assert prepare(videos, "--quality", "50", output="other") == 2
-    assert "the beginning of a run with other settings" in capsys.readouterr().err
+    assert re.fullmatch(
+        r"vidmoco: other holds the beginning of a run with other settings: \{'fps': 5.*\}\. Give "
+        r"the same, or another folder\.",
+        capsys.readouterr().err.splitlines()[-1],
+    )
 
 
 @pytest.mark.parametrize("after", [0, 3])
@@ -316,6 +321,161 @@ def test_dropped_frames_are_counted(here, videos, capsys):
     assert "Left out: 54 unchanged" in capsys.readouterr().out
     assert len(content()) == 6
     assert json.loads(open_index(Path("frames")).videos[0].dropped) == {"unchanged": 9}
+
+
+@pytest.fixture(scope="module")
+def black_video(tmp_path_factory):
+    path = tmp_path_factory.mktemp("black") / "black.mp4"
+    write_video(path, num_frames=20, white=(0, 0, 0))
+    return path
+
+
+def test_new_videos_of_which_nothing_is_kept(here, videos, black_video, capsys):
+    assert prepare(videos, "--drop-black") == 0
+    shutil.copy(black_video, videos)
+    for _ in range(2):
+        assert prepare(videos, "--drop-black") == 0
+        assert "60 frames of 7 videos" in capsys.readouterr().out
+        assert content() == EXPECTED
+    write_video(videos / "more.mp4", num_frames=10, first_index=800)
+    assert prepare(videos, "--drop-black") == 0
+    assert len(content()) == 65
+
+
+def test_a_first_run_of_which_nothing_is_kept(here, videos, black_video, capsys):
+    for _ in range(2):
+        assert prepare(black_video.parent, "--drop-black") == 2
+        captured = capsys.readouterr()
+        assert "Left out: 10 black" in captured.out
+        assert captured.err.splitlines()[-1].startswith("vidmoco: frames holds no frames: none of")
+    shutil.copy(black_video, videos)
+    assert prepare(videos, "--drop-black") == 0
+    assert content() == EXPECTED
+
+
+def test_a_folder_of_the_users_is_left_alone(here, videos, capsys):
+    for name in ("pieces/mine.txt", "shards/000000.tar", "notes.txt", "a", "frames-1.parquet"):
+        Path("mine", name).parent.mkdir(parents=True, exist_ok=True)
+        Path("mine", name).write_text(name)
+    assert prepare(videos, output="mine") == 2
+    assert capsys.readouterr().err == (
+        "vidmoco: mine is not empty, and holds no prepared frames: there is 'a', "
+        "'frames-1.parquet', 'notes.txt' and 2 more. Give a new folder with -o.\n"
+    )
+    names = {str(path.relative_to("mine")) for path in Path("mine").rglob("*") if path.is_file()}
+    assert names == {"pieces/mine.txt", "shards/000000.tar", "notes.txt", "a", "frames-1.parquet"}
+    assert all(Path("mine", name).read_text() == name for name in names)
+
+
+def test_what_lies_beside_prepared_frames_is_left_alone(here, videos):
+    assert prepare(videos) == 0
+    Path("frames/pieces").mkdir()
+    Path("frames/pieces/mine.txt").touch()
+    Path("frames/pieces/7.tar").touch()  # as a killed run leaves it
+    Path("frames/frames-7.parquet").touch()
+    Path("frames/videos-1.csv").touch()
+    assert prepare(videos) == 0
+    assert {path.name for path in Path("frames").iterdir()} == {
+        ".lock", "frames.json", "frames-1.parquet", "videos-1.parquet", "shards", "pieces",
+        "videos-1.csv",
+    }  # fmt: skip
+    assert [path.name for path in Path("frames/pieces").iterdir()] == ["mine.txt"]
+
+
+def test_a_folder_that_is_up_to_date_stays_as_it_is(here, videos):
+    assert prepare(videos) == 0
+    before = Path("frames", KEY_FILE).read_bytes()
+    assert prepare(videos) == 0
+    assert Path("frames", KEY_FILE).read_bytes() == before
+    rows = "path,room\n" + "".join(f"{name},kitchen\n" for name, _, _ in EXPECTED[::10])
+    Path("labels.csv").write_text(rows)
+    assert prepare(videos, "--labels", "labels.csv") == 0
+    assert Path("frames", KEY_FILE).read_bytes() != before
+
+
+def test_a_folder_of_an_earlier_version_is_brought_up_to_date(here, videos, monkeypatch):
+    assert prepare(videos) == 0
+    path = Path("frames", KEY_FILE)
+    key = json.loads(path.read_text())
+    sums = {"num_bytes", "sha256", "content"}
+    assert sums < key.keys()
+    path.write_text(json.dumps({name: key[name] for name in key.keys() - sums}))
+    monkeypatch.setattr(Here, "map", lambda self, jobs: iter([] if not list(jobs) else [1 / 0]))
+    assert prepare(videos) == 0  # nothing is decoded
+    assert json.loads(path.read_text())["sha256"] == key["sha256"]
+    assert content() == EXPECTED
+
+
+@pytest.mark.parametrize(
+    ("harm", "state"),
+    [
+        (lambda path: path.unlink(), "is missing"),
+        (lambda path: os.truncate(path, 5000), "has 5,000 bytes, and should have"),
+    ],
+)
+def test_videos_whose_shard_is_harmed_are_prepared_again(here, videos, harm, state, capsys):
+    assert prepare(videos, "--shard-mib", "0.05") == 0
+    shards = sorted(path.name for path in Path("frames/shards").iterdir())
+    content_before = json.loads(Path("frames", KEY_FILE).read_text())["content"]
+    harmed = Path("frames/shards/000001.tar")
+    harm(harmed)
+    capsys.readouterr()
+    assert prepare(videos) == 0
+    captured = capsys.readouterr()
+    line = next(line for line in captured.err.splitlines() if "shards/000001.tar" in line)
+    assert line.startswith(f"frames/shards/000001.tar {state}")
+    assert line.endswith("its videos are prepared again.")
+    assert content() == EXPECTED
+    with tarfile.open(f"frames/shards/{len(shards):06d}.tar") as tar:
+        assert 0 < len(tar.getnames()) < 60  # those alone
+    assert json.loads(Path("frames", KEY_FILE).read_text())["content"] == content_before
+    assert not harmed.exists()  # tar files end as they must
+    assert prepare(videos) == 0
+    assert "prepared again" not in capsys.readouterr().err
+
+
+def test_labels_stay_when_a_shard_is_harmed(here, videos):
+    rows = "path,room\n" + "".join(f"{name},in {name}\n" for name, _, _ in EXPECTED[::10])
+    Path("labels.csv").write_text(rows)
+    assert prepare(videos, "--shard-mib", "0.05", "--labels", "labels.csv") == 0
+    Path("frames/shards/000000.tar").unlink()
+    assert prepare(videos) == 0
+    table = open_index(Path("frames")).frames
+    assert table["room"].to_pylist() == [f"in {name}" for name, _, _ in EXPECTED]
+
+
+def test_a_harmed_shard_whose_video_cannot_be_read_any_more(videos, here, monkeypatch):
+    assert prepare(videos, "--shard-mib", "0.001") == 0  # a video a shard
+    os.truncate("frames/shards/000004.tar", 5000)
+
+    def fail(self, jobs):
+        return (Report(job, None, "it is broken") for job in jobs)
+
+    monkeypatch.setattr(Here, "map", fail)
+    assert prepare(videos) == 1
+    assert content() == [row for row in EXPECTED if "v4" not in row[0]]
+    assert Path("frames/shards/000004.tar").exists()
+
+
+def test_labels_of_other_videos(here, videos, capsys):
+    Path("labels.csv").write_text("path,room\nv0.mp4,kitchen\n")
+    assert prepare(videos, "--labels", "labels.csv") == 2
+    error = capsys.readouterr().err
+    assert "labels.csv names none of these videos in its column 'path': it has 'v0.mp4'" in error
+    assert "a video is called 'deep/v0.mp4'" in error
+    assert not Path("frames").exists()
+    Path("labels.csv").write_text("path,room\n")
+    assert prepare(videos, "--labels", "labels.csv") == 2
+    assert "it has no rows" in capsys.readouterr().err
+
+
+def test_a_key_that_cannot_be_read(here, videos, capsys):
+    Path("frames", KEY_FILE).mkdir(parents=True)
+    assert prepare(videos) == 2
+    error = capsys.readouterr().err
+    assert "frames/frames.json cannot be read:" in error
+    assert "directory" in error
+    assert len(error.splitlines()) == 1
 
 
 def test_names_of_several_folders(here, videos, tmp_path, capsys):

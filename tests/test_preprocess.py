@@ -147,6 +147,7 @@ def test_preprocess_is_what_the_backbone_states():
     )
     assert preprocess_of(backbone) == expected
     assert preprocess_of(backbone, size=48).size == 48
+    assert preprocess_of(backbone, crop_mode="center").crop_mode == "center"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import tarfile
 import numpy as np
 import pytest
 import torch
-from painted_videos import write_video
+from painted_videos import write_videos
 
 from vidmoco import pairs
 from vidmoco.backbones import load_backbone
@@ -69,8 +69,7 @@ RUNS = {
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("videos")
-    for number in range(16):
-        write_video(folder / f"{number:02d}.mp4", num_frames=12, first_index=100 * number)
+    write_videos(folder, 16)
     return folder
 
 

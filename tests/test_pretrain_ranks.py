@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from painted_videos import write_video
+from painted_videos import write_videos
 from test_distributed import free_port, launch
 
 from vidmoco.backbones import load_backbone
@@ -17,10 +17,12 @@ from vidmoco.checkpoint import list_checkpoints, load_checkpoint
 from vidmoco.cli import main
 from vidmoco.metrics import TIMING_KEYS, read_metrics
 
+# Of 64 pixels the last batch norms see 16 values a part. Of 32 they see four, and rounding grows 40
+# times as fast.
 SMALL = """
 steps: 6
 data: {batch_size: 8, short_side: 32, pairs_per_visit: 2, workers: 1}
-augment: {size: 32}
+augment: {size: 64}
 backbone: {name: resnet10t}
 method: {%s}
 optim: {%s}
@@ -35,8 +37,7 @@ RUNS = {
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("videos")
-    for number in range(16):
-        write_video(folder / f"{number:02d}.mp4", num_frames=12, first_index=100 * number)
+    write_videos(folder, 16)
     (folder / "text.mp4").write_text("no video")
     return folder
 

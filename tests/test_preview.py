@@ -13,7 +13,7 @@ from vidmoco.cli import main
 from vidmoco.commands import PreviewCommand
 from vidmoco.config import PretrainConfig
 from vidmoco.pairs import open_source
-from vidmoco.preview import require_png, sample_pairs
+from vidmoco.preview import sample_pairs
 from vidmoco.recipe import load_recipe
 from vidmoco.video.catalog import open_catalog
 
@@ -178,12 +178,6 @@ def test_no_videos(capsys):
     assert "No videos given" in capsys.readouterr().err
     assert main(["preview", "gone/"]) == 2
     assert "No such file or folder" in capsys.readouterr().err
-
-
-def test_an_older_picture_is_replaced(tmp_path):
-    Image.new("RGB", (2, 2)).save(tmp_path / "old.png")
-    require_png(tmp_path / "old.png")
-    require_png(tmp_path / "new.PNG")
 
 
 def test_the_defaults_are_those_of_pretrain():

@@ -5,6 +5,7 @@ import timm
 import torch
 
 from vidmoco.backbones import build_backbone, load_backbone, save_backbone
+from vidmoco.preprocess import preprocess_of, resize_and_crop
 
 
 @pytest.mark.parametrize(("name", "dim"), [("vidmoco_resnet18_32px", 512)])
@@ -27,6 +28,8 @@ def test_weights_come_back(tmp_path):
     assert config["architecture"] == "vidmoco_resnet18_32px"
     images = torch.randn(2, 3, 32, 32)
     loaded = load_backbone(tmp_path / "backbone")
+    pictures = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    assert torch.equal(resize_and_crop(pictures, preprocess_of(loaded)), pictures)  # whole
     assert torch.equal(loaded(images), model.eval()(images))
     with pytest.raises(RuntimeError, match="no pretrained weights"):
         timm.create_model("vidmoco_resnet18_32px", pretrained=True)

@@ -17,6 +17,7 @@ from torchvision.transforms import v2
 
 from vidmoco.augment import IMAGENET_MEAN, IMAGENET_STD, build_augment
 from vidmoco.config import AugmentConfig
+from vidmoco.device import keep_freed_memory
 from vidmoco.resample import blur_kernel_size
 
 ROUNDS = 5
@@ -67,6 +68,7 @@ def milliseconds_per_view(size: int, canvas: tuple[int, int], num_pairs: int) ->
 def main() -> None:
     """Print the table."""
     torch.set_num_threads(1)
+    keep_freed_memory(torch.device("cpu"))  # as in a training; both sides have it
     print("| view | canvas | pairs | batched, ms a view | torchvision, ms a view | ratio |")
     print("|---|---|---|---|---|---|")
     for size, (height, width), num_pairs in CASES:

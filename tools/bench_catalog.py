@@ -1,8 +1,9 @@
 """A catalog of a million videos: time and memory to build, load, and begin to train; a table.
 
-    python tools/bench_catalog.py VIDEO [--videos 1000000] [--workers 8]
+    python tools/bench_catalog.py VIDEO [--videos 1000 1000000] [--workers 8]
 
-Every row is of the one file VIDEO. Memory that processes share counts once.
+Every row is of the one file VIDEO. Memory that processes share counts once. The smallest catalog
+shows what imports and decoders take by themselves.
 """
 
 # Imports are in the functions: the processes that decode import this file too, as they do the
@@ -18,21 +19,23 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Print the table."""
+    """Print a table, a part for each catalog."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("video", type=Path)
-    parser.add_argument("--videos", type=int, default=1_000_000)
+    parser.add_argument("--videos", type=int, nargs="+", default=[1_000, 1_000_000])
     parser.add_argument("--workers", type=int, default=8)
     given = parser.parse_args()
-    print("| | seconds | memory of all processes, MB |")
-    print("|---|---|---|")
-    with tempfile.TemporaryDirectory() as folder:
-        build = multiprocessing.get_context("spawn").Process(
-            target=build_catalog, args=(given.video.absolute(), Path(folder), given.videos)
-        )
-        build.start()  # in a process of its own, so that its memory is not counted below
-        build.join()
-        load_and_begin(Path(folder) / "catalog.parquet", workers=given.workers)
+    print("| videos | | seconds | memory of all processes, MB |")
+    print("|---|---|---|---|")
+    start = multiprocessing.get_context("spawn").Process  # so that nothing is there from before
+    for number in given.videos:
+        with tempfile.TemporaryDirectory() as folder:
+            for step in (
+                start(target=build_catalog, args=(given.video.absolute(), Path(folder), number)),
+                start(target=load_and_begin, args=(Path(folder), number, given.workers)),
+            ):
+                step.start()
+                step.join()
 
 
 def build_catalog(video: Path, folder: Path, num_videos: int) -> None:
@@ -53,19 +56,19 @@ def build_catalog(video: Path, folder: Path, num_videos: int) -> None:
     columns["key"] = pa.array(keys)
     table = pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA)
     Catalog(table).save(folder / "catalog.parquet")
-    line("build and save", began)
+    line(num_videos, "build and save", began)
 
 
-def load_and_begin(path: Path, *, workers: int) -> None:
+def load_and_begin(folder: Path, num_videos: int, workers: int) -> None:
     """Load a catalog and take the first batch of a training."""
     from vidmoco.video.loader import canvas_size, cut_batches, load_pairs
     from vidmoco.video.sampling import PairRule
     from vidmoco.video.table import Catalog
 
-    line("imports", time.monotonic())
+    line(num_videos, "imports", time.monotonic())
     began = time.monotonic()
-    catalog = Catalog.load(path)
-    line("load", began)
+    catalog = Catalog.load(folder / "catalog.parquet")
+    line(num_videos, "load", began)
     canvas = canvas_size(catalog.aspect_ratios(), short_side=72)
     batching = cut_batches(
         num_videos=len(catalog), batch_size=64, canvas=canvas, pairs_per_visit=4, block_gib=0.1
@@ -82,14 +85,16 @@ def load_and_begin(path: Path, *, workers: int) -> None:
     )
     with closing(batches):
         next(batches)
-        line(f"first batch, {workers} processes on {os.cpu_count()} cores", began)
+        name = f"first batch, {workers} processes on {os.cpu_count()} cores"
+        line(num_videos, name, began)
 
 
-def line(name: str, began: float) -> None:
+def line(num_videos: int, name: str, began: float) -> None:
     """Print a row of the table."""
     from processes import memory_bytes
 
-    print(f"| {name} | {time.monotonic() - began:.1f} | {memory_bytes() / 1e6:.0f} |", flush=True)
+    seconds, memory = time.monotonic() - began, memory_bytes() / 1e6
+    print(f"| {num_videos:,} | {name} | {seconds:.1f} | {memory:.0f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ minute and of one of ``--minutes`` is printed as well (320 x 180, 30 frames a se
 
 import argparse
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -33,11 +32,11 @@ import av
 import numpy as np
 import timm
 import torch
-from processes import cpu_seconds, memory_bytes
+from processes import cpu_seconds, peak_memory
 from torch import Tensor
 from torchvision.transforms import v2
 
-from vidmoco.device import autocast, resolve_device
+from vidmoco.device import autocast, keep_freed_memory, resolve_device
 from vidmoco.extract import default_batch_size, extract_videos
 from vidmoco.extractor import Extractor
 from vidmoco.preprocess import feature_dim, normalize, preprocess_of
@@ -191,25 +190,6 @@ def compare(extractor: Extractor, videos: list[VideoInfo], batch_size: int) -> d
     }
 
 
-def peak_memory(work: Callable[[], object]) -> int:
-    """Return the greatest memory in bytes of this process and all it starts, looked at often."""
-    peak, ended = memory_bytes(), threading.Event()
-
-    def look() -> None:
-        nonlocal peak
-        while not ended.wait(0.1):
-            peak = max(peak, memory_bytes())
-
-    watcher = threading.Thread(target=look)
-    watcher.start()
-    try:
-        work()
-    finally:
-        ended.set()
-        watcher.join()
-    return peak
-
-
 def synthetic(path: Path, minutes: float) -> VideoInfo:
     """Write a video of a moving gradient and return its row."""
     width, height = MEMORY_SIZE
@@ -227,7 +207,10 @@ def synthetic(path: Path, minutes: float) -> VideoInfo:
 def peak_of_extracting(arguments: argparse.Namespace, video: VideoInfo, batch_size: int) -> int:
     """Return the greatest memory in bytes of extracting a video, beside its file."""
     extractor = build(arguments)
-    return peak_memory(lambda: ours(extractor, [video], batch_size, video.path.parent))
+    keep_freed_memory(extractor.device)  # as `extract` does; all sides have it
+    with peak_memory(every_seconds=0.1) as peak:
+        ours(extractor, [video], batch_size, video.path.parent)
+    return peak[0]
 
 
 def print_memory(arguments: argparse.Namespace, batch_size: int) -> None:

@@ -5,7 +5,7 @@
 All deliver the same: batches of uint8 pairs on one canvas, two frames at random times of a video,
 each video once in a batch. None augments. The naive loader is decord as its README has it, opened
 for each item in a DataLoader; it resizes while it decodes. Loaders take turns, round by round, and
-a number is the median of the rounds; CPU time is that of all processes together.
+a number is the median of the rounds; CPU time and memory are those of all processes together.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from statistics import median
 from typing import Any
 
 import torch  # before decord
-from processes import cpu_seconds, memory_bytes
+from processes import cpu_seconds, peak_memory
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -123,16 +123,16 @@ def prepared(frames: PreparedFrames, canvas: tuple[int, int], workers: int) -> A
 def measure(build: Callable[[], Any], *, warm_up: int, batches: int) -> Measurement:
     """Return what ``batches`` cost after ``warm_up``; whole blocks of visits each."""
     stream = build()
-    for _ in range(warm_up):
-        next(stream)
-    cpu, began = cpu_seconds(), time.monotonic()
-    for _ in range(batches):
-        next(stream)
-    seconds, cpu = time.monotonic() - began, cpu_seconds() - cpu
-    memory = memory_bytes()
+    with peak_memory() as peak:
+        for _ in range(warm_up):
+            next(stream)
+        cpu, began = cpu_seconds(), time.monotonic()
+        for _ in range(batches):
+            next(stream)
+        seconds, cpu = time.monotonic() - began, cpu_seconds() - cpu
     stream.close()
     pairs = BATCH * batches
-    return Measurement(pairs / seconds, 1e3 * cpu / pairs, memory)
+    return Measurement(pairs / seconds, 1e3 * cpu / pairs, peak[0])
 
 
 def main() -> None:
@@ -197,7 +197,7 @@ def print_table(loaders: dict[str, tuple[Callable[[], Any], int, int]], *, round
             found[name].append(measure(build, warm_up=warm_up, batches=batches))
     base = median(m.cpu_ms_per_pair for m in found["naive decord"])
     base_rate = median(m.pairs_per_second for m in found["naive decord"])
-    print("| loader | pairs/s | CPU-ms a pair | pairs per CPU-second | pairs/s | memory, GB |")
+    print("| loader | pairs/s | CPU-ms a pair | pairs per CPU-second | pairs/s | peak memory, GB |")
     print("|---|---|---|---|---|---|")
     for name, rows in found.items():
         cpu = median(row.cpu_ms_per_pair for row in rows)

@@ -70,7 +70,7 @@ def measure(
         augment=AugmentConfig(size=size),
         backbone=BackboneConfig(name=backbone),
         method={
-            "end_to_end": EndToEndConfig(),
+            "end_to_end": EndToEndConfig(bn_splits=1),
             "memory_bank": MemoryBankConfig(loss="info_nce", num_negatives=negatives),
             "moco": MoCoConfig(head="linear", tau=0.07, queue_size=negatives, bn_splits=1),
         }[mechanism],

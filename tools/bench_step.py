@@ -27,16 +27,16 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from vidmoco.assemble import assemble_method
-from vidmoco.augment import build_augment
+from vidmoco.augment import Augment, build_augment
 from vidmoco.config import PretrainConfig
 from vidmoco.cores import num_cores
-from vidmoco.device import autocast, resolve_device
+from vidmoco.device import autocast, keep_freed_memory, resolve_device
 from vidmoco.optim import build_optimizer, set_learning_rate
 from vidmoco.pairs import open_source
 from vidmoco.recipe import load_recipe
 from vidmoco.training_step import augmented_views, train_step
 from vidmoco.video.batches import PairBatch
-from vidmoco.video.catalog import open_catalog
+from vidmoco.video.catalog import Catalog, open_catalog
 from vidmoco.video.loader import canvas_size
 
 STEP = "the method's step"
@@ -79,8 +79,10 @@ def main() -> None:
     given = parser.parse_args()
     config = load_recipe(given.recipe)
     assert isinstance(config, PretrainConfig)
-    device = resolve_device(config.engine.device)
-    rows = build_rows(config, device, given.videos, given.frames)
+    catalog = open_catalog([given.videos]).readable()
+    training = build_training(config, catalog)
+    device = training.device
+    rows = build_rows(training, catalog, given.videos, given.frames)
     found: dict[Row, list[tuple[float, float]]] = {row: [] for row in rows}
     for _ in range(given.rounds):
         for row in rows:
@@ -95,18 +97,60 @@ def main() -> None:
         print(f"| {row.name} | {row.threads} | {rate:.0f} | {share:.2f} | {100 * wait:.0f} % |")
 
 
-def build_rows(
-    config: PretrainConfig, device: torch.device, videos: Path, frames: Path | None
-) -> list[Row]:
-    """Return what is measured."""
-    catalog = open_catalog([videos]).readable()
+@dataclass(frozen=True)
+class Training:
+    """All that a step needs, on the device, with a batch that is there already."""
+
+    config: PretrainConfig
+    device: torch.device
+    method: torch.nn.Module
+    optimizer: torch.optim.Optimizer
+    augment: Augment
+    generator: torch.Generator
+    resident: PairBatch
+
+    @property
+    def encoder(self) -> Any:
+        """The encoder that gradients go to."""
+        return getattr(self.method, "encoder_q", None) or self.method.encoder
+
+    def views(self, batch: PairBatch) -> list[Tensor]:
+        """Return the views of a batch."""
+        return augmented_views(batch, self.augment, self.generator, self.config, self.device)
+
+    def step(self, views: list[Tensor], source_ids: Tensor) -> None:
+        """Take a step of the method."""
+        train_step(
+            self.method,
+            self.optimizer,
+            views,
+            source_ids=source_ids.to(self.device, non_blocking=True),
+            times=self.resident.pts_seconds.to(self.device, non_blocking=True),
+            progress=0.0,
+            num_parts=self.config.optim.accumulate,
+            clip_gradient=self.config.optim.clip_gradient,
+            cast=autocast(self.device, self.config.engine.precision),
+        )
+
+    def bare_step(self, views: list[Tensor], source_ids: Tensor) -> None:
+        """Go forward and backward through one encoder."""
+        with autocast(self.device, self.config.engine.precision):
+            loss = self.encoder(views[0]).float().square().mean()
+        loss.backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+
+def build_training(config: PretrainConfig, catalog: Catalog) -> Training:
+    """Return the training that ``pretrain`` would run, with random pixels as its batch."""
+    device = resolve_device(config.engine.device)
     method = assemble_method(
         config, device=device, durations=catalog.column("duration_seconds")
     ).to(device)
     optimizer = build_optimizer(method.named_parameters(), config.optim)
     set_learning_rate(optimizer, 1e-6)
-    augment, generator = build_augment(config.augment), torch.Generator()
-    size, batch_size = config.augment.size, config.data.batch_size
+    keep_freed_memory(device)  # as `pretrain` does; all rows have it
+    batch_size = config.data.batch_size
     canvas = canvas_size(catalog.aspect_ratios(), short_side=config.data.short_side)
     pairs = torch.randint(0, 256, (batch_size, 2, 3, *canvas), dtype=torch.uint8)
     resident = PairBatch(
@@ -116,33 +160,27 @@ def build_rows(
         torch.zeros(batch_size, 2, dtype=torch.float64),
         [],
     )
-    views = augmented_views(resident, augment, generator, config, device)
+    return Training(
+        config=config,
+        device=device,
+        method=method,
+        optimizer=optimizer,
+        augment=build_augment(config.augment),
+        generator=torch.Generator(),
+        resident=resident,
+    )
 
-    encoder = method.encoder_q if hasattr(method, "encoder_q") else method.encoder
 
-    def whole_step(views: list[Tensor], source_ids: Tensor) -> None:
-        train_step(
-            method,
-            optimizer,
-            views,
-            source_ids=source_ids.to(device, non_blocking=True),
-            times=resident.pts_seconds.to(device, non_blocking=True),
-            progress=0.0,
-            num_parts=config.optim.accumulate,
-            clip_gradient=config.optim.clip_gradient,
-            cast=autocast(device, config.engine.precision),
-        )
-
-    def bare_step(views: list[Tensor], source_ids: Tensor) -> None:
-        with autocast(device, config.engine.precision):
-            loss = encoder(views[0]).float().square().mean()
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+def build_rows(
+    training: Training, catalog: Catalog, videos: Path, frames: Path | None
+) -> list[Row]:
+    """Return what is measured."""
+    config, device, resident = training.config, training.device, training.resident
+    views = training.views(resident)
 
     def augmented(batches: Iterator[PairBatch]) -> Iterator[tuple[list[Tensor], Tensor]]:
         for batch in batches:
-            yield augmented_views(batch, augment, generator, config, device), batch.source_ids
+            yield training.views(batch), batch.source_ids
 
     def same(item: Any) -> Iterator[Any]:
         while True:
@@ -154,9 +192,10 @@ def build_rows(
 
     def naive() -> Iterator[tuple[list[Tensor], Tensor]]:
         paths = [str(info.path) for info in catalog.rows() if info.route == "decord"]
+        canvas: tuple[int, int] = tuple(resident.frames.shape[-2:])  # type: ignore[assignment]
         loader = DataLoader(
             NaiveViews(NaivePairs(paths, canvas), config),
-            batch_size=batch_size,
+            batch_size=config.data.batch_size,
             shuffle=True,
             drop_last=True,
             num_workers=2,
@@ -172,15 +211,14 @@ def build_rows(
     rows = []
     for threads in (half, every) if half < every and device.type == "cpu" else (every,):
         rows += [
-            Row("one encoder", lambda: same((views, ids)), bare_step, threads),
-            Row(STEP, lambda: same((views, ids)), whole_step, threads),
-            Row("and the views", lambda: augmented(same(resident)), whole_step, threads),
+            Row("one encoder", lambda: same((views, ids)), training.bare_step, threads),
+            Row(STEP, lambda: same((views, ids)), training.step, threads),
+            Row("and the views", lambda: augmented(same(resident)), training.step, threads),
         ]
     if frames is not None:
-        rows.append(Row("and prepared frames", lambda: loaded(frames), whole_step, every))
-    rows.append(Row("and videos", lambda: loaded(videos), whole_step, rows[0].threads))
-    rows.append(Row("videos, the usual way", naive, whole_step, every))
-    assert views[0].shape == (batch_size, 3, size, size)
+        rows.append(Row("and prepared frames", lambda: loaded(frames), training.step, every))
+    rows.append(Row("and videos", lambda: loaded(videos), training.step, rows[0].threads))
+    rows.append(Row("videos, the usual way", naive, training.step, every))
     return rows
 
 

@@ -1,4 +1,4 @@
-"""Writes tests/golden/losses.json: the first 20 losses of every recipe, made small.
+"""Writes tests/golden/: the first 20 losses of every recipe, made small, and some of its views.
 
     python tools/golden.py
 
@@ -10,9 +10,11 @@ import json
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from vidmoco.assemble import assemble_method
 from vidmoco.augment import build_augment
@@ -22,7 +24,7 @@ from vidmoco.pretrain import learning_rate_of
 from vidmoco.recipe import load_recipe, shipped_recipes
 from vidmoco.training_step import train_step
 
-FILE = Path(__file__).parent.parent / "tests" / "golden" / "losses.json"
+FOLDER = Path(__file__).parent.parent / "tests" / "golden"
 STEPS, BATCH, VIDEOS = 20, 8, 24
 SMALL = {"dim": 16, "hidden_dim": 32, "predictor_hidden_dim": 16, "queue_size": 48, "bn_splits": 2}
 SMALL |= {"num_negatives": 32}
@@ -47,29 +49,31 @@ def small(name: str) -> PretrainConfig:
     )
 
 
+@patch.object(Tensor, "float", Tensor.double)  # the methods' own casts, to be safe under autocast
 def losses_of(name: str) -> list[float]:
-    """Return the losses of the first steps of a recipe; all but them is in float64."""
+    """Return the losses of the first steps of a recipe, all in float64.
+
+    So few samples make a chaotic training: what float32 rounds away, 1 in 10 million, is a tenth of
+    the loss after ten steps. In float64 another machine's rounding does not show, if nothing that
+    goes in has been rounded to float32: views are cut out of the frames, and not drawn.
+    """
     config = small(name)
     torch.manual_seed(0)
-    method = assemble_method(config, device=torch.device("cpu"), durations=np.ones(VIDEOS)).double()
-    optimizer = build_optimizer(method.named_parameters(), config.optim)
-    augment, draws = build_augment(config.augment), torch.Generator().manual_seed(0)
-    # Two frames a video: smooth pictures that differ a little.
-    generator = torch.Generator().manual_seed(1)
-    first = torch.rand(VIDEOS, 1, 3, 4, 6, generator=generator)
-    both = torch.cat([first, 0.8 * first + 0.2 * torch.rand(first.shape, generator=generator)], 1)
-    frames = torch.nn.functional.interpolate(both.flatten(0, 1), (40, 60), mode="bilinear")
-    frames = (frames * 255).to(torch.uint8).view(VIDEOS, 2, 3, 40, 60)
+    torch.set_default_dtype(torch.float64)
+    try:
+        method = assemble_method(config, device=torch.device("cpu"), durations=np.ones(VIDEOS))
+    finally:
+        torch.set_default_dtype(torch.float32)
+    optimizer = build_optimizer(method.double().named_parameters(), config.optim)
     steps_per_epoch = VIDEOS // BATCH
     losses = []
     for step in range(STEPS):
         rows = torch.arange(BATCH) + BATCH * (step % steps_per_epoch)
         set_learning_rate(optimizer, learning_rate_of(config, step, STEPS, steps_per_epoch))
-        views = augment(frames[rows], torch.full((BATCH,), 1.5), draws)
         values = train_step(
             method,
             optimizer,
-            [view.double() for view in views],
+            cut_views(frames()[rows], config, step=step),
             source_ids=rows,
             times=torch.tensor([[0.0, 1.0]] * BATCH, dtype=torch.float64),
             progress=step / STEPS,
@@ -81,13 +85,43 @@ def losses_of(name: str) -> list[float]:
     return losses
 
 
+def views_of(name: str) -> list[list[float]]:
+    """Return of some views of a recipe, in float32 as in a training: their means and deviations."""
+    augment, draws = build_augment(small(name).augment), torch.Generator().manual_seed(0)
+    views = augment(frames(), torch.full((VIDEOS,), 1.5), draws)
+    return [[round(float(value), 5) for value in (view.mean(), view.std())] for view in views]
+
+
+def frames() -> Tensor:
+    """Return uint8 (videos, 2, 3, 40, 60): pictures of 24 squares; two of a video are alike."""
+    generator = torch.Generator().manual_seed(1)
+    first = torch.randint(0, 200, (VIDEOS, 1, 3, 4, 6), generator=generator)
+    both = torch.cat([first, first + torch.randint(0, 56, first.shape, generator=generator)], 1)
+    return both.to(torch.uint8).repeat_interleave(10, -2).repeat_interleave(10, -1)
+
+
+def cut_views(pairs: Tensor, config: PretrainConfig, *, step: int) -> list[Tensor]:
+    """Return as many views as the recipe has, in float64: windows that wander with the steps."""
+    sizes = [config.augment.size] * config.augment.large_views
+    sizes += [config.augment.small_size] * config.augment.small_crops
+    height, width = pairs.shape[-2:]
+    views = []
+    for number, size in enumerate(sizes):
+        top = (3 * step + 5 * number) % (height - size + 1)
+        left = (7 * step + 11 * number) % (width - size + 1)
+        pixels = pairs[:, number % 2, :, top : top + size, left : left + size]
+        views.append((pixels.double() / 255 - 0.45) / 0.25)
+    return views
+
+
 def main() -> None:
-    """Write the file."""
+    """Write the files."""
     torch.set_num_threads(1)  # as in the tests
-    FILE.parent.mkdir(exist_ok=True)
-    lines = [f"  {json.dumps(name)}: {json.dumps(losses_of(name))}" for name in shipped_recipes()]
-    FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
-    print(FILE)
+    FOLDER.mkdir(exist_ok=True)
+    for file, of in (("losses.json", losses_of), ("views.json", views_of)):
+        lines = [f"  {json.dumps(name)}: {json.dumps(of(name))}" for name in shipped_recipes()]
+        (FOLDER / file).write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+        print(FOLDER / file)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,11 @@ r"""Frames of labelled videos as an image set of its own, split by group.
 
 ``vidmoco evaluate videos/`` with the same flags does both; this keeps the set, for other tools too:
 OUT/train.parquet and OUT/val.parquet have columns `image` (bytes of a JPEG), `label`, `video`,
-`pts_seconds` and `group`.
+`pts_seconds` and `group`. OUT/labelled_frames.json says that the folder is this tool's, and may be
+written anew; another folder that has something in it is not touched.
 """
 
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,7 +28,10 @@ from vidmoco.errors import ConfigError, VidmocoError
 from vidmoco.evaluate.labelled_clips import SPLITS, clips_by
 from vidmoco.evaluate.labelled_videos import FrameSet, make_frames
 from vidmoco.evaluation_commands import LabelledVideosConfig
+from vidmoco.printable import printable
 from vidmoco.run_folder import make_writable_folder
+
+MARK = "labelled_frames.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console(stderr=True)
     try:
         command = tyro.cli(LabelledFrames, args=argv)
-        make_writable_folder(command.output, flag="--output")
+        claim_folder(command.output, source=command.folder)
         made = make_frames(
             command.folder, command.videos, command.output, seed=command.seed, console=console
         )
@@ -60,8 +65,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     print_table(made)
     for line in made.left_out:
-        console.print(f"left out: {line}", markup=False, soft_wrap=True)
+        console.print(f"left out: {printable(line)}", markup=False, soft_wrap=True)
     return 1 if made.left_out else 0
+
+
+def claim_folder(folder: Path, *, source: Path) -> None:
+    """Make the folder and mark it as this tool's.
+
+    Raises:
+        ConfigError: it has something in it and is not marked, or cannot be written.
+    """
+    mark = folder / MARK
+    make_writable_folder(folder, flag="--output")
+    if any(folder.iterdir()) and not mark.is_file():
+        raise ConfigError(
+            f"--output is {folder}, which has files that this tool has not made: it lacks {MARK}. "
+            "Give a new or an empty folder."
+        )
+    mark.write_text(json.dumps({"videos": str(source.resolve())}) + "\n", encoding="utf-8")
 
 
 def print_table(made: FrameSet) -> None:

@@ -2,6 +2,9 @@
 
 import os
 import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -23,6 +26,26 @@ def memory_bytes() -> int:
         found = re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)
         total += int(found[1]) * 1024 if found else 0
     return total
+
+
+@contextmanager
+def peak_memory(every_seconds: float = 1.0) -> Iterator[list[int]]:
+    """Read ``memory_bytes`` again and again; the greatest is in the list when the block ends."""
+    peak = [memory_bytes()]
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.wait(every_seconds):
+            peak[0] = max(peak[0], memory_bytes())
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        yield peak
+    finally:
+        done.set()
+        reader.join()
+        peak[0] = max(peak[0], memory_bytes())
 
 
 def _times(pid: int) -> float:

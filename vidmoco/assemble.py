@@ -10,7 +10,7 @@ from vidmoco import distributed
 from vidmoco.backbones import build_backbone, num_features_of, strided_at_one_pixel
 from vidmoco.config import PretrainConfig
 from vidmoco.device import memory_of
-from vidmoco.errors import ConfigError
+from vidmoco.errors import ConfigError, is_hunger
 from vidmoco.method_config import (
     EndToEndConfig,
     FastMoCoConfig,
@@ -42,7 +42,7 @@ def assemble_method(
             f"--data.batch-size is {config.data.batch_size}, which {processes} processes cannot "
             "share; it must be a multiple of their number."
         )
-    _require_memory(config.method, durations, device)
+    _require_memory(config, durations, device)
     size, other_sizes = config.augment.size, []
     if isinstance(config.method, FastMoCoConfig):
         other_sizes.append(size // config.method.divide)
@@ -64,14 +64,22 @@ def assemble_method(
                     f"{config.backbone.name} ({layer}), where a CPU's gradients in bf16 are wrong. "
                     f"Make them {2 * small} px, or give --engine.precision fp32."
                 )
-    method = build_method(
-        _share_of(config),
-        backbone=backbone,
-        num_features=num_features_of(backbone),
-        durations=durations,
-        large_views=config.augment.large_views,
-        seed=config.seed,
-    )
+    try:
+        method = build_method(
+            _share_of(config),
+            backbone=backbone,
+            num_features=num_features_of(backbone),
+            durations=durations,
+            large_views=config.augment.large_views,
+            seed=config.seed,
+        )
+    except (RuntimeError, MemoryError) as error:
+        if not is_hunger(error):
+            raise
+        raise ConfigError(
+            f"The heads of {config.method.name} do not fit into memory: --method.dim is "
+            f"{config.method.dim}. Give less of it, or of the other widths of --method."
+        ) from error
     if getattr(method, "SYNC_BATCH_NORM", False):
         sync_batch_norm(method.to(device))
     if config.engine.channels_last:
@@ -80,23 +88,28 @@ def assemble_method(
 
 
 def _require_memory(
-    method: MethodConfig, durations: Float64[np.ndarray, " videos"], device: torch.device
+    config: PretrainConfig, durations: Float64[np.ndarray, " videos"], device: torch.device
 ) -> None:
-    """Refuse a queue or a bank of embeddings that does not fit into the device's memory."""
+    """Refuse embeddings, kept or drawn, that do not fit into the device's memory."""
+    method = config.method
+    parts: list[tuple[str, int, str]] = []
     if isinstance(method, MoCoConfig):
-        what, rows, less = "queue", method.queue_size, "a smaller --method.queue-size"
+        parts = [("queue", method.queue_size, "a smaller --method.queue-size")]
     elif isinstance(method, MemoryBankConfig):
-        rows = int(count_instances(method, durations).sum())
-        what, less = "memory bank", "more --method.instance-seconds"
-    else:
-        return
-    needed, there = rows * method.dim * 4, memory_of(device)
-    if needed > there:
-        raise ConfigError(
-            f"The {what} of {rows:,} embeddings of {method.dim} numbers takes "
-            f"{needed / 2**30:,.3g} GiB, and {device} has {there / 2**30:,.3g}. Give {less} or a "
-            "smaller --method.dim."
-        )
+        instances = int(count_instances(method, durations).sum())
+        parts = [("memory bank", instances, "more --method.instance-seconds")]
+        if method.loss != "softmax":
+            queries = config.data.batch_size // distributed.world_size()
+            drawn = method.num_negatives * (queries if method.loss == "nce" else 1)
+            parts.append(("draw of negatives", drawn, "fewer --method.num-negatives"))
+    for what, rows, less in parts:
+        needed, there = rows * method.dim * 4, memory_of(device)
+        if needed > there:
+            raise ConfigError(
+                f"The {what} of {rows:,} embeddings of {method.dim} numbers takes "
+                f"{needed / 2**30:,.3g} GiB, and {device} has {there / 2**30:,.3g}. Give {less} or "
+                "a smaller --method.dim."
+            )
 
 
 def _share_of(config: PretrainConfig) -> MethodConfig:

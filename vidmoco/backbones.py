@@ -3,7 +3,6 @@
 import copy
 import hashlib
 import logging
-import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,11 @@ from vidmoco.backbone_folder import backbone_folder, check_folder
 from vidmoco.color import IMAGENET_MEAN, IMAGENET_STD
 from vidmoco.errors import CheckpointError, ConfigError, nearest
 from vidmoco.moco_v3_vit import STOCK
-from vidmoco.resnet_32px import RESNETS
+from vidmoco.resnet_32px import CROP_PCT, RESNETS
+from vidmoco.whole_file import whole
+
+# What the other sizes come from.
+_OTHER_SIZE = "--augment.small-size (where Fast-MoCo divides views: --augment.size)"
 
 
 def build_backbone(
@@ -31,6 +34,7 @@ def build_backbone(
     zero_init_residual: bool = False,
     freeze_patches: bool = False,
     num_heads: int | None = None,
+    size_flag: str = "--augment.size",
 ) -> nn.Module:
     """Return the timm model ``name`` without classifier, for training on views of ``size`` pixels.
 
@@ -41,7 +45,8 @@ def build_backbone(
         pretrained: start from timm's weights.
         zero_init_residual: start each residual branch of a ResNet at zero.
         freeze_patches: the patch embedding of a transformer does not train.
-        num_heads: of a transformer, in place of the model's own.
+        num_heads: of a transformer, in place of the model's own (``--heads``).
+        size_flag: what ``size`` comes from, for errors.
 
     Raises:
         ConfigError: timm has no such model, or it cannot take a size or an option.
@@ -54,7 +59,7 @@ def build_backbone(
     elif zero_init_residual:
         raise ConfigError(
             f"--backbone.zero-init-residual is for ResNets, and --backbone.name is {name!r}. "
-            "Leave it out."
+            "Give --backbone.no-zero-init-residual, for a recipe may have set it."
         )
     if num_heads is not None:
         options["num_heads"] = num_heads
@@ -68,12 +73,19 @@ def build_backbone(
     try:
         backbone = _create(name, pretrained=pretrained, **options).eval()
         for tried in sizes:
+            _require_whole_patches(
+                backbone, tried, name=name, size_flag=size_flag if tried == size else ""
+            )
             with torch.no_grad():
                 features = backbone(torch.zeros(2, 3, tried, tried))
+    except ConfigError:
+        raise
     except (AssertionError, RuntimeError, ValueError, TypeError) as error:
+        if num_heads is not None:
+            _require_heads(name, num_heads)
         raise ConfigError(
             f"{name} cannot take views or patches of {tried} px: {_first_line(error)}. Change "
-            "--augment.size, or the backbone."
+            f"{size_flag if tried == size else _OTHER_SIZE}, or the backbone."
         ) from error
     if features.shape != (2, num_features_of(backbone)):
         raise ConfigError(
@@ -84,7 +96,7 @@ def build_backbone(
         if patches is None:
             raise ConfigError(
                 f"--backbone.freeze-patches is for transformers, and --backbone.name is {name!r}. "
-                "Leave it out."
+                "Give --backbone.no-freeze-patches, for a recipe may have set it."
             )
         patches.requires_grad_(False)
     return backbone.train()
@@ -159,12 +171,21 @@ def heads_of(backbone: nn.Module) -> int:
 
 
 def save_backbone(
-    backbone: nn.Module, folder: Path, *, input_size: int, provenance: dict[str, Any]
+    backbone: nn.Module,
+    folder: Path,
+    *,
+    input_size: int,
+    provenance: dict[str, Any],
+    advice: str = " and give the same command again, or name another folder.",
 ) -> None:
     """Write ``backbone`` as a timm folder, that timm loads with no vidmoco at hand.
 
     ``timm.create_model("local-dir:FOLDER", pretrained=True)``. What timm knows of its own weights
     (tag, licence, origin, paper) gives way to ``provenance``: these weights are another work.
+    ``advice`` says how to go on where it cannot be written.
+
+    Raises:
+        ConfigError: it cannot be written; a backbone that was there before still is.
     """
     stock: Any = backbone.pretrained_cfg
     ours = {
@@ -181,18 +202,16 @@ def save_backbone(
         "num_classes": 0,
         "input_size": (3, input_size, input_size),
         "pool_size": None,
-        "crop_pct": 0.875,  # 224 of 256: the test crop of all papers of this field
+        # 224 of 256: the test crop of all papers of this field, but of pictures of 32 pixels.
+        "crop_pct": CROP_PCT if stock["architecture"] in RESNETS else 0.875,
         "custom_load": False,
     }
-    part = folder.with_name(folder.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
     plain: Any = copy.deepcopy(backbone).to(memory_format=torch.contiguous_format)  # safetensors'
     plain.pretrained_cfg = ours
-    save_for_hf(plain, str(part), model_config={"vidmoco": provenance}, safe_serialization=True)
-    # safetensors gives nobody else the right to read its file.
-    (part / "model.safetensors").chmod((part / "config.json").stat().st_mode)
-    shutil.rmtree(folder, ignore_errors=True)
-    part.replace(folder)
+    with whole(folder, advice=advice) as part:
+        save_for_hf(plain, str(part), model_config={"vidmoco": provenance}, safe_serialization=True)
+        # safetensors gives nobody else the right to read its file.
+        (part / "model.safetensors").chmod((part / "config.json").stat().st_mode)
 
 
 def is_architecture(name: str) -> bool:
@@ -209,6 +228,39 @@ def _require_model(name: str) -> None:
             "name, a run "
             "folder or a backbone folder."
         )
+
+
+def _require_heads(name: str, num_heads: int) -> None:
+    """Refuse a number of heads that a network has no place for."""
+    stock: Any = _create(name, pretrained=False)
+    if not heads_of(stock):
+        raise ConfigError(
+            f"--heads is for transformers, and {name} has no attention heads to set. Leave it out."
+        )
+    width = int(getattr(stock, "embed_dim", None) or stock.num_features)
+    if width % num_heads:
+        raise ConfigError(
+            f"--heads is {num_heads}, which cannot share the {width} features of {name}; it must "
+            f"divide them (timm's has {heads_of(stock)})."
+        )
+
+
+def _require_whole_patches(backbone: nn.Module, size: int, *, name: str, size_flag: str) -> None:
+    """Refuse a size that a transformer would cut short: timm leaves out what is no whole patch."""
+    patches = getattr(backbone, "patch_embed", None)
+    cut = getattr(patches, "proj", None)
+    if not hasattr(patches, "patch_size") or not isinstance(cut, nn.Conv2d):
+        return
+    side = cut.stride[0]
+    pads = cut.padding != (0, 0) or getattr(patches, "dynamic_img_pad", False)
+    if cut.kernel_size != cut.stride or pads or size % side == 0:
+        return
+    below = size // side * side
+    nearest_sizes = f"{below} or {below + side}" if below else f"{side}"
+    raise ConfigError(
+        f"{name} cuts its input into patches of {side} px, and {size} px are not a multiple of "
+        f"that. Make {size_flag or _OTHER_SIZE} {nearest_sizes}, or choose another backbone."
+    )
 
 
 def _create(name: str, *, pretrained: bool, **options: Any) -> nn.Module:

@@ -1,28 +1,38 @@
 """Checkpoints: all that a run needs to go on exactly, written so that none is ever half there."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from vidmoco.errors import CheckpointError
+from vidmoco.run_folder import go_on_with
+from vidmoco.whole_file import remove, whole
 
 
-def save_checkpoint(folder: Path, *, step: int, state: dict[str, Any], keep: int) -> Path:
+def save_checkpoint(
+    folder: Path, *, step: int, state: dict[str, Any], keep: int, advice: str | None = None
+) -> Path:
     """Write ``state`` as the checkpoint of ``step`` and delete all but the ``keep`` newest.
 
-    The file is written beside its name, flushed to disk and renamed: a crash at any moment leaves
-    the checkpoints before it.
+    The file is written beside its name, flushed to disk and renamed: a crash or a full disk at
+    any moment leaves the checkpoints before it.
+
+    Args:
+        folder: of the checkpoints; in a run folder.
+        step: its number.
+        state: tensors and plain values.
+        keep: how many are kept.
+        advice: how to go on where it cannot be written (see ``writing``); None: to resume the run.
+
+    Raises:
+        ConfigError: it cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step_{step:08d}.pt"
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
+    for left_by_a_crash in folder.glob("step_*.part"):
+        remove(left_by_a_crash)
+    with whole(path, advice=advice or go_on_with(folder.parent)) as part, part.open("wb") as file:
         torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
     for old in list_checkpoints(folder)[:-keep]:
         old.unlink()
     return path

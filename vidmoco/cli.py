@@ -1,11 +1,16 @@
 """The command line: the only reader of argv, and the only writer of exit codes.
 
     0 done · 1 some videos failed · 2 the user's mistake · 130, 143 stopped by Ctrl-C, SIGTERM
+    141 what reads the output has ended, such as ``head``
+
+1 is of ``extract`` and ``prepare``, of findings of ``scan --verify`` and ``doctor``. What looks at
+results (``evaluate``, ``search``, ``explore``, ``report``) lists what it leaves out and returns 0.
 
 Nothing heavy is imported before the flags are parsed, so ``--help`` answers at once.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -33,8 +38,12 @@ from vidmoco.evaluation_commands import (
     ReportCommand,
     SearchCommand,
 )
+from vidmoco.ranged import require_finite
 from vidmoco.recipe import differences, load_recipe, to_plain
 from vidmoco.urls import absolute
+from vidmoco.whole_file import NO_ROOM, unwritable, writing
+
+_PIPE_CLOSED = 141  # 128 + SIGPIPE, as of other programs
 
 
 @dataclass(frozen=True)
@@ -45,7 +54,22 @@ class _Command:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command of ``argv`` (default: the process's own) and return its exit code."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        try:
+            return _run(list(sys.argv[1:] if argv is None else argv))
+        finally:
+            print(end="", flush=True)
+    except BrokenPipeError:
+        # Python would fail once more, at its end, with what could not be written.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _PIPE_CLOSED
+    except SystemExit as exit_:
+        if isinstance(exit_.__context__, BrokenPipeError):  # rich's way to end
+            return _PIPE_CLOSED
+        raise
+
+
+def _run(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help"):
         print(_overview())
         return 0
@@ -65,6 +89,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except VidmocoError as error:
         print(f"vidmoco: {error}", file=sys.stderr)
         return 2
+    except OSError as error:  # of a library that writes by itself
+        if error.errno not in NO_ROOM:
+            raise
+        what = Path(error.filename or "A file that this command needs")
+        print(f"vidmoco: {unwritable(error, what, advice=' and try again.')}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("vidmoco: stopped", file=sys.stderr)
         return 130
@@ -83,7 +113,9 @@ def _parse(name: str, words: list[str]) -> Any:
     options: dict[str, Any] = {}
     if settings in (PretrainCommand, PreviewCommand):
         options["default"] = _recipe_default(settings, words)
-    return tyro.cli(settings, args=words, prog=f"vidmoco {name}", **options)
+    given = tyro.cli(settings, args=words, prog=f"vidmoco {name}", **options)
+    require_finite(given)
+    return given
 
 
 def _recipe_default(
@@ -128,7 +160,7 @@ def _pretrain(command: PretrainCommand) -> int:
         changed = [
             line
             for line in differences(to_plain(saved), to_plain(config))
-            if not line.startswith(_free_on_resume(saved, config))
+            if not line.startswith(_free_on_resume(saved, config, command.run))
         ]
         if changed:
             raise ConfigError(
@@ -149,13 +181,17 @@ _FREE_ON_RESUME = ("engine.", "data.workers:", "data.decoder:", "limits.", "moni
                    "monitor.batch_size:", "monitor.max_gib:")  # fmt: skip
 
 
-def _free_on_resume(saved: PretrainConfig, given: PretrainConfig) -> tuple[str, ...]:
+def _free_on_resume(
+    saved: PretrainConfig, given: PretrainConfig, run: Path | None
+) -> tuple[str, ...]:
     """Return the settings that may change: all of a monitor that begins or ends with the resume.
 
-    One that goes on measures the same, or its curve would be of two things.
+    One that goes on measures the same, or its curve would be of two things. Prepared frames may
+    have been moved: their key, which the run has kept, says whether they are the same.
     """
     watched = [one.monitor.images is not None or one.monitor.retrieval for one in (saved, given)]
-    return _FREE_ON_RESUME if all(watched) else (*_FREE_ON_RESUME, "monitor.")
+    movable = ("videos:",) if (_run_config(run).parent / "frames.json").exists() else ()
+    return (*_FREE_ON_RESUME, *movable, *(() if all(watched) else ("monitor.",)))
 
 
 def _scan(command: ScanCommand) -> int:
@@ -219,7 +255,8 @@ def _export(command: ExportCommand) -> int:
     if command.name is None:
         from vidmoco.published.export_file import export_file
 
-        print(export_file(command))
+        with writing(command.output or Path(), advice=", or give another --output."):
+            print(export_file(command))
         return 0
     from vidmoco.named_backbones import PREFIX, export_backbone
 

@@ -10,6 +10,9 @@ from vidmoco.config import LimitsConfig, PretrainConfig
 from vidmoco.errors import ConfigError
 from vidmoco.ranged import Ranged
 
+MOST_FPS = 1000.0  # assumption: who wants more of a fast camera wants every frame
+_RATES = f"greater than 0 and at most {MOST_FPS:g} (frames per second)"
+
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainCommand:
@@ -77,12 +80,16 @@ class PrepareCommand(Ranged):
 
     def __post_init__(self) -> None:
         self._require(len(self.videos) >= 1, "videos", "one or more folders or files")
-        self._require(self.fps is None or self.fps > 0, "fps", "None or greater than 0")
+        self._require(
+            self.fps is None or 0 < self.fps <= MOST_FPS, "fps", f"None (all) or {_RATES}"
+        )
         self._require(self.short_side >= 8, "short_side", "at least 8 pixels")
         self._require(1 <= self.quality <= 100, "quality", "from 1 to 100")
         self._require(self.min_sharpness >= 0, "min_sharpness", "0 or more")
         self._require(0 <= self.min_change <= 255, "min_change", "from 0 to 255 grey levels")
         self._require(self.shard_mib > 0, "shard_mib", "greater than 0 MiB")
+        if self.labels is None and self.labels_key != "path":
+            raise ConfigError("--labels-key is the column of --labels, which is not given.")
         self._require(self.workers is None or self.workers >= 1, "workers", "None or at least 1")
 
 
@@ -124,6 +131,9 @@ class ExtractCommand(Ranged):
     """Frames in one pass through the backbone; None: as many as fit on CUDA, 64 on a CPU."""
     size: int | None = None
     """Input size in pixels; None: the backbone's own."""
+    crop_mode: Literal["center", "squash"] | None = None
+    """`center`: the middle of each frame; `squash`: the whole of it, its aspect changed; None: the
+    backbone's own."""
     device: str = "auto"
     """`auto` (CUDA where there is one), `cpu`, `cuda` or `cuda:1`."""
     precision: Literal["bf16", "fp32"] = "fp32"
@@ -134,9 +144,9 @@ class ExtractCommand(Ranged):
 
     def __post_init__(self) -> None:
         self._require(
-            self.fps is None or self.fps > 0,
+            self.fps is None or 0 < self.fps <= MOST_FPS,
             "fps",
-            "greater than 0 (frames per second), or left out",
+            f"{_RATES}, or left out for all",
         )
         self._require(self.every >= 1, "every", "at least 1")
         self._require(
@@ -202,13 +212,16 @@ class ExportCommand(Ranged):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DemoCommand:
+class DemoCommand(Ranged):
     """The whole way in a few minutes on a CPU, on sample videos that it makes itself."""
 
     output: Annotated[Path | None, arg(aliases=["-o"])] = None
     """Empty folder for videos, runs and results; default: vidmoco-demo, or that with a number."""
     seed: int = 0
     """Seed of the videos and of the runs."""
+
+    def __post_init__(self) -> None:
+        self._require(0 <= self.seed < 2**63, "seed", "from 0 to 2^63 - 1")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -331,7 +331,7 @@ class PretrainConfig(Ranged):
 
     def __post_init__(self) -> None:
         self._require(0 <= self.seed < 2**63, "seed", "from 0 to 2^63 - 1")
-        self._require(self.epochs > 0, "epochs", "greater than 0")
+        self._require(0 < self.epochs <= 1e9, "epochs", "greater than 0, and at most 1e9")
         self._require(self.steps is None or self.steps >= 1, "steps", "None or at least 1")
         bn_splits = getattr(self.method, "bn_splits", 1)
         parts = self.optim.accumulate * bn_splits

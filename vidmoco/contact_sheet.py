@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from vidmoco.color import IMAGENET_MEAN, IMAGENET_STD
+from vidmoco.printable import in_ascii
 from vidmoco.shapes import Float, Float64, Int64, UInt8
 
 _TEXT, _QUIET, _RULE, _ASKED, _ACHIEVED = "#202124", "#5f6368", "#e3e5e8", "#b4bac2", "#1a5fb4"
@@ -177,12 +178,6 @@ def _picture(pixels: UInt8[Tensor, "3 h w"], size: tuple[int, int]) -> Image.Ima
 def font(size: int = 14) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """Return the font of all pictures; it knows ASCII and little more, so texts are escaped."""
     return ImageFont.load_default(size)
-
-
-def in_ascii(text: str) -> str:
-    """Return a text on one line with what the font of the pictures has; the rest as escapes."""
-    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-    return shown.encode("ascii", "backslashreplace").decode()
 
 
 def shortened(text: str, width: int, *, size: int = 14) -> str:

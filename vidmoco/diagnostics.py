@@ -6,8 +6,8 @@ from torch import Tensor
 from vidmoco.shapes import Float
 
 # assumption: an untrained network has a spread of 0.1 to 0.3; after a tenth of the training less
-# than that, or fewer directions than this, is a collapse.
-LEAST_SPREAD, LEAST_RANK = 0.1, 3.0
+# than that, or fewer directions than this, is a collapse. A few embeddings have few directions.
+LEAST_SPREAD, LEAST_RANK, LEAST_SHARE_OF_RANK = 0.1, 3.0, 0.5
 
 
 @torch.no_grad()
@@ -38,10 +38,13 @@ def describe_embeddings(
     return {name: round(value.item(), 5) for name, value in found.items()}
 
 
-def collapse_of(described: dict[str, float]) -> str:
-    """Return in words that embeddings have collapsed; empty: they have not."""
+def collapse_of(described: dict[str, float], *, most_rank: int) -> str:
+    """Return in words that embeddings have collapsed; empty: they have not.
+
+    ``most_rank``: the smaller of the number of embeddings described and their dimension.
+    """
     spread, rank = described["spread"], described["effective_rank"]
-    if spread >= LEAST_SPREAD and rank >= LEAST_RANK:
+    if spread >= LEAST_SPREAD and rank >= min(LEAST_RANK, LEAST_SHARE_OF_RANK * most_rank):
         return ""
     return (
         f"The embeddings have collapsed: their spread is {spread:.2g} (1 is the whole sphere), "

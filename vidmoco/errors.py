@@ -39,7 +39,15 @@ class TrainingError(VidmocoError):
     """A run that cannot go on."""
 
 
+def is_hunger(error: Exception) -> bool:
+    """Return whether an error of Python's or torch's says that no memory is to be had."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # torch
+    )
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the known name nearest to ``name``, or ``""``."""
-    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f" Did you mean {matches[0]!r}?" if matches else ""
+    by_small_letters = {one.lower(): one for one in known}  # mnist is meant to be MNIST
+    matches = difflib.get_close_matches(name.lower(), by_small_letters, n=1, cutoff=0.5)
+    return f" Did you mean {by_small_letters[matches[0]]!r}?" if matches else ""

@@ -105,6 +105,9 @@ class EvaluateCommand(Ranged):
     """Images in a step, of all processes together."""
     size: int | None = None
     """Input size in pixels; None: each backbone's own."""
+    crop_mode: Literal["center", "squash"] | None = None
+    """`center`: the middle of each image; `squash`: the whole of it, its aspect changed (for wide
+    frames); None: each backbone's own."""
     batch_size: int = 256
     """Images in one pass through the backbone."""
     max_train_per_class: int | None = None
@@ -126,6 +129,9 @@ class EvaluateCommand(Ranged):
         self._require(
             len(self.k) >= 1 and min(self.k) >= 1, "k", "one or more numbers of neighbours"
         )
+        for name in ("k", "knn_tau", "few_shot"):
+            given = getattr(self, name)
+            self._require(len(set(given)) == len(given), name, "each number once")
         self._require(
             len(self.knn_tau) >= 1 and min(self.knn_tau) > 0,
             "knn_tau",

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 import vidmoco
 from vidmoco.commands import ExtractCommand
 from vidmoco.cores import num_cores
+from vidmoco.device import keep_freed_memory
 from vidmoco.errors import ConfigError, VideoError
 from vidmoco.extractor import (
     CPU_BATCH_SIZE,
@@ -179,8 +180,13 @@ def extract(command: ExtractCommand) -> int:
     source = command.backbone or default_backbone()
     console.print(f"Backbone: {source}", markup=False, soft_wrap=True)
     extractor = build_extractor(
-        source, size=command.size, device=command.device, precision=command.precision
+        source,
+        size=command.size,
+        crop_mode=command.crop_mode,
+        device=command.device,
+        precision=command.precision,
     )
+    keep_freed_memory(extractor.device)
     options: dict[str, Any] = {
         "fps": command.fps,
         "every": command.every,
@@ -194,7 +200,15 @@ def extract(command: ExtractCommand) -> int:
     rows = extract_video(extractor, catalog[0], command.output, **options)
     rate = rows / max(time.monotonic() - began, 1e-9)
     print(f"{command.output}: ({rows}, {extractor.dim}) {command.dtype}, {rate:.0f} frames/s")
+    _print_damage(command.output, console)
     return 0
+
+
+def _print_damage(output: Path, console: Console) -> None:
+    """Say which frames of a video have no features, as its sidecar does."""
+    sidecar = read_sidecar(output)
+    for line in sidecar["damage"] if sidecar else ():
+        console.print(f"  {line}", markup=False, soft_wrap=True)
 
 
 def _extract_all(
@@ -234,6 +248,7 @@ def _extract_all(
                 failed.append((info.key, str(result)))
             else:
                 num_extracted += 1
+                _print_damage(command.output / (info.key + command.suffix), progress.console)
     print(
         f"{command.output}: {num_extracted} extracted, {num_done} were there already, "
         f"{len(failed)} failed"

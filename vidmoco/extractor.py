@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from vidmoco.backbones import architecture_of, load_backbone, weights_hash
 from vidmoco.device import autocast, resolve_device, to_device_ahead
 from vidmoco.errors import ConfigError
-from vidmoco.preprocess import Preprocess, feature_dim, normalize, preprocess_of
+from vidmoco.preprocess import CropMode, Preprocess, feature_dim, normalize, preprocess_of
 from vidmoco.run_folder import LATEST
 from vidmoco.shapes import Float32, Float64, UInt8
 from vidmoco.video.batch_reader import FrameBatch
@@ -37,13 +37,14 @@ def build_extractor(
     source: str,
     *,
     size: int | None = None,
+    crop_mode: CropMode | None = None,
     device: str = "auto",
     precision: Literal["bf16", "fp32"] = "fp32",
 ) -> Extractor:
     """Load the backbone ``source`` (``load_backbone``) onto a device for extraction."""
     where = resolve_device(device)
     backbone = load_backbone(source)
-    preprocess = preprocess_of(backbone, size=size)
+    preprocess = preprocess_of(backbone, size=size, crop_mode=crop_mode)
     dim = feature_dim(backbone, preprocess, name=source)
     provenance = {
         "backbone": source,

@@ -12,6 +12,7 @@ and renamed.
 import json
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -21,6 +22,7 @@ import numpy.lib.format as npy_format
 
 from vidmoco.errors import ConfigError
 from vidmoco.shapes import Float64
+from vidmoco.whole_file import flush_to_disk, remove, writing
 
 ROWS_PER_GROUP = 4096  # parquet rows converted at a time; measured: 8 MiB at 512 float32 features
 
@@ -66,56 +68,89 @@ class RowWriter:
 
     def abandon(self) -> None:
         """Close and remove the file."""
-        self._file.close()
-        self.path.unlink(missing_ok=True)
+        with suppress(OSError):  # to close is to write what is left, and the disk may be full
+            self._file.close()
+        remove(self.path)
 
 
 class FeatureWriter:
-    """Writes a feature file of any supported suffix, its timestamps and its sidecar."""
+    """Writes a feature file of any supported suffix, its timestamps and its sidecar.
+
+    All methods raise ``ConfigError`` where it cannot be written. A file that was there before
+    stays until all of the new one is on disk.
+    """
 
     def __init__(self, path: Path, *, dim: int, dtype: str) -> None:
         require_known_suffix(path)
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._features = RowWriter(_beside(path, ".features.part"), row_shape=(dim,), dtype=dtype)
-        self._timestamps = RowWriter(
-            _beside(path, ".timestamps.part"), row_shape=(), dtype="float64"
+        with self._writing():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._features = RowWriter(
+                _beside(path, ".features.part"), row_shape=(dim,), dtype=dtype
+            )
+            try:
+                self._timestamps = RowWriter(
+                    _beside(path, ".timestamps.part"), row_shape=(), dtype="float64"
+                )
+            except OSError:
+                self._features.abandon()
+                raise
+
+    def _writing(self) -> AbstractContextManager[None]:
+        return writing(
+            self.path,
+            advice=", then give the same command again (finished files are kept), or another -o.",
         )
 
     def append(self, features: np.ndarray, timestamps: Float64[np.ndarray, " t"]) -> None:
         """Add rows: ``features`` (t, D) and the pts of their frames in seconds."""
-        self._features.append(features)
-        self._timestamps.append(timestamps)
+        with self._writing():
+            self._features.append(features)
+            self._timestamps.append(timestamps)
 
     def finish(self, sidecar: dict[str, Any]) -> int:
         """Put the files in place, the sidecar last, and return the number of rows."""
-        self._features.close()
-        self._timestamps.close()
-        features_part, timestamps_part = self._features.path, self._timestamps.path
-        sidecar_path(self.path).unlink(missing_ok=True)
-        if self.path.suffix == ".npy":
-            features_part.replace(self.path)
-            timestamps_part.replace(timestamps_path(self.path))
-        else:
-            features = np.load(features_part, mmap_mode="r")
-            timestamps = np.load(timestamps_part)
-            whole = _beside(self.path, ".part")
-            CONVERTERS[self.path.suffix](whole, features, timestamps)
-            whole.chmod(features_part.stat().st_mode)  # safetensors' own file is nobody else's
-            _fsync(whole)
-            whole.replace(self.path)
-            del features
-            self.discard()
-        part = _beside(self.path, ".json.part")
-        part.write_text(json.dumps(sidecar, indent=2) + "\n", encoding="utf-8")
-        _fsync(part)
-        part.replace(sidecar_path(self.path))
+        with self._writing():
+            self._features.close()
+            self._timestamps.close()
+            if self.path.suffix != ".npy":
+                self._convert()
+            self._sidecar_part.write_text(json.dumps(sidecar, indent=2) + "\n", encoding="utf-8")
+            flush_to_disk(self._sidecar_part)
+            # All is on disk; from here on nothing needs room.
+            sidecar_path(self.path).unlink(missing_ok=True)
+            if self.path.suffix == ".npy":
+                self._features.path.replace(self.path)
+                self._timestamps.path.replace(timestamps_path(self.path))
+            else:
+                self._converted.replace(self.path)
+            self._sidecar_part.replace(sidecar_path(self.path))
+        self.discard()
         return self._features.num_rows
+
+    def _convert(self) -> None:
+        """Write the rows so far as the file type of the suffix."""
+        features = np.load(self._features.path, mmap_mode="r")
+        timestamps = np.load(self._timestamps.path)
+        CONVERTERS[self.path.suffix](self._converted, features, timestamps)
+        # safetensors' own file is nobody else's
+        self._converted.chmod(self._features.path.stat().st_mode)
+        flush_to_disk(self._converted)
+
+    @property
+    def _converted(self) -> Path:
+        return _beside(self.path, ".part")
+
+    @property
+    def _sidecar_part(self) -> Path:
+        return _beside(self.path, ".json.part")
 
     def discard(self) -> None:
         """Remove what is not finished."""
         for writer in (self._features, self._timestamps):
             writer.abandon()
+        remove(self._converted)
+        remove(self._sidecar_part)
 
     def __enter__(self) -> "FeatureWriter":
         return self
@@ -151,16 +186,21 @@ def read_sidecar(path: Path) -> dict[str, Any] | None:
 
 def require_known_suffix(path: Path) -> None:
     """Raise ``ConfigError`` for a file type that features are not written to."""
-    if path.suffix not in (".npy", *CONVERTERS):
-        known = ", ".join([".npy", *CONVERTERS])
+    if path.suffix not in SUFFIXES:
+        known = ", ".join(SUFFIXES)
         raise ConfigError(f"Cannot write features to {path}: expected a name that ends in {known}.")
+
+
+def twins_of(path: Path) -> list[Path]:
+    """Return the feature files beside ``path`` that differ from it in their suffix alone."""
+    twins = (path.with_suffix(suffix) for suffix in SUFFIXES if suffix != path.suffix)
+    return [twin for twin in twins if twin.is_file()]
 
 
 def require_own_sidecar(path: Path) -> None:
     """Raise ``ConfigError`` if features of another file type would have the same sidecar."""
-    twins = [path.with_suffix(suffix) for suffix in (".npy", *CONVERTERS) if suffix != path.suffix]
-    for twin in twins:
-        if twin.is_file() and sidecar_path(path).is_file():
+    for twin in twins_of(path):
+        if sidecar_path(path).is_file():
             raise ConfigError(
                 f"{path} would share its sidecar {sidecar_path(path)} with {twin}, and it speaks "
                 "for one of them. Give another -o, or remove that file."
@@ -198,12 +238,9 @@ CONVERTERS: dict[str, Callable[[Path, np.ndarray, np.ndarray], None]] = {
     ".safetensors": _save_safetensors,
     ".parquet": _save_parquet,
 }
+SUFFIXES = (".npy", *CONVERTERS)
+"""What features are written to, by file type."""
 
 
 def _beside(path: Path, ending: str) -> Path:
     return path.with_name(path.name + ending)
-
-
-def _fsync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())

@@ -51,13 +51,7 @@ class ParquetImages:
 
     def read(self, row: int) -> bytes:
         """Return the bytes of one image; ``DataError`` if there are none, or cannot be read."""
-        if self._file is None:
-            self._file = pq.ParquetFile(self.path, memory_map=True)
-            groups = [
-                self._file.metadata.row_group(i).num_rows for i in range(self._file.num_row_groups)
-            ]
-            self._starts = np.cumsum([0, *groups]).tolist()
-            self._column = image_column(self._file.schema_arrow, self.path)
+        self._open()
         group = bisect_right(self._starts, row) - 1
         if group not in self._held:
             self._hold(group)
@@ -67,16 +61,39 @@ class ParquetImages:
             raise DataError("the row has no bytes")
         return data
 
-    def _hold(self, group: int) -> None:
-        """Read a row group, and let go of the oldest ones that there is no room for."""
+    def sizes(self) -> Int64[np.ndarray, " n"]:
+        """Return the bytes of each image; -1 where there are none, or cannot be read."""
+        self._open()
+        sizes = np.full(self._starts[-1], -1, dtype=np.int64)
+        for group, start in enumerate(self._starts[:-1]):
+            try:
+                lengths = pc.binary_length(self._read_group(group))
+            except DataError:
+                continue
+            sizes[start : start + len(lengths)] = pc.fill_null(lengths, -1).to_numpy()
+        return sizes
+
+    def _open(self) -> None:
+        if self._file is None:
+            self._file = pq.ParquetFile(self.path, memory_map=True)
+            groups = [
+                self._file.metadata.row_group(i).num_rows for i in range(self._file.num_row_groups)
+            ]
+            self._starts = np.cumsum([0, *groups]).tolist()
+            self._column = image_column(self._file.schema_arrow, self.path)
+
+    def _read_group(self, group: int) -> Any:
+        """Return the bytes of a row group's images."""
         try:
             table = self._file.read_row_group(group, columns=[self._column])
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"row group {group} of {self.path} is damaged: {error}") from error
         column = table.column(0)
-        if pa.types.is_struct(column.type):
-            column = pc.struct_field(column, "bytes")
-        self._held[group] = column
+        return pc.struct_field(column, "bytes") if pa.types.is_struct(column.type) else column
+
+    def _hold(self, group: int) -> None:
+        """Read a row group, and let go of the oldest ones that there is no room for."""
+        self._held[group] = self._read_group(group)
         while len(self._held) > 1 and sum(c.nbytes for c in self._held.values()) > _MAX_HELD_BYTES:
             self._held.popitem(last=False)
 

@@ -28,7 +28,8 @@ class MoCoConfig(Ranged):
     """Temperature of the softmax."""
     bn_splits: int = 8
     """Batch-norm statistics are taken over this many parts of the batch, as if on so many GPUs, and
-    keys are shuffled among them (Shuffling BN). 1: over the whole batch."""
+    keys are shuffled among them (Shuffling BN). 1: over the whole batch. Of several processes each
+    is a part at least, whatever is given."""
     symmetric: bool = False
     """Each view is query and key in turn, as in the authors' one-GPU demo; the loss is the sum, and
     both keys enter the queue after both halves."""
@@ -167,7 +168,8 @@ class EndToEndConfig(Ranged):
     """Temperature of the softmax."""
     bn_splits: int = 8
     """Batch-norm statistics are taken over this many parts of the batch, as if on so many GPUs, and
-    keys are shuffled among them (Shuffling BN). 1: over the whole batch."""
+    keys are shuffled among them (Shuffling BN). 1: over the whole batch. Of several processes each
+    is a part at least, whatever is given."""
 
     def __post_init__(self) -> None:
         self._require(self.dim >= 1, "dim", "at least 1")

@@ -8,13 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vidmoco import distributed
 from vidmoco.errors import TrainingError
+from vidmoco.run_folder import go_on_with
+from vidmoco.whole_file import whole, writing
 
 # What depends on the machine and not on the run; all else is reproducible.
 TIMING_KEYS = ("pairs_per_second", "data_wait_share", "seconds")
+_ADVICE = (
+    "Start again with a lower --optim.lr or with --engine.precision fp32; or go on from the run's "
+    "last checkpoint, if it has one, with --resume."
+)
 
 
 class MetricsLog:
@@ -105,17 +111,23 @@ class MetricsLog:
 
 
 def append_line(path: Path, line: Mapping[str, Any]) -> None:
-    """Write a line at the end of a metrics.jsonl or monitor.jsonl."""
-    with path.open("a", encoding="utf-8") as file:
+    """Write a line at the end of a metrics.jsonl or monitor.jsonl of a run folder.
+
+    Raises:
+        ConfigError: it cannot be written; the run goes on from its last checkpoint.
+    """
+    with (
+        writing(path, advice=go_on_with(path.parent)),
+        path.open("a", encoding="utf-8") as file,
+    ):
         file.write(json.dumps(line) + "\n")
 
 
 def drop_lines_after(path: Path, step: int) -> None:
     """Keep the lines of the first ``step`` steps alone: a run goes on from there."""
     kept = [line for line in read_metrics(path) if line["step"] <= step]
-    part = path.with_suffix(".part")
-    part.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-    part.replace(path)
+    with whole(path, advice=go_on_with(path.parent)) as part:
+        part.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
@@ -129,8 +141,11 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 def require_finite(loss: float) -> None:
     """Raise ``TrainingError`` if ``loss`` is infinite or not a number."""
     if not math.isfinite(loss):
-        raise TrainingError(
-            f"The loss is {loss}: the run stops here, and its last checkpoint is kept. Go on "
-            "from it "
-            "with --resume, or start again with a lower --optim.lr or with --engine.precision fp32."
-        )
+        raise TrainingError(f"The loss is {loss}: the run stops here. {_ADVICE}")
+
+
+def require_finite_weights(backbone: nn.Module) -> None:
+    """Raise ``TrainingError`` if a weight of ``backbone`` is infinite or not a number."""
+    for name, weight in backbone.named_parameters():
+        if not weight.isfinite().all():
+            raise TrainingError(f"The weights {name} are not finite: they are not saved. {_ADVICE}")

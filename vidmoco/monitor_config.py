@@ -13,7 +13,7 @@ MOST_VIDEOS = 4096  # assumption: more queries than that say nothing more
 
 @dataclass(frozen=True, kw_only=True)
 class MonitorConfig(Ranged):
-    """What is measured of the backbone while it trains; it changes nothing of the training."""
+    """What is measured of the features as they are learnt; it changes nothing of the training."""
 
     SECTION: ClassVar[str] = "monitor"
 
@@ -23,6 +23,9 @@ class MonitorConfig(Ranged):
     retrieval: bool = False
     """Without labels: how often the nearest of many frames is the one of the same video, some time
     later. Its frames are read at the start, as those of the training are."""
+    output: Literal["backbone", "projector"] = "backbone"
+    """Whose outputs are the features: the backbone's, as of `evaluate`, or those of the head on it,
+    which the method compares; the numbers of MoCo's CIFAR demo are of its head."""
     every_epochs: float | None = None
     """Epochs between two measurements; None: a tenth of the training. The untrained backbone and
     the last one are always measured."""

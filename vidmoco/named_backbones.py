@@ -17,6 +17,7 @@ from vidmoco.backbone_folder import CONFIG_FILE, backbone_folder, check_folder
 from vidmoco.errors import ConfigError
 from vidmoco.moco_v3_vit import register_transformers
 from vidmoco.resnet_32px import register_resnets
+from vidmoco.whole_file import whole
 
 PREFIX = "vidmoco_"
 
@@ -46,12 +47,8 @@ def export_backbone(source: str | Path, *, name: str, overwrite: bool = False) -
             f"There is a backbone {name!r} already ({target}). Add --overwrite, or choose "
             "another --name."
         )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    shutil.copytree(folder, part)
-    shutil.rmtree(target, ignore_errors=True)
-    part.replace(target)
+    with whole(target) as part:
+        shutil.copytree(folder, part)
     register_backbone(name, target)
     return target
 

@@ -18,6 +18,7 @@ from vidmoco.preprocess import Preprocess
 from vidmoco.shapes import Float32, Float64
 from vidmoco.video.batches import PairBatch, slots_needed
 from vidmoco.video.catalog import Catalog, build_limits, open_catalog, print_catalog
+from vidmoco.video.frame_key import has_sums, same_frames
 from vidmoco.video.frame_store import is_prepared
 from vidmoco.video.loader import canvas_size, cut_batches, default_workers, load_pairs
 from vidmoco.video.order import Batching
@@ -138,6 +139,12 @@ def open_source(
         )
     if prepared:
         frames = open_prepared(prepared[0])
+        if not has_sums(frames.key):
+            line = (
+                f"{prepared[0]} is of an earlier version, whose index has no checksums. The same "
+                "`vidmoco prepare` again adds them; nothing is decoded anew."
+            )
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
         return _of_frames(
             config,
             frames,
@@ -152,6 +159,11 @@ def open_source(
             aspect_ratios=images.some_aspect_ratios(),
             name=lambda row: images.names[row],
             resume=resume,
+        )
+    if resume is not None and (resume / run_folder.FRAMES).exists():
+        raise CheckpointError(
+            f"{config.videos[0]} does not hold the frames that {resume} began with. If they have "
+            f"been moved, say where they are: vidmoco pretrain FOLDER --run {resume} --resume"
         )
     if resume is not None:
         return _of_videos(config, Catalog.load(resume / run_folder.CATALOG), quarantine)
@@ -210,10 +222,10 @@ def _of_frames(
     name: Callable[[int], str],
     resume: Path | None,
 ) -> PairSource:
-    if resume is not None and _key_of(resume) != frames.key:
+    if resume is not None and not same_frames(_key_of(resume), frames.key):
         raise CheckpointError(
-            f"{config.videos[0]} has other frames than when {resume} began, so the order of its "
-            "pairs would be another. Start a new run."
+            f"{config.videos[0]} has other frames than those that {resume} began with, so its "
+            "pairs would be others. Give the folder that it began with, or start a new run."
         )
     text = json.dumps(frames.key, indent=2) + "\n"
 
@@ -239,7 +251,7 @@ def _key_of(run: Path) -> dict[str, Any]:
     path = run / run_folder.FRAMES
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise CheckpointError(
             f"{path} cannot be read: {error}. It says which frames the run has been trained on."
         ) from error

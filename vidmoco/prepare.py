@@ -1,12 +1,10 @@
 """``vidmoco prepare``: videos to a folder of frames, in parallel, as often as one likes."""
 
-import fcntl
 import json
-import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Set as AbstractSet
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,16 +17,18 @@ from vidmoco.cores import num_cores
 from vidmoco.errors import ConfigError
 from vidmoco.run_folder import make_writable_folder
 from vidmoco.video.catalog import build_limits, open_catalog, print_catalog
+from vidmoco.video.frame_folder import locked, piece_name, pieces_of, refuse_foreign
 from vidmoco.video.frame_index import (
-    KEY_FILE,
     FrameIndex,
     VideoRow,
     merge_index,
+    remove_old_tables,
     shard_name,
     write_index,
 )
+from vidmoco.video.frame_key import KEY_FILE, has_sums
 from vidmoco.video.frame_labels import names_of, read_labels
-from vidmoco.video.frame_store import open_index
+from vidmoco.video.frame_store import Store, harmed_shards, open_index
 from vidmoco.video.frame_writer import (
     PAIRS_TIMED,
     FrameSettings,
@@ -43,7 +43,6 @@ from vidmoco.video.selection import Selection
 from vidmoco.video.shard_writer import ShardWriter
 from vidmoco.video.workers import WorkerPool
 
-_PIECES = "pieces"
 _VISITS_APART = 50  # videos between two whose visits are timed
 _FRAMES_TIMED = 200
 _MAX_LINES = 50
@@ -58,6 +57,7 @@ def prepare(command: PrepareCommand) -> int:
     """
     console = Console(stderr=True)
     folder = command.output
+    refuse_foreign(folder)
     labels = read_labels(command.labels, key=command.labels_key) if command.labels else {}
     catalog = open_catalog(command.videos, workers=command.workers, limits=command.limits)
     readable = catalog.readable()
@@ -66,6 +66,7 @@ def prepare(command: PrepareCommand) -> int:
     if not len(readable):
         raise ConfigError("None of these videos can be read; the reasons are listed above.")
     videos = dict(zip(names_of(readable), readable.rows(), strict=True))
+    _look_at_labels(labels, videos, command)
     settings = FrameSettings(
         fps=command.fps,
         short_side=command.short_side,
@@ -78,7 +79,7 @@ def prepare(command: PrepareCommand) -> int:
     )
     make_writable_folder(folder, flag="-o")
     began = time.monotonic()
-    with _locked(folder):
+    with locked(folder):
         known = open_index(folder) if (folder / KEY_FILE).exists() else None
         if known is not None and known.settings != asdict(settings):
             raise ConfigError(
@@ -86,6 +87,8 @@ def prepare(command: PrepareCommand) -> int:
                 "another folder."
             )
         shards = known.shard_sizes() if known else {}
+        harmed = _harmed_shards(folder, known, console) if known else set()
+        lost = {row.name for row in known.videos if row.shard in harmed} if known else set()
         try:
             writer = ShardWriter(
                 folder,
@@ -95,43 +98,64 @@ def prepare(command: PrepareCommand) -> int:
             )
             current = {name: (v.num_bytes, v.mtime_ns) for name, v in videos.items()}
             with closing(writer):
-                failed, pair_seconds = _write_missing(writer, videos, known, settings, command)
+                failed, pair_seconds = _write_missing(
+                    writer, videos, known, lost, settings, command
+                )
                 writer.close_shard()
-                index = merge_index(known, writer.entries, current, labels, asdict(settings))
-                write_index(folder, index)
+                index = merge_index(
+                    known, writer.entries, current, labels, asdict(settings), lost=lost
+                )
+                if known and has_sums(known.key) and index.same_as(known):
+                    remove_old_tables(folder, known.key)
+                else:
+                    write_index(folder, index)
                 writer.forget_journal()
+            if not failed:  # else it may be all that there is of a video
+                for shard in harmed:
+                    (folder / shard_name(shard)).unlink(missing_ok=True)
         except OSError as error:
             raise ConfigError(
                 f"{folder} cannot be written: {error.strerror or error}. {_DISK_FULL}"
             ) from error
     _print_result(folder, index, failed, seconds=time.monotonic() - began, console=console)
-    if pair_seconds and index.frames.num_rows:
+    if not index.frames.num_rows:
+        raise ConfigError(
+            f"{folder} holds no frames: none of these videos was kept, for what is said above. Add "
+            "other videos, or prepare them with other settings into another folder."
+        )
+    if pair_seconds:
         _print_saving(folder, float(np.mean(pair_seconds)))
     return 1 if failed or len(readable) < len(catalog) else 0
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, which ends with this process.
+def _look_at_labels(
+    labels: dict[str, dict[str, str]], videos: dict[str, VideoInfo], command: PrepareCommand
+) -> None:
+    """Refuse labels of other videos, which would make columns of nothing."""
+    labelled = {name for by_name in labels.values() for name in by_name}
+    if labels and not labelled & videos.keys():
+        there = f"it has {min(map(str, labelled))!r}" if labelled else "it has no rows"
+        raise ConfigError(
+            f"{command.labels} names none of these videos in its column {command.labels_key!r}: "
+            f"{there}, and a video is called {min(videos)!r}. Name the column by --labels-key, or "
+            "write the videos as they are called."
+        )
 
-    Raises:
-        ConfigError: another process holds it.
-    """
-    with (folder / ".lock").open("w", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ConfigError(
-                f"Another process is preparing frames into {folder}. Wait for it, or give another "
-                "folder."
-            ) from error
-        yield
+
+def _harmed_shards(folder: Path, known: FrameIndex, console: Console) -> set[int]:
+    """Return the shards that are missing or cut short, and say so; their videos are made anew."""
+    harmed = harmed_shards(Store(folder), known)
+    for shard, state in harmed.items():
+        line = f"{folder}/{shard_name(shard)} {state}: its videos are prepared again."
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    return set(harmed)
 
 
 def _write_missing(
     writer: ShardWriter,
     videos: dict[str, VideoInfo],
     known: FrameIndex | None,
+    lost: AbstractSet[str],
     settings: FrameSettings,
     command: PrepareCommand,
 ) -> tuple[dict[str, str], list[float]]:
@@ -141,16 +165,14 @@ def _write_missing(
         Why videos could not be read, by name; and the CPU seconds of a pair in a visit of some
         videos.
     """
-    rows = [*(known.videos if known else []), *(row for row, _ in writer.entries)]
+    rows = [row for row in (known.videos if known else []) if row.name not in lost]
+    rows += [row for row, _ in writer.entries]
     there = {row.name: (row.num_bytes, row.mtime_ns) for row in rows}
     todo = {
         name: video
         for name, video in videos.items()
         if there.get(name) != (video.num_bytes, video.mtime_ns)
     }
-    pieces = writer.folder / _PIECES
-    shutil.rmtree(pieces, ignore_errors=True)
-    pieces.mkdir()
     limits = build_limits(command.limits)
     pool = WorkerPool[PrepareJob, PreparedVideo](
         build_frame_writer,
@@ -160,14 +182,16 @@ def _write_missing(
         max_seconds=limits.seconds_of_silence,
         with_torch=True,
     )
-    jobs = (
-        PrepareJob(video, name, pieces / f"{number}.tar", time_visit=number % _VISITS_APART == 0)
-        for number, (name, video) in enumerate(todo.items())
-    )
     failed: dict[str, str] = {}
     pair_seconds: list[float] = []
     try:
-        with pool, progress_bar(shown=bool(todo)) as bar:
+        with pieces_of(writer.folder) as pieces, pool, progress_bar(shown=bool(todo)) as bar:
+            jobs = (
+                PrepareJob(
+                    video, name, pieces / piece_name(number), time_visit=number % _VISITS_APART == 0
+                )
+                for number, (name, video) in enumerate(todo.items())
+            )
             task = bar.add_task("prepare", total=len(todo))
             for report in pool.map(jobs):
                 if report.value is not None:
@@ -178,7 +202,6 @@ def _write_missing(
                     failed[report.job.name] = report.failure
                 bar.advance(task)
     finally:
-        shutil.rmtree(pieces, ignore_errors=True)
         writer.sync()
     return failed, pair_seconds
 

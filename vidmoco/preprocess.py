@@ -16,6 +16,8 @@ from torch.nn import functional as F
 from vidmoco.errors import ConfigError
 from vidmoco.shapes import Float, UInt8
 
+CropMode = Literal["center", "squash"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocess:
@@ -31,16 +33,19 @@ class Preprocess:
     """Mean of each channel, of pixels from 0 to 1."""
     std: tuple[float, float, float]
     """Standard deviation of each channel."""
-    crop_mode: Literal["center", "squash"] = "center"
+    crop_mode: CropMode = "center"
     """`center`: the short side is resized and the aspect kept. `squash`: both sides are resized."""
 
 
-def preprocess_of(backbone: nn.Module, *, size: int | None = None) -> Preprocess:
+def preprocess_of(
+    backbone: nn.Module, *, size: int | None = None, crop_mode: CropMode | None = None
+) -> Preprocess:
     """Return the preprocessing that timm's ``pretrained_cfg`` states for a backbone.
 
     Args:
         backbone: A timm model. What its ``pretrained_cfg`` leaves out has timm's default.
         size: Input side in pixels in place of the backbone's own.
+        crop_mode: In place of the backbone's own.
 
     Raises:
         ConfigError: the backbone asks for something that is not done here: an input that is not
@@ -52,6 +57,7 @@ def preprocess_of(backbone: nn.Module, *, size: int | None = None) -> Preprocess
     channels, height, width = config["input_size"]
     if size is not None:
         height = width = size
+    crop_mode = crop_mode or config["crop_mode"]
     for holds, what in (
         (channels == 3, f"{channels} input channels (3 are supported)"),
         (height == width, f"a {height} x {width} input (square ones are supported; give --size)"),
@@ -61,8 +67,8 @@ def preprocess_of(backbone: nn.Module, *, size: int | None = None) -> Preprocess
             f"{config['interpolation']} interpolation (bilinear and bicubic are supported)",
         ),
         (
-            config["crop_mode"] in ("center", "squash"),
-            f"crop mode {config['crop_mode']!r} (center and squash are supported)",
+            crop_mode in ("center", "squash"),
+            f"crop mode {crop_mode!r} (center and squash are supported; give --crop-mode)",
         ),
     ):
         if not holds:
@@ -73,7 +79,7 @@ def preprocess_of(backbone: nn.Module, *, size: int | None = None) -> Preprocess
         interpolation=config["interpolation"],
         mean=cast(tuple[float, float, float], tuple(float(x) for x in config["mean"])),
         std=cast(tuple[float, float, float], tuple(float(x) for x in config["std"])),
-        crop_mode=config["crop_mode"],
+        crop_mode=crop_mode,
     )
 
 

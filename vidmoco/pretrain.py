@@ -13,15 +13,19 @@ import vidmoco
 from vidmoco import distributed, run_folder
 from vidmoco.assemble import assemble_method, compile_encoders, warning_of_queue
 from vidmoco.augment import build_augment
-from vidmoco.backbones import (
-    save_backbone,
-)
+from vidmoco.backbones import save_backbone
 from vidmoco.config import PretrainConfig
-from vidmoco.device import autocast, resolve_device, to_device, use_threads
+from vidmoco.device import (
+    autocast,
+    keep_freed_memory,
+    resolve_device,
+    to_device,
+    use_threads,
+)
 from vidmoco.diagnostics import collapse_of, describe_embeddings
 from vidmoco.errors import VidmocoError
 from vidmoco.interrupt import StopSignals
-from vidmoco.metrics import MetricsLog
+from vidmoco.metrics import MetricsLog, require_finite_weights
 from vidmoco.monitor.monitor import open_monitor
 from vidmoco.optim import build_optimizer, set_learning_rate
 from vidmoco.pairs import PairSource, open_source
@@ -60,7 +64,7 @@ def pretrain(
     newest one, to the same numbers as if the run had never stopped (on the CPU, bit for bit).
 
     Raises:
-        ConfigError: something asked for cannot be used.
+        ConfigError: something asked for cannot be used, or a file cannot be written.
         CheckpointError: there is no checkpoint to resume from that can be read.
         TrainingError: the loss is not finite.
         VideoError: too many videos in a row cannot be read.
@@ -95,8 +99,9 @@ def _pretrain(
             )
         batching = source.batching()
         use_threads(device, config.engine.threads, beside_decoders=source.decodes)
+        keep_freed_memory(device)
         method = assemble_method(config, device=device, durations=source.durations).to(device)
-        monitor = open_monitor(config, method.backbone, source, device=device, console=console)
+        monitor = open_monitor(config, method, source, device=device, console=console)
     except VidmocoError:
         if is_main:
             run_folder.remove_if_empty(run)
@@ -115,13 +120,14 @@ def _pretrain(
     state = RunState(run, method, optimizer, augment_generator, metrics)
     start_step = state.load_newest() if resume else 0
     if is_main and not resume:
-        source.save(run)
         text = dump_recipe(config)
-        (run / run_folder.CONFIG).write_text(text, encoding="utf-8")
-        run_folder.write_environment(run / run_folder.ENVIRONMENT, device=device)
+        with run_folder.empty_on_failure(run):
+            source.save(run)
+            (run / run_folder.CONFIG).write_text(text, encoding="utf-8")
+            run_folder.write_environment(run / run_folder.ENVIRONMENT, device=device)
         console.print(text, markup=False, highlight=False, style="dim", end="")
-    if is_main:
-        run_folder.point_latest_at(run)
+    if is_main and (reason := run_folder.point_latest_at(run)):
+        console.print(reason, markup=False, soft_wrap=True)
     _print_start(config, source, batching, range(start_step, total_steps), run, device, console)
     monitor.begin(
         run / run_folder.MONITOR,
@@ -180,11 +186,13 @@ def _pretrain(
                 ),
             )
             if written and step > max(WARN_AFTER * total_steps, LEAST_STEPS) and not warned:
-                warned = _warn_of_collapse(metrics.last, console)
+                most_rank = min(config.data.batch_size, config.method.dim)
+                warned = _warn_of_collapse(metrics.last, most_rank, console)
             bar.update(step, metrics.last, num_failures=len(failures))
             if is_main and time.monotonic() - last_saved >= config.engine.checkpoint_minutes * 60:
                 state.save(step, keep=config.engine.keep_checkpoints)
                 last_saved = time.monotonic()
+        require_finite_weights(method.backbone)
         if is_main:
             state.save(step, keep=config.engine.keep_checkpoints)
         if step == total_steps:
@@ -205,6 +213,7 @@ def _pretrain(
                 "num_videos": batching.num_videos,
                 "seed": config.seed,
             },
+            advice=run_folder.go_on_with(run),
         )
     _list_failures(source, failures, console=console)
     if step < total_steps:
@@ -262,9 +271,9 @@ def learning_rate_of(
     )
 
 
-def _warn_of_collapse(described: dict[str, Any], console: Console) -> bool:
+def _warn_of_collapse(described: dict[str, Any], most_rank: int, console: Console) -> bool:
     """Print that the embeddings have collapsed, if they have; return whether."""
-    text = collapse_of(described)
+    text = collapse_of(described, most_rank=most_rank)
     if text:
         console.print(text, markup=False, soft_wrap=True, style="bold red")
     return bool(text)

@@ -5,19 +5,17 @@ Pairs and views are, number by number, those of ``pretrain`` with the same setti
 
 from contextlib import closing
 from math import ceil
-from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from rich.console import Console
 
 from vidmoco.augment import build_augment
 from vidmoco.commands import PreviewCommand
 from vidmoco.config import PretrainConfig
 from vidmoco.contact_sheet import Pair, Sample, describe_gaps, draw_sheet
-from vidmoco.errors import ConfigError
 from vidmoco.pairs import PairSource, open_source, pair_rule
+from vidmoco.png_file import require_png, save_png
 from vidmoco.pretrain import MAX_FAILURES_LISTED
 from vidmoco.video.order import BatchOrder, Place
 from vidmoco.video.sampling import PairPlan
@@ -50,28 +48,13 @@ def preview(command: PreviewCommand) -> int:
     sample = sample_pairs(source, config, num_pairs=command.pairs, batch_size=batch_size)
     if sample.failures:
         lines.append(f"Could not be read, and were replaced by others: {len(sample.failures)}")
-    _save(draw_sheet(sample, lines), output)
+    save_png(draw_sheet(sample, lines), output)
     failures = sorted(sample.failures.items())
     listed = [f"  {source.name(row)!r}: {why}" for row, why in failures[:MAX_FAILURES_LISTED]]
     console = Console(highlight=False)
     for line in [*lines, *listed, *describe_gaps(sample), f"{output}: {command.pairs} pairs"]:
         console.print(line, markup=False, soft_wrap=True)
     return 0
-
-
-def require_png(path: Path) -> None:
-    """Raise ``ConfigError`` where writing a PNG would replace a file of another kind."""
-    if path.suffix.lower() != ".png":
-        raise ConfigError(f"--output is {str(path)!r}; it must end in .png.")
-    try:
-        with path.open("rb") as file:
-            is_png = file.read(8) == b"\x89PNG\r\n\x1a\n"
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise ConfigError(f"--output is {str(path)!r}, which cannot be used: {error}.") from error
-    if not is_png:
-        raise ConfigError(f"--output is {str(path)!r}, which is no PNG inside; name another file.")
 
 
 def sample_pairs(
@@ -111,13 +94,3 @@ def sample_pairs(
         moments = [next(plan.moments(Place(step, n))) for n in range(batch_size)]
         asked += [max(moment.times) - min(moment.times) for moment in moments]
     return Sample(pairs, np.array(asked), np.array(achieved), failures)
-
-
-def _save(sheet: Image.Image, path: Path) -> None:
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        sheet.save(part, format="PNG")
-        part.replace(path)
-    except OSError as error:
-        raise ConfigError(f"The picture cannot be written to {path}: {error}.") from error

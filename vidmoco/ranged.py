@@ -1,6 +1,8 @@
 """Settings that say what they may be."""
 
-from typing import ClassVar
+import math
+from dataclasses import fields, is_dataclass
+from typing import Any, ClassVar
 
 from vidmoco.errors import ConfigError
 
@@ -14,3 +16,20 @@ class Ranged:
         if not holds:
             flag = f"--{self.SECTION + '.' if self.SECTION else ''}{name}".replace("_", "-")
             raise ConfigError(f"{flag} is {getattr(self, name)!r}; it must be {expected}.")
+
+
+def require_finite(settings: Any, place: str = "") -> None:
+    """Refuse numbers that are infinite, or none, wherever they are in the settings."""
+    for field in fields(settings):
+        if field.name == "limits":  # an infinite one is none
+            continue
+        value = getattr(settings, field.name)
+        flag = f"{place}{field.name}" if field.name != "config" else ""
+        if is_dataclass(value):
+            require_finite(value, f"{flag}." if flag else "")
+            continue
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, float) and not math.isfinite(number):
+                raise ConfigError(
+                    f"--{flag.replace('_', '-')} is {number}; it must be a finite number."
+                )

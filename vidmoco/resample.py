@@ -1,14 +1,15 @@
 """Crop, resize and blur, batched with one box or sigma a sample, equal to torchvision's."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from vidmoco.device import to_device
 from vidmoco.shapes import Bool, Float, UInt8
 
-# Rows or columns of a view in one product on a CPU. Measured: at 64 pixels 32, 56 and 64 are alike,
-# at 224 pixels 32 is a tenth faster than 64.
-BLOCK = 32
+# Rows or columns of a view in one product on a CPU. Measured: at 64 pixels 16 and 32 are alike, at
+# 224 pixels 16 is a tenth faster than 8 and 32. So small a product is one thread's.
+BLOCK = 16
 
 
 def crop_and_resize(
@@ -56,8 +57,9 @@ def resize_each(
 ) -> Float[Tensor, "n 3 {size} {size}"]:
     """Return the same sample by sample, by products with the bands that are not 0: for a CPU.
 
-    Measured 1.1 times (64 pixels) to 7 times (224) as fast there. No value depends on other
-    samples, not even in its rounding.
+    Measured 2 times as fast there at 64 pixels and 4 times at 224, and with numpy's products, which
+    cost less to call, 1.4 to 1.7 times as fast as with torch's. No value depends on other samples,
+    not even in its rounding.
     """
     n, _, h, w = frames.shape
     left, width, top, height = stretches.unbind()
@@ -66,20 +68,21 @@ def resize_each(
     blocks = [slice(first, min(first + BLOCK, size)) for first in range(0, size, BLOCK)]
     all_columns = _bands(left, width, blocks=blocks, pixels=w, size=size)
     all_rows = _bands(top, height, blocks=blocks, pixels=h, size=size)
-    # Row 3 y + c of a sample is row y of channel c: what the second product gives, uncopied.
-    views = torch.empty(n, 3 * size, size)
-    samples = zip(frames, across, down, views, all_columns, all_rows, strict=True)
+    # Row y of a sample is that of red, of green and of blue: what the products give, uncopied.
+    views = torch.empty(n, size, 3 * size)
+    arrays = (tensor.numpy() for tensor in (frames, across, down, views))
+    samples = zip(*arrays, all_columns, all_rows, strict=True)
     for frame, to_columns, to_rows, view, columns, rows in samples:
         (x, right), (y, bottom) = _hull(columns), _hull(rows)
-        crop = frame[:, y:bottom, x:right].transpose(0, 1)  # (rows, 3, columns)
-        crop = crop.to(torch.float32, memory_format=torch.contiguous_format).view(bottom - y, -1)
-        low = torch.empty(size, 3 * (right - x))
-        for block, (first, last) in zip(blocks, rows, strict=True):
-            torch.mm(to_rows[block, first:last], crop[first - y : last - y], out=low[block])
-        low = low.view(3 * size, right - x)
+        crop = frame[:, y:bottom, x:right].swapaxes(0, 1).astype(np.float32, order="C")
+        crop = crop.reshape(3 * (bottom - y), right - x)
+        narrow = np.empty((3 * (bottom - y), size), np.float32)
         for block, (first, last) in zip(blocks, columns, strict=True):
-            band = to_columns[first:last, block]
-            torch.mm(low[:, first - x : last - x], band, out=view[:, block])
+            pixels = crop[:, first - x : last - x]
+            np.matmul(pixels, to_columns[first:last, block], out=narrow[:, block])
+        narrow = narrow.reshape(bottom - y, 3 * size)
+        for block, (first, last) in zip(blocks, rows, strict=True):
+            np.matmul(to_rows[block, first:last], narrow[first - y : last - y], out=view[block])
     return views.view(n, size, 3, size).transpose(1, 2)
 
 

@@ -9,6 +9,7 @@ from torch import nn
 
 RESNETS = {"vidmoco_resnet18_32px": "resnet18", "vidmoco_resnet50_32px": "resnet50"}
 """Name here: name in timm."""
+CROP_PCT = 1.0  # pictures of 32 pixels are tested whole, in both
 
 
 def register_resnets() -> None:
@@ -32,7 +33,8 @@ def register_resnets() -> None:
             # As timm's ResNets begin.
             nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
             model.maxpool = nn.Identity()
-            model.pretrained_cfg = {**dict(model.pretrained_cfg), "architecture": name}
+            ours = {"architecture": name, "crop_pct": CROP_PCT}
+            model.pretrained_cfg = {**dict(model.pretrained_cfg), **ours}
             if pretrained:
                 timm.models.load_pretrained(model, num_classes=model.num_classes)
             return model  # type: ignore[no-any-return]

@@ -18,13 +18,17 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import torch
 
-from vidmoco.errors import ConfigError
+from vidmoco.errors import ConfigError, VidmocoError
+from vidmoco.whole_file import remove, whole, writing
 
 RUNS = Path("runs")
 LATEST = RUNS / "latest"
@@ -67,9 +71,7 @@ def make_writable_folder(folder: Path, *, flag: str) -> None:
     """Make ``folder`` if need be; raise ``ConfigError`` if files cannot be written there."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".vidmoco-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
+        TemporaryFile(dir=folder).close()  # no name, so that nothing stays behind if we are killed
     except OSError as error:
         raise ConfigError(
             f"Cannot write to {folder}: {error.strerror}. Give another {flag}."
@@ -82,13 +84,45 @@ def remove_if_empty(run: Path) -> None:
         run.rmdir()
 
 
-def point_latest_at(run: Path) -> None:
-    """Make ``runs/latest`` a link to ``run``, in the current folder."""
-    RUNS.mkdir(exist_ok=True)
+@contextmanager
+def empty_on_failure(run: Path) -> Iterator[None]:
+    """Write the first files of a run; where one cannot be written, leave an empty folder.
+
+    So the same command begins the run once the cause is gone: with no config it cannot resume.
+
+    Raises:
+        ConfigError: one cannot be written.
+    """
+    try:
+        with writing(run, advice=" and give the same command again, or give another --run."):
+            yield
+    except VidmocoError:
+        for path in run.iterdir():
+            remove(path)
+        raise
+
+
+def go_on_with(run: Path) -> str:
+    """Return what to do when a run has stopped for want of room: the end of a sentence."""
+    return f", then go on from the last checkpoint with --run {run} --resume."
+
+
+def point_latest_at(run: Path) -> str:
+    """Make ``runs/latest`` a link to ``run``, in the current folder; return why it cannot be made.
+
+    Nothing needs the link, so a run goes on without it, in a folder that is only read, say.
+    """
     part = LATEST.with_name(f"latest.{os.getpid()}")
-    part.unlink(missing_ok=True)
-    part.symlink_to(os.path.relpath(run.resolve(), RUNS.resolve()))
-    part.replace(LATEST)
+    try:
+        RUNS.mkdir(exist_ok=True)
+        part.unlink(missing_ok=True)
+        part.symlink_to(os.path.relpath(run.resolve(), RUNS.resolve()))
+        part.replace(LATEST)
+    except OSError as error:
+        return (
+            f"{LATEST} still leads elsewhere, or nowhere: {error.strerror}. Name the run by --run."
+        )
+    return ""
 
 
 def write_environment(path: Path, *, device: torch.device) -> None:
@@ -105,7 +139,8 @@ def write_environment(path: Path, *, device: torch.device) -> None:
         "cuda": torch.version.cuda if is_cuda else None,
         "cpu_threads": torch.get_num_threads(),
     }
-    path.write_text(json.dumps(environment, indent=2) + "\n", encoding="utf-8")
+    with whole(path) as part:
+        part.write_text(json.dumps(environment, indent=2) + "\n", encoding="utf-8")
 
 
 def _version(package: str) -> str | None:

@@ -72,6 +72,7 @@ def train_step(
     bare: Any = method.module if isinstance(method, DistributedDataParallel) else method
     passes = range(getattr(bare, "passes", 1))
     parts = [(part, number) for part in range(num_parts) for number in passes]
+    embeddings: list[tuple[Tensor, Tensor]] = []
     for part, number in parts:
         with nullcontext() if (part, number) == parts[-1] else _without_averaging(method):
             with cast:
@@ -85,8 +86,12 @@ def train_step(
                     **({"pass_number": number} if len(passes) > 1 else {}),
                 )
             (loss / len(parts)).backward()
+        if num_parts > 1 and number == passes[0]:
+            embeddings.append(bare.embeddings)
         for name, value in {"loss": loss.detach(), **stats}.items():
             sums[name] = sums[name] + value if name in sums else value
+    if num_parts > 1:  # diagnostics are of the batch
+        bare.embeddings = tuple(map(torch.cat, zip(*embeddings, strict=True)))
     values = {name: total / len(parts) for name, total in sums.items()}
     if not values["loss"].is_cuda:  # on CUDA the metrics look, at every interval and checkpoint
         require_finite(values["loss"].item())

@@ -45,9 +45,10 @@ def test_random_weights_depend_on_the_seed_only(run_folder):
     assert torch.equal(torch.get_rng_state(), state)  # the caller's own numbers are left alone
 
 
-def test_the_size_is_that_of_the_flag(run_folder):
-    sizes = {c.preprocess.size for c in load_candidates([str(run_folder), "random"], size=24)}
-    assert sizes == {24}
+def test_size_and_crop_are_those_of_the_flags(run_folder):
+    sources = [str(run_folder), "random"]
+    candidates = load_candidates(sources, size=24, crop_mode="squash")
+    assert {(c.preprocess.size, c.preprocess.crop_mode) for c in candidates} == {(24, "squash")}
 
 
 @pytest.mark.parametrize(

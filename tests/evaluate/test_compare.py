@@ -6,6 +6,7 @@ import torch
 from evaluate_runs import accuracies, run
 from PIL import Image
 
+from vidmoco import distributed
 from vidmoco.errors import CheckpointError, ConfigError, DataError
 from vidmoco.evaluate import candidates, compare, protocols
 from vidmoco.evaluate.knn import weighted_knn
@@ -39,6 +40,16 @@ def test_any_batch_size_gives_the_same(make_images, tmp_path):
     first, _, _ = run(images, tmp_path)
     again, _, _ = run(images, tmp_path, batch_size=5, fresh=True)
     assert accuracies(first) == accuracies(again)
+
+
+def test_the_crop_is_that_of_the_flag_and_features_are_kept_by_it(make_images, tmp_path):
+    images = make_images()
+    first, _, _ = run(images, tmp_path)
+    again, table, log = run(images, tmp_path, crop_mode="squash")
+    modes = [results["rows"][0]["preprocess"]["crop_mode"] for results in (first, again)]
+    assert modes == ["center", "squash"]
+    assert "both sides to" in table
+    assert "features …" in log  # not those of the other crop
 
 
 def test_shuffled_labels_are_chance(tmp_path):
@@ -108,7 +119,7 @@ def test_damaged_images_are_listed(make_images, tmp_path, monkeypatch):
     assert [one["name"] for one in results["refused"]] == ["train/red/0.png", "val/blue/1.png"]
     assert "2 images could not be read and are left out:" in table
     assert "val/blue/1.png: the file is empty" in table
-    assert "1 files are no images" in table
+    assert "1 file is no image by its suffix" in table
 
 
 def test_a_class_of_damaged_images_is_refused(make_images, tmp_path):
@@ -164,6 +175,20 @@ def test_a_backbone_that_changes_is_noticed(make_images, tmp_path, monkeypatch):
         run(make_images(), tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"k": (1, 20, 1)}, "--k is .*; it must be each number once"),
+        ({"knn_tau": (0.1, 0.1)}, "--knn-tau is"),
+        ({"few_shot": (0.1, 0.1)}, "--few-shot is"),
+        ({"k": ()}, "--k is .*one or more"),
+    ],
+)
+def test_settings_that_cannot_be(tmp_path, options, message):
+    with pytest.raises(ConfigError, match=message):
+        run(tmp_path, tmp_path, **options)
+
+
 def test_mistakes_are_told_before_the_long_work(make_images, tmp_path, monkeypatch):
     monkeypatch.setattr(compare, "compute_features", None)  # it would fail with a TypeError
     images = make_images()
@@ -171,6 +196,9 @@ def test_mistakes_are_told_before_the_long_work(make_images, tmp_path, monkeypat
         run(images, tmp_path, "random:test_resnet", "resnet81")
     with pytest.raises(CheckpointError, match="is not a backbone folder"):
         run(images, tmp_path, "random:test_resnet", str(tmp_path))
+    (tmp_path / "videos").mkdir()
+    with pytest.raises(ConfigError, match="Unknown backbone"):  # and before videos are read
+        run(tmp_path / "videos", tmp_path, "resnet81")
     with pytest.raises(ConfigError, match="--output"):
         run(images, tmp_path, output=tmp_path)
     with pytest.raises(ConfigError, match="No such folder of images"):
@@ -178,6 +206,13 @@ def test_mistakes_are_told_before_the_long_work(make_images, tmp_path, monkeypat
     if not torch.cuda.is_available():
         with pytest.raises(ConfigError, match="cuda"):
             run(images, tmp_path, device="cuda")
+
+
+def test_the_main_process_alone_has_rows(make_images, tmp_path, monkeypatch):
+    monkeypatch.setattr(distributed, "is_main", lambda: False)
+    results, table, _ = run(make_images(), tmp_path)
+    assert results["rows"] == [] and results["num_val"] == 9
+    assert table == "" and not (tmp_path / "r.json").exists()
 
 
 def test_top_accuracy():

@@ -140,5 +140,5 @@ def test_a_full_disk_is_said_and_no_more(make_images, tmp_path, monkeypatch):
 
     monkeypatch.setattr(feature_cache, "save_file", full)
     results, _, log = run(make_images(), tmp_path)
-    assert "Features cannot be kept in" in log and "No space left" in log
+    assert "Features are not kept: " in log and "No space left" in log
     assert results["rows"]

@@ -3,6 +3,8 @@ import json
 import sys
 from dataclasses import fields, replace
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from evaluate_runs import run
@@ -11,6 +13,7 @@ from test_distributed import launch
 
 from vidmoco.backbones import weights_hash
 from vidmoco.errors import CheckpointError
+from vidmoco.evaluate import compare
 from vidmoco.evaluate.candidates import load_candidates
 from vidmoco.evaluate.features import compute_features, image_loader
 from vidmoco.evaluate.finetune import Classifier, FinetuneSettings, finetune
@@ -155,6 +158,51 @@ def test_a_damaged_image_is_not_learnt_from(make_images, tmp_path):
         assert f"{rule}, top-1" in table
         assert row["seconds"][f"finetune_{rule}"] > 0
     assert "rate 0.003125, 2 epochs, batches of 8" in table
+
+
+def test_a_kept_curve_is_of_its_labels_and_its_rule(make_images, tmp_path, monkeypatch):
+    """Of the same features: another column of labels, or another rule, is another fine-tuning."""
+    source = make_images()
+    (tmp_path / "both").mkdir()
+    for split in ("train", "val"):
+        files = sorted((source / split).rglob("*.png"))
+        table = {
+            "image": [file.read_bytes() for file in files],
+            "label": [file.parent.name for file in files],
+            "odd": [("blue", "green", "red")[n % 3] for n in range(len(files))],
+        }
+        pq.write_table(pa.table(table), tmp_path / "both" / f"{split}.parquet")
+    computed = []
+
+    def compute(*arguments, **options):
+        computed.append(1)
+        return compute_features(*arguments, **options)
+
+    monkeypatch.setattr(compare, "compute_features", compute)
+
+    def curve(rule, column):
+        results, _, _ = run(
+            tmp_path / "both", tmp_path, label_column=column, finetune=(rule,), linear=False,
+            finetune_epochs=1, finetune_lr=0.1, finetune_batch_size=6,
+        )  # fmt: skip
+        return results["rows"][0]["finetune"][rule]["epochs"]
+
+    asked = [(rule, column) for rule in ("head", "all") for column in ("label", "odd")]
+    first = [curve(*one) for one in asked]
+    assert len(computed) == 1  # all are of the same features
+    assert len({json.dumps(one) for one in first}) == 4
+    monkeypatch.setattr(compare, "finetune", finetune_nothing_new(compare.finetune))
+    assert [curve(*one) for one in asked] == first  # as they were kept
+
+
+def finetune_nothing_new(true_finetune):
+    def finetune(*arguments, **options):
+        def told(state):
+            raise AssertionError(f"it trains: {state}")
+
+        return true_finetune(*arguments, **options | {"on_step": told})
+
+    return finetune
 
 
 def test_two_processes_are_one(make_images, tmp_path):

@@ -1,4 +1,5 @@
 import torch
+from full_disk import no_file_larger_than
 from torch import nn
 
 from vidmoco.evaluate.finetune_state import FinetuneState
@@ -49,7 +50,7 @@ def test_fresh_leaves_nothing_of_before():
     assert FinetuneState({"a": 1}, epochs=3).load(*trained()) == CURVE
 
 
-def test_a_damaged_file_or_a_full_disk_is_told_and_no_reason_to_stop(monkeypatch):
+def test_a_damaged_file_or_a_full_disk_is_told_and_no_reason_to_stop():
     said = []
     state = FinetuneState({"a": 1}, epochs=2, say=said.append)
     state.save(*trained(), CURVE)
@@ -58,9 +59,8 @@ def test_a_damaged_file_or_a_full_disk_is_told_and_no_reason_to_stop(monkeypatch
     assert state.load(*trained()) == []
     assert "is damaged; the fine-tuning begins anew" in said.pop()
 
-    def full(*args, **options):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("vidmoco.evaluate.finetune_state.save_checkpoint", full)
-    state.save(*trained(), CURVE)
-    assert "No space left on device" in said.pop()
+    with no_file_larger_than(100):
+        state.save(*trained(), CURVE)
+    (line,) = said
+    assert line.startswith(f"Epochs are not kept: {state.folder}") and "too large" in line
+    assert "VIDMOCO_CACHE" in line and list(state.folder.iterdir()) == [file]

@@ -40,11 +40,15 @@ def test_manifest_rows_and_conditions(tmp_path):
         'path,room,day,kind\n"a, b.mp4",attic,d1,x\nb.mp4,hall,d2,x\nc.mp4,hall,d3,y\nd.mp4,,d4,x\n'
     )
     manifest = write(tmp_path, text)
-    everything = read_manifest(manifest, where=[], **COLUMNS)
+    everything, unlabelled = read_manifest(manifest, where=[], **COLUMNS)
     assert everything[0] == Clip("a, b.mp4", "attic", "d1")
-    assert len(everything) == 3  # d.mp4 has no label
-    some = read_manifest(manifest, where=["kind=x", "room=hall"], **COLUMNS)
+    assert len(everything) == 3
+    assert unlabelled == ["d.mp4"]
+    some, unlabelled = read_manifest(manifest, where=["kind=x", "room=hall"], **COLUMNS)
     assert [clip.path for clip in some] == ["b.mp4"]
+    assert unlabelled == []  # d.mp4 is not asked for
+    cut_off = write(tmp_path, "path,room,day\na,attic,d1\nb\n")
+    assert read_manifest(cut_off, where=[], **COLUMNS)[1] == ["b"]
 
 
 @pytest.mark.parametrize(
@@ -53,8 +57,22 @@ def test_manifest_rows_and_conditions(tmp_path):
         ("path,rom,day\na,b,c\n", [], ConfigError, "no column 'room'. Did you mean 'rom'"),
         ("path,room,day\na,b,c\n", ["kind=x"], ConfigError, "no column 'kind'"),
         ("path,room,day\na,b,c\n", ["day=x"], DataError, "No row of .* has a label and day=x"),
-        ("path,room,day\na,b,c\na,b,d\n", [], DataError, "names a video twice"),
-        ("path,room,day\na,b,\n", [], DataError, "1 rows have no 'day', the first: a"),
+        ("path,room,day\na,b,c\na,b,d\n", [], DataError, "names 'a' 2 times"),
+        (
+            "",
+            [],
+            ConfigError,
+            "m.csv is empty; expected a CSV whose first line names the columns path, room, day",
+        ),
+        ("path,room,day\n", [], DataError, "No row of .* has a label and a path"),
+        ("path;room;day\na;b;c\n", [], ConfigError, "separated by semicolons; expected commas"),
+        ("path\troom\tday\na\tb\tc\n", [], ConfigError, "separated by tabs; expected commas"),
+        (
+            "path,room,day\na,b,\n",
+            [],
+            DataError,
+            "1 row of .* without a 'day', the first that of 'a'",
+        ),
     ],
 )
 def test_manifests_that_cannot_be_used(tmp_path, text, where, error, message):
@@ -73,7 +91,7 @@ def test_small_classes_are_dropped_and_named():
     )
     kept, dropped = drop_small_classes(given, min_videos=10, min_groups=2)
     assert {clip.label for clip in kept} == {"a", "b"}
-    assert dropped == ["c: 9 videos of 1 groups", "d: 4 videos of 2 groups"]
+    assert dropped == ["c: 9 videos of 1 group", "d: 4 videos of 2 groups"]
     with pytest.raises(DataError, match="Fewer than two classes have 10 videos and 3 groups: a:"):
         drop_small_classes(given, min_videos=10, min_groups=3)
 
@@ -166,10 +184,12 @@ def test_the_choice_is_seeded_and_does_not_depend_on_the_order():
 
 def test_each_video_is_its_own_group_and_the_split_may_be_given(tmp_path):
     manifest = write(tmp_path, "path,room,part\na.mp4,attic,train\nb.mp4,hall,test\n")
-    bare = read_manifest(manifest, path="path", label="room", group=None, where=[])
+    bare, _ = read_manifest(manifest, path="path", label="room", group=None, where=[])
     assert bare == [Clip("a.mp4", "attic", "a.mp4"), Clip("b.mp4", "hall", "b.mp4")]
     assert given_splits(bare) == {}
-    known = read_manifest(manifest, path="path", label="room", group=None, where=[], split="part")
+    known, _ = read_manifest(
+        manifest, path="path", label="room", group=None, where=[], split="part"
+    )
     assert given_splits(known) == {"a.mp4": "train", "b.mp4": "val"}
 
 

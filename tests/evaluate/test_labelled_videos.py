@@ -11,9 +11,11 @@ from rich.console import Console
 
 from vidmoco.errors import ConfigError, DataError
 from vidmoco.evaluate import labelled_videos as module
+from vidmoco.evaluate import protocols
 from vidmoco.evaluate.images import load_labelled_images
 from vidmoco.evaluate.labelled_clips import SPLITS
 from vidmoco.evaluate.labelled_videos import make_frames
+from vidmoco.evaluate.linear import linear_probe
 from vidmoco.evaluation_commands import LabelledVideosConfig
 
 
@@ -99,6 +101,34 @@ def test_videos_that_cannot_be_read_are_listed(videos, tmp_path):
     assert "3.mp4" not in {row["video"] for split in SPLITS for row in rows(tmp_path, split)}
 
 
+def test_videos_without_a_label_are_listed(videos, tmp_path):
+    manifest = tmp_path / "m.csv"
+    text = (videos.parent / "m.csv").read_text()
+    manifest.write_text(text.replace("1.mp4,attic", "1.mp4,").replace("7.mp4,hall", "7.mp4,"))
+    options = {"videos": config(videos, labels=manifest, frames_per_video=1), "linear": False}
+    results, table, log = evaluate(videos, tmp_path, **options)
+    expected = [f"{name}: no label in the column 'room'" for name in ("1.mp4", "7.mp4")]
+    assert results["left_out"] == expected
+    assert f"2 videos or classes are left out (left_out in the file), the first: {expected[0]}" in (
+        table
+    )
+    assert f"left out: {expected[1]}" in log
+    again, _, _ = evaluate(videos, tmp_path, **options)  # from the cache
+    assert again["left_out"] == expected
+
+
+def test_a_long_list_is_cut_and_a_name_commands_no_terminal(videos, tmp_path):
+    manifest = tmp_path / "m.csv"
+    names = "".join(f"{n}\x1b.mp4,hall,day9,real,train\n" for n in range(22))
+    manifest.write_text((videos.parent / "m.csv").read_text() + "\n" + names)
+    options = {"videos": config(videos, labels=manifest, frames_per_video=1), "linear": False}
+    results, table, log = evaluate(videos, tmp_path, **options)
+    assert len(results["left_out"]) == 22
+    assert "left out: 0\\x1b.mp4: not in the folder" in log and "0\\x1b.mp4: not in" in table
+    assert "left out: 2 more, all in the results file" in log
+    assert log.count("left out:") == 21 and "\x1b" not in log + table
+
+
 def test_pixels_that_are_not_square_become_square():
     image = np.zeros((30, 40, 3), dtype=np.uint8)
     for ratio, size in ((1.5, (60, 30)), (1.0, (40, 30))):
@@ -111,7 +141,7 @@ def test_pixels_that_are_not_square_become_square():
         ({"label_column": "rom"}, "no column 'rom'. Did you mean 'room'"),
         ({"where": ("kind=missing",)}, "No video of"),
         ({"min_videos": 6}, "Fewer than two classes"),
-        ({"path_column": "day"}, "names a video twice"),
+        ({"path_column": "day"}, "names 'day0' 2 times"),
         ({"split_column": "kind"}, "Column 'kind' of .* has 'real' for '0.mp4'; expected one of"),
     ],
 )
@@ -160,6 +190,43 @@ def test_evaluate_takes_videos_and_judges_them_whole(videos, tmp_path, monkeypat
     assert again["rows"][0]["video_top1"] == row["video_top1"]
     with pytest.raises(AssertionError, match="read again"):
         evaluate(videos, tmp_path, videos=config(videos, frames_per_video=5))
+
+
+def test_groups_and_no_frames_are_what_is_drawn(videos, tmp_path, monkeypatch):
+    """Of one val group nothing is known of others; the probe's decay is chosen on whole groups."""
+    seen = []
+
+    def probe(bank, labels, queries, *, groups, **options):
+        seen.append((len(bank), groups))
+        return linear_probe(bank, labels, queries, groups=groups, **options)
+
+    monkeypatch.setattr(protocols, "linear_probe", probe)
+    given = config(videos, frames_per_video=4, split_column="part")
+    (row,) = evaluate(videos, tmp_path, videos=given)[0]["rows"]
+    ends = [end for by_k in row["knn_interval"].values() for end in by_k.values()]
+    assert [*ends, row["linear_interval"]] == [[0.0, 100.0]] * 5  # two tau, two k, the probe
+    ((num_train, groups),) = seen
+    # Of four days: two rooms, a video of each a day, four frames of each.
+    assert num_train == 32 and sorted(groups.bincount().tolist()) == [8, 8, 8, 8]
+
+
+def test_another_label_is_another_fine_tuning(videos, tmp_path):
+    """Both columns have the same videos in train and val, and so the same frames."""
+    manifest = tmp_path / "m.csv"
+    lines = ["path,room,floor,part"]
+    for n in range(8):
+        room, floor = ("attic", "hall")[n % 2], ("attic", "hall")[n // 2 % 2]
+        lines.append(f"{n}.mp4,{room},{floor},{'val' if n >= 4 else 'train'}")
+    manifest.write_text("\n".join(lines))
+    curves = []
+    for label in ("room", "floor", "room"):
+        given = LabelledVideosConfig(
+            labels=manifest, label_column=label, split_column="part", frames_per_video=2
+        )
+        options = {"finetune": ("head",), "finetune_epochs": 1, "linear": False}
+        (row,) = evaluate(videos, tmp_path, videos=given, **options)[0]["rows"]
+        curves.append(row["finetune"]["head"]["epochs"][0]["train_loss"])
+    assert curves[0] == curves[2] != curves[1]
 
 
 def test_folders_of_classes_are_split_by_video(tmp_path):

@@ -3,7 +3,8 @@ import pytest
 from explore_features import random_features, write_features
 
 from vidmoco.errors import DataError
-from vidmoco.explore.feature_rows import SUFFIXES, read_extent, read_rows
+from vidmoco.explore.feature_rows import read_extent, read_rows
+from vidmoco.feature_file import SUFFIXES
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

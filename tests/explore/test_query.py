@@ -6,6 +6,7 @@ from explore_features import random_features, write_features
 from painted_videos import paint, read_index, write_video
 from PIL import Image
 
+from vidmoco.cli import main
 from vidmoco.errors import CheckpointError, ConfigError, DataError, VideoError
 from vidmoco.explore.feature_set import open_features
 from vidmoco.explore.query import extractor_like, feature_of, read_query
@@ -21,6 +22,18 @@ def test_a_frame_is_the_one_shown_then(painted_features):
     row = [f.name for f in features.files].index("deeper/y.ts") * 24 + 12
     np.testing.assert_allclose(feature, features.take(np.array([row]))[0], atol=1e-5)
     assert np.linalg.norm(feature) == pytest.approx(1)
+
+
+def test_a_query_is_cropped_as_the_features_were(painted_features, tmp_path):
+    videos, feats, backbone = painted_features
+    words = ["extract", videos / "x.mp4", "-o", tmp_path / "x.npy", "--backbone", backbone]
+    assert main([*map(str, words), "--crop-mode", "squash"]) == 0
+    features = open_features(tmp_path / "x.npy")
+    feature = feature_of(extractor_like(features), read_query(f"{videos / 'x.mp4'}@0.5"))
+    row = features.take(np.array([5]))[0]
+    np.testing.assert_allclose(feature, row, atol=1e-5)
+    cropped = open_features(feats).take(np.array([24 + 5]))[0]  # after the 24 of deeper/y.ts
+    assert np.abs(cropped - row).max() > 1e-3
 
 
 def test_pixels_that_are_not_square(tmp_path):

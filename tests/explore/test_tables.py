@@ -43,5 +43,6 @@ def test_the_first_rows_are_printed_escaped():
 
 
 def test_a_file_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot be written"):
-        write_csv(tmp_path / "none" / "a.csv", ("file",), [])
+        write_csv(tmp_path / "file" / "a.csv", ("file",), [])

@@ -12,7 +12,7 @@ from vidmoco.method_config import (
     MoCoV3Config,
     SimCLRConfig,
 )
-from vidmoco.methods.build import build_method
+from vidmoco.methods.build import build_method, projector_of
 
 NINE = np.ones(9)  # seconds of each video
 CONFIGS = [
@@ -46,7 +46,11 @@ def test_every_setting_reaches_the_method(config):
     assert all(getattr(config, name, config.dim) in widths for name in hidden if "dim" in name)
     if generator := getattr(method, "generator", None):
         assert generator.initial_seed() == 4
+    embeddings = []
+    projector_of(method).register_forward_hook(lambda *call: embeddings.append(call[-1]))
     loss, stats = run(method, views(0, size=32, crops=1))
+    assert embeddings[0].shape[1] == config.dim
+    assert embeddings[0].requires_grad  # not those of a key encoder
     loss.backward()
     assert set(stats) >= SHARED_STATS
     assert all(p.grad is not None for p in backbone.parameters())

@@ -5,7 +5,9 @@ import pytest
 import torch
 from method_material import SHARED_STATS, gradients, run, sgd_step, tiny_backbone, views
 from reference import contrast
+from torch.nn.functional import cross_entropy, normalize
 
+from vidmoco.errors import ConfigError
 from vidmoco.method_config import MemoryBankConfig
 from vidmoco.methods.memory_bank import MemoryBank, build_memory_bank, count_instances
 
@@ -67,6 +69,18 @@ def test_three_steps_equal_the_paper(loss_name):
         sgd_step(slow.parameters())
 
 
+def test_momentum_is_the_share_of_the_entry_that_stays():
+    method = bank(momentum=0.3)
+    before = method.entries.clone()
+    run(method, views(0), ids=IDS)
+    query, _ = method.embeddings
+    expected = before.clone()
+    for i, v in zip(IDS.tolist(), query, strict=True):
+        expected[i] = contrast.unit(0.3 * before[i] + 0.7 * v)
+    torch.testing.assert_close(method.entries, expected)
+    assert (method.entries - before)[IDS].abs().max() > 0.1
+
+
 def test_the_second_view_is_not_looked_at():
     first, second = views(0)
     expected = run(bank(), [first, second], ids=IDS)[0]
@@ -119,6 +133,32 @@ def test_instances_may_be_parts_of_videos():
     changed = (built.entries != before).any(1).nonzero().flatten().tolist()
     # 1.19 s is nearest to 1.0 of the first video, 0.49 to 0.5 of the third, 1.99 to 2.0.
     assert changed == [2, 3, 6, 12]
+
+
+def test_a_small_crop_is_of_the_instance_that_its_frame_is():
+    """Views are of the frames in turn: large 0, large 1, then a crop of frame 0, and of frame 1."""
+    config = MemoryBankConfig(dim=5, loss="softmax", instance_seconds=1.0)
+    durations = np.array([4.0, 4.0])
+    built = build_memory_bank(
+        config, backbone=tiny_backbone(), num_features=6, durations=durations, seed=0
+    )
+    large, crops = views(0)[0][:2], views(1)
+    times = torch.tensor([[0.0, 4.0], [1.0, 3.0]]).double()
+    ids, entries = torch.tensor([0, 1]), built.entries.clone()
+    with torch.no_grad():
+        loss, _ = run(built, [large, large, crops[0][:2], crops[1][:2]], ids=ids, times=times)
+        expected = []
+        built.load_state_dict(built.state_dict() | {"entries": entries})
+        for view, seconds in ((large, (0, 1)), (crops[0][:2], (0, 1)), (crops[1][:2], (4, 3))):
+            logits = normalize(built.encoder(view), dim=1) @ entries.T / built.tau
+            labels = torch.tensor([seconds[0], 5 + seconds[1]])
+            expected.append(cross_entropy(logits, labels))
+    assert loss.item() == pytest.approx(torch.stack(expected).mean().item(), rel=1e-5)
+
+
+def test_more_instances_than_can_be_counted():
+    with pytest.raises(ConfigError, match=r"instance-seconds is 1e-20: 1e\+20 instances"):
+        count_instances(MemoryBankConfig(instance_seconds=1e-20), np.array([1.0]))
 
 
 def test_a_video_is_an_instance_unless_told():

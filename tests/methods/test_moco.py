@@ -1,4 +1,5 @@
 import copy
+import math
 
 import pytest
 import timm
@@ -16,6 +17,7 @@ from reference import contrast
 from reference.moco import SlowMoCo, unit
 from reference.moco import info_nce as slow_info_nce
 from torch import nn
+from torch.nn.functional import normalize
 
 from vidmoco.methods.moco import MoCo
 
@@ -181,13 +183,41 @@ def test_symmetric_is_the_sum_of_both_halves_and_enqueues_after_them():
     q1, q2 = ([unit(row) for row in slow.encoder_q(x)] for x in (x1, x2))
     expected = slow_info_nce(q1, k2, queue, 0.2)[0] + slow_info_nce(q2, k1, queue, 0.2)[0]
     expected.backward()
-    loss, _ = run(method, [x1, x2], ids=torch.arange(4))
+    loss, stats = run(method, [x1, x2], ids=torch.arange(4))
     loss.backward()
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    chance = loss.item() - stats["loss_minus_chance"].item()
+    assert chance == pytest.approx(2 * math.log(9), rel=1e-5)
     for a, b in zip(method.encoder_q.parameters(), slow.encoder_q.parameters(), strict=True):
         torch.testing.assert_close(a.grad, b.grad, rtol=1e-3, atol=1e-6)
     torch.testing.assert_close(method.queue.keys, torch.stack([*k1, *k2]))
     assert method.queue.source_ids.tolist() == [0, 1, 2, 3, 0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("large_views", [2, 3])
+def test_with_small_crops_the_diagnostics_are_of_the_terms_of_the_loss(large_views):
+    method = moco(queue_size=8, symmetric=True, large_views=large_views)
+    pictures = [torch.cat([views(seed)[0]]) for seed in range(large_views + 2)]
+    values, _ = one_step(method, pictures)
+    chance = values["loss"].item() - values["loss_minus_chance"].item()
+    assert chance == pytest.approx(2 * math.log(9), rel=1e-5)
+    assert 0 <= values["top1"] <= 100
+
+
+def test_the_age_is_the_same_in_parts_and_passes():
+    method = moco(queue_size=16, symmetric=True, large_views=3)
+    pictures = [views(seed)[0] for seed in range(3)]
+    ages = [one_step(method, pictures, num_parts=2)[0]["queue_age"].item() for _ in range(3)]
+    assert ages == [0, 1, 1.25]  # 12 keys of the last step, 4 of the one before
+
+
+def test_in_parts_the_embeddings_are_of_the_whole_batch():
+    method = moco(queue_size=8, bn_splits=1)
+    one_step(method, views(0), num_parts=2)
+    query, positive = method.embeddings
+    assert query.shape == positive.shape == (4, 4)
+    expected = [normalize(method.encoder_q(part), dim=1) for part in views(0)[0].chunk(2)]
+    torch.testing.assert_close(query, torch.cat(expected).detach())
 
 
 @pytest.mark.parametrize("within", [None, 1.0])
@@ -242,7 +272,7 @@ def test_small_crops_are_queries_of_the_same_keys():
 def test_the_age_of_the_queue_counts_batches():
     method = moco(queue_size=8)
     ages = [run(method, views(step))[1]["queue_age"].item() for step in range(4)]
-    assert ages == [1, 1.5, 1.5, 1.5]
+    assert ages == [0, 1, 1.5, 1.5]  # of the negatives of each step
 
 
 def test_momentum_on_a_cosine_ends_at_one():
@@ -329,8 +359,9 @@ def test_batch_negatives_beside_keys_of_the_own_video(same_video):
         terms.append(
             contrast.any_positive(unit(query), [unit(k[i]), *more], map(unit, others), 0.2)
         )
-    loss, _ = run(method, pair, ids=ids)
+    loss, stats = run(method, pair, ids=ids)
     assert loss.item() == pytest.approx((sum(terms) / 4).item(), rel=1e-5)
+    assert stats["same_video_in_batch"] == 25  # of 4 keys the query's own
 
 
 def test_passes_and_micro_batches_together_are_one_step():

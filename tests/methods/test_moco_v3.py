@@ -79,6 +79,13 @@ def test_equal_embeddings_give_four_tau_log_batch():
     assert stats["loss_minus_chance"].item() == pytest.approx(0, abs=1e-5)
 
 
+def test_the_chance_value_has_the_factor_of_the_loss():
+    loss, stats = run(moco_v3(), views(0))
+    assert abs(loss.item() - 4 * 0.3 * math.log(4)) > 0.01
+    chance = loss.item() - stats["loss_minus_chance"].item()
+    assert chance == pytest.approx(4 * 0.3 * math.log(4), rel=1e-5)
+
+
 def test_keys_have_no_gradient_and_the_predictor_no_twin():
     method = moco_v3()
     run(method, views(0))[0].backward()

@@ -1,6 +1,6 @@
 import torch
 
-from vidmoco.methods.terms import mean_of, pairs_of_views
+from vidmoco.methods.terms import mean_of, pairs_of_views, times_of
 
 
 def test_which_views_are_contrasted():
@@ -24,3 +24,9 @@ def test_mean_of_losses_and_of_each_diagnostic():
     terms.append((torch.tensor(3.0), {"a": torch.tensor(6.0)}))
     loss, stats = mean_of(iter(terms))
     assert (loss, stats) == (2, {"a": 4})
+
+
+def test_chance_grows_with_the_loss():
+    stats = {"top1": torch.tensor(50.0), "loss_minus_chance": torch.tensor(-1.0)}
+    loss, scaled = times_of(3, torch.tensor(2.0), stats)
+    assert (loss, scaled) == (6, {"top1": 50, "loss_minus_chance": -3})

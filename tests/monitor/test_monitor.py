@@ -103,6 +103,23 @@ def test_the_last_number_is_the_one_that_evaluate_gives(runs, images):
     assert evaluated(runs[1], images) == lines(runs[1])[-1]["knn_top1"]
 
 
+def test_the_head_can_be_measured_in_place_of_the_backbone(videos, images, tmp_path, runs):
+    words = ["--monitor", str(images), "--monitor.every-epochs", "1", *WATCHED]
+    widths = []
+    measured = Twin.features
+
+    def measure(twin, batches):
+        widths.append(measured(twin, batches).values.shape[1])
+        return measured(twin, batches)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Twin, "features", measure)
+        assert pretrain(videos, tmp_path / "run", *words, "--monitor.output", "projector") == 0
+    assert set(widths) == {128}  # the backbone has 512
+    assert lines(tmp_path / "run") != lines(runs[1])
+    assert numbers(tmp_path / "run") == numbers(runs[0])
+
+
 def test_some_training_images_of_each_class_are_those_of_evaluate(videos, images, tmp_path):
     words = ["--monitor.images", os.path.relpath(images), "--monitor.max-train-per-class", "7"]
     assert pretrain(videos, tmp_path / "run", *words, "--seed", "5", "--steps", "1") == 0

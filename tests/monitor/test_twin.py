@@ -6,6 +6,7 @@ import torch
 from vidmoco.backbones import load_backbone, save_backbone
 from vidmoco.errors import CheckpointError
 from vidmoco.evaluate.features import ImageBatch, compute_features
+from vidmoco.heads import build_projector
 from vidmoco.monitor.twin import Twin
 from vidmoco.normalization import split_batch_norm
 from vidmoco.preprocess import preprocess_of
@@ -41,6 +42,23 @@ def test_its_features_are_those_of_the_saved_backbone_as_it_trains_on(backbone, 
     assert torch.equal(twin.features(some_images()).values, expected.values)
     assert twin.preprocess == preprocess
     assert (preprocess.size, preprocess.crop_pct) == (32, 0.875)
+
+
+def test_with_a_head_its_features_are_those_of_the_head(backbone, tmp_path):
+    head = build_projector("mlp", num_features=512, dim=7)
+    encoder = split_batch_norm(torch.nn.Sequential(backbone, head), 2)
+    twin = Twin(backbone, head, size=32, device=CPU, precision="fp32")
+    with torch.no_grad():
+        for parameter in encoder.parameters():
+            parameter.mul_(1.01)
+    twin.update()
+    found = twin.features(some_images()).values
+    save_backbone(backbone, tmp_path / "backbone", input_size=32, provenance={})
+    both = torch.nn.Sequential(load_backbone(tmp_path / "backbone"), head)
+    preprocess = preprocess_of(both[0])
+    expected = compute_features(both, some_images(), preprocess, dim=7, name="b").values
+    torch.testing.assert_close(found, expected)
+    assert head[0].weight.requires_grad
 
 
 def test_the_backbone_and_the_random_numbers_stay_as_they_are(backbone):

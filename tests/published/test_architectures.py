@@ -49,15 +49,25 @@ def test_shapes_that_are_odd():
         "pos_embed": torch.zeros(1, 5, 8),
     }
     assert guess_architecture(video, layout="torchvision") == Guess("")
+    flat = {"conv1.weight": torch.zeros(64, 3, 7, 7), "layer1.0.conv2.weight": torch.zeros(64)}
+    assert guess_architecture(flat, layout="torchvision") == Guess("")
+    patches = {"patch_embed.proj.weight": torch.zeros(384, 3, 16, 16)}
+    for shape in ((1, 0, 384), (1, 1, 384), (1, 5, 100)):
+        odd = patches | {"pos_embed": torch.zeros(shape)}
+        guess = guess_architecture(odd, layout="torchvision")
+        assert (guess.architecture, guess.heads) == ("", 0)
+    sparse = patches | {"pos_embed": torch.zeros(1, 5, 384).to_sparse()}
+    assert guess_architecture(sparse, layout="torchvision").heads == 0
 
 
 @pytest.mark.parametrize(
     ("name", "options", "size", "heads"),
     [
-        ("vit_tiny_patch16_224", {}, 224, 3),
-        ("vit_small_patch16_224", {}, 224, 6),
-        ("vit_small_patch16_224", {"img_size": 96}, 96, 6),
-        ("vit_small_patch8_224", {}, 224, 6),
+        ("vit_tiny_patch16_224", {}, 224, 0),
+        ("vit_small_patch16_224", {}, 224, 0),
+        ("vit_small_patch16_224", {"img_size": 96}, 96, 0),
+        ("vit_small_patch8_224", {}, 224, 0),
+        ("vit_base_patch16_224", {}, 224, 12),
         ("vit_base_patch32_224", {}, 224, 12),
         ("vidmoco_vit_small_moco_v3", {}, 224, 12),
         ("vidmoco_vit_base_moco_v3", {"img_size": 112}, 112, 12),
@@ -79,7 +89,10 @@ def test_transformers_are_known_by_shapes_and_positions(name, options, size, hea
         ("vit_tiny_patch16_224", "solo_learn", 0),
         ("vit_small_patch16_224", "moco_v3", 12),
         ("vit_small_patch16_224", "dino", 6),
-        ("vit_small_patch16_224", "torchvision", 6),
+        ("vit_small_patch16_224", "torchvision", 0),
+        ("vit_small_patch16_224", "teacher", 0),
+        ("vit_tiny_patch16_224", "moco_v3", 0),
+        ("vit_base_patch16_224", "moco_v3", 12),
         ("vit_base_patch16_224", "solo_learn", 12),
     ],
 )
@@ -87,3 +100,14 @@ def test_how_many_heads(name, layout, heads):
     guess = guess_architecture(weights_of(name), layout=layout)
     assert guess.heads == heads
     assert bool(guess.how) == bool(heads)
+
+
+@pytest.mark.parametrize(
+    ("layout", "name"),
+    [("moco_v3", "vidmoco_vit_base_moco_v3"), ("dino", "vit_base_patch16_224")],
+)
+def test_twelve_heads_alone_are_not_moco_v3s(layout, name):
+    with torch.device("meta"):
+        weights = weights_of("vit_base_patch16_224")
+    weights["pos_embed"] = torch.randn(weights["pos_embed"].shape)
+    assert guess_architecture(weights, layout=layout).architecture == name

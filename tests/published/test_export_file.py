@@ -1,4 +1,5 @@
 import builtins
+from functools import partial
 from pathlib import Path
 
 import onnxruntime
@@ -135,6 +136,13 @@ def test_networks_that_torchvision_lacks(tmp_path):
     assert not (tmp_path / "r.pth").exists()
 
 
+@pytest.mark.parametrize("name", ["test_efficientnet", "xcit_nano_12_p16_224"])
+def test_blocks_of_another_kind_are_no_vision_transformer(name, tmp_path):
+    save_backbone(timm.create_model(name), tmp_path / "b", input_size=224, provenance={})
+    with pytest.raises(ConfigError, match=rf"{name} cannot be written so: torchvision has no"):
+        export_file(ExportCommand(run=tmp_path / "b", to="torchvision", output=tmp_path / "r.pth"))
+
+
 def test_an_unlike_resnet_is_refused(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "architecture_of", lambda folder: "resnet34")
     with pytest.raises(ConfigError, match=r"no network like resnet34: "):
@@ -149,6 +157,13 @@ def test_places_that_cannot_be_written(folder, tmp_path):
     assert (tmp_path / "r.pth").read_text() == "mine"
     export_file(ExportCommand(run=folder, to="moco", output=tmp_path / "r.pth", overwrite=True))
     assert torch.load(tmp_path / "r.pth", weights_only=True)["arch"] == "resnet18"
+    for overwrite in (True, False):
+        (tmp_path / "videos").mkdir(exist_ok=True)
+        there = ExportCommand(
+            run=folder, to="moco", output=tmp_path / "videos", overwrite=overwrite
+        )
+        with pytest.raises(ConfigError, match="videos is a folder, and --to moco writes a file"):
+            export_file(there)
     with pytest.raises(ConfigError, match="There is no folder"):
         export_file(ExportCommand(run=folder, to="moco", output=tmp_path / "no" / "r.pth"))
 
@@ -191,5 +206,84 @@ def test_a_transformer_of_other_heads_is_no_moco_v3(tmp_path, vit_folder):
         export_file(ExportCommand(run=vit_folder, to="moco", output=tmp_path / "v.pth"))
     twelve = transformer(**TINY | {"num_heads": 12})
     save_backbone(twelve, tmp_path / "twelve", input_size=32, provenance={})
-    export_file(ExportCommand(run=tmp_path / "twelve", to="moco_v3", output=tmp_path / "v.pth"))
-    assert (tmp_path / "v.pth").exists()
+    with pytest.raises(ConfigError, match=r"give 384 or 768 features, and .* gives 48"):
+        export_file(ExportCommand(run=tmp_path / "twelve", to="moco_v3", output=tmp_path / "v.pth"))
+
+
+def written_for_moco_v3(model, folder):
+    """What a backbone becomes, or the error; it is not saved first, which takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "load_backbone", lambda folder: model)
+        patch.setattr(module, "architecture_of", lambda folder: "mine")
+        patch.setattr(module, "backbone_folder", lambda source: source)
+        command = ExportCommand(run=folder, to="moco_v3", output=folder / "v.pth")
+        return torch.load(export_file(command), weights_only=True)
+
+
+@pytest.mark.parametrize("learnt", [False, True])
+def test_the_authors_transformer_gives_the_same_features(learnt, tmp_path):
+    """As their main_lincls does: the arguments are those of their vits.py."""
+    model = transformer("vidmoco_vit_small_moco_v3")
+    if learnt:  # their position embedding is of the state dict, and so another one loads too
+        model.pos_embed.data += torch.randn(1, 197, 384) / 10
+    content = written_for_moco_v3(model, tmp_path)
+    assert content["arch"] == "vit_small"
+    start = "module.base_encoder."
+    state = {k.removeprefix(start): v for k, v in content["state_dict"].items() if start in k}
+    theirs = timm.models.VisionTransformer(
+        patch_size=16,
+        embed_dim=384,
+        depth=12,
+        num_heads=12,
+        mlp_ratio=4,
+        qkv_bias=True,
+        norm_layer=partial(nn.LayerNorm, eps=1e-6),
+    )
+    found = theirs.load_state_dict(state, strict=False)
+    assert set(found.missing_keys) == {"head.weight", "head.bias"} and not found.unexpected_keys
+    theirs.head = nn.Identity()
+    assert alike(features(theirs.eval(), 224), features(model, 224))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "what"),
+    [
+        (
+            "vit_small_patch32_224",
+            {},
+            r"of another shape: pos_embed \(1, 50, 384\) for \(1, 197, 384\), patch_embed\.proj",
+        ),
+        ("vit_small_patch16_224", {"img_size": 64}, r"of another shape: pos_embed \(1, 17, 384\)"),
+        ("vit_small_patch16_224", {"depth": 11}, r"missing: blocks\.11\.norm1\.weight"),
+        ("vit_small_patch16_224", {"qkv_bias": False}, r"missing: blocks\.0\.attn\.qkv\.bias"),
+        ("deit3_small_patch16_224", {}, r"left over: blocks\.0\.ls1\.gamma.* and 20 more"),
+        (
+            "vit_base_patch16_clip_224",
+            {"embed_dim": 384},
+            r"missing: patch_embed\.proj\.bias; left over: norm_pre\.weight, norm_pre\.bias; ",
+        ),
+        ("deit_small_distilled_patch16_224", {}, "left over: dist_token; "),
+        (
+            "beit_base_patch16_224",
+            {"embed_dim": 384},
+            r"missing: pos_embed, .*left over: blocks\.0\.gamma_1, .* and 58 more",
+        ),
+        ("vit_small_patch16_224", {"class_token": False, "global_pool": "avg"}, "missing: cls_"),
+        # All keys and shapes are theirs here, and the features are not.
+        ("vit_small_patch16_224", {"act_layer": "relu"}, "the authors' vit_small gives other"),
+    ],
+)
+def test_what_the_authors_could_not_load_is_refused(name, options, what, tmp_path):
+    model = timm.create_model(name, num_classes=0, num_heads=12, **options).eval()
+    with pytest.raises(ConfigError, match=rf"{what}.*nothing was written"):
+        written_for_moco_v3(model, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_resnet_of_other_activations_is_not_the_authors(tmp_path):
+    model = timm.create_model("resnet18", num_classes=0, act_layer="silu")
+    save_backbone(model, tmp_path / "b", input_size=64, provenance={})
+    for to in ("moco", "moco_v3"):
+        command = ExportCommand(run=tmp_path / "b", to=to, output=tmp_path / "r.pth")
+        with pytest.raises(ConfigError, match="the authors' resnet18 gives other features"):
+            export_file(command)

@@ -1,5 +1,6 @@
 import io
 import pickle
+from pathlib import Path
 
 import pytest
 import timm
@@ -14,7 +15,7 @@ from vidmoco.backbones import load_backbone
 from vidmoco.commands import ImportCommand
 from vidmoco.errors import CheckpointError, ConfigError
 from vidmoco.preprocess import preprocess_of
-from vidmoco.published.import_checkpoint import import_checkpoint
+from vidmoco.published.import_checkpoint import import_checkpoint, load_strictly
 
 
 def brought_in(content, folder, **options):
@@ -121,14 +122,38 @@ def test_twelve_heads_are_not_six(tmp_path):
 
 
 def test_six_heads_are_not_twelve(tmp_path):
-    content = {"teacher": prefixed(transformer().state_dict(), "backbone.")}
+    content, _ = LAYOUTS["dino"]()
     with pytest.raises(ConfigError, match=r"has 6 heads .*, and vidmoco_vit_small_moco_v3 has 12"):
         brought_in(content, tmp_path, architecture="vidmoco_vit_small_moco_v3")
 
 
 def test_moco_v3_is_known_by_its_positions_in_any_file(tmp_path):
     _, report = brought_in(LAYOUTS["moco_v3_deit"]()[0], tmp_path)
-    assert "vidmoco_vit_small_moco_v3, 12 heads (its position embedding is MoCo v3's)" in report
+    expected = (
+        "encoder  vidmoco_vit_small_moco_v3 (config.json: vit_small_patch16_224), "
+        "12 heads (its position embedding is MoCo v3's), "
+    )
+    assert expected in report
+
+
+def moved(trunk):
+    """The weights of a transformer whose position embedding was trained on."""
+    state = trunk.state_dict()
+    return state | {"pos_embed": state["pos_embed"] + 0.01 * torch.randn(1, 197, 384)}
+
+
+@pytest.mark.parametrize("holder", ["model", "teacher", ""])
+def test_twelve_heads_that_nothing_tells_are_asked_for(holder, tmp_path):
+    state = moved(LAYOUTS["moco_v3_deit"]()[1])
+    state = prefixed(state, "backbone.") if holder == "teacher" else state
+    content = {holder: state} if holder else state
+    name = "vit_small_patch16_224" if holder == "model" else None
+    with pytest.raises(ConfigError, match=r"Nothing in .* says how many heads .*--heads"):
+        brought_in(content, tmp_path, architecture=name)
+    assert not (tmp_path / "backbone").exists()
+    folder, report = brought_in(content, tmp_path, architecture=name, heads=12)
+    assert "vit_small_patch16_224, 12 heads (as given)" in report
+    assert load_backbone(folder).blocks[0].attn.num_heads == 12
 
 
 def test_another_architecture_is_refused(tmp_path):
@@ -151,6 +176,31 @@ def test_shapes_and_values_are_looked_at(tmp_path):
     broken = state | {"layer2.0.bn1.weight": torch.full((128,), float("nan"))}
     with pytest.raises(CheckpointError, match=r"layer2\.0\.bn1\.weight has values that are not"):
         brought_in(broken, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("values", "what"),
+    [
+        (torch.ones(128).long(), r"is of torch\.int64, expected floating point"),
+        (torch.ones(128).bool(), r"is of torch\.bool, expected floating point"),
+        (torch.full((128,), -0.5), "has negative values, and is a variance"),
+        (
+            torch.full((128,), 1e300, dtype=torch.float64),
+            "has values that are not finite in float32",
+        ),
+    ],
+)
+def test_values_that_no_training_gives(values, what, tmp_path):
+    state = resnet("resnet18").state_dict() | {"layer2.0.bn1.running_var": values}
+    with pytest.raises(CheckpointError, match=rf"layer2\.0\.bn1\.running_var {what}"):
+        brought_in(state, tmp_path)
+    assert not (tmp_path / "backbone").exists()
+
+
+def test_sparse_weights():
+    layer = torch.nn.Linear(2, 2, bias=False)
+    with pytest.raises(CheckpointError, match="weight is sparse, expected all values"):
+        load_strictly(layer, {"weight": torch.eye(2).to_sparse()}, name="x", source="y")
 
 
 def test_old_files_without_counters(tmp_path):
@@ -246,6 +296,97 @@ def test_an_unknown_network_asks_for_its_name(tmp_path):
         brought_in(state, tmp_path)
     folder, _ = brought_in(state, tmp_path, architecture="resnet26")
     assert check_folder(folder)["architecture"] == "resnet26"
+
+
+def folder_of(path, names):
+    path.mkdir()
+    for name in names:
+        (path / name).write_text("{}" if name == "config.json" else "mine")
+    return path
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["a.mp4", "b.mp4", "c.mp4", "d.mp4"],
+        ["config.json"],
+        ["config.json", "model.safetensors"],  # of another tool: no architecture
+        ["config.json", "model.safetensors", "notes.txt"],
+    ],
+)
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_a_folder_of_other_things_is_never_replaced(names, overwrite, tmp_path):
+    folder = folder_of(tmp_path / "backbone", names)
+    with pytest.raises(ConfigError, match=rf"other things than a backbone: '{names[0]}'.*another"):
+        brought_in({}, tmp_path, overwrite=overwrite)
+    assert sorted(path.name for path in folder.iterdir()) == names
+
+
+@pytest.mark.parametrize("weights", ["model.safetensors", "pytorch_model.bin", None])
+def test_a_backbone_folder_or_an_empty_one_is_replaced(weights, tmp_path):
+    folder = folder_of(tmp_path / "backbone", ["config.json", weights] if weights else [])
+    if weights:
+        (folder / "config.json").write_text('{"architecture": "resnet18"}')
+    brought_in(resnet().state_dict(), tmp_path, overwrite=True)
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_a_backbone_with_the_users_notes_is_not_replaced(tmp_path):
+    folder, _ = brought_in(resnet().state_dict(), tmp_path)
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigError, match=r"other things than a backbone: .*'notes\.txt'"):
+        brought_in(resnet().state_dict(), tmp_path, overwrite=True)
+    assert (folder / "notes.txt").read_text() == "mine"
+
+
+def test_names_that_no_folder_can_have(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder_of(tmp_path / "x", ["file"])
+    for output, what in (
+        ("x/file", "is a file, and a backbone is written as a folder"),
+        ("n" * 300, "cannot be written: File name too long"),
+        (".", "cannot be replaced"),
+    ):
+        command = ImportCommand(checkpoint=Path("none"), output=Path(output), overwrite=True)
+        with pytest.raises(ConfigError, match=what):
+            import_checkpoint(command)
+    assert (tmp_path / "x" / "file").read_text() == "mine"
+
+
+def test_shapes_that_fit_nothing_are_one_line(tmp_path):
+    odd = {"conv1.weight": torch.ones(64, 3, 7, 7), "layer1.0.conv2.weight": torch.ones(64)}
+    with pytest.raises(ConfigError, match=r"no architecture known here.*--architecture"):
+        brought_in(odd, tmp_path)
+    state = transformer().state_dict() | {"pos_embed": torch.ones(1, 0, 384)}
+    with pytest.raises(CheckpointError, match=r"pos_embed has the shape \(1, 0, 384\), expected"):
+        brought_in(state, tmp_path, heads=6)
+    empty = resnet().state_dict() | {"bn1.weight": torch.ones(64, device="meta")}
+    with pytest.raises(CheckpointError, match=r"bn1\.weight has a shape and no values"):
+        brought_in(empty, tmp_path)
+
+
+def test_heads_that_cannot_be(tmp_path):
+    with pytest.raises(ConfigError, match=r"^--heads is for transformers, and resnet18 has no"):
+        brought_in(resnet().state_dict(), tmp_path, heads=6)
+    with pytest.raises(ConfigError, match=r"^--heads is 7, which cannot share the 384 features"):
+        brought_in(transformer().state_dict(), tmp_path, heads=7)
+
+
+def test_shapes_come_before_the_question_of_heads(tmp_path):
+    state = transformer("vit_tiny_patch16_224").state_dict()
+    expected = (
+        r"not a vit_small_patch16_224: cls_token has the shape \(1, 1, 192\), expected \(1, 1, 384"
+    )
+    with pytest.raises(CheckpointError, match=expected):
+        brought_in(state, tmp_path, architecture="vit_small_patch16_224")
+    state = moved(transformer())
+    with pytest.raises(ConfigError, match=r"Nothing in .* says how many heads .*--heads"):
+        brought_in(state, tmp_path, architecture="vidmoco_vit_small_moco_v3")
+
+
+def test_a_size_of_no_whole_patches_names_its_flag(tmp_path):
+    with pytest.raises(ConfigError, match=r"patches of 16 px, and 230 px.* Make --size 224 or 240"):
+        brought_in(transformer().state_dict(), tmp_path, heads=6, size=230)
 
 
 def test_the_command(tmp_path, capsys):

@@ -2,7 +2,7 @@ import pytest
 import torchvision
 from published_files import resnet
 
-from vidmoco.published.key_names import timm_names, torchvision_names
+from vidmoco.published.key_names import few_of, timm_names, torchvision_names
 
 VIT = torchvision.models.VisionTransformer(
     image_size=32, patch_size=16, num_layers=2, num_heads=2, hidden_dim=8, mlp_dim=16
@@ -43,3 +43,9 @@ def test_numbers_become_names(stages):
 
 def test_other_numbers_stay():
     assert timm_names(["0.weight", "2.weight"]) == {"0.weight": "0.weight", "2.weight": "2.weight"}
+
+
+def test_the_first_few():
+    assert few_of("missing", []) == ""
+    assert few_of("missing", ["a", "b"]) == "missing: a, b; "
+    assert few_of("left over", list("abcdef")) == "left over: a, b, c, d … and 2 more; "

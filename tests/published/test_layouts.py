@@ -37,6 +37,15 @@ def test_the_weights_are_the_querys_and_the_teachers():
         assert torch.equal(weights[first], trunk.state_dict()[first]), name
 
 
+def test_a_teacher_is_dinos_by_its_last_layer_alone():
+    content, _ = FILES["dino"]()
+    teacher = content["teacher"]
+    without = {key: value for key, value in teacher.items() if "last_layer" not in key}
+    for state, layout in ((teacher, "dino"), (without, "teacher")):
+        encoder = find_encoder(content | {"teacher": state}, source="x")
+        assert encoder.layout == layout and len(encoder.weights) == 150
+
+
 def test_compiled_and_parallel():
     content, _ = FILES["moco_v1"]()
     state = {

@@ -60,6 +60,14 @@ def test_the_monitor(tmp_path):
     assert f"The monitor: {EVIL}" in page.text
 
 
+def test_distances_come_by_their_numbers():
+    keys = ["b", "8.0", "a", "0.5", "nan", "10", "2"]
+    for given in (keys, keys[::-1], sorted(keys)):
+        page = Page(joined(monitor_charts([{"step": 1, "retrieval": dict.fromkeys(given, 1.0)}])))
+        names = [text for element, text in page.texts if element == "span"][1:]
+        assert names == [f"{key} s" for key in ("0.5", "2", "8.0", "10", "a", "b", "nan")]
+
+
 @pytest.mark.parametrize("lines", [[], [{"step": 1}]])
 def test_without_a_monitor_there_is_nothing(lines):
     assert monitor_charts(lines) == ["", ""]

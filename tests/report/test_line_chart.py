@@ -54,9 +54,14 @@ def texts(page):
 
 def test_a_mark_is_on_the_axis_even_beyond_the_values():
     chart = line_chart("t", [Series("a", [(0, 3.0), (1, 4.0)])], x_name="x", mark=(0.0, "chance"))
-    (mark,) = Page(chart).all("line", class_="mark")
+    page = Page(chart)
+    (mark,) = page.all("line", class_="mark")
     assert float(mark["y1"]) == float(mark["y2"]) == BOTTOM
-    assert "chance" in texts(Page(chart))
+    # Its name is in the legend: in the drawing a curve would run through it.
+    assert "chance" not in texts(page)
+    assert [text for element, text in page.texts if element == "span"] == ["a", "chance"]
+    assert [text for element, text in page.texts if element == "b"] == ["4", "0"]
+    assert len(page.all("path", class_="mark")) == 1
 
 
 def test_what_is_not_finite_is_a_gap():

@@ -112,6 +112,11 @@ def test_what_cannot_be_shown_is_one_line(tmp_path, capsys):
     assert f"format {FORMAT + 1}" in refusal(capsys, other)
     odd = row("a") | {"few_shot_top1": {"much": [1.0]}}
     assert "is damaged" in refusal(capsys, write_json(tmp_path / "r.json", results(odd)))
+    (tmp_path / "r.json").write_text("")
+    assert "r.json is empty; expected a results file" in refusal(capsys, tmp_path / "r.json")
+    lost = make_run(tmp_path / "lost")
+    (lost / "config.yaml").write_text("")
+    assert "config.yaml is empty" in refusal(capsys, lost)
     (run / "metrics.jsonl").write_text("{}\n")
     assert "damaged in line 1" in refusal(capsys, run)
     (run / "metrics.jsonl").write_text("")
@@ -136,10 +141,41 @@ def test_outputs_that_cannot_be_written(tmp_path, capsys):
     assert not list(tmp_path.rglob("*.part"))
 
 
+def test_a_damaged_monitor_costs_its_line_and_not_the_page(tmp_path, capsys):
+    run = make_run(tmp_path / "run")
+    lines = ['{"step": 1, "epoch": 0.1, "knn_top1": 40.0}', "{", '{"step": 9, "knn_top1": 45.0}']
+    (run / "monitor.jsonl").write_text("\n".join(lines) + "\n")
+    assert report(run) == 0
+    assert "monitor.jsonl is damaged in line 2" in capsys.readouterr().err
+    page = Page((run / "report.html").read_text())
+    assert "monitor.jsonl is damaged in line 2" in page.text
+    assert ("strong", "k-NN accuracy") in page.texts and ("h2", "Configuration") in page.texts
+
+
+def test_features_that_are_left_out_are_listed(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(feature_sections, "require_tsne", without_tsne)
+    features = tmp_path / "feats"
+    write_features(features / "a.npy", random_features(6), source=tmp_path / "a.mp4")
+    np.save(features / "b.npy", np.zeros((2, 3), np.float32))
+    path = write_json(tmp_path / "r.json", results(row("a")))
+    assert report(path, "--features", features) == 0
+    assert "left out: " in (told := capsys.readouterr().err) and "b.npy: no sidecar" in told
+
+
 def test_a_run_in_progress_is_shown(tmp_path):
     run = make_run(tmp_path / "run", steps=20, told=None)
     assert report(run) == 0
     assert "In progress" in Page((run / "report.html").read_text()).text
+
+
+def chromium_or_skip():
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip(
+            "screenshot tests need a Chromium on the PATH, as chromium or google-chrome: install "
+            "one (Debian: apt install chromium) and run them again"
+        )
+    return program
 
 
 def luminance(picture):
@@ -147,9 +183,7 @@ def luminance(picture):
 
 
 def test_screenshots_at_three_widths_in_both_themes(full_page, tmp_path):
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("no chromium on PATH")
+    program = chromium_or_skip()
     with Chromium(program, tmp_path / "profile") as browser:
         for width in (360, 820, 1400):
             brightness = {}
@@ -182,9 +216,7 @@ def test_screenshots_at_three_widths_in_both_themes(full_page, tmp_path):
 
 def test_the_policy_stops_what_would_slip_through(tmp_path, full_page):
     """If a name became markup after all, nothing would run and nothing would be asked for."""
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("no chromium on PATH")
+    program = chromium_or_skip()
     evil = "<script>document.title='ran'</script><img src='http://127.0.0.1:9/x.png'>"
     broken = tmp_path / "broken.html"
     broken.write_text(full_page.read_text().replace("<h1>", f"{evil}<h1>"))

@@ -59,10 +59,16 @@ def test_formats(tmp_path):
             read_results(path)
 
 
-@pytest.mark.parametrize("text", ["", "{", "\x00", "[" * 100_000, '{"a": NaN}'])
+@pytest.mark.parametrize("text", ["{", "\x00", "[" * 100_000, '{"a": NaN}'])
 def test_what_is_no_json(tmp_path, text):
     (tmp_path / "r.json").write_text(text)
     with pytest.raises(ConfigError, match="cannot be read as JSON"):
+        read_results(tmp_path / "r.json")
+
+
+def test_an_empty_file(tmp_path):
+    (tmp_path / "r.json").write_text("\n")
+    with pytest.raises(ConfigError, match=r"r.json is empty; expected a results file"):
         read_results(tmp_path / "r.json")
 
 

@@ -39,7 +39,7 @@ def test_a_section_has_all_that_is_in_the_file():
     assert heads == [
          "Class by class", "How it was measured", "Repeat it",
     ]  # fmt: skip
-    assert "1 images could not be read" in page.text and "truncated" in page.text
+    assert "1 image could not be read" in page.text and "truncated" in page.text
     assert ("li", EVIL) in page.texts
     assert "linear: logistic regression" in page.text
     charts = [text for element, text in page.texts if element == "strong"]

@@ -83,6 +83,30 @@ def test_damaged_lines_are_named(tmp_path, bad):
         read_lines(path)
 
 
+def test_of_a_damaged_monitor_the_rest_is_kept(tmp_path):
+    run = make_run(tmp_path / "run")
+    (run / "monitor.jsonl").write_bytes(b'{"step": 1}\n\xff\n{"step": 3}\n')
+    facts = read_run(run)
+    assert [line["step"] for line in facts.monitor] == [1, 3]
+    assert facts.monitor_problem == (
+        "monitor.jsonl is damaged in line 2; its other lines are shown."
+    )
+    (run / "monitor.jsonl").write_bytes(b'[]\n{"step": 2}\n{}\n{"st')
+    facts = read_run(run)
+    assert [line["step"] for line in facts.monitor] == [2]
+    assert "damaged in 2 lines, the first of them line 1;" in facts.monitor_problem
+    (run / "monitor.jsonl").write_bytes(b'{"step": 2}\n{"st')  # being written
+    assert read_run(run).monitor_problem == ""
+
+
+def test_settings_that_are_lost_are_not_taken_for_the_defaults(tmp_path):
+    run = make_run(tmp_path / "run")
+    for nothing in ("", " \n"):
+        (run / "config.yaml").write_text(nothing)
+        with pytest.raises(ConfigError, match=r"config.yaml is empty: what .*environment.json"):
+            read_run(run)
+
+
 def test_a_half_written_last_line_is_left_out(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 1, "loss": NaN}\n{"step": 2')

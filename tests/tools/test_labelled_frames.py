@@ -36,6 +36,22 @@ def test_it_writes_a_set_and_prints_what_is_in_it(videos, tmp_path, capsys):
     assert "left out: hall/4.mp4: " in capsys.readouterr().err
 
 
+def test_no_folder_of_others_is_written_into(videos, tmp_path, capsys):
+    words = [str(videos), "-o", str(tmp_path / "out"), "--videos.frames-per-video", "1"]
+    (tmp_path / "out").mkdir()
+    mine = tmp_path / "out" / "train.parquet"
+    mine.write_text("my own")
+    assert tool.main(words) == 2
+    assert "it lacks labelled_frames.json. Give a new or an empty folder" in capsys.readouterr().err
+    assert mine.read_text() == "my own"
+    assert [entry.name for entry in mine.parent.iterdir()] == ["train.parquet"]
+    mine.unlink()
+    assert tool.main(words) == 0  # it is there, and empty
+    names = ["labelled_frames.json", "train.parquet", "val.parquet"]
+    assert sorted(entry.name for entry in mine.parent.iterdir()) == names
+    assert tool.main(words) == 0  # its own
+
+
 def test_mistakes_are_one_line(videos, tmp_path, capsys):
     words = [str(videos), "-o", str(tmp_path / "out")]
     assert tool.main([*words, "--videos.min-videos", "9"]) == 2

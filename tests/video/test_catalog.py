@@ -1,6 +1,8 @@
 import io
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from painted_videos import write_video
 from rich.console import Console
@@ -168,6 +170,13 @@ def test_scan_command(tmp_path, scans, capsys):
     output = tmp_path / "out" / "c.parquet"
     assert scan_command(ScanCommand(videos=(tmp_path / "v",), output=output, fresh=True)) == 0
     assert len(Catalog.load(output)) == 2
+    assert scan_command(ScanCommand(videos=(tmp_path / "v",), output=output)) == 0  # again
+    images = tmp_path / "images.parquet"
+    pq.write_table(pa.table({"image": [b"x"]}), images)
+    before = images.read_bytes()
+    with pytest.raises(ConfigError, match=r"images\.parquet is there, and is no catalog"):
+        scan_command(ScanCommand(videos=(tmp_path / "v",), output=images))
+    assert images.read_bytes() == before
     assert scans[1] == ([tmp_path / "v"], None)
 
 

@@ -9,11 +9,11 @@ from vidmoco.video.frame_index import (
     FrameIndex,
     VideoRow,
     frame_table,
-    read_key,
     read_tables,
     shard_name,
     write_index,
 )
+from vidmoco.video.frame_key import read_key
 
 
 def columns(count):
@@ -52,9 +52,7 @@ def test_what_is_written_is_read_and_the_old_one_goes(tmp_path):
         index = index_of(*names)
         write_index(tmp_path, index)
         key = read_key((tmp_path / "frames.json").read_text(), where="x")
-        table, rows = read_tables(
-            tmp_path / key["frames"], tmp_path / key["videos"], key, where="x"
-        )
+        table, rows = read_tables(*tables_of(tmp_path, key), key, where="x")
         assert table.equals(index.frames)
         assert rows == index.videos
         assert len(list(tmp_path.iterdir())) == 3
@@ -67,26 +65,91 @@ def test_an_end_before_the_key_leaves_the_old_index(tmp_path, monkeypatch):
     def stop(*args, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(json, "dump", stop)
+    monkeypatch.setattr(json, "dumps", stop)
     with pytest.raises(KeyboardInterrupt):
         write_index(tmp_path, index_of("a", "b"))
     assert (tmp_path / "frames.json").read_text() == before
     key = json.loads(before)
-    assert read_tables(tmp_path / key["frames"], tmp_path / key["videos"], key, where="x")[1]
+    assert read_tables(*tables_of(tmp_path, key), key, where="x")[1]
+    assert (tmp_path / "frames-2.parquet").exists()
     monkeypatch.undo()
     write_index(tmp_path, index_of("a", "b"))  # its tables do not touch those that are left
-    assert json.loads((tmp_path / "frames.json").read_text())["frames"] == "frames-3.parquet"
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "frames.json", "frames-3.parquet", "videos-3.parquet"
+    }  # fmt: skip
+
+
+def tables_of(folder, key):
+    return [(folder / key[name]).read_bytes() for name in ("frames", "videos")]
+
+
+def without_sums(key):
+    return {
+        name: value for name, value in key.items() if name not in ("num_bytes", "sha256", "content")
+    }
 
 
 def test_the_tables_of_another_key(tmp_path):
     write_index(tmp_path, index_of("a"))
     key = json.loads((tmp_path / "frames.json").read_text())
-    tables = tmp_path / key["frames"], tmp_path / key["videos"]
     with pytest.raises(ConfigError, match="The index of x is not whole"):
-        read_tables(*tables, key | {"num_videos": 2}, where="x")
+        read_tables(*tables_of(tmp_path, key), key | {"num_videos": 2}, where="x")
+
+
+@pytest.mark.parametrize("table", ["frames", "videos"])
+def test_any_flipped_byte_of_a_table_is_found(tmp_path, table):
+    write_index(tmp_path, index_of("a", "b"))
+    key = json.loads((tmp_path / "frames.json").read_text())
+    data = dict(zip(("frames", "videos"), tables_of(tmp_path, key), strict=True))
+    whole = data[table]
+    for place in range(0, len(whole), 97):
+        data[table] = whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :]
+        with pytest.raises(ConfigError, match=rf"x/{table}-1\.parquet is damaged: its SHA-256"):
+            read_tables(**data, key=key, where="x")
+    data[table] = whole[:-1]
+    with pytest.raises(ConfigError, match=rf"{table}-1\.parquet is damaged: it has .* and should"):
+        read_tables(**data, key=key, where="x")
+
+
+def test_damage_that_an_earlier_key_does_not_tell_is_one_line_all_the_same(tmp_path):
+    write_index(tmp_path, index_of("a name that can be found", "b"))
+    key = without_sums(json.loads((tmp_path / "frames.json").read_text()))
+    frames, videos = tables_of(tmp_path, key)
+    assert read_tables(frames, videos, key, where="x")[1][1] == row("b")
+    harmed = videos.replace(b"a name that", b"\xff name that")
+    assert harmed != videos
+    with pytest.raises(ConfigError, match=r"The index of x cannot be read: .*utf-8"):
+        read_tables(frames, harmed, key, where="x")
+
+
+def test_the_content_is_of_what_pairs_are_made_of():
+    def content(*rows, **changes):
+        table = frame_table(["a"], [columns(2) | changes], {"room": {"a": "x"}} if rows else {})
+        return FrameIndex({}, [*rows] or [row("a")], table).content()
+
+    same = content()
+    assert content(row("a", shard=3, start=7, num_bytes=9, mtime_ns=9)) == same
+    assert content(row("a"), row("b", num_frames=0)) == same
+    assert content(offset=np.array([5, 6]), shard=np.array([4, 4])) == same
+    assert content(pts_seconds=np.array([0, 0.5])) != same
+    assert content(crc32=np.array([1, 2])) != same
+    for change in ({"name": "b"}, {"duration_seconds": 4.0}, {"aspect_ratio": 1.0}):
+        assert content(VideoRow(**(vars(row("a")) | change))) != same
+
+
+def test_an_index_is_the_same_as_itself_read_again(tmp_path):
+    index = index_of("a", "b")
+    write_index(tmp_path, index)
+    key = json.loads((tmp_path / "frames.json").read_text())
+    table, rows = read_tables(*tables_of(tmp_path, key), key, where="x")
+    assert FrameIndex({}, rows, table).same_as(index)
+    assert not index_of("a").same_as(index)
+    other = frame_table(["a", "b"], [columns(2), columns(2)], {"room": {"b": "hall"}})
+    assert not FrameIndex({}, rows, other).same_as(index)
 
 
 def test_least_sizes_of_shards():
     rows = [row("a", end=500), row("b", end=300), row("c", shard=2, end=100)]
+    rows.append(row("d", shard=3, start=0, end=0, num_frames=0))
     assert FrameIndex({}, rows, pa.table({})).shard_sizes() == {0: 500, 2: 100}
     assert shard_name(12) == "shards/000012.tar"

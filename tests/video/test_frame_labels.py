@@ -28,3 +28,20 @@ def test_labels_by_column_and_video(tmp_path):
     }
     with pytest.raises(ConfigError, match=r"no column 'File'\. Did you mean 'file'"):
         read_labels(path, key="File")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("path\na.mp4\n", "'path'; expected 'path' and one or more labels"),
+        ("path,room,room\na.mp4,x,y\n", "each with a name of its own"),
+        ("path,\na.mp4,x\n", "each with a name of its own"),
+        ("path,room\na.mp4,x,y\n", "not as many fields as its header"),
+        ("path,room\na.mp4\n", "not as many fields as its header"),
+    ],
+)
+def test_labels_that_cannot_be_told_apart(tmp_path, text, expected):
+    path = tmp_path / "labels.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=expected):
+        read_labels(path, key="path")

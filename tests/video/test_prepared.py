@@ -11,7 +11,7 @@ from painted_videos import read_index, write_video
 from vidmoco.errors import ConfigError, VideoError
 from vidmoco.video import prepared
 from vidmoco.video.frame_index import FrameIndex, VideoRow, frame_table, shard_name, write_index
-from vidmoco.video.frame_store import is_prepared
+from vidmoco.video.frame_store import Store, is_prepared
 from vidmoco.video.frame_writer import FrameSettings, PrepareJob, write_frames
 from vidmoco.video.limits import DEFAULT_LIMITS
 from vidmoco.video.order import Batching, BatchOrder
@@ -225,6 +225,11 @@ def test_a_shard_that_is_gone_later(folder):
         load(frames)
 
 
+def make_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
 def edit_key(folder, **changes):
     path = folder / "frames.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
@@ -240,13 +245,19 @@ def edit_key(folder, **changes):
             "000001.tar has 999 bytes, and should have",
         ),
         (lambda f: edit_key(f, version=7), "another version of vidmoco"),
-        (lambda f: edit_key(f, format="other"), "another version of vidmoco"),
+        (lambda f: edit_key(f, format="other"), "is not of prepared frames"),
+        (lambda f: edit_key(f, settings=None), "frames.json is damaged: 'settings' is None"),
+        (lambda f: (f / "frames.json").write_bytes(b"\xff{}"), "frames.json is damaged"),
+        (lambda f: make_folder(f / "frames.json"), "frames.json cannot be read"),
+        (lambda f: make_folder(f / "frames-1.parquet"), "cannot be read"),
         (lambda f: (f / "frames.json").write_text("{"), "frames.json is damaged"),
         (lambda f: (f / "frames.json").write_text("[]"), "frames.json is damaged"),
-        (lambda f: (f / "frames-1.parquet").write_bytes(b"PAR1"), "cannot be read"),
+        (lambda f: (f / "frames-1.parquet").write_bytes(b"PAR1"), "is damaged: it has 4 bytes"),
+        (lambda f: flip(f / "frames-1.parquet", 200), "frames-1.parquet is damaged: its SHA-256"),
+        (lambda f: flip(f / "videos-1.parquet", 200), "videos-1.parquet is damaged: its SHA-256"),
         (lambda f: (f / "videos-1.parquet").unlink(), "is missing"),
         (lambda f: edit_key(f, num_frames=3), "is not whole"),
-        (lambda f: shutil.copy(f / "videos-1.parquet", f / "frames-1.parquet"), "is not whole"),
+        (lambda f: shutil.copy(f / "videos-1.parquet", f / "frames-1.parquet"), "is damaged"),
         (
             lambda f: shutil.move(f / "frames.json", f / "journal.jsonl"),
             "is not finished. Give the same `vidmoco prepare` again",
@@ -261,6 +272,15 @@ def test_a_folder_that_is_not_whole(folder, harm, expected):
     assert expected in str(caught.value)
     assert str(folder) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_key_is_that_of_the_index(folder, monkeypatch):
+    """It is read once: read twice, it could be another's in between."""
+    read, names = Store.content, []
+    monkeypatch.setattr(Store, "content", lambda self, name: names.append(name) or read(self, name))
+    frames = open_prepared(folder)
+    assert frames.key == json.loads((folder / "frames.json").read_text())
+    assert names == ["frames.json", "frames-1.parquet", "videos-1.parquet"]
 
 
 def test_a_folder_that_is_moved_as_a_whole(folder, tmp_path):
@@ -281,6 +301,21 @@ def test_from_a_url(folder):
             open_prepared(source)
         with pytest.raises(ConfigError, match="memory://bucket/none holds no prepared frames"):
             open_prepared(Path("memory://bucket/none"))
+    finally:
+        system.rm("/bucket", recursive=True)
+
+
+def test_from_a_url_that_serves_whole_files_only(folder, monkeypatch):
+    system = fsspec.filesystem("memory")
+    system.put(str(folder), "/bucket/frames", recursive=True)
+    source = Path("memory://bucket/frames")
+    try:
+        monkeypatch.setattr(type(system), "size", lambda self, path: None)
+        assert open_prepared(source).read(0).shape == (3, 64, 96)  # no size is no harm
+        whole = type(system).cat_file
+        monkeypatch.setattr(type(system), "cat_file", lambda self, path, **part: whole(self, path))
+        with pytest.raises(ConfigError, match="memory://bucket/frames: asked for 1 bytes, the ser"):
+            open_prepared(source)
     finally:
         system.rm("/bucket", recursive=True)
 

@@ -120,6 +120,22 @@ def test_replacements_are_other_videos_and_differ_within_a_batch(num_videos, bat
         assert found[0] == index + batch_size
 
 
+@given(st.integers(2, 300), st.integers(2, 64), st.data())
+def test_replacements_are_of_other_batches_while_there_are_videos(num_videos, batch_size, data):
+    batch_size = min(batch_size, num_videos)
+    num_others = num_videos - batch_size
+    start = batch_size * data.draw(st.integers(0, num_videos // batch_size - 1))
+    batch = range(start, start + batch_size)
+    firsts = []
+    for index in batch:
+        found = list(replacements(index=index, num_videos=num_videos, batch_size=batch_size))
+        assert not set(found[:num_others]) & set(batch)
+        assert set(found[num_others:]) <= set(batch)
+        firsts.append(found[0])
+    if num_others >= batch_size:  # two failures of a batch get different videos
+        assert len(set(firsts)) == batch_size
+
+
 def test_a_plan_draws_the_moment_of_a_place_and_then_its_stand_ins():
     durations = np.arange(1.0, 21.0)
     batching = Batching(num_videos=20, batch_size=4, pairs_per_visit=2, block_batches=2)

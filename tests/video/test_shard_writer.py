@@ -88,10 +88,17 @@ def test_an_empty_journal_is_a_beginning(tmp_path):
 @pytest.mark.parametrize(
     ("harm", "expected"),
     [
-        (lambda f: (f / shard_name(0)).write_bytes(b""), "is shorter than the journal says"),
-        (lambda f: (f / shard_name(0)).unlink(), "is shorter than the journal says"),
+        (
+            lambda f: (f / shard_name(0)).write_bytes(b""),
+            "000000.tar is shorter than .*/journal.jsonl says",
+        ),
+        (
+            lambda f: (f / shard_name(0)).unlink(),
+            "000000.tar is shorter than .*/journal.jsonl says",
+        ),
         (lambda f: (f / JOURNAL).write_text("[1]\n"), "is damaged"),
         (lambda f: (f / JOURNAL).write_text("x\n"), "is damaged"),
+        (lambda f: add_bytes(f / JOURNAL, b'"\xff"\n'), "is damaged: 'utf-8' codec can't decode"),
     ],
 )
 def test_a_folder_that_is_not_as_the_journal_says(tmp_path, harm, expected):
@@ -99,8 +106,42 @@ def test_a_folder_that_is_not_as_the_journal_says(tmp_path, harm, expected):
         add(writer, tmp_path, "a")
         writer.sync()
     harm(tmp_path)
-    with pytest.raises(ConfigError, match=expected):
+    with pytest.raises(ConfigError, match=expected) as caught:
         open_writer(tmp_path)
+    assert f"Delete {tmp_path}/journal.jsonl and {tmp_path}/shards, and give" in str(caught.value)
+    (tmp_path / "frames.json").touch()  # what is in an index is whole
+    with pytest.raises(ConfigError, match=r"Delete [^ ]*/journal\.jsonl, and give the same"):
+        open_writer(tmp_path)
+    (tmp_path / JOURNAL).unlink()
+    with open_writer(tmp_path, first_shard=1) as writer:
+        assert writer.entries == []
+
+
+def add_bytes(path, data):
+    path.write_bytes(path.read_bytes() + data)
+
+
+def test_a_journal_of_other_settings_is_not_damaged(tmp_path):
+    with open_writer(tmp_path):
+        pass
+    with pytest.raises(ConfigError) as caught:
+        open_writer(tmp_path, settings={"fps": 9})
+    assert str(caught.value) == (
+        f"{tmp_path} holds the beginning of a run with other settings: {{'fps': 4}}. Give the "
+        "same, or another folder."
+    )
+
+
+def test_a_journal_says_whose_it_is_before_there_is_a_shard(tmp_path, monkeypatch):
+    noted, really_open = [], ShardWriter._open
+
+    def look_and_open(self):
+        noted.append(json.loads((tmp_path / JOURNAL).read_text()))
+        really_open(self)
+
+    monkeypatch.setattr(ShardWriter, "_open", look_and_open)
+    with open_writer(tmp_path):
+        assert noted == [{"settings": {"fps": 4}}]
 
 
 def test_a_shard_without_a_video_is_removed(tmp_path):

@@ -1,6 +1,5 @@
 """One detection transfer from its settings to its results, top to bottom."""
 
-import json
 import time
 from collections import defaultdict
 from collections.abc import Generator
@@ -27,6 +26,7 @@ from vidmoco.errors import ConfigError
 from vidmoco.evaluate.candidates import Candidate, load_candidates
 from vidmoco.evaluate.results import write_results
 from vidmoco.interrupt import StopSignals
+from vidmoco.metrics import append_line
 from vidmoco.schedule import learning_rate
 from vidmoco.training_step import on_all_ranks
 
@@ -213,8 +213,7 @@ class _Transfer:
         if not distributed.is_main():
             return
         line = {"step": self.step, "lr": lr, **means, "images_per_second": round(rate, 2)}
-        with (self.settings.run / run_folder.METRICS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        append_line(self.settings.run / run_folder.METRICS, line)
         self._say(
             f"step {self.step}/{self.settings.iterations}  loss {means['loss']:.4f}  lr {lr:.3g}  "
             f"{rate:.1f} images/s"

@@ -1,6 +1,5 @@
 """Checkpoints of a detection transfer, and what must be the same when one goes on."""
 
-import json
 from collections.abc import Sequence
 
 import torch
@@ -10,7 +9,7 @@ from vidmoco import distributed, run_folder
 from vidmoco.checkpoint import list_checkpoints, load_checkpoint, load_matching, save_checkpoint
 from vidmoco.detection.settings import DetectionSettings
 from vidmoco.errors import CheckpointError, ConfigError
-from vidmoco.metrics import read_metrics
+from vidmoco.metrics import drop_lines_after
 
 # What a resumed run may have otherwise; all else must be as it was.
 _FREE = {"run", "resume", "device", "checkpoint_every", "log_every"}
@@ -82,6 +81,5 @@ def load_transfer(
     step: int = state["step"]
     metrics = settings.run / run_folder.METRICS
     if distributed.is_main() and metrics.is_file():
-        kept = [line for line in read_metrics(metrics) if line["step"] <= step]
-        metrics.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        drop_lines_after(metrics, step)
     return step

@@ -10,7 +10,7 @@ from torch import nn
 
 from vidmoco.backbones import architecture_of, load_backbone, weights_hash
 from vidmoco.errors import ConfigError
-from vidmoco.preprocess import Preprocess, feature_dim, preprocess_of
+from vidmoco.preprocess import CropMode, Preprocess, feature_dim, preprocess_of
 
 RANDOM = "random"
 
@@ -36,7 +36,11 @@ class Candidate:
 
 
 def load_candidates(
-    sources: Sequence[str], *, size: int | None = None, seed: int = 0
+    sources: Sequence[str],
+    *,
+    size: int | None = None,
+    crop_mode: CropMode | None = None,
+    seed: int = 0,
 ) -> list[Candidate]:
     """Load all backbones before the long work, so that a bad one is told at once.
 
@@ -46,6 +50,7 @@ def load_candidates(
     Args:
         sources: Run folders, backbone folders, timm names, ``random``, ``random:NAME``.
         size: Input size in pixels; None: each backbone's own.
+        crop_mode: Of all; None: each backbone's own.
         seed: Of random weights.
 
     Raises:
@@ -69,7 +74,7 @@ def load_candidates(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             backbone = load_backbone(original, pretrained=not _is_random(source))
-        preprocess = preprocess_of(backbone, size=size)
+        preprocess = preprocess_of(backbone, size=size, crop_mode=crop_mode)
         candidates.append(
             Candidate(
                 name=names[source],

@@ -11,8 +11,9 @@ from torch.utils.data import DataLoader
 
 from vidmoco import distributed
 from vidmoco.backbones import weights_hash
-from vidmoco.device import resolve_device
+from vidmoco.device import keep_freed_memory, resolve_device
 from vidmoco.evaluate.candidates import Candidate, load_candidates
+from vidmoco.evaluate.equal_images import find_equal_images, warning_of
 from vidmoco.evaluate.feature_cache import (
     features_key,
     hash_of_images,
@@ -39,8 +40,10 @@ from vidmoco.evaluate.protocols import score_features
 from vidmoco.evaluate.results import print_results, require_writable, results_of, write_results
 from vidmoco.evaluate.training_images import batch_size_of
 from vidmoco.evaluation_commands import EvaluateCommand
+from vidmoco.printable import printable
 
 RESULTS = Path("results.json")
+_SHOWN_LEFT_OUT = 20
 
 
 def evaluate(
@@ -48,8 +51,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Compare backbones, print the table, write ``results.json`` and return what is in it.
 
-    Accuracies are in percent. Under torchrun the processes share the images; the first one scores,
-    prints and writes, and the others return the results without rows.
+    Accuracies are in percent. Under torchrun the processes share the images; the main process
+    scores, prints and writes. It alone gets rows: on the others ``rows`` is empty.
 
     Args:
         command: The settings.
@@ -64,8 +67,12 @@ def evaluate(
     path = command.output or RESULTS
     require_writable(path)
     with distributed.processes_from_environment(resolve_device(command.device)) as device:
+        keep_freed_memory(device)
         quiet = not distributed.is_main()
         console = console or Console(stderr=True, quiet=quiet)
+        candidates = load_candidates(
+            command.backbone, size=command.size, crop_mode=command.crop_mode, seed=command.seed
+        )
         folder, left_out = _folder_of_images(command, console)
         train, val = load_labelled_images(
             folder,
@@ -81,9 +88,15 @@ def evaluate(
             highlight=False,
             soft_wrap=True,
         )
-        candidates = load_candidates(command.backbone, size=command.size, seed=command.seed)
+        # Whole files are read: by one process for all.
+        mine = find_equal_images(train, val) if distributed.is_main() else None
+        equal = distributed.gather_objects([mine])[0][0]
+        if warning := warning_of(equal, val):
+            console.print(printable(warning), markup=False, highlight=False, soft_wrap=True)
         rows, features = _rows(candidates, train, val, command, device=device, console=console)
-        results = results_of(command, train, val, rows=rows, features=features, left_out=left_out)
+        results = results_of(
+            command, train, val, rows=rows, features=features, left_out=left_out, equal=equal
+        )
         if distributed.is_main():
             write_results(path, results)
             print_results(results, path=path, console=output)
@@ -100,8 +113,11 @@ def _folder_of_images(command: EvaluateCommand, console: Console) -> tuple[Path,
         folder, left_out = cached_frames(
             command.images, command.videos, seed=command.seed, console=console, fresh=fresh
         )
-    for line in left_out:
-        console.print(f"left out: {line}", markup=False, highlight=False, soft_wrap=True)
+    shown = [f"left out: {printable(line)}" for line in left_out[:_SHOWN_LEFT_OUT]]
+    if len(left_out) > len(shown):
+        shown.append(f"left out: {len(left_out) - len(shown):,} more, all in the results file")
+    for line in shown:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     return folder, left_out
 
 
@@ -114,7 +130,10 @@ def _rows(
     device: torch.device,
     console: Console,
 ) -> tuple[list[dict[str, Any]], Features]:
-    """Return the table's rows, and the features of the last backbone for what was refused."""
+    """Return the table's rows, and the features of the last backbone for what was refused.
+
+    The rows are on the main process alone, the others return none.
+    """
     rows: list[dict[str, Any]] = []
     loader: DataLoader[ImageBatch] | None = None
     preprocess = None
@@ -167,7 +186,8 @@ def _rows(
                     )
                     for rule in command.finetune
                 }  # fmt: skip
-            rows.append(_about(candidate) | scores | {"seconds": seconds})
+            if distributed.is_main():
+                rows.append(_about(candidate) | scores | {"seconds": seconds})
     return rows, features
 
 

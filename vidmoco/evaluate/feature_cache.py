@@ -6,7 +6,6 @@ the weights, preprocessing, arithmetic, and hash of the images' names, sizes and
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,11 +16,13 @@ from safetensors.torch import save_file
 
 from vidmoco.backbones import heads_of
 from vidmoco.cache_folder import cache_folder
+from vidmoco.errors import ConfigError
 from vidmoco.evaluate.candidates import Candidate
 from vidmoco.evaluate.features import Features, Refusal
 from vidmoco.evaluate.images import ImageFiles, LabelledImages
 from vidmoco.image_parquet import ParquetImages
 from vidmoco.image_torchvision import TorchvisionImages
+from vidmoco.whole_file import whole
 
 FORMAT = 1
 
@@ -71,18 +72,15 @@ def save_features(features: Features, key: dict[str, Any]) -> str:
     """Keep features; return why they cannot be kept, which is no reason to stop."""
     path = cache_path(key)
     about = {"key": key, "refused": [asdict(refusal) for refusal in features.refused]}
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(
-            {"values": features.values.contiguous(), "rows": features.rows.contiguous()},
-            part,
-            metadata={"vidmoco": json.dumps(about)},
-        )
-        part.replace(path)
-    except (SafetensorError, OSError) as error:
-        part.unlink(missing_ok=True)
-        return f"Features cannot be kept in {path.parent}: {error}"
+        with whole(path, advice=", or name another folder by VIDMOCO_CACHE.") as part:
+            save_file(
+                {"values": features.values.contiguous(), "rows": features.rows.contiguous()},
+                part,
+                metadata={"vidmoco": json.dumps(about)},
+            )
+    except ConfigError as error:
+        return f"Features are not kept: {error}"
     return ""
 
 

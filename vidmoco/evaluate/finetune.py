@@ -6,6 +6,7 @@ backbone is trained with it. Accuracy on val is measured after every epoch; the 
 """
 
 import copy
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -219,7 +220,7 @@ def _train_epoch(
         done = (step + 1) % num_batches or num_batches
         on_step(f"epoch {epoch + 1} of {settings.epochs}, {done / num_batches:.0%}{so_far}")
     mean = float(distributed.gather_rows(total[None] / num_batches).mean())
-    if not torch.isfinite(torch.tensor(mean)):
+    if not math.isfinite(mean):
         raise CheckpointError(
             f"Fine-tuning of {candidate.name} ({settings.rule}): the loss is {mean} in epoch "
             f"{epoch + 1}. Give a lower --finetune-lr, or --precision fp32."

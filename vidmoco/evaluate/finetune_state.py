@@ -16,7 +16,7 @@ from torch import nn
 from vidmoco import distributed
 from vidmoco.cache_folder import cache_folder
 from vidmoco.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
-from vidmoco.errors import CheckpointError
+from vidmoco.errors import CheckpointError, ConfigError
 
 FORMAT = 2
 
@@ -75,7 +75,8 @@ class FinetuneState:
         state: dict[str, Any] = {"step": len(curve), "curve": curve}
         if len(curve) < self.epochs:
             state |= {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+        advice = ", or name another folder by VIDMOCO_CACHE."
         try:
-            save_checkpoint(self.folder, step=len(curve), state=state, keep=1)
-        except OSError as error:
-            self.say(f"Epochs cannot be kept in {self.folder}: {error.strerror}.")
+            save_checkpoint(self.folder, step=len(curve), state=state, keep=1, advice=advice)
+        except ConfigError as error:
+            self.say(f"Epochs are not kept: {error}")

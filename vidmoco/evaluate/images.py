@@ -23,6 +23,7 @@ from vidmoco.evaluate.image_folders import entries, files_below
 from vidmoco.image_decode import IMAGE_SUFFIXES, decode_image
 from vidmoco.image_parquet import ParquetImages, read_parquet_labels
 from vidmoco.image_torchvision import TorchvisionImages, open_torchvision
+from vidmoco.printable import counted
 from vidmoco.shapes import Int64, UInt8
 
 _VAL_NAMES = ("val", "test")
@@ -40,6 +41,10 @@ class ImageFiles:
             return self.paths[row].read_bytes()
         except OSError as error:
             raise DataError(f"{type(error).__name__}: {error.strerror}") from error
+
+    def sizes(self) -> Int64[np.ndarray, " n"]:
+        """Return the bytes of each file; -1 where it cannot be read."""
+        return np.array([_size_of(path) for path in self.paths], dtype=np.int64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +143,13 @@ def at_most_per_class(images: LabelledImages, count: int, *, seed: int) -> Label
         for label in range(len(images.classes))
     ]
     return images.subset(np.sort(np.concatenate(chosen)).tolist())
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
 
 
 def _find(path: Path, names: Sequence[str]) -> Path:
@@ -255,7 +267,7 @@ def _require_no_leak(train: LabelledImages, val: LabelledImages, *, path: Path) 
         shared = set(mine or ()) & set(others or ())
         if shared:
             raise DataError(
-                f"{len(shared)} {what}s of {path} are in train and in {val.split}, such as "
+                f"{path} has {counted(len(shared), what)} in train and in {val.split} too, such as "
                 f"{min(shared)!r}: frames that are nearly alike would be in both, and the accuracy "
                 f"would be that of memory. Put all of a {what} into one of them."
             )

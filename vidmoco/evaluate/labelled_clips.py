@@ -5,7 +5,7 @@ frame: frames of one video are near-copies, and a split through them measures me
 """
 
 import csv
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +14,13 @@ from typing import Literal
 import numpy as np
 
 from vidmoco.errors import ConfigError, DataError, nearest
+from vidmoco.printable import counted
 
 SPLITS = ("train", "val")
 _SPLIT_NAMES = {"train": "train", "val": "val", "test": "val"}
 """What a split may be called, and which it is."""
+_OTHER_MARKS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+"""What spreadsheets write between columns in place of commas."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +42,15 @@ def read_manifest(
     group: str | None,
     where: Sequence[str],
     split: str | None = None,
-) -> list[Clip]:
+) -> tuple[list[Clip], list[str]]:
     """Return the rows of a CSV that all conditions ``COLUMN=VALUE`` hold for.
+
+    Those without a label come as the second, by their paths.
 
     Args:
         manifest: The file, with a row a video.
         path: Column of the path below the folder of videos.
-        label: Column of the class; a row that has none is left out.
+        label: Column of the class.
         group: Column of what must stay together; None: each video is a group of its own.
         where: The conditions.
         split: Column of train and val (or test); None: the split is not decided.
@@ -61,13 +66,10 @@ def read_manifest(
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"Cannot read the manifest {manifest}: {error}.") from error
     conditions = [condition.partition("=")[::2] for condition in where]
-    for column in (path, label, group, split, *(column for column, _ in conditions)):
-        if column is not None and column not in columns:
-            raise ConfigError(
-                f"{manifest} has no column {column!r}.{nearest(column, columns)} Its columns: "
-                f"{', '.join(columns)}."
-            )
+    asked = (path, label, group, split, *(column for column, _ in conditions))
+    _require_columns([column for column in asked if column is not None], columns, manifest=manifest)
     rows = [row for row in rows if all(row[column] == value for column, value in conditions)]
+    unlabelled = [row[path] or "a row without a path" for row in rows if not row[label]]
     rows = [row for row in rows if row[label]]
     odd = [row for row in rows if split is not None and row[split] not in _SPLIT_NAMES]
     if odd:
@@ -91,12 +93,42 @@ def read_manifest(
     ]
     if not clips:
         raise DataError(f"No row of {manifest} has a label and {' and '.join(where) or 'a path'}.")
-    if len({clip.path for clip in clips}) < len(clips):
-        raise DataError(f"{manifest} names a video twice; one row a video was expected.")
+    video, times = Counter(clip.path for clip in clips).most_common(1)[0]
+    if times > 1:
+        raise DataError(
+            f"{manifest} names {video!r} {times} times; expected one row a video. Take the others "
+            "out, or leave them out with --videos.where."
+        )
     nameless = [clip.path for clip in clips if not clip.group]
     if nameless:
-        raise DataError(f"{len(nameless)} rows have no {group!r}, the first: {nameless[0]}.")
-    return clips
+        told = f"{counted(len(nameless), 'row')} of {manifest}"
+        raise DataError(
+            f"{told} without a {group!r}, the first that of {nameless[0]!r}: what belongs together "
+            "cannot be said. Fill the column, or leave them out with --videos.where."
+        )
+    return clips, unlabelled
+
+
+def _require_columns(asked: Sequence[str], columns: Sequence[str], *, manifest: Path) -> None:
+    """Raise ``ConfigError`` if the first line of the manifest has not all columns asked for."""
+    if not columns:
+        raise ConfigError(
+            f"{manifest} is empty; expected a CSV whose first line names the columns "
+            f"{', '.join(asked)}, and then a row a video."
+        )
+    for column in asked:
+        if column in columns:
+            continue
+        for mark, name in _OTHER_MARKS.items():
+            if len(columns) == 1 and column in columns[0].split(mark):
+                raise ConfigError(
+                    f"The columns of {manifest} are separated by {name}; expected commas. Save it "
+                    "again as a CSV with commas."
+                )
+        raise ConfigError(
+            f"{manifest} has no column {column!r}.{nearest(column, columns)} Its columns: "
+            f"{', '.join(columns)}."
+        )
 
 
 def clips_of_folders(keys: Sequence[str], *, folder: Path) -> list[Clip]:
@@ -154,7 +186,8 @@ def drop_small_classes(
     for name, mine in sorted(by_class.items()):
         num_groups = len({clip.group for clip in mine})
         if len(mine) < min_videos or num_groups < min_groups:
-            dropped.append(f"{name}: {len(mine)} videos of {num_groups} groups")
+            sizes = f"{counted(len(mine), 'video')} of {counted(num_groups, 'group')}"
+            dropped.append(f"{name}: {sizes}")
             del by_class[name]
     if len(by_class) < 2:
         raise DataError(

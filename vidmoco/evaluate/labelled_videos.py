@@ -39,7 +39,7 @@ from vidmoco.evaluation_commands import LabelledVideosConfig
 from vidmoco.video.catalog import VideoInfo, open_catalog
 from vidmoco.video.decode import read_requests
 
-FORMAT = 1
+FORMAT = 2  # of what is kept: another is made anew
 ROWS_PER_GROUP = 500  # about 15 MB of small JPEGs; a reader holds one group in memory
 SCHEMA = pa.schema(
     [
@@ -126,8 +126,9 @@ def make_frames(
             that one split has not.
     """
     catalog = {video.key: video for video in open_catalog([videos]).rows()}
+    unlabelled: list[str] = []
     if config.labels is not None:
-        clips = read_manifest(
+        clips, unlabelled = read_manifest(
             config.labels,
             path=config.path_column,
             label=config.label_column,
@@ -143,7 +144,8 @@ def make_frames(
             f"No video of {config.labels} is in {videos}; the column {config.path_column!r} has "
             f"paths such as {clips[0].path!r}."
         )
-    left_out = [f"{clip.path}: not in the folder of videos" for clip in unknown]
+    left_out = [f"{name}: no label in the column {config.label_column!r}" for name in unlabelled]
+    left_out += [f"{clip.path}: not in the folder of videos" for clip in unknown]
     known = [clip for clip in clips if clip.path in catalog]
     clips = [clip for clip in known if catalog[clip.path].route != "refused"]
     left_out += [

@@ -215,12 +215,18 @@ def grouped_part(
     generator = np.random.default_rng(seed)
     classes, members = labels.cpu().numpy(), groups.cpu().numpy()
     left = np.bincount(classes)
+    by_group = np.split(
+        np.argsort(members, kind="stable"),
+        np.cumsum(np.unique(members, return_counts=True)[1])[:-1],
+    )
     chosen: list[np.ndarray] = []
     num_chosen = 0
-    for group in generator.permutation(np.unique(members)):
-        rows = np.flatnonzero(members == group)
+    for number in generator.permutation(len(by_group)).tolist():
+        if num_chosen >= share * len(classes):
+            break
+        rows = by_group[number]
         mine = np.bincount(classes[rows], minlength=len(left))
-        if num_chosen < share * len(classes) and not ((mine > 0) & (mine == left)).any():
+        if not ((mine > 0) & (mine == left)).any():
             left -= mine
             chosen.append(rows)
             num_chosen += len(rows)

@@ -54,25 +54,22 @@ class EvaluationProgress:
         self._stage = stage
         self._bar.update(self._task, description=escape(stage))
         if not self.console.is_terminal:
-            self._line(f"{stage} …")
+            self.say(f"{stage} …")
 
     def advance(self, num_images: int) -> None:
         """Show that so many more images are done."""
         self._num_done = min(self._num_done + num_images, self.total_images)
         self._bar.update(self._task, completed=self._num_done)
         if time.monotonic() - self._last_line > LOG_LINE_SECONDS and not self.console.is_terminal:
-            self._line(f"{self._stage}: {self._num_done}/{self.total_images} images")
+            self.say(f"{self._stage}: {self._num_done}/{self.total_images} images")
 
     def tell(self, how_far: str) -> None:
         """Show how far a stage without images to count is."""
         self._bar.update(self._task, description=escape(f"{self._stage}: {how_far}"))
         if time.monotonic() - self._last_line > LOG_LINE_SECONDS and not self.console.is_terminal:
-            self._line(f"{self._stage}: {how_far}")
+            self.say(f"{self._stage}: {how_far}")
 
     def say(self, text: str) -> None:
         """Print a line."""
-        self._line(text)
-
-    def _line(self, text: str) -> None:
         self._last_line = time.monotonic()
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)

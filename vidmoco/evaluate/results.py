@@ -1,7 +1,6 @@
 """The results of a comparison: what is in the file."""
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,16 @@ from rich.console import Console
 import vidmoco
 from vidmoco.command_line import command_line
 from vidmoco.errors import ConfigError
+from vidmoco.evaluate.equal_images import EqualImages, warning_of
 from vidmoco.evaluate.features import Features
 from vidmoco.evaluate.images import LabelledImages
 from vidmoco.evaluate.linear import DECAYS
 from vidmoco.evaluate.protocols import headline_k
 from vidmoco.evaluate.results_table import refusal_lines, results_tables, settings_lines
 from vidmoco.evaluation_commands import EvaluateCommand
+from vidmoco.printable import printable
 from vidmoco.run_folder import make_writable_folder
+from vidmoco.whole_file import whole
 
 # Of the results file; a reader refuses another.
 FORMAT = 3
@@ -46,6 +48,7 @@ def results_of(
     rows: list[dict[str, Any]],
     features: Features,
     left_out: list[str],
+    equal: EqualImages | None,
 ) -> dict[str, Any]:
     """Return what the results file says.
 
@@ -53,9 +56,10 @@ def results_of(
         command: What was asked for.
         train: The images that were learnt from.
         val: Those that were judged.
-        rows: What was measured, a row a backbone.
+        rows: What was measured, a row a backbone; none on processes that are not the main one.
         features: Of any of the backbones; they say which images were refused.
         left_out: Labelled videos and classes that no frames are of, and why.
+        equal: Images that are in train and in val; None: they were not looked for.
     """
     num_refused = {part.split: 0 for part in (train, val)}
     for refusal in features.refused:
@@ -68,10 +72,12 @@ def results_of(
             f"k = {', '.join(larger)}: more than the {num_train} training images; all of them vote."
         )
     if left_out:
+        what = "video or class is" if len(left_out) == 1 else "videos or classes are"
         notes.append(
-            f"{len(left_out)} videos or classes are left out (left_out in the file), the first: "
-            f"{left_out[0]}"
+            f"{len(left_out):,} {what} left out (left_out in the file), the first: {left_out[0]}"
         )
+    if warning := warning_of(equal, val):
+        notes.append(warning)
     if val.videos is not None and rows and "video_top1" not in rows[0]:
         notes.append("Videos of val have frames of several classes, and no scores of their own.")
     notes += [
@@ -91,6 +97,7 @@ def results_of(
         "val_split": val.split,
         "refused": [asdict(refusal) for refusal in features.refused],
         "left_out": left_out,
+        "equal_images": None if equal is None else asdict(equal),
         "num_other_files": train.num_other_files + val.num_other_files,
         "settings": {
             "layer": "pooled features",
@@ -100,8 +107,8 @@ def results_of(
             "few_shot": list(command.few_shot),
             "linear_decays": list(DECAYS) if command.linear else [],
             "finetune": list(command.finetune),
-            "finetune_batch_size": command.finetune_batch_size,
             "size": command.size,
+            "crop_mode": command.crop_mode,
             "max_train_per_class": command.max_train_per_class,
             "precision": command.precision,
             "seed": command.seed,
@@ -119,20 +126,17 @@ def _is_best_alone(row: dict[str, Any]) -> bool:
 
 
 def write_results(path: Path, results: dict[str, Any]) -> None:
-    """Write the results as JSON: the old file or the whole new one is there at any moment."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("w", encoding="utf-8") as file:
-            json.dump(results, file, indent=2, allow_nan=False)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        raise ConfigError(
-            f"The results cannot be written to {path}: {error.strerror}. Features and epochs are "
-            "kept: the same command with another --output is quick."
-        ) from error
+    """Write the results as JSON: the old file or the whole new one is there at any moment.
+
+    Raises:
+        ConfigError: they cannot be written.
+    """
+    advice = (
+        ", or give another --output. Features and epochs are kept: the same command again is quick."
+    )
+    with whole(path, advice=advice) as part, part.open("w", encoding="utf-8") as file:
+        json.dump(results, file, indent=2, allow_nan=False)
+        file.write("\n")
 
 
 def print_results(results: dict[str, Any], *, path: Path, console: Console | None = None) -> None:
@@ -145,5 +149,5 @@ def print_results(results: dict[str, Any], *, path: Path, console: Console | Non
     for table in results_tables(results, width=console.width):
         console.print(table)
     for line in [*settings_lines(results), *results["notes"], *refusal_lines(results)]:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
     console.print(f"Written to {path}", markup=False, highlight=False, soft_wrap=True)

@@ -8,6 +8,8 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
+from vidmoco.printable import counted
+
 # Refused images shown on the screen; the file lists all.
 _SHOWN_REFUSALS = 10
 
@@ -169,10 +171,13 @@ def refusal_lines(results: dict[str, Any]) -> list[str]:
     refused = results["refused"]
     lines = []
     if refused:
-        lines.append(f"{len(refused)} images could not be read and are left out:")
+        what = f"{counted(len(refused), 'image')} could not be read"
+        lines.append(f"{what} and {'is' if len(refused) == 1 else 'are'} left out:")
         lines += [f"  {one['name']}: {one['reason']}" for one in refused[:_SHOWN_REFUSALS]]
         if len(refused) > _SHOWN_REFUSALS:
             lines.append(f"  and {len(refused) - _SHOWN_REFUSALS} more, in the results file")
     if results["num_other_files"]:
-        lines.append(f"{results['num_other_files']} files are no images by their suffix.")
+        count = results["num_other_files"]
+        what = "is no image by its" if count == 1 else "are no images by their"
+        lines.append(f"{counted(count, 'file')} {what} suffix.")
     return lines

@@ -1,29 +1,15 @@
-"""How this room shows things: colours and distances, escaped texts, times, saved pictures."""
+"""How this room shows things: colours and distances, times, what was left out."""
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
-from PIL import Image
 from rich.console import Console
 
-from vidmoco.contact_sheet import in_ascii
-from vidmoco.errors import ConfigError
+from vidmoco.printable import printable
 
 TEXT, QUIET, RULE, MARK = "#202124", "#5f6368", "#d5d8dc", "#c5221f"
 MARGIN, SPACE = 24, 12  # pixels
 _MAX_LINES = 10
-
-
-def plain(text: object) -> str:
-    """Return a text for a picture, in printable ASCII: the font has no more."""
-    return in_ascii(str(text))
-
-
-def printable(text: object) -> str:
-    """Return a text that a stranger may have written for the terminal, which obeys none of it."""
-    escaped = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
-    return "".join(escaped)
 
 
 def shown_seconds(seconds: float) -> str:
@@ -49,18 +35,3 @@ def wide_console() -> Console:
     if not console.is_terminal:
         console = Console(highlight=False, markup=False, width=max(console.width, 240))
     return console
-
-
-def save_png(picture: Image.Image, path: Path) -> None:
-    """Write a picture, whole or not at all.
-
-    Raises:
-        ConfigError: it cannot be written.
-    """
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(part, format="PNG")
-        part.replace(path)
-    except OSError as error:
-        raise ConfigError(f"The picture cannot be written to {path}: {error}.") from error

@@ -14,8 +14,6 @@ from vidmoco.errors import DataError
 from vidmoco.feature_file import timestamps_path
 from vidmoco.shapes import Float64
 
-SUFFIXES = (".npy", ".npz", ".safetensors", ".parquet")
-
 
 @dataclass(frozen=True)
 class Extent:

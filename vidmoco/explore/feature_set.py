@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from vidmoco.errors import ConfigError, DataError
-from vidmoco.explore.feature_rows import SUFFIXES, read_extent, read_rows
-from vidmoco.feature_file import read_sidecar
+from vidmoco.explore.feature_rows import read_extent, read_rows
+from vidmoco.feature_file import SUFFIXES, read_sidecar, twins_of
 from vidmoco.shapes import Float32, Float64, Int64
 
 ROWS_AT_ONCE = 8192  # assumption: 64 MiB of 2,048 float32 numbers a row, enough for BLAS
@@ -185,8 +185,7 @@ def open_features(path: Path) -> FeatureSet:
         )
     named = [candidate for candidate, _ in found]
     if path.is_file():  # one that is there beside it, too
-        twins = (path.with_suffix(suffix) for suffix in SUFFIXES if suffix != path.suffix)
-        named += [twin for twin in twins if twin.is_file()]
+        named += twins_of(path)
     _require_one_sidecar_each(named)
     _require_one_backbone(path, found)
     sources = [Path(sidecar["source"]) for _, sidecar in found]

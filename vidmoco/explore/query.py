@@ -122,9 +122,12 @@ def extractor_like(
     source = backbone or str(sidecar["backbone"])
     try:
         size = int(sidecar["preprocess"]["size"])
+        crop_mode = sidecar["preprocess"]["crop_mode"]
         precision: Literal["bf16", "fp32"]
         precision = "bf16" if sidecar.get("precision") == "bf16" else "fp32"
-        extractor = build_extractor(source, size=size, device=device, precision=precision)
+        extractor = build_extractor(
+            source, size=size, crop_mode=crop_mode, device=device, precision=precision
+        )
     except (KeyError, TypeError, ValueError, VidmocoError) as error:
         if backbone is not None and isinstance(error, VidmocoError):
             raise

@@ -8,7 +8,7 @@ import numpy as np
 from rich.console import Console
 
 from vidmoco.evaluation_commands import ExploreCommand
-from vidmoco.explore.display import print_left_out, printable, save_png, wide_console
+from vidmoco.explore.display import print_left_out, wide_console
 from vidmoco.explore.duplicates import find_duplicates
 from vidmoco.explore.feature_set import FeatureSet, open_features
 from vidmoco.explore.frame_map import draw_map
@@ -24,6 +24,8 @@ from vidmoco.explore.tables import (
     shot_rows,
     write_csv,
 )
+from vidmoco.png_file import save_png
+from vidmoco.printable import printable
 from vidmoco.run_folder import make_writable_folder
 from vidmoco.shapes import Float32, Int64
 from vidmoco.video.catalog import build_limits

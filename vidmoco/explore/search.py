@@ -12,10 +12,7 @@ from vidmoco.explore.display import (
     QUIET,
     SPACE,
     TEXT,
-    plain,
     print_left_out,
-    printable,
-    save_png,
     shown_seconds,
     wide_console,
 )
@@ -23,7 +20,8 @@ from vidmoco.explore.feature_set import FeatureSet, open_features
 from vidmoco.explore.neighbours import nearest_rows, similarities
 from vidmoco.explore.query import Query, extractor_like, feature_of, read_query
 from vidmoco.explore.thumbnails import thumbnails
-from vidmoco.preview import require_png
+from vidmoco.png_file import require_png, save_png
+from vidmoco.printable import in_ascii, printable
 from vidmoco.shapes import Float32, Int64
 from vidmoco.video.catalog import build_limits
 
@@ -115,13 +113,13 @@ def draw_results(
     when = "" if query.seconds is None else f"at {shown_seconds(query.seconds)} s"
     for n, line in enumerate([query.name, when, "", *lines]):
         colour = TEXT if n == 0 else QUIET
-        draw.text((left, MARGIN + 34 + 20 * n), shortened(plain(line), room), colour, font())
+        draw.text((left, MARGIN + 34 + 20 * n), shortened(in_ascii(line), room), colour, font())
     facts = zip(rows.tolist(), similarity.tolist(), pictures, strict=True)
     for n, (row, value, picture) in enumerate(facts):
         x, y = MARGIN + n % _COLUMNS * step_x, top + n // _COLUMNS * step_y
         place = x + (width - picture.width) // 2, y + (height - picture.height) // 2
         sheet.paste(picture, place)
-        name = shortened(plain(features.name_of(row)), width, size=12)
+        name = shortened(in_ascii(features.name_of(row)), width, size=12)
         draw.text((x, y + height + 4), name, TEXT, font(12))
         rank = f"{n + 1}.  similarity {value:.3f}"
         draw.text((x, y + height + 20), rank, QUIET, font(12))

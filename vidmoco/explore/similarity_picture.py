@@ -6,10 +6,11 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from vidmoco.contact_sheet import font, shortened
-from vidmoco.explore.display import MARGIN, MARK, QUIET, RULE, SPACE, TEXT, plain
+from vidmoco.explore.display import MARGIN, MARK, QUIET, RULE, SPACE, TEXT
 from vidmoco.explore.feature_set import FeatureSet
 from vidmoco.explore.shots import Shot
 from vidmoco.explore.timeline_axis import TimeAxis
+from vidmoco.printable import in_ascii
 from vidmoco.shapes import Float32, UInt8
 
 _SIDE, _MOST_COLUMNS = 300, 4
@@ -50,7 +51,7 @@ def draw_similarity(
         x = MARGIN + n % columns * step_x + _LEFT
         y = MARGIN + _HEAD + n // columns * step_y + _TOP
         sheet.paste(Image.fromarray(coloured(matrix, low)), (x, y))
-        name = shortened(plain(features.files[number].name), _SIDE, size=12)
+        name = shortened(in_ascii(features.files[number].name), _SIDE, size=12)
         draw.text((x, y - 20), name, TEXT, font(12))
         own = range(axis.first_row, axis.first_row + len(axis.times))
         for place, text in axis.ticks(5):

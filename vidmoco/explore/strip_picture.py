@@ -6,12 +6,13 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from vidmoco.contact_sheet import font, shortened
-from vidmoco.explore.display import MARGIN, MARK, QUIET, SPACE, TEXT, plain
+from vidmoco.explore.display import MARGIN, MARK, QUIET, SPACE, TEXT
 from vidmoco.explore.feature_set import FeatureSet
 from vidmoco.explore.layout import principal_components
 from vidmoco.explore.shots import Shot
 from vidmoco.explore.thumbnails import thumbnails
 from vidmoco.explore.timeline_axis import TimeAxis
+from vidmoco.printable import in_ascii
 from vidmoco.shapes import Float32, UInt8
 from vidmoco.video.limits import DEFAULT_LIMITS, Limits
 
@@ -60,7 +61,7 @@ def draw_strip(
     )
     for n, (number, axis, rows) in enumerate(zip(numbers, axes, shown, strict=True)):
         top = MARGIN + _HEAD + n * _ROW
-        name = shortened(plain(features.files[number].name), _WIDTH - 200)
+        name = shortened(in_ascii(features.files[number].name), _WIDTH - 200)
         draw.text((MARGIN, top), name, TEXT, font())
         told = f"{len(axis.times):,} frames, {axis.seconds:.1f} s"
         draw.text((MARGIN + _WIDTH, top), told, QUIET, font(), anchor="ra")

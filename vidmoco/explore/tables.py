@@ -1,7 +1,6 @@
 """Candidates as tables: CSV files, and their first rows on the terminal."""
 
 import csv
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,12 +8,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from vidmoco.errors import ConfigError
-from vidmoco.explore.display import printable, shown_seconds
+from vidmoco.explore.display import shown_seconds
 from vidmoco.explore.duplicates import DuplicatePair
 from vidmoco.explore.feature_set import FeatureSet
 from vidmoco.explore.shots import Shot
+from vidmoco.printable import printable
 from vidmoco.shapes import Int64
+from vidmoco.whole_file import whole
 
 SHOT_COLUMNS = ("file", "seconds", "similarity", "usual_similarity", "score")
 DUPLICATE_COLUMNS = ("file_a", "file_b", "frames_a", "similarity", "seconds_a", "seconds_b")
@@ -54,18 +54,14 @@ def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[object
     Raises:
         ConfigError: it cannot be written.
     """
-    part = path.with_name(path.name + ".part")
-    try:
+    with (
+        whole(path, advice=", or give another -o.") as part,
         # A name may hold what UTF-8 cannot.
-        with part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(columns)
-            writer.writerows(rows)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        raise ConfigError(f"The table cannot be written to {path}: {error}.") from error
+        part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
 
 
 def print_first_rows(

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from vidmoco.contact_sheet import font, in_ascii
+from vidmoco.contact_sheet import font
 from vidmoco.cores import num_cores
 from vidmoco.errors import ConfigError, VideoError
 from vidmoco.explore.feature_set import FeatureFile, FeatureSet
+from vidmoco.printable import in_ascii
 from vidmoco.shapes import Int64, UInt8
 from vidmoco.video.decode import read_frames
 from vidmoco.video.info import VideoInfo

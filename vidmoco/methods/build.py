@@ -23,6 +23,12 @@ from vidmoco.shapes import Float64
 Method = MoCo | MoCoV3 | FastMoCo | SimCLR | EndToEnd | MemoryBank
 
 
+def projector_of(method: Method) -> nn.Module:
+    """Return the head of the encoder that trains: the method compares its outputs."""
+    encoder: Any = method.encoder_q if hasattr(method, "encoder_q") else method.encoder
+    return encoder[1]  # type: ignore[no-any-return]
+
+
 def build_method(
     config: MethodConfig,
     *,

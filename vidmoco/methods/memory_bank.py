@@ -16,11 +16,14 @@ from torch.nn.functional import normalize
 
 from vidmoco import distributed
 from vidmoco.device import to_device
+from vidmoco.errors import ConfigError
 from vidmoco.heads import build_projector
 from vidmoco.losses import Stats, in_batch_nce, info_nce, nce, nce_constant
 from vidmoco.method_config import MemoryBankConfig
 from vidmoco.methods.terms import mean_of, pairs_of_views
 from vidmoco.shapes import Float, Float64, Int64
+
+MAX_INSTANCES = 2**53  # beyond that float64 does not count them one by one
 
 
 class MemoryBank(nn.Module):
@@ -90,14 +93,15 @@ class MemoryBank(nn.Module):
         One view a sample, as in the paper: the other view of the pair is not looked at. Small crops
         are further queries.
         """
-        queries = [
-            normalize(self.encoder(views[q]).float(), dim=1)
+        queries = {
+            q: normalize(self.encoder(views[q]).float(), dim=1)
             for q, _ in pairs_of_views(len(views), symmetric=False)
-        ]
-        instances = self._instances(source_ids, times[:, 0])
-        loss, stats = mean_of(self._contrast(query, instances) for query in queries)
-        self.embeddings = queries[0].detach(), self.entries[instances]
-        self._waiting.append((queries[0].detach(), instances))
+        }
+        # View v is of frame v, and after the last frame of the first again.
+        instances = {q: self._instances(source_ids, times[:, q % times.shape[1]]) for q in queries}
+        loss, stats = mean_of(self._contrast(queries[q], instances[q]) for q in queries)
+        self.embeddings = queries[0].detach(), self.entries[instances[0]]
+        self._waiting.append((queries[0].detach(), instances[0]))
         if last:
             waiting = [map(distributed.gather_rows, one) for one in self._waiting]
             self._update(*map(torch.cat, zip(*waiting, strict=True)))
@@ -151,11 +155,21 @@ class MemoryBank(nn.Module):
 def count_instances(
     config: MemoryBankConfig, durations: Float64[np.ndarray, " videos"]
 ) -> Int64[np.ndarray, " videos"]:
-    """Return how many instances each video has; durations in seconds."""
+    """Return how many instances each video has; durations in seconds.
+
+    Raises:
+        ConfigError: there are more than whole numbers can count.
+    """
     if config.instance_seconds is None:
         return np.ones(len(durations), dtype=np.int64)
     # Rounded, as times are: prepared frames lie a little before multiples of 1 / fps.
-    return np.rint(durations / config.instance_seconds).astype(np.int64) + 1
+    counts = np.rint(durations / config.instance_seconds) + 1
+    if not counts.sum() < MAX_INSTANCES:
+        raise ConfigError(
+            f"--method.instance-seconds is {config.instance_seconds:g}: {counts.sum():.3g} "
+            "instances. Give more seconds."
+        )
+    return counts.astype(np.int64)
 
 
 def build_memory_bank(

@@ -17,7 +17,7 @@ from vidmoco.feature_queue import FeatureQueue
 from vidmoco.heads import build_projector
 from vidmoco.losses import Stats, info_nce
 from vidmoco.method_config import MoCoConfig
-from vidmoco.methods.terms import mean_of, pairs_of_views
+from vidmoco.methods.terms import mean_of, pairs_of_views, times_of
 from vidmoco.momentum import momentum_at, update_momentum
 from vidmoco.normalization import encode_shuffled, split_batch_norm
 from vidmoco.shapes import Float, Float64, Int64
@@ -111,17 +111,17 @@ class MoCo(nn.Module):
         for q, ks in keys_of.items():
             loss, stats = self._contrast(queries[q], ks, source_ids, frames[q])
             share = len(ks) * len(keys_of) * self.passes / len(terms)  # all terms count alike
-            contrasts.append((loss * share, stats))
+            contrasts.append((loss * share, {name: stat * share for name, stat in stats.items()}))
         loss, stats = mean_of(contrasts)
         if pass_number == 0:
             self.embeddings = queries[0].detach(), self._keys[1]
+        stats["queue_age"] = self.queue.mean_age()
         if pass_number == self.passes - 1:
             for k, key in self._keys.items():
                 self._waiting.setdefault(k, []).append((key, source_ids, frames[k]))
             if last:
                 self._enqueue()
-        stats["queue_age"] = self.queue.mean_age()
-        return loss * (2 if self.symmetric else 1), stats
+        return times_of(2 if self.symmetric else 1, loss, stats)
 
     @torch.no_grad()  # no gradient to keys
     def _encode_keys(
@@ -169,6 +169,8 @@ class MoCo(nn.Module):
         )
         if of_queue is not None:
             stats["same_video"] = of_queue.float().mean() * 100
+        if self.batch_negatives:
+            stats["same_video_in_batch"] = of_batch.float().mean() * 100
         return loss, stats
 
     def _shuffled_keys(self, view: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c"]:

@@ -15,7 +15,7 @@ from vidmoco import distributed
 from vidmoco.heads import build_batch_norm_mlp
 from vidmoco.losses import Stats, in_batch_nce
 from vidmoco.method_config import MoCoV3Config
-from vidmoco.methods.terms import labels_of_own, mean_of, pairs_of_views
+from vidmoco.methods.terms import labels_of_own, mean_of, pairs_of_views, times_of
 from vidmoco.momentum import momentum_at, update_momentum
 from vidmoco.shapes import Float, Float64, Int64
 
@@ -98,7 +98,7 @@ class MoCoV3(nn.Module):
             in_batch_nce(queries[q], keys[k], labels, tau=self.tau)
             for q, k in pairs_of_views(len(views), symmetric=True)
         )
-        return 2 * 2 * self.tau * loss, stats
+        return times_of(2 * 2 * self.tau, loss, stats)
 
 
 def build_moco_v3(config: MoCoV3Config, *, backbone: nn.Module, num_features: int) -> MoCoV3:

@@ -33,6 +33,14 @@ def labels_of_own(num: int, device: torch.device) -> Int64[Tensor, " n"]:
     return torch.arange(num, device=device) + num * distributed.rank()
 
 
+def times_of(
+    factor: float, loss: Float[Tensor, ""], stats: Stats
+) -> tuple[Float[Tensor, ""], Stats]:
+    """Return a loss times ``factor``, and the diagnostics; the loss at chance grows with it."""
+    scaled = {"loss_minus_chance": stats["loss_minus_chance"] * factor}
+    return loss * factor, stats | scaled
+
+
 def mean_of(terms: Iterable[tuple[Float[Tensor, ""], Stats]]) -> tuple[Float[Tensor, ""], Stats]:
     """Return the mean of several losses, and of each of their diagnostics."""
     losses, stats = zip(*terms, strict=True)

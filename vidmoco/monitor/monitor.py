@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from torch import nn
 
 from vidmoco import distributed
 from vidmoco.config import PretrainConfig
 from vidmoco.errors import CheckpointError
+from vidmoco.methods.build import Method, projector_of
 from vidmoco.metrics import append_line, drop_lines_after, read_metrics
 from vidmoco.monitor.knn import KnnProbe
 from vidmoco.monitor.retrieval import RetrievalProbe
@@ -107,13 +107,13 @@ def describe(line: dict[str, Any]) -> str:
 
 def open_monitor(
     config: PretrainConfig,
-    backbone: nn.Module,
+    method: Method,
     source: PairSource,
     *,
     device: torch.device,
     console: Console,
 ) -> Monitor:
-    """Read all that is measured of a training of ``backbone``.
+    """Read all that is measured of a training of ``method``.
 
     Raises:
         ConfigError: images, frames or memory cannot be had.
@@ -127,7 +127,13 @@ def open_monitor(
     retrieves = asked.retrieval and source.has_time
     if asked.images is None and not retrieves:
         return Monitor(asked, None, (), device=device, console=console)
-    twin = Twin(backbone, size=config.augment.size, device=device, precision=asked.precision)
+    twin = Twin(
+        method.backbone,
+        projector_of(method) if asked.output == "projector" else None,
+        size=config.augment.size,
+        device=device,
+        precision=asked.precision,
+    )
     probes: list[Callable[[Twin], dict[str, Any]]] = []
     if asked.images is not None:
         probes.append(KnnProbe(asked, twin.preprocess, device=device, console=console))

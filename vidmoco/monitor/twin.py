@@ -1,5 +1,6 @@
 """The backbone as it will be saved, beside the one that trains."""
 
+import copy
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from vidmoco.preprocess import feature_dim, preprocess_of
 
 
 class Twin:
-    """A copy of a backbone that trains, frozen and in evaluation mode.
+    """A copy of a backbone that trains, and of its head if given; frozen, in evaluation mode.
 
     It is loaded from a folder that is written as the run's will be, so preprocessing, memory format
     and features are those of `vidmoco evaluate`. The backbone itself is only read, and random
@@ -25,6 +26,7 @@ class Twin:
     def __init__(
         self,
         backbone: nn.Module,
+        projector: nn.Module | None = None,
         *,
         size: int,
         device: torch.device,
@@ -32,17 +34,25 @@ class Twin:
     ) -> None:
         """Take the backbone, the side of its inputs in pixels, and how the copy computes.
 
+        With ``projector`` the features are its outputs.
+
         Raises:
             ConfigError: its features cannot be used.
         """
-        self._original, self._precision = backbone, precision
+        self._precision = precision
         with tempfile.TemporaryDirectory() as name, torch.random.fork_rng(devices=[]):
             folder = Path(name) / "backbone"
             save_backbone(backbone, folder, input_size=size, provenance={})
-            copy = load_backbone(folder)
-        self.preprocess = preprocess_of(copy)
-        self._dim = feature_dim(copy, self.preprocess, name=name)
-        self._copy = copy.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            twin = load_backbone(folder)
+        self.preprocess = preprocess_of(twin)
+        self._dim = feature_dim(twin, self.preprocess, name=name)
+        self._original = backbone
+        if projector is not None:
+            head = copy.deepcopy(projector).cpu().eval().requires_grad_(False)
+            self._original = nn.Sequential(backbone, projector)
+            self._dim = head(torch.zeros(1, self._dim)).shape[1]
+            twin = nn.Sequential(twin, head)
+        self._copy = twin.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def update(self) -> None:
         """Take over the weights as they are now; those of batch norms as the run saves them."""

@@ -26,7 +26,7 @@ _KINDS = {
     (256, 8): "resnext{}_32x8d",
 }
 _TRANSFORMERS = {(192, 12): "tiny", (384, 12): "small", (768, 12): "base", (1024, 24): "large"}
-# Transformers of which papers disagree about the heads: dim of MoCo v3's and their number.
+# By dim. Of 192 and 384 papers disagree: 3 or 12 heads, and 6 or 12.
 _MOCO_V3_HEADS = {384: 12, 768: 12}
 _SAME_EVERYWHERE = {768: 12, 1024: 16}
 _MOCO_V3_NAMES = {
@@ -52,7 +52,8 @@ class Guess:
 def guess_architecture(weights: Mapping[str, Tensor], *, layout: str) -> Guess:
     """Return the architecture of an encoder, by timm's key names, as far as it is known."""
     stem = weights.get("conv1.weight")
-    if stem is not None and stem.ndim == 4 and "layer1.0.conv2.weight" in weights:
+    second = weights.get("layer1.0.conv2.weight")
+    if stem is not None and stem.ndim == 4 and second is not None and second.ndim == 4:
         return Guess(_resnet(weights, layout=layout))
     patches, positions = weights.get("patch_embed.proj.weight"), weights.get("pos_embed")
     if patches is None or positions is None or patches.ndim != 4 or positions.ndim != 3:
@@ -82,28 +83,38 @@ def _resnet(weights: Mapping[str, Tensor], *, layout: str) -> str:
 def _transformer(weights: Mapping[str, Tensor], *, layout: str) -> Guess:
     dim, _, patch, _ = weights["patch_embed.proj.weight"].shape
     depth = len({key.split(".")[1] for key in weights if key.startswith("blocks.")})
-    side = isqrt(weights["pos_embed"].shape[1] - 1)
-    heads, how = _heads(weights["pos_embed"], dim=dim, side=side, layout=layout)
+    side = isqrt(max(weights["pos_embed"].shape[1] - 1, 0))
+    how = _how_moco_v3(weights["pos_embed"], dim=dim, side=side, layout=layout)
     size = _TRANSFORMERS.get((dim, depth), "")
     name = f"vit_{size}_patch{patch}_224" if size else ""
-    if heads and heads == _MOCO_V3_HEADS.get(dim) and depth == 12:
-        name = _MOCO_V3_NAMES.get((dim, patch), name)
+    if how:
+        heads = _MOCO_V3_HEADS[dim]
+        name = _MOCO_V3_NAMES.get((dim, patch), name) if depth == 12 else name
+    else:
+        heads, how = _heads(dim, layout=layout)
     return Guess(name if is_architecture(name) else "", side * patch, heads, how)
 
 
-def _heads(positions: Tensor, *, dim: int, side: int, layout: str) -> tuple[int, str]:
-    """Return the number of heads, of which the shapes say nothing, and how it is known.
+def _how_moco_v3(positions: Tensor, *, dim: int, side: int, layout: str) -> str:
+    """Return by what a transformer is known to be one of MoCo v3's; empty: it is not known to be.
 
-    MoCo v3's position embedding is fixed, so it betrays its transformers in whatever file they are.
+    Their position embedding is fixed, so it betrays them in whatever file they are.
     """
-    if positions.shape[1] == side * side + 1 and dim in _MOCO_V3_HEADS:
+    if dim not in _MOCO_V3_HEADS:
+        return ""
+    is_plain = positions.layout is torch.strided and not positions.is_meta
+    if is_plain and side and positions.shape == (1, side * side + 1, dim):
         fixed = position_embedding(side, side, dim=dim)
         if torch.allclose(positions.float(), fixed, atol=1e-3):
-            return _MOCO_V3_HEADS[dim], "its position embedding is MoCo v3's"
-    if layout == "moco_v3":
-        return _MOCO_V3_HEADS.get(dim, 0), "MoCo v3's"
+            return "its position embedding is MoCo v3's"
+    return "MoCo v3's" if layout == "moco_v3" else ""
+
+
+def _heads(dim: int, *, layout: str) -> tuple[int, str]:
+    """Return the number of heads of any other transformer and how it is known; 0: it is not.
+
+    A file of timm's own names says nothing: a MoCo v3 that was trained on has them too.
+    """
     if dim in _SAME_EVERYWHERE:
         return _SAME_EVERYWHERE[dim], "as everywhere"
-    if layout == "dino":
-        return dim // 64, "DINO's"
-    return (dim // 64, "assumed: timm's") if layout == "torchvision" else (0, "")
+    return (dim // 64, "DINO's") if layout == "dino" else (0, "")

@@ -1,6 +1,7 @@
 """``vidmoco import``: the encoder of a published checkpoint as a backbone folder."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,14 +10,19 @@ from rich.console import Console
 from torch import Tensor, nn
 
 import vidmoco
-from vidmoco.backbones import build_backbone, heads_of, save_backbone
+from vidmoco.backbone_folder import CONFIG_FILE, WEIGHTS_FILE
+from vidmoco.backbones import architecture_of, build_backbone, heads_of, save_backbone
 from vidmoco.commands import ImportCommand
 from vidmoco.errors import CheckpointError, ConfigError
+from vidmoco.printable import first_of
 from vidmoco.published.architectures import Guess, guess_architecture
 from vidmoco.published.checkpoint_file import read_checkpoint_file
+from vidmoco.published.key_names import few_of
 from vidmoco.published.layouts import Encoder, find_encoder, without_counters
+from vidmoco.whole_file import writing
 
 _DEFAULT_SIZE = 224  # of all these papers, where a ResNet does not say
+_ONE_OF_WEIGHTS = (WEIGHTS_FILE, "pytorch_model.bin")  # beside CONFIG_FILE; timm reads either
 
 
 def import_checkpoint(command: ImportCommand, *, console: Console | None = None) -> Path:
@@ -27,13 +33,16 @@ def import_checkpoint(command: ImportCommand, *, console: Console | None = None)
         CheckpointError: the file is damaged, or does not hold all of an encoder.
     """
     source, folder = command.checkpoint, command.output
-    if folder.exists() and not command.overwrite:
-        raise ConfigError(f"{folder} is there already. Add --overwrite, or name another folder.")
+    with writing(folder, advice=", or name another folder."):  # a name may be too long
+        _require_place(folder, overwrite=command.overwrite)
     content = read_checkpoint_file(source)
     backbone, wanted = None, None
     if command.architecture is not None:
         backbone = build_backbone(
-            command.architecture, size=command.size or _DEFAULT_SIZE, num_heads=command.heads
+            command.architecture,
+            size=command.size or _DEFAULT_SIZE,
+            num_heads=command.heads,
+            size_flag="--size",
         )
         wanted = backbone.state_dict().keys()
     encoder = find_encoder(content, prefix=command.prefix, wanted=wanted, source=str(source))
@@ -48,9 +57,12 @@ def import_checkpoint(command: ImportCommand, *, console: Console | None = None)
     size = command.size or guess.size or _DEFAULT_SIZE
     if backbone is None or size != (command.size or _DEFAULT_SIZE):  # positions of another size
         known = guess.heads if command.architecture is None else 0
-        backbone = build_backbone(name, size=size, num_heads=command.heads or known or None)
-    _require_heads(backbone, guess, command, name=name)
+        backbone = build_backbone(
+            name, size=size, num_heads=command.heads or known or None, size_flag="--size"
+        )
+    # First: of an architecture that does not fit, the heads are no question.
     counters = load_strictly(backbone, encoder.weights, name=name, source=str(source))
+    _require_heads(backbone, guess, command, name=name)
     provenance = {
         "vidmoco_version": vidmoco.__version__,
         "imported_from": source.name,
@@ -59,8 +71,40 @@ def import_checkpoint(command: ImportCommand, *, console: Console | None = None)
     }
     save_backbone(backbone, folder, input_size=size, provenance=provenance)
     how = "as given" if command.heads else guess.how
-    _report(encoder, backbone, name, counters, how, console or Console())
+    stored = architecture_of(folder)  # of vidmoco's own names the network of timm's
+    called = name if name == stored else f"{name} (config.json: {stored})"
+    _report(encoder, backbone, called, counters, how, console or Console())
     return folder
+
+
+def _require_place(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a folder to write that is there, but a backbone folder that is to be replaced."""
+    if folder.name in ("", ".."):
+        raise ConfigError(f"The folder {folder} cannot be replaced. Name a new folder with -o.")
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise ConfigError(
+            f"{folder} is a file, and a backbone is written as a folder. Name a folder with -o."
+        )
+    names = sorted(path.name for path in folder.iterdir())
+    if names and not _is_backbone(folder, names):  # replacing it would lose what is in it
+        raise ConfigError(
+            f"{folder} is there already, and holds other things than a backbone: "
+            f"{first_of(names)}. Name another folder with -o."
+        )
+    if not overwrite:
+        raise ConfigError(f"{folder} is there already. Add --overwrite, or name another folder.")
+
+
+def _is_backbone(folder: Path, names: list[str]) -> bool:
+    """Return whether a folder holds a backbone of timm's and nothing else."""
+    if names not in [[CONFIG_FILE, weights] for weights in _ONE_OF_WEIGHTS]:
+        return False
+    try:
+        return "architecture" in json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    except (ValueError, TypeError, IsADirectoryError):
+        return False
 
 
 def load_strictly(
@@ -69,7 +113,7 @@ def load_strictly(
     """Load each tensor into its place; return how many counters of batch norms were not there.
 
     Raises:
-        CheckpointError: a tensor is missing, left over, of another shape, or not finite.
+        CheckpointError: a tensor is missing, left over, of another shape, or cannot be weights.
     """
     wanted = backbone.state_dict()
     missing = sorted(without_counters(wanted.keys() - weights.keys()))
@@ -77,8 +121,8 @@ def load_strictly(
     if missing or left_over:
         raise CheckpointError(
             f"The encoder of {source} is not a {name}: "
-            f"{_few('missing', missing)}{_few('left over', left_over)}nothing was written. Name "
-            "the right timm model with --architecture."
+            f"{few_of('missing', missing)}{few_of('left over', left_over)}nothing was written. "
+            "Name the right timm model with --architecture."
         )
     for key, tensor in weights.items():
         if tensor.shape != wanted[key].shape:
@@ -87,10 +131,25 @@ def load_strictly(
                 f"{tuple(tensor.shape)}, expected {tuple(wanted[key].shape)}. Name the right timm "
                 "model with --architecture, or its input with --size."
             )
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise CheckpointError(f"{source} is damaged: {key} has values that are not finite.")
+        if fault := _fault(key, tensor, wanted[key]):
+            raise CheckpointError(f"The weights of {source} cannot be right: {key} {fault}.")
     backbone.load_state_dict(dict(weights), strict=False)
     return len(wanted) - len(weights)
+
+
+def _fault(key: str, tensor: Tensor, wanted: Tensor) -> str:
+    """Return what keeps the values of a tensor from being those of the network; else ""."""
+    if wanted.is_floating_point() and not tensor.is_floating_point():
+        return f"is of {tensor.dtype}, expected floating point"
+    if tensor.layout is not torch.strided:
+        return "is sparse, expected all values"
+    if tensor.is_meta:
+        return "has a shape and no values"
+    if not torch.isfinite(tensor.to(torch.float32)).all():
+        return "has values that are not finite in float32"
+    if key.endswith("running_var") and (tensor < 0).any():
+        return "has negative values, and is a variance"
+    return ""
 
 
 def _require_heads(backbone: nn.Module, guess: Guess, command: ImportCommand, *, name: str) -> None:
@@ -134,13 +193,6 @@ def _describe(weights: Mapping[str, Tensor]) -> str:
     first = next(iter(weights), "")
     shape = f"{first} of {tuple(weights[first].shape)} and " if first else ""
     return f"{shape}{len(weights)} tensors"
-
-
-def _few(what: str, keys: list[str], *, count: int = 4) -> str:
-    if not keys:
-        return ""
-    more = f" … and {len(keys) - count} more" if len(keys) > count else ""
-    return f"{what}: {', '.join(keys[:count])}{more}; "
 
 
 def _sha256(path: Path) -> str:

@@ -5,7 +5,7 @@ names; the transformers of mmselfsup and torchvision have names of their own.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 Names = tuple[tuple[str, str], ...]
 """Name there, name in timm; ``{}`` is the number of a block."""
@@ -54,6 +54,14 @@ def torchvision_names(keys: Iterable[str]) -> dict[str, str]:
     """Return torchvision's name for each of timm's keys of a ResNet or a transformer."""
     back = tuple((ours, theirs) for theirs, ours in _TORCHVISION)
     return {key: _renamed(key, back) for key in keys}
+
+
+def few_of(what: str, names: Sequence[str], *, count: int = 4) -> str:
+    """Return ``what`` with the first of the names, as the beginning of a sentence; of none: ""."""
+    if not names:
+        return ""
+    more = f" … and {len(names) - count} more" if len(names) > count else ""
+    return f"{what}: {', '.join(names[:count])}{more}; "
 
 
 def _renamed(key: str, names: Names) -> str:

@@ -13,6 +13,8 @@ from vidmoco.published.key_names import timm_names
 WRAPPERS = ("module.", "_orig_mod.")  # of DistributedDataParallel and of torch.compile
 # What a tool calls its state dict; DINO's paper evaluates the teacher.
 _CONTAINERS = ("teacher", "state_dict", "model", "student")
+# Of DINO's head alone. A teacher without it may be anybody's.
+_DINO = "head.last_layer."
 _OF_BATCH_NORM = "num_batches_tracked"
 # The last layers: of classifiers, and those in whose place a method has its projector.
 HEADS = ("fc.", "head.", "heads.", "classifier.", "projection_head.", "prototypes.")
@@ -137,7 +139,10 @@ def _layout_of(
             )
         return Layout("as given", prefix, ())
     if layout := _fitting(tensors):
-        return Layout("dino", layout.prefix, ()) if container == "teacher" else layout
+        if container != "teacher":
+            return layout
+        is_dino = any(key.startswith(_DINO) for key in tensors)
+        return Layout("dino" if is_dino else container, layout.prefix, ())
     raise CheckpointError(
         f"{source} has no layout that is known here. Its keys begin with: {', '.join(words[:12])}. "
         "Say with --prefix which of them are the backbone's."

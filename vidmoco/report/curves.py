@@ -95,6 +95,8 @@ def curves_section(facts: RunFacts) -> Section:
     notes = [
         element("p", f"The monitor: {text}", class_="foot") for text in dict.fromkeys(failures)
     ]
+    if facts.monitor_problem:
+        notes.append(element("p", facts.monitor_problem, class_="warning"))
     return Section("Curves", [element("div", *charts, class_="charts"), *notes], lead)
 
 
@@ -106,7 +108,7 @@ def monitor_charts(lines: Sequence[dict[str, Any]]) -> list[Html]:
         for line in lines
         if isinstance(line.get("retrieval"), dict)
     ]
-    distances = sorted({key for _, one in found for key in one}, key=lambda s: (_as_float(s), s))
+    distances = sorted({key for _, one in found for key in one}, key=_by_number)
     retrieval = [
         Series(
             f"{distance} s", [(x, _as_float(one[distance])) for x, one in found if distance in one]
@@ -151,6 +153,12 @@ def _place(line: dict[str, Any]) -> float:
 
 def _has_epoch(line: dict[str, Any]) -> bool:
     return math.isfinite(_as_float(line.get("epoch")))
+
+
+def _by_number(text: str) -> tuple[bool, float, str]:
+    """Return what sorts texts by their numbers, those without one last: NaN has no order."""
+    value = _as_float(text)
+    return math.isnan(value), 0.0 if math.isnan(value) else value, text
 
 
 def _as_float(value: Any) -> float:

@@ -68,13 +68,13 @@ def line_chart(
     drawing = [
         *_grid(ticks, y),
         *_bottom(x_ticks, x, x_name),
-        *(_mark(*mark, y) if mark else []),
+        *([_mark(mark[0], y)] if mark else []),
         *(part for n, s in enumerate(shown) for part in _line(n, thinned(s.points), x, y)),
         *_columns(shown, xs, x, x_name=x_name, x_texts=dict(x_ticks) if named else {}, unit=unit),
     ]
     svg = element("svg", *drawing, viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_label=title)
     caption = [element("strong", title), *([element("span", about)] if about else [])]
-    legend = _legend(shown, unit)
+    legend = _legend(shown, unit, mark)
     return element("figure", element("figcaption", *caption, legend), svg, class_="chart")
 
 
@@ -127,13 +127,10 @@ def _bottom(ticks: Sequence[tuple[float, str]], x: Scale, name: str) -> list[Htm
     return [*parts, under]
 
 
-def _mark(value: float, name: str, y: Scale) -> list[Html]:
+def _mark(value: float, y: Scale) -> Html:
+    """Return a line across; its name is in the legend, where no curve runs through it."""
     place = y.place(value)
-    right = WIDTH - _RIGHT
-    return [
-        element("line", x1=_LEFT, x2=right, y1=place, y2=place, class_="mark"),
-        element("text", name, x=right, y=place - 4, class_="tick", text_anchor="end"),
-    ]
+    return element("line", x1=_LEFT, x2=WIDTH - _RIGHT, y1=place, y2=place, class_="mark")
 
 
 def _line(n: int, points: Sequence[tuple[float, float]], x: Scale, y: Scale) -> list[Html]:
@@ -193,20 +190,23 @@ def _columns(
     return columns
 
 
-def _legend(series: Sequence[Series], unit: str) -> Html:
-    """Return how each line looks, its name and its last value; without lines that have none."""
+def _legend(series: Sequence[Series], unit: str, mark: tuple[float, str] | None) -> Html:
+    """Return how each line looks, its name and its last value; without lines that have none.
+
+    The mark comes last, with its value.
+    """
     entries = []
     for n, one in enumerate(series):
         last = next((v for _, v in reversed(one.points) if math.isfinite(v)), None)
         if last is None:
             continue
-        key = element(
-            "svg",
-            element("path", d="M1 5L25 5", class_=f"line {_look(n)}"),
-            viewBox="0 0 26 10",
-            class_="key",
-            aria_hidden="true",
-        )
-        words = joined([element("span", one.name), element("b", number(last, unit))], " ")
-        entries.append(element("li", key, words))
+        entries.append(_entry(f"line {_look(n)}", one.name, number(last, unit)))
+    if mark is not None:
+        entries.append(_entry("mark", mark[1], number(mark[0], unit)))
     return element("ul", *entries, class_="legend")
+
+
+def _entry(look: str, name: str, value: str) -> Html:
+    line = element("path", d="M1 5L25 5", class_=look)
+    key = element("svg", line, viewBox="0 0 26 10", class_="key", aria_hidden="true")
+    return element("li", key, joined([element("span", name), element("b", value)], " "))

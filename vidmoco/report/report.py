@@ -1,6 +1,5 @@
 """``vidmoco report``: one HTML file of a run, or of comparisons, that needs nothing beside it."""
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from rich.console import Console
 import vidmoco
 from vidmoco.errors import ConfigError
 from vidmoco.evaluation_commands import ReportCommand
+from vidmoco.explore.display import print_left_out
 from vidmoco.explore.feature_set import open_features
 from vidmoco.report.curves import curves_section
 from vidmoco.report.feature_sections import feature_sections
@@ -27,7 +27,9 @@ from vidmoco.report.run_sections import (
     run_header,
 )
 from vidmoco.run_folder import make_writable_folder
+from vidmoco.whole_file import unwritable, whole
 
+_ADVICE = ", or give another file by --output."
 RESULTS = "results.json"  # of a run folder, where it is there
 
 
@@ -51,8 +53,11 @@ def report(command: ReportCommand, *, console: Console | None = None) -> int:
     output = (command.output or _beside(source, facts)).expanduser()
     require_replaceable(output)
     features = None if command.features is None else open_features(command.features)
+    print_left_out([] if features is None else features.left_out)
     sections: list[Section | None] = []
     if facts is not None:
+        if facts.monitor_problem:
+            console.print(facts.monitor_problem, markup=False, highlight=False, soft_wrap=True)
         sections.append(curves_section(facts))
         sections.append(pair_section(facts, num_pairs=command.pairs, console=console))
     sections += [_comparison(path, one) for path, one in results]
@@ -96,7 +101,7 @@ def require_replaceable(path: Path) -> None:
     except FileNotFoundError:
         is_ours = True
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(error, path, advice=_ADVICE) from error
     make_writable_folder(path.parent, flag="--output")
     if not is_ours:
         raise ConfigError(
@@ -133,16 +138,5 @@ def _head(
 
 def _write(markup: str, path: Path) -> None:
     """Write the page: the old file or the whole new one is there at any moment."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
+    with whole(path, advice=_ADVICE) as part:
         part.write_text(markup, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise _unwritable(path, error) from error
-
-
-def _unwritable(path: Path, error: OSError) -> ConfigError:
-    return ConfigError(
-        f"The report cannot be written to {path}: {error.strerror}. Give another file by --output."
-    )

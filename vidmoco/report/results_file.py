@@ -84,11 +84,18 @@ def read_results(path: Path) -> dict[str, Any]:
             f"{path} is no results file: `vidmoco evaluate` writes them with the suffix .json."
         )
     try:
-        results = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
+        text = path.read_text(encoding="utf-8")
+        if not text.strip():
+            raise ConfigError(
+                f"{path} is empty; expected a results file of `vidmoco evaluate`. Evaluate again."
+            )
+        results = json.loads(text, parse_constant=_no_number)
     except FileNotFoundError as error:
         raise ConfigError(
             f"There is no results file at {path}: `vidmoco evaluate` writes one."
         ) from error
+    except ConfigError:
+        raise
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(
             f"{path} cannot be read as JSON: {error}. Expected a results file of `vidmoco "

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vidmoco.evaluate.results_table import settings_lines
+from vidmoco.printable import counted
 from vidmoco.report.class_parts import class_parts
 from vidmoco.report.interval_figure import interval_figure
 from vidmoco.report.line_chart import Series, line_chart
@@ -179,7 +180,8 @@ def _about(results: dict[str, Any]) -> list[Html]:
         foot = f"and {more:,} more, in the file" if more else ""
         head = ["image", "split", "reason"]
         listed = table(head, shown, label="Refused images", left=3, foot=foot)
-        parts.append(folded(f"{len(refused):,} images could not be read and are left out", listed))
+        told = f"{counted(len(refused), 'image')} could not be read, and left out"
+        parts.append(folded(told, listed))
     try:
         lines = settings_lines(results)
     except (KeyError, IndexError, TypeError, ValueError):  # another set of keys than today's

@@ -29,7 +29,9 @@ class RunFacts:
     metrics: list[dict[str, Any]]
     """Lines of metrics.jsonl, one at least."""
     monitor: list[dict[str, Any]]
-    """Lines of monitor.jsonl."""
+    """Lines of monitor.jsonl, without the damaged ones."""
+    monitor_problem: str
+    """Which of them are damaged, in words; empty: none."""
     provenance: dict[str, Any]
     """What the backbone folder says of its making; empty before the end of the run."""
 
@@ -78,7 +80,8 @@ def read_run(folder: Path) -> RunFacts:
     """Return what a run folder holds.
 
     Raises:
-        ConfigError: it is no run folder, has no numbers yet, or they are damaged.
+        ConfigError: it is no run folder, has no settings or no numbers yet, or the numbers of the
+            training are damaged. A damaged line of the monitor's is told in ``monitor_problem``.
     """
     config_file = folder / run_folder.CONFIG
     if not config_file.is_file():
@@ -94,11 +97,18 @@ def read_run(folder: Path) -> RunFacts:
             "--engine.log-every steps. Try again then."
         )
     text = config_file.read_text(encoding="utf-8", errors="replace")
+    if not text.strip():
+        raise ConfigError(
+            f"{config_file} is empty: what the run was told is lost, and the defaults may be "
+            f"others. The command it began with is in {folder / run_folder.ENVIRONMENT}: begin a "
+            "new run with it, and put that one's file here."
+        )
     config, problem = None, ""
     try:
         config = load_recipe(str(config_file))
     except (ConfigError, UnicodeDecodeError) as error:
         problem = str(error)
+    monitor, damaged = _lines_of(folder / run_folder.MONITOR)
     backbone = _json_of(folder / run_folder.BACKBONE / CONFIG_FILE).get("vidmoco")
     return RunFacts(
         folder=folder,
@@ -107,22 +117,43 @@ def read_run(folder: Path) -> RunFacts:
         config_problem=problem,
         environment=_json_of(folder / run_folder.ENVIRONMENT),
         metrics=metrics,
-        monitor=read_lines(folder / run_folder.MONITOR),
+        monitor=monitor,
+        monitor_problem=_damage(damaged),
         provenance=backbone if isinstance(backbone, dict) else {},
     )
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Return the lines of a metrics.jsonl or monitor.jsonl; none if there is no such file.
+    """Return the lines of a metrics.jsonl; none if there is no such file.
 
     A last line that is half written is left out.
 
     Raises:
         ConfigError: another line is damaged.
     """
+    lines, damaged = _lines_of(path)
+    if damaged:
+        raise ConfigError(
+            f"{path} is damaged in line {damaged[0]}: expected an object of JSON with a step. "
+            "Without that line the report shows the others."
+        )
+    return lines
+
+
+def _damage(damaged: list[int]) -> str:
+    if not damaged:
+        return ""
+    what = f"line {damaged[0]}" if len(damaged) == 1 else f"{len(damaged)} lines"
+    first = "" if len(damaged) == 1 else f", the first of them line {damaged[0]}"
+    return f"{run_folder.MONITOR} is damaged in {what}{first}; its other lines are shown."
+
+
+def _lines_of(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
+    """Return the lines of a file that can be read, and the numbers, from 1, of the damaged ones."""
+    lines: list[dict[str, Any]] = []
+    damaged: list[int] = []
     if not path.is_file():
-        return []
-    lines = []
+        return lines, damaged
     for number, text in enumerate(path.read_bytes().splitlines(keepends=True), 1):
         if not text.endswith(b"\n"):
             break
@@ -130,13 +161,11 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
             line = json.loads(text)
         except ValueError:
             line = None
-        if not isinstance(line, dict) or _number(line.get("step")) is None:
-            raise ConfigError(
-                f"{path} is damaged in line {number}: expected an object of JSON with a step. "
-                "Without that line the report shows the others."
-            )
-        lines.append(line)
-    return lines
+        if isinstance(line, dict) and _number(line.get("step")) is not None:
+            lines.append(line)
+        else:
+            damaged.append(number)
+    return lines, damaged
 
 
 def _json_of(path: Path) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 import json
 import shlex
+import sys
 from collections import Counter
 from statistics import median
 from typing import Any
 
 from vidmoco import run_folder
+from vidmoco.config import PretrainConfig
 from vidmoco.diagnostics import collapse_of
 from vidmoco.errors import ConfigError
 from vidmoco.recipe import differences, to_plain
@@ -23,7 +25,7 @@ def run_header(facts: RunFacts) -> list[Html]:
     """Return what one wants to know first: how the run ended, and its last numbers."""
     parts = [element("p", *_summary(facts), class_="summary")]
     try:
-        collapsed = collapse_of(facts.last)
+        collapsed = collapse_of(facts.last, most_rank=_most_rank(facts.config))
     except (KeyError, TypeError, ValueError):  # a log without these numbers
         collapsed = ""
     if collapsed:
@@ -33,6 +35,10 @@ def run_header(facts: RunFacts) -> list[Html]:
         for name, value, about in _tiles(facts)
     ]
     return [*parts, element("ul", *tiles, class_="tiles")]
+
+
+def _most_rank(config: PretrainConfig | None) -> int:
+    return sys.maxsize if config is None else min(config.data.batch_size, config.method.dim)
 
 
 def _under(about: str) -> list[Html]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -152,7 +153,9 @@ class Batches:
         frames = torch.empty(
             (len(slots), *self.pixels.shape[1:]), dtype=torch.uint8, pin_memory=self._pin_memory
         )
-        torch.index_select(self.pixels, 0, torch.tensor(numbers), out=frames)
+        # A plain copy: torch would share it among threads, which wait for each other, spinning, on
+        # cores that the decoding processes have (measured: up to 7 ms of CPU a pair against 0.3).
+        np.take(self.pixels.numpy(), numbers, axis=0, out=frames.numpy(), mode="clip")
         self._free += numbers
         rows = [slot.moment.row for slot in slots]
         return PairBatch(

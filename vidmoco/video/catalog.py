@@ -17,10 +17,11 @@ from vidmoco.commands import ScanCommand
 from vidmoco.config import LimitsConfig
 from vidmoco.cores import num_cores
 from vidmoco.errors import ConfigError, VideoError
+from vidmoco.printable import printable
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.limits import Limits
 from vidmoco.video.scan import progress_bar, scan_videos
-from vidmoco.video.table import Catalog
+from vidmoco.video.table import Catalog, is_catalog
 
 __all__ = [
     "Catalog",
@@ -135,7 +136,7 @@ def print_catalog(catalog: Catalog, *, console: Console, catalog_path: Path | No
             table.add_column(title, justify="right")
         for kind, (videos, frames, hours) in sorted(counts.items()):
             numbers = (f"{videos:,}", f"{frames:,}", f"{hours:,.2f}")
-            table.add_row(*(_shown(text) for text in kind), *numbers)
+            table.add_row(*(Text(printable(text)) for text in kind), *numbers)
         console.print(table)
     num_hdr = sum(1 for transfer in readable.column("hdr").tolist() if transfer)
     if num_hdr:
@@ -149,8 +150,8 @@ def print_catalog(catalog: Catalog, *, console: Console, catalog_path: Path | No
     console.print(f"Refused: {len(refused)} of {len(catalog)}", highlight=False)
     for index in range(min(len(refused), _MAX_REFUSED_LINES)):
         info = refused[index]
-        line = Text.assemble("  ", _shown(info.key), ": ", _shown(info.reason))
-        console.print(line, soft_wrap=True)
+        line = f"  {printable(info.key)}: {printable(info.reason)}"
+        console.print(Text(line), soft_wrap=True)
     more = len(refused) - _MAX_REFUSED_LINES
     if more > 0:
         where = "the catalog" if catalog_path is None else str(catalog_path)
@@ -167,6 +168,8 @@ def scan_command(command: ScanCommand) -> int:
     output = command.output
     if output is not None and output.suffix.lower() != ".parquet":
         raise ConfigError(f"--output is {str(output)!r}; it must end with .parquet.")
+    if output is not None and output.exists() and not is_catalog(output):
+        raise ConfigError(f"{output} is there, and is no catalog of videos. Name another file.")
     catalog = open_catalog(
         command.videos, workers=command.workers, fresh=command.fresh, limits=command.limits
     )
@@ -205,9 +208,8 @@ def _verify(catalog: Catalog, command: ScanCommand, *, console: Console) -> tupl
             if finding.findings:
                 num_findings += 1
                 changed.append(video)
-                findings = _shown("; ".join(finding.findings))
-                line = Text.assemble("  ", _shown(video.key), ": ", findings)
-                console.print(line, soft_wrap=True)
+                findings = printable("; ".join(finding.findings))
+                console.print(Text(f"  {printable(video.key)}: {findings}"), soft_wrap=True)
     console.print(
         f"Verified: {len(catalog.readable()):,} videos, {num_frames:,} frames decoded in "
         f"{time.monotonic() - began:.1f} s; {num_findings:,} not as scanned",
@@ -220,10 +222,3 @@ def _verify(catalog: Catalog, command: ScanCommand, *, console: Console) -> tupl
             places = {(info.root, info.key) for info in known.rows()}
             known.updated(v for v in changed if (v.root, v.key) in places).save(cache)
     return catalog.updated(changed), num_findings
-
-
-def _shown(text: str) -> Text:
-    """Return untrusted text as it is: no markup, and control characters as escapes."""
-    return Text(
-        "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    )

@@ -1,6 +1,6 @@
 """The index of a prepared folder: which frames of which videos lie where. Two tables and a key.
 
-    frames.json           the key: version, settings, and the names of the two tables
+    frames.json           the key: settings, and the names and sums of the two tables (frame_key)
     frames-N.parquet      a row a frame: video, pts_seconds, shard, offset, length, crc32, labels
     videos-N.parquet      a row a video: what it was when it was prepared, and its frames
     shards/000000.tar     JPEG files named VIDEO/NUMBER.jpg; WebDataset and tar read them
@@ -9,11 +9,12 @@ The tables are written under a new N, and then the key is replaced: a folder is 
 is to be, whenever the writing ends.
 """
 
+import hashlib
 import json
 import os
-import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vidmoco.errors import ConfigError
+from vidmoco.video.frame_key import KEY_FILE, TABLES, build_key, check_table, number_of_table
 
-KEY_FILE = "frames.json"
 SHARDS = "shards"
-FORMAT, FORMAT_VERSION = "vidmoco.frames", 1
 
 FRAME_COLUMNS = {
     "pts_seconds": pa.float64(),
@@ -77,13 +77,31 @@ class FrameIndex:
     videos: list[VideoRow]
     frames: pa.Table
     """Sorted by video and time; ``video`` is dictionary-encoded."""
+    key: dict[str, Any] = field(default_factory=dict)
+    """Of the folder that it was read from."""
 
     def shard_sizes(self) -> dict[int, int]:
         """Return the bytes that each shard has at least."""
         sizes: dict[int, int] = {}
         for video in self.videos:
-            sizes[video.shard] = max(sizes.get(video.shard, 0), video.end)
+            if video.num_frames:  # the shard that a video without frames names may never have been
+                sizes[video.shard] = max(sizes.get(video.shard, 0), video.end)
         return sizes
+
+    def content(self) -> str:
+        """Return a hash of what pairs are made of: names, shapes, times, and the JPEG files."""
+        digest = hashlib.sha256()
+        for video in self.videos:
+            if video.num_frames:
+                line = (video.name, video.duration_seconds, video.aspect_ratio, video.num_frames)
+                digest.update(f"{line}\n".encode())
+        for name, kind in (("pts_seconds", "<f8"), ("crc32", "<u4")):
+            digest.update(self.frames[name].to_numpy().astype(kind).tobytes())
+        return digest.hexdigest()
+
+    def same_as(self, other: "FrameIndex") -> bool:
+        """Return whether another index says the same."""
+        return self.videos == other.videos and self.frames.equals(other.frames)
 
 
 def shard_name(number: int) -> str:
@@ -92,97 +110,84 @@ def shard_name(number: int) -> str:
 
 
 def write_index(folder: Path, index: FrameIndex) -> None:
-    """Write both tables and the key, whole or not at all.
+    """Write both tables and the key, whole or not at all; tables of an earlier key are removed.
 
     Raises:
         OSError: they cannot be written.
     """
-    old = json.loads(text) if (text := _text_of(folder / KEY_FILE)) else {}
     number = 1 + max(
-        [int(found[1]) for path in folder.glob("*.parquet") if (found := _NUMBERED(path.name))],
+        (
+            int(found[1])
+            for path in folder.glob("*.parquet")
+            if (found := number_of_table(path.name))
+        ),
         default=0,
     )
-    frames, videos = f"frames-{number}.parquet", f"videos-{number}.parquet"
-    _write_parquet(index.frames, folder / frames)
     rows = pa.Table.from_pylist([asdict(video) for video in index.videos], schema=VIDEO_SCHEMA)
-    _write_parquet(rows, folder / videos)
-    key = {
-        "format": FORMAT,
-        "version": FORMAT_VERSION,
-        "settings": index.settings,
-        "num_videos": len(index.videos),
-        "num_frames": index.frames.num_rows,
-        "frames": frames,
-        "videos": videos,
-    }
+    tables = {"frames": _parquet_of(index.frames), "videos": _parquet_of(rows)}
+    key = build_key(
+        index.settings,
+        number=number,
+        num_videos=len(index.videos),
+        num_frames=index.frames.num_rows,
+        content=index.content(),
+        **tables,
+    )
+    for name, data in tables.items():
+        _write_synced(folder / key[name], data)
     part = folder / (KEY_FILE + ".part")
-    with part.open("w", encoding="utf-8") as file:
-        json.dump(key, file, indent=2)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
+    _write_synced(part, (json.dumps(key, indent=2) + "\n").encode())
     part.replace(folder / KEY_FILE)
-    for name in ("frames", "videos"):
-        if old.get(name):
-            (folder / old[name]).unlink(missing_ok=True)
+    remove_old_tables(folder, key)
 
 
-_NUMBERED = re.compile(r"(?:frames|videos)-(\d+)\.parquet").fullmatch
+def remove_old_tables(folder: Path, key: dict[str, Any]) -> None:
+    """Remove tables that the key does not name: of an earlier one, or one never written."""
+    for path in folder.glob("*.parquet"):
+        if number_of_table(path.name) and path.name not in (key[name] for name in TABLES):
+            path.unlink(missing_ok=True)
 
 
-def _write_parquet(table: pa.Table, path: Path) -> None:
+def _parquet_of(table: pa.Table) -> pa.Buffer:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    return sink.getvalue()
+
+
+def _write_synced(path: Path, data: bytes | pa.Buffer) -> None:
     with path.open("wb") as file:
-        pq.write_table(table, file)
+        file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _text_of(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.exists() else ""
-
-
-def read_key(text: str, *, where: str) -> dict[str, Any]:
-    """Return the content of a key file.
-
-    Raises:
-        ConfigError: it is none, or of another version.
-    """
-    try:
-        key = json.loads(text)
-        known = key["format"] == FORMAT
-        version = key["version"]
-    except (ValueError, TypeError, KeyError) as error:
-        raise ConfigError(f"{where}/{KEY_FILE} is damaged: {error}. Prepare it again.") from error
-    if not known or version != FORMAT_VERSION:
-        raise ConfigError(
-            f"{where} was prepared by another version of vidmoco (format {version}, and this one "
-            f"reads {FORMAT_VERSION}). Prepare it again into an empty folder."
-        )
-    return dict(key)
 
 
 def read_tables(
-    frames: Any, videos: Any, key: dict[str, Any], *, where: str
+    frames: bytes, videos: bytes, key: dict[str, Any], *, where: str
 ) -> tuple[pa.Table, list[VideoRow]]:
-    """Return both tables from open files or paths.
+    """Return both tables from what is in their files.
 
     Raises:
         ConfigError: they are damaged, or not those of the key.
     """
+    check_table("frames", frames, key, where=where)
+    check_table("videos", videos, key, where=where)
     try:
-        with pq.ParquetFile(frames) as file:
+        with pq.ParquetFile(pa.BufferReader(frames)) as file:
             frame_table = file.read()
-        with pq.ParquetFile(videos) as file:
+        with pq.ParquetFile(pa.BufferReader(videos)) as file:
             rows = [VideoRow(**row) for row in file.read().to_pylist()]
-    except (pa.ArrowException, OSError, TypeError) as error:
+    except (pa.ArrowException, OSError, TypeError, ValueError) as error:  # Value: text not in UTF-8
         reason = str(error).partition("\n")[0]
         raise ConfigError(
-            f"The index of {where} cannot be read: {reason}. Prepare it again into an empty folder."
+            f"The index of {where} cannot be read: {reason}. Prepare the videos into an empty "
+            "folder."
         ) from error
-    expected = (key.get("num_frames"), key.get("num_videos"))
+    expected = (key["num_frames"], key["num_videos"])
     missing = {"video", *FRAME_COLUMNS} - set(frame_table.column_names)
     if missing or (frame_table.num_rows, len(rows)) != expected:
-        raise ConfigError(f"The index of {where} is not whole. Prepare it again.")
+        raise ConfigError(
+            f"The index of {where} is not whole. Prepare the videos into an empty folder."
+        )
     return frame_table, rows
 
 
@@ -220,6 +225,8 @@ def merge_index(
     current: dict[str, tuple[int, int]],
     labels: dict[str, dict[str, str]],
     settings: dict[str, Any],
+    *,
+    lost: AbstractSet[str] = frozenset(),
 ) -> FrameIndex:
     """Return the index of the videos as they are now, from an earlier one and what is new.
 
@@ -229,6 +236,7 @@ def merge_index(
         current: size and mtime_ns of the videos that there are, by name.
         labels: by column and by name of the video; empty: those of the earlier index stay.
         settings: of all frames.
+        lost: videos of the earlier index whose frames are not in the shards any more.
     """
     rows: dict[str, VideoRow] = {}
     columns: dict[str, dict[str, np.ndarray]] = {}
@@ -238,9 +246,10 @@ def merge_index(
         first = 0
         for row in known.videos:
             some = slice(first, first + row.num_frames)
-            rows[row.name] = row
-            columns[row.name] = {name: array[some] for name, array in arrays.items()}
             first += row.num_frames
+            if row.name not in lost:
+                rows[row.name] = row
+                columns[row.name] = {name: array[some] for name, array in arrays.items()}
         if not labels:
             labels = _labels_of(known)
     for row, frames in entries:

@@ -44,11 +44,16 @@ def read_labels(path: Path, *, key: str) -> dict[str, dict[str, str]]:
             f"{path} has no column {key!r}.{nearest(key, columns)} Its columns: "
             f"{', '.join(columns)}. Name the one with the videos' paths by --labels-key."
         )
+    if len(columns) == 1 or "" in columns or len(set(columns)) < len(columns):
+        raise ConfigError(
+            f"{path} has the columns {', '.join(map(repr, columns))}; expected {key!r} and one or "
+            "more labels, each with a name of its own."
+        )
+    if any(None in row or None in row.values() for row in rows):  # DictReader's, of other lengths
+        raise ConfigError(f"A row of {path} has not as many fields as its header.")
     reserved = {"video", *FRAME_COLUMNS} & set(columns) - {key}
     if reserved:
         raise ConfigError(f"{path} has a column {min(reserved)!r}, which the index has already.")
     if len({row[key] for row in rows}) < len(rows):
         raise ConfigError(f"{path} names a video twice; one row a video was expected.")
-    return {
-        column: {row[key]: row[column] or "" for row in rows} for column in columns if column != key
-    }
+    return {column: {row[key]: row[column] for row in rows} for column in columns if column != key}

@@ -4,19 +4,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import fsspec
 
 from vidmoco.errors import ConfigError
 from vidmoco.urls import is_url, url_of
-from vidmoco.video.frame_index import (
-    KEY_FILE,
-    FrameIndex,
-    read_key,
-    read_tables,
-    shard_name,
-)
+from vidmoco.video.frame_index import FrameIndex, read_tables, shard_name
+from vidmoco.video.frame_key import KEY_FILE, read_key
 from vidmoco.video.shard_writer import JOURNAL
 
 
@@ -40,7 +35,7 @@ class Store:
             self._system, self._root = fsspec.core.url_to_fs(self.where)
         except (ValueError, ImportError, OSError) as error:
             raise ConfigError(f"{self.where} cannot be opened: {error}.") from error
-        self._is_local = not is_url(source)
+        self.is_local = not is_url(source)
 
     def __del__(self) -> None:
         for file in self._files.values():
@@ -48,31 +43,68 @@ class Store:
 
     def exists(self, name: str) -> bool:
         """Return whether there is a file."""
-        return bool(self._system.exists(f"{self._root}/{name}"))
+        with self._reached():
+            return bool(self._system.exists(f"{self._root}/{name}"))
 
-    def size(self, name: str) -> int:
-        """Return the bytes of a file; -1: there is none."""
+    def size(self, name: str) -> int | None:
+        """Return the bytes of a file; -1: there is none; None: its server does not say."""
         try:
-            return int(self._system.size(f"{self._root}/{name}"))
+            with self._reached():
+                size = self._system.size(f"{self._root}/{name}")
         except FileNotFoundError:
             return -1
+        return None if size is None else int(size)
 
-    @contextmanager
-    def open(self, name: str) -> Iterator[BinaryIO]:
-        """Open a file for reading."""
-        with self._system.open(f"{self._root}/{name}", "rb") as file:
-            yield file
+    def content(self, name: str) -> bytes:
+        """Return all bytes of a file."""
+        with self._reached():
+            return bytes(self._system.cat_file(f"{self._root}/{name}"))
 
     def read(self, shard: int, offset: int, length: int) -> bytes:
         """Return some bytes of a shard; threads may call it at the same time."""
-        if not self._is_local:
-            name = f"{self._root}/{shard_name(shard)}"
-            return bytes(self._system.cat_file(name, start=offset, end=offset + length))
+        name = shard_name(shard)
+        if not self.is_local:
+            return self._part(name, offset, length)
         if shard not in self._files:
-            opened = os.open(Path(self._root) / shard_name(shard), os.O_RDONLY | os.O_CLOEXEC)
+            opened = os.open(Path(self._root) / name, os.O_RDONLY | os.O_CLOEXEC)
             if self._files.setdefault(shard, opened) != opened:  # another thread was faster
                 os.close(opened)
         return os.pread(self._files[shard], length, offset)
+
+    def check_parts(self) -> None:
+        """Look whether parts of files can be read, by the first byte of the small key file.
+
+        Raises:
+            ConfigError: the server answers with the whole file.
+        """
+        if not self.is_local:
+            try:
+                self._part(KEY_FILE, 0, 1)
+            except OSError as error:
+                raise ConfigError(f"{self.where}: {error}. Copy the folder to a disk.") from error
+
+    def _part(self, name: str, offset: int, length: int) -> bytes:
+        with self._reached():
+            path = f"{self._root}/{name}"
+            data = bytes(self._system.cat_file(path, start=offset, end=offset + length))
+        if len(data) > length:
+            raise OSError(
+                f"asked for {length:,} bytes, the server sent {len(data):,}: it does not serve "
+                "parts of files (HTTP range requests)"
+            )
+        return data
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        """Turn errors into ``OSError``: each library below fsspec has its own kinds."""
+        try:
+            yield
+        except OSError:
+            raise
+        except Exception as error:
+            if self.is_local:
+                raise
+            raise OSError(str(error) or type(error).__name__) from error
 
 
 def read_store_key(store: Store) -> dict[str, Any]:
@@ -81,17 +113,23 @@ def read_store_key(store: Store) -> dict[str, Any]:
     Raises:
         ConfigError: there is none, or it is not of this version.
     """
-    if not store.exists(KEY_FILE):
+    try:
+        text = store.content(KEY_FILE).decode("utf-8", errors="replace")
+    except FileNotFoundError as error:
         if store.exists(JOURNAL):
             raise ConfigError(
                 f"{store.where} is not finished. Give the same `vidmoco prepare` again: it goes on "
                 "from where it was stopped."
-            )
+            ) from error
         raise ConfigError(
             f"{store.where} holds no prepared frames; `vidmoco prepare` makes them of local videos."
-        )
-    with store.open(KEY_FILE) as file:
-        text = file.read().decode("utf-8", errors="replace")
+        ) from error
+    except OSError as error:
+        if store.is_local:
+            raise ConfigError(
+                f"{store.where}/{KEY_FILE} cannot be read: {_line(error)}."
+            ) from error
+        raise ConfigError(f"{store.where} cannot be reached: {_line(error)}.") from error
     return read_key(text, where=store.where)
 
 
@@ -104,10 +142,29 @@ def open_index(source: Path, store: Store | None = None) -> FrameIndex:
     store = store or Store(source)
     key = read_store_key(store)
     try:
-        with store.open(key["frames"]) as frames, store.open(key["videos"]) as videos:
-            table, rows = read_tables(frames, videos, key, where=store.where)
-    except (OSError, KeyError) as error:
+        frames, videos = store.content(key["frames"]), store.content(key["videos"])
+    except FileNotFoundError as error:
         raise ConfigError(
-            f"The index of {store.where} is missing: {error}. Prepare it again."
+            f"The index of {store.where} is missing: {_line(error)}. Bring it back from a copy, or "
+            "prepare the videos into an empty folder."
         ) from error
-    return FrameIndex(key["settings"], rows, table)
+    except OSError as error:
+        raise ConfigError(f"The index of {store.where} cannot be read: {_line(error)}.") from error
+    table, rows = read_tables(frames, videos, key, where=store.where)
+    return FrameIndex(key["settings"], rows, table, key)
+
+
+def harmed_shards(store: Store, index: FrameIndex) -> dict[int, str]:
+    """Return which shards are missing or shorter than the index says, each with what it is."""
+    harmed = {}
+    for shard, least in sorted(index.shard_sizes().items()):
+        size = store.size(shard_name(shard))
+        if size is not None and size < least:
+            harmed[shard] = (
+                "is missing" if size < 0 else f"has {size:,} bytes, and should have {least:,}"
+            )
+    return harmed
+
+
+def _line(error: OSError) -> str:
+    return " ".join(str(error).split())

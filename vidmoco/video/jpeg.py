@@ -1,7 +1,7 @@
-"""JPEG files of frames. torchvision's functions, measured 1.4 times as fast as Pillow's.
+"""JPEG files of frames: written by Pillow, read by torchvision; each is measured 1.5 times as fast.
 
-They are deprecated since torchvision 0.29; where they are gone, Pillow takes over: both decode by
-libjpeg-turbo, to the same pixels.
+torchvision's functions are deprecated since 0.29; where they are gone, Pillow reads too. All are of
+libjpeg-turbo: the same bytes, and the same pixels.
 """
 
 import io
@@ -14,15 +14,13 @@ from torch import Tensor
 from vidmoco.shapes import UInt8
 
 try:
-    from torchvision.io import ImageReadMode, decode_jpeg, encode_jpeg
+    from torchvision.io import ImageReadMode, decode_jpeg
 except ImportError:
     decode_jpeg = None
 
 
 def encode(picture: UInt8[Tensor, "3 h w"], *, quality: int) -> bytes:
     """Return an RGB picture as a JPEG file."""
-    if decode_jpeg is not None:
-        return bytes(encode_jpeg(picture.contiguous(), quality=quality).numpy())
     file = io.BytesIO()
     Image.fromarray(picture.permute(1, 2, 0).numpy()).save(file, "JPEG", quality=quality)
     return file.getvalue()

@@ -93,7 +93,7 @@ def cut_batches(
     if block_batches < 1:
         raise ConfigError(
             f"--data.pairs-per-visit {pairs_per_visit} with batches of {batch_size} and frames of "
-            f"{canvas[1]}x{canvas[0]} needs {needed / 2**30:.2f} GiB of memory, and "
+            f"{canvas[1]}x{canvas[0]} needs {needed / 2**30:.3g} GiB of memory, and "
             f"--data.block-gib is {block_gib:g}. Give more of it, or fewer pairs a visit."
         )
     return Batching(

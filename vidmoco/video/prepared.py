@@ -22,12 +22,8 @@ from vidmoco.shapes import Float32, Float64, UInt8
 from vidmoco.video import jpeg
 from vidmoco.video.batches import PairBatch
 from vidmoco.video.decode import resize_frames
-from vidmoco.video.frame_index import (
-    FRAME_COLUMNS,
-    VideoRow,
-    shard_name,
-)
-from vidmoco.video.frame_store import Store, open_index, read_store_key
+from vidmoco.video.frame_index import FRAME_COLUMNS, VideoRow, shard_name
+from vidmoco.video.frame_store import Store, harmed_shards, open_index
 from vidmoco.video.order import Batching, BatchOrder, Place
 from vidmoco.video.sampling import PairPlan, PairRule
 
@@ -119,21 +115,19 @@ def open_prepared(source: Path) -> PreparedFrames:
     """
     store = Store(source)
     index = open_index(source, store)
-    for shard, least in sorted(index.shard_sizes().items()):
-        size = store.size(shard_name(shard))
-        if size < least:
-            state = "is missing" if size < 0 else f"has {size:,} bytes, and should have {least:,}"
-            raise ConfigError(
-                f"{store.where}/{shard_name(shard)} {state}. Bring it back, or prepare the videos "
-                "again into an empty folder."
-            )
+    store.check_parts()
+    for shard, state in harmed_shards(store, index).items():
+        raise ConfigError(
+            f"{store.where}/{shard_name(shard)} {state}. Bring it back, or give the same `vidmoco "
+            "prepare` again: it prepares its videos anew."
+        )
     counts = [video.num_frames for video in index.videos]
     firsts = np.cumsum([0, *(count for count in counts if count)])
     columns = {name: index.frames[name].to_numpy() for name in FRAME_COLUMNS}
     videos = [video for video in index.videos if video.num_frames]
     if not videos:
         raise ConfigError(f"{store.where} holds no frames.")
-    return PreparedFrames(store, read_store_key(store), videos, firsts, columns)
+    return PreparedFrames(store, index.key, videos, firsts, columns)
 
 
 def load_prepared(
@@ -205,16 +199,17 @@ def _read_pair(
     failures: list[tuple[int, str]] = []
     pts_seconds = frames.pts_seconds
     height, width = pixels.shape[-2:]
-    index = place.position - plan.order.batching.positions.start
+    # numpy's: torch would have other threads copy a part, and wait for them on busy cores.
+    into = pixels.numpy()[place.position - plan.order.batching.positions.start]
     for moment in plan.moments(place):
         shown = [frames.frame_at(moment.row, time) for time in moment.times]
         try:
             for view, frame in enumerate(shown):
                 if (earlier := shown.index(frame)) < view:
-                    pixels[index, view] = pixels[index, earlier]
+                    into[view] = into[earlier]
                 else:
                     picture = frames.read(frame)
-                    pixels[index, view] = _on_canvas(picture, height=height, width=width)
+                    into[view] = _on_canvas(picture, height=height, width=width).numpy()
         except (VideoError, RuntimeError) as error:  # RuntimeError: libjpeg's
             failures.append((moment.row, str(error)))
             continue

@@ -131,11 +131,16 @@ def replacements(*, index: int, num_videos: int, batch_size: int) -> Iterator[in
     """Yield the indices whose videos stand in, one after the other, for one that cannot be read.
 
     First the same place in the other batches of the epoch: two failures of one batch then get
-    different videos, none of which is in the batch. After those, the neighbours.
+    different videos. After those, the neighbours of that place. Only when all videos out of the
+    batch have been tried, those that are in it.
     """
     tried = {index}
-    others = (index + n * batch_size for n in range(1, -(-num_videos // batch_size)))
-    for candidate in chain(others, (index + n for n in range(1, num_videos))):
+    position, num_others = index % batch_size, num_videos - batch_size
+    start = index - position
+    far, near = range(0, num_others, batch_size), range(1, num_others)
+    others = (start + batch_size + (position + n) % num_others for n in chain(far, near))
+    own = (start + (position + n) % batch_size for n in range(1, batch_size))
+    for candidate in chain(others, own):
         if candidate % num_videos not in tried and len(tried) <= MAX_REPLACEMENTS:
             tried.add(candidate % num_videos)
             yield candidate % num_videos

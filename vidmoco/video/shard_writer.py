@@ -16,6 +16,7 @@ from typing import Any
 
 from vidmoco.errors import ConfigError
 from vidmoco.video.frame_index import SHARDS, Entry, VideoRow, shard_name
+from vidmoco.video.frame_key import KEY_FILE
 
 JOURNAL = "journal.jsonl"
 _SECONDS_BETWEEN_SYNCS = 5.0  # what a power cut may cost
@@ -43,39 +44,41 @@ class ShardWriter:
         self.shard = max([row.shard for row in rows], default=first_shard)
         self._position = max([row.end for row in rows if row.shard == self.shard], default=0)
         self._journal = (folder / JOURNAL).open("a", encoding="utf-8")
-        if not self._journal.tell():
-            self._note(json.dumps({"settings": settings}))
+        if not self._journal.tell():  # before a shard: it says whose folder this is
+            self._journal.write(json.dumps({"settings": settings}) + "\n")
+            self._journal.flush()
         self._open()
 
     def _recover(self, settings: dict[str, Any]) -> list[Entry]:
         path = self.folder / JOURNAL
         if not path.exists():
             return []
-        text = path.read_text(encoding="utf-8")
-        whole = text[: text.rfind("\n") + 1]  # the last line may be half written
-        entries: list[Entry] = []
+        data = path.read_bytes()
+        whole = data[: data.rfind(b"\n") + 1]  # the last line may be half written
         try:
-            lines = [json.loads(line) for line in whole.splitlines()]
-            if lines and lines[0]["settings"] != settings:
-                raise ConfigError(
-                    f"{self.folder} holds the beginning of a run with other settings: "
-                    f"{lines[0]['settings']}. Give the same, or another folder."
-                )
+            lines = [json.loads(line) for line in whole.decode("utf-8").splitlines()]
+            noted = lines[0]["settings"] if lines else settings
             entries = [(VideoRow(**line["video"]), line["frames"]) for line in lines[1:]]
         except (ValueError, TypeError, KeyError) as error:
+            raise ConfigError(f"{path} is damaged: {error}. {self._advice()}") from error
+        if noted != settings:
             raise ConfigError(
-                f"{path} is damaged: {error}. Delete {self.folder} and prepare it again."
-            ) from error
-        os.truncate(path, len(whole.encode("utf-8")))
+                f"{self.folder} holds the beginning of a run with other settings: {noted}. Give "
+                "the same, or another folder."
+            )
+        os.truncate(path, len(whole))
         for number in {row.shard for row, _ in entries if row.num_frames}:
             end = max(row.end for row, _ in entries if row.shard == number)
             shard = self.folder / shard_name(number)
             if not shard.exists() or shard.stat().st_size < end:
-                raise ConfigError(
-                    f"{shard} is shorter than the journal says. Delete {self.folder} and prepare "
-                    "it again."
-                )
+                raise ConfigError(f"{shard} is shorter than {path} says. {self._advice()}")
         return entries
+
+    def _advice(self) -> str:
+        """Return what to do about a journal that cannot be used: what the index has is whole."""
+        rubbish = [JOURNAL] if (self.folder / KEY_FILE).exists() else [JOURNAL, SHARDS]
+        names = " and ".join(str(self.folder / name) for name in rubbish)
+        return f"Delete {names}, and give the same command again: what is missing is made anew."
 
     def _open(self) -> None:
         path = self.folder / shard_name(self.shard)
@@ -113,7 +116,7 @@ class ShardWriter:
 
     def _note(self, line: str) -> None:
         self._pending.append(line + "\n")
-        if time.monotonic() - self._synced > _SECONDS_BETWEEN_SYNCS and hasattr(self, "_file"):
+        if time.monotonic() - self._synced > _SECONDS_BETWEEN_SYNCS:
             self.sync()
 
     def sync(self) -> None:

@@ -26,6 +26,14 @@ SCHEMA = pa.schema(
 _ROWS_AT_ONCE = 4096
 
 
+def is_catalog(path: Path) -> bool:
+    """Return whether a file is a catalog, of any version."""
+    try:
+        return _VERSION_KEY in (pq.read_schema(path).metadata or {})
+    except (pa.ArrowException, OSError):
+        return False
+
+
 class Catalog:
     """What is known of many videos; rows are sorted by root and key."""
 

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vidmoco.errors import VidmocoError
+from vidmoco.errors import VidmocoError, is_hunger
 
 J = TypeVar("J")
 
@@ -43,7 +43,7 @@ def serve(
                 gc.collect()  # PyAV's files and decoders hold each other, and much memory
                 connection.send(("done", result))
             except Exception as error:  # whatever a file does, others are read
-                if _is_hunger(error):
+                if is_hunger(error):
                     more = f"it needs more than {max_memory / 2**30:.3g} GiB of memory"
                     connection.send(("failed", (f"{more} (--max-memory-per-worker)", "max_memory")))
                     return  # what is left of the heap may be of no use
@@ -86,13 +86,6 @@ def _end_with_parent() -> None:
     if parent := multiprocessing.parent_process():
         parent.join()
         os._exit(1)
-
-
-def _is_hunger(error: Exception) -> bool:
-    """Return whether an error says that no memory is to be had."""
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # torch
-    )
 
 
 def describe(error: Exception) -> str:

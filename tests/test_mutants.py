@@ -1,0 +1,13 @@
+from pathlib import Path
+
+import mutants
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize("mutant", mutants.MUTANTS, ids=lambda mutant: mutant.name)
+def test_the_line_to_break_is_there(mutant):
+    assert mutant.line in (ROOT / mutant.file).read_text(encoding="utf-8")
+    assert mutant.broken != mutant.line
+    assert (ROOT / mutant.tests).exists()

@@ -1,0 +1,121 @@
+"""A run whose files find no room: it stops with one line, and goes on from what is there."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from full_disk import no_file_larger_than
+from painted_videos import write_video
+
+from vidmoco import backbones, run_folder
+from vidmoco.checkpoint import list_checkpoints, load_checkpoint
+from vidmoco.cli import main
+from vidmoco.metrics import read_metrics
+
+TINY = [
+    "--recipe", "tiny_cpu", "--backbone.name", "resnet10t", "--data.batch-size", "4",
+    "--method.bn-splits", "2", "--method.queue-size", "8", "--augment.size", "32",
+    "--data.short-side", "32", "--engine.log-every", "1", "--data.workers", "0",
+    "--optim.warmup-epochs", "0", "--engine.checkpoint-minutes", "0.000001", "--steps", "4",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("videos")
+    for number in range(4):
+        write_video(folder / f"{number}.mp4", num_frames=6, first_index=100 * number)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def somewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VIDMOCO_CACHE", str(tmp_path / "cache"))
+
+
+def without_room_at(monkeypatch, place, name, *, call):
+    """Let the ``call``-th call of a function write into files of 20 kB at most."""
+    calls = []
+    original = getattr(place, name)
+
+    def limited(*args, **options):
+        calls.append(name)
+        with no_file_larger_than(20_000 if len(calls) == call else 2**40):
+            return original(*args, **options)
+
+    monkeypatch.setattr(place, name, limited)
+
+
+def last_line(capsys):
+    err = capsys.readouterr().err
+    assert "Traceback" not in err
+    return err.splitlines()[-1]
+
+
+def test_the_checkpoint_before_is_whole_and_goes_on(videos, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        without_room_at(patch, torch, "save", call=3)
+        assert main(["pretrain", str(videos), *TINY, "--run", "run"]) == 2
+    assert last_line(capsys) == (
+        "vidmoco: run/checkpoints/step_00000003.pt cannot be written: File too large. Raise the "
+        "limit of the size of a file (ulimit -f), then go on from the last checkpoint with --run "
+        "run --resume."
+    )
+    run = Path("run")
+    saved = list_checkpoints(run / "checkpoints")
+    assert [load_checkpoint(path)["step"] for path in saved] == [1, 2]
+    assert not list(run.rglob("*.part"))
+    assert main(["pretrain", "--run", "run", "--resume"]) == 0
+    assert [line["step"] for line in read_metrics(run / "metrics.jsonl")] == [1, 2, 3, 4]
+
+
+def test_a_backbone_without_room_is_made_by_the_resume(videos, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        without_room_at(patch, backbones, "save_for_hf", call=1)
+        assert main(["pretrain", str(videos), *TINY, "--run", "run"]) == 2
+    line = last_line(capsys)
+    assert "run/backbone cannot be written: File too large" in line and "--resume" in line
+    run = Path("run")
+    assert not (run / "backbone").exists() and not list(run.rglob("*.part"))
+    assert main(["pretrain", "--run", "run", "--resume"]) == 0
+    assert (run / "backbone" / "model.safetensors").is_file()
+
+
+def test_where_the_first_files_find_no_room_the_same_command_begins_again(
+    videos, monkeypatch, capsys
+):
+    def full(path, **options):
+        path.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_folder, "write_environment", full)
+        assert main(["pretrain", str(videos), *TINY, "--run", "run"]) == 2
+    line = last_line(capsys)
+    assert "run cannot be written: No space left on device. Make room there and give the" in line
+    assert not list(Path("run").iterdir())
+    assert main(["pretrain", str(videos), *TINY, "--run", "run"]) == 0
+
+
+def test_a_link_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "runs").write_text("")
+    reason = run_folder.point_latest_at(tmp_path / "run")
+    assert reason.startswith("runs/latest still leads elsewhere, or nowhere: ")
+
+
+def test_what_a_library_writes_by_itself_is_told_too(tmp_path, monkeypatch, capsys):
+    def full(command):
+        raise OSError(28, "", "clip.mp4")
+
+    monkeypatch.setattr("vidmoco.doctor.doctor", full)
+    assert main(["doctor"]) == 2
+    assert last_line(capsys).startswith("vidmoco: clip.mp4 cannot be written: No space left")
+
+    def export(command):
+        with no_file_larger_than(1000):
+            torch.save({"x": torch.ones(1000)}, command.output)
+
+    monkeypatch.setattr("vidmoco.published.export_file.export_file", export)
+    assert main(["export", "run", "--to", "moco", "-o", "m.pt"]) == 2
+    assert "m.pt cannot be written: " in last_line(capsys)

@@ -1,0 +1,125 @@
+"""The key of a prepared folder, ``frames.json``: its settings, and its two tables' names and sums.
+
+    {"format": "vidmoco.frames", "version": 1, "settings": {…}, "num_videos": 9, "num_frames": 180,
+     "frames": "frames-1.parquet", "videos": "videos-1.parquet",
+     "num_bytes": {"frames": 7015, "videos": 4226}, "sha256": {"frames": "…", "videos": "…"},
+     "content": "…"}
+
+``content`` is a hash of what pairs are made of, wherever in the shards it lies. Folders of earlier
+versions lack the last three; they are read as they are.
+"""
+
+import hashlib
+import json
+import re
+from typing import Any
+
+from vidmoco.errors import ConfigError
+
+KEY_FILE = "frames.json"
+TABLES = ("frames", "videos")
+_SUMS = ("num_bytes", "sha256", "content")
+_FORMAT, _VERSION = "vidmoco.frames", 1
+_KINDS = {"settings": dict, "num_videos": int, "num_frames": int, "frames": str, "videos": str}
+_ANEW = "Bring it back from a copy, or prepare the videos into an empty folder."
+
+number_of_table = re.compile(r"(?:frames|videos)-(\d+)\.parquet").fullmatch
+
+
+def build_key(
+    settings: dict[str, Any],
+    *,
+    number: int,
+    num_videos: int,
+    num_frames: int,
+    content: str,
+    **tables: Any,
+) -> dict[str, Any]:
+    """Return the key of two tables, which are given as what is in their files."""
+    return {
+        "format": _FORMAT,
+        "version": _VERSION,
+        "settings": settings,
+        "num_videos": num_videos,
+        "num_frames": num_frames,
+        **{name: f"{name}-{number}.parquet" for name in TABLES},
+        "num_bytes": {name: len(tables[name]) for name in TABLES},
+        "sha256": {name: hashlib.sha256(tables[name]).hexdigest() for name in TABLES},
+        "content": content,
+    }
+
+
+def read_key(text: str, *, where: str) -> dict[str, Any]:
+    """Return the content of a key file.
+
+    Raises:
+        ConfigError: it is damaged, of something else, or of another version.
+    """
+    path = f"{where}/{KEY_FILE}"
+    try:
+        key = dict(json.loads(text))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ConfigError(f"{path} is damaged: {error}. {_ANEW}") from error
+    if "format" in key and key["format"] != _FORMAT:
+        raise ConfigError(
+            f"{path} is not of prepared frames: its format is {key['format']!r}, and not "
+            f"{_FORMAT!r}. Give another folder."
+        )
+    if "version" in key and type(key["version"]) is not int:
+        raise ConfigError(f"{path} is damaged: 'version' is {key['version']!r}. {_ANEW}")
+    if "version" in key and key["version"] != _VERSION:
+        raise ConfigError(
+            f"{where} was prepared by another version of vidmoco (format {key['version']}, and "
+            f"this one reads {_VERSION}). Prepare it again into an empty folder."
+        )
+    for name in ("format", "version"):
+        if name not in key:
+            raise ConfigError(f"{path} is damaged: it has no {name!r}. {_ANEW}")
+    for name, kind in _KINDS.items():
+        if not isinstance(key.get(name), kind) or (name in TABLES and not _is_table(key[name])):
+            raise ConfigError(f"{path} is damaged: {name!r} is {key.get(name)!r}. {_ANEW}")
+    for name, kind in (("num_bytes", int), ("sha256", str)):
+        sums = key.get(name, dict.fromkeys(TABLES, kind()))
+        if not isinstance(sums, dict) or any(type(sums.get(table)) is not kind for table in TABLES):
+            raise ConfigError(f"{path} is damaged: {name!r} is {sums!r}. {_ANEW}")
+    present = [name for name in _SUMS if name in key]
+    if len(present) not in (0, len(_SUMS)):
+        raise ConfigError(f"{path} is damaged: of {_SUMS} it has only {present}. {_ANEW}")
+    return key
+
+
+def _is_table(name: str) -> bool:
+    return number_of_table(name) is not None
+
+
+def has_sums(key: dict[str, Any]) -> bool:
+    """Return whether a key tells damage of its tables; earlier versions wrote none that does."""
+    return all(name in key for name in _SUMS)
+
+
+def check_table(table: str, data: bytes, key: dict[str, Any], *, where: str) -> None:
+    """Compare what is in the file of a table, ``"frames"`` or ``"videos"``, with the key.
+
+    Raises:
+        ConfigError: it is not what was written.
+    """
+    if not has_sums(key):
+        return
+    path, least = f"{where}/{key[table]}", key["num_bytes"][table]
+    if len(data) != least:
+        raise ConfigError(
+            f"{path} is damaged: it has {len(data):,} bytes, and should have {least:,}. {_ANEW}"
+        )
+    if hashlib.sha256(data).hexdigest() != key["sha256"][table]:
+        raise ConfigError(
+            f"{path} is damaged: its SHA-256 is not the one that {KEY_FILE} has. {_ANEW}"
+        )
+
+
+def same_frames(saved: dict[str, Any], key: dict[str, Any]) -> bool:
+    """Return whether two keys are of the same frames, wherever in the shards those are.
+
+    A saved key of an earlier version has settings and counts only; they must be the same.
+    """
+    names = {"format", "content"} if "content" in saved else {"format", *saved} - {*TABLES}
+    return all(saved.get(name) == key.get(name) for name in names)
