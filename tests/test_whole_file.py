@@ -10,6 +10,7 @@ import torch
 from full_disk import no_file_larger_than
 from safetensors.numpy import save_file
 
+from vidmoco import whole_file
 from vidmoco.errors import ConfigError, DataError
 from vidmoco.whole_file import whole, writing
 
@@ -86,6 +87,56 @@ def test_a_folder_is_whole_or_not_there(tmp_path):
     assert [p.name for p in target.iterdir()] == ["old"]
     copy()
     assert [p.name for p in target.iterdir()] == ["large"]
+
+
+def test_a_folder_in_folders(tmp_path, monkeypatch):
+    flushed = []
+    monkeypatch.setattr(whole_file, "flush_to_disk", lambda path: flushed.append(path.name))
+    for text in ("old", "new"):
+        with whole(tmp_path / "to") as part:
+            (part / "inside").mkdir(parents=True)
+            (part / "inside" / text).write_text(text)
+    assert [p.name for p in tmp_path.iterdir()] == ["to"]
+    assert [p.name for p in (tmp_path / "to" / "inside").iterdir()] == ["new"]
+    assert flushed == ["old", "new"]
+
+
+def test_a_link_to_a_folder_gives_way_to_the_folder(tmp_path):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / "kept").write_text("")
+    (tmp_path / "to").symlink_to(tmp_path / "far")
+    with whole(tmp_path / "to") as part:
+        part.mkdir()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["far", "to"]
+    assert not (tmp_path / "to").is_symlink() and not list((tmp_path / "to").iterdir())
+    assert (tmp_path / "far" / "kept").exists()
+
+
+def test_a_folder_that_cannot_be_put_in_place_leaves_the_old_one(tmp_path, monkeypatch):
+    target = tmp_path / "to"
+    target.mkdir()
+    (target / "old").write_text("")
+    rename = Path.replace
+
+    def refuse(path, into):
+        if path.name.endswith(".part"):
+            raise OSError(errno.EROFS, "")
+        return rename(path, into)
+
+    with pytest.raises(ConfigError, match="Read-only"), whole(target) as part:
+        part.mkdir()
+        monkeypatch.setattr(Path, "replace", refuse)
+    assert [p.name for p in tmp_path.iterdir()] == ["to"]
+    assert [p.name for p in target.iterdir()] == ["old"]
+
+
+def test_a_folder_does_not_replace_a_file(tmp_path):
+    (tmp_path / "to").write_text("a file")
+    refused = pytest.raises(ConfigError, match="to cannot be written: Not a directory")
+    with refused, whole(tmp_path / "to") as part:
+        part.mkdir()
+    assert [p.name for p in tmp_path.iterdir()] == ["to"]
+    assert (tmp_path / "to").read_text() == "a file"
 
 
 @pytest.mark.parametrize("error", [DataError("b [Errno 28]"), RuntimeError("c"), KeyError("d")])

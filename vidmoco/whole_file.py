@@ -43,7 +43,8 @@ def whole(path: Path, *, advice: str = " and try again.") -> Iterator[Path]:
     """Give the name of a file or folder to write, which then takes the place of ``path``.
 
     It is flushed to disk and renamed, so that at any moment the old one or the whole new one is
-    there. Where the block fails it is removed. The folder of ``path`` is made.
+    there; a folder, of which only an empty one can be renamed over, is for a moment beside its
+    name, as ``.old``. Where the block fails it is removed. The folder of ``path`` is made.
 
     Args:
         path: a file or a folder.
@@ -57,14 +58,28 @@ def whole(path: Path, *, advice: str = " and try again.") -> Iterator[Path]:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             yield part
-            for file in part.iterdir() if part.is_dir() else [part]:
-                flush_to_disk(file)
-            if part.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            part.replace(path)
+            for file in part.rglob("*") if part.is_dir() else [part]:
+                if file.is_file():
+                    flush_to_disk(file)
+            _put(part, path)
         except BaseException:
             remove(part)
             raise
+
+
+def _put(part: Path, path: Path) -> None:
+    """Rename a file or a folder; of a folder that was there, nothing is lost before that."""
+    if not (part.is_dir() and path.is_dir()):
+        part.replace(path)
+        return
+    old = path.with_name(f"{path.name}.{os.getpid()}.old")
+    path.replace(old)
+    try:
+        part.replace(path)
+    except BaseException:
+        old.replace(path)
+        raise
+    remove(old)
 
 
 def unwritable(error: OSError, path: Path, *, advice: str) -> ConfigError:
