@@ -106,6 +106,7 @@ def test_frames_are_those_of_the_videos(videos, capsys):
     assert content() == EXPECTED
     out = capsys.readouterr().out
     assert "frames: 60 frames of 6 videos" in out
+    assert " MB in 1 shard, " in out
     assert re.search(
         r"A pair of frames takes \d\.\d\d ms of CPU time from here, and \d+\.\d\d ms", out
     )

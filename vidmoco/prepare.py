@@ -15,6 +15,7 @@ from rich.console import Console
 from vidmoco.commands import PrepareCommand
 from vidmoco.cores import num_cores
 from vidmoco.errors import ConfigError
+from vidmoco.printable import counted
 from vidmoco.run_folder import make_writable_folder
 from vidmoco.video.catalog import build_limits, open_catalog, print_catalog
 from vidmoco.video.frame_folder import locked, piece_name, pieces_of, refuse_foreign
@@ -259,8 +260,9 @@ def _print_result(
     sizes = index.shard_sizes()
     num_bytes = sum((folder / shard_name(shard)).stat().st_size for shard in sizes)
     print(
-        f"{folder}: {index.frames.num_rows:,} frames of {len(index.videos):,} videos, "
-        f"{num_bytes / 1e6:,.1f} MB in {len(sizes)} shards, {seconds:.1f} s"
+        f"{folder}: {counted(index.frames.num_rows, 'frame')} of "
+        f"{counted(len(index.videos), 'video')}, "
+        f"{num_bytes / 1e6:,.1f} MB in {counted(len(sizes), 'shard')}, {seconds:.1f} s"
     )
     if dropped:
         counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(dropped.items()))
