@@ -16,8 +16,8 @@ sys.path.insert(1, str(Path(__file__).parent.parent / "tools"))
 from decord_process import a_minute, build_reader
 from painted_videos import write_video
 
-from vidmoco.backbones import build_backbone, save_backbone
-from vidmoco.video.workers import WorkerPool
+from vidmoco.backbones.build import build_backbone, save_backbone
+from vidmoco.workers.pool import WorkerPool
 
 # How long an example takes says nothing on a machine that others use too.
 settings.register_profile("untimed", deadline=None)

@@ -2,7 +2,7 @@
 
 import torch
 
-from vidmoco.view_parameters import draw_view
+from vidmoco.augment.view_parameters import draw_view
 
 H, W = 40, 60  # the canvas
 V2_DRAW = dict(

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from vidmoco.config.evaluation import EvaluateCommand
 from vidmoco.evaluate.compare import evaluate
 from vidmoco.evaluate.results import print_results
-from vidmoco.evaluation_commands import EvaluateCommand
 
 
 def run(images, tmp_path, *backbones, **options):

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vidmoco.explore.feature_set import FeatureSet, open_features
-from vidmoco.feature_file import FeatureWriter
+from vidmoco.features.feature_file import FeatureWriter
+from vidmoco.features.feature_set import FeatureSet, open_features
 
 PREPROCESS = {"size": 32, "crop_pct": 0.875, "interpolation": "bilinear", "crop_mode": "center"}
 

@@ -5,7 +5,7 @@ from contextlib import nullcontext
 import torch
 from torch import nn
 
-from vidmoco.training_step import train_step
+from vidmoco.train.step import train_step
 
 
 def tiny_backbone():

@@ -11,7 +11,7 @@ import torch
 import torchvision
 from torch import nn
 
-import vidmoco.named_backbones  # noqa: F401  (timm knows them then)
+import vidmoco.backbones.registry  # noqa: F401  (timm knows them then)
 
 
 def _random(model):

@@ -6,9 +6,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from vidmoco.config import PretrainConfig
+from vidmoco.config.pretrain import PretrainConfig
+from vidmoco.config.recipe import dump_recipe
 from vidmoco.evaluate.results import FORMAT
-from vidmoco.recipe import dump_recipe
 
 EVIL = """<script>alert(1)</script>&"'</style>"""
 _VOID = {"meta", "img", "br"}

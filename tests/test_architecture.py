@@ -145,7 +145,7 @@ def test_no_room_is_named_for_nothing():
 def test_the_help_needs_nothing_heavy():
     code = """
 import sys
-from vidmoco.cli import COMMANDS, main
+from vidmoco.cli.main import COMMANDS, main
 for words in [["--help"]] + [[name, "--help"] for name in COMMANDS]:
     try:
         main(words)
@@ -163,8 +163,8 @@ def test_the_package_runs_without_jaxtyping():
 import sys
 sys.modules["jaxtyping"] = None
 import torch
-from vidmoco.losses import info_nce
-from vidmoco.augment import build_augment
+from vidmoco.methods.losses import info_nce
+from vidmoco.augment.views import build_augment
 unit = torch.nn.functional.normalize(torch.randn(4, 3), dim=1)
 print(info_nce(unit, unit, unit, tau=0.2)[0].item() > 0)
 """

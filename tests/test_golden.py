@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vidmoco.recipe import shipped_recipes
+from vidmoco.config.recipe import shipped_recipes
 
 ROOT = Path(__file__).parent.parent
 SPEC = importlib.util.spec_from_file_location("golden", ROOT / "tools" / "golden.py")

@@ -9,10 +9,10 @@ from lightly.models.modules.heads import MoCoProjectionHead
 from lightly.models.utils import update_momentum as lightly_update
 from torch.nn.functional import normalize
 
-from vidmoco.feature_queue import FeatureQueue
-from vidmoco.heads import build_batch_norm_mlp, build_projector
-from vidmoco.losses import info_nce, nt_xent
-from vidmoco.momentum import update_momentum
+from vidmoco.methods.feature_queue import FeatureQueue
+from vidmoco.methods.heads import build_batch_norm_mlp, build_projector
+from vidmoco.methods.losses import info_nce, nt_xent
+from vidmoco.methods.momentum import update_momentum
 
 
 def drawn(seed, n=8, c=5):

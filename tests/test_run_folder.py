@@ -7,10 +7,11 @@ import torch
 from full_disk import no_file_larger_than
 from painted_videos import write_video
 
-from vidmoco import backbones, run_folder
+from vidmoco import run_folder
+from vidmoco.backbones import build as backbones
 from vidmoco.checkpoint import list_checkpoints, load_checkpoint
-from vidmoco.cli import main
-from vidmoco.metrics import read_metrics
+from vidmoco.cli.main import main
+from vidmoco.json_lines import read_metrics
 
 TINY = [
     "--recipe", "tiny_cpu", "--backbone.name", "resnet10t", "--data.batch-size", "4",
@@ -108,7 +109,7 @@ def test_what_a_library_writes_by_itself_is_told_too(tmp_path, monkeypatch, caps
     def full(command):
         raise OSError(28, "", "clip.mp4")
 
-    monkeypatch.setattr("vidmoco.doctor.doctor", full)
+    monkeypatch.setattr("vidmoco.cli.doctor.doctor", full)
     assert main(["doctor"]) == 2
     assert last_line(capsys).startswith("vidmoco: clip.mp4 cannot be written: No space left")
 
@@ -116,6 +117,6 @@ def test_what_a_library_writes_by_itself_is_told_too(tmp_path, monkeypatch, caps
         with no_file_larger_than(1000):
             torch.save({"x": torch.ones(1000)}, command.output)
 
-    monkeypatch.setattr("vidmoco.published.export_file.export_file", export)
+    monkeypatch.setattr("vidmoco.backbones.export_file.export_file", export)
     assert main(["export", "run", "--to", "moco", "-o", "m.pt"]) == 2
     assert "m.pt cannot be written: " in last_line(capsys)

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
-from vidmoco.augment import IMAGENET_MEAN, IMAGENET_STD, build_augment
-from vidmoco.config import AugmentConfig
+from vidmoco.augment.resample import blur_kernel_size
+from vidmoco.augment.views import IMAGENET_MEAN, IMAGENET_STD, build_augment
+from vidmoco.config.pretrain import AugmentConfig
 from vidmoco.device import keep_freed_memory
-from vidmoco.resample import blur_kernel_size
 
 ROUNDS = 5
 CASES = [(64, (72, 128), 128), (224, (256, 455), 32)]  # size, canvas (height, width), pairs

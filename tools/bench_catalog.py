@@ -42,8 +42,8 @@ def build_catalog(video: Path, folder: Path, num_videos: int) -> None:
     """Write a catalog of one video with many names."""
     import pyarrow as pa
 
+    from vidmoco.video.catalog import SCHEMA, Catalog
     from vidmoco.video.probe import probe_video
-    from vidmoco.video.table import SCHEMA, Catalog
 
     (folder / "v").symlink_to(video.parent)
     row = probe_video(video, root=video.parent)
@@ -61,9 +61,9 @@ def build_catalog(video: Path, folder: Path, num_videos: int) -> None:
 
 def load_and_begin(folder: Path, num_videos: int, workers: int) -> None:
     """Load a catalog and take the first batch of a training."""
-    from vidmoco.video.loader import canvas_size, cut_batches, load_pairs
-    from vidmoco.video.sampling import PairRule
-    from vidmoco.video.table import Catalog
+    from vidmoco.data.loader import canvas_size, cut_batches, load_pairs
+    from vidmoco.data.sampling import PairRule
+    from vidmoco.video.catalog import Catalog
 
     line(num_videos, "imports", time.monotonic())
     began = time.monotonic()

@@ -36,11 +36,12 @@ from processes import cpu_seconds, peak_memory
 from torch import Tensor
 from torchvision.transforms import v2
 
+from vidmoco.backbones.preprocess import feature_dim, normalize, preprocess_of
 from vidmoco.device import autocast, keep_freed_memory, resolve_device
-from vidmoco.extract import default_batch_size, extract_videos
-from vidmoco.extractor import Extractor
-from vidmoco.preprocess import feature_dim, normalize, preprocess_of
-from vidmoco.video.catalog import VideoInfo, open_catalog
+from vidmoco.features.extract import default_batch_size, extract_videos
+from vidmoco.features.extractor import Extractor
+from vidmoco.video.info import VideoInfo
+from vidmoco.video.open_catalog import open_catalog
 from vidmoco.video.probe import probe_video
 
 ROUNDS = 5

@@ -33,9 +33,9 @@ from vidmoco.evaluate.feature_cache import (
     save_features,
 )
 from vidmoco.evaluate.features import compute_features, image_loader
-from vidmoco.evaluate.images import load_labelled_images
 from vidmoco.evaluate.knn import weighted_knn
 from vidmoco.evaluate.scores import top_accuracy
+from vidmoco.images.labelled import load_labelled_images
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,13 +23,15 @@ from processes import cpu_seconds, peak_memory
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from vidmoco.commands import PrepareCommand
-from vidmoco.prepare import prepare
-from vidmoco.video.catalog import Catalog, open_catalog
-from vidmoco.video.loader import canvas_size, cut_batches, load_pairs
-from vidmoco.video.order import Batching
-from vidmoco.video.prepared import PreparedFrames, load_prepared, open_prepared
-from vidmoco.video.sampling import PairRule
+from vidmoco.config.commands import PrepareCommand
+from vidmoco.data.loader import canvas_size, cut_batches, load_pairs
+from vidmoco.data.order import Batching
+from vidmoco.data.prepared_loader import load_prepared
+from vidmoco.data.sampling import PairRule
+from vidmoco.frames.prepare import prepare
+from vidmoco.frames.prepared import PreparedFrames, open_prepared
+from vidmoco.video.catalog import Catalog
+from vidmoco.video.open_catalog import open_catalog
 
 BATCH = 64
 CANVAS_OF_SIZE = {64: 72, 224: 256}  # short side of the canvas from which crops are taken

@@ -57,12 +57,12 @@ def measure(
     import numpy as np
     import torch
 
-    from vidmoco.assemble import assemble_method
-    from vidmoco.config import AugmentConfig, BackboneConfig, DataConfig, PretrainConfig
+    from vidmoco.config.methods import EndToEndConfig, MemoryBankConfig, MoCoConfig
+    from vidmoco.config.pretrain import AugmentConfig, BackboneConfig, DataConfig, PretrainConfig
     from vidmoco.device import autocast, resolve_device
-    from vidmoco.method_config import EndToEndConfig, MemoryBankConfig, MoCoConfig
-    from vidmoco.optim import build_optimizer, set_learning_rate
-    from vidmoco.training_step import train_step
+    from vidmoco.optim.optimizers import build_optimizer, set_learning_rate
+    from vidmoco.train.build import assemble_method
+    from vidmoco.train.step import train_step
 
     where = resolve_device(device)
     config = PretrainConfig(

@@ -16,9 +16,9 @@ import av
 from processes import cpu_seconds
 from rich.console import Console
 
-from vidmoco.commands import PrepareCommand
-from vidmoco.prepare import prepare
-from vidmoco.video.catalog import open_catalog
+from vidmoco.config.commands import PrepareCommand
+from vidmoco.frames.prepare import prepare
+from vidmoco.video.open_catalog import open_catalog
 
 
 def decode_all(paths: list[Path]) -> None:

@@ -26,18 +26,19 @@ from rich.console import Console
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from vidmoco.assemble import assemble_method
-from vidmoco.augment import Augment, build_augment
-from vidmoco.config import PretrainConfig
+from vidmoco.augment.views import Augment, build_augment
+from vidmoco.config.pretrain import PretrainConfig
+from vidmoco.config.recipe import load_recipe
 from vidmoco.cores import num_cores
+from vidmoco.data.batches import PairBatch
+from vidmoco.data.loader import canvas_size
+from vidmoco.data.source import open_source
 from vidmoco.device import autocast, keep_freed_memory, resolve_device
-from vidmoco.optim import build_optimizer, set_learning_rate
-from vidmoco.pairs import open_source
-from vidmoco.recipe import load_recipe
-from vidmoco.training_step import augmented_views, train_step
-from vidmoco.video.batches import PairBatch
-from vidmoco.video.catalog import Catalog, open_catalog
-from vidmoco.video.loader import canvas_size
+from vidmoco.optim.optimizers import build_optimizer, set_learning_rate
+from vidmoco.train.build import assemble_method
+from vidmoco.train.step import augmented_views, train_step
+from vidmoco.video.catalog import Catalog
+from vidmoco.video.open_catalog import open_catalog
 
 STEP = "the method's step"
 

@@ -26,10 +26,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from painted_videos import read_index, write_video
 
+from vidmoco.config.limits import DEFAULT_LIMITS
 from vidmoco.video.info import VideoInfo
-from vidmoco.video.limits import DEFAULT_LIMITS
 from vidmoco.video.probe import probe_video
-from vidmoco.video.workers import WorkerPool
+from vidmoco.workers.pool import WorkerPool
 
 NUM_PICKS, NUM_FRAMES, SIZE = 60, 120, (256, 192)
 VARYING = [0.1 * i + 0.03 * (i * i % 3) for i in range(NUM_FRAMES)]

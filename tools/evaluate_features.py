@@ -10,7 +10,7 @@ its share of the images, on the GPU of its local rank; the first one scores, pri
 
 import sys
 
-from vidmoco.cli import main
+from vidmoco.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main(["evaluate", *sys.argv[1:]]))

@@ -10,7 +10,7 @@ videos, on the GPU of its local rank.
 
 import sys
 
-from vidmoco.cli import main
+from vidmoco.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main(["extract", *sys.argv[1:]]))

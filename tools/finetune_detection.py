@@ -29,8 +29,8 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from vidmoco.detection.settings import DetectionSettings
 from vidmoco.errors import VidmocoError
+from vidmoco.evaluate.detection.settings import DetectionSettings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = tyro.cli(
             DetectionSettings, args=argv, prog="finetune_detection", description=__doc__
         )
-        from vidmoco.detection.finetune import RESULTS, finetune_detection
+        from vidmoco.evaluate.detection.finetune import RESULTS, finetune_detection
 
         outcome = finetune_detection(settings, console=Console(stderr=True))
     except VidmocoError as error:

@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidmoco.assemble import assemble_method
-from vidmoco.augment import build_augment
-from vidmoco.config import PretrainConfig
-from vidmoco.optim import build_optimizer, set_learning_rate
-from vidmoco.pretrain import learning_rate_of
-from vidmoco.recipe import load_recipe, shipped_recipes
-from vidmoco.training_step import train_step
+from vidmoco.augment.views import build_augment
+from vidmoco.config.pretrain import PretrainConfig
+from vidmoco.config.recipe import load_recipe, shipped_recipes
+from vidmoco.optim.optimizers import build_optimizer, set_learning_rate
+from vidmoco.train.build import assemble_method
+from vidmoco.train.pretrain import learning_rate_of
+from vidmoco.train.step import train_step
 
 FOLDER = Path(__file__).parent.parent / "tests" / "golden"
 STEPS, BATCH, VIDEOS = 20, 8, 24

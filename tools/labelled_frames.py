@@ -24,12 +24,12 @@ from rich.table import Table
 from rich.text import Text
 from tyro.conf import Positional, arg
 
+from vidmoco.config.evaluation import LabelledVideosConfig
 from vidmoco.errors import ConfigError, VidmocoError
 from vidmoco.evaluate.labelled_clips import SPLITS, clips_by
 from vidmoco.evaluate.labelled_videos import FrameSet, make_frames
-from vidmoco.evaluation_commands import LabelledVideosConfig
-from vidmoco.printable import printable
 from vidmoco.run_folder import make_writable_folder
+from vidmoco.text import printable
 
 MARK = "labelled_frames.json"
 

@@ -16,9 +16,9 @@ from bench_step import Training, build_training
 from torch import nn
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from vidmoco.config import PretrainConfig
-from vidmoco.recipe import load_recipe
-from vidmoco.video.catalog import open_catalog
+from vidmoco.config.pretrain import PretrainConfig
+from vidmoco.config.recipe import load_recipe
+from vidmoco.video.open_catalog import open_catalog
 
 WHOLE, METHOD, VIEWS = "whole step", "method", "views"
 ENCODERS = {

@@ -8,24 +8,24 @@ line can print its help without loading torch.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from vidmoco.timm_hook import register_with_timm
+from vidmoco.backbones.timm_hook import register_with_timm
 
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from vidmoco.backbones import load_backbone
-    from vidmoco.extract import extract_video
-    from vidmoco.named_backbones import export_backbone, register_backbone
-    from vidmoco.pretrain import pretrain
-    from vidmoco.recipe import load_recipe
+    from vidmoco.backbones.build import load_backbone
+    from vidmoco.backbones.registry import export_backbone, register_backbone
+    from vidmoco.config.recipe import load_recipe
+    from vidmoco.features.extract import extract_video
+    from vidmoco.train.pretrain import pretrain
 
 _HOMES = {
-    "export_backbone": "vidmoco.named_backbones",
-    "extract_video": "vidmoco.extract",
-    "load_backbone": "vidmoco.backbones",
-    "load_recipe": "vidmoco.recipe",
-    "pretrain": "vidmoco.pretrain",
-    "register_backbone": "vidmoco.named_backbones",
+    "export_backbone": "vidmoco.backbones.registry",
+    "extract_video": "vidmoco.features.extract",
+    "load_backbone": "vidmoco.backbones.build",
+    "load_recipe": "vidmoco.config.recipe",
+    "pretrain": "vidmoco.train.pretrain",
+    "register_backbone": "vidmoco.backbones.registry",
 }
 
 __all__ = [

@@ -2,7 +2,7 @@
 
 import sys
 
-from vidmoco.cli import main
+from vidmoco.cli.main import main
 
 if __name__ == "__main__":  # spawned workers import this file again under another name
     sys.exit(main())

@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 
+from vidmoco.atomic_file import remove, whole
 from vidmoco.errors import CheckpointError
 from vidmoco.run_folder import go_on_with
-from vidmoco.whole_file import remove, whole
 
 
 def save_checkpoint(

@@ -8,18 +8,25 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from inspect import signature
 from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.parallel import DistributedDataParallel
 
 T = TypeVar("T")
 
 # Rank 0 fits and scores alone while the others wait for it at the next gather; a probe on a million
 # images takes longer than the default half hour. torchrun ends the others when one process dies.
 _PATIENCE = timedelta(hours=12)
+
+# Newer torch has another name for it, and warns of the old one.
+_KEEP_BUFFERS = "forward_sync_buffers"
+if _KEEP_BUFFERS not in signature(DistributedDataParallel).parameters:
+    _KEEP_BUFFERS = "broadcast_buffers"
 
 
 def init_from_environment(device: torch.device | None = None) -> torch.device:
@@ -126,6 +133,20 @@ class _Gather(torch.autograd.Function):
         dist.all_reduce(gradient)
         own: Tensor = gradient.split(context.num_rows)[rank()]
         return own
+
+
+def on_all_ranks(method: nn.Module, device: torch.device) -> nn.Module:
+    """Return the method, wrapped where several processes train it: gradients are averaged.
+
+    Buffers are each process's own: the queue is the same everywhere, and statistics of batch norms
+    are those of its rank, of which the first one's are kept.
+    """
+    if world_size() == 1:
+        return method
+    keep_buffers: dict[str, Any] = {_KEEP_BUFFERS: False}
+    return DistributedDataParallel(
+        method, device_ids=[device] if device.type == "cuda" else None, **keep_buffers
+    )
 
 
 def any_of(flag: bool) -> bool:

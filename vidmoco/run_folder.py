@@ -27,8 +27,8 @@ from tempfile import TemporaryFile
 
 import torch
 
+from vidmoco.atomic_file import remove, whole, writing
 from vidmoco.errors import ConfigError, VidmocoError
-from vidmoco.whole_file import remove, whole, writing
 
 RUNS = Path("runs")
 LATEST = RUNS / "latest"

@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from vidmoco.cli import main
+from vidmoco.cli.main import main
 from vidmoco.demo import run as demo_module
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from vidmoco.backbones import load_backbone, save_backbone
+from vidmoco.backbones.build import load_backbone, save_backbone
 from vidmoco.errors import CheckpointError, ConfigError
 from vidmoco.evaluate.candidates import display_names, load_candidates
 

@@ -6,7 +6,7 @@ import timm
 import torch
 from evaluate_runs import accuracies, run
 
-from vidmoco.backbones import save_backbone
+from vidmoco.backbones.build import save_backbone
 from vidmoco.evaluate import compare, feature_cache
 from vidmoco.evaluate.candidates import load_candidates
 from vidmoco.evaluate.feature_cache import (
@@ -18,8 +18,8 @@ from vidmoco.evaluate.feature_cache import (
     save_features,
 )
 from vidmoco.evaluate.features import Features, Refusal
-from vidmoco.evaluate.images import load_labelled_images
-from vidmoco.image_torchvision import TorchvisionImages
+from vidmoco.images.labelled import load_labelled_images
+from vidmoco.images.torchvision import TorchvisionImages
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,8 @@ from evaluate_runs import run
 from reference.finetune import rates, sgd
 from test_distributed import launch
 
-from vidmoco.backbones import weights_hash
+from vidmoco.backbones.build import weights_hash
+from vidmoco.backbones.preprocess import normalize
 from vidmoco.errors import CheckpointError
 from vidmoco.evaluate import compare
 from vidmoco.evaluate.candidates import load_candidates
@@ -19,9 +20,8 @@ from vidmoco.evaluate.features import compute_features, image_loader
 from vidmoco.evaluate.finetune import Classifier, FinetuneSettings, finetune
 from vidmoco.evaluate.finetune_recipes import ALL_LAYERS, HEAD_RECIPES
 from vidmoco.evaluate.finetune_state import FinetuneState
-from vidmoco.evaluate.images import load_labelled_images
 from vidmoco.evaluate.training_images import EpochBatches, TrainingImages, batch_size_of
-from vidmoco.preprocess import normalize
+from vidmoco.images.labelled import load_labelled_images
 
 SETTINGS = FinetuneSettings(
     rule="head", recipe=HEAD_RECIPES["moco_v1"], epochs=5, lr=0.1, batch_size=6, seed=0,

@@ -9,14 +9,14 @@ from painted_videos import read_index, write_video
 from PIL import Image
 from rich.console import Console
 
+from vidmoco.config.evaluation import LabelledVideosConfig
 from vidmoco.errors import ConfigError, DataError
 from vidmoco.evaluate import labelled_videos as module
 from vidmoco.evaluate import protocols
-from vidmoco.evaluate.images import load_labelled_images
 from vidmoco.evaluate.labelled_clips import SPLITS
 from vidmoco.evaluate.labelled_videos import make_frames
 from vidmoco.evaluate.linear import linear_probe
-from vidmoco.evaluation_commands import LabelledVideosConfig
+from vidmoco.images.labelled import load_labelled_images
 
 
 @pytest.fixture(scope="module")

@@ -5,14 +5,14 @@ from torchvision.transforms import RandomResizedCrop
 from torchvision.transforms.v2 import functional as pixels
 
 from vidmoco import distributed
-from vidmoco.evaluate.images import load_labelled_images
+from vidmoco.backbones.preprocess import Preprocess
 from vidmoco.evaluate.training_images import (
     EpochBatches,
     TrainingImages,
     _seed_of,
     training_loader,
 )
-from vidmoco.preprocess import Preprocess
+from vidmoco.images.labelled import load_labelled_images
 
 PREPROCESS = Preprocess(
     size=16, crop_pct=0.875, interpolation="bilinear", mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.3)

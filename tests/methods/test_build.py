@@ -3,8 +3,8 @@ import pytest
 import torch
 from method_material import SHARED_STATS, run, views
 
-from vidmoco.backbones import build_backbone, num_features_of
-from vidmoco.method_config import (
+from vidmoco.backbones.build import build_backbone, num_features_of
+from vidmoco.config.methods import (
     EndToEndConfig,
     FastMoCoConfig,
     MemoryBankConfig,

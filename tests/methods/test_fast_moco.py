@@ -14,7 +14,7 @@ from method_material import (
 from reference import contrast
 from torch import nn
 
-from vidmoco.backbones import build_backbone
+from vidmoco.backbones.build import build_backbone
 from vidmoco.methods.fast_moco import FastMoCo, divide_views
 
 

@@ -7,8 +7,8 @@ from method_material import SHARED_STATS, gradients, run, sgd_step, tiny_backbon
 from reference import contrast
 from torch.nn.functional import cross_entropy, normalize
 
+from vidmoco.config.methods import MemoryBankConfig
 from vidmoco.errors import ConfigError
-from vidmoco.method_config import MemoryBankConfig
 from vidmoco.methods.memory_bank import MemoryBank, build_memory_bank, count_instances
 
 

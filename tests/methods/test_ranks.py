@@ -13,8 +13,8 @@ from vidmoco.methods.fast_moco import FastMoCo
 from vidmoco.methods.memory_bank import MemoryBank
 from vidmoco.methods.moco import MoCo
 from vidmoco.methods.moco_v3 import MoCoV3
+from vidmoco.methods.normalization import sync_batch_norm
 from vidmoco.methods.simclr import EndToEnd, SimCLR
-from vidmoco.normalization import sync_batch_norm
 
 NORMED = {"num_features": 6, "dim": 5, "hidden_dim": 12, "tau": 0.3, "momentum": 0.9}
 IDS = torch.tensor([4, 0, 3, 8, 1, 6, 2, 7])

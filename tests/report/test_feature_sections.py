@@ -4,11 +4,11 @@ from explore_features import feature_set, random_features, write_features
 from report_material import Page
 
 from vidmoco.errors import ConfigError
-from vidmoco.explore.feature_set import open_features
-from vidmoco.explore.layout import layout_2d
+from vidmoco.features.feature_set import open_features
 from vidmoco.report import feature_sections as module
 from vidmoco.report.feature_sections import feature_sections, place_of
 from vidmoco.report.markup import joined
+from vidmoco.visualize.layout import layout_2d
 
 
 @pytest.fixture(autouse=True)

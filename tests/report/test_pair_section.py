@@ -10,14 +10,14 @@ from PIL import Image
 from report_material import Page, make_run
 from rich.console import Console
 
-from vidmoco import preview as preview_module
+from vidmoco.config.recipe import load_recipe
 from vidmoco.errors import ConfigError
-from vidmoco.recipe import load_recipe
 from vidmoco.report import pair_section as module
 from vidmoco.report.markup import joined
 from vidmoco.report.pair_section import pair_section, read_sample
 from vidmoco.report.run_facts import read_run
-from vidmoco.video.catalog import open_catalog
+from vidmoco.video.open_catalog import open_catalog
+from vidmoco.visualize import preview as preview_module
 
 QUIET = Console(quiet=True)
 

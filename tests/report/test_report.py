@@ -9,12 +9,12 @@ from explore_features import random_features, write_features
 from PIL import Image
 from report_material import EVIL, Page, foreign_addresses, make_run, results, row, write_json
 
-from vidmoco.cli import main
+from vidmoco.cli.main import main
 from vidmoco.errors import ConfigError
 from vidmoco.evaluate.results import FORMAT
 from vidmoco.report import feature_sections
+from vidmoco.video.catalog import Catalog
 from vidmoco.video.info import VideoInfo
-from vidmoco.video.table import Catalog
 
 
 def report(*words):

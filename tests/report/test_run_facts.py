@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from report_material import make_run
 
-from vidmoco.config import PretrainConfig
+from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.errors import ConfigError
 from vidmoco.report.run_facts import read_lines, read_run
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 from report_material import EVIL, Page, make_run
 
-from vidmoco.recipe import load_recipe
+from vidmoco.config.recipe import load_recipe
 from vidmoco.report.markup import joined
 from vidmoco.report.run_facts import read_run
 from vidmoco.report.run_sections import (
@@ -15,8 +15,8 @@ from vidmoco.report.run_sections import (
     repeat_section,
     run_header,
 )
+from vidmoco.video.catalog import Catalog
 from vidmoco.video.info import VideoInfo
-from vidmoco.video.table import Catalog
 
 
 def page_of(section):

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from test_distributed import launch
 
-from vidmoco.cli import main
+from vidmoco.cli.main import main
 
 TOOL = Path(__file__).parents[2] / "tools" / "evaluate_features.py"
 

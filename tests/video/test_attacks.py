@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 from painted_videos import paint, write_video
 
-from vidmoco.cli import main
+from vidmoco.cli.main import main
+from vidmoco.config.limits import Limits
 from vidmoco.errors import ConfigError, VideoError
 from vidmoco.video.decode import read_frames
 from vidmoco.video.files import look_at
-from vidmoco.video.limits import Limits
 from vidmoco.video.probe import ProbeJob, build_probe, probe_video
 from vidmoco.video.scan import scan_videos
-from vidmoco.video.sequential import iter_frames
-from vidmoco.video.workers import WorkerPool
+from vidmoco.video.sequential_reader import iter_frames
+from vidmoco.workers.pool import WorkerPool
 
 
 def scanned(*sources, **options):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from painted_videos import paint, read_index, write_audio, write_video
 
+from vidmoco.config.limits import LimitError, Limits
 from vidmoco.errors import VideoError
 from vidmoco.video.container import (
     codec_name,
@@ -15,7 +16,6 @@ from vidmoco.video.container import (
     rotation_of,
     to_rgb,
 )
-from vidmoco.video.limits import LimitError, Limits
 
 
 def first_frame(path):

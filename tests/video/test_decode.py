@@ -12,10 +12,10 @@ from wide_videos import WIDE, damaged, info_of
 from vidmoco.errors import VideoError
 from vidmoco.video import decode
 from vidmoco.video.decode import read_frames, read_requests, resize_frames
-from vidmoco.video.exact import ExactReader
 from vidmoco.video.frames import Frames
 from vidmoco.video.probe import probe_video
-from vidmoco.video.sequential import iter_frames
+from vidmoco.video.seek_reader import ExactReader
+from vidmoco.video.sequential_reader import iter_frames
 
 PYAV = {
     "open.mp4": {"open_gop": True},

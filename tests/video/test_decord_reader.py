@@ -9,7 +9,7 @@ from painted_videos import read_index, write_video
 
 from vidmoco.video.decode import read_frames
 from vidmoco.video.probe import probe_video
-from vidmoco.video.workers import WorkerPool
+from vidmoco.workers.pool import WorkerPool
 
 WIDE = (256, 192)
 VARYING = [0.1 * i + 0.02 * (i * i % 5) for i in range(40)]

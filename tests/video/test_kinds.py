@@ -13,9 +13,9 @@ from painted_videos import paint, read_index, write_audio, write_video
 
 from vidmoco.errors import VideoError
 from vidmoco.video.decode import read_frames
-from vidmoco.video.forward import ForwardReader, reads_forward
+from vidmoco.video.forward_reader import ForwardReader, reads_forward
 from vidmoco.video.probe import probe_video
-from vidmoco.video.sequential import iter_frames
+from vidmoco.video.sequential_reader import iter_frames
 
 NUM = 60
 WIDE = {"size": (256, 192)}  # wide enough for decord

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from painted_videos import write_video
 
+from vidmoco.config.limits import Limits
 from vidmoco.errors import VideoError
-from vidmoco.video.limits import Limits
-from vidmoco.video.workers import WorkerPool
+from vidmoco.workers.pool import WorkerPool
 
 LIMITS = Limits(max_seconds=10.0, max_memory=2**30, max_pixels=1920 * 1080, max_frames=10_000)
 FILES = {
@@ -40,7 +40,7 @@ def build_reader(limits):
     """Return what a worker does with a file: look at it, read it in order and at random."""
     from vidmoco.video.decode import read_frames
     from vidmoco.video.probe import probe_video
-    from vidmoco.video.sequential import iter_frames
+    from vidmoco.video.sequential_reader import iter_frames
 
     before = most_memory()
 

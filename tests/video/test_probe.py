@@ -7,11 +7,11 @@ import av
 import pytest
 from painted_videos import read_index, write_audio, write_video
 
+from vidmoco.config.limits import Limits
 from vidmoco.video import container, probe
 from vidmoco.video.files import FoundFile, find_videos
-from vidmoco.video.limits import Limits
 from vidmoco.video.probe import ProbeJob, build_probe, probe_video, refused
-from vidmoco.video.sequential import iter_frames
+from vidmoco.video.sequential_reader import iter_frames
 from vidmoco.video.timeline import PacketList
 
 WIDE = (256, 192)  # wide enough for decord

@@ -7,9 +7,9 @@ import pytest
 
 from vidmoco.errors import VideoError
 from vidmoco.video.decode import read_frames
-from vidmoco.video.forward import ForwardReader, reads_forward
+from vidmoco.video.forward_reader import ForwardReader, reads_forward
 from vidmoco.video.scan import scan_videos
-from vidmoco.video.sequential import iter_frames
+from vidmoco.video.sequential_reader import iter_frames
 
 # A piece of the reason of a refusal, or (route, frames given in order, frames reported damaged).
 FILES = {

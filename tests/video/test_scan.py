@@ -6,12 +6,12 @@ import time
 import pytest
 from painted_videos import write_video
 
+from vidmoco.config.limits import Limits
 from vidmoco.errors import ConfigError
 from vidmoco.video import scan
-from vidmoco.video.limits import Limits
+from vidmoco.video.catalog import Catalog
 from vidmoco.video.probe import build_probe, probe_video
 from vidmoco.video.scan import scan_videos
-from vidmoco.video.table import Catalog
 
 
 def scanned(*sources, **options):

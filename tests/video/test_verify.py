@@ -8,12 +8,12 @@ import pytest
 from painted_videos import paint, write_video
 from wide_videos import WIDE, info_of
 
-from vidmoco.cli import main
+from vidmoco.cli.main import main
+from vidmoco.config.limits import DEFAULT_LIMITS
 from vidmoco.video import verify
-from vidmoco.video.catalog import open_catalog
 from vidmoco.video.decode import read_frames
 from vidmoco.video.frames import Frames
-from vidmoco.video.limits import DEFAULT_LIMITS
+from vidmoco.video.open_catalog import open_catalog
 from vidmoco.video.verify import build_verify, verify_video, verify_videos
 
 

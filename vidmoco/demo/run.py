@@ -11,21 +11,21 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.nn.functional import normalize
 
-from vidmoco.commands import DemoCommand, ExtractCommand
+from vidmoco.config.commands import DemoCommand, ExtractCommand
+from vidmoco.config.evaluation import EvaluateCommand, ReportCommand
+from vidmoco.config.recipe import load_recipe
 from vidmoco.demo.picture import Panel, draw_demo_picture
 from vidmoco.demo.videos import make_labelled_images, make_sample_videos, make_test_clip
 from vidmoco.errors import ConfigError
 from vidmoco.evaluate.candidates import Candidate, load_candidates
 from vidmoco.evaluate.compare import evaluate
 from vidmoco.evaluate.features import compute_features, image_loader
-from vidmoco.evaluate.images import LabelledImages, load_labelled_images
-from vidmoco.evaluation_commands import EvaluateCommand, ReportCommand
-from vidmoco.extract import extract
-from vidmoco.pretrain import pretrain
-from vidmoco.recipe import load_recipe
+from vidmoco.features.extract import extract
+from vidmoco.images.labelled import LabelledImages, load_labelled_images
 from vidmoco.report.report import report
 from vidmoco.run_folder import make_writable_folder
 from vidmoco.shapes import UInt8
+from vidmoco.train.pretrain import pretrain
 
 NUM_VIDEOS = 1200  # measured: fewer are learnt by heart, more cost more than they bring
 PER_CLASS_TRAIN, PER_CLASS_VAL = 150, 40  # a held-out accuracy to about 2.5 points

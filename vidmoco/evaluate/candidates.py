@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from vidmoco.backbones import architecture_of, load_backbone, weights_hash
+from vidmoco.backbones.build import architecture_of, load_backbone, weights_hash
+from vidmoco.backbones.preprocess import CropMode, Preprocess, feature_dim, preprocess_of
 from vidmoco.errors import ConfigError
-from vidmoco.preprocess import CropMode, Preprocess, feature_dim, preprocess_of
 
 RANDOM = "random"
 

@@ -10,10 +10,10 @@ from rich.console import Console
 from torch.utils.data import DataLoader
 
 from vidmoco import distributed
-from vidmoco.backbones import weights_hash
+from vidmoco.backbones.build import weights_hash
+from vidmoco.config.evaluation import EvaluateCommand
 from vidmoco.device import keep_freed_memory, resolve_device
 from vidmoco.evaluate.candidates import Candidate, load_candidates
-from vidmoco.evaluate.equal_images import find_equal_images, warning_of
 from vidmoco.evaluate.feature_cache import (
     features_key,
     hash_of_images,
@@ -32,15 +32,15 @@ from vidmoco.evaluate.features import (
 from vidmoco.evaluate.finetune import FinetuneSettings, finetune
 from vidmoco.evaluate.finetune_recipes import ALL_LAYERS, HEAD_RECIPES, Rule
 from vidmoco.evaluate.finetune_state import FinetuneState
-from vidmoco.evaluate.image_folders import holds_videos
-from vidmoco.evaluate.images import LabelledImages, load_labelled_images
 from vidmoco.evaluate.labelled_videos import cached_frames
 from vidmoco.evaluate.progress import EvaluationProgress
 from vidmoco.evaluate.protocols import score_features
 from vidmoco.evaluate.results import print_results, require_writable, results_of, write_results
 from vidmoco.evaluate.training_images import batch_size_of
-from vidmoco.evaluation_commands import EvaluateCommand
-from vidmoco.printable import printable
+from vidmoco.images.equal_images import find_equal_images, warning_of
+from vidmoco.images.folders import holds_videos
+from vidmoco.images.labelled import LabelledImages, load_labelled_images
+from vidmoco.text import printable
 
 RESULTS = Path("results.json")
 _SHOWN_LEFT_OUT = 20

@@ -14,15 +14,15 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from vidmoco.backbones import heads_of
+from vidmoco.atomic_file import whole
+from vidmoco.backbones.build import heads_of
 from vidmoco.cache_folder import cache_folder
 from vidmoco.errors import ConfigError
 from vidmoco.evaluate.candidates import Candidate
 from vidmoco.evaluate.features import Features, Refusal
-from vidmoco.evaluate.images import ImageFiles, LabelledImages
-from vidmoco.image_parquet import ParquetImages
-from vidmoco.image_torchvision import TorchvisionImages
-from vidmoco.whole_file import whole
+from vidmoco.images.labelled import ImageFiles, LabelledImages
+from vidmoco.images.parquet import ParquetImages
+from vidmoco.images.torchvision import TorchvisionImages
 
 FORMAT = 1
 

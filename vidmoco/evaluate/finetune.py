@@ -17,14 +17,15 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from vidmoco import distributed
-from vidmoco.backbones import weights_hash
+from vidmoco.backbones.build import weights_hash
+from vidmoco.backbones.preprocess import normalize
 from vidmoco.device import autocast
+from vidmoco.distributed import on_all_ranks
 from vidmoco.errors import CheckpointError
 from vidmoco.evaluate.candidates import Candidate
 from vidmoco.evaluate.features import Features, ImageBatch, compute_features, image_loader
 from vidmoco.evaluate.finetune_recipes import FinetuneRecipe, Rule
 from vidmoco.evaluate.finetune_state import FinetuneState
-from vidmoco.evaluate.images import LabelledImages
 from vidmoco.evaluate.scores import top_accuracy
 from vidmoco.evaluate.training_images import (
     EpochBatches,
@@ -32,10 +33,9 @@ from vidmoco.evaluate.training_images import (
     TrainingImages,
     training_loader,
 )
-from vidmoco.normalization import sync_batch_norm
-from vidmoco.preprocess import normalize
-from vidmoco.schedule import learning_rate, scaled_learning_rate
-from vidmoco.training_step import on_all_ranks
+from vidmoco.images.labelled import LabelledImages
+from vidmoco.methods.normalization import sync_batch_norm
+from vidmoco.optim.schedule import learning_rate, scaled_learning_rate
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from vidmoco.errors import ConfigError, DataError, nearest
-from vidmoco.printable import counted
+from vidmoco.text import counted
 
 SPLITS = ("train", "val")
 _SPLIT_NAMES = {"train": "train", "val": "val", "test": "val"}

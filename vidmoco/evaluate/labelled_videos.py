@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.progress import track
 
 from vidmoco.cache_folder import cache_folder
+from vidmoco.config.evaluation import LabelledVideosConfig
 from vidmoco.errors import ConfigError, DataError, VideoError
 from vidmoco.evaluate.labelled_clips import (
     SPLITS,
@@ -35,9 +36,9 @@ from vidmoco.evaluate.labelled_clips import (
     read_manifest,
     val_groups,
 )
-from vidmoco.evaluation_commands import LabelledVideosConfig
-from vidmoco.video.catalog import VideoInfo, open_catalog
 from vidmoco.video.decode import read_requests
+from vidmoco.video.info import VideoInfo
+from vidmoco.video.open_catalog import open_catalog
 
 FORMAT = 2  # of what is kept: another is made anew
 ROWS_PER_GROUP = 500  # about 15 MB of small JPEGs; a reader holds one group in memory

@@ -7,8 +7,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from vidmoco.config.evaluation import EvaluateCommand
 from vidmoco.evaluate.features import Features
-from vidmoco.evaluate.images import LabelledImages
 from vidmoco.evaluate.knn import weighted_knn
 from vidmoco.evaluate.linear import linear_probe, stratified_part
 from vidmoco.evaluate.progress import EvaluationProgress
@@ -19,7 +19,7 @@ from vidmoco.evaluate.scores import (
     top_accuracy,
     video_scores,
 )
-from vidmoco.evaluation_commands import EvaluateCommand
+from vidmoco.images.labelled import LabelledImages
 from vidmoco.shapes import Float, Int64
 
 HEADLINE_K = 20

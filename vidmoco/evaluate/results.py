@@ -8,18 +8,18 @@ from typing import Any
 from rich.console import Console
 
 import vidmoco
-from vidmoco.command_line import command_line
+from vidmoco.atomic_file import whole
+from vidmoco.config.command_line import command_line
+from vidmoco.config.evaluation import EvaluateCommand
 from vidmoco.errors import ConfigError
-from vidmoco.evaluate.equal_images import EqualImages, warning_of
 from vidmoco.evaluate.features import Features
-from vidmoco.evaluate.images import LabelledImages
 from vidmoco.evaluate.linear import DECAYS
 from vidmoco.evaluate.protocols import headline_k
 from vidmoco.evaluate.results_table import refusal_lines, results_tables, settings_lines
-from vidmoco.evaluation_commands import EvaluateCommand
-from vidmoco.printable import printable
+from vidmoco.images.equal_images import EqualImages, warning_of
+from vidmoco.images.labelled import LabelledImages
 from vidmoco.run_folder import make_writable_folder
-from vidmoco.whole_file import whole
+from vidmoco.text import printable
 
 # Of the results file; a reader refuses another.
 FORMAT = 3

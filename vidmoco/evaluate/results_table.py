@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
-from vidmoco.printable import counted
+from vidmoco.text import counted
 
 # Refused images shown on the screen; the file lists all.
 _SHOWN_REFUSALS = 10

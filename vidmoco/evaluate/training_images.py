@@ -11,9 +11,9 @@ from torchvision.transforms import InterpolationMode, RandomResizedCrop
 from torchvision.transforms.v2 import functional as pixels
 
 from vidmoco import distributed
+from vidmoco.backbones.preprocess import Preprocess
 from vidmoco.errors import ConfigError
-from vidmoco.evaluate.images import LabelledImages
-from vidmoco.preprocess import Preprocess
+from vidmoco.images.labelled import LabelledImages
 from vidmoco.shapes import Int64, UInt8
 
 # Height and width of a crop are between 3 / 4 and 4 / 3 of each other: torchvision's default, which

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from vidmoco.method_config import (
+from vidmoco.config.methods import (
     EndToEndConfig,
     FastMoCoConfig,
     MethodConfig,

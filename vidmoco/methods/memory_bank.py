@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from vidmoco import distributed
+from vidmoco.config.methods import MemoryBankConfig
 from vidmoco.device import to_device
 from vidmoco.errors import ConfigError
-from vidmoco.heads import build_projector
-from vidmoco.losses import Stats, in_batch_nce, info_nce, nce, nce_constant
-from vidmoco.method_config import MemoryBankConfig
+from vidmoco.methods.heads import build_projector
+from vidmoco.methods.losses import Stats, in_batch_nce, info_nce, nce, nce_constant
 from vidmoco.methods.terms import mean_of, pairs_of_views
 from vidmoco.shapes import Float, Float64, Int64
 

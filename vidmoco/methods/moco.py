@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from vidmoco import distributed
-from vidmoco.feature_queue import FeatureQueue
-from vidmoco.heads import build_projector
-from vidmoco.losses import Stats, info_nce
-from vidmoco.method_config import MoCoConfig
+from vidmoco.config.methods import MoCoConfig
+from vidmoco.methods.feature_queue import FeatureQueue
+from vidmoco.methods.heads import build_projector
+from vidmoco.methods.losses import Stats, info_nce
+from vidmoco.methods.momentum import momentum_at, update_momentum
+from vidmoco.methods.normalization import encode_shuffled, split_batch_norm
 from vidmoco.methods.terms import mean_of, pairs_of_views, times_of
-from vidmoco.momentum import momentum_at, update_momentum
-from vidmoco.normalization import encode_shuffled, split_batch_norm
 from vidmoco.shapes import Float, Float64, Int64
 
 

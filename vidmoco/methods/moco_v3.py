@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from vidmoco import distributed
-from vidmoco.heads import build_batch_norm_mlp
-from vidmoco.losses import Stats, in_batch_nce
-from vidmoco.method_config import MoCoV3Config
+from vidmoco.config.methods import MoCoV3Config
+from vidmoco.methods.heads import build_batch_norm_mlp
+from vidmoco.methods.losses import Stats, in_batch_nce
+from vidmoco.methods.momentum import momentum_at, update_momentum
 from vidmoco.methods.terms import labels_of_own, mean_of, pairs_of_views, times_of
-from vidmoco.momentum import momentum_at, update_momentum
 from vidmoco.shapes import Float, Float64, Int64
 
 

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from vidmoco import distributed
-from vidmoco.heads import build_batch_norm_mlp, build_projector
-from vidmoco.losses import Stats, in_batch_nce, nt_xent
-from vidmoco.method_config import EndToEndConfig, SimCLRConfig
+from vidmoco.config.methods import EndToEndConfig, SimCLRConfig
+from vidmoco.methods.heads import build_batch_norm_mlp, build_projector
+from vidmoco.methods.losses import Stats, in_batch_nce, nt_xent
+from vidmoco.methods.normalization import encode_shuffled, split_batch_norm
 from vidmoco.methods.terms import labels_of_own, mean_of, pairs_of_views
-from vidmoco.normalization import encode_shuffled, split_batch_norm
 from vidmoco.shapes import Float, Float64, Int64
 
 

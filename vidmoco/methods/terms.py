@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from vidmoco import distributed
-from vidmoco.losses import Stats
+from vidmoco.methods.losses import Stats
 from vidmoco.shapes import Float, Int64
 
 

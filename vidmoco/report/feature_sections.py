@@ -7,13 +7,13 @@ import numpy as np
 from PIL import Image
 
 from vidmoco.errors import ConfigError
-from vidmoco.explore.feature_set import FeatureSet
-from vidmoco.explore.layout import layout_2d, require_tsne, snap_to_grid
-from vidmoco.explore.neighbours import nearest_rows, similarities
-from vidmoco.explore.thumbnails import thumbnails
+from vidmoco.features.feature_set import FeatureSet
 from vidmoco.report.markup import Html, Section, element, joined
 from vidmoco.report.pair_section import embedded
 from vidmoco.shapes import Int64
+from vidmoco.visualize.layout import layout_2d, require_tsne, snap_to_grid
+from vidmoco.visualize.neighbours import nearest_rows, similarities
+from vidmoco.visualize.thumbnails import thumbnails
 
 MAP_FRAMES = 600  # assumption: more do not find a cell in the grid
 _COLUMNS, _ROWS = 14, 9

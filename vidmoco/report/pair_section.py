@@ -12,16 +12,16 @@ from rich.console import Console
 from torch import Tensor
 
 from vidmoco import run_folder
-from vidmoco.color import IMAGENET_MEAN, IMAGENET_STD
-from vidmoco.config import PretrainConfig
-from vidmoco.contact_sheet import Pair, Sample, count_gaps, describe_gaps, round_step
+from vidmoco.augment.color import IMAGENET_MEAN, IMAGENET_STD
+from vidmoco.config.pretrain import PretrainConfig
+from vidmoco.data.source import open_source
 from vidmoco.errors import VidmocoError
-from vidmoco.pairs import open_source
-from vidmoco.preview import sample_pairs
 from vidmoco.report.histogram import histogram
 from vidmoco.report.markup import Html, Section, element, joined, picture
 from vidmoco.report.run_facts import RunFacts
 from vidmoco.shapes import UInt8
+from vidmoco.visualize.contact_sheet import Pair, Sample, count_gaps, describe_gaps, round_step
+from vidmoco.visualize.preview import sample_pairs
 
 _SIDE = 176  # pixels of an embedded picture's height: sharp at the size it is shown, a few KB
 _MOST_WIDE = 2.4  # of a frame's width / height beside its views

@@ -7,10 +7,10 @@ from typing import Any
 from rich.console import Console
 
 import vidmoco
+from vidmoco.atomic_file import unwritable, whole
+from vidmoco.config.evaluation import ReportCommand
 from vidmoco.errors import ConfigError
-from vidmoco.evaluation_commands import ReportCommand
-from vidmoco.explore.display import print_left_out
-from vidmoco.explore.feature_set import open_features
+from vidmoco.features.feature_set import open_features
 from vidmoco.report.curves import curves_section
 from vidmoco.report.feature_sections import feature_sections
 from vidmoco.report.markup import Html, Section
@@ -27,7 +27,7 @@ from vidmoco.report.run_sections import (
     run_header,
 )
 from vidmoco.run_folder import make_writable_folder
-from vidmoco.whole_file import unwritable, whole
+from vidmoco.visualize.display import print_left_out
 
 _ADVICE = ", or give another file by --output."
 RESULTS = "results.json"  # of a run folder, where it is there

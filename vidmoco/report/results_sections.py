@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from vidmoco.evaluate.results_table import settings_lines
-from vidmoco.printable import counted
 from vidmoco.report.class_parts import class_parts
 from vidmoco.report.interval_figure import interval_figure
 from vidmoco.report.line_chart import Series, line_chart
@@ -20,6 +19,7 @@ from vidmoco.report.markup import (
     table,
 )
 from vidmoco.report.results_file import Column, knn_columns, other_columns
+from vidmoco.text import counted
 
 _RULES = {
     "head": ("Head alone", "the backbone is frozen, its head learns on random crops"),

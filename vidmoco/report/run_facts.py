@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from vidmoco import run_folder
-from vidmoco.backbone_folder import CONFIG_FILE
-from vidmoco.config import PretrainConfig
+from vidmoco.backbones.folder import CONFIG_FILE
+from vidmoco.config.pretrain import PretrainConfig
+from vidmoco.config.recipe import load_recipe, shipped_recipes
 from vidmoco.errors import ConfigError
-from vidmoco.recipe import load_recipe, shipped_recipes
 
 
 @dataclass(frozen=True, kw_only=True)

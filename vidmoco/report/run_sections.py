@@ -8,14 +8,14 @@ from statistics import median
 from typing import Any
 
 from vidmoco import run_folder
-from vidmoco.config import PretrainConfig
-from vidmoco.diagnostics import collapse_of
+from vidmoco.config.pretrain import PretrainConfig
+from vidmoco.config.recipe import differences, to_plain
 from vidmoco.errors import ConfigError
-from vidmoco.recipe import differences, to_plain
 from vidmoco.report.axes import number
 from vidmoco.report.markup import Html, Section, command_line, element, folded, joined, table
 from vidmoco.report.run_facts import RunFacts
-from vidmoco.video.table import Catalog
+from vidmoco.train.diagnostics import collapse_of
+from vidmoco.video.catalog import Catalog
 
 _SHOWN_REFUSALS = 200
 _STATES = {"finished": "Finished", "stopped": "Stopped", "open": "In progress"}

@@ -1,224 +1,151 @@
-"""The catalog of the user's videos: found in the cache, brought up to date, printed."""
+"""The catalog as a table: one row a video, in Arrow memory and in a Parquet file."""
 
-import hashlib
 import os
-import re
-import time
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import get_type_hints
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from vidmoco.cache_folder import cache_folder
-from vidmoco.commands import ScanCommand
-from vidmoco.config import LimitsConfig
-from vidmoco.cores import num_cores
-from vidmoco.errors import ConfigError, VideoError
-from vidmoco.printable import printable
+from vidmoco.errors import ConfigError
+from vidmoco.shapes import Float32
 from vidmoco.video.info import VideoInfo
-from vidmoco.video.limits import Limits
-from vidmoco.video.scan import progress_bar, scan_videos
-from vidmoco.video.table import Catalog, is_catalog
 
-__all__ = [
-    "Catalog",
-    "VideoInfo",
-    "build_limits",
-    "catalog_cache_path",
-    "open_catalog",
-    "print_catalog",
-    "scan_command",
-]
-
-_MAX_REFUSED_LINES = 50
+# Raised when the columns, the probe or the routing rule change: older catalogs are scanned anew.
+FORMAT_VERSION = "2"
+_VERSION_KEY = b"vidmoco.catalog"
+_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+SCHEMA = pa.schema(
+    [(name, _TYPES.get(kind, pa.string())) for name, kind in get_type_hints(VideoInfo).items()],
+    metadata={_VERSION_KEY: FORMAT_VERSION.encode()},
+)
+_ROWS_AT_ONCE = 4096
 
 
-def catalog_cache_path(source: Path) -> Path:
-    """Return where the catalog of a folder is kept between runs.
-
-    They are below ``cache_folder``.
-    """
-    absolute = os.path.abspath(source)  # noqa: PTH100  (resolve() would follow a link)
-    digest = hashlib.sha256(os.fsencode(absolute)).hexdigest()[:16]
-    name = re.sub(r"[^A-Za-z0-9._-]", "_", Path(absolute).name)[:40]
-    return cache_folder() / "catalogs" / f"{name}-{digest}.parquet"
-
-
-def open_catalog(
-    sources: Sequence[Path],
-    *,
-    workers: int | None = None,
-    progress: bool = True,
-    fresh: bool = False,
-    limits: LimitsConfig = LimitsConfig(),  # noqa: B008  (frozen)
-) -> Catalog:
-    """Return the catalog of some videos, looking only at files that are new or have changed.
-
-    Args:
-        sources: folders, video files, or catalogs (.parquet), which are taken as they are.
-        workers: processes that look at files; None: one a core.
-        progress: show a bar on stderr.
-        fresh: look at every file again.
-        limits: what a video may be, and whether links are followed.
-
-    Raises:
-        ConfigError: a source does not exist, holds no video, or is no catalog.
-    """
-    if not sources:
-        raise ConfigError("No videos are given: name folders, video files or catalogs (.parquet).")
-    catalogs = []
-    for source in sources:
-        if source.suffix.lower() == ".parquet" and not source.is_dir():
-            catalogs.append(Catalog.load(source))
-            continue
-        cache = catalog_cache_path(source)
-        previous = None if fresh else _cached(cache)
-        catalog = scan_videos(
-            [source],
-            previous=previous,
-            workers=workers,
-            progress=progress,
-            limits=build_limits(limits),
-            follow_links=limits.follow_links,
-        )
-        try:
-            catalog.save(cache)
-        except ConfigError as error:
-            Console(stderr=True).print(
-                Text(f"{error} The next run will look at every file again."), soft_wrap=True
-            )
-        catalogs.append(catalog)
-    return Catalog.merge(catalogs)
-
-
-def build_limits(config: LimitsConfig) -> Limits:
-    """Return limits in the units of the program: bytes for GiB."""
-    return Limits(
-        max_pixels=config.max_pixels,
-        max_duration=config.max_duration,
-        max_frames=config.max_frames,
-        max_memory=round(config.max_memory_per_worker * 2**30),
-        max_seconds=config.max_seconds,
-    )
-
-
-def _cached(path: Path) -> Catalog | None:
-    """Return the catalog of an earlier run, or None: none, of another version, or broken."""
+def is_catalog(path: Path) -> bool:
+    """Return whether a file is a catalog, of any version."""
     try:
-        return Catalog.load(path)
-    except ConfigError:  # it is only a cache, and is about to be written anew
-        return None
+        return _VERSION_KEY in (pq.read_schema(path).metadata or {})
+    except (pa.ArrowException, OSError):
+        return False
 
 
-def print_catalog(catalog: Catalog, *, console: Console, catalog_path: Path | None = None) -> None:
-    """Print what kinds of videos there are, and which are refused and why.
+class Catalog:
+    """What is known of many videos; rows are sorted by root and key."""
 
-    Args:
-        catalog: the videos.
-        console: where to print.
-        catalog_path: the file that holds all of them, named where a long list is cut.
-    """
-    counts: dict[tuple[str, str, str], list[float]] = defaultdict(lambda: [0, 0, 0.0])
-    names = ("container", "codec", "route", "num_frames", "duration_seconds")
-    readable = catalog.readable()
-    columns = [readable.column(name).tolist() for name in names]
-    for container, codec, route, num_frames, seconds in zip(*columns, strict=True):
-        count = counts[container, codec, route]
-        count[:] = count[0] + 1, count[1] + num_frames, count[2] + seconds / 3600
-    if counts:
-        table = Table()
-        for title in ("container", "codec", "route"):
-            table.add_column(title)
-        for title in ("videos", "frames", "hours"):
-            table.add_column(title, justify="right")
-        for kind, (videos, frames, hours) in sorted(counts.items()):
-            numbers = (f"{videos:,}", f"{frames:,}", f"{hours:,.2f}")
-            table.add_row(*(Text(printable(text)) for text in kind), *numbers)
-        console.print(table)
-    num_hdr = sum(1 for transfer in readable.column("hdr").tolist() if transfer)
-    if num_hdr:
-        console.print(
-            f"HDR: {num_hdr:,} videos. Their colours are taken as they are coded, not tone-mapped.",
-            highlight=False,
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table.combine_chunks()
+
+    @classmethod
+    def from_rows(cls, rows: Iterable[VideoInfo]) -> "Catalog":
+        """Return the catalog of some videos."""
+        table = pa.Table.from_pylist([asdict(row) for row in rows], schema=SCHEMA)
+        return cls(_sorted(table))
+
+    @classmethod
+    def merge(cls, catalogs: Sequence["Catalog"]) -> "Catalog":
+        """Return all rows of several catalogs; of rows of one file, the first."""
+        table = pa.concat_tables([SCHEMA.empty_table(), *(c._table for c in catalogs)])
+        seen: set[str] = set()
+        keep = []
+        for root, key in zip(table["root"].to_pylist(), table["key"].to_pylist(), strict=True):
+            place = f"{root}/{key}"  # one file may be below two roots
+            keep.append(place not in seen)
+            seen.add(place)
+        return cls(_sorted(table.filter(pa.array(keep, pa.bool_()))))
+
+    @classmethod
+    def load(cls, path: Path) -> "Catalog":
+        """Read a catalog that ``save`` wrote.
+
+        Raises:
+            ConfigError: there is no such file, or it is no catalog of this version.
+        """
+        try:
+            # ParquetFile, not read_table: a path with "=" in it is not a partition.
+            with pq.ParquetFile(path) as file:
+                table = file.read()
+        except FileNotFoundError as error:
+            raise ConfigError(f"No such catalog: {path}.") from error
+        except (pa.ArrowException, OSError) as error:
+            reason = str(error).partition("\n")[0]
+            raise ConfigError(f"{path} cannot be read as a catalog of videos: {reason}") from error
+        version = (table.schema.metadata or {}).get(_VERSION_KEY)
+        if version is None:
+            raise ConfigError(
+                f"{path} is a Parquet file, but not a catalog of videos; `vidmoco scan` writes one."
+            )
+        if version.decode(errors="replace") != FORMAT_VERSION or table.schema != SCHEMA:
+            raise ConfigError(
+                f"{path} is a catalog of another version of vidmoco; scan the videos again."
+            )
+        outside = pc.match_substring_regex(table["key"], r"^/|(^|/)\.\.(/|$)")
+        if pc.any(outside).as_py():
+            raise ConfigError(f"{path} names files outside of its folders; it is not used.")
+        return cls(table)
+
+    def save(self, path: Path) -> None:
+        """Write the catalog as Parquet, whole or not at all.
+
+        Raises:
+            ConfigError: it cannot be written.
+        """
+        part = path.with_name(path.name + ".part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as file:
+                pq.write_table(self._table, file)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        except OSError as error:
+            raise ConfigError(f"The catalog cannot be written to {path}: {error}.") from error
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
+
+    def __getitem__(self, index: int) -> VideoInfo:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"{index = } of a catalog of {len(self)} videos")
+        return VideoInfo(**self._table.slice(index % len(self), 1).to_pylist()[0])
+
+    def rows(self) -> Iterator[VideoInfo]:
+        """Yield every row."""
+        for start in range(0, len(self), _ROWS_AT_ONCE):
+            for row in self._table.slice(start, _ROWS_AT_ONCE).to_pylist():
+                yield VideoInfo(**row)
+
+    def column(self, name: str) -> np.ndarray:
+        """Return one field of all rows; texts as an array of objects."""
+        return self._table[name].to_numpy()  # type: ignore[no-any-return]
+
+    def aspect_ratios(self) -> Float32[np.ndarray, " n"]:
+        """Return the displayed width / height of all videos (1 where a video has no size)."""
+        width, height, pixel_aspect = (
+            self.column(name) for name in ("width", "height", "sample_aspect_ratio")
         )
-    refused = catalog.refused()
-    if not len(refused):
-        return
-    console.print(f"Refused: {len(refused)} of {len(catalog)}", highlight=False)
-    for index in range(min(len(refused), _MAX_REFUSED_LINES)):
-        info = refused[index]
-        line = f"  {printable(info.key)}: {printable(info.reason)}"
-        console.print(Text(line), soft_wrap=True)
-    more = len(refused) - _MAX_REFUSED_LINES
-    if more > 0:
-        where = "the catalog" if catalog_path is None else str(catalog_path)
-        console.print(Text(f"  … and {more:,} more, all in {where}"), soft_wrap=True)
+        return np.where(height > 0, width * pixel_aspect / height.clip(1), 1.0).astype(np.float32)
+
+    def take(self, indices: Sequence[int]) -> "Catalog":
+        """Return some rows, in the order of ``indices``."""
+        return Catalog(self._table.take(pa.array(indices, pa.int64())))
+
+    def updated(self, rows: Iterable[VideoInfo]) -> "Catalog":
+        """Return the catalog with some of its rows as they are now; rows of other files are new."""
+        return Catalog.merge([Catalog.from_rows(rows), self])
+
+    def readable(self) -> "Catalog":
+        """Return the rows that a decoder reads."""
+        return Catalog(self._table.filter(pc.not_equal(self._table["route"], "refused")))
+
+    def refused(self) -> "Catalog":
+        """Return the rows that nothing reads; each has a reason."""
+        return Catalog(self._table.filter(pc.equal(self._table["route"], "refused")))
 
 
-def scan_command(command: ScanCommand) -> int:
-    """Run ``vidmoco scan``; return 0, or 1 when the verification finds something.
-
-    Raises:
-        ConfigError: a path or an output that cannot be used.
-        VideoError: none of the videos can be read.
-    """
-    output = command.output
-    if output is not None and output.suffix.lower() != ".parquet":
-        raise ConfigError(f"--output is {str(output)!r}; it must end with .parquet.")
-    if output is not None and output.exists() and not is_catalog(output):
-        raise ConfigError(f"{output} is there, and is no catalog of videos. Name another file.")
-    catalog = open_catalog(
-        command.videos, workers=command.workers, fresh=command.fresh, limits=command.limits
-    )
-    console = Console()
-    source = command.videos[0]
-    where = output or (source if source.suffix == ".parquet" else catalog_cache_path(source))
-    if len(catalog) == 1 and catalog[0].route == "refused":
-        raise VideoError(f"{catalog[0].path}: {catalog[0].reason}.")
-    num_findings = 0
-    if command.verify:
-        catalog, num_findings = _verify(catalog, command, console=console)
-    if output is not None:
-        catalog.save(output)
-    print_catalog(catalog, console=console, catalog_path=where)
-    if not len(catalog.readable()):
-        raise VideoError(f"None of the {len(catalog)} videos can be read.")
-    console.print(Text(f"{len(catalog):,} videos in {where}"), soft_wrap=True)
-    return 1 if num_findings else 0
-
-
-def _verify(catalog: Catalog, command: ScanCommand, *, console: Console) -> tuple[Catalog, int]:
-    """Decode everything, print what is not as scanned, and keep it in the catalogs of the cache."""
-    from vidmoco.video.verify import verify_videos  # it needs torch, which a plain scan does not
-
-    began = time.monotonic()
-    changed: list[VideoInfo] = []
-    num_frames = num_findings = 0
-    with progress_bar(shown=True) as bar:
-        for video, finding in verify_videos(
-            catalog,
-            workers=command.workers or num_cores(),
-            limits=build_limits(command.limits),
-            progress=bar,
-        ):
-            num_frames += finding.num_frames
-            if finding.findings:
-                num_findings += 1
-                changed.append(video)
-                findings = printable("; ".join(finding.findings))
-                console.print(Text(f"  {printable(video.key)}: {findings}"), soft_wrap=True)
-    console.print(
-        f"Verified: {len(catalog.readable()):,} videos, {num_frames:,} frames decoded in "
-        f"{time.monotonic() - began:.1f} s; {num_findings:,} not as scanned",
-        highlight=False,
-    )
-    for source in command.videos if changed else ():
-        cache = catalog_cache_path(source)
-        known = _cached(cache)
-        if known is not None:
-            places = {(info.root, info.key) for info in known.rows()}
-            known.updated(v for v in changed if (v.root, v.key) in places).save(cache)
-    return catalog.updated(changed), num_findings
+def _sorted(table: pa.Table) -> pa.Table:
+    return table.sort_by([("root", "ascending"), ("key", "ascending")])

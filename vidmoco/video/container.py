@@ -23,10 +23,10 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
+from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.errors import VideoError
 from vidmoco.shapes import UInt8
 from vidmoco.video.files import describe_unknown
-from vidmoco.video.limits import DEFAULT_LIMITS, Limits
 
 # FFmpeg's demuxers of files that hold a video themselves. The last ones hold sound: they are opened
 # to say so.

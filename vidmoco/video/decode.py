@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.errors import VideoError
 from vidmoco.shapes import Float64, UInt8
-from vidmoco.video.exact import ExactReader
 from vidmoco.video.files import require_as_scanned
 from vidmoco.video.frames import FastReader, Frames
 from vidmoco.video.info import VideoInfo
-from vidmoco.video.limits import DEFAULT_LIMITS, Limits
-from vidmoco.video.workers import WorkerPool
+from vidmoco.video.seek_reader import ExactReader
+from vidmoco.workers.pool import WorkerPool
 
 
 def read_frames(

@@ -19,6 +19,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from vidmoco.config.limits import DEFAULT_LIMITS, LimitError, Limits
 from vidmoco.errors import VideoError
 from vidmoco.video.container import (
     codec_name,
@@ -27,13 +28,12 @@ from vidmoco.video.container import (
     rotation_of,
     shows_picture,
 )
-from vidmoco.video.decoded import NOT_DECODED, Due, Lost, decode_packet
 from vidmoco.video.files import FoundFile, is_encrypted_mp4, look_at
+from vidmoco.video.frame_stream import NOT_DECODED, Due, Lost, decode_packet
 from vidmoco.video.info import Route, VideoInfo
-from vidmoco.video.limits import DEFAULT_LIMITS, LimitError, Limits
 from vidmoco.video.routes import route_of
 from vidmoco.video.timeline import PacketList, timeline_of
-from vidmoco.video.worker_process import still_alive
+from vidmoco.workers.process import still_alive
 
 # assumption: a video whose first so many pictures are all damaged is of no use.
 _MAX_LOST = 100

@@ -4,11 +4,11 @@ from typing import Literal
 
 import numpy as np
 
+from vidmoco.config.limits import Limits
 from vidmoco.shapes import Float64
-from vidmoco.video.forward import ForwardReader, reads_forward
+from vidmoco.video.forward_reader import ForwardReader, reads_forward
 from vidmoco.video.frames import FastReader, Frames
 from vidmoco.video.info import VideoInfo
-from vidmoco.video.limits import Limits
 
 Decoder = Literal["auto", "decord", "pyav"]
 

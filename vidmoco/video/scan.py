@@ -7,15 +7,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.cores import num_cores
 from vidmoco.errors import ConfigError
 from vidmoco.urls import is_url, url_of
+from vidmoco.video.catalog import Catalog
 from vidmoco.video.files import VIDEO_SUFFIXES, find_videos, look_at
 from vidmoco.video.info import VideoInfo
-from vidmoco.video.limits import DEFAULT_LIMITS, Limits
 from vidmoco.video.probe import ProbeJob, build_probe, refused
-from vidmoco.video.table import Catalog
-from vidmoco.video.workers import WorkerPool
+from vidmoco.workers.pool import WorkerPool
 
 # assumption: starting a process takes as long as probing so many files.
 _FILES_PER_PROCESS = 16

@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from rich.progress import Progress
 
+from vidmoco.config.limits import Limits
 from vidmoco.shapes import UInt8
+from vidmoco.video.catalog import Catalog
 from vidmoco.video.container import open_video, to_rgb
-from vidmoco.video.decoded import Lost, coded_size, decoded_frames
 from vidmoco.video.files import require_as_scanned
+from vidmoco.video.frame_stream import Lost, coded_size, decoded_frames
 from vidmoco.video.frames import FastReader
 from vidmoco.video.info import VideoInfo
-from vidmoco.video.limits import Limits
-from vidmoco.video.table import Catalog
-from vidmoco.video.worker_process import still_alive
-from vidmoco.video.workers import WorkerPool
+from vidmoco.workers.pool import WorkerPool
+from vidmoco.workers.process import still_alive
 
 # Frames of a video at which decord must show what PyAV shows, the first and the last among them.
 _NUM_COMPARED = 8

@@ -1,0 +1,397 @@
+import io
+import pickle
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from published_files import LAYOUTS, moco_v2, moco_v3_vit, prefixed, resnet, transformer
+from rich.console import Console
+from safetensors.torch import save_file
+
+from vidmoco.backbones.build import load_backbone
+from vidmoco.backbones.folder import check_folder
+from vidmoco.backbones.import_checkpoint import import_checkpoint, load_strictly
+from vidmoco.backbones.preprocess import preprocess_of
+from vidmoco.cli.main import main as cli
+from vidmoco.config.commands import ImportCommand
+from vidmoco.errors import CheckpointError, ConfigError
+
+
+def brought_in(content, folder, **options):
+    file = folder / "checkpoint.pth.tar"
+    torch.save(content, file)
+    console = Console(record=True, file=io.StringIO())
+    command = ImportCommand(checkpoint=file, output=folder / "backbone", **options)
+    return import_checkpoint(command, console=console), console.export_text()
+
+
+def same_features(folder, trunk):
+    side = getattr(getattr(trunk, "patch_embed", None), "img_size", (64,))[0]
+    side = 224 if hasattr(trunk, "conv_proj") else side
+    images = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected, found = trunk(images), load_backbone(folder)(images)
+    assert expected.std() > 1e-3
+    assert torch.allclose(expected, found, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_each_layout_gives_its_features(name, tmp_path):
+    content, trunk = LAYOUTS[name]()
+    folder, report = brought_in(content, tmp_path)
+    same_features(folder, trunk)
+    assert "missing  none" in report
+
+
+@pytest.mark.parametrize("name", ["moco_v2", "moco_v3_resnet", "fast_moco", "simsiam", "swav"])
+def test_without_module(name, tmp_path):
+    content, trunk = LAYOUTS[name]()
+    holder = next((k for k in ("state_dict", "model") if k in content), None)
+    state = content[holder] if holder else content
+    bare = {key.removeprefix("module."): tensor for key, tensor in state.items()}
+    folder, _ = brought_in({holder: bare} if holder else bare, tmp_path)
+    same_features(folder, trunk)
+
+
+def test_the_report_says_what_became_of_each_key(tmp_path):
+    content, _ = moco_v2()
+    folder, report = brought_in(content, tmp_path)
+    assert report.splitlines() == [
+        "layout   moco, 646 tensors",
+        "encoder  resnet50, 23.5 M parameters",
+        "used     318 tensors, each in its place",
+        "dropped  322 encoder_k, 4 encoder_q, 1 queue, 1 queue_ptr",
+        "missing  none",
+    ]
+    origin = check_folder(folder)["vidmoco"]
+    assert origin["layout"] == "moco" and origin["imported_from"] == "checkpoint.pth.tar"
+    assert len(origin["sha256"]) == 64
+
+
+def test_the_key_encoder_by_its_prefix(tmp_path):
+    content, trunk = moco_v2("resnet50")
+    folder, _ = brought_in(content, tmp_path, prefix="module.encoder_k.")
+    expected = trunk.state_dict()["conv1.weight"] + 1
+    assert torch.equal(load_backbone(folder).state_dict()["conv1.weight"], expected)
+    with pytest.raises(CheckpointError, match=r"No key .* begins with 'encoder_z\.'.*encoder_k"):
+        brought_in(content, tmp_path, prefix="encoder_z", overwrite=True)
+
+
+def test_unknown_heads_are_asked_for(tmp_path):
+    state = prefixed(transformer("vit_tiny_patch16_224").state_dict(), "backbone.")
+    content = {"state_dict": state | {"momentum_backbone.cls_token": torch.ones(1)}}
+    with pytest.raises(ConfigError, match=r"Nothing in .* says how many heads .*--heads"):
+        brought_in(content, tmp_path)
+    folder, report = brought_in(content, tmp_path, heads=6)
+    assert "6 heads (as given)" in report
+    assert load_backbone(folder).blocks[0].attn.num_heads == 6
+    assert timm.create_model(f"local-dir:{folder}", pretrained=True).blocks[0].attn.num_heads == 6
+
+
+def test_heads_that_the_user_knows_better(tmp_path):
+    content, _ = moco_v3_vit()
+    folder, _ = brought_in(content, tmp_path, heads=6)
+    assert load_backbone(folder).blocks[0].attn.num_heads == 6
+
+
+@pytest.mark.parametrize("name", ["resnet50d", "convnext_atto", "test_efficientnet"])
+def test_any_network_of_timms_by_name(name, tmp_path):
+    trunk = timm.create_model(name, num_classes=0).eval()
+    folder, _ = brought_in(trunk.state_dict(), tmp_path, architecture=name)
+    assert check_folder(folder)["architecture"] == name
+    same_features(folder, trunk)
+
+
+def test_images_are_normalised_as_in_training(tmp_path):
+    """Timm's transformers have 0.5; all papers here, and all our views, have ImageNet's numbers."""
+    folder, _ = brought_in(LAYOUTS["moco_v3_vit"]()[0], tmp_path)
+    prepared = preprocess_of(load_backbone(folder))
+    assert prepared.mean == (0.485, 0.456, 0.406) and prepared.std == (0.229, 0.224, 0.225)
+
+
+def test_twelve_heads_are_not_six(tmp_path):
+    content, _ = moco_v3_vit()
+    with pytest.raises(ConfigError, match=r"has 12 heads .*, and vit_small_patch16_224 has 6"):
+        brought_in(content, tmp_path, architecture="vit_small_patch16_224")
+    assert not (tmp_path / "backbone").exists()
+    folder, report = brought_in(content, tmp_path)
+    assert "12 heads" in report and load_backbone(folder).blocks[0].attn.num_heads == 12
+    # A loader that knows nothing of vidmoco gets them right too.
+    assert timm.create_model(f"local-dir:{folder}", pretrained=True).blocks[3].attn.num_heads == 12
+
+
+def test_six_heads_are_not_twelve(tmp_path):
+    content, _ = LAYOUTS["dino"]()
+    with pytest.raises(ConfigError, match=r"has 6 heads .*, and vidmoco_vit_small_moco_v3 has 12"):
+        brought_in(content, tmp_path, architecture="vidmoco_vit_small_moco_v3")
+
+
+def test_moco_v3_is_known_by_its_positions_in_any_file(tmp_path):
+    _, report = brought_in(LAYOUTS["moco_v3_deit"]()[0], tmp_path)
+    expected = (
+        "encoder  vidmoco_vit_small_moco_v3 (config.json: vit_small_patch16_224), "
+        "12 heads (its position embedding is MoCo v3's), "
+    )
+    assert expected in report
+
+
+def moved(trunk):
+    """The weights of a transformer whose position embedding was trained on."""
+    state = trunk.state_dict()
+    return state | {"pos_embed": state["pos_embed"] + 0.01 * torch.randn(1, 197, 384)}
+
+
+@pytest.mark.parametrize("holder", ["model", "teacher", ""])
+def test_twelve_heads_that_nothing_tells_are_asked_for(holder, tmp_path):
+    state = moved(LAYOUTS["moco_v3_deit"]()[1])
+    state = prefixed(state, "backbone.") if holder == "teacher" else state
+    content = {holder: state} if holder else state
+    name = "vit_small_patch16_224" if holder == "model" else None
+    with pytest.raises(ConfigError, match=r"Nothing in .* says how many heads .*--heads"):
+        brought_in(content, tmp_path, architecture=name)
+    assert not (tmp_path / "backbone").exists()
+    folder, report = brought_in(content, tmp_path, architecture=name, heads=12)
+    assert "vit_small_patch16_224, 12 heads (as given)" in report
+    assert load_backbone(folder).blocks[0].attn.num_heads == 12
+
+
+def test_another_architecture_is_refused(tmp_path):
+    state = resnet("resnet18").state_dict()
+    with pytest.raises(CheckpointError, match=r"is not a resnet34: missing: layer1\.2"):
+        brought_in(state, tmp_path, architecture="resnet34")
+    with pytest.raises(CheckpointError, match=r"is not a resnet18: .*left over: extra\.weight"):
+        brought_in(state | {"extra.weight": torch.ones(1)}, tmp_path)
+    del state["layer4.1.bn2.running_mean"]
+    with pytest.raises(CheckpointError, match=r"missing: layer4\.1\.bn2\.running_mean"):
+        brought_in(state, tmp_path)
+    assert not (tmp_path / "backbone").exists()
+
+
+def test_shapes_and_values_are_looked_at(tmp_path):
+    state = resnet("resnet18").state_dict()
+    wrong = state | {"layer2.0.bn1.weight": torch.ones(3)}
+    with pytest.raises(CheckpointError, match=r"layer2\.0\.bn1\.weight has the shape \(3,\)"):
+        brought_in(wrong, tmp_path)
+    broken = state | {"layer2.0.bn1.weight": torch.full((128,), float("nan"))}
+    with pytest.raises(CheckpointError, match=r"layer2\.0\.bn1\.weight has values that are not"):
+        brought_in(broken, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("values", "what"),
+    [
+        (torch.ones(128).long(), r"is of torch\.int64, expected floating point"),
+        (torch.ones(128).bool(), r"is of torch\.bool, expected floating point"),
+        (torch.full((128,), -0.5), "has negative values, and is a variance"),
+        (
+            torch.full((128,), 1e300, dtype=torch.float64),
+            "has values that are not finite in float32",
+        ),
+    ],
+)
+def test_values_that_no_training_gives(values, what, tmp_path):
+    state = resnet("resnet18").state_dict() | {"layer2.0.bn1.running_var": values}
+    with pytest.raises(CheckpointError, match=rf"layer2\.0\.bn1\.running_var {what}"):
+        brought_in(state, tmp_path)
+    assert not (tmp_path / "backbone").exists()
+
+
+def test_sparse_weights():
+    layer = torch.nn.Linear(2, 2, bias=False)
+    with pytest.raises(CheckpointError, match="weight is sparse, expected all values"):
+        load_strictly(layer, {"weight": torch.eye(2).to_sparse()}, name="x", source="y")
+
+
+def test_old_files_without_counters(tmp_path):
+    state = {
+        k: v for k, v in resnet().state_dict().items() if not k.endswith("num_batches_tracked")
+    }
+    _, report = brought_in(state, tmp_path)
+    assert "missing  20 counters of batch norms" in report
+
+
+def test_half_precision_becomes_float32(tmp_path):
+    folder, _ = brought_in({k: v.half() for k, v in resnet().state_dict().items()}, tmp_path)
+    assert load_backbone(folder).state_dict()["conv1.weight"].dtype == torch.float32
+
+
+def test_safetensors(tmp_path):
+    trunk = resnet()
+    save_file(trunk.state_dict(), tmp_path / "model.safetensors")
+    folder = import_checkpoint(
+        ImportCommand(checkpoint=tmp_path / "model.safetensors", output=tmp_path / "b")
+    )
+    same_features(folder, trunk)
+
+
+def test_what_is_there_stays(tmp_path):
+    content = resnet().state_dict()
+    brought_in(content, tmp_path)
+    with pytest.raises(ConfigError, match=r"there already.*--overwrite"):
+        brought_in(content, tmp_path)
+    brought_in(content, tmp_path, overwrite=True)
+
+
+class _Runs:
+    def __init__(self, what):
+        self.what = what
+
+    def __reduce__(self):
+        return (exec, (self.what,))
+
+
+def test_code_in_a_pickle_is_not_run(tmp_path):
+    mark = tmp_path / "ran"
+    content = {"state_dict": {"a": torch.ones(1), "b": _Runs(f"open({str(mark)!r}, 'w')")}}
+    with pytest.raises(CheckpointError, match=r"holds more than weights: .*exec.*refused"):
+        brought_in(content, tmp_path)
+    (tmp_path / "plain.pkl").write_bytes(pickle.dumps(_Runs(f"open({str(mark)!r}, 'w')")))
+    with pytest.raises(CheckpointError):
+        import_checkpoint(ImportCommand(checkpoint=tmp_path / "plain.pkl", output=tmp_path / "b"))
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_partial_downloads(suffix, tmp_path):
+    whole, part = tmp_path / f"whole{suffix}", tmp_path / f"part{suffix}"
+    state = resnet().state_dict()
+    save_file(state, whole) if suffix == ".safetensors" else torch.save(state, whole)
+    data = whole.read_bytes()
+    for share in (0.0, 1e-6, 0.5, 0.999):
+        part.write_bytes(data[: int(len(data) * share)])
+        with pytest.raises(CheckpointError, match=r"bytes\) cannot be read.*not downloaded whole"):
+            import_checkpoint(ImportCommand(checkpoint=part, output=tmp_path / "b"))
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "pointer of Git LFS"),
+        (b"\n<!DOCTYPE html><html>Not found</html>", "a web page"),
+    ],
+)
+def test_what_is_no_checkpoint(content, what, tmp_path):
+    (tmp_path / "file.pth").write_bytes(content)
+    with pytest.raises(CheckpointError, match=what):
+        import_checkpoint(ImportCommand(checkpoint=tmp_path / "file.pth", output=tmp_path / "b"))
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        ([1, 2], "list"),
+        ({"epoch": 3}, "no weights by name, but 'epoch'"),
+        ({"vocab.weight": torch.ones(2), "out.weight": torch.ones(2)}, "no layout that is known"),
+    ],
+)
+def test_files_of_something_else(content, what, tmp_path):
+    with pytest.raises(CheckpointError, match=what):
+        brought_in(content, tmp_path)
+
+
+def test_an_unknown_network_asks_for_its_name(tmp_path):
+    state = timm.create_model("resnet26", num_classes=0).state_dict()
+    with pytest.raises(ConfigError, match=r"conv1\.weight of .*--architecture"):
+        brought_in(state, tmp_path)
+    folder, _ = brought_in(state, tmp_path, architecture="resnet26")
+    assert check_folder(folder)["architecture"] == "resnet26"
+
+
+def folder_of(path, names):
+    path.mkdir()
+    for name in names:
+        (path / name).write_text("{}" if name == "config.json" else "mine")
+    return path
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["a.mp4", "b.mp4", "c.mp4", "d.mp4"],
+        ["config.json"],
+        ["config.json", "model.safetensors"],  # of another tool: no architecture
+        ["config.json", "model.safetensors", "notes.txt"],
+    ],
+)
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_a_folder_of_other_things_is_never_replaced(names, overwrite, tmp_path):
+    folder = folder_of(tmp_path / "backbone", names)
+    with pytest.raises(ConfigError, match=rf"other things than a backbone: '{names[0]}'.*another"):
+        brought_in({}, tmp_path, overwrite=overwrite)
+    assert sorted(path.name for path in folder.iterdir()) == names
+
+
+@pytest.mark.parametrize("weights", ["model.safetensors", "pytorch_model.bin", None])
+def test_a_backbone_folder_or_an_empty_one_is_replaced(weights, tmp_path):
+    folder = folder_of(tmp_path / "backbone", ["config.json", weights] if weights else [])
+    if weights:
+        (folder / "config.json").write_text('{"architecture": "resnet18"}')
+    brought_in(resnet().state_dict(), tmp_path, overwrite=True)
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_a_backbone_with_the_users_notes_is_not_replaced(tmp_path):
+    folder, _ = brought_in(resnet().state_dict(), tmp_path)
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigError, match=r"other things than a backbone: .*'notes\.txt'"):
+        brought_in(resnet().state_dict(), tmp_path, overwrite=True)
+    assert (folder / "notes.txt").read_text() == "mine"
+
+
+def test_names_that_no_folder_can_have(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder_of(tmp_path / "x", ["file"])
+    for output, what in (
+        ("x/file", "is a file, and a backbone is written as a folder"),
+        ("n" * 300, "cannot be written: File name too long"),
+        (".", "cannot be replaced"),
+    ):
+        command = ImportCommand(checkpoint=Path("none"), output=Path(output), overwrite=True)
+        with pytest.raises(ConfigError, match=what):
+            import_checkpoint(command)
+    assert (tmp_path / "x" / "file").read_text() == "mine"
+
+
+def test_shapes_that_fit_nothing_are_one_line(tmp_path):
+    odd = {"conv1.weight": torch.ones(64, 3, 7, 7), "layer1.0.conv2.weight": torch.ones(64)}
+    with pytest.raises(ConfigError, match=r"no architecture known here.*--architecture"):
+        brought_in(odd, tmp_path)
+    state = transformer().state_dict() | {"pos_embed": torch.ones(1, 0, 384)}
+    with pytest.raises(CheckpointError, match=r"pos_embed has the shape \(1, 0, 384\), expected"):
+        brought_in(state, tmp_path, heads=6)
+    empty = resnet().state_dict() | {"bn1.weight": torch.ones(64, device="meta")}
+    with pytest.raises(CheckpointError, match=r"bn1\.weight has a shape and no values"):
+        brought_in(empty, tmp_path)
+
+
+def test_heads_that_cannot_be(tmp_path):
+    with pytest.raises(ConfigError, match=r"^--heads is for transformers, and resnet18 has no"):
+        brought_in(resnet().state_dict(), tmp_path, heads=6)
+    with pytest.raises(ConfigError, match=r"^--heads is 7, which cannot share the 384 features"):
+        brought_in(transformer().state_dict(), tmp_path, heads=7)
+
+
+def test_shapes_come_before_the_question_of_heads(tmp_path):
+    state = transformer("vit_tiny_patch16_224").state_dict()
+    expected = (
+        r"not a vit_small_patch16_224: cls_token has the shape \(1, 1, 192\), expected \(1, 1, 384"
+    )
+    with pytest.raises(CheckpointError, match=expected):
+        brought_in(state, tmp_path, architecture="vit_small_patch16_224")
+    state = moved(transformer())
+    with pytest.raises(ConfigError, match=r"Nothing in .* says how many heads .*--heads"):
+        brought_in(state, tmp_path, architecture="vidmoco_vit_small_moco_v3")
+
+
+def test_a_size_of_no_whole_patches_names_its_flag(tmp_path):
+    with pytest.raises(ConfigError, match=r"patches of 16 px, and 230 px.* Make --size 224 or 240"):
+        brought_in(transformer().state_dict(), tmp_path, heads=6, size=230)
+
+
+def test_the_command(tmp_path, capsys):
+    torch.save(resnet().state_dict(), tmp_path / "r.pth")
+    assert cli.main(["import", str(tmp_path / "r.pth"), "-o", str(tmp_path / "b")]) == 0
+    assert "timm.create_model('local-dir:" in capsys.readouterr().out
+    assert cli.main(["import", str(tmp_path / "none.pth"), "-o", str(tmp_path / "c")]) == 2
+    assert "No such checkpoint file" in capsys.readouterr().err

@@ -1,0 +1,70 @@
+import subprocess
+import sys
+
+import pytest
+import timm
+import torch
+
+import vidmoco
+from vidmoco.backbones import registry as named_backbones
+from vidmoco.backbones.build import load_backbone, weights_hash
+from vidmoco.backbones.moco_v3_vit import STOCK
+from vidmoco.backbones.registry import export_backbone
+from vidmoco.backbones.resnet_32px import RESNETS
+from vidmoco.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def user_folder(tmp_path, monkeypatch):
+    entrypoints = timm.models._registry._model_entrypoints
+    before = set(entrypoints)
+    monkeypatch.setenv("VIDMOCO_HOME", str(tmp_path / "home"))
+    yield tmp_path / "home" / "backbones"
+    for name in set(entrypoints) - before:
+        timm.models._registry._clear_model_entries(name)
+        entrypoints.pop(name, None)
+
+
+def test_export_gives_timm_a_name(trained, user_folder):
+    backbone, folder = trained
+    assert export_backbone(folder.parent, name="kitchen") == user_folder / "kitchen"
+    assert "vidmoco_kitchen" in timm.list_models("vidmoco_*")
+    loaded = timm.create_model("vidmoco_kitchen", pretrained=True)
+    assert weights_hash(loaded) == weights_hash(backbone)
+    fresh = timm.create_model("vidmoco_kitchen")
+    assert weights_hash(fresh) != weights_hash(backbone)
+    assert timm.create_model("vidmoco_kitchen", pretrained=True, num_classes=5)(
+        torch.zeros(2, 3, 32, 32)
+    ).shape == (2, 5)
+    assert weights_hash(load_backbone("vidmoco_kitchen")) == weights_hash(backbone)
+    with pytest.raises(ConfigError, match=r"already.*--overwrite"):
+        export_backbone(folder, name="kitchen")
+    export_backbone(folder, name="kitchen", overwrite=True)
+
+
+@pytest.mark.parametrize("first", ["timm", "vidmoco"])
+def test_import_vidmoco_registers_whatever_is_imported_first(trained, user_folder, first):
+    _, folder = trained
+    export_backbone(folder, name="kitchen")
+    second = "timm" if first == "vidmoco" else "vidmoco"
+    code = f"import {first}; import {second}, timm; print(timm.list_models('vidmoco_*'))"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == str(["vidmoco_kitchen", *sorted([*STOCK, *RESNETS])])
+
+
+def test_register_backbone_in_code(trained):
+    _, folder = trained
+    assert vidmoco.register_backbone("vidmoco_mine", folder) == "vidmoco_mine"
+    assert timm.create_model("vidmoco_mine", pretrained=True).num_features == 512
+    with pytest.raises(ConfigError, match="small letters"):
+        vidmoco.register_backbone("My Net!", folder)
+
+
+def test_a_name_of_timms_own_is_never_overwritten(trained, monkeypatch):
+    _, folder = trained
+    monkeypatch.setattr(named_backbones, "PREFIX", "")
+    with pytest.raises(ConfigError, match="timm's own"):
+        vidmoco.register_backbone("resnet18", folder)
+    assert timm.create_model("resnet18").num_classes == 1000

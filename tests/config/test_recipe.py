@@ -1,0 +1,325 @@
+import contextlib
+import dataclasses
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vidmoco.config.pretrain import (
+    AugmentConfig,
+    DataConfig,
+    MoCoConfig,
+    OptimConfig,
+    PretrainConfig,
+)
+from vidmoco.config.recipe import (
+    differences,
+    dump_recipe,
+    load_recipe,
+    parse_recipe,
+    shipped_recipes,
+    to_plain,
+)
+from vidmoco.errors import ConfigError
+
+
+def parse(text):
+    return parse_recipe(text, source="test.yaml")
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_every_shipped_recipe_loads_and_says_what_it_is(name):
+    config = load_recipe(name)
+    assert parse(dump_recipe(config)) == config
+    text = shipped_recipes()[name].read_text()
+    assert text.startswith("# ")
+    assert f"--recipe {name}" in text or f"vidmoco {name}" in text
+
+
+# What the two kinds of MoCo v3 have in common.
+MOCO_V3 = {
+    "data.batch_size": 4096, "augment.size": 224, "augment.jitter_probability": 0.8,
+    "augment.brightness": 0.4, "augment.contrast": 0.4, "augment.saturation": 0.2,
+    "augment.hue": 0.1, "augment.grayscale_probability": 0.2, "augment.grayscale_first": False,
+    "augment.blur_probability": 1.0,
+    "augment.second_blur_probability": 0.1, "augment.blur_sigma": [0.1, 2.0],
+    "augment.solarize_probability": 0.0, "augment.second_solarize_probability": 0.2,
+    "augment.flip_probability": 0.5, "method.name": "moco_v3", "method.dim": 256,
+    "method.hidden_dim": 4096, "method.momentum": 0.99, "method.momentum_schedule": "cosine",
+    "optim.scale_lr": "linear", "optim.schedule": "cosine", "optim.update_every": "step",
+}  # fmt: skip
+
+SGD = {
+    "optim.name": "sgd", "optim.scale_lr": "linear", "optim.decay_vectors": True,
+    "optim.momentum": 0.9,
+}  # fmt: skip
+V1_VIEWS = {
+    "augment.size": 224, "augment.crop_scale": [0.2, 1.0], "augment.grayscale_probability": 0.2,
+    "augment.brightness": 0.4, "augment.contrast": 0.4, "augment.saturation": 0.4,
+    "augment.flip_probability": 0.5,
+}  # fmt: skip
+
+# recipes.md of the papers: what each fixes, key by key.
+PAPERS = {
+    "moco_v1": {
+        "epochs": 200, "data.batch_size": 256, "augment.size": 224,
+        "augment.crop_scale": [0.2, 1.0],
+        "augment.grayscale_probability": 0.2, "augment.grayscale_first": True,
+        "augment.jitter_probability": 1.0, "augment.brightness": 0.4, "augment.contrast": 0.4,
+        "augment.saturation": 0.4, "augment.hue": 0.4, "augment.blur_probability": 0.0,
+        "augment.flip_probability": 0.5, "backbone.name": "resnet50",
+        "backbone.zero_init_residual": False, "method.name": "moco", "method.head": "linear",
+        "method.dim": 128, "method.queue_size": 65536, "method.momentum": 0.999, "method.tau": 0.07,
+        "method.bn_splits": 8, "optim.lr": 0.03, "optim.momentum": 0.9, "optim.weight_decay": 1e-4,
+        "optim.schedule": "step", "optim.milestones": [0.6, 0.8], "optim.warmup_epochs": 0.0,
+        "optim.update_every": "epoch", **SGD,
+    },
+    "moco_v2": {
+        "epochs": 200, "data.batch_size": 256, "augment.size": 224,
+        "augment.crop_scale": [0.2, 1.0],
+        "augment.grayscale_probability": 0.2, "augment.grayscale_first": False,
+        "augment.jitter_probability": 0.8, "augment.brightness": 0.4, "augment.contrast": 0.4,
+        "augment.saturation": 0.4, "augment.hue": 0.1, "augment.blur_probability": 0.5,
+        "augment.blur_sigma": [0.1, 2.0], "augment.flip_probability": 0.5,
+        "backbone.name": "resnet50", "backbone.zero_init_residual": False, "method.name": "moco",
+        "method.head": "mlp", "method.dim": 128, "method.queue_size": 65536,
+        "method.momentum": 0.999, "method.tau": 0.2, "method.bn_splits": 8, "optim.lr": 0.03,
+        "optim.momentum": 0.9, "optim.weight_decay": 1e-4, "optim.schedule": "cosine",
+        "optim.warmup_epochs": 0.0, "optim.update_every": "epoch", **SGD,
+    },
+    "moco_cifar": {
+        "epochs": 200, "data.batch_size": 512, "augment.size": 32,
+        "augment.crop_scale": [0.08, 1.0], "augment.jitter_probability": 0.8,
+        "augment.brightness": 0.4, "augment.contrast": 0.4, "augment.saturation": 0.4,
+        "augment.hue": 0.1, "augment.grayscale_probability": 0.2, "augment.grayscale_first": False,
+        "augment.blur_probability": 0.0, "augment.flip_probability": 0.5,
+        "backbone.name": "vidmoco_resnet18_32px", "backbone.zero_init_residual": False,
+        "method.name": "moco", "method.head": "linear", "method.dim": 128,
+        "method.queue_size": 4096, "method.momentum": 0.99, "method.tau": 0.1,
+        "method.bn_splits": 8, "method.symmetric": False, "optim.lr": 0.06 * 256 / 512,
+        "optim.weight_decay": 5e-4, "optim.schedule": "cosine",
+        "optim.warmup_epochs": 0.0, "optim.update_every": "epoch", **SGD,
+    },
+    "moco_v3_resnet50": {
+        "epochs": 100, "augment.crop_scale": [0.2, 1.0], "backbone.name": "resnet50",
+        "backbone.zero_init_residual": True, "method.projector_layers": 2,
+        "method.predictor_norm": False, "method.tau": 1.0, "optim.name": "lars", "optim.lr": 0.6,
+        "optim.momentum": 0.9, "optim.weight_decay": 1e-6, "optim.decay_vectors": False,
+        "optim.trust_coefficient": 0.001, "optim.warmup_epochs": 10, **MOCO_V3,
+    },
+    **{
+        f"moco_v3_vit_{size}": {
+            "epochs": 300, "augment.crop_scale": [0.08, 1.0],
+            "backbone.name": f"vidmoco_vit_{size}_moco_v3", "backbone.freeze_patches": True,
+            "method.projector_layers": 3, "method.predictor_norm": True, "method.tau": 0.2,
+            "optim.name": "adamw", "optim.lr": 1.5e-4, "optim.weight_decay": 0.1,
+            "optim.decay_vectors": True, "optim.warmup_epochs": 40, **MOCO_V3,
+        }
+        for size in ("small", "base")
+    },
+    "fast_moco": {
+        "epochs": 100, "data.batch_size": 512, "augment.size": 224,
+        "augment.crop_scale": [0.2, 1.0], "augment.jitter_probability": 0.8,
+        "augment.brightness": 0.4, "augment.contrast": 0.4, "augment.saturation": 0.4,
+        "augment.grayscale_probability": 0.2, "augment.flip_probability": 0.5,
+        "augment.hue": 0.1, "augment.grayscale_first": False, "augment.blur_probability": 0.5,
+        "augment.blur_sigma": [0.1, 2.0], "backbone.name": "resnet50",
+        "backbone.zero_init_residual": True, "method.name": "fast_moco", "method.divide": 2,
+        "method.combine": 2, "method.merge": "mean", "method.targets": "other",
+        "method.dim": 2048, "method.hidden_dim": 2048, "method.predictor_hidden_dim": 512,
+        "method.momentum": 0.99, "method.momentum_schedule": "constant", "method.tau": 1.0,
+        "optim.name": "sgd", "optim.lr": 0.1 * 256 / 512, "optim.scale_lr": "linear",
+        "optim.momentum": 0.9, "optim.weight_decay": 1e-4, "optim.decay_vectors": True,
+        "optim.predictor_lr": 0.1, "optim.clip_gradient": 1.0, "optim.schedule": "cosine",
+        "optim.warmup_epochs": 1, "optim.warmup_start": 0.025 / 0.1, "optim.update_every": "step",
+    },
+    "simclr": {
+        "epochs": 100, "data.batch_size": 4096, "augment.size": 224,
+        "augment.crop_scale": [0.08, 1.0], "augment.jitter_probability": 0.8,
+        "augment.brightness": 0.8, "augment.contrast": 0.8, "augment.saturation": 0.8,
+        "augment.hue": 0.2, "augment.grayscale_probability": 0.2, "augment.grayscale_first": False,
+        "augment.blur_probability": 0.5, "augment.blur_sigma": [0.1, 2.0],
+        "augment.flip_probability": 0.5, "backbone.zero_init_residual": True,
+        "backbone.name": "resnet50", "method.name": "simclr", "method.dim": 128,
+        "method.projector_layers": 2, "method.tau": 0.1, "optim.name": "lars", "optim.lr": 0.3,
+        "optim.scale_lr": "linear", "optim.momentum": 0.9, "optim.trust_coefficient": 0.001,
+        "optim.weight_decay": 1e-6, "optim.decay_vectors": False, "optim.schedule": "cosine",
+        "optim.warmup_epochs": 10, "optim.update_every": "step",
+    },
+    "inst_disc": {
+        "epochs": 200, "data.batch_size": 256, "data.single_frame": True,
+        "augment.grayscale_first": True, "optim.warmup_epochs": 0.0,
+        "augment.jitter_probability": 1.0, "augment.hue": 0.4, "augment.blur_probability": 0.0,
+        "backbone.name": "resnet50", "method.name": "memory_bank", "method.loss": "nce",
+        "method.dim": 128, "method.num_negatives": 4096, "method.momentum": 0.5,
+        "method.tau": 0.07, "optim.lr": 0.03, "optim.weight_decay": 1e-4,
+        "optim.schedule": "step", "optim.milestones": [0.6, 0.8], "optim.update_every": "epoch",
+        "backbone.zero_init_residual": False, **V1_VIEWS, **SGD,
+    },
+    "end_to_end": {
+        "epochs": 200, "data.batch_size": 1024, "augment.grayscale_first": True,
+        "optim.warmup_epochs": 0.0,
+        "augment.jitter_probability": 1.0, "augment.hue": 0.4, "augment.blur_probability": 0.0,
+        "backbone.name": "resnet50", "method.name": "end_to_end", "method.dim": 128,
+        "method.tau": 0.07, "optim.lr": 0.03, "optim.weight_decay": 1e-4,
+        "optim.schedule": "step", "optim.milestones": [0.6, 0.8], "optim.update_every": "epoch",
+        "method.bn_splits": 8, "backbone.zero_init_residual": False, **V1_VIEWS, **SGD,
+    },
+}  # fmt: skip
+
+
+OURS = {"data.short_side"}  # of the frames that views are cut from: images have none
+
+
+def flat(plain):
+    """The keys of a recipe with their values, ``{"epochs": 100, "optim.lr": 0.3, ...}``."""
+    keys = {}
+    for key, value in plain.items():
+        inner = value if isinstance(value, dict) else {}
+        keys |= {f"{key}.{name}": number for name, number in inner.items()} or {key: value}
+    return keys
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_paper_recipes_hold_the_papers_values_and_state_each(name):
+    used = flat(to_plain(load_recipe(name)))
+    stated = flat(yaml.safe_load(shipped_recipes()[name].read_text()))
+    for key, value in PAPERS[name].items():
+        assert used[key] == value, key
+        assert key in stated, f"{key} is not stated in the recipe"
+    assert set(stated) - set(PAPERS[name]) == OURS
+
+
+probability = st.floats(0, 1)
+
+
+@given(st.data())
+def test_config_to_yaml_to_config_is_the_identity(data):
+    def draw(strategy):
+        return data.draw(strategy)
+
+    gap = draw(st.floats(0, 100))
+    paths = draw(st.lists(st.sampled_from(["a", "/b/c", "ü 1"]), max_size=2))
+    milestones = draw(st.lists(st.floats(0.01, 0.99), max_size=3))
+    config = PretrainConfig(
+        videos=tuple(Path(path) for path in paths),
+        seed=draw(st.integers(0, 2**63 - 1)),
+        epochs=draw(st.floats(1e-3, 1e6)),
+        steps=draw(st.none() | st.integers(1, 10**9)),
+        data=DataConfig(
+            batch_size=16 * draw(st.integers(1, 100)),
+            min_gap=gap,
+            max_gap=draw(st.none() | st.floats(gap, 1e6)),
+            same_frame_probability=draw(probability),
+            single_frame=draw(st.booleans()),
+        ),
+        augment=AugmentConfig(
+            solarize_probability=draw(probability),
+            second_blur_probability=draw(st.none() | probability),
+            second_solarize_probability=draw(st.none() | probability),
+            shared=tuple(draw(st.lists(st.sampled_from(["crop", "flip"]), unique=True))),
+            small_crops=draw(st.integers(0, 16)),
+        ),
+        method=MoCoConfig(tau=draw(st.floats(1e-5, 1e5)), momentum=draw(probability)),
+        optim=OptimConfig(lr=draw(st.floats(1e-12, 1e3)), milestones=tuple(sorted(milestones))),
+    )
+    assert parse(dump_recipe(config)) == config
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+keys = st.sampled_from(["data", "optim", "seed", "videos", "epochs", "lr", "batch_size", "name"])
+
+
+@given(
+    st.dictionaries(keys | st.text(max_size=5), values | st.dictionaries(keys, values, max_size=3))
+)
+def test_nothing_but_a_config_error_comes_out_of_odd_yaml(data):
+    try:
+        parse(yaml.safe_dump(data))
+    except ConfigError as error:
+        assert "test.yaml" in str(error)
+
+
+@given(st.text(max_size=60))
+def test_nothing_but_a_config_error_comes_out_of_odd_text(text):
+    with contextlib.suppress(ConfigError):
+        parse(text)
+
+
+def test_lists_of_names_and_numbers_that_may_be_none():
+    augment = parse(
+        "augment: {shared: [flip, crop], second_blur_probability: 0.1, "
+        "second_solarize_probability: null, small_crops: 16}"
+    ).augment
+    assert augment.shared == ("flip", "crop")
+    assert augment.second_blur_probability == 0.1
+    assert augment.second_solarize_probability is None
+    assert augment.small_crops == 16
+    assert parse("augment: {shared: []}").augment.shared == ()
+
+
+def test_numbers_that_yaml_reads_as_text_are_numbers():
+    assert parse("optim: {lr: 1e-4}").optim.lr == 1e-4
+    assert parse("epochs: 3").epochs == 3.0
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("methud: {}", ["'methud'", "Did you mean 'method'?"]),
+        ("optim: {lrr: 1}", ["'optim.lrr'", "Did you mean 'lr'?"]),
+        ("optim: {lr: fast}", ["'optim.lr'", "'fast'", "a number"]),
+        ("optim: {lr: .nan}", ["'optim.lr'", "a number"]),
+        ("optim: {lr: -1}", ["--optim.lr", "greater than 0"]),
+        ("data: {batch_size: 2.5}", ["'data.batch_size'", "a whole number"]),
+        ("data: {single_frame: 1}", ["'data.single_frame'", "true or false"]),
+        ("data: 3", ["'data'", "a mapping"]),
+        ("[1, 2]", ["a mapping"]),
+        ("method: {head: conv}", ["'method.head'", "'linear', 'mlp'"]),
+        ("augment: {crop_scale: [0.2]}", ["'augment.crop_scale'", "2 values"]),
+        ("augment: {shared: [colour]}", ["'augment.shared'", "one of 'crop', 'flip'"]),
+        ("augment: {shared: crop}", ["'augment.shared'", "a list, each one of 'crop', 'flip'"]),
+        ("augment: {shared: [crop, crop]}", ["--augment.shared", "each of them once"]),
+        ("augment: {second_blur_probability: often}", ["second_blur_probability", "a number"]),
+        ("augment: {second_blur_probability: 1.1}", ["--augment.second-blur-pro", "None or from"]),
+        ("augment: {second_solarize_probability: -0.1}", ["--augment.second-solarize", "None or"]),
+        ("augment: {solarize_probability: 1.1}", ["--augment.solarize-probability", "from 0 to 1"]),
+        ("augment: {small_crops: 17}", ["--augment.small-crops", "from 0 to 16"]),
+        ("augment: {small_crops: -1}", ["--augment.small-crops", "from 0 to 16"]),
+        ("augment: {small_size: 7}", ["--augment.small-size", "at least 8 pixels"]),
+        ("augment: {small_crop_scale: [0.2, 0.1]}", ["--augment.small-crop-scale", "two shares"]),
+        ("seed: 1\nseed: 2", ["'seed'", "twice"]),
+        ("1: 2", ["not text"]),
+        ("a: [", ["not valid YAML"]),
+        ("seed: !!python/object/apply:os.getcwd []", ["not valid YAML"]),
+        ("data: {batch_size: 30}\nmethod: {bn_splits: 8}", ["--data.batch-size", "multiple"]),
+    ],
+)
+def test_a_wrong_recipe_is_refused_by_name(text, words):
+    with pytest.raises(ConfigError) as caught:
+        parse(text)
+    for word in ["test.yaml", *words]:
+        assert word in str(caught.value)
+
+
+def test_an_unknown_recipe_names_the_nearest():
+    with pytest.raises(ConfigError, match=r"'moco_v3'.*Did you mean 'moco_v"):
+        load_recipe("moco_v3")
+    with pytest.raises(ConfigError, match="No such recipe file"):
+        load_recipe("there/is/none.yaml")
+
+
+def test_differences_name_keys():
+    config = PretrainConfig()
+    other = dataclasses.replace(config, seed=1, optim=OptimConfig(lr=0.5))
+    lines = differences(to_plain(config), to_plain(other))
+    assert sorted(lines) == ["optim.lr: 0.03 and 0.5", "seed: 0 and 1"]
+    assert differences(to_plain(config), to_plain(config)) == []

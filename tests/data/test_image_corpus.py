@@ -1,0 +1,153 @@
+import io
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from painted_videos import write_video
+from PIL import Image
+
+from vidmoco.cli.main import main
+from vidmoco.data.image_corpus import open_image_corpus
+from vidmoco.data.order import Batching
+from vidmoco.data.prepared_loader import load_prepared
+from vidmoco.data.sampling import PairRule
+from vidmoco.errors import ConfigError, VideoError
+from vidmoco.json_lines import read_metrics
+
+
+def picture(number, size=(30, 20)):
+    return Image.new("RGB", size, (10 * number, 100, 200))
+
+
+def png(number):
+    file = io.BytesIO()
+    picture(number).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for number in range(12):
+        path = tmp_path / "images" / f"class{number % 3}" / f"{number:02d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture(number).save(path)
+    (tmp_path / "images" / "labels.txt").write_text("no image")
+    return tmp_path / "images"
+
+
+@pytest.fixture(params=["struct", "binary"])
+def parquet(request, tmp_path):
+    values = [png(number) for number in range(12)]
+    column = [{"bytes": v, "path": "x"} for v in values] if request.param == "struct" else values
+    path = tmp_path / "train.parquet"
+    pq.write_table(pa.table({"image": column, "label": [0] * 12}), path, row_group_size=5)
+    return path
+
+
+def batches(corpus, batch_size=4, canvas=(20, 30), **options):
+    batching = Batching(num_videos=len(corpus.names), batch_size=batch_size)
+    settings = {"rule": PairRule(), "seed": 0, "canvas": canvas, "steps": range(3), "workers": 2}
+    return list(load_prepared(corpus, batching, **(settings | options)))
+
+
+def test_each_image_is_a_video_of_one_frame(folder):
+    corpus = open_image_corpus([folder])
+    assert corpus.names[:2] == ["class0/00.png", "class0/03.png"] and len(corpus.names) == 12
+    seen = []
+    for batch in batches(corpus):
+        assert batch.frames.shape == (4, 2, 3, 20, 30)
+        assert torch.equal(batch.frames[:, 0], batch.frames[:, 1])
+        assert batch.aspect_ratios.tolist() == [1.5] * 4
+        assert batch.pts_seconds.abs().max() == 0
+        for row, frame in zip(batch.source_ids.tolist(), batch.frames[:, 0], strict=True):
+            number = int(corpus.names[row][-6:-4])
+            assert frame[:, 3, 4].tolist() == [10 * number, 100, 200]
+            seen.append(number)
+    assert sorted(seen) == list(range(12))
+
+
+def test_parquet(parquet):
+    corpus = open_image_corpus([parquet])
+    assert corpus.names[7] == "train.parquet row 00000007"
+    for row in (0, 7, 11):
+        assert corpus.read(row)[:, 0, 0].tolist() == [10 * row, 100, 200]
+
+
+def test_folders_and_files_together(folder, parquet):
+    assert len(open_image_corpus([folder, parquet]).names) == 24
+
+
+def test_images_of_another_shape_keep_it(folder):
+    picture(3, size=(20, 20)).save(folder / "class0" / "03.png")
+    corpus = open_image_corpus([folder])
+    assert np.median(corpus.some_aspect_ratios()) == 1.5
+    shapes = {
+        corpus.names[row]: ratio
+        for batch in batches(corpus)
+        for row, ratio in zip(batch.source_ids.tolist(), batch.aspect_ratios.tolist(), strict=True)
+    }
+    assert shapes["class0/03.png"] == 1 and shapes["class0/00.png"] == 1.5
+
+
+def test_a_damaged_image_is_listed_and_replaced(folder):
+    (folder / "class1" / "04.png").write_bytes(png(4)[:60])
+    corpus = open_image_corpus([folder])
+    failures = [failure for batch in batches(corpus) for failure in batch.failures]
+    assert [corpus.names[row] for row, _ in failures] == ["class1/04.png"]
+    with pytest.raises(VideoError, match=r"class1/04\.png: "):
+        corpus.read(failures[0][0])
+
+
+def test_videos_come_first(folder, tmp_path):
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    write_video(videos / "a.mp4", num_frames=3)
+    picture(1).save(videos / "poster.png")  # beside a video it is no image of a corpus
+    assert open_image_corpus([videos]) is None
+    assert open_image_corpus([tmp_path / "none"]) is None
+    with pytest.raises(ConfigError, match=r"videos holds no images, and other sources do"):
+        open_image_corpus([folder, videos])
+
+
+def test_a_catalog_is_no_image_file(tmp_path):
+    pq.write_table(pa.table({"key": ["a.mp4"]}), tmp_path / "catalog.parquet")
+    assert open_image_corpus([tmp_path / "catalog.parquet"]) is None
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(ConfigError, match=r"broken\.parquet cannot be read as images"):
+        open_image_corpus([tmp_path / "broken.parquet"])
+
+
+def test_a_bomb_costs_itself(folder):
+    file = io.BytesIO()
+    Image.new("1", (20000, 20000)).save(file, "PNG")
+    (folder / "class0" / "00.png").write_bytes(file.getvalue())
+    corpus = open_image_corpus([folder])
+    assert len(corpus.some_aspect_ratios()) == 11
+    with pytest.raises(VideoError, match="DecompressionBomb"):
+        corpus.read(0)
+
+
+def test_a_column_of_another_name_is_said(tmp_path):
+    pq.write_table(pa.table({"img": [png(1)], "label": [0]}), tmp_path / "a.parquet")
+    with pytest.raises(ConfigError, match=r"has no column 'image'.*Did you mean 'img'"):
+        open_image_corpus([tmp_path / "a.parquet"])
+
+
+def test_where_no_image_can_be_read(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"no")
+    with pytest.raises(ConfigError, match=r"No image can be read, such as a\.jpg"):
+        open_image_corpus([tmp_path]).some_aspect_ratios()
+
+
+def test_training_on_images_and_going_on(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = "--recipe tiny_cpu --steps 4 --data.batch-size 4 --augment.size 32 --data.short-side 20"
+    more = "--method.queue-size 8 --engine.log-every 2 --data.workers 1 --engine.precision fp32"
+    command = ["pretrain", str(folder), *words.split(), *more.split(), "--run", "run"]
+    assert main(command) == 0
+    assert len(read_metrics(tmp_path / "run" / "metrics.jsonl")) == 2
+    picture(1).save(folder / "class0" / "new.png")
+    assert main(["pretrain", "--run", "run", "--resume"]) == 2
+    assert "those that run began with, so its pairs would be others" in capsys.readouterr().err

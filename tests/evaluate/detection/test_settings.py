@@ -1,0 +1,50 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from vidmoco.errors import ConfigError
+from vidmoco.evaluate.detection.settings import DetectionSettings
+
+GIVEN = {"backbone": "resnet50", "train": ("a:b",), "val": "a:c", "run": Path("runs/x")}
+
+
+def test_the_defaults_are_the_papers():
+    # github.com/facebookresearch/moco: detection/configs/pascal_voc_R_50_C4_24k.yaml and its base.
+    settings = DetectionSettings(**GIVEN)
+    assert settings.detector == "c4"
+    assert (settings.iterations, settings.milestones, settings.warmup) == (
+        24000,
+        (18000, 22000),
+        100,
+    )
+    assert (settings.batch_size, settings.lr) == (16, 0.02)
+    assert settings.short_sides == (480, 512, 544, 576, 608, 640, 672, 704, 736, 768, 800)
+    assert settings.norm == "synced"
+
+
+def test_they_can_be_written_as_json():
+    plain = DetectionSettings(**GIVEN).plain()
+    assert json.loads(json.dumps(plain))["run"] == "runs/x"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"train": ()}, "--train is .*one or more parts"),
+        ({"iterations": 0}, "--iterations is 0; it must be at least 1"),
+        ({"rois_per_image": 0}, "--rois-per-image is 0"),
+        ({"precise_bn": -1}, "--precise-bn is -1"),
+        ({"lr": 0.0}, "--lr is 0.0"),
+        ({"lr": float("nan")}, "--lr is nan"),
+        ({"momentum": 1.0}, "--momentum is 1.0"),
+        ({"weight_decay": -1.0}, "--weight-decay is -1.0"),
+        ({"milestones": (20, 10)}, "--milestones is .*ascending"),
+        ({"milestones": (0, 10)}, "--milestones is .*ascending"),
+        ({"short_sides": ()}, "--short-sides is"),
+        ({"short_sides": (0,)}, "--short-sides is"),
+    ],
+)
+def test_nonsense_is_refused(given, message):
+    with pytest.raises(ConfigError, match=message):
+        DetectionSettings(**(GIVEN | given))

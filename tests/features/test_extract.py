@@ -1,0 +1,286 @@
+import json
+import multiprocessing
+from dataclasses import replace
+
+import av
+import numpy as np
+import pytest
+import timm
+import torch
+from painted_videos import write_video
+
+from vidmoco.backbones.build import load_backbone, save_backbone
+from vidmoco.backbones.preprocess import normalize, preprocess_of, resize_and_crop
+from vidmoco.cli.main import main
+from vidmoco.config.commands import ExtractCommand
+from vidmoco.config.limits import Limits
+from vidmoco.errors import VideoError
+from vidmoco.features import extract as extract_module
+from vidmoco.features.extract import extract as extract_command
+from vidmoco.features.extract import extract_video, extract_videos
+from vidmoco.features.extractor import build_extractor
+from vidmoco.video.probe import probe_video
+from vidmoco.video.sequential_reader import iter_frames
+
+
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory):
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("run") / "backbone"
+    model = timm.create_model("resnet18", num_classes=0)
+    model.pretrained_cfg = dict(model.pretrained_cfg)
+    save_backbone(model.eval(), folder, input_size=32, provenance={})
+    return folder
+
+
+def extract(*words):
+    return main(["extract", *map(str, words)])
+
+
+@pytest.mark.parametrize("name", ["video1.mp4", "deeper/video5.ts", "deeper/video4.webm"])
+def test_a_row_is_the_feature_of_its_frame(video_folder, backbone, tmp_path, name):
+    output = tmp_path / "feats.npy"
+    assert (
+        extract(video_folder / name, "-o", output, "--backbone", backbone, "--batch-size", 7) == 0
+    )
+    model = load_backbone(backbone)
+    preprocess = preprocess_of(model)
+    times, features = [], []
+    for pts, frame in iter_frames(probe_video(video_folder / name, root=video_folder)):
+        image = resize_and_crop(torch.from_numpy(frame).permute(2, 0, 1), preprocess)
+        with torch.inference_mode():
+            features.append(model(normalize(image[None], preprocess))[0].numpy())
+        times.append(pts)
+    np.testing.assert_allclose(np.load(output), np.stack(features), rtol=1e-3, atol=1e-4)
+    np.testing.assert_array_equal(np.load(tmp_path / "feats.timestamps.npy"), times)
+    sidecar = json.loads((tmp_path / "feats.json").read_text())
+    assert sidecar["architecture"] == "resnet18"
+    assert sidecar["preprocess"]["size"] == 32
+    assert sidecar["damage"] == []
+
+
+def test_batch_size_and_dtype_do_not_change_the_features(video_folder, backbone, tmp_path):
+    video = video_folder / "video1.mp4"
+    for name, options in {"a": ["--batch-size", 1], "b": ["--dtype", "float16"]}.items():
+        assert extract(video, "-o", tmp_path / f"{name}.npy", "--backbone", backbone, *options) == 0
+    a, b = np.load(tmp_path / "a.npy"), np.load(tmp_path / "b.npy")
+    assert (a.dtype, b.dtype) == (np.float32, np.float16)
+    np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-3)
+
+
+def test_thinning_by_rate_and_by_count(video_folder, backbone, tmp_path):
+    video = video_folder / "video1.mp4"  # 30 frames at 10 fps
+    for name, options, expected in (
+        ("every", ["--every", 7], np.arange(0, 30, 7) / 10),
+        ("fps", ["--fps", 2], np.arange(6) / 2),
+        ("more", ["--fps", 50], np.arange(30) / 10),
+    ):
+        output = tmp_path / f"{name}.npy"
+        assert extract(video, "-o", output, "--backbone", backbone, *options) == 0
+        np.testing.assert_allclose(
+            np.load(output.with_suffix(".timestamps.npy")), expected, atol=1e-6
+        )
+
+
+def test_a_folder_is_written_file_by_file_and_not_twice(video_folder, backbone, tmp_path, capsys):
+    videos, output = tmp_path / "videos", tmp_path / "feats"
+    for name in ("a.mp4", "a.mkv", "deeper/b.mp4"):
+        write_video(videos / name, num_frames=5)
+    (videos / "broken.mp4").write_text("this is no video")
+    assert extract(videos, "-o", output, "--backbone", backbone) == 1
+    printed = capsys.readouterr()
+    assert "3 extracted, 0 were there already, 1 failed" in printed.out
+    assert "broken.mp4" in printed.err
+    written = sorted(str(p.relative_to(output)) for p in output.rglob("*.npy"))
+    assert [w for w in written if "timestamps" not in w] == [
+        "a.mkv.npy",
+        "a.mp4.npy",
+        "deeper/b.mp4.npy",
+    ]
+
+    before = {p: p.stat().st_mtime_ns for p in output.rglob("*.npy")}
+    (output / "a.mkv.json").unlink()  # as if stopped before the end of this one
+    assert extract(videos, "-o", output, "--backbone", backbone) == 1
+    assert "1 extracted, 2 were there already, 1 failed" in capsys.readouterr().out
+    changed = {p.name for p in output.rglob("*.npy") if p.stat().st_mtime_ns != before[p]}
+    assert changed == {"a.mkv.npy", "a.mkv.timestamps.npy"}
+
+    assert extract(videos, "-o", output, "--backbone", backbone, "--every", 2) == 2
+    assert "another every" in capsys.readouterr().err
+    assert extract(videos, "-o", output, "--backbone", backbone, "--every", 2, "--overwrite") == 1
+    assert len(np.load(output / "a.mp4.npy")) == 3
+
+
+def test_damage_is_said_and_in_the_sidecar(backbone, tmp_path, capsys):
+    path = tmp_path / "a.mp4"
+    write_video(path, num_frames=30, gop=10, b_frames=0)
+    with av.open(str(path)) as opened:
+        packet = [packet for packet in opened.demux(video=0) if packet.size][10]
+    data = bytearray(path.read_bytes())
+    data[packet.pos + 8 : packet.pos + packet.size] = bytes(packet.size - 8)
+    path.write_bytes(data)
+    assert extract(path, "-o", tmp_path / "feats.npy", "--backbone", backbone) == 0
+    times = np.load(tmp_path / "feats.timestamps.npy")
+    np.testing.assert_allclose(times, [*np.arange(10) / 10, *np.arange(20, 30) / 10], atol=1e-6)
+    (message,) = json.loads((tmp_path / "feats.json").read_text())["damage"]
+    assert "damaged frames left out: 10, the first at 1.000 s" in message
+    assert message in capsys.readouterr().err
+    (tmp_path / "folder").mkdir()
+    path.rename(tmp_path / "folder" / "a.mp4")
+    assert extract(tmp_path / "folder", "-o", tmp_path / "all", "--backbone", backbone) == 0
+    assert "a.mp4: damaged frames left out: 10" in capsys.readouterr().err
+
+
+def test_a_decoder_that_dies_costs_one_video(backbone, tmp_path, monkeypatch, capsys):
+    videos, output = tmp_path / "videos", tmp_path / "feats"
+    for name, num_frames in {"a.mp4": 5, "b.mp4": 30, "c.mp4": 5}.items():
+        write_video(videos / name, num_frames=num_frames)
+    honest = extract_module._write_features
+
+    def deadly(batches):
+        yield next(batches)
+        (process,) = multiprocessing.active_children()
+        process.kill()
+        yield from batches
+
+    def write_features(extractor, batched, *others):
+        if batched.video.key == "b.mp4":
+            batched = replace(batched, batches=deadly(batched.batches))
+        return honest(extractor, batched, *others)
+
+    monkeypatch.setattr(extract_module, "_write_features", write_features)
+    # 15 batches of 2 frames: more than there are slots, so that some are still to be made.
+    assert extract(videos, "-o", output, "--backbone", backbone, "--batch-size", 2) == 1
+    printed = capsys.readouterr()
+    assert "2 extracted, 0 were there already, 1 failed" in printed.out
+    assert "its decoder crashed (SIGKILL" in printed.err
+    assert sorted(p.name for p in output.iterdir() if p.suffix == ".json") == [
+        "a.mp4.json",
+        "c.mp4.json",
+    ]
+    assert not list(output.glob("b.mp4*"))
+
+
+def test_features_are_those_of_the_plain_way_bit_for_bit(video_folder, backbone, tmp_path):
+    extractor = build_extractor(str(backbone), device="cpu")
+    todo = [
+        (probe_video(video_folder / name, root=video_folder), tmp_path / f"{number}.npy")
+        for number, name in enumerate(["video1.mp4", "deeper/video5.ts", "deeper/video4.webm"])
+    ]
+    for (video, output), (extracted, rows) in zip(
+        todo, extract_videos(extractor, todo, batch_size=8), strict=True
+    ):
+        assert extracted is video
+        images = [
+            resize_and_crop(torch.from_numpy(frame).permute(2, 0, 1), extractor.preprocess)
+            for _, frame in iter_frames(video)
+        ]
+        with torch.inference_mode():
+            expected = [
+                extractor.backbone(
+                    normalize(
+                        torch.stack(images[start : start + 8]), extractor.preprocess
+                    ).contiguous(memory_format=torch.channels_last)
+                ).numpy()
+                for start in range(0, len(images), 8)
+            ]
+        assert rows == len(images)
+        np.testing.assert_array_equal(np.load(output), np.concatenate(expected))
+
+
+def test_one_video_from_python(video_folder, backbone, tmp_path):
+    extractor = build_extractor(str(backbone), device="cpu")
+    video = probe_video(video_folder / "video1.mp4", root=video_folder)
+    assert extract_video(extractor, video, tmp_path / "a.npy", every=4) == 8
+    with pytest.raises(VideoError, match=r"video1\.mp4: its picture of 256 x 192 has more than 9 "):
+        extract_video(extractor, video, tmp_path / "b.npy", limits=Limits(max_pixels=9))
+    assert not list(tmp_path.glob("b*"))
+
+
+def test_an_interrupt_leaves_no_process_and_no_half_file(backbone, tmp_path, monkeypatch):
+    for name in ("a.mp4", "b.mp4"):
+        write_video(tmp_path / "videos" / name, num_frames=30)
+    started = set(multiprocessing.active_children())
+
+    def interrupted(extractor, batches):
+        next(iter(batches))
+        assert set(multiprocessing.active_children()) - started
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(extract_module, "features_of", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        extract_command(
+            ExtractCommand(
+                video=tmp_path / "videos", output=tmp_path / "feats", backbone=str(backbone)
+            )
+        )
+    assert set(multiprocessing.active_children()) <= started
+    assert not list((tmp_path / "feats").iterdir())
+
+
+def test_ranks_share_the_videos(video_folder, backbone, tmp_path, monkeypatch):
+    seen = []
+    for rank in range(2):
+        monkeypatch.setenv("RANK", str(rank))
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        assert extract(video_folder, "-o", tmp_path / str(rank), "--backbone", backbone) == 0
+        seen.append(
+            {str(p.relative_to(tmp_path / str(rank))) for p in tmp_path.glob(f"{rank}/**/*.json")}
+        )
+    assert len(seen[0]) == len(seen[1]) == 3
+    assert not seen[0] & seen[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["none.mp4", "-o", "f.npy"], "none.mp4"),
+        (["text.mp4", "-o", "f.npy"], "text.mp4"),
+        (["zero.mp4", "-o", "f.npy"], "zero.mp4"),
+        (["good.mp4", "-o", "f.csv"], ".npy, .npz"),
+        (["good.mp4", "-o", "."], "is a folder"),
+        ([".", "-o", "f.npy"], "many videos"),
+        (["good.mp4", "-o", "/proc/no/f.npy"], "Cannot write to /proc/no"),
+        (["good.mp4", "-o", "f.npy", "--backbone", "resnet5000"], "Did you mean"),
+        (["good.mp4", "-o", "f.npy", "--backbone", "no/such"], "no backbone at no/such"),
+        (["good.mp4", "-o", "f.npy", "--device", "cuda:77"], "CUDA devices"),
+        (["good.mp4", "-o", "f.npy", "--device", "gpu"], "expected auto, cpu"),
+    ],
+)
+def test_bad_input_is_one_clear_line(tmp_path, monkeypatch, capsys, words, expected):
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "good.mp4", num_frames=3)
+    (tmp_path / "text.mp4").write_text("not a video at all\n" * 50)
+    (tmp_path / "zero.mp4").touch()
+    assert extract(*words) == 2
+    error = capsys.readouterr().err
+    assert expected in error
+    assert "Traceback" not in error
+    assert not list(tmp_path.glob("f.*"))
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"), [("--fps", "0"), ("--every", "0"), ("--size", "2"), ("--batch-size", "0")]
+)
+def test_flags_out_of_range(tmp_path, capsys, flag, value):
+    with pytest.raises(SystemExit) as exit_:
+        extract("a.mp4", "-o", "f.npy", flag, value)
+    assert exit_.value.code == 2
+    assert flag in capsys.readouterr().err
+
+
+def test_rows_and_times_of_a_real_clip_are_those_of_pyav(real_data, backbone, tmp_path):
+    import av
+
+    for clip in sorted((real_data / "videos" / "misc").rglob("*.*"))[:8:3]:
+        output = tmp_path / "feats.npy"
+        assert extract(clip, "-o", output, "--backbone", backbone) == 0
+        with av.open(str(clip)) as container:
+            times = [
+                float(f.pts * f.time_base) for f in container.decode(container.streams.video[0])
+            ]
+        assert np.load(output).shape == (len(times), 512)
+        np.testing.assert_allclose(
+            np.load(tmp_path / "feats.timestamps.npy"), np.array(times) - times[0], atol=1e-9
+        )

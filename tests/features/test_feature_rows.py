@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+from explore_features import random_features, write_features
+
+from vidmoco.errors import DataError
+from vidmoco.features.feature_file import SUFFIXES
+from vidmoco.features.feature_rows import read_extent, read_rows
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_what_was_written_comes_back_in_pieces(tmp_path, suffix, dtype):
+    features, times = random_features(8).astype(dtype), np.arange(8) / 7
+    path = write_features(tmp_path / f"a{suffix}", features, times, source=tmp_path / "a.mp4")
+    extent = read_extent(path)
+    assert (extent.num_rows, extent.dim) == (8, 6)
+    np.testing.assert_array_equal(extent.times, times)
+    pieces = list(read_rows(path, at_once=3))
+    assert max(map(len, pieces)) <= 3
+    np.testing.assert_array_equal(np.concatenate(pieces), features)
+
+
+def test_a_compressed_archive_is_read_too(tmp_path):
+    features = random_features(5)
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, features=features, timestamps=np.arange(5.0))
+    np.testing.assert_array_equal(np.concatenate(list(read_rows(path, at_once=2))), features)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_file_that_was_cut_is_told(tmp_path, suffix):
+    path = write_features(tmp_path / f"a{suffix}", random_features(50), source=tmp_path / "a.mp4")
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(DataError, match=r"cannot be read as features: .*Extract them again"):
+        read_extent(path)
+        list(read_rows(path, at_once=10))
+
+
+@pytest.mark.parametrize(
+    ("features", "times", "reason"),
+    [
+        (np.zeros((3, 2), np.float32), np.arange(2.0), "3 features, and timestamps float64 (2,)"),
+        (np.zeros((3, 2), np.float32), np.array([0, 2, 1.0]), "not finite and growing"),
+        (np.zeros((3, 2), np.float32), np.array([0, 1, np.nan]), "not finite and growing"),
+        (np.zeros((3, 2, 2), np.float32), np.arange(3.0), "the shape (3, 2, 2)"),
+        (np.zeros((0, 2), np.float32), np.arange(0.0), "0 features of 2 numbers"),
+        (np.zeros((3, 2), np.int64), np.arange(3.0), "int64, not floating point"),
+    ],
+)
+def test_what_is_no_feature_of_a_frame_is_told(tmp_path, features, times, reason):
+    path = tmp_path / "a.npz"
+    np.savez(path, features=features, timestamps=times)
+    with pytest.raises(DataError) as caught:
+        read_extent(path)
+        list(read_rows(path, at_once=10))
+    assert reason in str(caught.value)
+
+
+def test_objects_are_not_unpickled(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, features=np.array([[{}, {}]]), timestamps=np.zeros(1))
+    with pytest.raises(DataError, match="not plain rows of numbers"):
+        read_extent(path)

@@ -1,0 +1,47 @@
+import pytest
+
+from vidmoco.errors import ConfigError
+from vidmoco.frames.labels import names_of, read_labels
+from vidmoco.video.catalog import Catalog
+from vidmoco.video.info import VideoInfo
+
+
+def catalog(*places):
+    return Catalog.from_rows(
+        VideoInfo(root=root, key=key, num_bytes=1, mtime_ns=1) for root, key in places
+    )
+
+
+def test_names_are_keys_and_with_the_folders_name_where_keys_are_alike():
+    assert names_of(catalog(("/a", "x.mp4"), ("/b", "y.mp4"))) == ["x.mp4", "y.mp4"]
+    assert names_of(catalog(("/a", "x.mp4"), ("/b", "x.mp4"))) == ["a/x.mp4", "b/x.mp4"]
+    with pytest.raises(ConfigError, match=r"2 videos of different folders .* 'a/x\.mp4'"):
+        names_of(catalog(("/1/a", "x.mp4"), ("/2/a", "x.mp4")))
+
+
+def test_labels_by_column_and_video(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text("\ufefffile,room,x\na.mp4,kitchen,1\nb.mp4,,2\n", encoding="utf-8")
+    assert read_labels(path, key="file") == {
+        "room": {"a.mp4": "kitchen", "b.mp4": ""},
+        "x": {"a.mp4": "1", "b.mp4": "2"},
+    }
+    with pytest.raises(ConfigError, match=r"no column 'File'\. Did you mean 'file'"):
+        read_labels(path, key="File")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("path\na.mp4\n", "'path'; expected 'path' and one or more labels"),
+        ("path,room,room\na.mp4,x,y\n", "each with a name of its own"),
+        ("path,\na.mp4,x\n", "each with a name of its own"),
+        ("path,room\na.mp4,x,y\n", "not as many fields as its header"),
+        ("path,room\na.mp4\n", "not as many fields as its header"),
+    ],
+)
+def test_labels_that_cannot_be_told_apart(tmp_path, text, expected):
+    path = tmp_path / "labels.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=expected):
+        read_labels(path, key="path")

@@ -1,0 +1,29 @@
+import pytest
+
+from vidmoco.text import counted, first_of, in_ascii, printable
+
+ODD = [
+    ("a\"b'c\\d e.mp4", "a\"b'c\\d e.mp4", "a\"b'c\\d e.mp4"),  # as it is
+    ("café", "café", "caf\\xe9"),
+    ("\x1b[31m\n", "\\x1b[31m\\n", "\\x1b[31m\\n"),  # a terminal's command, a new line
+    ("\udc80", "\\udc80", "\\udc80"),  # a byte that is no UTF-8
+    ("\u202emp4.exe", "\\u202emp4.exe", "\\u202emp4.exe"),  # turns the direction around
+    ("\U0001f600", "\U0001f600", "\\U0001f600"),
+    (3, "3", "3"),
+]
+
+
+@pytest.mark.parametrize(("text", "shown", "ascii_"), ODD)
+def test_what_could_be_obeyed_is_an_escape(text, shown, ascii_):
+    assert printable(text) == shown
+    assert in_ascii(text) == ascii_
+
+
+def test_one_is_no_plural():
+    assert [counted(n, "video") for n in (0, 1, 2000)] == ["0 videos", "1 video", "2,000 videos"]
+
+
+def test_the_first_of_many_names():
+    assert first_of(["a"]) == "'a'"
+    assert first_of(["a", "b", "c"]) == "'a', 'b', 'c'"
+    assert first_of(["a", "b", "c", "d", "e"]) == "'a', 'b', 'c' and 2 more"

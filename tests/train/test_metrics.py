@@ -1,0 +1,116 @@
+import json
+import math
+
+import pytest
+import torch
+from full_disk import no_file_larger_than
+
+from vidmoco.errors import ConfigError, TrainingError
+from vidmoco.json_lines import read_metrics
+from vidmoco.train.metrics import TIMING_KEYS, MetricsLog, require_finite_weights
+
+
+def log(path, *, log_every=2, total_steps=7):
+    return MetricsLog(path, log_every=log_every, batch_size=4, total_steps=total_steps)
+
+
+def feed(metrics, steps):
+    for step in steps:
+        values = {"loss": torch.tensor(float(step)), "top1": torch.tensor(10.0 * step)}
+        metrics.log(
+            step,
+            values=values,
+            epoch=step / 3,
+            lr=0.1,
+            describe=lambda step=step: {"spread": step / 10},
+        )
+
+
+def without_timing(lines):
+    return [{k: v for k, v in line.items() if k not in TIMING_KEYS} for line in lines]
+
+
+def test_a_line_is_the_mean_over_its_interval_and_the_last_step_has_one(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    feed(log(path), range(1, 8))
+    lines = read_metrics(path)
+    assert [(line["step"], line["loss"], line["top1"]) for line in lines] == [
+        (2, 1.5, 15), (4, 3.5, 35), (6, 5.5, 55), (7, 7, 70),
+    ]  # fmt: skip
+    assert set(TIMING_KEYS) <= set(lines[0])
+
+
+@pytest.mark.parametrize("stopped_after", [1, 2, 3, 5])
+def test_a_resume_writes_the_lines_of_an_uninterrupted_run(tmp_path, stopped_after):
+    whole, parts = tmp_path / "whole.jsonl", tmp_path / "parts.jsonl"
+    feed(log(whole), range(1, 8))
+    first = log(parts)
+    feed(first, range(1, stopped_after + 1))
+    state = first.state_dict()
+    feed(first, range(stopped_after + 1, 7))  # went on after the checkpoint, then was killed
+    with parts.open("a") as file:
+        file.write('{"step": 6, "lo')
+    second = log(parts)
+    second.load_state_dict(state, step=stopped_after)
+    feed(second, range(stopped_after + 1, 8))
+    assert without_timing(read_metrics(parts)) == without_timing(read_metrics(whole))
+    assert all(json.loads(line) for line in parts.read_text().splitlines())
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, bad):
+    metrics = log(tmp_path / "m.jsonl", log_every=5)
+    feed(metrics, [1])
+    metrics.log(2, values={"loss": torch.tensor(bad)}, epoch=1, lr=0.1, describe=dict)
+    with pytest.raises(TrainingError, match=r"--optim.lr.*--resume"):
+        metrics.require_finite()
+    with pytest.raises(TrainingError):
+        metrics.log(5, values={"loss": torch.tensor(1.0)}, epoch=1, lr=0.1, describe=dict)
+    assert not (tmp_path / "m.jsonl").exists()
+
+
+def test_the_share_of_time_that_waited_for_data(tmp_path):
+    metrics = log(tmp_path / "m.jsonl", log_every=1)
+    metrics._began -= 10.0
+    metrics.waited(2.5)
+    feed(metrics, [1])
+    (line,) = read_metrics(tmp_path / "m.jsonl")
+    assert line["data_wait_share"] == pytest.approx(0.25, abs=0.01)
+    assert line["pairs_per_second"] == pytest.approx(0.4, abs=0.01)
+
+
+def test_time_that_was_not_the_trainings_is_left_out(tmp_path):
+    metrics = log(tmp_path / "m.jsonl", log_every=1)
+    metrics._began -= 10.0
+    metrics.leave_out(6.0)
+    feed(metrics, [1])
+    (line,) = read_metrics(tmp_path / "m.jsonl")
+    assert line["seconds"] == pytest.approx(4.0, abs=0.1)
+    assert line["pairs_per_second"] == pytest.approx(1.0, abs=0.03)
+
+
+def test_without_room_the_run_stops_with_a_line_and_loses_no_line(tmp_path):
+    path = tmp_path / "run" / "metrics.jsonl"
+    path.parent.mkdir()
+    with (
+        no_file_larger_than(1000),
+        pytest.raises(ConfigError, match=rf"{path} cannot .*too large.*--run {path.parent} --resu"),
+    ):
+        feed(log(path, total_steps=100), range(1, 100))
+    whole = read_metrics(path)  # the last is cut off
+    assert len(path.read_bytes()) == 1000
+    with no_file_larger_than(100), pytest.raises(ConfigError, match="too large"):
+        log(path).load_state_dict({"sums": {}, "count": 0}, step=10)
+    assert read_metrics(path) == whole and list(path.parent.iterdir()) == [path]
+    metrics = log(path)
+    metrics.load_state_dict({"sums": {}, "count": 0}, step=whole[-1]["step"])
+    assert read_metrics(path) == whole and path.read_bytes().endswith(b"\n")
+
+
+def test_weights_that_are_not_finite_are_not_saved():
+    backbone = torch.nn.Linear(2, 2)
+    require_finite_weights(backbone)
+    with torch.no_grad():
+        backbone.bias[1] = math.nan
+    with pytest.raises(TrainingError, match="The weights bias are not finite"):
+        require_finite_weights(backbone)

@@ -1,0 +1,35 @@
+import multiprocessing
+from pathlib import Path
+
+from vidmoco.workers.shared_buffer import SharedBuffer
+
+
+def write_in_another_process(buffer):
+    assert buffer.memory[2:4] == b"ab"
+    buffer.memory[0:2] = b"xy"
+
+
+def test_both_processes_see_the_memory():
+    buffer = SharedBuffer(8)
+    assert bytes(buffer.memory) == bytes(8)
+    buffer.memory[2:4] = b"ab"
+    process = multiprocessing.get_context("spawn").Process(
+        target=write_in_another_process, args=(buffer,)
+    )
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    assert bytes(buffer.memory) == b"xyab" + bytes(4)
+
+
+def num_open_files():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_the_file_is_closed_and_the_memory_stays():
+    before = num_open_files()
+    memory = SharedBuffer(8).memory
+    assert num_open_files() <= before + 1  # mmap keeps one of its own
+    memory[0:1] = b"z"
+    memory.close()
+    assert num_open_files() == before

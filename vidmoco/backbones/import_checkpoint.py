@@ -1,0 +1,200 @@
+"""``vidmoco import``: the encoder of a published checkpoint as a backbone folder."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+
+import vidmoco
+from vidmoco.atomic_file import writing
+from vidmoco.backbones.architectures import Guess, guess_architecture
+from vidmoco.backbones.build import architecture_of, build_backbone, heads_of, save_backbone
+from vidmoco.backbones.checkpoint_file import read_checkpoint_file
+from vidmoco.backbones.folder import CONFIG_FILE, WEIGHTS_FILE
+from vidmoco.backbones.key_names import few_of
+from vidmoco.backbones.layouts import Encoder, find_encoder, without_counters
+from vidmoco.config.commands import ImportCommand
+from vidmoco.errors import CheckpointError, ConfigError
+from vidmoco.text import first_of
+
+_DEFAULT_SIZE = 224  # of all these papers, where a ResNet does not say
+_ONE_OF_WEIGHTS = (WEIGHTS_FILE, "pytorch_model.bin")  # beside CONFIG_FILE; timm reads either
+
+
+def import_checkpoint(command: ImportCommand, *, console: Console | None = None) -> Path:
+    """Write the backbone folder and say what became of each key.
+
+    Raises:
+        ConfigError: the file is not there, the folder is, or the architecture is another.
+        CheckpointError: the file is damaged, or does not hold all of an encoder.
+    """
+    source, folder = command.checkpoint, command.output
+    with writing(folder, advice=", or name another folder."):  # a name may be too long
+        _require_place(folder, overwrite=command.overwrite)
+    content = read_checkpoint_file(source)
+    backbone, wanted = None, None
+    if command.architecture is not None:
+        backbone = build_backbone(
+            command.architecture,
+            size=command.size or _DEFAULT_SIZE,
+            num_heads=command.heads,
+            size_flag="--size",
+        )
+        wanted = backbone.state_dict().keys()
+    encoder = find_encoder(content, prefix=command.prefix, wanted=wanted, source=str(source))
+    guess = guess_architecture(encoder.weights, layout=encoder.layout)
+    name = command.architecture or guess.architecture
+    if not name:
+        raise ConfigError(
+            f"The encoder of {source} has {_describe(encoder.weights)}, which is no architecture "
+            "known here. Name timm's with --architecture; or say with --prefix what the keys of "
+            "the backbone begin with, if these are others."
+        )
+    size = command.size or guess.size or _DEFAULT_SIZE
+    if backbone is None or size != (command.size or _DEFAULT_SIZE):  # positions of another size
+        known = guess.heads if command.architecture is None else 0
+        backbone = build_backbone(
+            name, size=size, num_heads=command.heads or known or None, size_flag="--size"
+        )
+    # First: of an architecture that does not fit, the heads are no question.
+    counters = load_strictly(backbone, encoder.weights, name=name, source=str(source))
+    _require_heads(backbone, guess, command, name=name)
+    provenance = {
+        "vidmoco_version": vidmoco.__version__,
+        "imported_from": source.name,
+        "sha256": _sha256(source),
+        "layout": encoder.layout,
+    }
+    save_backbone(backbone, folder, input_size=size, provenance=provenance)
+    how = "as given" if command.heads else guess.how
+    stored = architecture_of(folder)  # of vidmoco's own names the network of timm's
+    called = name if name == stored else f"{name} (config.json: {stored})"
+    _report(encoder, backbone, called, counters, how, console or Console())
+    return folder
+
+
+def _require_place(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a folder to write that is there, but a backbone folder that is to be replaced."""
+    if folder.name in ("", ".."):
+        raise ConfigError(f"The folder {folder} cannot be replaced. Name a new folder with -o.")
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise ConfigError(
+            f"{folder} is a file, and a backbone is written as a folder. Name a folder with -o."
+        )
+    names = sorted(path.name for path in folder.iterdir())
+    if names and not _is_backbone(folder, names):  # replacing it would lose what is in it
+        raise ConfigError(
+            f"{folder} is there already, and holds other things than a backbone: "
+            f"{first_of(names)}. Name another folder with -o."
+        )
+    if not overwrite:
+        raise ConfigError(f"{folder} is there already. Add --overwrite, or name another folder.")
+
+
+def _is_backbone(folder: Path, names: list[str]) -> bool:
+    """Return whether a folder holds a backbone of timm's and nothing else."""
+    if names not in [[CONFIG_FILE, weights] for weights in _ONE_OF_WEIGHTS]:
+        return False
+    try:
+        return "architecture" in json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    except (ValueError, TypeError, IsADirectoryError):
+        return False
+
+
+def load_strictly(
+    backbone: nn.Module, weights: Mapping[str, Tensor], *, name: str, source: str
+) -> int:
+    """Load each tensor into its place; return how many counters of batch norms were not there.
+
+    Raises:
+        CheckpointError: a tensor is missing, left over, of another shape, or cannot be weights.
+    """
+    wanted = backbone.state_dict()
+    missing = sorted(without_counters(wanted.keys() - weights.keys()))
+    left_over = sorted(weights.keys() - wanted.keys())
+    if missing or left_over:
+        raise CheckpointError(
+            f"The encoder of {source} is not a {name}: "
+            f"{few_of('missing', missing)}{few_of('left over', left_over)}nothing was written. "
+            "Name the right timm model with --architecture."
+        )
+    for key, tensor in weights.items():
+        if tensor.shape != wanted[key].shape:
+            raise CheckpointError(
+                f"The encoder of {source} is not a {name}: {key} has the shape "
+                f"{tuple(tensor.shape)}, expected {tuple(wanted[key].shape)}. Name the right timm "
+                "model with --architecture, or its input with --size."
+            )
+        if fault := _fault(key, tensor, wanted[key]):
+            raise CheckpointError(f"The weights of {source} cannot be right: {key} {fault}.")
+    backbone.load_state_dict(dict(weights), strict=False)
+    return len(wanted) - len(weights)
+
+
+def _fault(key: str, tensor: Tensor, wanted: Tensor) -> str:
+    """Return what keeps the values of a tensor from being those of the network; else ""."""
+    if wanted.is_floating_point() and not tensor.is_floating_point():
+        return f"is of {tensor.dtype}, expected floating point"
+    if tensor.layout is not torch.strided:
+        return "is sparse, expected all values"
+    if tensor.is_meta:
+        return "has a shape and no values"
+    if not torch.isfinite(tensor.to(torch.float32)).all():
+        return "has values that are not finite in float32"
+    if key.endswith("running_var") and (tensor < 0).any():
+        return "has negative values, and is a variance"
+    return ""
+
+
+def _require_heads(backbone: nn.Module, guess: Guess, command: ImportCommand, *, name: str) -> None:
+    """Refuse a transformer whose weights fit in shape, and were trained with other heads."""
+    heads = heads_of(backbone)
+    if not heads or command.heads:
+        return
+    if not guess.heads:
+        raise ConfigError(
+            f"Nothing in {command.checkpoint} says how many heads its transformer has, and papers "
+            f"differ (timm's {name} has {heads}, MoCo v3's small one 12). With another number the "
+            "weights load, and their features are nonsense. Say it with --heads."
+        )
+    if heads != guess.heads:
+        raise ConfigError(
+            f"The transformer of {command.checkpoint} has {guess.heads} heads ({guess.how}), and "
+            f"{name} has {heads}: the weights would load, and their features would be nonsense. "
+            f"Use --architecture {guess.architecture or name}, or --heads if you know better."
+        )
+
+
+def _report(
+    encoder: Encoder, backbone: nn.Module, name: str, counters: int, how: str, console: Console
+) -> None:
+    parameters = sum(p.numel() for p in backbone.parameters()) / 1e6
+    heads = (
+        f", {heads_of(backbone)} heads{f' ({how})' if how else ''}" if heads_of(backbone) else ""
+    )
+    dropped = ", ".join(f"{count} {word}" for word, count in sorted(encoder.dropped.items()))
+    for line in (
+        f"layout   {encoder.layout.replace('_', ' ')}, {encoder.num_keys} tensors",
+        f"encoder  {name}{heads}, {parameters:.1f} M parameters",
+        f"used     {len(encoder.weights)} tensors, each in its place",
+        f"dropped  {dropped or 'none'}",
+        f"missing  {f'{counters} counters of batch norms' if counters else 'none'}",
+    ):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _describe(weights: Mapping[str, Tensor]) -> str:
+    first = next(iter(weights), "")
+    shape = f"{first} of {tuple(weights[first].shape)} and " if first else ""
+    return f"{shape}{len(weights)} tensors"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,162 @@
+"""Where each tool keeps the encoder in its checkpoints, and under which prefix."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from vidmoco.backbones.key_names import timm_names
+from vidmoco.errors import CheckpointError
+
+WRAPPERS = ("module.", "_orig_mod.")  # of DistributedDataParallel and of torch.compile
+# What a tool calls its state dict; DINO's paper evaluates the teacher.
+_CONTAINERS = ("teacher", "state_dict", "model", "student")
+# Of DINO's head alone. A teacher without it may be anybody's.
+_DINO = "head.last_layer."
+_OF_BATCH_NORM = "num_batches_tracked"
+# The last layers: of classifiers, and those in whose place a method has its projector.
+HEADS = ("fc.", "head.", "heads.", "classifier.", "projection_head.", "prototypes.")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The keys of one tool: what begins with ``prefix`` is the encoder."""
+
+    name: str
+    prefix: str
+    marks: tuple[str, ...]
+    """Prefixes of keys of which a checkpoint of this layout has one at least."""
+
+
+# The first whose encoder and one of whose marks are there counts.
+LAYOUTS = (
+    Layout("moco", "encoder_q.net.", ("encoder_q.",)),  # the authors' CIFAR demo
+    Layout("mmselfsup", "encoder_q.0.", ("encoder_q.1.",)),  # its old MoCo
+    Layout("moco", "encoder_q.", ("encoder_q.",)),
+    Layout("mmselfsup", "base_encoder.0.", ("base_encoder.1.",)),  # its first MoCo v3
+    Layout("moco_v3", "base_encoder.", ("base_encoder.",)),
+    Layout("fast_moco", "backbone.", ("bbone_ema.", "encoder_ema.")),
+    Layout("solo_learn", "backbone.", ("momentum_backbone.", "projector.", "classifier.")),
+    Layout("mmselfsup", "backbone.", ("neck.", "head.", "data_preprocessor.")),
+    Layout("lightly", "backbone.", ("backbone.",)),
+    Layout("lightly", "student_backbone.", ("student_backbone.",)),
+    Layout("simsiam", "encoder.", ("predictor.",)),
+    Layout("swav", "", ("prototypes.", "projection_head.")),
+    Layout("torchvision", "", ("conv1.", "conv_proj.", "patch_embed.", "0.weight")),
+)
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """The weights of an encoder, by timm's names, and where they were."""
+
+    layout: str
+    weights: dict[str, Tensor]
+    num_keys: int
+    """Tensors of the whole checkpoint."""
+    dropped: dict[str, int]
+    """Keys that are not the encoder's, by their first word: how many."""
+
+
+def find_encoder(
+    content: Any, *, prefix: str | None = None, wanted: Set[str] | None = None, source: str
+) -> Encoder:
+    """Return the encoder that is in a checkpoint.
+
+    Args:
+        content: of the file.
+        prefix: what the encoder's keys begin with (after ``module.``); None: find out.
+        wanted: the keys of the network, where it is known which one. Then no layout need fit, and a
+            last layer is kept that is the network's own.
+        source: named in errors.
+
+    Raises:
+        CheckpointError: there are no weights, or none that begin so.
+    """
+    container, tensors = _state_dict(content, source=source)
+    if prefix is None and wanted is not None and not _fitting(tensors):
+        prefix = ""
+    layout = _layout_of(tensors, container, prefix=prefix, source=source)
+    inside = {
+        key.removeprefix(layout.prefix): tensor
+        for key, tensor in tensors.items()
+        if key.startswith(layout.prefix)
+    }
+    names = timm_names(inside)
+    weights = {
+        names[key]: tensor
+        for key, tensor in inside.items()
+        if not names[key].startswith(HEADS) or (wanted is not None and names[key] in wanted)
+    }
+    used = {layout.prefix + key for key in inside if names[key] in weights}
+    dropped = Counter(key.partition(".")[0] for key in tensors.keys() - used)
+    return Encoder(layout.name, weights, len(tensors), dict(dropped))
+
+
+def _state_dict(content: Any, *, source: str) -> tuple[str, dict[str, Tensor]]:
+    """Return the tensors of a checkpoint by key, and the name of what held them."""
+    for name, state in _dicts_of(content):
+        tensors = {
+            _unwrapped(str(key)): value for key, value in state.items() if isinstance(value, Tensor)
+        }
+        if len(tensors) > 1:
+            return name, tensors
+    kind = f"{', '.join(map(repr, list(content)[:8]))}" if isinstance(content, Mapping) else ""
+    raise CheckpointError(
+        f"{source} holds no weights by name, but {kind or type(content).__name__}. Expected a "
+        "state dict, or one under 'state_dict', 'model' or 'teacher'."
+    )
+
+
+def _dicts_of(content: Any) -> Iterator[tuple[str, Mapping[Any, Any]]]:
+    if not isinstance(content, Mapping):
+        return
+    for name in _CONTAINERS:
+        if isinstance(content.get(name), Mapping):
+            yield name, content[name]
+    yield "", content
+
+
+def _unwrapped(key: str) -> str:
+    while key.startswith(WRAPPERS):
+        key = key.partition(".")[2]
+    return key
+
+
+def _layout_of(
+    tensors: Mapping[str, Tensor], container: str, *, prefix: str | None, source: str
+) -> Layout:
+    words = sorted({key.partition(".")[0] for key in tensors})
+    if prefix is not None:
+        prefix = _unwrapped(prefix)
+        prefix += "." if prefix and not prefix.endswith(".") else ""
+        if not any(key.startswith(prefix) for key in tensors):
+            raise CheckpointError(
+                f"No key of {source} begins with {prefix!r}. Its keys begin with: "
+                f"{', '.join(words[:12])}."
+            )
+        return Layout("as given", prefix, ())
+    if layout := _fitting(tensors):
+        if container != "teacher":
+            return layout
+        is_dino = any(key.startswith(_DINO) for key in tensors)
+        return Layout("dino" if is_dino else container, layout.prefix, ())
+    raise CheckpointError(
+        f"{source} has no layout that is known here. Its keys begin with: {', '.join(words[:12])}. "
+        "Say with --prefix which of them are the backbone's."
+    )
+
+
+def _fitting(tensors: Mapping[str, Tensor]) -> Layout | None:
+    for layout in LAYOUTS:
+        marks = any(key.startswith(layout.marks) for key in tensors)
+        if marks and any(key.startswith(layout.prefix) for key in tensors):
+            return layout
+    return None
+
+
+def without_counters(keys: set[str]) -> set[str]:
+    """Return the keys without the counters of batch norms, which old files lack and none needs."""
+    return {key for key in keys if not key.endswith(_OF_BATCH_NORM)}

@@ -1,0 +1,103 @@
+"""The names that vidmoco gives to timm: the user's exported backbones, and what the papers need.
+
+Importing this registers them.
+"""
+
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import timm
+from timm.models import is_model, is_model_in_modules
+from torch import nn
+
+from vidmoco.atomic_file import whole
+from vidmoco.backbones.folder import CONFIG_FILE, backbone_folder, check_folder
+from vidmoco.backbones.moco_v3_vit import register_transformers
+from vidmoco.backbones.resnet_32px import register_resnets
+from vidmoco.errors import ConfigError
+
+PREFIX = "vidmoco_"
+
+
+def user_backbone_folder() -> Path:
+    """Return where exported backbones live: $VIDMOCO_HOME, or the user's data folder."""
+    if home := os.environ.get("VIDMOCO_HOME"):
+        return Path(home) / "backbones"
+    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(data) / "vidmoco" / "backbones"
+
+
+def export_backbone(source: str | Path, *, name: str, overwrite: bool = False) -> Path:
+    """Copy the backbone of a run to the user's backbone folder; timm shows it as ``vidmoco_NAME``.
+
+    Raises:
+        ConfigError: the name cannot be used, or is taken.
+        CheckpointError: ``source`` holds no backbone.
+    """
+    folder = backbone_folder(source)
+    if folder is None:
+        raise ConfigError(f"No such run or backbone folder: {source}.")
+    check_folder(folder)
+    target = user_backbone_folder() / _bare_name(name)
+    if target.exists() and not overwrite:
+        raise ConfigError(
+            f"There is a backbone {name!r} already ({target}). Add --overwrite, or choose "
+            "another --name."
+        )
+    with whole(target) as part:
+        shutil.copytree(folder, part)
+    register_backbone(name, target)
+    return target
+
+
+def register_exported_backbones() -> None:
+    """Register every backbone of the user's backbone folder with timm."""
+    for config in sorted(user_backbone_folder().glob(f"*/{CONFIG_FILE}")):
+        register_backbone(config.parent.name, config.parent)
+
+
+def register_backbone(name: str, folder: str | Path) -> str:
+    """Give timm the backbone in ``folder`` under ``vidmoco_NAME``, and return that name.
+
+    ``timm.create_model("vidmoco_NAME", pretrained=True)`` then loads its weights, and without
+    ``pretrained`` builds its architecture, as with timm's own names.
+
+    Raises:
+        ConfigError: the name is not made of letters, digits and underscores, or belongs to timm.
+    """
+    full_name = PREFIX + _bare_name(name)
+    location = Path(folder).resolve()
+
+    def build(pretrained: bool = False, **options: Any) -> nn.Module:
+        given = {key: value for key, value in options.items() if value is not None}
+        given.pop("cache_dir", None)
+        check_folder(location)
+        return timm.create_model(f"local-dir:{location}", pretrained=pretrained, **given)
+
+    if is_model(full_name):
+        if not is_model_in_modules(full_name, ["named_backbones"]):
+            raise ConfigError(f"{full_name!r} is a model of timm's own. Choose another name.")
+        timm.models._registry._model_entrypoints[full_name] = build
+        return full_name
+    build.__name__ = build.__qualname__ = full_name
+    timm.models.register_model(build)
+    return full_name
+
+
+def _bare_name(name: str) -> str:
+    bare = name.removeprefix(PREFIX)
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_]*", bare):
+        raise ConfigError(
+            f"The backbone name {name!r} cannot be used; it must be small letters, digits and "
+            "underscores, "
+            "such as 'kitchen_r50'."
+        )
+    return bare
+
+
+register_transformers()
+register_resnets()
+register_exported_backbones()

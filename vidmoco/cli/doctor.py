@@ -1,0 +1,292 @@
+"""``vidmoco doctor``: what is installed, what is known against it, and what to do.
+
+It must help where something is broken. So each library is imported here for the first time, and
+what needs a broken one is left out with its reason.
+"""
+
+import os
+import platform
+import textwrap
+from collections.abc import Sequence
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from vidmoco import __version__
+from vidmoco.config.commands import DoctorCommand
+from vidmoco.cores import num_cores
+from vidmoco.errors import ConfigError
+from vidmoco.video.builds import (
+    CHECKED,
+    NO_PACKAGE,
+    UNKNOWN,
+    Build,
+    decord_builds,
+    decord_distributions,
+    known_against,
+    parse_version,
+    pyav_build,
+    torchcodec_build,
+)
+
+# In this order. decord comes last: on Linux its libraries stand in for those that are loaded later,
+# torch's and even PyAV's FFmpeg (measured: av 18.1.0 after decord2 3.4.0 ran on decord's 8.1.1).
+NEEDED = ("torch", "torchvision", "timm", "numpy", "pyarrow", "tyro", "einops", "av", "decord")
+NOT_INSTALLED = "not installed"
+Rows = list[tuple[str, str]]
+
+
+def doctor(command: DoctorCommand) -> int:
+    """Print the report; return 0, or 1 when a library that vidmoco needs does not load."""
+    console = Console(highlight=False)
+    torchcodec, torchcodec_ffmpeg = _torchcodec()  # before decord
+    broken = {name: reason for name in NEEDED if (reason := why_not_loaded(name))}
+    builds = [] if "av" in broken else [pyav_build()]
+    builds += decord_builds()
+    builds += [torchcodec_ffmpeg] if torchcodec_ffmpeg else []
+
+    _print(console, "Versions", [*_versions(broken), ("torchcodec", torchcodec)])
+    _print(console, f"FFmpeg builds, judged by what was public on {CHECKED}", _build_rows(builds))
+    _print(console, "Devices", _left_out(broken, ("torch",)) or _devices())
+    needed = ("torch", "numpy", "pyarrow", "av", "decord")
+    _print(console, "What reads which video", _left_out(broken, needed) or _readers())
+
+    warnings = [*decord_warnings(decord_distributions()), *build_warnings(builds)]
+    rows = [(f"{number}.", text) for number, text in enumerate(warnings, start=1)]
+    _print(console, "Warnings", rows, style="yellow" if rows else "")
+    if torchcodec_ffmpeg is None and torchcodec != NOT_INSTALLED:
+        _print(console, "Note", [("", f"torchcodec {torchcodec}. vidmoco does not need it.")])
+    if broken:
+        title = "vidmoco needs these, and they do not load (mend them from the top)"
+        _print(console, title, _repairs(broken), style="red")
+    return 1 if broken else 0
+
+
+def why_not_loaded(module: str) -> str:
+    """Import a module and return why it cannot be, in one line; "" when it can.
+
+    Only an import tells: a library may be found and miss another one.
+    """
+    try:
+        import_module(module)
+    except Exception as error:  # a broken library may raise anything
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        return (lines[0] if lines else type(error).__name__)[:300]
+    return ""
+
+
+def decord_warnings(distributions: Sequence[str]) -> list[str]:
+    """Return what is wrong with the packages that bring the module ``decord``, and what to do."""
+    others = [name for name in distributions if name != "decord2"]
+    if not others:
+        return []
+    names = " and ".join(others)
+    if "decord2" in distributions:
+        wrong = f"decord2 is installed together with {names}: they overwrite each other's files."
+    else:
+        wrong = f"The module decord comes from {names}, which is given up, and not from decord2."
+    uninstall = f"pip uninstall {' '.join(others)}"
+    return [f"{wrong}\nDo: {uninstall} && pip install --force-reinstall decord2"]
+
+
+def build_warnings(builds: Sequence[Build]) -> list[str]:
+    """Return which FFmpeg is open to known attacks, or cannot be judged, and what to do."""
+    warnings = []
+    for build in builds:
+        version = parse_version(build.version)
+        subject = f"FFmpeg {build.version} of {build.reader} ({build.package})"
+        if version is None:
+            why = "it is not to be found" if build.version == UNKNOWN else "it is no release"
+            warnings.append(
+                f"{subject} cannot be judged: {why}.\nDo: see that it is 8.1.2 or newer."
+            )
+        elif facts := known_against(version):
+            names = " and ".join(fact.name for fact in facts)
+            warnings.append(f"{subject} has known holes: {names}.\nDo: {_remedy(build)}")
+    return warnings
+
+
+def _remedy(build: Build) -> str:
+    """Return what the user can do about a build."""
+    if build.reader == "PyAV" and build.in_wheel:
+        return "pip install --upgrade av"
+    if build.reader == "decord" and build.in_wheel:
+        if not build.package.startswith("decord2 "):
+            return "replace it by decord2, as said above."
+        return (
+            "pip install --upgrade decord2, once one with FFmpeg 8.1.2 or newer is out.\n"
+            "Until then: no file with a video stream in MagicYUV is given to decord, since the "
+            "scan's list of codecs leaves it out. Read untrusted videos by PyAV alone "
+            "(pretrain --data.decoder pyav; extract does so anyway), in a container."
+        )
+    text = "update the FFmpeg of the system or environment."
+    if build.reader == "torchcodec":
+        text += " vidmoco itself reads nothing with it."
+    return f"{text} A distribution may have mended its old version: see its security tracker."
+
+
+def _torchcodec() -> tuple[str, Build | None]:
+    """Return torchcodec's version, with why it reads no video if so, and the FFmpeg it uses."""
+    version = _version("torchcodec")
+    if version is None:
+        return NOT_INSTALLED, None
+    if reason := why_not_loaded("torchcodec"):
+        return f"{version} does not load: {reason}", None
+    build = torchcodec_build()
+    return (version, build) if build else (f"{version} finds no FFmpeg that it can use", None)
+
+
+def _versions(broken: dict[str, str]) -> Rows:
+    rows = [
+        ("vidmoco", __version__),
+        ("Python", platform.python_version()),
+        ("platform", platform.platform()),
+    ]
+    for name in NEEDED:
+        version = _version(name)
+        if name == "decord":
+            found = [f"{package} {_version(package)}" for package in decord_distributions()]
+            version = " and ".join(found)
+        if name in broken:
+            rows.append((name, f"{version}, does not load" if version else NOT_INSTALLED))
+        else:
+            rows.append((name, version or NO_PACKAGE))
+    return rows
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _build_rows(builds: list[Build]) -> Rows:
+    rows = []
+    for build in builds:
+        license_ = f"Licence: {build.license}"
+        if build.gpl_libraries:
+            license_ += f" as FFmpeg says; {' and '.join(build.gpl_libraries)} beside it: GPL"
+        lines = [f"FFmpeg {build.version}, {build.provider}", license_]
+        version = parse_version(build.version)
+        if version is None:
+            lines.append("Known against it: cannot be judged")
+        else:
+            facts = known_against(version)
+            lines += [f"{fact.name}: {fact.what} ({fact.source})" for fact in facts]
+            lines += [] if facts else ["Known against it: nothing in this list"]
+        rows.append((build.reader, "\n".join(lines)))
+    return rows
+
+
+def _devices() -> Rows:
+    import torch
+
+    from vidmoco.device import resolve_device
+
+    rows = [("CPU", f"{num_cores()} cores for this process; {_instructions(torch.cpu)}")]
+    cuda = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    for index in range(count):
+        properties = torch.cuda.get_device_properties(index)
+        memory = f"{properties.total_memory / 2**30:.0f} GiB"
+        rows.append((f"cuda:{index}", f"{properties.name}, {memory}"))
+    if not count:
+        rows.append(("CUDA", f"none (torch is {cuda})"))
+    mps = torch.backends.mps.is_available()
+    rows.append(("MPS", "here, but vidmoco does not use it" if mps else "none"))
+    try:
+        auto = str(resolve_device("auto"))
+    except ConfigError as error:  # LOCAL_RANK names a GPU that is not here
+        auto = str(error)
+    return [*rows, ("auto", f"--device auto takes {auto}")]
+
+
+def _instructions(cpu: Any) -> str:
+    """Return the CPU's instructions that matter for speed, as far as torch can tell."""
+    import torch
+
+    vectors = torch.backends.cpu.get_cpu_capability()
+    if not hasattr(cpu, "get_capabilities"):  # an older torch
+        return f"{vectors}, whether it has bf16 or AMX cannot be told by this torch"
+    special = [
+        name
+        for name, here in sorted(cpu.get_capabilities().items())
+        if here is True and ("bf16" in name or name.startswith("amx"))
+    ]
+    return f"{vectors}, {', '.join(special) or 'without bf16 or AMX instructions'}"
+
+
+def _readers() -> Rows:
+    from vidmoco.data.loader import default_workers
+    from vidmoco.video.container import CODECS, FORMATS
+    from vidmoco.video.open_catalog import catalog_cache_path
+    from vidmoco.video.routes import (
+        DECORD_CODECS,
+        DECORD_CONTAINERS,
+        DECORD_MIN_WIDTH,
+        DECORD_PIXEL_FORMATS,
+    )
+
+    decord = (
+        f"{_listed(DECORD_CODECS)} in {_listed(DECORD_CONTAINERS)} (FFmpeg's names: mov is mp4 "
+        f"too), of {_listed(DECORD_PIXEL_FORMATS)} pixels, from {DECORD_MIN_WIDTH} pixels wide, "
+        "where nothing in the file makes it wrong: vidmoco scan tells. Of these, a training reads "
+        "h264 by PyAV all the same, which is faster (--data.decoder decord: by decord)"
+    )
+    pyav = f"the rest. Containers: {_listed(FORMATS.split(','))}. Codecs: {_listed(CODECS)}"
+    refused = (
+        "all other containers and codecs, playlists, what is encrypted, has no video or passes a "
+        "limit: vidmoco scan tells why"
+    )
+    cache = catalog_cache_path(Path("videos")).parent
+    given = any(os.environ.get(name) for name in ("VIDMOCO_CACHE", "XDG_CACHE_HOME"))
+    return [
+        ("decord", decord),
+        ("PyAV", pyav),
+        ("refused", refused),
+        ("processes", f"{default_workers()} decode in a training, if --data.workers is not given"),
+        ("catalogs", f"{cache}{'' if given else ' (VIDMOCO_CACHE names another place)'}"),
+    ]
+
+
+def _listed(names: Sequence[str] | frozenset[str]) -> str:
+    return ", ".join(sorted(names))
+
+
+def _left_out(broken: dict[str, str], needed: Sequence[str]) -> Rows:
+    missing = [name for name in needed if name in broken]
+    return [("", f"left out: {' and '.join(missing)} must load first")] if missing else []
+
+
+def _repairs(broken: dict[str, str]) -> Rows:
+    rows = []
+    for name, reason in broken.items():
+        package = "decord2" if name == "decord" else name
+        force = "--force-reinstall " if _version(package) else ""
+        rows.append((name, f"{reason}\nDo: pip install {force}{package}"))
+    return rows
+
+
+def _print(console: Console, title: str, rows: Rows, *, style: str = "") -> None:
+    """Print a block of named values; lines of a value are wrapped and indented, never markup."""
+    console.print(Text(title, style=f"bold {style}"))
+    rows = rows or [("", "none")]
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        start = f"  {name:<{width}}  " if width else "  "
+        for line in value.splitlines():
+            text = textwrap.fill(
+                line,
+                width=max(console.width, len(start) + 20),
+                initial_indent=start,
+                subsequent_indent=" " * len(start),
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+            console.print(Text(text), soft_wrap=True)
+            start = " " * len(start)
+    console.print()

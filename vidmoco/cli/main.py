@@ -1,0 +1,295 @@
+"""The command line: the only reader of argv, and the only writer of exit codes.
+
+    0 done · 1 some videos failed · 2 the user's mistake · 130, 143 stopped by Ctrl-C, SIGTERM
+    141 what reads the output has ended, such as ``head``
+
+1 is of ``extract`` and ``prepare``, of findings of ``scan --verify`` and ``doctor``. What looks at
+results (``evaluate``, ``search``, ``explore``, ``report``) lists what it leaves out and returns 0.
+
+Nothing heavy is imported before the flags are parsed, so ``--help`` answers at once.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from vidmoco.atomic_file import NO_ROOM, unwritable, writing
+from vidmoco.config.base import require_finite
+from vidmoco.config.commands import (
+    DemoCommand,
+    DoctorCommand,
+    ExportCommand,
+    ExtractCommand,
+    ImportCommand,
+    PrepareCommand,
+    PretrainCommand,
+    PreviewCommand,
+    ScanCommand,
+)
+from vidmoco.config.evaluation import (
+    EvaluateCommand,
+    ExploreCommand,
+    ReportCommand,
+    SearchCommand,
+)
+from vidmoco.config.pretrain import PretrainConfig
+from vidmoco.config.recipe import differences, load_recipe, to_plain
+from vidmoco.errors import ConfigError, VidmocoError, nearest
+from vidmoco.urls import absolute
+
+_PIPE_CLOSED = 141  # 128 + SIGPIPE, as of other programs
+
+
+@dataclass(frozen=True)
+class _Command:
+    settings: type[Any]
+    run: Callable[[Any], int]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command of ``argv`` (default: the process's own) and return its exit code."""
+    try:
+        try:
+            return _run(list(sys.argv[1:] if argv is None else argv))
+        finally:
+            print(end="", flush=True)
+    except BrokenPipeError:
+        # Python would fail once more, at its end, with what could not be written.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _PIPE_CLOSED
+    except SystemExit as exit_:
+        if isinstance(exit_.__context__, BrokenPipeError):  # rich's way to end
+            return _PIPE_CLOSED
+        raise
+
+
+def _run(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help"):
+        print(_overview())
+        return 0
+    if words[0] in ("-V", "--version"):
+        from vidmoco import __version__
+
+        print(f"vidmoco {__version__}")
+        return 0
+    try:
+        command = COMMANDS.get(words[0])
+        if command is None:
+            raise ConfigError(
+                f"Unknown command {words[0]!r}.{nearest(words[0], COMMANDS)} "
+                f"Commands: {', '.join(COMMANDS)}."
+            )
+        return command.run(_parse(words[0], words[1:]))
+    except VidmocoError as error:
+        print(f"vidmoco: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:  # of a library that writes by itself
+        if error.errno not in NO_ROOM:
+            raise
+        what = Path(error.filename or "A file that this command needs")
+        print(f"vidmoco: {unwritable(error, what, advice=' and try again.')}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("vidmoco: stopped", file=sys.stderr)
+        return 130
+
+
+def _overview() -> str:
+    lines = ["usage: vidmoco COMMAND [OPTIONS]", "", "Image backbones from unlabelled video.", ""]
+    for name, command in COMMANDS.items():
+        summary = (command.settings.__doc__ or "").split(". ")[0].rstrip(".")
+        lines.append(f"  {name:<10}{summary}.")
+    return "\n".join([*lines, "", "vidmoco COMMAND --help shows a command's options."])
+
+
+def _parse(name: str, words: list[str]) -> Any:
+    settings = COMMANDS[name].settings
+    options: dict[str, Any] = {}
+    if settings in (PretrainCommand, PreviewCommand):
+        options["default"] = _recipe_default(settings, words)
+    given = tyro.cli(settings, args=words, prog=f"vidmoco {name}", **options)
+    require_finite(given)
+    return given
+
+
+def _recipe_default(
+    settings: type[PretrainCommand] | type[PreviewCommand], words: list[str]
+) -> PretrainCommand | PreviewCommand:
+    """Return the settings that flags override: those of the recipe, or of the run to resume."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--recipe")
+    parser.add_argument("--run", type=Path)
+    parser.add_argument("--resume", action="store_true")
+    try:
+        given, _ = parser.parse_known_args(words)
+    except argparse.ArgumentError:  # a flag without its value: tyro says it better
+        return settings()
+    if settings is PretrainCommand and given.recipe is None and given.resume:
+        return PretrainCommand(config=load_recipe(str(_run_config(given.run))))
+    recipe = given.recipe or settings.recipe
+    return settings(config=load_recipe(recipe), recipe=recipe)
+
+
+def _run_config(run: Path | None) -> Path:
+    """Return the config file of the run to resume."""
+    run = run or Path("runs/latest")
+    config = run / "config.yaml"
+    if not config.is_file():
+        raise ConfigError(f"There is no run to resume at {run}: it has no config.yaml. Give --run.")
+    return config
+
+
+def _pretrain(command: PretrainCommand) -> int:
+    from dataclasses import replace
+
+    config = command.config
+    if not command.resume and not config.videos:
+        raise ConfigError("No videos given. Name a folder of videos: vidmoco pretrain videos/")
+    config = replace(config, videos=tuple(absolute(path) for path in config.videos))
+    if config.monitor.images is not None:
+        images = absolute(config.monitor.images)
+        config = replace(config, monitor=replace(config.monitor, images=images))
+    if command.resume:
+        saved = load_recipe(str(_run_config(command.run)))
+        changed = [
+            line
+            for line in differences(to_plain(saved), to_plain(config))
+            if not line.startswith(_free_on_resume(saved, config, command.run))
+        ]
+        if changed:
+            raise ConfigError(
+                "A run resumes with the settings it began with. Saved and given differ in "
+                f"{'; '.join(sorted(changed))}. Leave these flags out, or start a new run."
+            )
+
+    from vidmoco.run_folder import LATEST, new_run_name
+    from vidmoco.train.pretrain import pretrain
+
+    run = command.run or (LATEST.resolve() if command.resume else new_run_name(command.recipe))
+    recipe = Path(command.recipe).stem
+    return pretrain(config, run=run, resume=command.resume, recipe=recipe).exit_code
+
+
+# Where a run goes on does not change what it computes, nor does how often it is looked at.
+_FREE_ON_RESUME = ("engine.", "data.workers:", "data.decoder:", "limits.", "monitor.every_epochs:",
+                   "monitor.batch_size:", "monitor.max_gib:")  # fmt: skip
+
+
+def _free_on_resume(
+    saved: PretrainConfig, given: PretrainConfig, run: Path | None
+) -> tuple[str, ...]:
+    """Return the settings that may change: all of a monitor that begins or ends with the resume.
+
+    One that goes on measures the same, or its curve would be of two things. Prepared frames may
+    have been moved: their key, which the run has kept, says whether they are the same.
+    """
+    watched = [one.monitor.images is not None or one.monitor.retrieval for one in (saved, given)]
+    movable = ("videos:",) if (_run_config(run).parent / "frames.json").exists() else ()
+    return (*_FREE_ON_RESUME, *movable, *(() if all(watched) else ("monitor.",)))
+
+
+def _scan(command: ScanCommand) -> int:
+    from vidmoco.video.scan_command import scan_command
+
+    return scan_command(command)
+
+
+def _prepare(command: PrepareCommand) -> int:
+    from vidmoco.frames.prepare import prepare
+
+    return prepare(command)
+
+
+def _preview(command: PreviewCommand) -> int:
+    from vidmoco.visualize.preview import preview
+
+    return preview(command)
+
+
+def _extract(command: ExtractCommand) -> int:
+    from vidmoco.features.extract import extract
+
+    return extract(command)
+
+
+def _evaluate(command: EvaluateCommand) -> int:
+    from vidmoco.evaluate.compare import evaluate
+
+    evaluate(command)
+    return 0
+
+
+def _report(command: ReportCommand) -> int:
+    from vidmoco.report.report import report
+
+    return report(command)
+
+
+def _search(command: SearchCommand) -> int:
+    from vidmoco.visualize.search import search
+
+    return search(command)
+
+
+def _explore(command: ExploreCommand) -> int:
+    from vidmoco.visualize.explore import explore
+
+    return explore(command)
+
+
+def _import(command: ImportCommand) -> int:
+    from vidmoco.backbones.import_checkpoint import import_checkpoint
+
+    folder = import_checkpoint(command)
+    print(f"{folder}\nimport timm; timm.create_model('local-dir:{folder}', pretrained=True)")
+    return 0
+
+
+def _export(command: ExportCommand) -> int:
+    if command.name is None:
+        from vidmoco.backbones.export_file import export_file
+
+        with writing(command.output or Path(), advice=", or give another --output."):
+            print(export_file(command))
+        return 0
+    from vidmoco.backbones.registry import PREFIX, export_backbone
+
+    folder = export_backbone(command.run, name=command.name, overwrite=command.overwrite)
+    name = PREFIX + folder.name
+    print(f"{folder}\nimport timm, vidmoco; timm.create_model({name!r}, pretrained=True)")
+    return 0
+
+
+def _demo(command: DemoCommand) -> int:
+    from vidmoco.demo.run import demo
+
+    return demo(command)
+
+
+def _doctor(command: DoctorCommand) -> int:
+    from vidmoco.cli.doctor import doctor
+
+    return doctor(command)
+
+
+COMMANDS = {
+    "scan": _Command(ScanCommand, _scan),
+    "preview": _Command(PreviewCommand, _preview),
+    "prepare": _Command(PrepareCommand, _prepare),
+    "pretrain": _Command(PretrainCommand, _pretrain),
+    "extract": _Command(ExtractCommand, _extract),
+    "evaluate": _Command(EvaluateCommand, _evaluate),
+    "search": _Command(SearchCommand, _search),
+    "explore": _Command(ExploreCommand, _explore),
+    "report": _Command(ReportCommand, _report),
+    "import": _Command(ImportCommand, _import),
+    "export": _Command(ExportCommand, _export),
+    "demo": _Command(DemoCommand, _demo),
+    "doctor": _Command(DoctorCommand, _doctor),
+}

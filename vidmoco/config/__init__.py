@@ -1,0 +1,1 @@
+"""Every setting, its default, range and help text, once. Imports no torch."""

@@ -1,0 +1,191 @@
+"""Recipes: strict YAML to a config and back.
+
+A recipe is a plain mapping of the config's own fields. No includes, no interpolation, no class
+paths. What a recipe leaves out keeps the dataclass default. Everything else about it is checked: an
+unknown key, a wrong type and a value out of range each raise ``ConfigError`` that names the key.
+"""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+
+from vidmoco.config.pretrain import PretrainConfig
+from vidmoco.errors import ConfigError, nearest
+
+Config = TypeVar("Config")
+
+
+def load_recipe(name_or_path: str) -> PretrainConfig:
+    """Return the config of a shipped recipe (``vidmoco``) or of a YAML file.
+
+    Raises:
+        ConfigError: there is no such recipe, or its text is not a valid one.
+    """
+    path = Path(name_or_path)
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise ConfigError(f"No such recipe file: {path}.")
+        return parse_recipe(path.read_text(encoding="utf-8"), source=str(path))
+    shipped = shipped_recipes()
+    if name_or_path not in shipped:
+        raise ConfigError(
+            f"Unknown recipe {name_or_path!r}.{nearest(name_or_path, shipped)} Shipped recipes: "
+            f"{', '.join(shipped)}; or give the path of a .yaml file."
+        )
+    return parse_recipe(shipped[name_or_path].read_text(encoding="utf-8"), source=name_or_path)
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Return name -> file of the recipes in the wheel, or in ``configs/`` of a checkout."""
+    package = Path(str(resources.files("vidmoco")))
+    folder = package / "configs"
+    if not folder.is_dir():
+        folder = package.parent / "configs"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def parse_recipe(text: str, *, source: str) -> PretrainConfig:
+    """Return the config that YAML ``text`` describes; ``source`` is named in errors."""
+    try:
+        data = yaml.load(text, Loader=_StrictLoader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"Recipe {source} is not valid YAML: {reason}") from error
+    try:
+        return _build(PretrainConfig, {} if data is None else data, at="")
+    except ConfigError as error:
+        raise ConfigError(f"Recipe {source}: {error}") from error
+
+
+def dump_recipe(config: PretrainConfig) -> str:
+    """Return ``config`` as YAML that ``parse_recipe`` turns into an equal config."""
+    return yaml.safe_dump(to_plain(config), sort_keys=False, allow_unicode=True)
+
+
+def to_plain(value: Any) -> Any:
+    """Return a config as dicts, lists, strings and numbers."""
+    if dataclasses.is_dataclass(value):
+        fields = dataclasses.fields(value)
+        return {field.name: to_plain(getattr(value, field.name)) for field in fields}
+    if isinstance(value, tuple):
+        return [to_plain(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    return value
+
+
+def differences(a: Any, b: Any, *, at: str = "") -> list[str]:
+    """Return ``"key: x here, y there"`` for every key in which two configs differ."""
+    if not isinstance(a, dict):
+        return [] if a == b else [f"{at}: {a!r} and {b!r}"]
+    return [
+        line
+        for key in a.keys() | b.keys()
+        for line in differences(a.get(key), b.get(key), at=f"{at}.{key}" if at else key)
+    ]
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """A safe loader that refuses a key given twice."""
+
+
+def _mapping_once(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    mapping: dict[Any, Any] = {}
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, str):
+            raise ValueError(f"the key {key!r} is not text")
+        if key in mapping:
+            raise ValueError(f"the key {key!r} is given twice")
+        mapping[key] = loader.construct_object(value_node, deep=True)
+    return mapping
+
+
+_StrictLoader.add_constructor("tag:yaml.org,2002:map", _mapping_once)
+
+
+def _build(kind: type[Config], data: Any, *, at: str) -> Config:
+    """Return the dataclass ``kind`` filled from a mapping; ``at`` is the key of that mapping."""
+    if not isinstance(data, dict):
+        where = f"{at!r} is" if at else "it is"
+        raise ConfigError(f"{where} {data!r}; it must be a mapping of settings.")
+    known = typing.get_type_hints(kind)  # without Annotated: the bare types
+    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    values = {}
+    for key, value in data.items():
+        where = f"{at}.{key}" if at else key
+        if key not in names:
+            raise ConfigError(
+                f"unknown key {where!r}.{nearest(key, names)} Known here: {', '.join(names)}."
+            )
+        values[key] = _coerce(known[key], value, at=where)
+    return kind(**values)
+
+
+def _named(kinds: Sequence[Any], data: Any, *, at: str) -> Any:
+    """Return the one of several dataclasses whose ``name`` a mapping gives; else the first."""
+    names = {kind.name: kind for kind in kinds}  # the defaults of their fields
+    name = data.get("name", kinds[0].name) if isinstance(data, dict) else kinds[0].name
+    if not isinstance(name, str) or name not in names:
+        raise ConfigError(
+            f"'{at}.name' is {name!r};{nearest(str(name), names)} it must be one of "
+            f"{', '.join(names)}."
+        )
+    return names[name]
+
+
+def _coerce(kind: Any, value: Any, *, at: str) -> Any:
+    """Return ``value`` as type ``kind``, or raise ``ConfigError`` that names the key ``at``."""
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        return _build(kind, value, at=at)
+    if origin in (types.UnionType, typing.Union) and dataclasses.is_dataclass(inner[0]):
+        return _build(_named(inner, value, at=at), value, at=at)
+    if origin in (types.UnionType, typing.Union):  # only "X | None" occurs
+        return None if value is None else _coerce(inner[0], value, at=at)
+    if origin is Literal and value in inner:
+        return value
+    if origin is tuple and isinstance(value, list):
+        if inner[-1] is not Ellipsis and len(value) != len(inner):
+            raise ConfigError(f"{at!r} is {value!r}; it must have {len(inner)} values.")
+        kinds = [inner[0]] * len(value) if inner[-1] is Ellipsis else inner
+        return tuple(_coerce(k, v, at=at) for k, v in zip(kinds, value, strict=True))
+    if kind is float:
+        number = _as_float(value)
+        if number is not None:
+            return number
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    if kind in (bool, int, str) and type(value) is kind:
+        return value
+    raise ConfigError(f"{at!r} is {value!r}; it must be {_spoken(kind)}.")
+
+
+def _as_float(value: Any) -> float | None:
+    """Return a finite float for a number, or for text such as 1e-4, which YAML 1.1 misses."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if abs(number) != float("inf") and number == number else None
+
+
+def _spoken(kind: Any) -> str:
+    """Return a type as words for a message."""
+    if typing.get_origin(kind) is Literal:
+        return "one of " + ", ".join(repr(value) for value in typing.get_args(kind))
+    if typing.get_origin(kind) is tuple:
+        inner = typing.get_args(kind)[0]
+        if typing.get_origin(inner) is Literal:
+            return "a list, each " + _spoken(inner)
+        return "a list of " + _spoken(inner).split(" ", 1)[1] + "s"
+    names = {float: "a number", int: "a whole number", bool: "true or false", str: "a text"}
+    return names.get(kind, "a path")

@@ -1,0 +1,294 @@
+"""Moments to batches of uint8 pairs, in an order that is a function of (seed, step).
+
+Processes decode, each under limits, into memory that they share with this one. A video that cannot
+be read, or that its process dies of, is replaced by a stand-in that the order decides.
+"""
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Generator
+from itertools import islice
+from types import TracebackType
+
+import numpy as np
+
+from vidmoco.config.limits import DEFAULT_LIMITS, Limits
+from vidmoco.cores import num_cores
+from vidmoco.data.batches import Batches, PairBatch, Slot
+from vidmoco.data.order import Batching, BatchOrder
+from vidmoco.data.pair_worker import (
+    Results,
+    VisitJob,
+    build_pair_worker,
+    bytes_of_slot,
+    read_visit,
+)
+from vidmoco.data.quarantine import Quarantine
+from vidmoco.data.sampling import PairPlan, PairRule
+from vidmoco.errors import ConfigError
+from vidmoco.shapes import Float32
+from vidmoco.video.catalog import Catalog
+from vidmoco.video.readers import Decoder
+from vidmoco.workers.pool import Report, WorkerPool
+from vidmoco.workers.process import describe
+
+_SECONDS_TO_LISTEN = 0.5  # between two questions whether to stop
+MAX_WORKERS = 16  # assumption: beyond it the training device, not decoding, is the limit
+
+
+def canvas_size(aspect_ratios: Float32[np.ndarray, " n"], *, short_side: int) -> tuple[int, int]:
+    """Return the (height, width) that all frames are resized to: the shape of the median video.
+
+    A batch needs one size. Frames of another shape are squeezed into it and cropped in their true
+    shape later, so a collection of one shape loses nothing. The longer side is at most twice the
+    shorter one, which bounds memory.
+    """
+    aspect = float(np.median(aspect_ratios).clip(0.5, 2.0))
+    if aspect >= 1:
+        return short_side, round(short_side * aspect)
+    return round(short_side / aspect), short_side
+
+
+def default_workers() -> int:
+    """Return the number of worker processes when none is asked for: one a core, at most 16."""
+    return min(num_cores(), MAX_WORKERS)
+
+
+def cut_batches(
+    *,
+    num_videos: int,
+    batch_size: int,
+    canvas: tuple[int, int],
+    pairs_per_visit: int,
+    block_gib: float,
+    frames_per_video: int = 2,
+    positions: range | None = None,
+) -> Batching:
+    """Return how the videos are cut into batches and blocks.
+
+    Args:
+        num_videos: readable videos.
+        batch_size: pairs in a batch, each from another video.
+        canvas: (height, width) of the frames.
+        pairs_per_visit: pairs that are read from a video at once, for as many batches.
+        block_gib: memory for the pairs of a block, in GiB, of all processes together: the more, the
+            better are they mixed.
+        frames_per_video: frames of a pair; more than 2 are no pair, but are called one here.
+        positions: those of each batch that this process reads; None: all.
+
+    Raises:
+        ConfigError: there are too few videos for a batch, or there is too little memory.
+    """
+    if num_videos < batch_size:
+        raise ConfigError(
+            f"--data.batch-size is {batch_size}, and {num_videos} videos can be read; a batch "
+            f"takes each video once. Give --data.batch-size {max(num_videos, 2)} or less, or more "
+            "videos."
+        )
+    if pairs_per_visit == 1:
+        return Batching(num_videos=num_videos, batch_size=batch_size, positions=positions)
+    needed = pairs_per_visit * batch_size * bytes_of_slot(frames_per_video, canvas)
+    block_batches = int(block_gib * 2**30 / needed)
+    if block_batches < 1:
+        raise ConfigError(
+            f"--data.pairs-per-visit {pairs_per_visit} with batches of {batch_size} and frames of "
+            f"{canvas[1]}x{canvas[0]} needs {needed / 2**30:.3g} GiB of memory, and "
+            f"--data.block-gib is {block_gib:g}. Give more of it, or fewer pairs a visit."
+        )
+    return Batching(
+        num_videos=num_videos,
+        batch_size=batch_size,
+        pairs_per_visit=pairs_per_visit,
+        block_batches=block_batches,
+        positions=positions,
+    )
+
+
+def load_pairs(
+    catalog: Catalog,
+    batching: Batching,
+    *,
+    rule: PairRule,
+    seed: int,
+    canvas: tuple[int, int],
+    steps: range,
+    workers: int,
+    limits: Limits = DEFAULT_LIMITS,
+    quarantine: Quarantine | None = None,
+    decoder: Decoder = "auto",
+    pin_memory: bool = False,
+    stopped: Callable[[], bool] = bool,
+) -> Generator[PairBatch]:
+    """Yield the batches of some steps of a run, the positions of them that ``batching`` has.
+
+    Args:
+        catalog: readable videos.
+        batching: how they are cut into batches, from ``cut_batches``.
+        rule: how the times of a pair are drawn.
+        seed: of the order and of the times.
+        canvas: (height, width) of the frames.
+        steps: of the run, one after the other.
+        workers: processes; 0: this one decodes, by PyAV alone, with nothing to protect it.
+        limits: what a video may be and cost.
+        quarantine: videos that processes have died of; a run keeps it for its resume.
+        decoder: what reads which video (``build_fast_reader``).
+        pin_memory: give the frames in memory from which CUDA copies without waiting.
+        stopped: asked while a batch is waited for; True ends the iteration.
+
+    Raises:
+        VideoError: a video and all its stand-ins cannot be read.
+    """
+    decoder = settled(decoder, catalog)
+    order = BatchOrder(batching, seed=seed)
+    batches = Batches(
+        catalog,
+        PairPlan(order, catalog.column("duration_seconds"), rule=rule, seed=seed),
+        canvas=canvas,
+        quarantine=Quarantine() if quarantine is None else quarantine,
+        pin_memory=pin_memory,
+    )
+    if workers == 0:
+        visits_left = batches.visits(steps)
+        for step in steps:
+            while not batches.is_ready(step):
+                _read_here(batches, next(visits_left), limits)
+            yield batches.take(step)
+        return
+    with _Feeder(batches, steps, workers=workers, limits=limits, decoder=decoder) as feeder:
+        for step in steps:
+            while (batch := feeder.take(step, timeout=_SECONDS_TO_LISTEN)) is None:
+                if stopped():
+                    return
+            yield batch
+
+
+def settled(decoder: Decoder, catalog: Catalog) -> Decoder:
+    """Return ``decoder``, or ``pyav`` where ``auto`` would read none of the videos by decord.
+
+    decord takes each process 250 MB and a second to load (measured).
+    """
+    by_decord = (catalog.column("route") == "decord") & (catalog.column("codec") != "h264")
+    return "pyav" if decoder == "auto" and not by_decord.any() else decoder
+
+
+def _read_here(batches: Batches, visit: list[Slot], limits: Limits) -> None:
+    to_read = deque([visit])
+    while to_read:
+        for slots in batches.settle(to_read.popleft()):
+            try:
+                results = read_visit(batches.job(slots), batches.pixels, limits)
+            except Exception as error:  # as in a worker: whatever a file does, others are read
+                again = batches.fail(slots, describe(error), killed=False)
+            else:
+                again = batches.finish(slots, results)
+            to_read += [[slot] for slot in again]
+
+
+class _Feeder:
+    """A thread that keeps processes at work while this one trains."""
+
+    def __init__(
+        self, batches: Batches, steps: range, *, workers: int, limits: Limits, decoder: Decoder
+    ) -> None:
+        self._batches, self._limits, self._decoder = batches, limits, decoder
+        self._visits = batches.visits(steps)
+        self._to_read: deque[list[Slot]] = deque()
+        self._being_read: dict[int, list[Slot]] = {}
+        self._workers = workers
+        self._changed = threading.Condition()
+        self._error: BaseException | None = None
+        self._stopped = False
+        self._bell, self._rope = os.pipe()
+        self._thread = threading.Thread(target=self._run, name="load pairs", daemon=True)
+
+    def __enter__(self) -> "_Feeder":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stopped = True
+        self._ring()
+        self._thread.join()
+        os.close(self._bell)
+        os.close(self._rope)
+
+    def take(self, step: int, *, timeout: float) -> PairBatch | None:
+        """Return the batch of a step, or None when it is not there after so many seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._error or self._batches.is_ready(step), timeout)
+            if self._error is not None:
+                raise self._error
+            if not self._batches.is_ready(step):
+                return None
+            batch = self._batches.take(step)
+        self._ring()
+        return batch
+
+    def _ring(self) -> None:
+        os.write(self._rope, b".")
+
+    def _run(self) -> None:
+        try:
+            with self._pool() as pool:
+                while not self._stopped:
+                    with self._changed:
+                        self._give(pool)
+                    reports = pool.wait(self._bell)
+                    with self._changed:
+                        for report in reports:
+                            self._note(report)
+                        self._changed.notify_all()
+                    if not reports:
+                        os.read(self._bell, 4096)
+        except BaseException as error:  # raised where the batches are taken
+            with self._changed:
+                self._error = error
+                self._changed.notify_all()
+
+    def _pool(self) -> WorkerPool[VisitJob, Results]:
+        batches = self._batches
+        return WorkerPool(
+            build_pair_worker,
+            (
+                batches.buffer,
+                batches.frames_per_video,
+                batches.canvas,
+                self._limits,
+                self._decoder,
+            ),
+            workers=self._workers,
+            max_memory=self._limits.max_memory,
+            max_seconds=self._limits.seconds_of_silence,
+            with_torch=True,
+        )
+
+    def _give(self, pool: WorkerPool[VisitJob, Results]) -> None:
+        """Give jobs while there is room: first what must be read again, then the next visits."""
+        while pool.room > 0:
+            if not self._to_read:
+                self._to_read.extend(islice(self._visits, 1))
+            if not self._to_read:
+                return
+            first, *others = self._batches.settle(self._to_read.popleft())
+            self._to_read.extendleft(reversed(others))
+            if not self._batches.has_room(first):
+                self._to_read.appendleft(first)
+                return
+            job = self._batches.job(first)
+            self._being_read[job.number] = first
+            pool.give(job)
+
+    def _note(self, report: Report[VisitJob, Results]) -> None:
+        slots = self._being_read.pop(report.job.number)
+        if report.value is not None:
+            again = self._batches.finish(slots, report.value)
+        else:
+            killed = report.killed or bool(report.limit)
+            again = self._batches.fail(slots, report.failure, killed=killed)
+        self._to_read.extendleft([slot] for slot in reversed(again))

@@ -1,0 +1,162 @@
+"""Batches of pairs from frames that can be read one by one: prepared frames, or single images."""
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vidmoco.data.batches import PairBatch
+from vidmoco.data.order import Batching, BatchOrder, Place
+from vidmoco.data.sampling import PairPlan, PairRule
+from vidmoco.errors import VideoError
+from vidmoco.shapes import Float64, UInt8
+from vidmoco.video.decode import resize_frames
+
+BATCHES_AHEAD = 3  # that are read while one is trained on
+_SECONDS_TO_LISTEN = 0.5  # between two questions whether to stop
+
+
+@runtime_checkable  # for the type checks of the tests
+class StoredFrames(Protocol):
+    """Frames that can be read one by one, at once: prepared frames, or single images."""
+
+    @property
+    def durations(self) -> Float64[np.ndarray, " videos"]:
+        """The durations of the videos, in seconds."""
+
+    @property
+    def pts_seconds(self) -> Float64[np.ndarray, " frames"]:
+        """When each frame begins to be shown, in seconds from the first of its video."""
+
+    def frame_at(self, video: int, seconds: float) -> int:
+        """Return the frame that is shown at a time."""
+
+    def read(self, frame: int) -> UInt8[Tensor, "3 h w"]:
+        """Return a frame; ``VideoError`` if it cannot be read."""
+
+    def aspect_ratio(self, video: int, picture: UInt8[Tensor, "3 h w"]) -> float:
+        """Return the displayed width / height of a video, of which there is a frame."""
+
+
+def load_prepared(
+    frames: StoredFrames,
+    batching: Batching,
+    *,
+    rule: PairRule,
+    seed: int,
+    canvas: tuple[int, int],
+    steps: range,
+    workers: int,
+    pin_memory: bool = False,
+    stopped: Callable[[], bool] = bool,
+) -> Generator[PairBatch]:
+    """Yield the batches of some steps of a run, as ``load_pairs`` does, by threads.
+
+    Raises:
+        VideoError: a frame and all its stand-ins cannot be read.
+    """
+    plan = PairPlan(BatchOrder(batching, seed=seed), frames.durations, rule=rule, seed=seed)
+    positions = batching.positions
+    to_begin = iter(steps)
+    under_way: deque[tuple[Tensor, list[Future[_Read]]]] = deque()
+    with _threads(max(workers, 1)) as threads:
+        while True:
+            for step in to_begin:
+                pixels = torch.empty(
+                    (len(positions), rule.frames, 3, *canvas),
+                    dtype=torch.uint8,
+                    pin_memory=pin_memory,
+                )
+                read = partial(_read_pair, frames, plan, pixels)
+                places = (Place(step, position) for position in positions)
+                under_way.append((pixels, [threads.submit(read, place) for place in places]))
+                if len(under_way) > BATCHES_AHEAD:
+                    break
+            if not under_way:
+                return
+            pixels, futures = under_way.popleft()
+            pairs = []
+            for future in futures:
+                while not _is_done(future):
+                    if stopped():
+                        return
+                pairs.append(future.result())
+            rows = [pair.row for pair in pairs]
+            yield PairBatch(
+                pixels,
+                torch.tensor([pair.aspect_ratio for pair in pairs], dtype=torch.float32),
+                torch.tensor(rows),
+                torch.tensor([pair.pts for pair in pairs], dtype=torch.float64),
+                [failure for pair in pairs for failure in pair.failures],
+            )
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A pair that has been read: of which video, from when, and what failed before it."""
+
+    row: int
+    aspect_ratio: float
+    pts: tuple[float, ...]
+    failures: list[tuple[int, str]]
+
+
+def _read_pair(
+    frames: StoredFrames, plan: PairPlan, pixels: UInt8[Tensor, "n f 3 h w"], place: Place
+) -> _Read:
+    failures: list[tuple[int, str]] = []
+    pts_seconds = frames.pts_seconds
+    height, width = pixels.shape[-2:]
+    # numpy's: torch would have other threads copy a part, and wait for them on busy cores.
+    into = pixels.numpy()[place.position - plan.order.batching.positions.start]
+    for moment in plan.moments(place):
+        shown = [frames.frame_at(moment.row, time) for time in moment.times]
+        try:
+            for view, frame in enumerate(shown):
+                if (earlier := shown.index(frame)) < view:
+                    into[view] = into[earlier]
+                else:
+                    picture = frames.read(frame)
+                    into[view] = _on_canvas(picture, height=height, width=width).numpy()
+        except (VideoError, RuntimeError) as error:  # RuntimeError: libjpeg's
+            failures.append((moment.row, str(error)))
+            continue
+        aspect_ratio = frames.aspect_ratio(moment.row, picture)
+        return _Read(moment.row, aspect_ratio, tuple(pts_seconds[shown].tolist()), failures)
+    raise VideoError(
+        f"None of {len(failures)} videos tried for one pair could be read. The last: "
+        f"{failures[-1][1]}"
+    )
+
+
+def _on_canvas(
+    picture: UInt8[Tensor, "3 _ _"], *, height: int, width: int
+) -> UInt8[Tensor, "3 {height} {width}"]:
+    if picture.shape[-2:] == (height, width):
+        return picture
+    return resize_frames(picture.permute(1, 2, 0)[None].numpy(), height=height, width=width)[0]
+
+
+def _is_done(future: "Future[_Read]") -> bool:
+    try:
+        future.exception(timeout=_SECONDS_TO_LISTEN)
+    except TimeoutError:
+        return False
+    return True
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads that drop what they have not begun when the block is left."""
+    pool = ThreadPoolExecutor(count, thread_name_prefix="read frames")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,176 @@
+"""Which times of a video make a pair, or more than a pair. Pure functions; no video is touched.
+
+Everything is decided by the seed and the place in the order (``order.py``): the same for any number
+of workers, and after a resume.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Literal
+
+import numpy as np
+
+from vidmoco.data.order import BatchOrder, Place
+from vidmoco.shapes import Float64
+
+GapLaw = Literal["linear_decay", "uniform", "segments"]
+
+# Keeps this stream of random numbers apart from those of order.py.
+_PAIR = 2
+
+_HALVINGS = 50  # to a gap that is as exact as a float
+
+MAX_REPLACEMENTS = 32  # assumption: when so many in a row cannot be read, something else is wrong
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One video (a row of the catalog) and the times wanted from it, from its first frame."""
+
+    row: int
+    times: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairRule:
+    """How the times of a pair are drawn. Times in seconds; see ``sample_times``."""
+
+    gap_law: GapLaw = "linear_decay"
+    min_gap: float = 0.0
+    max_gap: float | None = None
+    same_frame_probability: float = 0.0
+    frames: int = 2
+
+
+def sample_times(
+    generator: np.random.Generator, *, duration: float, rule: PairRule
+) -> tuple[float, ...]:
+    """Draw the times of a pair (or of more frames) in [0, ``duration``), in random order.
+
+        0        a         b           duration
+        |--------x---------x-------------|          min_gap <= b - a <= max_gap
+
+    ``linear_decay``: uniform over all pairs of times with such a gap. The density of the gap g is
+    then proportional to duration - g (Qian et al. 2021, "Spatiotemporal Contrastive Video
+    Representation Learning", section 3.3). ``uniform``: all gaps are equally likely.
+    ``segments``: a is of the first half of the video and b of the second (Xu and Wang 2021,
+    "Rethinking Self-Supervised Correspondence Learning", section 3.2).
+
+    More than two frames: a and b are the first and the last, and the others uniform between them,
+    so that ``linear_decay`` is uniform over all such times; ``segments`` has as many parts.
+
+    The distribution function of the gap is inverted, so nothing is rejected. A video shorter than
+    ``min_gap`` gives its longest gap. With ``same_frame_probability`` all times are one time (views
+    of one frame).
+    """
+    same = generator.random() < rule.same_frame_probability
+    gap_draw, start_draw, swap = generator.random(), generator.random(), generator.random() < 0.5
+    frames = rule.frames
+    if same:
+        return (start_draw * duration,) * frames
+    longest = duration * (1 - 1e-9)  # a time equal to the duration is past the last frame
+    if rule.gap_law == "segments" and frames > 2:
+        parts = (np.arange(frames) + generator.random(frames)) / frames
+        return tuple(generator.permutation(parts * longest).tolist())
+    low = min(rule.min_gap, longest)
+    high = longest if rule.max_gap is None else min(max(rule.max_gap, low), longest)
+    law = rule.gap_law
+    area_low, area_high = (_area(gap, duration, law, frames) for gap in (low, high))
+    area = area_low + gap_draw * (area_high - area_low)
+    gap = float(np.clip(_gap_of(area, duration, law, frames), low, high))
+    earliest, latest = 0.0, longest - gap
+    if rule.gap_law == "segments":
+        earliest, latest = max(0.0, duration / 2 - gap), min(duration / 2, latest)
+    start = earliest + start_draw * (latest - earliest)
+    if frames > 2:
+        between = start + gap * generator.random(frames - 2)
+        return tuple(generator.permutation([start, *between, start + gap]).tolist())
+    return (start + gap, start) if swap else (start, start + gap)
+
+
+def _area(gap: float, duration: float, law: GapLaw, frames: int) -> float:
+    """Return the area below the density of gaps (not normalised) from 0 to ``gap``."""
+    if law == "uniform":
+        return gap
+    if law == "linear_decay":
+        # The density of the distance of the outer two of n uniform times is gap^(n-2) (d - gap).
+        share = gap / duration  # no overflow
+        return duration**2 * (share ** (frames - 1) / (frames - 1) - share**frames / frames)
+    half = duration / 2  # the density grows as the gap up to half the video, and falls again
+    return gap * gap / 2 if gap <= half else half * half - (duration - gap) ** 2 / 2
+
+
+def _gap_of(area: float, duration: float, law: GapLaw, frames: int) -> float:
+    """Return the gap up to which there is such an area."""
+    if law == "uniform":
+        return area
+    if law == "linear_decay" and frames > 2:
+        low, high = 0.0, duration
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            low, high = (
+                (middle, high) if _area(middle, duration, law, frames) < area else (low, middle)
+            )
+        return high
+    if law == "linear_decay":
+        return duration - math.sqrt(max(duration * duration - 2 * area, 0.0))
+    half = duration / 2
+    if area <= half * half / 2:
+        return math.sqrt(2 * area)
+    return duration - math.sqrt(max(2 * (half * half - area), 0.0))
+
+
+def pair_generator(*, seed: int, epoch: int, index: int, attempt: int = 0) -> np.random.Generator:
+    """Return the generator that draws the pair at ``index`` of an epoch's order."""
+    return np.random.default_rng((seed, _PAIR, epoch, index, attempt))
+
+
+def replacements(*, index: int, num_videos: int, batch_size: int) -> Iterator[int]:
+    """Yield the indices whose videos stand in, one after the other, for one that cannot be read.
+
+    First the same place in the other batches of the epoch: two failures of one batch then get
+    different videos. After those, the neighbours of that place. Only when all videos out of the
+    batch have been tried, those that are in it.
+    """
+    tried = {index}
+    position, num_others = index % batch_size, num_videos - batch_size
+    start = index - position
+    far, near = range(0, num_others, batch_size), range(1, num_others)
+    others = (start + batch_size + (position + n) % num_others for n in chain(far, near))
+    own = (start + (position + n) % batch_size for n in range(1, batch_size))
+    for candidate in chain(others, own):
+        if candidate % num_videos not in tried and len(tried) <= MAX_REPLACEMENTS:
+            tried.add(candidate % num_videos)
+            yield candidate % num_videos
+
+
+class PairPlan:
+    """Which moment each place of a run is, and which stand in for it."""
+
+    def __init__(
+        self,
+        order: BatchOrder,
+        durations: Float64[np.ndarray, " num_videos"],
+        *,
+        rule: PairRule,
+        seed: int,
+    ) -> None:
+        """Take the order, and the durations of all videos, in seconds, by row."""
+        self.order = order
+        self.rule = rule
+        self._durations, self._seed = durations, seed
+
+    def moments(self, place: Place) -> Iterator[Moment]:
+        """Yield the moment of a place, and then its stand-ins."""
+        epoch, index = self.order.epoch_and_index(place)
+        batching = self.order.batching
+        stand_ins = replacements(
+            index=index, num_videos=batching.num_videos, batch_size=batching.batch_size
+        )
+        for attempt, candidate in enumerate(chain([index], stand_ins)):
+            row = self.order.video(epoch, candidate)
+            generator = pair_generator(seed=self._seed, epoch=epoch, index=index, attempt=attempt)
+            duration = float(self._durations[row])
+            yield Moment(row, sample_times(generator, duration=duration, rule=self.rule))

@@ -1,0 +1,260 @@
+"""From settings to batches of pairs, of videos, prepared frames or images: for a run, a preview."""
+
+import json
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from vidmoco import distributed, run_folder
+from vidmoco.backbones.preprocess import Preprocess
+from vidmoco.config.pretrain import DataConfig, PretrainConfig
+from vidmoco.data.batches import PairBatch, slots_needed
+from vidmoco.data.frame_reader import Stills, read_prepared_stills, read_stills
+from vidmoco.data.image_corpus import ImageCorpus, open_image_corpus
+from vidmoco.data.loader import canvas_size, cut_batches, default_workers, load_pairs
+from vidmoco.data.order import Batching
+from vidmoco.data.pair_worker import bytes_of_slot
+from vidmoco.data.prepared_loader import BATCHES_AHEAD, load_prepared
+from vidmoco.data.quarantine import Quarantine
+from vidmoco.data.sampling import Moment, PairRule
+from vidmoco.errors import CheckpointError, ConfigError
+from vidmoco.frames.key import has_sums, same_frames
+from vidmoco.frames.prepared import PreparedFrames, open_prepared
+from vidmoco.frames.store import is_prepared
+from vidmoco.shapes import Float32, Float64
+from vidmoco.video.catalog import Catalog
+from vidmoco.video.open_catalog import build_limits, open_catalog
+from vidmoco.video.scan_command import print_catalog
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairSource:
+    """Where the pairs of a run come from."""
+
+    config: PretrainConfig
+    durations: Float64[np.ndarray, " n"]
+    """The durations of the videos, in seconds."""
+    canvas: tuple[int, int]
+    """(height, width) of the frames."""
+    pairs_per_visit: int
+    slots_needed: Callable[[Batching], int]
+    """Returns the number of pairs that are in memory at once."""
+    decodes: bool
+    """Whether other processes decode videos meanwhile, on cores of their own."""
+    name: Callable[[int], str]
+    """Returns the key of a video."""
+    save: Callable[[Path], None]
+    """Notes in a run folder what its pairs come from, for its resume."""
+    load: Callable[..., Generator[PairBatch]]
+    """``load_pairs`` or ``load_prepared`` with what the other does not take."""
+    read: Callable[..., list[Stills | str]]
+    """``read_stills`` or ``read_prepared_stills``, in the same way."""
+    has_time: bool
+    """Whether there is more than one frame of a video, as of single images there is not."""
+
+    def batching(self, *, batch_size: int | None = None) -> Batching:
+        """Return how the videos are cut into batches (of another size, if one is given).
+
+        Raises:
+            ConfigError: there are too few videos, or there is too little memory.
+        """
+        return cut_batches(
+            num_videos=len(self.durations),
+            batch_size=batch_size or self.config.data.batch_size,
+            canvas=self.canvas,
+            frames_per_video=self.config.data.frames_per_video,
+            pairs_per_visit=self.pairs_per_visit,
+            block_gib=self.config.data.block_gib,
+            positions=distributed.shard(batch_size or self.config.data.batch_size),
+        )
+
+    def memory_bytes(self, batching: Batching) -> int:
+        """Return the memory that frames take which have been read and wait for their step."""
+        frames = self.config.data.frames_per_video
+        return self.slots_needed(batching) * bytes_of_slot(frames, self.canvas)
+
+    def batches(
+        self,
+        batching: Batching,
+        steps: range,
+        *,
+        pin_memory: bool = False,
+        stopped: Callable[[], bool] = bool,
+    ) -> Generator[PairBatch]:
+        """Yield the batches of some steps of a run.
+
+        Raises:
+            VideoError: too many videos in a row cannot be read.
+        """
+        return self.load(
+            batching,
+            rule=pair_rule(self.config.data),
+            seed=self.config.seed,
+            canvas=self.canvas,
+            steps=steps,
+            workers=self._workers(),
+            pin_memory=pin_memory,
+            stopped=stopped,
+        )
+
+    def stills(self, moments: Sequence[Moment], *, preprocess: Preprocess) -> list[Stills | str]:
+        """Return the frames of each moment for a backbone, or why they cannot be read."""
+        return self.read(moments, preprocess=preprocess, workers=self._workers())
+
+    def _workers(self) -> int:
+        workers = self.config.data.workers
+        if workers is not None:
+            return workers
+        return max(1, default_workers() // distributed.local_world_size())
+
+
+def open_source(
+    config: PretrainConfig,
+    *,
+    resume: Path | None,
+    console: Console,
+    quarantine: Path | None = None,
+) -> PairSource:
+    """Open the videos or the prepared frames of a run.
+
+    Args:
+        config: of the run.
+        resume: the folder of a run that goes on; its videos are those of its start.
+        console: where videos that cannot be read are listed.
+        quarantine: the file of videos that have killed a process, which a run keeps.
+
+    Raises:
+        ConfigError: there is nothing that can be read.
+        CheckpointError: the frames have been prepared anew since the run began.
+    """
+    if not config.videos:
+        raise ConfigError("No videos given. Name a folder of videos: vidmoco pretrain videos/")
+    prepared = [source for source in config.videos if is_prepared(source)]
+    if prepared and len(config.videos) > 1:
+        raise ConfigError(
+            f"{prepared[0]} holds prepared frames, which cannot be mixed with other sources. "
+            "Prepare all videos into one folder."
+        )
+    if prepared:
+        frames = open_prepared(prepared[0])
+        if not has_sums(frames.key):
+            line = (
+                f"{prepared[0]} is of an earlier version, whose index has no checksums. The same "
+                "`vidmoco prepare` again adds them; nothing is decoded anew."
+            )
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+        return _of_frames(
+            config,
+            frames,
+            aspect_ratios=frames.aspect_ratios,
+            name=lambda row: frames.videos[row].name,
+            resume=resume,
+        )
+    if images := open_image_corpus(config.videos):
+        return _of_frames(
+            config,
+            images,
+            aspect_ratios=images.some_aspect_ratios(),
+            name=lambda row: images.names[row],
+            resume=resume,
+        )
+    if resume is not None and (resume / run_folder.FRAMES).exists():
+        raise CheckpointError(
+            f"{config.videos[0]} does not hold the frames that {resume} began with. If they have "
+            f"been moved, say where they are: vidmoco pretrain FOLDER --run {resume} --resume"
+        )
+    if resume is not None:
+        return _of_videos(config, Catalog.load(resume / run_folder.CATALOG), quarantine)
+    found = open_catalog(config.videos, workers=config.data.workers or None, limits=config.limits)
+    if len(found.refused()):
+        print_catalog(found, console=console)
+    if not len(found.readable()):
+        raise ConfigError("None of these videos can be read; the reasons are listed above.")
+    return _of_videos(config, found, quarantine)
+
+
+def pair_rule(config: DataConfig) -> PairRule:
+    """Return how the times of a pair are drawn; the single-frame control overrides the rest."""
+    return PairRule(
+        gap_law=config.gap_law,
+        min_gap=config.min_gap,
+        max_gap=config.max_gap,
+        same_frame_probability=1.0 if config.single_frame else config.same_frame_probability,
+        frames=config.frames_per_video,
+    )
+
+
+def _of_videos(config: PretrainConfig, found: Catalog, quarantine: Path | None) -> PairSource:
+    catalog = found.readable()
+    return PairSource(
+        config=config,
+        durations=catalog.column("duration_seconds"),
+        canvas=canvas_size(catalog.aspect_ratios(), short_side=config.data.short_side),
+        pairs_per_visit=config.data.pairs_per_visit,
+        slots_needed=slots_needed,
+        decodes=True,
+        name=lambda row: catalog[row].key,
+        save=lambda run: found.save(run / run_folder.CATALOG),
+        load=partial(
+            load_pairs,
+            catalog,
+            limits=build_limits(config.limits),
+            decoder=config.data.decoder,
+            quarantine=Quarantine(quarantine),
+        ),
+        read=partial(
+            read_stills,
+            catalog,
+            limits=build_limits(config.limits),
+            decoder=config.data.decoder,
+        ),
+        has_time=True,
+    )
+
+
+def _of_frames(
+    config: PretrainConfig,
+    frames: PreparedFrames | ImageCorpus,
+    *,
+    aspect_ratios: Float32[np.ndarray, " n"],
+    name: Callable[[int], str],
+    resume: Path | None,
+) -> PairSource:
+    if resume is not None and not same_frames(_key_of(resume), frames.key):
+        raise CheckpointError(
+            f"{config.videos[0]} has other frames than those that {resume} began with, so its "
+            "pairs would be others. Give the folder that it began with, or start a new run."
+        )
+    text = json.dumps(frames.key, indent=2) + "\n"
+
+    def save(run: Path) -> None:
+        (run / run_folder.FRAMES).write_text(text, encoding="utf-8")
+
+    return PairSource(
+        config=config,
+        durations=frames.durations,
+        canvas=canvas_size(aspect_ratios, short_side=config.data.short_side),
+        pairs_per_visit=1,  # frames at random cost nothing more
+        slots_needed=lambda batching: (BATCHES_AHEAD + 2) * len(batching.positions),
+        decodes=False,
+        name=name,
+        save=save,
+        load=partial(load_prepared, frames),
+        read=partial(read_prepared_stills, frames),
+        has_time=not isinstance(frames, ImageCorpus),
+    )
+
+
+def _key_of(run: Path) -> dict[str, Any]:
+    path = run / run_folder.FRAMES
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise CheckpointError(
+            f"{path} cannot be read: {error}. It says which frames the run has been trained on."
+        ) from error

@@ -1,1 +1,0 @@
-"""Detection transfer: Faster R-CNN fine-tuned from a backbone, as the MoCo papers judge theirs."""

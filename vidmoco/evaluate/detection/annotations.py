@@ -1,0 +1,211 @@
+"""Images with boxes: what is kept of an annotation file, whatever its format."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+import torch
+from torch import Tensor
+
+from vidmoco.errors import DataError
+from vidmoco.images.decode import decode_image
+from vidmoco.shapes import Bool, Float32, Int64, UInt8
+
+# Assumption: thinner boxes (pixels) are slips of the mouse, and would be lost in float32 or by a
+# resize; torchvision refuses to train on boxes without area.
+_MIN_SIDE = 0.01
+_MAX_SIDE = 65535  # of a JPEG file
+
+
+@dataclass(frozen=True, kw_only=True)
+class Object:
+    """One object as a file has it."""
+
+    label: str
+    box: tuple[float, float, float, float]
+    """Left, top, right, bottom in pixels; the corner of the image is (0, 0)."""
+    is_crowd: bool = False
+    """A region of many objects (COCO's ``iscrowd``)."""
+    is_difficult: bool = False
+    """Hard to recognise (VOC's ``difficult``)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnnotatedImage:
+    """One image and its objects."""
+
+    path: Path
+    width: int
+    height: int
+    boxes: Float32[Tensor, "n 4"]
+    """Left, top, right, bottom in pixels, inside the image."""
+    labels: Int64[Tensor, " n"]
+    """From 1; 0 is torchvision's background."""
+    crowd: Bool[Tensor, " n"]
+    difficult: Bool[Tensor, " n"]
+
+    def read(self) -> UInt8[Tensor, "3 h w"]:
+        """Decode the image. ``DataError`` if it is damaged, or of another size than annotated."""
+        try:
+            image = decode_image(self.path.read_bytes())
+        except OSError as error:
+            raise DataError(f"Cannot read {self.path}: {error.strerror}.") from error
+        except DataError as error:
+            raise DataError(
+                f"Cannot read {self.path}: {error}. Replace it, or take it out of the annotations."
+            ) from error
+        if image.shape[1:] != (self.height, self.width):
+            raise DataError(
+                f"{self.path} has {image.shape[2]} x {image.shape[1]} pixels, and its annotation "
+                f"is for {self.width} x {self.height}: its boxes would be elsewhere. Annotate it "
+                "anew, or take it out."
+            )
+        return image
+
+
+@dataclass(kw_only=True)
+class Part:
+    """What one annotation file, or one list of annotation files, holds."""
+
+    source: str
+    """As given by the user."""
+    format: str
+    """`coco` or `voc`."""
+    classes: tuple[str, ...]
+    """Names that the file declares (COCO), or those of its objects in sorted order (VOC)."""
+    images: list[tuple[Path, float, float, list[Object]]] = field(default_factory=list)
+    """Path, width and height in pixels, objects; numbers as they stand in the file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectionSet:
+    """Annotated images of one list of classes."""
+
+    format: str
+    classes: tuple[str, ...]
+    """Name of each label from 1 on."""
+    images: Sequence[AnnotatedImage]
+    num_clipped: int
+    """Boxes that went over the edge of their image, and were cut there."""
+    num_dropped: int
+    """Boxes without area inside their image, left out."""
+
+    def trainable(self, *, difficult: bool) -> list[AnnotatedImage]:
+        """Return the images with the boxes to train on: no crowds, ``difficult`` ones if asked.
+
+        Images without any are left out, as detectron2 does. What is left out of an image counts as
+        background there.
+        """
+        kept = []
+        for image in self.images:
+            chosen = ~image.crowd if difficult else ~(image.crowd | image.difficult)
+            if chosen.any():
+                kept.append(
+                    AnnotatedImage(
+                        path=image.path,
+                        width=image.width,
+                        height=image.height,
+                        boxes=image.boxes[chosen],
+                        labels=image.labels[chosen],
+                        crowd=image.crowd[chosen],
+                        difficult=image.difficult[chosen],
+                    )
+                )
+        return kept
+
+
+def build_set(parts: Sequence[Part], classes: tuple[str, ...]) -> DetectionSet:
+    """Return the images of some parts with boxes cut at the edges and classes as numbers.
+
+    Raises:
+        DataError: a box is not finite, or an image is not there or named twice.
+    """
+    numbers = {name: number for number, name in enumerate(classes, start=1)}
+    images: list[AnnotatedImage] = []
+    num_clipped = num_dropped = 0
+    for part in parts:
+        _require_files(part)
+        for path, given_width, given_height, objects in part.images:
+            width, height = (
+                _whole(side, of=path, source=part.source) for side in (given_width, given_height)
+            )
+            kept: list[Object] = []
+            boxes: list[list[float]] = []
+            for thing in objects:
+                if not all(map(math.isfinite, thing.box)):
+                    raise DataError(
+                        f"A box of {thing.label!r} in {path.name} is {list(thing.box)}; expected "
+                        f"four finite numbers. Mend it in {part.source}."
+                    )
+                limits = (width, height, width, height)
+                box = [min(max(x, 0.0), float(m)) for x, m in zip(thing.box, limits, strict=True)]
+                if box[2] - box[0] < _MIN_SIDE or box[3] - box[1] < _MIN_SIDE:
+                    num_dropped += 1
+                    continue
+                num_clipped += box != list(thing.box)
+                kept.append(thing)
+                boxes.append(box)
+            images.append(
+                AnnotatedImage(
+                    path=path,
+                    width=width,
+                    height=height,
+                    boxes=torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
+                    labels=torch.tensor([numbers[o.label] for o in kept], dtype=torch.int64),
+                    crowd=torch.tensor([o.is_crowd for o in kept], dtype=torch.bool),
+                    difficult=torch.tensor([o.is_difficult for o in kept], dtype=torch.bool),
+                )
+            )
+    _require_once([image.path for image in images])
+    formats = {part.format for part in parts}
+    return DetectionSet(
+        format=formats.pop() if len(formats) == 1 else "mixed",
+        classes=classes,
+        images=images,
+        num_clipped=num_clipped,
+        num_dropped=num_dropped,
+    )
+
+
+def inside(folder: Path, name: str, *, source: Path) -> Path:
+    """Return ``folder / name``, or refuse a ``name`` that an annotation file leads out with."""
+    paths = PurePosixPath(name), PureWindowsPath(name)
+    if (
+        not name
+        or not name.isprintable()
+        or any(path.is_absolute() or path.drive or ".." in path.parts for path in paths)
+    ):
+        raise DataError(
+            f"{source} names the image {name!r}, which is not a path below {folder}. Expected "
+            "names such as 000001.jpg."
+        )
+    return folder / name
+
+
+def _whole(side: float, *, of: Path, source: str) -> int:
+    if not 1 <= side <= _MAX_SIDE or side != int(side):
+        raise DataError(
+            f"{source} says that a side of {of.name} has {side} pixels; expected a whole number "
+            f"from 1 to {_MAX_SIDE}."
+        )
+    return int(side)
+
+
+def _require_files(part: Part) -> None:
+    gone = [path for path, *_ in part.images if not path.is_file()]
+    if gone:
+        raise DataError(
+            f"{len(gone)} of the {len(part.images)} images of {part.source} are not there, such as "
+            f"{gone[0]}. Give the folder that holds them."
+        )
+    if not part.images:
+        raise DataError(f"{part.source} has no images.")
+
+
+def _require_once(paths: Sequence[Path]) -> None:
+    seen: set[Path] = set()
+    for path in paths:
+        if path in seen:
+            raise DataError(f"The image {path} is named twice; name it once, with all its boxes.")
+        seen.add(path)

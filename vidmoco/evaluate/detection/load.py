@@ -1,0 +1,67 @@
+"""The training and the validation images that the flags name, of one list of classes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from vidmoco.errors import ConfigError, DataError
+from vidmoco.evaluate.detection.annotations import DetectionSet, Part, build_set
+from vidmoco.evaluate.detection.coco_format import read_coco
+from vidmoco.evaluate.detection.voc_format import read_voc
+
+FORMS = "instances.json:IMAGES (COCO's format) or VOC2007:SPLIT (VOC's: JPEGImages, Annotations …)"
+
+
+def load_sets(train: Sequence[str], val: str) -> tuple[DetectionSet, DetectionSet]:
+    """Return the training images, of several parts together, and the validation images.
+
+    Args:
+        train: Parts as ``FILE.json:FOLDER`` or ``FOLDER:SPLIT``.
+        val: One such.
+
+    Raises:
+        ConfigError: a part is not of these forms, or is not there.
+        DataError: annotations cannot be used, or the parts do not have the same classes. (In VOC's
+            format, whose files declare no classes, a part may lack objects of some.)
+    """
+    parts = [_read(source, flag="--train") for source in train]
+    val_part = _read(val, flag="--val")
+    declared = [part for part in parts if part.format == "coco"]
+    names = sorted({name for part in parts for name in part.classes})
+    classes = declared[0].classes if declared else tuple(names)
+    for part in [*parts, val_part]:
+        missing = set(classes) - set(part.classes) if part.format == "coco" else set()
+        unknown = set(part.classes) - set(classes)
+        if missing or unknown:
+            what = [f"lacks {_few(missing)}"] * bool(missing)
+            what += [f"has {_few(unknown)} besides"] * bool(unknown)
+            raise DataError(
+                f"{part.source} does not have the classes of {parts[0].source}: it "
+                f"{' and '.join(what)}. Give parts of the same classes."
+            )
+    training, validation = build_set(parts, classes), build_set([val_part], classes)
+    for given, flag in ((training, "--train"), (validation, "--val")):
+        if not any((~(image.crowd | image.difficult)).any() for image in given.images):
+            raise DataError(f"No image of {flag} has a box (crowds and difficult ones aside).")
+    return training, validation
+
+
+def _read(source: str, *, flag: str) -> Part:
+    first, colon, second = source.rpartition(":")
+    if not (colon and first and second):
+        raise ConfigError(f"{flag} is {source!r}; expected {FORMS}.")
+    path = Path(first)
+    if path.is_dir():
+        return read_voc(path, second, source=source)
+    if path.suffix != ".json":
+        raise ConfigError(f"{flag} is {source!r}, and there is no folder {path}. Expected {FORMS}.")
+    if not path.is_file():
+        raise ConfigError(f"{flag} names {path}, which is not there.")
+    folder = Path(second)
+    if not folder.is_dir():
+        raise ConfigError(f"{flag} names the images {folder}, and there is no such folder.")
+    return read_coco(path, folder, source=source)
+
+
+def _few(names: set[str]) -> str:
+    shown = ", ".join(map(repr, sorted(names)[:5]))
+    return shown + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -1,0 +1,85 @@
+"""Checkpoints of a detection transfer, and what must be the same when one goes on."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from vidmoco import distributed, run_folder
+from vidmoco.checkpoint import list_checkpoints, load_checkpoint, load_matching, save_checkpoint
+from vidmoco.errors import CheckpointError, ConfigError
+from vidmoco.evaluate.detection.settings import DetectionSettings
+from vidmoco.json_lines import drop_lines_after
+
+# What a resumed run may have otherwise; all else must be as it was.
+_FREE = {"run", "resume", "device", "checkpoint_every", "log_every"}
+
+
+def save_transfer(
+    settings: DetectionSettings,
+    *,
+    step: int,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    classes: Sequence[str],
+    weights_hash: str,
+) -> None:
+    """Write the checkpoint of a step in place of the one before; the first process does.
+
+    There are no states of random numbers in it: each step seeds its own.
+    """
+    if distributed.is_main():
+        state = {
+            "step": step,
+            "model": model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "settings": settings.plain(),
+            "classes": list(classes),
+            "weights_hash": weights_hash,
+        }
+        save_checkpoint(settings.run / run_folder.CHECKPOINTS, step=step, state=state, keep=1)
+
+
+def load_transfer(
+    settings: DetectionSettings,
+    *,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    classes: Sequence[str],
+    weights_hash: str,
+) -> int:
+    """Bring model, optimiser and metrics to the newest checkpoint of a run; return its step.
+
+    Raises:
+        ConfigError: there is none, or the run was begun with other settings.
+        CheckpointError: it is damaged, or of other data or another backbone.
+    """
+    folder = settings.run / run_folder.CHECKPOINTS
+    saved = list_checkpoints(folder)
+    if not saved:
+        raise ConfigError(f"There is no checkpoint in {folder} to resume from. Give another --run.")
+    state, now = load_checkpoint(saved[-1]), settings.plain()
+    if not {"settings", "classes", "weights_hash", "model", "optimizer"} <= state.keys():
+        raise CheckpointError(f"{saved[-1]} is not a checkpoint of a detection transfer.")
+    changed = [
+        f"--{name.replace('_', '-')} (was {old!r})"
+        for name, old in state["settings"].items()
+        if name not in _FREE and now.get(name) != old
+    ]
+    if changed:
+        raise ConfigError(
+            f"{settings.run} was begun with other settings: {', '.join(changed)}. Give the same."
+        )
+    if state["classes"] != list(classes):
+        raise CheckpointError(f"{settings.run} was begun with other classes than --train has now.")
+    if state["weights_hash"] != weights_hash:
+        raise CheckpointError(
+            f"{settings.run} was begun from other weights than --backbone has now."
+        )
+    load_matching(model, state["model"], source=saved[-1])
+    optimizer.load_state_dict(state["optimizer"])
+    step: int = state["step"]
+    metrics = settings.run / run_folder.METRICS
+    if distributed.is_main() and metrics.is_file():
+        drop_lines_after(metrics, step)
+    return step

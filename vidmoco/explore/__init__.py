@@ -1,1 +1,0 @@
-"""What the features of videos look like: nearest frames, pictures, shots and near-duplicates."""

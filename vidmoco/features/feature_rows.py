@@ -1,0 +1,161 @@
+"""Reading what ``feature_file`` writes: one pass over the rows, without all of them in memory."""
+
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.lib.format as npy_format
+
+from vidmoco.errors import DataError
+from vidmoco.features.feature_file import timestamps_path
+from vidmoco.shapes import Float64
+
+
+@dataclass(frozen=True)
+class Extent:
+    """What a file holds, known without reading its features."""
+
+    num_rows: int
+    dim: int
+    times: Float64[np.ndarray, " t"]
+
+
+def read_extent(path: Path) -> Extent:
+    """Return the shape of the features of a file, and its timestamps.
+
+    Raises:
+        DataError: it cannot be read as features of frames, or rows and times do not fit.
+    """
+    with _told(path):
+        (num_rows, dim), times = _READERS[path.suffix].extent(path)
+        if num_rows < 1 or dim < 1:
+            raise ValueError(f"it holds {num_rows} features of {dim} numbers")
+        if times.dtype != np.float64 or times.shape != (num_rows,):
+            raise ValueError(
+                f"it has {num_rows} features, and timestamps {times.dtype} {times.shape}"
+            )
+        if not np.isfinite(times).all() or (np.diff(times) < 0).any():
+            raise ValueError("its timestamps are not finite and growing")
+    return Extent(num_rows, dim, times)
+
+
+def read_rows(path: Path, *, at_once: int) -> Iterator[np.ndarray]:
+    """Yield the features of a file in pieces of at most ``at_once`` rows, (p, D), in order.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    with _told(path):
+        for rows in _READERS[path.suffix].rows(path, at_once):
+            if not np.issubdtype(rows.dtype, np.floating):
+                raise ValueError(f"its features are {rows.dtype}, not floating point")
+            yield rows
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Turn what a damaged file makes the libraries raise into one line about the file."""
+    try:
+        yield
+    except (DataError, MemoryError, GeneratorExit):
+        raise
+    except Exception as error:  # zipfile, NumPy, safetensors and Arrow each have several of theirs
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(
+            f"{path} cannot be read as features: {reason}. Extract them again (--overwrite)."
+        ) from error
+
+
+def _npy_extent(path: Path) -> tuple[Any, np.ndarray]:
+    shape = np.load(path, mmap_mode="r").shape
+    return _pair(shape), np.load(timestamps_path(path))
+
+
+def _npy_rows(path: Path, at_once: int) -> Iterator[np.ndarray]:
+    features = np.load(path, mmap_mode="r")
+    for start in range(0, len(features), at_once):
+        yield features[start : start + at_once]
+
+
+def _npz_extent(path: Path) -> tuple[Any, np.ndarray]:
+    with zipfile.ZipFile(path) as archive, archive.open("features.npy") as stream:
+        shape, _ = _npy_header(stream)
+    with np.load(path) as archive:
+        return _pair(shape), archive["timestamps"]
+
+
+def _npz_rows(path: Path, at_once: int) -> Iterator[np.ndarray]:
+    with zipfile.ZipFile(path) as archive, archive.open("features.npy") as stream:
+        (num_rows, dim), dtype = _npy_header(stream)
+        for start in range(0, num_rows, at_once):
+            rows = min(at_once, num_rows - start)
+            data = stream.read(rows * dim * dtype.itemsize)
+            yield np.frombuffer(data, dtype).reshape(rows, dim)
+
+
+def _npy_header(stream: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Read the header of an array in a stream; what follows are its rows."""
+    read = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
+    shape, fortran_order, dtype = read[npy_format.read_magic(stream)](stream)
+    if fortran_order or dtype.hasobject:
+        raise ValueError("its features are not plain rows of numbers")
+    return shape, dtype
+
+
+def _safetensors_extent(path: Path) -> tuple[Any, np.ndarray]:
+    from safetensors import safe_open
+
+    with safe_open(path, "np") as file:
+        return _pair(file.get_slice("features").get_shape()), file.get_tensor("timestamps")
+
+
+def _safetensors_rows(path: Path, at_once: int) -> Iterator[np.ndarray]:
+    from safetensors import safe_open
+
+    with safe_open(path, "np") as file:
+        features = file.get_slice("features")
+        num_rows = features.get_shape()[0]
+        for start in range(0, num_rows, at_once):
+            yield features[start : min(start + at_once, num_rows)]  # it raises beyond the end
+
+
+def _parquet_extent(path: Path) -> tuple[Any, np.ndarray]:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        dim = file.schema_arrow.field("feature").type.list_size
+        times = file.read(columns=["pts_seconds"])["pts_seconds"].to_numpy()
+        return (file.metadata.num_rows, dim), times
+
+
+def _parquet_rows(path: Path, at_once: int) -> Iterator[np.ndarray]:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        dim = file.schema_arrow.field("feature").type.list_size
+        for batch in file.iter_batches(batch_size=at_once, columns=["feature"]):
+            yield batch["feature"].flatten().to_numpy(zero_copy_only=False).reshape(-1, dim)
+
+
+def _pair(shape: Any) -> tuple[int, int]:
+    if len(shape) != 2:
+        raise ValueError(f"its features have the shape {tuple(shape)}, not (frames, numbers)")
+    return int(shape[0]), int(shape[1])
+
+
+@dataclass(frozen=True)
+class _Reader:
+    extent: Callable[[Path], tuple[Any, np.ndarray]]
+    rows: Callable[[Path, int], Iterator[np.ndarray]]
+
+
+_READERS = {
+    ".npy": _Reader(_npy_extent, _npy_rows),
+    ".npz": _Reader(_npz_extent, _npz_rows),
+    ".safetensors": _Reader(_safetensors_extent, _safetensors_rows),
+    ".parquet": _Reader(_parquet_extent, _parquet_rows),
+}

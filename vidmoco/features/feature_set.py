@@ -1,0 +1,244 @@
+"""The features of many frames: one feature file, or all that ``vidmoco extract`` wrote to a folder.
+
+Rows are numbered through all files, which are sorted by their video and then by their own path.
+Features are read in one pass, a piece at a time, so a million frames need little memory.
+"""
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vidmoco.errors import ConfigError, DataError
+from vidmoco.features.feature_file import SUFFIXES, read_sidecar, twins_of
+from vidmoco.features.feature_rows import read_extent, read_rows
+from vidmoco.shapes import Float32, Float64, Int64
+
+ROWS_AT_ONCE = 8192  # assumption: 64 MiB of 2,048 float32 numbers a row, enough for BLAS
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureFile:
+    """A feature file with its sidecar."""
+
+    path: Path
+    name: str
+    """Of its video: the path below the folder that all videos share. A stranger may have chosen
+    it."""
+    source: Path
+    """The video, which may be gone."""
+    times: Float64[np.ndarray, " t"]
+    """Seconds from the first shown frame, row by row; not falling."""
+    dim: int
+    sidecar: dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureSet:
+    """Features of one backbone. Made by ``open_features``."""
+
+    files: list[FeatureFile]
+    folder: Path
+    """The folder that all videos share."""
+    left_out: list[str]
+    """A line for each file that looks like features and is not finished."""
+
+    @property
+    def dim(self) -> int:
+        """D, the numbers of a feature."""
+        return self.files[0].dim
+
+    @property
+    def num_rows(self) -> int:
+        """The frames of all files."""
+        return int(self.starts[-1])
+
+    @cached_property
+    def starts(self) -> Int64[np.ndarray, " files_and_one"]:
+        """The first row of each file, and the number of all rows."""
+        return np.cumsum([0] + [len(file.times) for file in self.files], dtype=np.int64)
+
+    @cached_property
+    def times(self) -> Float64[np.ndarray, " n"]:
+        """Seconds from the first shown frame of its video, for each row."""
+        return np.concatenate([file.times for file in self.files])
+
+    @cached_property
+    def video_of_file(self) -> Int64[np.ndarray, " files"]:
+        """The number of the video that each file is of; several files may be of one."""
+        numbers = {source: n for n, source in enumerate(dict.fromkeys(self._sources))}
+        return np.array([numbers[source] for source in self._sources], dtype=np.int64)
+
+    @cached_property
+    def videos(self) -> Int64[np.ndarray, " n"]:
+        """The number of its video, for each row."""
+        return np.repeat(self.video_of_file, np.diff(self.starts))
+
+    @property
+    def _sources(self) -> list[Path]:
+        return [file.source for file in self.files]
+
+    def file_of(self, row: int) -> FeatureFile:
+        """Return the file that holds a row."""
+        return self.files[int(np.searchsorted(self.starts, row, side="right")) - 1]
+
+    def name_of(self, row: int) -> str:
+        """Return the name of the video of a row; not escaped."""
+        return self.file_of(row).name
+
+    def pieces(
+        self, files: slice = slice(None)
+    ) -> Iterator[tuple[int, Float32[np.ndarray, "p d"]]]:
+        """Yield (first row, features of unit length) of ``files``; no piece is of two files.
+
+        A feature of zeros stays one: it is like nothing, itself included.
+
+        Raises:
+            DataError: a file is damaged, or a feature is not finite.
+        """
+        for file, start in list(zip(self.files, self.starts[:-1].tolist(), strict=True))[files]:
+            row = start
+            for rows in read_rows(file.path, at_once=ROWS_AT_ONCE):
+                yield row, unit_rows(rows, place=str(file.path), first=row - start)
+                row += len(rows)
+            if row - start != len(file.times):
+                raise DataError(f"{file.path} ends early: {row - start} of {len(file.times)} rows.")
+
+    def of_file(self, number: int) -> Float32[np.ndarray, "t d"]:
+        """Return all features of one file, of unit length."""
+        return np.concatenate([rows for _, rows in self.pieces(slice(number, number + 1))])
+
+    def take(self, rows: Int64[np.ndarray, " m"]) -> Float32[np.ndarray, "m d"]:
+        """Return the features of some rows, of unit length, in their order."""
+        taken = np.zeros((len(rows), self.dim), dtype=np.float32)
+        order = np.argsort(rows, kind="stable")
+        ordered = rows[order]
+        owners = np.unique(np.searchsorted(self.starts, rows, side="right") - 1)
+        for owner in owners.tolist():
+            for first, piece in self.pieces(slice(owner, owner + 1)):
+                here = slice(*np.searchsorted(ordered, [first, first + len(piece)]))
+                taken[order[here]] = piece[ordered[here] - first]
+        return taken
+
+    def evenly(self, most: int) -> Int64[np.ndarray, " m"]:
+        """Return all rows, or ``most`` of them at even distances, the first and last among them."""
+        count = min(most, self.num_rows)
+        return np.linspace(0, self.num_rows - 1, count).round().astype(np.int64)
+
+
+def unit_rows(rows: np.ndarray, *, place: str, first: int = 0) -> Float32[np.ndarray, "p d"]:
+    """Return features (p, D) divided by their lengths.
+
+    Raises:
+        DataError: one is not finite. ``place`` says of what, and ``first`` the number of the first.
+    """
+    # float64 lengths: squares of float16 features overflow, and of large float32 ones too.
+    lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows, dtype=np.float64))
+    bad = np.flatnonzero(~np.isfinite(lengths))
+    if len(bad):
+        raise DataError(
+            f"{place}: feature {first + int(bad[0])} is not finite. Extract it again with a "
+            "backbone that is not damaged, and without --precision bf16 or --dtype float16."
+        )
+    unit = rows / np.maximum(lengths, np.finfo(np.float64).tiny)[:, None]
+    return np.asarray(unit, dtype=np.float32)
+
+
+def open_features(path: Path) -> FeatureSet:
+    """Open a feature file, or all of a folder and the folders in it.
+
+    Raises:
+        ConfigError: there is nothing at ``path``, or no features, or those of several backbones.
+        DataError: a file is damaged.
+    """
+    path = path.expanduser()
+    if path.is_dir():
+        candidates = sorted(p for p in path.rglob("*") if p.suffix in SUFFIXES and p.is_file())
+        candidates = [p for p in candidates if not p.name.endswith(".timestamps.npy")]
+    elif path.is_file():
+        if path.suffix not in SUFFIXES or path.name.endswith(".timestamps.npy"):
+            raise ConfigError(
+                f"{path} is no feature file: expected one of `vidmoco extract`, whose name ends in "
+                f"{', '.join(SUFFIXES)}."
+            )
+        candidates = [path]
+    else:
+        raise ConfigError(
+            f"There is nothing at {path}. Make features first: vidmoco extract videos/ -o {path}"
+        )
+    found, left_out = [], []
+    for candidate in candidates:
+        sidecar = read_sidecar(candidate)
+        if sidecar is None or not _is_ours(sidecar):
+            left_out.append(f"{candidate}: no sidecar of vidmoco extract beside it; not finished?")
+        else:
+            found.append((candidate, sidecar))
+    if not found:
+        more = f" {left_out[0]}" if left_out else ""
+        raise ConfigError(
+            f"There are no features in {path}.{more} Make some: vidmoco extract videos/ -o {path}"
+        )
+    named = [candidate for candidate, _ in found]
+    if path.is_file():  # one that is there beside it, too
+        named += twins_of(path)
+    _require_one_sidecar_each(named)
+    _require_one_backbone(path, found)
+    sources = [Path(sidecar["source"]) for _, sidecar in found]
+    folder = Path(os.path.commonpath([source.parent for source in sources]))
+    files = []
+    for (candidate, sidecar), source in zip(found, sources, strict=True):
+        extent = read_extent(candidate)
+        name = source.relative_to(folder).as_posix()
+        files.append(FeatureFile(candidate, name, source, extent.times, extent.dim, sidecar))
+    if len({file.dim for file in files}) > 1:
+        raise DataError(f"The features in {path} are of different sizes. Extract them again.")
+    files.sort(key=lambda file: (str(file.source), str(file.path)))
+    return FeatureSet(files, folder, left_out)
+
+
+def _is_ours(sidecar: dict[str, Any]) -> bool:
+    texts = [sidecar.get(key) for key in ("source", "backbone", "weights_hash")]
+    return (
+        all(isinstance(text, str) and "\0" not in text for text in texts)
+        and isinstance(sidecar.get("preprocess"), dict)
+        and Path(str(sidecar["source"])).is_absolute()
+    )
+
+
+def _require_one_sidecar_each(paths: list[Path]) -> None:
+    """Refuse files that differ in their suffix alone: one sidecar cannot speak for both."""
+    twins = defaultdict(list)
+    for path in paths:
+        twins[path.with_suffix("")].append(path)
+    for several in twins.values():
+        if len(several) > 1:
+            raise ConfigError(
+                f"{' and '.join(map(str, several))} share one sidecar, which is of one of them. "
+                "Remove the other."
+            )
+
+
+def _require_one_backbone(path: Path, found: list[tuple[Path, dict[str, Any]]]) -> None:
+    kinds = Counter(describe_backbone(sidecar) for _, sidecar in found)
+    if len(kinds) > 1:
+        listed = "; ".join(f"{count} of {kind}" for kind, count in kinds.most_common(3))
+        raise ConfigError(
+            f"{path} holds features of different backbones, which cannot be compared: {listed}. "
+            "Give the files of one of them."
+        )
+
+
+def describe_backbone(sidecar: dict[str, Any]) -> str:
+    """Return what decides a feature, in words: equal for features that can be compared."""
+    preprocess = sidecar["preprocess"]
+    rest = {key: value for key, value in preprocess.items() if key != "size"}
+    told = ", ".join(f"{key} {value}" for key, value in sorted(rest.items()))
+    return (
+        f"{sidecar.get('architecture')} with weights {sidecar['weights_hash']} at "
+        f"{preprocess.get('size')} px ({told})"
+    )

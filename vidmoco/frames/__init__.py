@@ -1,0 +1,1 @@
+"""Folders of prepared frames: JPEG in tar shards with a Parquet index."""

@@ -1,0 +1,284 @@
+"""The index of a prepared folder: which frames of which videos lie where. Two tables and a key.
+
+    frames.json           the key: settings, and the names and sums of the two tables (frame_key)
+    frames-N.parquet      a row a frame: video, pts_seconds, shard, offset, length, crc32, labels
+    videos-N.parquet      a row a video: what it was when it was prepared, and its frames
+    shards/000000.tar     JPEG files named VIDEO/NUMBER.jpg; WebDataset and tar read them
+
+The tables are written under a new N, and then the key is replaced: a folder is as it was, or as it
+is to be, whenever the writing ends.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vidmoco.errors import ConfigError
+from vidmoco.frames.key import KEY_FILE, TABLES, build_key, check_table, number_of_table
+
+SHARDS = "shards"
+
+FRAME_COLUMNS = {
+    "pts_seconds": pa.float64(),
+    "shard": pa.int32(),
+    "offset": pa.int64(),
+    "length": pa.int32(),
+    "crc32": pa.uint32(),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoRow:
+    """A prepared video."""
+
+    name: str
+    """Its key; with that of its folder, where keys of several folders are alike."""
+    num_bytes: int
+    mtime_ns: int
+    duration_seconds: float
+    aspect_ratio: float
+    """Displayed width / height."""
+    num_frames: int
+    """Frames that are kept."""
+    shard: int
+    start: int
+    """First byte of its piece of the shard."""
+    end: int
+    dropped: str = ""
+    """JSON: frames that were left out, by reason."""
+    damage: str = ""
+    """What could not be decoded, or why nothing of it could be."""
+
+
+_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+VIDEO_SCHEMA = pa.schema(
+    [(name, _TYPES[kind]) for name, kind in VideoRow.__annotations__.items()]  # in their order
+)
+
+
+Entry = tuple[VideoRow, dict[str, list[Any]]]
+"""A video, and the columns of its frames."""
+
+
+@dataclass(frozen=True)
+class FrameIndex:
+    """What ``read_index`` finds."""
+
+    settings: dict[str, Any]
+    videos: list[VideoRow]
+    frames: pa.Table
+    """Sorted by video and time; ``video`` is dictionary-encoded."""
+    key: dict[str, Any] = field(default_factory=dict)
+    """Of the folder that it was read from."""
+
+    def shard_sizes(self) -> dict[int, int]:
+        """Return the bytes that each shard has at least."""
+        sizes: dict[int, int] = {}
+        for video in self.videos:
+            if video.num_frames:  # the shard that a video without frames names may never have been
+                sizes[video.shard] = max(sizes.get(video.shard, 0), video.end)
+        return sizes
+
+    def content(self) -> str:
+        """Return a hash of what pairs are made of: names, shapes, times, and the JPEG files."""
+        digest = hashlib.sha256()
+        for video in self.videos:
+            if video.num_frames:
+                line = (video.name, video.duration_seconds, video.aspect_ratio, video.num_frames)
+                digest.update(f"{line}\n".encode())
+        for name, kind in (("pts_seconds", "<f8"), ("crc32", "<u4")):
+            digest.update(self.frames[name].to_numpy().astype(kind).tobytes())
+        return digest.hexdigest()
+
+    def same_as(self, other: "FrameIndex") -> bool:
+        """Return whether another index says the same."""
+        return self.videos == other.videos and self.frames.equals(other.frames)
+
+
+def shard_name(number: int) -> str:
+    """Return the path of a shard in its folder."""
+    return f"{SHARDS}/{number:06d}.tar"
+
+
+def write_index(folder: Path, index: FrameIndex) -> None:
+    """Write both tables and the key, whole or not at all; tables of an earlier key are removed.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    number = 1 + max(
+        (
+            int(found[1])
+            for path in folder.glob("*.parquet")
+            if (found := number_of_table(path.name))
+        ),
+        default=0,
+    )
+    rows = pa.Table.from_pylist([asdict(video) for video in index.videos], schema=VIDEO_SCHEMA)
+    tables = {"frames": _parquet_of(index.frames), "videos": _parquet_of(rows)}
+    key = build_key(
+        index.settings,
+        number=number,
+        num_videos=len(index.videos),
+        num_frames=index.frames.num_rows,
+        content=index.content(),
+        **tables,
+    )
+    for name, data in tables.items():
+        _write_synced(folder / key[name], data)
+    part = folder / (KEY_FILE + ".part")
+    _write_synced(part, (json.dumps(key, indent=2) + "\n").encode())
+    part.replace(folder / KEY_FILE)
+    remove_old_tables(folder, key)
+
+
+def remove_old_tables(folder: Path, key: dict[str, Any]) -> None:
+    """Remove tables that the key does not name: of an earlier one, or one never written."""
+    for path in folder.glob("*.parquet"):
+        if number_of_table(path.name) and path.name not in (key[name] for name in TABLES):
+            path.unlink(missing_ok=True)
+
+
+def _parquet_of(table: pa.Table) -> pa.Buffer:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    return sink.getvalue()
+
+
+def _write_synced(path: Path, data: bytes | pa.Buffer) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_tables(
+    frames: bytes, videos: bytes, key: dict[str, Any], *, where: str
+) -> tuple[pa.Table, list[VideoRow]]:
+    """Return both tables from what is in their files.
+
+    Raises:
+        ConfigError: they are damaged, or not those of the key.
+    """
+    check_table("frames", frames, key, where=where)
+    check_table("videos", videos, key, where=where)
+    try:
+        with pq.ParquetFile(pa.BufferReader(frames)) as file:
+            frame_table = file.read()
+        with pq.ParquetFile(pa.BufferReader(videos)) as file:
+            rows = [VideoRow(**row) for row in file.read().to_pylist()]
+    except (pa.ArrowException, OSError, TypeError, ValueError) as error:  # Value: text not in UTF-8
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(
+            f"The index of {where} cannot be read: {reason}. Prepare the videos into an empty "
+            "folder."
+        ) from error
+    expected = (key["num_frames"], key["num_videos"])
+    missing = {"video", *FRAME_COLUMNS} - set(frame_table.column_names)
+    if missing or (frame_table.num_rows, len(rows)) != expected:
+        raise ConfigError(
+            f"The index of {where} is not whole. Prepare the videos into an empty folder."
+        )
+    return frame_table, rows
+
+
+def frame_table(
+    names: list[str], columns: list[dict[str, np.ndarray]], labels: dict[str, dict[str, str]]
+) -> pa.Table:
+    """Return the table of the frames of some videos, with the labels of each video.
+
+    Args:
+        names: of the videos.
+        columns: for each, one array for every column of ``FRAME_COLUMNS``.
+        labels: by column and by name of the video.
+    """
+    counts = [len(column["offset"]) for column in columns]
+    index = np.repeat(np.arange(len(names), dtype=np.int32), counts)
+
+    def by_video(values: list[str]) -> pa.Array:
+        distinct = sorted(set(values))
+        places = {value: place for place, value in enumerate(distinct)}
+        codes = np.array([places[value] for value in values], dtype=np.int32)
+        return pa.DictionaryArray.from_arrays(pa.array(codes[index]), pa.array(distinct))
+
+    arrays: dict[str, pa.Array] = {"video": by_video(names)}
+    for name, kind in FRAME_COLUMNS.items():
+        values = [column[name] for column in columns]
+        arrays[name] = pa.array(np.concatenate(values) if values else [], type=kind)
+    for name, by_name in labels.items():
+        arrays[name] = by_video([by_name.get(video, "") for video in names])
+    return pa.table(arrays)
+
+
+def merge_index(
+    known: FrameIndex | None,
+    entries: Sequence[Entry],
+    current: dict[str, tuple[int, int]],
+    labels: dict[str, dict[str, str]],
+    settings: dict[str, Any],
+    *,
+    lost: AbstractSet[str] = frozenset(),
+) -> FrameIndex:
+    """Return the index of the videos as they are now, from an earlier one and what is new.
+
+    Args:
+        known: the earlier index.
+        entries: new videos, and the columns of their frames.
+        current: size and mtime_ns of the videos that there are, by name.
+        labels: by column and by name of the video; empty: those of the earlier index stay.
+        settings: of all frames.
+        lost: videos of the earlier index whose frames are not in the shards any more.
+    """
+    rows: dict[str, VideoRow] = {}
+    columns: dict[str, dict[str, np.ndarray]] = {}
+    if known is not None:
+        table = known.frames
+        arrays = {name: table[name].to_numpy() for name in FRAME_COLUMNS}
+        first = 0
+        for row in known.videos:
+            some = slice(first, first + row.num_frames)
+            first += row.num_frames
+            if row.name not in lost:
+                rows[row.name] = row
+                columns[row.name] = {name: array[some] for name, array in arrays.items()}
+        if not labels:
+            labels = _labels_of(known)
+    for row, frames in entries:
+        rows[row.name] = row
+        columns[row.name] = {name: np.array(values) for name, values in frames.items()}
+    names = sorted(
+        name for name, row in rows.items() if current.get(name) == (row.num_bytes, row.mtime_ns)
+    )
+    return FrameIndex(
+        settings=settings,
+        videos=[rows[name] for name in names],
+        frames=frame_table(names, [columns[name] for name in names], labels),
+    )
+
+
+def _labels_of(index: FrameIndex) -> dict[str, dict[str, str]]:
+    """Return the label columns of an index, each by the name of the video."""
+    known = {"video", *FRAME_COLUMNS}
+    names = [name for name in index.frames.column_names if name not in known]
+    with_frames = [row for row in index.videos if row.num_frames]
+    counts = np.array([0, *(row.num_frames for row in with_frames)])
+    firsts = pa.array(counts.cumsum()[:-1])
+    return {
+        name: dict(
+            zip(
+                (row.name for row in with_frames),
+                index.frames[name].take(firsts).to_pylist(),
+                strict=True,
+            )
+        )
+        for name in names
+    }

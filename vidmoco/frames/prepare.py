@@ -1,0 +1,282 @@
+"""``vidmoco prepare``: videos to a folder of frames, in parallel, as often as one likes."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Set as AbstractSet
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from vidmoco.config.commands import PrepareCommand
+from vidmoco.cores import num_cores
+from vidmoco.errors import ConfigError
+from vidmoco.frames.folder import locked, piece_name, pieces_of, refuse_foreign
+from vidmoco.frames.index import (
+    FrameIndex,
+    VideoRow,
+    merge_index,
+    remove_old_tables,
+    shard_name,
+    write_index,
+)
+from vidmoco.frames.key import KEY_FILE, has_sums
+from vidmoco.frames.labels import names_of, read_labels
+from vidmoco.frames.prepared import open_prepared
+from vidmoco.frames.selection import Selection
+from vidmoco.frames.shard_writer import ShardWriter
+from vidmoco.frames.store import Store, harmed_shards, open_index
+from vidmoco.frames.writer import (
+    PAIRS_TIMED,
+    FrameSettings,
+    PreparedVideo,
+    PrepareJob,
+    build_frame_writer,
+)
+from vidmoco.run_folder import make_writable_folder
+from vidmoco.text import counted
+from vidmoco.video.info import VideoInfo
+from vidmoco.video.open_catalog import build_limits, open_catalog
+from vidmoco.video.scan import progress_bar
+from vidmoco.video.scan_command import print_catalog
+from vidmoco.workers.pool import WorkerPool
+
+_VISITS_APART = 50  # videos between two whose visits are timed
+_FRAMES_TIMED = 200
+_MAX_LINES = 50
+_DISK_FULL = "Make room, and give the same command again: it goes on from here."
+
+
+def prepare(command: PrepareCommand) -> int:
+    """Run ``vidmoco prepare``; return 0, or 1 if a video could not be read.
+
+    Raises:
+        ConfigError: something asked for cannot be used, or the disk is full.
+    """
+    console = Console(stderr=True)
+    folder = command.output
+    refuse_foreign(folder)
+    labels = read_labels(command.labels, key=command.labels_key) if command.labels else {}
+    catalog = open_catalog(command.videos, workers=command.workers, limits=command.limits)
+    readable = catalog.readable()
+    if len(readable) < len(catalog):
+        print_catalog(catalog, console=console)
+    if not len(readable):
+        raise ConfigError("None of these videos can be read; the reasons are listed above.")
+    videos = dict(zip(names_of(readable), readable.rows(), strict=True))
+    _look_at_labels(labels, videos, command)
+    settings = FrameSettings(
+        fps=command.fps,
+        short_side=command.short_side,
+        quality=command.quality,
+        selection=Selection(
+            black=command.drop_black,
+            min_sharpness=command.min_sharpness,
+            min_change=command.min_change,
+        ),
+    )
+    make_writable_folder(folder, flag="-o")
+    began = time.monotonic()
+    with locked(folder):
+        known = open_index(folder) if (folder / KEY_FILE).exists() else None
+        if known is not None and known.settings != asdict(settings):
+            raise ConfigError(
+                f"{folder} was prepared with other settings: {known.settings}. Give the same, or "
+                "another folder."
+            )
+        shards = known.shard_sizes() if known else {}
+        harmed = _harmed_shards(folder, known, console) if known else set()
+        lost = {row.name for row in known.videos if row.shard in harmed} if known else set()
+        try:
+            writer = ShardWriter(
+                folder,
+                settings=asdict(settings),
+                shard_bytes=round(command.shard_mib * 2**20),
+                first_shard=max(shards, default=-1) + 1,
+            )
+            current = {name: (v.num_bytes, v.mtime_ns) for name, v in videos.items()}
+            with closing(writer):
+                failed, pair_seconds = _write_missing(
+                    writer, videos, known, lost, settings, command
+                )
+                writer.close_shard()
+                index = merge_index(
+                    known, writer.entries, current, labels, asdict(settings), lost=lost
+                )
+                if known and has_sums(known.key) and index.same_as(known):
+                    remove_old_tables(folder, known.key)
+                else:
+                    write_index(folder, index)
+                writer.forget_journal()
+            if not failed:  # else it may be all that there is of a video
+                for shard in harmed:
+                    (folder / shard_name(shard)).unlink(missing_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"{folder} cannot be written: {error.strerror or error}. {_DISK_FULL}"
+            ) from error
+    _print_result(folder, index, failed, seconds=time.monotonic() - began, console=console)
+    if not index.frames.num_rows:
+        raise ConfigError(
+            f"{folder} holds no frames: none of these videos was kept, for what is said above. Add "
+            "other videos, or prepare them with other settings into another folder."
+        )
+    if pair_seconds:
+        _print_saving(folder, float(np.mean(pair_seconds)))
+    return 1 if failed or len(readable) < len(catalog) else 0
+
+
+def _look_at_labels(
+    labels: dict[str, dict[str, str]], videos: dict[str, VideoInfo], command: PrepareCommand
+) -> None:
+    """Refuse labels of other videos, which would make columns of nothing."""
+    labelled = {name for by_name in labels.values() for name in by_name}
+    if labels and not labelled & videos.keys():
+        there = f"it has {min(map(str, labelled))!r}" if labelled else "it has no rows"
+        raise ConfigError(
+            f"{command.labels} names none of these videos in its column {command.labels_key!r}: "
+            f"{there}, and a video is called {min(videos)!r}. Name the column by --labels-key, or "
+            "write the videos as they are called."
+        )
+
+
+def _harmed_shards(folder: Path, known: FrameIndex, console: Console) -> set[int]:
+    """Return the shards that are missing or cut short, and say so; their videos are made anew."""
+    harmed = harmed_shards(Store(folder), known)
+    for shard, state in harmed.items():
+        line = f"{folder}/{shard_name(shard)} {state}: its videos are prepared again."
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    return set(harmed)
+
+
+def _write_missing(
+    writer: ShardWriter,
+    videos: dict[str, VideoInfo],
+    known: FrameIndex | None,
+    lost: AbstractSet[str],
+    settings: FrameSettings,
+    command: PrepareCommand,
+) -> tuple[dict[str, str], list[float]]:
+    """Write the frames of all videos that are not in the folder as they are now.
+
+    Returns:
+        Why videos could not be read, by name; and the CPU seconds of a pair in a visit of some
+        videos.
+    """
+    rows = [row for row in (known.videos if known else []) if row.name not in lost]
+    rows += [row for row, _ in writer.entries]
+    there = {row.name: (row.num_bytes, row.mtime_ns) for row in rows}
+    todo = {
+        name: video
+        for name, video in videos.items()
+        if there.get(name) != (video.num_bytes, video.mtime_ns)
+    }
+    limits = build_limits(command.limits)
+    pool = WorkerPool[PrepareJob, PreparedVideo](
+        build_frame_writer,
+        (settings, limits),
+        workers=command.workers or num_cores(),
+        max_memory=limits.max_memory,
+        max_seconds=limits.seconds_of_silence,
+        with_torch=True,
+    )
+    failed: dict[str, str] = {}
+    pair_seconds: list[float] = []
+    try:
+        with pieces_of(writer.folder) as pieces, pool, progress_bar(shown=bool(todo)) as bar:
+            jobs = (
+                PrepareJob(
+                    video, name, pieces / piece_name(number), time_visit=number % _VISITS_APART == 0
+                )
+                for number, (name, video) in enumerate(todo.items())
+            )
+            task = bar.add_task("prepare", total=len(todo))
+            for report in pool.map(jobs):
+                if report.value is not None:
+                    _append(writer, report.job, report.value)
+                    if report.value.visit_seconds:
+                        pair_seconds.append(report.value.visit_seconds / PAIRS_TIMED)
+                else:
+                    failed[report.job.name] = report.failure
+                bar.advance(task)
+    finally:
+        writer.sync()
+    return failed, pair_seconds
+
+
+def _append(writer: ShardWriter, job: PrepareJob, prepared: PreparedVideo) -> None:
+    """Move the frames of a video from their piece to the shard."""
+    if prepared.cannot_write:
+        raise ConfigError(f"{prepared.cannot_write}. {_DISK_FULL}")
+    shard, start = writer.append(job.piece, num_bytes=prepared.num_bytes)
+    num_frames = len(prepared.offsets)
+    row = VideoRow(
+        name=job.name,
+        num_bytes=job.video.num_bytes,
+        mtime_ns=job.video.mtime_ns,
+        duration_seconds=job.video.duration_seconds,
+        aspect_ratio=job.video.aspect_ratio,
+        num_frames=num_frames,
+        shard=shard,
+        start=start,
+        end=start + prepared.num_bytes,
+        dropped=json.dumps(prepared.dropped) if prepared.dropped else "",
+        damage=prepared.damage,
+    )
+    frames: dict[str, list[Any]] = {
+        "pts_seconds": prepared.pts_seconds,
+        "shard": [shard] * num_frames,
+        "offset": [start + offset for offset in prepared.offsets],
+        "length": prepared.lengths,
+        "crc32": prepared.checksums,
+    }
+    writer.note(row, frames)
+
+
+def _print_saving(folder: Path, pair_seconds: float) -> None:
+    """Say what a pair of frames costs from the folder, measured, and what from the videos."""
+    frames = open_prepared(folder)
+    total = len(frames.columns["offset"])
+    picks = np.random.default_rng(0).integers(0, total, _FRAMES_TIMED)
+    began = time.process_time()
+    for pick in picks.tolist():
+        frames.read(pick)
+    prepared = 2 * (time.process_time() - began) / _FRAMES_TIMED
+    print(
+        f"A pair of frames takes {prepared * 1e3:.2f} ms of CPU time from here, and "
+        f"{pair_seconds * 1e3:.2f} ms from the videos ({PAIRS_TIMED} pairs a visit)."
+    )
+
+
+def _print_result(
+    folder: Path, index: FrameIndex, failed: dict[str, str], *, seconds: float, console: Console
+) -> None:
+    dropped: Counter[str] = Counter()
+    for row in index.videos:
+        dropped.update(json.loads(row.dropped) if row.dropped else {})
+    sizes = index.shard_sizes()
+    num_bytes = sum((folder / shard_name(shard)).stat().st_size for shard in sizes)
+    print(
+        f"{folder}: {counted(index.frames.num_rows, 'frame')} of "
+        f"{counted(len(index.videos), 'video')}, "
+        f"{num_bytes / 1e6:,.1f} MB in {counted(len(sizes), 'shard')}, {seconds:.1f} s"
+    )
+    if dropped:
+        counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(dropped.items()))
+        print(f"Left out: {counts}")
+    live = sum(row.end - row.start for row in index.videos)
+    dead = num_bytes - live - len(sizes) * 1024
+    if dead > 0:
+        print(
+            f"{dead / 1e6:,.1f} MB of the shards are frames of videos that have changed or gone; "
+            "vidmoco does not read them."
+        )
+    problems = failed | {row.name: row.damage for row in index.videos if row.damage}
+    for name, reason in list(problems.items())[:_MAX_LINES]:
+        console.print(f"  {name!r}: {reason}", markup=False, soft_wrap=True)
+    if len(problems) > _MAX_LINES:
+        console.print(f"  … and {len(problems) - _MAX_LINES} more")

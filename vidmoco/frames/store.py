@@ -1,0 +1,170 @@
+"""The files of a prepared folder, which may be anywhere that fsspec reaches."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+from vidmoco.errors import ConfigError
+from vidmoco.frames.index import FrameIndex, read_tables, shard_name
+from vidmoco.frames.key import KEY_FILE, read_key
+from vidmoco.frames.shard_writer import JOURNAL
+from vidmoco.urls import is_url, url_of
+
+
+def is_prepared(source: Path) -> bool:
+    """Return whether ``prepare`` has written to a folder; every URL is taken for such a one."""
+    return is_url(source) or (source / KEY_FILE).is_file() or (source / JOURNAL).is_file()
+
+
+class Store:
+    """The files of a prepared folder."""
+
+    def __init__(self, source: Path) -> None:
+        """Connect to it.
+
+        Raises:
+            ConfigError: fsspec does not know the kind of URL, or lacks a library for it.
+        """
+        self._files: dict[int, int] = {}
+        self.where = url_of(source)
+        try:
+            self._system, self._root = fsspec.core.url_to_fs(self.where)
+        except (ValueError, ImportError, OSError) as error:
+            raise ConfigError(f"{self.where} cannot be opened: {error}.") from error
+        self.is_local = not is_url(source)
+
+    def __del__(self) -> None:
+        for file in self._files.values():
+            os.close(file)
+
+    def exists(self, name: str) -> bool:
+        """Return whether there is a file."""
+        with self._reached():
+            return bool(self._system.exists(f"{self._root}/{name}"))
+
+    def size(self, name: str) -> int | None:
+        """Return the bytes of a file; -1: there is none; None: its server does not say."""
+        try:
+            with self._reached():
+                size = self._system.size(f"{self._root}/{name}")
+        except FileNotFoundError:
+            return -1
+        return None if size is None else int(size)
+
+    def content(self, name: str) -> bytes:
+        """Return all bytes of a file."""
+        with self._reached():
+            return bytes(self._system.cat_file(f"{self._root}/{name}"))
+
+    def read(self, shard: int, offset: int, length: int) -> bytes:
+        """Return some bytes of a shard; threads may call it at the same time."""
+        name = shard_name(shard)
+        if not self.is_local:
+            return self._part(name, offset, length)
+        if shard not in self._files:
+            opened = os.open(Path(self._root) / name, os.O_RDONLY | os.O_CLOEXEC)
+            if self._files.setdefault(shard, opened) != opened:  # another thread was faster
+                os.close(opened)
+        return os.pread(self._files[shard], length, offset)
+
+    def check_parts(self) -> None:
+        """Look whether parts of files can be read, by the first byte of the small key file.
+
+        Raises:
+            ConfigError: the server answers with the whole file.
+        """
+        if not self.is_local:
+            try:
+                self._part(KEY_FILE, 0, 1)
+            except OSError as error:
+                raise ConfigError(f"{self.where}: {error}. Copy the folder to a disk.") from error
+
+    def _part(self, name: str, offset: int, length: int) -> bytes:
+        with self._reached():
+            path = f"{self._root}/{name}"
+            data = bytes(self._system.cat_file(path, start=offset, end=offset + length))
+        if len(data) > length:
+            raise OSError(
+                f"asked for {length:,} bytes, the server sent {len(data):,}: it does not serve "
+                "parts of files (HTTP range requests)"
+            )
+        return data
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        """Turn errors into ``OSError``: each library below fsspec has its own kinds."""
+        try:
+            yield
+        except OSError:
+            raise
+        except Exception as error:
+            if self.is_local:
+                raise
+            raise OSError(str(error) or type(error).__name__) from error
+
+
+def read_store_key(store: Store) -> dict[str, Any]:
+    """Return the content of a prepared folder's key file.
+
+    Raises:
+        ConfigError: there is none, or it is not of this version.
+    """
+    try:
+        text = store.content(KEY_FILE).decode("utf-8", errors="replace")
+    except FileNotFoundError as error:
+        if store.exists(JOURNAL):
+            raise ConfigError(
+                f"{store.where} is not finished. Give the same `vidmoco prepare` again: it goes on "
+                "from where it was stopped."
+            ) from error
+        raise ConfigError(
+            f"{store.where} holds no prepared frames; `vidmoco prepare` makes them of local videos."
+        ) from error
+    except OSError as error:
+        if store.is_local:
+            raise ConfigError(
+                f"{store.where}/{KEY_FILE} cannot be read: {_line(error)}."
+            ) from error
+        raise ConfigError(f"{store.where} cannot be reached: {_line(error)}.") from error
+    return read_key(text, where=store.where)
+
+
+def open_index(source: Path, store: Store | None = None) -> FrameIndex:
+    """Read the index of a prepared folder.
+
+    Raises:
+        ConfigError: it is not finished, of another version, or damaged.
+    """
+    store = store or Store(source)
+    key = read_store_key(store)
+    try:
+        frames, videos = store.content(key["frames"]), store.content(key["videos"])
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"The index of {store.where} is missing: {_line(error)}. Bring it back from a copy, or "
+            "prepare the videos into an empty folder."
+        ) from error
+    except OSError as error:
+        raise ConfigError(f"The index of {store.where} cannot be read: {_line(error)}.") from error
+    table, rows = read_tables(frames, videos, key, where=store.where)
+    return FrameIndex(key["settings"], rows, table, key)
+
+
+def harmed_shards(store: Store, index: FrameIndex) -> dict[int, str]:
+    """Return which shards are missing or shorter than the index says, each with what it is."""
+    harmed = {}
+    for shard, least in sorted(index.shard_sizes().items()):
+        size = store.size(shard_name(shard))
+        if size is not None and size < least:
+            harmed[shard] = (
+                "is missing" if size < 0 else f"has {size:,} bytes, and should have {least:,}"
+            )
+    return harmed
+
+
+def _line(error: OSError) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,1 @@
+"""Image files and labelled image sets: folders, Parquet, torchvision's datasets."""

@@ -1,0 +1,284 @@
+"""Labelled images: folders of classes, or Parquet files, as train and val sets of one class list.
+
+    images/train/CLASS/any/depth/x.jpg    or    images/train.parquet    columns `image`, `label`
+    images/val/CLASS/y.png                      images/val.parquet      (or test/, test.parquet)
+
+or a dataset of torchvision that is on the disk.
+
+Only paths and labels are read here; an image is read when it is asked for, so that a set may be
+larger than memory and worker processes may share the work.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from vidmoco.errors import ConfigError, DataError
+from vidmoco.images.decode import IMAGE_SUFFIXES, decode_image
+from vidmoco.images.folders import entries, files_below
+from vidmoco.images.parquet import ParquetImages, read_parquet_labels
+from vidmoco.images.torchvision import TorchvisionImages, open_torchvision
+from vidmoco.shapes import Int64, UInt8
+from vidmoco.text import counted
+
+_VAL_NAMES = ("val", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFiles:
+    """Images that are files."""
+
+    paths: Sequence[Path]
+
+    def read(self, row: int) -> bytes:
+        """Return the bytes of one file; ``DataError`` if it cannot be read."""
+        try:
+            return self.paths[row].read_bytes()
+        except OSError as error:
+            raise DataError(f"{type(error).__name__}: {error.strerror}") from error
+
+    def sizes(self) -> Int64[np.ndarray, " n"]:
+        """Return the bytes of each file; -1 where it cannot be read."""
+        return np.array([_size_of(path) for path in self.paths], dtype=np.int64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledImages(Dataset[tuple[Tensor, int]]):
+    """A set of images with labels. ``images[i]`` is a uint8 (3, H, W) tensor and its label."""
+
+    split: str
+    """`train`, `val` or `test`."""
+    classes: tuple[str, ...]
+    """Name of each label."""
+    labels: Int64[Tensor, " n"]
+    names: Sequence[str]
+    """What each image is called where it is listed: its path in the set."""
+    source: ImageFiles | ParquetImages | TorchvisionImages
+    rows: Sequence[int]
+    """Which row of the source each image is."""
+    videos: Sequence[str] | None = None
+    """Which video each is a frame of; None: they are no frames of videos."""
+    groups: Sequence[str] | None = None
+    """What each belongs to: all of a group is in one split."""
+    num_other_files: int = 0
+    """Files beside the images that are no images by their suffix."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> tuple[UInt8[Tensor, "3 h w"], int]:
+        """Decode one image. ``DataError``, with the reason only, if it is damaged."""
+        row = self.rows[index]
+        if isinstance(self.source, TorchvisionImages):
+            return self.source.image(row), int(self.labels[index])
+        return decode_image(self.source.read(row)), int(self.labels[index])
+
+    def subset(self, indexes: Sequence[int]) -> "LabelledImages":
+        """Return some of the images, in the order given."""
+        return replace(
+            self,
+            labels=self.labels[torch.as_tensor(indexes, dtype=torch.int64)],
+            names=[self.names[index] for index in indexes],
+            rows=[self.rows[index] for index in indexes],
+            videos=None if self.videos is None else [self.videos[index] for index in indexes],
+            groups=None if self.groups is None else [self.groups[index] for index in indexes],
+        )
+
+
+def load_labelled_images(
+    path: Path,
+    *,
+    max_train_per_class: int | None = None,
+    seed: int = 0,
+    label_column: str = "label",
+    torchvision: str | None = None,
+) -> tuple[LabelledImages, LabelledImages]:
+    """Return the train and val images of a folder.
+
+    Args:
+        path: A folder with ``train/`` and ``val/`` (or ``test/``), a folder a class in each; or
+            with ``train.parquet`` and ``val.parquet`` (or ``test.parquet``).
+        max_train_per_class: Keep so many training images of each class.
+        seed: Which ones those are.
+        label_column: Column of the classes in Parquet files.
+        torchvision: Name of the dataset of torchvision that ``path`` is the root of.
+
+    Raises:
+        ConfigError: there is no such folder, or it has no train or no val part.
+        DataError: a part cannot be read, has no images, or has other classes than the other one; or
+            frames of one video, or images of one group, are in both.
+    """
+    if not path.is_dir():
+        raise ConfigError(
+            f"No such folder of images: {path}. Expected one with train/ and val/, or with "
+            "train.parquet and val.parquet."
+        )
+    if torchvision is not None:
+        train, val = (_read_torchvision(part) for part in open_torchvision(torchvision, path))
+    else:
+        train_path, val_path = _find(path, ("train",)), _find(path, _VAL_NAMES)
+        train, val = (_read(part, label_column) for part in (train_path, val_path))
+    train, val = _with_common_classes(train, val, path=path)
+    _require_no_leak(train, val, path=path)
+    if max_train_per_class is not None:
+        train = at_most_per_class(train, max_train_per_class, seed=seed)
+    return train, val
+
+
+def at_most_per_class(images: LabelledImages, count: int, *, seed: int) -> LabelledImages:
+    """Return ``count`` images of each class, all where there are fewer.
+
+    Drawn from the names in sorted order, so the order of files on the disk does not matter.
+    """
+    generator = np.random.default_rng(seed)
+    by_name = np.array(sorted(range(len(images)), key=images.names.__getitem__), dtype=np.int64)
+    labels = images.labels.numpy()[by_name]
+    chosen = [
+        generator.permutation(by_name[labels == label])[:count]
+        for label in range(len(images.classes))
+    ]
+    return images.subset(np.sort(np.concatenate(chosen)).tolist())
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
+
+
+def _find(path: Path, names: Sequence[str]) -> Path:
+    for name in names:
+        for candidate in (path / name, path / f"{name}.parquet"):
+            if candidate.exists():
+                return candidate
+    wanted = " or ".join(f"{name}/ or {name}.parquet" for name in names)
+    there = sorted(entry.name for entry in path.iterdir())[:8]
+    raise ConfigError(
+        f"{path} has no {wanted}. It has: {', '.join(there) or 'nothing'}. Give the folder that "
+        "holds a training and a validation part."
+    )
+
+
+def _read(path: Path, label_column: str) -> LabelledImages:
+    split = path.stem if path.is_file() else path.name
+    if path.is_file():
+        table = read_parquet_labels(path, label=label_column)
+        return LabelledImages(
+            split=split,
+            classes=table.classes,
+            labels=torch.from_numpy(table.labels),
+            names=table.names,
+            source=ParquetImages(path),
+            rows=range(len(table.labels)),
+            videos=table.videos,
+            groups=table.groups,
+        )
+    return _read_class_folders(path, split=split)
+
+
+def _read_torchvision(source: TorchvisionImages) -> LabelledImages:
+    return LabelledImages(
+        split=source.split,
+        classes=source.classes,
+        labels=torch.tensor(source.labels, dtype=torch.int64),
+        names=[f"{source.split} image {row}" for row in range(len(source.labels))],
+        source=source,
+        rows=range(len(source.labels)),
+    )
+
+
+def _read_class_folders(folder: Path, *, split: str) -> LabelledImages:
+    classes = [entry.name for entry in entries(folder) if entry.is_dir()]
+    paths: list[Path] = []
+    labels: list[int] = []
+    num_others = sum(1 for entry in entries(folder) if not entry.is_dir())
+    for label, name in enumerate(classes):
+        files = list(files_below(folder / name))
+        images = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
+        num_others += len(files) - len(images)
+        if not images:
+            raise DataError(
+                f"Class folder {folder / name} has no images; add some, or remove the folder from "
+                f"train/ and val/. Known suffixes: {' '.join(sorted(IMAGE_SUFFIXES))}"
+            )
+        paths += images
+        labels += [label] * len(images)
+    if not classes:
+        raise DataError(
+            f"{folder} has no images in folders of classes; expected "
+            f"{folder / 'CLASS' / 'image.jpg'}."
+        )
+    return LabelledImages(
+        split=split,
+        classes=tuple(classes),
+        labels=torch.tensor(labels, dtype=torch.int64),
+        names=[file.relative_to(folder.parent).as_posix() for file in paths],
+        source=ImageFiles(paths=paths),
+        rows=range(len(paths)),
+        num_other_files=num_others,
+    )
+
+
+def _with_common_classes(
+    train: LabelledImages, val: LabelledImages, *, path: Path
+) -> tuple[LabelledImages, LabelledImages]:
+    """Refuse classes that only one part has, and number those of both parts alike."""
+    present = [
+        {images.classes[label] for label in images.labels.unique().tolist()}
+        for images in (train, val)
+    ]
+    if present[0] != present[1]:
+        odd = [
+            f"only in {part.split}: {_few(sorted(mine - others))}"
+            for part, mine, others in (
+                (train, present[0], present[1]),
+                (val, present[1], present[0]),
+            )
+            if mine - others
+        ]
+        raise DataError(
+            f"Train and {val.split} of {path} do not have the same classes: {'; '.join(odd)}. "
+            "Every class needs images in both."
+        )
+    if len(present[0]) < 2:
+        raise DataError(
+            f"{path} has images of one class only ({_few(sorted(present[0]))}); two are needed."
+        )
+    classes = tuple(name for name in train.classes if name in present[0])
+    return _renumbered(train, classes), _renumbered(val, classes)
+
+
+def _require_no_leak(train: LabelledImages, val: LabelledImages, *, path: Path) -> None:
+    """Refuse frames of one video, or images of one group, on both sides: val would be easy."""
+    for what in ("video", "group"):
+        mine, others = getattr(train, f"{what}s"), getattr(val, f"{what}s")
+        if (mine is None) != (others is None):
+            alone = train.split if others is None else val.split
+            raise DataError(
+                f"{path} has a column {what!r} in {alone} alone: "
+                "whether both share one cannot be said. Give it in both, or in none."
+            )
+        shared = set(mine or ()) & set(others or ())
+        if shared:
+            raise DataError(
+                f"{path} has {counted(len(shared), what)} in train and in {val.split} too, such as "
+                f"{min(shared)!r}: frames that are nearly alike would be in both, and the accuracy "
+                f"would be that of memory. Put all of a {what} into one of them."
+            )
+
+
+def _renumbered(images: LabelledImages, classes: tuple[str, ...]) -> LabelledImages:
+    new_label = {name: label for label, name in enumerate(classes)}
+    lookup = torch.tensor([new_label.get(name, -1) for name in images.classes], dtype=torch.int64)
+    return replace(images, classes=classes, labels=lookup[images.labels])
+
+
+def _few(names: Sequence[str], *, count: int = 8) -> str:
+    shown = ", ".join(repr(name) for name in names[:count])
+    return shown + (f" and {len(names) - count} more" if len(names) > count else "")

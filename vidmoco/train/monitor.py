@@ -1,0 +1,142 @@
+"""When the features are measured, and where the numbers go: ``monitor.jsonl`` and the terminal."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from vidmoco import distributed
+from vidmoco.config.monitor import MonitorConfig
+from vidmoco.config.pretrain import PretrainConfig
+from vidmoco.data.source import PairSource
+from vidmoco.errors import CheckpointError
+from vidmoco.json_lines import append_line, drop_lines_after, read_metrics
+from vidmoco.methods.build import Method, projector_of
+from vidmoco.train.monitor_backbone import Twin
+from vidmoco.train.monitor_knn import KnnProbe
+from vidmoco.train.monitor_retrieval import RetrievalProbe
+
+_MEASUREMENTS = 10  # of a training, besides the untrained backbone, where nothing else is asked for
+
+
+class Monitor:
+    """Measures the features of a backbone every so many steps; without probes, nothing."""
+
+    def __init__(
+        self,
+        config: MonitorConfig,
+        twin: Twin | None,
+        probes: Sequence[Callable[[Twin], dict[str, Any]]],
+        *,
+        device: torch.device,
+        console: Console,
+    ) -> None:
+        self._every_epochs, self._twin, self._probes = config.every_epochs, twin, probes
+        self._device, self._console = device, console
+
+    def begin(
+        self, path: Path, *, start_step: int, total_steps: int, num_steps_per_epoch: int
+    ) -> None:
+        """Go on after ``start_step`` steps: the lines of ``path`` that come later are dropped."""
+        if self._twin is None:
+            return
+        self._path, self._first_step = path, start_step
+        self._total_steps, self._num_steps_per_epoch = total_steps, num_steps_per_epoch
+        every = (
+            total_steps / _MEASUREMENTS
+            if self._every_epochs is None
+            else self._every_epochs * num_steps_per_epoch
+        )
+        self._every = max(1, round(every))
+        if distributed.is_main() and path.exists():
+            drop_lines_after(path, start_step)
+        done = {line["step"] for line in read_metrics(path)} if distributed.is_main() else set()
+        self._done: set[int] = distributed.gather_objects(done)[0]  # one file, one answer
+        self._began, self._seconds = time.monotonic(), 0.0
+        self._console.print(
+            f"Monitor: every {f'{self._every:,} steps' if self._every > 1 else 'step'} and at the "
+            f"end, into {path}",
+            markup=False,
+            soft_wrap=True,
+        )
+
+    def look(self, step: int) -> float:
+        """Measure the features after ``step`` steps, if it is time to; return the seconds taken."""
+        if self._twin is None or step in self._done:
+            return 0.0
+        if step % self._every and step != self._total_steps:
+            return 0.0
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)  # what is under way is not the monitor's
+        began = time.monotonic()
+        self._twin.update()
+        line: dict[str, Any] = {"step": step, "epoch": round(step / self._num_steps_per_epoch, 4)}
+        try:
+            for probe in self._probes:
+                line |= probe(self._twin)
+        except CheckpointError as error:  # in all processes alike; whether to go on, the loss says
+            line["failure"] = str(error)
+        seconds = time.monotonic() - began
+        self._seconds += seconds
+        self._done.add(step)
+        if distributed.is_main():
+            append_line(self._path, line | {"seconds": round(seconds, 3)})
+            share = self._seconds / (time.monotonic() - self._began)
+            of_time = f", {share:.0%} of the time so far" if step > self._first_step else ""
+            self._console.print(
+                f"{describe(line)} ({seconds:.1f} s{of_time})", markup=False, soft_wrap=True
+            )
+        return seconds
+
+
+def describe(line: dict[str, Any]) -> str:
+    """Return a line of monitor.jsonl as one short text."""
+    parts = [f"step {line['step']}, epoch {line['epoch']:.4g}:"]
+    if "knn_top1" in line:
+        parts.append(f"k-NN {line['knn_top1']:.1f} %")
+    if "retrieval" in line:
+        by_distance = ", ".join(f"{s} s {value:.1f} %" for s, value in line["retrieval"].items())
+        parts.append(f"same video at {by_distance}")
+    if "failure" in line:
+        parts.append(line["failure"])
+    return "  ".join(parts)
+
+
+def open_monitor(
+    config: PretrainConfig,
+    method: Method,
+    source: PairSource,
+    *,
+    device: torch.device,
+    console: Console,
+) -> Monitor:
+    """Read all that is measured of a training of ``method``.
+
+    Raises:
+        ConfigError: images, frames or memory cannot be had.
+        DataError: the images cannot be used.
+    """
+    asked = config.monitor
+    if asked.retrieval and not source.has_time:
+        console.print(
+            "Monitor: no retrieval of the same video; images have no second frame to find."
+        )
+    retrieves = asked.retrieval and source.has_time
+    if asked.images is None and not retrieves:
+        return Monitor(asked, None, (), device=device, console=console)
+    twin = Twin(
+        method.backbone,
+        projector_of(method) if asked.output == "projector" else None,
+        size=config.augment.size,
+        device=device,
+        precision=asked.precision,
+    )
+    probes: list[Callable[[Twin], dict[str, Any]]] = []
+    if asked.images is not None:
+        probes.append(KnnProbe(asked, twin.preprocess, device=device, console=console))
+    if retrieves:
+        probes.append(RetrievalProbe(asked, source, twin.preprocess, console=console))
+    return Monitor(asked, twin, probes, device=device, console=console)

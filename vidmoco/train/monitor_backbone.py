@@ -1,0 +1,79 @@
+"""The backbone as it will be saved, beside the one that trains."""
+
+import copy
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import nn
+
+from vidmoco import distributed
+from vidmoco.backbones.build import load_backbone, save_backbone
+from vidmoco.backbones.preprocess import feature_dim, preprocess_of
+from vidmoco.evaluate.features import Features, ImageBatch, compute_features
+
+
+class Twin:
+    """A copy of a backbone that trains, and of its head if given; frozen, in evaluation mode.
+
+    It is loaded from a folder that is written as the run's will be, so preprocessing, memory format
+    and features are those of `vidmoco evaluate`. The backbone itself is only read, and random
+    numbers are left as they were.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        projector: nn.Module | None = None,
+        *,
+        size: int,
+        device: torch.device,
+        precision: Literal["bf16", "fp32"],
+    ) -> None:
+        """Take the backbone, the side of its inputs in pixels, and how the copy computes.
+
+        With ``projector`` the features are its outputs.
+
+        Raises:
+            ConfigError: its features cannot be used.
+        """
+        self._precision = precision
+        with tempfile.TemporaryDirectory() as name, torch.random.fork_rng(devices=[]):
+            folder = Path(name) / "backbone"
+            save_backbone(backbone, folder, input_size=size, provenance={})
+            twin = load_backbone(folder)
+        self.preprocess = preprocess_of(twin)
+        self._dim = feature_dim(twin, self.preprocess, name=name)
+        self._original = backbone
+        if projector is not None:
+            head = copy.deepcopy(projector).cpu().eval().requires_grad_(False)
+            self._original = nn.Sequential(backbone, projector)
+            self._dim = head(torch.zeros(1, self._dim)).shape[1]
+            twin = nn.Sequential(twin, head)
+        self._copy = twin.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def update(self) -> None:
+        """Take over the weights as they are now; those of batch norms as the run saves them."""
+        state = self._original.state_dict()
+        if distributed.world_size() > 1:  # statistics are each process's own
+            names = [name for name, _ in self._original.named_buffers() if name in state]
+            own = {name: state[name].cpu() for name in names} if distributed.is_main() else {}
+            state |= distributed.gather_objects(own)[0]
+        self._copy.load_state_dict(state)
+
+    def features(self, batches: Sequence[ImageBatch]) -> Features:
+        """Return the features of the images of all processes, of which these are this one's.
+
+        Raises:
+            CheckpointError: they are not finite.
+        """
+        return compute_features(
+            self._copy,
+            batches,
+            self.preprocess,
+            dim=self._dim,
+            name="of this run",
+            precision=self._precision,
+        )

@@ -1,0 +1,111 @@
+"""k-NN accuracy on labelled images, the number that ``evaluate`` gives for the same weights."""
+
+import torch
+from rich.console import Console
+
+from vidmoco import distributed
+from vidmoco.backbones.preprocess import Preprocess
+from vidmoco.config.evaluation import EvaluateCommand
+from vidmoco.config.monitor import MonitorConfig
+from vidmoco.errors import ConfigError
+from vidmoco.evaluate.features import (
+    ImageBatch,
+    default_workers,
+    image_loader,
+    require_every_class,
+)
+from vidmoco.evaluate.knn import weighted_knn
+from vidmoco.evaluate.scores import top_accuracy
+from vidmoco.images.labelled import LabelledImages, load_labelled_images
+from vidmoco.train.monitor_backbone import Twin
+
+# Looked for too, as `evaluate` does by default: of equally near neighbours it then takes the same.
+_ALSO_K = EvaluateCommand.k
+
+
+class KnnProbe:
+    """Labelled images in memory, uint8 and resized: those of this process."""
+
+    def __init__(
+        self,
+        config: MonitorConfig,
+        preprocess: Preprocess,
+        *,
+        device: torch.device,
+        console: Console,
+    ) -> None:
+        """Read the images of ``config.images``.
+
+        Raises:
+            ConfigError: there is no such folder, or it takes too much memory.
+            DataError: it cannot be used: one class, or none of whose images can be read.
+        """
+        assert config.images is not None
+        self._config, self._device = config, device
+        self._train, self._val = load_labelled_images(
+            config.images, max_train_per_class=config.max_train_per_class, seed=config.seed
+        )
+        gib = _require_memory(config, self._train, self._val, size=preprocess.size)
+        console.print(
+            f"Monitor: k-NN (k {config.k}) on {len(self._train):,} train and {len(self._val):,} "
+            f"{self._val.split} images of {len(self._train.classes)} classes; {gib:.2g} GiB of "
+            "memory",
+            markup=False,
+            soft_wrap=True,
+        )
+        self._batches = _read([self._train, self._val], preprocess, config.batch_size)
+        rows = torch.cat([batch.rows[batch.is_read] for batch in self._batches])
+        refused = [one for batch in self._batches for one in batch.refused]
+        rows = distributed.gather_rows(rows)
+        refused = [one for some in distributed.gather_objects(refused) for one in some]
+        require_every_class(rows, refused, self._train, self._val)
+        if refused:
+            console.print(
+                f"  {len(refused)} cannot be read and are left out, the first: {refused[0].name}: "
+                f"{refused[0].reason}",
+                markup=False,
+                soft_wrap=True,
+            )
+        if config.k > (num_train := int((rows < len(self._train)).sum())):
+            console.print(f"  k is more than the {num_train} training images: all of them vote.")
+
+    def __call__(self, twin: Twin) -> dict[str, float]:
+        """Return ``knn_top1`` in percent; nothing but on the main process."""
+        features = twin.features(self._batches)
+        if not distributed.is_main():
+            return {}
+        is_train = features.rows < len(self._train)
+        labels = torch.cat([self._train.labels, self._val.labels])[features.rows]
+        scores = weighted_knn(
+            features.values[is_train].to(self._device),
+            labels[is_train].to(self._device),
+            features.values[~is_train].to(self._device),
+            k=(self._config.k, *_ALSO_K),
+            num_classes=len(self._train.classes),
+            tau=self._config.tau,
+        )
+        return {"knn_top1": top_accuracy(scores[self._config.k], labels[~is_train])}
+
+
+def _read(
+    splits: list[LabelledImages], preprocess: Preprocess, batch_size: int
+) -> list[ImageBatch]:
+    loader = image_loader(
+        splits, preprocess, batch_size=batch_size, workers=default_workers(splits, passes=1)
+    )
+    with torch.random.fork_rng(devices=[]):  # a DataLoader draws a seed
+        return list(loader)
+
+
+def _require_memory(
+    config: MonitorConfig, train: LabelledImages, val: LabelledImages, *, size: int
+) -> float:
+    """Return the GiB that the images of all processes take; refuse more than is allowed."""
+    gib = (len(train) + len(val)) * 3 * size**2 / 2**30
+    if gib > config.max_gib:
+        raise ConfigError(
+            f"The {len(train):,} train and {len(val):,} {val.split} images of {config.images} take "
+            f"{gib:.3g} GiB at {size} px, and --monitor.max-gib is {config.max_gib:g}. Give more "
+            "of it, or a smaller --monitor.max-train-per-class."
+        )
+    return gib

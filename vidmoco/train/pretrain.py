@@ -1,0 +1,291 @@
+"""Pretraining: from videos and a config to a run folder. ``pretrain`` reads from top to bottom."""
+
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+import vidmoco
+from vidmoco import distributed, run_folder
+from vidmoco.augment.views import build_augment
+from vidmoco.backbones.build import save_backbone
+from vidmoco.config.pretrain import PretrainConfig
+from vidmoco.config.recipe import dump_recipe
+from vidmoco.data.order import Batching
+from vidmoco.data.source import PairSource, open_source
+from vidmoco.device import (
+    autocast,
+    keep_freed_memory,
+    resolve_device,
+    to_device,
+    use_threads,
+)
+from vidmoco.distributed import on_all_ranks
+from vidmoco.errors import VidmocoError
+from vidmoco.interrupt import StopSignals
+from vidmoco.optim.optimizers import build_optimizer, set_learning_rate
+from vidmoco.optim.schedule import learning_rate, scaled_learning_rate
+from vidmoco.train.build import assemble_method, compile_encoders, warning_of_queue
+from vidmoco.train.diagnostics import collapse_of, describe_embeddings
+from vidmoco.train.metrics import MetricsLog, require_finite_weights
+from vidmoco.train.monitor import open_monitor
+from vidmoco.train.progress import TrainingProgress
+from vidmoco.train.run_state import RunState
+from vidmoco.train.step import augmented_views, train_step
+
+MAX_FAILURES_LISTED = 50
+# Of the training, and steps: an untrained network looks much like a collapsed one.
+WARN_AFTER, LEAST_STEPS = 0.1, 50
+
+
+@dataclass(frozen=True)
+class PretrainResult:
+    """Where a run is, how far it got, and the exit code (0; 130 or 143 when stopped)."""
+
+    run: Path
+    step: int
+    exit_code: int
+
+
+def pretrain(
+    config: PretrainConfig,
+    *,
+    run: Path,
+    resume: bool = False,
+    recipe: str = "",
+    console: Console | None = None,
+) -> PretrainResult:
+    """Train as ``config`` says and leave everything in the folder ``run``.
+
+    SIGINT and SIGTERM end the run after a step, with a checkpoint. ``resume`` goes on from the
+    newest one, to the same numbers as if the run had never stopped (on the CPU, bit for bit).
+
+    Raises:
+        ConfigError: something asked for cannot be used, or a file cannot be written.
+        CheckpointError: there is no checkpoint to resume from that can be read.
+        TrainingError: the loss is not finite.
+        VideoError: too many videos in a row cannot be read.
+    """
+    with distributed.processes_from_environment(resolve_device(config.engine.device)) as device:
+        console = console or Console(stderr=True)
+        if not distributed.is_main():
+            console = Console(quiet=True)
+        return _pretrain(config, device, run=run, resume=resume, recipe=recipe, console=console)
+
+
+def _pretrain(
+    config: PretrainConfig,
+    device: torch.device,
+    *,
+    run: Path,
+    resume: bool,
+    recipe: str,
+    console: Console,
+) -> PretrainResult:
+    is_main = distributed.is_main()
+    torch.manual_seed(config.seed)
+    if is_main and not resume:
+        run_folder.create_run_folder(run)
+    try:  # all that may be wrong with what was asked for, before anything is written
+        with distributed.main_first():  # which scans; the others find the catalog
+            source = open_source(
+                config,
+                resume=run if resume else None,
+                console=console,
+                quarantine=run_folder.quarantine_of(run, distributed.rank()),
+            )
+        batching = source.batching()
+        use_threads(device, config.engine.threads, beside_decoders=source.decodes)
+        keep_freed_memory(device)
+        method = assemble_method(config, device=device, durations=source.durations).to(device)
+        monitor = open_monitor(config, method, source, device=device, console=console)
+    except VidmocoError:
+        if is_main:
+            run_folder.remove_if_empty(run)
+        raise
+    num_steps_per_epoch = batching.batches_per_epoch
+    total_steps = config.steps or max(1, round(config.epochs * num_steps_per_epoch))
+    optimizer = build_optimizer(method.named_parameters(), config.optim)
+    augment = build_augment(config.augment)
+    augment_generator = torch.Generator().manual_seed(config.seed)
+    metrics = MetricsLog(
+        run / run_folder.METRICS,
+        log_every=config.engine.log_every,
+        batch_size=config.data.batch_size,
+        total_steps=total_steps,
+    )
+    state = RunState(run, method, optimizer, augment_generator, metrics)
+    start_step = state.load_newest() if resume else 0
+    if is_main and not resume:
+        text = dump_recipe(config)
+        with run_folder.empty_on_failure(run):
+            source.save(run)
+            (run / run_folder.CONFIG).write_text(text, encoding="utf-8")
+            run_folder.write_environment(run / run_folder.ENVIRONMENT, device=device)
+        console.print(text, markup=False, highlight=False, style="dim", end="")
+    if is_main and (reason := run_folder.point_latest_at(run)):
+        console.print(reason, markup=False, soft_wrap=True)
+    _print_start(config, source, batching, range(start_step, total_steps), run, device, console)
+    monitor.begin(
+        run / run_folder.MONITOR,
+        start_step=start_step,
+        total_steps=total_steps,
+        num_steps_per_epoch=num_steps_per_epoch,
+    )
+    if config.engine.compile:
+        compile_encoders(method, cuda_graphs=config.engine.cuda_graphs)
+
+    stop = StopSignals()
+    alone = distributed.world_size() == 1  # else all stop together, after a step
+    batches = source.batches(
+        batching,
+        range(start_step, total_steps),
+        pin_memory=device.type == "cuda",
+        stopped=lambda: alone and stop.received is not None,
+    )
+    trained = on_all_ranks(method, device)
+    failures: dict[int, str] = {}
+    warned = False
+    last_saved = time.monotonic()
+    bar = TrainingProgress(console, total_steps=total_steps, start_step=start_step, recipe=recipe)
+    step = start_step
+    with stop, bar, closing(batches):
+        while step < total_steps and not distributed.any_of(stop.received is not None):
+            metrics.leave_out(monitor.look(step))
+            lr = learning_rate_of(config, step, total_steps, num_steps_per_epoch)
+            set_learning_rate(optimizer, lr)
+            began = time.monotonic()
+            batch = next(batches, None)
+            if batch is None:  # stopped while it waited
+                break
+            metrics.waited(time.monotonic() - began)
+            failures.update(batch.failures)
+            views = augmented_views(batch, augment, augment_generator, config, device)
+            values = train_step(
+                trained,
+                optimizer,
+                views,
+                source_ids=to_device(batch.source_ids, device),
+                times=to_device(batch.pts_seconds, device),
+                progress=step / total_steps,
+                num_parts=config.optim.accumulate,
+                clip_gradient=config.optim.clip_gradient,
+                cast=autocast(device, config.engine.precision),
+            )
+            step += 1
+            written = metrics.log(
+                step,
+                values=values,
+                epoch=step / num_steps_per_epoch,
+                lr=lr,
+                describe=lambda: describe_embeddings(
+                    *map(distributed.gather_rows, method.embeddings)
+                ),
+            )
+            if written and step > max(WARN_AFTER * total_steps, LEAST_STEPS) and not warned:
+                most_rank = min(config.data.batch_size, config.method.dim)
+                warned = _warn_of_collapse(metrics.last, most_rank, console)
+            bar.update(step, metrics.last, num_failures=len(failures))
+            if is_main and time.monotonic() - last_saved >= config.engine.checkpoint_minutes * 60:
+                state.save(step, keep=config.engine.keep_checkpoints)
+                last_saved = time.monotonic()
+        require_finite_weights(method.backbone)
+        if is_main:
+            state.save(step, keep=config.engine.keep_checkpoints)
+        if step == total_steps:
+            monitor.look(step)
+
+    for others in distributed.gather_objects(failures):
+        failures |= others
+    if is_main:
+        save_backbone(
+            method.backbone,
+            run / run_folder.BACKBONE,
+            input_size=config.augment.size,
+            provenance={
+                "vidmoco_version": vidmoco.__version__,
+                "method": config.method.name,
+                "recipe": recipe,
+                "steps": step,
+                "num_videos": batching.num_videos,
+                "seed": config.seed,
+            },
+            advice=run_folder.go_on_with(run),
+        )
+    _list_failures(source, failures, console=console)
+    if step < total_steps:
+        name = stop.received.name if stop.received else "another process"
+        console.print(
+            f"Stopped by {name} after step {step} of {total_steps}. "
+            f"Go on with: vidmoco pretrain --run {run} --resume",
+            markup=False,
+            soft_wrap=True,
+        )
+    else:
+        console.print(f"Done: {run / run_folder.BACKBONE}", markup=False, soft_wrap=True)
+    # A signal in the last step has stopped nothing.
+    return PretrainResult(run, step, stop.exit_code if step < total_steps else 0)
+
+
+def _print_start(
+    config: PretrainConfig,
+    source: PairSource,
+    batching: Batching,
+    steps: range,
+    run: Path,
+    device: torch.device,
+    console: Console,
+) -> None:
+    processes = distributed.world_size()
+    console.print(
+        f"{run}: steps {steps.start} to {steps.stop} on "
+        f"{f'{processes} x ' if processes > 1 else ''}{device.type}, "
+        f"{batching.batches_per_epoch} an epoch, {batching.num_videos} videos, "
+        f"{source.memory_bytes(batching) / 2**30:.2g} GiB for their frames",
+        markup=False,
+        soft_wrap=True,
+    )
+    if warning := warning_of_queue(config, batching.num_videos):
+        console.print(warning, markup=False, soft_wrap=True)
+
+
+def learning_rate_of(
+    config: PretrainConfig, step: int, total_steps: int, num_steps_per_epoch: int
+) -> float:
+    """Return the learning rate of a step of a run."""
+    return learning_rate(
+        step,
+        total_steps=total_steps,
+        steps_per_epoch=num_steps_per_epoch,
+        base_lr=scaled_learning_rate(
+            config.optim.lr, batch_size=config.data.batch_size, scale=config.optim.scale_lr
+        ),
+        schedule=config.optim.schedule,
+        milestones=config.optim.milestones,
+        warmup_epochs=config.optim.warmup_epochs,
+        warmup_start=config.optim.warmup_start,
+        update_every=config.optim.update_every,
+    )
+
+
+def _warn_of_collapse(described: dict[str, Any], most_rank: int, console: Console) -> bool:
+    """Print that the embeddings have collapsed, if they have; return whether."""
+    text = collapse_of(described, most_rank=most_rank)
+    if text:
+        console.print(text, markup=False, soft_wrap=True, style="bold red")
+    return bool(text)
+
+
+def _list_failures(source: PairSource, failures: dict[int, str], *, console: Console) -> None:
+    """List the videos that could not be read while training, each once."""
+    if not failures:
+        return
+    console.print(f"Could not be read, and were replaced by others: {len(failures)} of the videos")
+    for row, reason in list(sorted(failures.items()))[:MAX_FAILURES_LISTED]:
+        console.print(f"  {source.name(row)!r}: {reason}", markup=False, soft_wrap=True)
+    if len(failures) > MAX_FAILURES_LISTED:
+        console.print(f"  … and {len(failures) - MAX_FAILURES_LISTED} more")

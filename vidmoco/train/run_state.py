@@ -1,0 +1,56 @@
+"""All that a checkpoint of a run holds."""
+
+from pathlib import Path
+
+import torch
+
+from vidmoco import run_folder
+from vidmoco.checkpoint import list_checkpoints, load_checkpoint, load_matching, save_checkpoint
+from vidmoco.methods.build import Method
+from vidmoco.train.metrics import MetricsLog
+
+
+class RunState:
+    """The parts of a run, which ``save`` writes and ``load_newest`` brings back."""
+
+    def __init__(
+        self,
+        run: Path,
+        method: Method,
+        optimizer: torch.optim.Optimizer,
+        augment_generator: torch.Generator,
+        metrics: MetricsLog,
+    ) -> None:
+        self.folder = run / run_folder.CHECKPOINTS
+        self.method, self.optimizer, self.metrics = method, optimizer, metrics
+        self.generators = {"augment": augment_generator}
+        if isinstance(generator := getattr(method, "generator", None), torch.Generator):
+            self.generators["method"] = generator
+
+    def save(self, step: int, *, keep: int) -> None:
+        """Write the checkpoint of ``step``, unless the loss has become non-finite on the way."""
+        self.metrics.require_finite()
+        state = {
+            "step": step,
+            "method": self.method.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generators": {name: g.get_state() for name, g in self.generators.items()},
+            "torch_generator": torch.get_rng_state(),
+            "metrics": self.metrics.state_dict(),
+        }
+        save_checkpoint(self.folder, step=step, state=state, keep=keep)
+
+    def load_newest(self) -> int:
+        """Load the newest checkpoint and return its step; 0 where there is none yet."""
+        paths = list_checkpoints(self.folder)
+        if not paths:
+            self.metrics.load_state_dict({"sums": {}, "count": 0}, step=0)
+            return 0
+        state = load_checkpoint(paths[-1])
+        load_matching(self.method, state["method"], source=paths[-1])
+        self.optimizer.load_state_dict(state["optimizer"])
+        for name, generator in self.generators.items():
+            generator.set_state(state["generators"][name])
+        torch.set_rng_state(state["torch_generator"])
+        self.metrics.load_state_dict(state["metrics"], step=state["step"])
+        return int(state["step"])

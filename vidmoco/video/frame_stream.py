@@ -1,0 +1,232 @@
+"""The pictures of a video in the order of showing, with the lost ones in their places.
+
+A decoder that is asked for it stops at damage instead of patching the picture up. What a file shows
+is known from its packets, so a picture that does not come is missed.
+"""
+
+import heapq
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import av
+import av.logging
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from vidmoco.video.container import shows_picture
+from vidmoco.video.info import VideoInfo
+from vidmoco.workers.process import still_alive
+
+_CORRUPT = "its decoder says that it is not whole"
+# Decoders that conceal missing pictures. Others log errors that are none (MS-MPEG4: no end mark).
+_MAKING_UP = frozenset({"h264", "hevc"})
+_PACKETS_PER_SIGN_OF_LIFE = 32
+NOT_DECODED = "it does not come out of the decoder"
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A frame that the file should show and that cannot be decoded without errors."""
+
+    reason: str
+
+
+Timed = tuple[float, VideoFrame | Lost]
+
+
+def decoded_frames(
+    container: InputContainer, stream: VideoStream, video: VideoInfo, *, after_seek: bool = False
+) -> Iterator[Timed]:
+    """Yield (seconds, frame) in the order of showing, from where the container is.
+
+    From an error on, up to the next key frame, every frame is ``Lost``, for it is built on damage.
+    So is one that the file holds and that does not come out of the decoder.
+
+    Args:
+        container: the opened file.
+        stream: its video.
+        video: the file's row.
+        after_seek: begin at the next key frame, and with what is shown from then on.
+    """
+    frames = _counted if video.estimated_times else _timed
+    yield from frames(container, stream, video, after_seek=after_seek)
+
+
+def _timed(
+    container: InputContainer, stream: VideoStream, video: VideoInfo, *, after_seek: bool
+) -> Iterator[Timed]:
+    base = stream.time_base or Fraction(1)
+    start = start_ticks(video, base)
+    due = Due(start)
+    last = -1.0
+    wait_for_key = after_seek
+    for packet, broken_off in _packets(container, stream):
+        if wait_for_key and packet is not None:
+            if not packet.is_keyframe or packet.pts is None:
+                continue
+            due.earliest, wait_for_key = max(start, packet.pts), False
+        frames, error = decode_packet(stream, packet)
+        if packet is not None:
+            shown = shows_picture(packet, container=video.container, codec=video.codec)
+            due.add(packet, error=error, shown=shown)
+        for frame in frames:
+            for pts, picture in due.until(frame):
+                seconds = float((pts - start) * base)
+                if seconds > last:
+                    last = seconds
+                    yield seconds, picture
+        if packet is None:
+            for pts, picture in due.rest():
+                yield float((pts - start) * base), picture
+            if error or broken_off:
+                yield (
+                    max(video.duration_seconds, math.nextafter(last, math.inf)),
+                    Lost(broken_off or error),
+                )
+
+
+class Due:
+    """The times at which packets say that pictures are shown, and what is known of each."""
+
+    def __init__(self, earliest: int) -> None:
+        """Begin at a time; it may be moved before the first packet."""
+        self.earliest = earliest
+        """No picture before it is shown."""
+        self._times: list[int] = []  # a heap
+        self._lost: dict[int, str] = {}
+        self._damage = ""
+        self._key = self._clean_from = earliest
+        self._told = True  # pictures have come at the times of the packets, and at no others
+
+    def add(self, packet: "Packet[Any]", *, error: str, shown: bool) -> None:
+        """Note a packet that has been decoded, perhaps with an error."""
+        if packet.is_keyframe and packet.pts is not None:
+            self._key = packet.pts
+            if self._damage:
+                self._damage, self._clean_from = "", self._key
+        if packet.is_corrupt:
+            error = error or "a part of it is missing"
+        if error and packet.pts is not None and packet.pts < self._key:
+            self._clean_from = self._key  # only such as come before the key frame lean on it
+        else:
+            self._damage = self._damage or error
+        if packet.pts is None or packet.pts < self.earliest or not shown:
+            return
+        heapq.heappush(self._times, packet.pts)
+        if self._damage or packet.pts < self._clean_from:
+            self._lost[packet.pts] = self._damage or error or "it is built on damaged pictures"
+
+    def until(self, frame: VideoFrame) -> Iterator[tuple[int, VideoFrame | Lost]]:
+        """Yield the pictures up to one that the decoder gives, which may be damaged itself."""
+        pts = frame.pts
+        if pts is None or pts < self.earliest:
+            return
+        while self._times and self._times[0] < pts:
+            time = heapq.heappop(self._times)
+            if self._told or time in self._lost:
+                yield time, Lost(self._lost.pop(time, NOT_DECODED))
+        if self._times and self._times[0] == pts:
+            heapq.heappop(self._times)
+        else:
+            self._told = False  # an unusual file: what is missing cannot be told by the times
+        if frame.is_corrupt:
+            self._damage_from(pts)
+        reason = self._lost.pop(pts, _CORRUPT if frame.is_corrupt else "")
+        yield pts, Lost(reason) if reason else frame
+
+    def _damage_from(self, pts: int) -> None:
+        """Note a damaged picture: what comes after it up to a key frame, known or yet to come."""
+        if self._key <= pts:
+            self._damage = self._damage or _CORRUPT
+        self._lost.update((time, _CORRUPT) for time in self._times if pts < time < self._key)
+        if self._damage:
+            self._lost.update((time, self._damage) for time in self._times if time > pts)
+
+    def rest(self) -> Iterator[tuple[int, Lost]]:
+        """Yield what has not come when all is decoded."""
+        for time in sorted(self._times):
+            if self._told or time in self._lost:
+                yield time, Lost(self._lost.get(time, NOT_DECODED))
+
+
+def _counted(
+    container: InputContainer, stream: VideoStream, video: VideoInfo, *, after_seek: bool
+) -> Iterator[Timed]:
+    """As ``decoded_frames``, of a video whose frames have no times: all after an error is lost."""
+    count, damage = 0, ""
+    for packet, broken_off in _packets(container, stream):
+        frames, error = decode_packet(stream, packet)
+        damage = damage or broken_off or error
+        for frame in frames:
+            damage = damage or (_CORRUPT if frame.is_corrupt else "")
+            yield count / video.frame_rate, Lost(damage) if damage else frame
+            count += 1
+    if damage:
+        for index in range(count, video.num_frames):
+            yield index / video.frame_rate, Lost(damage)
+
+
+def decode_packet(
+    stream: VideoStream, packet: "Packet[Any] | None"
+) -> tuple[list[VideoFrame], str]:
+    """Return the pictures that a packet gives (None: what the decoder still holds), or an error."""
+    return decode_listening(
+        lambda: stream.decode(packet), to_log=stream.codec_context.name in _MAKING_UP
+    )
+
+
+def decode_listening(
+    decode: Callable[[], list[VideoFrame]], *, to_log: bool
+) -> tuple[list[VideoFrame], str]:
+    """Return the pictures that ``decode`` gives, and the error that it raises or only logs.
+
+    Of a picture that is missing, H.264 and HEVC decoders make up another and only log it.
+    """
+    try:
+        with av.logging.Capture() as messages:
+            frames = decode()
+    except av.MemoryError:
+        raise
+    except av.FFmpegError as failure:
+        return [], str(failure.strerror or failure)
+    # That a picture is patched up from its neighbours is mere information to FFmpeg.
+    faults = [
+        text.strip()
+        for level, _, text in messages
+        if level <= av.logging.ERROR or text.startswith("concealing")
+    ]
+    return frames, faults[0] if faults and to_log else ""
+
+
+def _packets(
+    container: InputContainer, stream: VideoStream
+) -> "Iterator[tuple[Packet[Any] | None, str]]":
+    """Yield (packet, "") for each packet, and at the end (None, the error that ended it)."""
+    error = ""
+    try:
+        for number, packet in enumerate(container.demux(stream)):
+            if number % _PACKETS_PER_SIGN_OF_LIFE == 0:
+                still_alive()
+            if packet.size:  # an empty one in the middle would end the decoding
+                yield packet, ""
+    except av.MemoryError:
+        raise
+    except av.FFmpegError as failure:
+        error = str(failure.strerror or failure)
+    yield None, error
+
+
+def start_ticks(video: VideoInfo, base: Fraction) -> int:
+    """Return the raw time of the first shown frame on the clock of the file."""
+    return round(video.start_seconds / base)
+
+
+def coded_size(video: VideoInfo) -> tuple[int, int]:
+    """Return (width, height) of the picture before it is turned."""
+    turned = video.rotation in (90, 270)
+    return (video.height, video.width) if turned else (video.width, video.height)

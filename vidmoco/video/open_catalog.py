@@ -1,0 +1,94 @@
+"""The catalog of the user's videos: found in the cache, and brought up to date."""
+
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from vidmoco.cache_folder import cache_folder
+from vidmoco.config.limits import Limits
+from vidmoco.config.pretrain import LimitsConfig
+from vidmoco.errors import ConfigError
+from vidmoco.video.catalog import Catalog
+from vidmoco.video.scan import scan_videos
+
+
+def catalog_cache_path(source: Path) -> Path:
+    """Return where the catalog of a folder is kept between runs.
+
+    They are below ``cache_folder``.
+    """
+    absolute = os.path.abspath(source)  # noqa: PTH100  (resolve() would follow a link)
+    digest = hashlib.sha256(os.fsencode(absolute)).hexdigest()[:16]
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", Path(absolute).name)[:40]
+    return cache_folder() / "catalogs" / f"{name}-{digest}.parquet"
+
+
+def open_catalog(
+    sources: Sequence[Path],
+    *,
+    workers: int | None = None,
+    progress: bool = True,
+    fresh: bool = False,
+    limits: LimitsConfig = LimitsConfig(),  # noqa: B008  (frozen)
+) -> Catalog:
+    """Return the catalog of some videos, looking only at files that are new or have changed.
+
+    Args:
+        sources: folders, video files, or catalogs (.parquet), which are taken as they are.
+        workers: processes that look at files; None: one a core.
+        progress: show a bar on stderr.
+        fresh: look at every file again.
+        limits: what a video may be, and whether links are followed.
+
+    Raises:
+        ConfigError: a source does not exist, holds no video, or is no catalog.
+    """
+    if not sources:
+        raise ConfigError("No videos are given: name folders, video files or catalogs (.parquet).")
+    catalogs = []
+    for source in sources:
+        if source.suffix.lower() == ".parquet" and not source.is_dir():
+            catalogs.append(Catalog.load(source))
+            continue
+        cache = catalog_cache_path(source)
+        previous = None if fresh else cached_catalog(cache)
+        catalog = scan_videos(
+            [source],
+            previous=previous,
+            workers=workers,
+            progress=progress,
+            limits=build_limits(limits),
+            follow_links=limits.follow_links,
+        )
+        try:
+            catalog.save(cache)
+        except ConfigError as error:
+            Console(stderr=True).print(
+                Text(f"{error} The next run will look at every file again."), soft_wrap=True
+            )
+        catalogs.append(catalog)
+    return Catalog.merge(catalogs)
+
+
+def build_limits(config: LimitsConfig) -> Limits:
+    """Return limits in the units of the program: bytes for GiB."""
+    return Limits(
+        max_pixels=config.max_pixels,
+        max_duration=config.max_duration,
+        max_frames=config.max_frames,
+        max_memory=round(config.max_memory_per_worker * 2**30),
+        max_seconds=config.max_seconds,
+    )
+
+
+def cached_catalog(path: Path) -> Catalog | None:
+    """Return the catalog of an earlier run, or None: none, of another version, or broken."""
+    try:
+        return Catalog.load(path)
+    except ConfigError:  # it is only a cache, and is about to be written anew
+        return None

@@ -1,0 +1,136 @@
+"""``vidmoco scan``: what kinds of videos there are, which are refused and why."""
+
+import time
+from collections import defaultdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from vidmoco.config.commands import ScanCommand
+from vidmoco.cores import num_cores
+from vidmoco.errors import ConfigError, VideoError
+from vidmoco.text import printable
+from vidmoco.video.catalog import Catalog, is_catalog
+from vidmoco.video.info import VideoInfo
+from vidmoco.video.open_catalog import (
+    build_limits,
+    cached_catalog,
+    catalog_cache_path,
+    open_catalog,
+)
+from vidmoco.video.scan import progress_bar
+
+_MAX_REFUSED_LINES = 50
+
+
+def print_catalog(catalog: Catalog, *, console: Console, catalog_path: Path | None = None) -> None:
+    """Print what kinds of videos there are, and which are refused and why.
+
+    Args:
+        catalog: the videos.
+        console: where to print.
+        catalog_path: the file that holds all of them, named where a long list is cut.
+    """
+    counts: dict[tuple[str, str, str], list[float]] = defaultdict(lambda: [0, 0, 0.0])
+    names = ("container", "codec", "route", "num_frames", "duration_seconds")
+    readable = catalog.readable()
+    columns = [readable.column(name).tolist() for name in names]
+    for container, codec, route, num_frames, seconds in zip(*columns, strict=True):
+        count = counts[container, codec, route]
+        count[:] = count[0] + 1, count[1] + num_frames, count[2] + seconds / 3600
+    if counts:
+        table = Table()
+        for title in ("container", "codec", "route"):
+            table.add_column(title)
+        for title in ("videos", "frames", "hours"):
+            table.add_column(title, justify="right")
+        for kind, (videos, frames, hours) in sorted(counts.items()):
+            numbers = (f"{videos:,}", f"{frames:,}", f"{hours:,.2f}")
+            table.add_row(*(Text(printable(text)) for text in kind), *numbers)
+        console.print(table)
+    num_hdr = sum(1 for transfer in readable.column("hdr").tolist() if transfer)
+    if num_hdr:
+        console.print(
+            f"HDR: {num_hdr:,} videos. Their colours are taken as they are coded, not tone-mapped.",
+            highlight=False,
+        )
+    refused = catalog.refused()
+    if not len(refused):
+        return
+    console.print(f"Refused: {len(refused)} of {len(catalog)}", highlight=False)
+    for index in range(min(len(refused), _MAX_REFUSED_LINES)):
+        info = refused[index]
+        line = f"  {printable(info.key)}: {printable(info.reason)}"
+        console.print(Text(line), soft_wrap=True)
+    more = len(refused) - _MAX_REFUSED_LINES
+    if more > 0:
+        where = "the catalog" if catalog_path is None else str(catalog_path)
+        console.print(Text(f"  … and {more:,} more, all in {where}"), soft_wrap=True)
+
+
+def scan_command(command: ScanCommand) -> int:
+    """Run ``vidmoco scan``; return 0, or 1 when the verification finds something.
+
+    Raises:
+        ConfigError: a path or an output that cannot be used.
+        VideoError: none of the videos can be read.
+    """
+    output = command.output
+    if output is not None and output.suffix.lower() != ".parquet":
+        raise ConfigError(f"--output is {str(output)!r}; it must end with .parquet.")
+    if output is not None and output.exists() and not is_catalog(output):
+        raise ConfigError(f"{output} is there, and is no catalog of videos. Name another file.")
+    catalog = open_catalog(
+        command.videos, workers=command.workers, fresh=command.fresh, limits=command.limits
+    )
+    console = Console()
+    source = command.videos[0]
+    where = output or (source if source.suffix == ".parquet" else catalog_cache_path(source))
+    if len(catalog) == 1 and catalog[0].route == "refused":
+        raise VideoError(f"{catalog[0].path}: {catalog[0].reason}.")
+    num_findings = 0
+    if command.verify:
+        catalog, num_findings = _verify(catalog, command, console=console)
+    if output is not None:
+        catalog.save(output)
+    print_catalog(catalog, console=console, catalog_path=where)
+    if not len(catalog.readable()):
+        raise VideoError(f"None of the {len(catalog)} videos can be read.")
+    console.print(Text(f"{len(catalog):,} videos in {where}"), soft_wrap=True)
+    return 1 if num_findings else 0
+
+
+def _verify(catalog: Catalog, command: ScanCommand, *, console: Console) -> tuple[Catalog, int]:
+    """Decode everything, print what is not as scanned, and keep it in the catalogs of the cache."""
+    from vidmoco.video.verify import verify_videos  # it needs torch, which a plain scan does not
+
+    began = time.monotonic()
+    changed: list[VideoInfo] = []
+    num_frames = num_findings = 0
+    with progress_bar(shown=True) as bar:
+        for video, finding in verify_videos(
+            catalog,
+            workers=command.workers or num_cores(),
+            limits=build_limits(command.limits),
+            progress=bar,
+        ):
+            num_frames += finding.num_frames
+            if finding.findings:
+                num_findings += 1
+                changed.append(video)
+                findings = printable("; ".join(finding.findings))
+                console.print(Text(f"  {printable(video.key)}: {findings}"), soft_wrap=True)
+    console.print(
+        f"Verified: {len(catalog.readable()):,} videos, {num_frames:,} frames decoded in "
+        f"{time.monotonic() - began:.1f} s; {num_findings:,} not as scanned",
+        highlight=False,
+    )
+    for source in command.videos if changed else ():
+        cache = catalog_cache_path(source)
+        known = cached_catalog(cache)
+        if known is not None:
+            places = {(info.root, info.key) for info in known.rows()}
+            known.updated(v for v in changed if (v.root, v.key) in places).save(cache)
+    return catalog.updated(changed), num_findings

@@ -1,0 +1,130 @@
+"""Exact reading with PyAV: the frame that is shown at a time, wherever a seek may land.
+
+A seek lands where the container's index leads it, which is not always before the wanted frame, and
+what follows a key frame in the file may be shown before it and need frames that were skipped. So:
+decoding starts at a key frame; frames shown before that key frame are dropped; and the place is
+accepted only when the first frame left is not later than the wanted time, and when that frame is
+not damaged. Else the seek goes further back, and at last the video is read from its start.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import ExitStack
+from fractions import Fraction
+from types import TracebackType
+
+import numpy as np
+from av.video.frame import VideoFrame
+
+from vidmoco.config.limits import DEFAULT_LIMITS, Limits
+from vidmoco.errors import VideoError
+from vidmoco.shapes import UInt8
+from vidmoco.video.container import open_video, to_rgb
+from vidmoco.video.frame_stream import Lost, Timed, coded_size, decoded_frames, start_ticks
+from vidmoco.video.info import VideoInfo
+
+# How much further back a second and a third seek go, in seconds. Measured: MPEG-TS needs one or two
+# of them in most cases.
+_STEPS_BACK = (2.0, 8.0)
+# Containers whose packets have their own times. Elsewhere (measured wrong: MPEG-PS) a time may be
+# reckoned from the packets before, which a seek skips, and videos are read from the start.
+_SEEKABLE = frozenset({"mov", "matroska", "mpegts", "avi", "flv", "asf"})
+
+
+class ExactReader:
+    """One open video and a place in it. Frames are (seconds from the first shown frame, frame)."""
+
+    def __init__(self, video: VideoInfo, *, limits: Limits = DEFAULT_LIMITS) -> None:
+        """Open the video; its first frames are decoded.
+
+        Raises:
+            VideoError: it cannot be opened or decoded (the reason, without the path).
+        """
+        self._video, self._limits = video, limits
+        self._file = ExitStack()
+        self._frames: Iterator[Timed] = iter(())
+        self._shown: Timed | None = None
+        self._ahead: Timed | None = None
+        self._rewind()
+
+    def __enter__(self) -> "ExactReader":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def at(self, seconds: float) -> tuple[float, VideoFrame]:
+        """Return the frame that is shown at a time, and when its showing began.
+
+        Args:
+            seconds: from the first shown frame, not before the time of the last call. A time after
+                the end gives the last frame.
+
+        Raises:
+            VideoError: that frame is lost, or no frame can be decoded.
+        """
+        here = self._shown or self._ahead
+        found: Timed | None = None
+        if here is not None and seconds - here[0] <= self._video.keyframe_seconds:
+            found = self._advance(seconds)
+        if found is None or isinstance(found[1], Lost):
+            found = self._go_to(seconds)
+        began, frame = found
+        if isinstance(frame, Lost):
+            raise VideoError(f"it is damaged at {began:.3f} s: {frame.reason}")
+        return began, frame
+
+    def rgb(self, frame: VideoFrame) -> UInt8[np.ndarray, "h w 3"]:
+        """Return a frame as it is displayed."""
+        return to_rgb(frame, coded_size=coded_size(self._video))
+
+    def _rewind(self) -> None:
+        self._file.close()
+        self._container, self._stream = self._file.enter_context(
+            open_video(self._video.path, limits=self._limits)
+        )
+        self._take(decoded_frames(self._container, self._stream, self._video))
+
+    def _take(self, frames: Iterator[Timed]) -> None:
+        self._frames = frames
+        self._shown = None
+        self._ahead = next(frames, None)
+
+    def _advance(self, seconds: float) -> Timed:
+        """Decode up to a time, and return what is shown then."""
+        while self._ahead is not None and (self._shown is None or self._ahead[0] <= seconds):
+            self._shown, self._ahead = self._ahead, next(self._frames, None)
+        if self._shown is None:
+            raise VideoError("no frame of it can be decoded")
+        return self._shown
+
+    def _go_to(self, seconds: float) -> Timed:
+        """Return what is shown at a time, as a decode from the start would have it.
+
+        After a seek to a key frame that others before it are still needed for, a decoder may find
+        damage where there is none. So damage is believed when decoding began a whole GOP earlier.
+        """
+        if not self._video.estimated_times and self._video.container in _SEEKABLE:
+            gop = self._video.keyframe_seconds
+            for back in sorted({0.0, gop, *_STEPS_BACK}):
+                if seconds <= back:
+                    break
+                self._seek(seconds - back)
+                if self._ahead is not None and self._ahead[0] <= seconds:
+                    began = self._ahead[0]
+                    found = self._advance(seconds)
+                    if not isinstance(found[1], Lost) or began <= seconds - gop:
+                        return found
+        self._rewind()
+        return self._advance(seconds)
+
+    def _seek(self, seconds: float) -> None:
+        base = self._stream.time_base or Fraction(1)
+        start = start_ticks(self._video, base)
+        self._container.seek(start + math.floor(seconds / base), stream=self._stream, backward=True)
+        self._take(decoded_frames(self._container, self._stream, self._video, after_seek=True))

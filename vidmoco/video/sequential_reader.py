@@ -1,0 +1,108 @@
+"""All frames of a video in order, as they are displayed.
+
+Worker processes import this module, so it imports PyAV and NumPy and little else.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+from av.video.frame import VideoFrame
+
+from vidmoco.config.limits import DEFAULT_LIMITS, Limits
+from vidmoco.errors import VideoError
+from vidmoco.video.container import open_video, to_rgb
+from vidmoco.video.files import require_as_scanned
+from vidmoco.video.frame_stream import Lost, coded_size, decoded_frames
+from vidmoco.video.frames import TimedPicture
+from vidmoco.video.info import VideoInfo
+
+T = TypeVar("T")
+
+
+def iter_frames(
+    video: VideoInfo,
+    *,
+    fps: float | None = None,
+    every: int = 1,
+    limits: Limits = DEFAULT_LIMITS,
+    on_damage: Callable[[str], None] | None = None,
+) -> Iterator[TimedPicture]:
+    """Yield shown frames in order as (seconds from the first shown frame, displayed RGB).
+
+    What cannot be decoded without errors is left out.
+
+    Args:
+        video: a row of the catalog.
+        fps: take the frames shown at 0, 1/``fps``, 2/``fps`` … seconds, each once.
+        every: take each so-manieth frame that can be decoded.
+        limits: what the video may be.
+        on_damage: called at the end, with one line, when frames were left out.
+
+    Raises:
+        VideoError: no frame can be read.
+    """
+    lost: list[tuple[float, Lost]] = []
+    good = _good_frames(video, limits, lost)
+    taken = take_at_rate(good, fps) if fps is not None else take_every(good, every)
+    any_good = False
+    for seconds, frame in taken:
+        any_good = True
+        yield seconds, to_rgb(frame, coded_size=coded_size(video))
+    if not any_good:
+        reason = lost[0][1].reason if lost else "it holds none"
+        raise VideoError(f"{video.path}: no frame of it can be decoded: {reason}.")
+    if lost and on_damage is not None:
+        seconds, first = lost[0]
+        on_damage(
+            f"{video.path}: damaged frames left out: {len(lost)}, the first at {seconds:.3f} s: "
+            f"{first.reason}."
+        )
+
+
+def _good_frames(
+    video: VideoInfo, limits: Limits, lost: list[tuple[float, Lost]]
+) -> Iterator[tuple[float, VideoFrame]]:
+    """Yield the frames that can be decoded without errors; the others are added to ``lost``."""
+    require_as_scanned(video)
+    try:
+        with open_video(video.path, limits=limits) as (container, stream):
+            for seconds, picture in decoded_frames(container, stream, video):
+                if isinstance(picture, Lost):
+                    lost.append((seconds, picture))
+                else:
+                    yield seconds, picture
+    except VideoError as error:
+        raise VideoError(f"{video.path}: {error}.") from error
+
+
+def take_every(frames: Iterable[T], every: int) -> Iterator[T]:
+    """Yield every ``every``-th frame, the first among them."""
+    for index, frame in enumerate(frames):
+        if index % every == 0:
+            yield frame
+
+
+def take_at_rate(frames: Iterable[tuple[float, T]], fps: float) -> Iterator[tuple[float, T]]:
+    """Yield the frames shown at 0, 1/``fps``, 2/``fps`` … seconds, each once.
+
+    A frame is shown from its pts to that of the next, the last one as long as the one before it:
+
+        time     0     1     2     3          fps = 1
+        frames   a--b------c--d--d            a, b, c, d
+    """
+    previous: tuple[float, T] | None = None
+    shown = 1 / fps
+    for pts, frame in frames:
+        if previous is not None:
+            shown = pts - previous[0]
+            if _wanted(previous[0], pts, fps):
+                yield previous
+        previous = (pts, frame)
+    if previous is not None and _wanted(previous[0], previous[0] + shown, fps):
+        yield previous
+
+
+def _wanted(start: float, end: float, fps: float) -> bool:
+    """Return whether n / fps is in [start, end) for a whole n, give or take a microsecond."""
+    return math.ceil((start - 1e-6) * fps) / fps < end - 1e-6

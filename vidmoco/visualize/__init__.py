@@ -1,0 +1,1 @@
+"""Pictures and tables of videos and their features: preview, search, explore."""

@@ -1,0 +1,189 @@
+"""The picture of ``vidmoco preview``: a row a pair, and the histogram of the gaps. Pillow alone."""
+
+import textwrap
+from dataclasses import dataclass
+from functools import cache
+from math import ceil, floor, log10
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from vidmoco.augment.color import IMAGENET_MEAN, IMAGENET_STD
+from vidmoco.shapes import Float, Float64, Int64, UInt8
+from vidmoco.text import in_ascii
+
+_TEXT, _QUIET, _RULE, _ASKED, _ACHIEVED = "#202124", "#5f6368", "#e3e5e8", "#b4bac2", "#1a5fb4"
+_MARGIN, _SPACE, _LINE = 24, 12, 20  # pixels
+_CONTENT = 760  # least width inside the margins, for the words and the histogram
+_TILES = 128, 256  # least and greatest side of a drawn view
+_MAX_ASPECT = 2.0  # of a drawn frame at the height of the views; wider ones are drawn lower
+_PLOT_HEIGHT, _MAX_BARS = 170, 20
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A pair as the training has it; the query is of the first frame, the key of the second.
+
+    Of more frames and views the sheet draws the first two.
+    """
+
+    key: str  # path of the video below its folder
+    aspect_ratio: float  # displayed width / height
+    pts_seconds: tuple[float, float]  # of the frames, from the first of the video
+    frames: UInt8[Tensor, "2 3 h w"]  # as decoded, on the canvas of the run
+    views: Float[Tensor, "2 3 s s"]  # normalised
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The beginning of a run. Gaps: seconds between the times drawn, and between what they show."""
+
+    pairs: list[Pair]
+    asked_gaps: Float64[np.ndarray, " asked"]
+    achieved_gaps: Float64[np.ndarray, " read"]
+    failures: dict[int, str]  # rows of videos that could not be read, and why
+
+
+def describe_gaps(sample: Sample) -> list[str]:
+    """Return the numbers of the gaps in words, a line for those asked and one for the achieved."""
+
+    def line(name: str, gaps: Float64[np.ndarray, " n"]) -> str:
+        least, median, greatest = np.quantile(gaps, [0, 0.5, 1])
+        return (
+            f"Gap {name}, {len(gaps):,} pairs: min {least:.3f}, median {median:.3f}, "
+            f"max {greatest:.3f} s"
+        )
+
+    same = np.mean(sample.achieved_gaps == 0)
+    asked, achieved = line("asked", sample.asked_gaps), line("achieved", sample.achieved_gaps)
+    return [asked, f"{achieved}; the same frame twice: {same:.1%}"]
+
+
+def count_gaps(
+    gaps: Float64[np.ndarray, " n"], *, width: float, num_bars: int
+) -> Int64[np.ndarray, " num_bars"]:
+    """Return how many gaps are in [0, width), [width, 2 width) ...; the last bar has the rest."""
+    bars = np.floor(gaps / width + 1e-6).astype(np.int64)  # 0.3 - 0.1 is not below 0.2
+    return np.bincount(np.minimum(bars, num_bars - 1), minlength=num_bars)
+
+
+def draw_sheet(sample: Sample, lines: list[str]) -> Image.Image:
+    """Return the picture: ``lines`` of text, a row a pair, and the histogram of the gaps."""
+    first = sample.pairs[0]
+    size, (canvas_height, canvas_width) = first.views.shape[-1], first.frames.shape[-2:]
+    tile = min(size * ceil(_TILES[0] / size), _TILES[1])
+    widest = max(pair.aspect_ratio for pair in sample.pairs)
+    box = round(tile * min(max(widest, 1.0), _MAX_ASPECT))
+    content = max(2 * (box + tile) + 3 * _SPACE, _CONTENT)
+    space = (content - 2 * (box + tile)) // 3
+    steps = (0, box + space, box + space, tile + space)
+    lefts = [_MARGIN + sum(steps[: n + 1]) for n in range(4)]
+    lines = [
+        *lines,
+        f"Frames are decoded to {canvas_width} x {canvas_height} pixels and drawn in their true "
+        f"shape; views are of {size} x {size} pixels, at {tile / size:.0%}.",
+    ]
+    lines = [part for line in lines for part in textwrap.wrap(in_ascii(line), content // 8)]
+    rows_top = _MARGIN + _LINE * (len(lines) + 3)
+    row_height = tile + 3 * _LINE
+    gaps_top = rows_top + row_height * len(sample.pairs) + _LINE // 2
+    height = gaps_top + _PLOT_HEIGHT + 5 * _LINE + _MARGIN
+    sheet = Image.new("RGB", (content + 2 * _MARGIN, height), "white")
+    draw = ImageDraw.Draw(sheet)
+    draw.text((_MARGIN, _MARGIN - 6), "The first pairs of pretrain", _TEXT, font(20))
+    for n, line in enumerate(lines):
+        draw.text((_MARGIN, _MARGIN + _LINE * (n + 1.2)), line, _QUIET, font())
+    for left, title in zip(lefts, ("Frame 1", "Frame 2", "Query view", "Key view"), strict=True):
+        draw.text((left, rows_top - _LINE), title, _TEXT, font(15))
+    for n, pair in enumerate(sample.pairs):
+        top = rows_top + n * row_height
+        first_time, second_time = pair.pts_seconds
+        gap = f"gap {abs(second_time - first_time):.3f} s"
+        gap = "the same frame" if first_time == second_time else gap
+        draw.line((_MARGIN, top + 3, _MARGIN + content, top + 3), _RULE)
+        name = shortened(f"{n + 1}. {in_ascii(pair.key)}", content - 140)
+        draw.text((_MARGIN, top + 8), name, _TEXT, font())
+        draw.text((_MARGIN + content, top + 8), gap, _TEXT, font(), anchor="ra")
+        width = min(box, round(tile * pair.aspect_ratio))
+        frame_size = max(1, width), min(tile, max(1, round(width / pair.aspect_ratio)))
+        std, mean = (
+            torch.tensor(numbers).view(3, 1, 1) for numbers in (IMAGENET_STD, IMAGENET_MEAN)
+        )
+        views = ((pair.views * std + mean).clamp(0, 1) * 255).round().byte()
+        pictures = [_picture(frame, frame_size) for frame in pair.frames]
+        pictures += [_picture(view, (tile, tile)) for view in views]
+        for left, picture in zip(lefts, pictures, strict=True):
+            sheet.paste(picture, (left, top + _LINE + 8))
+        for left, time in zip(lefts, pair.pts_seconds, strict=False):
+            draw.text((left, top + tile + _LINE + 12), f"at {time:.3f} s", _QUIET, font())
+    _draw_gaps(draw, sample, left=_MARGIN, top=gaps_top, width=content)
+    return sheet
+
+
+def _draw_gaps(
+    draw: ImageDraw.ImageDraw, sample: Sample, *, left: int, top: int, width: int
+) -> None:
+    """Draw the histogram of the gaps, asked beside achieved, under its legend."""
+    both = (sample.asked_gaps, sample.achieved_gaps)
+    gaps = np.concatenate(both)
+    usual = 3 * np.quantile(gaps, 0.95) or gaps.max()  # a few long videos do not crush the rest
+    end = float(min(gaps.max(), usual))
+    step = round_step(end, most=_MAX_BARS)
+    num_bars = max(1, ceil(end / step - 1e-6))
+    shares = [count_gaps(g, width=step, num_bars=num_bars) / len(g) for g in both]
+    highest = max(share.max() for share in shares)
+    tick = round_step(highest, most=4)
+    origin, base = left + 48, top + 3 * _LINE + _PLOT_HEIGHT
+    scale = _PLOT_HEIGHT / (tick * ceil(highest / tick - 1e-6))
+    for n in range(ceil(highest / tick - 1e-6) + 1):
+        y = base - round(n * tick * scale)
+        draw.line((origin, y, left + width, y), _RULE)
+        draw.text((origin - 8, y), f"{100 * n * tick:g} %", _QUIET, font(12), anchor="rm")
+    bar = (left + width - origin) / num_bars
+    for n, (colour, text) in enumerate(
+        zip((_ASKED, _ACHIEVED), describe_gaps(sample), strict=True)
+    ):
+        y = top + n * _LINE
+        draw.rectangle((left, y + 4, left + 10, y + 14), colour)
+        draw.text((left + 18, y), text, _TEXT, font())
+        for place, share in enumerate(shares[n].tolist()):
+            x = origin + bar * (place + 0.1 + 0.4 * n)
+            if share:
+                draw.rectangle((x, base - max(1, share * scale), x + 0.4 * bar - 1, base), colour)
+    every = ceil(60 / bar)
+    for place in range(0, num_bars + 1, every):
+        x = origin + bar * place
+        draw.text((x, base + 4), f"{place * step:g}", _QUIET, font(12), anchor="ma")
+    more = "; the last bar also holds all longer ones" if gaps.max() > end else ""
+    text = f"gap in seconds{more}; height: share of the pairs"
+    draw.text((left + width, base + _LINE), text, _QUIET, font(12), anchor="ra")
+
+
+def round_step(end: float, *, most: int) -> float:
+    """Return the least of 1, 2 and 5 times a power of ten of which ``most`` reach ``end``."""
+    if end <= 0:
+        return 1.0
+    power = 10.0 ** floor(log10(end / most))
+    return next(n * power for n in (1, 2, 5, 10) if n * power * most >= end * (1 - 1e-9))
+
+
+def _picture(pixels: UInt8[Tensor, "3 h w"], size: tuple[int, int]) -> Image.Image:
+    image = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
+    return image.resize(size, Image.Resampling.BICUBIC)
+
+
+@cache
+def font(size: int = 14) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Return the font of all pictures; it knows ASCII and little more, so texts are escaped."""
+    return ImageFont.load_default(size)
+
+
+def shortened(text: str, width: int, *, size: int = 14) -> str:
+    """Return ``text``, without its middle where it is wider than ``width`` pixels."""
+    short, keep = text, min(len(text), width)
+    while keep > 0 and font(size).getlength(short) > width:
+        keep -= 1
+        short = f"{text[: keep // 2]} … {text[len(text) - keep + keep // 2 :]}"
+    return short

@@ -1,0 +1,33 @@
+"""Pictures as PNG files, that replace PNGs alone, and whole ones."""
+
+from pathlib import Path
+
+from PIL import Image
+
+from vidmoco.atomic_file import whole
+from vidmoco.errors import ConfigError
+
+
+def require_png(path: Path) -> None:
+    """Raise ``ConfigError`` where writing a PNG would replace a file of another kind."""
+    if path.suffix.lower() != ".png":
+        raise ConfigError(f"--output is {str(path)!r}; it must end in .png.")
+    try:
+        with path.open("rb") as file:
+            is_png = file.read(8) == b"\x89PNG\r\n\x1a\n"
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ConfigError(f"--output is {str(path)!r}, which cannot be used: {error}.") from error
+    if not is_png:
+        raise ConfigError(f"--output is {str(path)!r}, which is no PNG inside; name another file.")
+
+
+def save_png(picture: Image.Image, path: Path) -> None:
+    """Write a picture, whole or not at all; its folder is made.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
+    with whole(path, advice=", or give another --output.") as part:
+        picture.save(part, format="PNG")

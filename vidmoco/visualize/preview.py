@@ -1,0 +1,96 @@
+"""``vidmoco preview``: the first pairs of a run, their views and their gaps, in one picture.
+
+Pairs and views are, number by number, those of ``pretrain`` with the same settings.
+"""
+
+from contextlib import closing
+from math import ceil
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from vidmoco.augment.views import build_augment
+from vidmoco.config.commands import PreviewCommand
+from vidmoco.config.pretrain import PretrainConfig
+from vidmoco.data.order import BatchOrder, Place
+from vidmoco.data.sampling import PairPlan
+from vidmoco.data.source import PairSource, open_source, pair_rule
+from vidmoco.train.pretrain import MAX_FAILURES_LISTED
+from vidmoco.visualize.contact_sheet import Pair, Sample, describe_gaps, draw_sheet
+from vidmoco.visualize.png_file import require_png, save_png
+
+# Pairs whose gaps are counted: those asked for cost nothing, for the achieved ones they are read.
+NUM_ASKED, NUM_READ = 2000, 256
+
+
+def preview(command: PreviewCommand) -> int:
+    """Write the picture, print its numbers and return the exit code 0.
+
+    Raises:
+        ConfigError: there is no video, or the output cannot be used.
+        VideoError: too many videos in a row cannot be read.
+    """
+    config, output = command.config, command.output.expanduser()
+    require_png(output)
+    source = open_source(config, resume=None, console=Console(stderr=True))
+    num_videos = len(source.durations)
+    batch_size = min(config.data.batch_size, num_videos)
+    lines = [
+        f"Recipe {command.recipe}, seed {config.seed}, {num_videos:,} videos, batches of "
+        f"{batch_size}"
+    ]
+    if batch_size < config.data.batch_size:
+        lines.append(
+            f"The batch is cut to the number of videos; pretrain needs --data.batch-size "
+            f"{batch_size} or less, not {config.data.batch_size}."
+        )
+    sample = sample_pairs(source, config, num_pairs=command.pairs, batch_size=batch_size)
+    if sample.failures:
+        lines.append(f"Could not be read, and were replaced by others: {len(sample.failures)}")
+    save_png(draw_sheet(sample, lines), output)
+    failures = sorted(sample.failures.items())
+    listed = [f"  {source.name(row)!r}: {why}" for row, why in failures[:MAX_FAILURES_LISTED]]
+    console = Console(highlight=False)
+    for line in [*lines, *listed, *describe_gaps(sample), f"{output}: {command.pairs} pairs"]:
+        console.print(line, markup=False, soft_wrap=True)
+    return 0
+
+
+def sample_pairs(
+    source: PairSource, config: PretrainConfig, *, num_pairs: int, batch_size: int
+) -> Sample:
+    """Return the first pairs of the run of ``config``, and the gaps of more of them.
+
+    Whole batches are read, since the random numbers of a view are drawn for a batch together.
+
+    Raises:
+        VideoError: a video and all its stand-ins cannot be read.
+    """
+    batching = source.batching(batch_size=batch_size)
+    batches = source.batches(batching, range(ceil(max(num_pairs, NUM_READ) / batch_size)))
+    augment = build_augment(config.augment)
+    generator = torch.Generator().manual_seed(config.seed)  # as in pretrain
+    pairs: list[Pair] = []
+    achieved: list[float] = []
+    failures: dict[int, str] = {}
+    with closing(batches):
+        for batch in batches:
+            frames, aspects, times = batch.frames, batch.aspect_ratios, batch.pts_seconds.tolist()
+            achieved += [max(shown) - min(shown) for shown in times]
+            failures.update(batch.failures)
+            missing = num_pairs - len(pairs)
+            if missing > 0:
+                views = augment(frames, aspects, generator)[:2]  # the sheet has no more
+                for n, row in enumerate(batch.source_ids.tolist()[:missing]):
+                    key, both = source.name(row), torch.stack([view[n] for view in views])
+                    first, second = times[n][:2]
+                    drawn = (first, second), frames[n, :2], both
+                    pairs.append(Pair(key, float(aspects[n]), *drawn))
+    order = BatchOrder(batching, seed=config.seed)
+    plan = PairPlan(order, source.durations, rule=pair_rule(config.data), seed=config.seed)
+    asked = []
+    for step in range(ceil(NUM_ASKED / batch_size)):
+        moments = [next(plan.moments(Place(step, n))) for n in range(batch_size)]
+        asked += [max(moment.times) - min(moment.times) for moment in moments]
+    return Sample(pairs, np.array(asked), np.array(achieved), failures)

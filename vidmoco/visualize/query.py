@@ -1,0 +1,154 @@
+"""The query of a search: an image, or the frame of a video that is shown at a time."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from einops import rearrange
+from PIL import Image
+
+from vidmoco.backbones.preprocess import resize_and_crop
+from vidmoco.config.limits import DEFAULT_LIMITS, Limits
+from vidmoco.device import resolve_device
+from vidmoco.errors import CheckpointError, ConfigError, DataError, VideoError, VidmocoError
+from vidmoco.features.batch_reader import FrameBatch
+from vidmoco.features.extractor import Extractor, build_extractor, features_of
+from vidmoco.features.feature_set import FeatureSet, describe_backbone, unit_rows
+from vidmoco.images.decode import decode_image
+from vidmoco.shapes import Float32, UInt8
+from vidmoco.video.decode import read_requests
+from vidmoco.video.files import VIDEO_SUFFIXES
+from vidmoco.video.scan import scan_videos
+
+_HOW = "Give an image, or a video and a time in seconds: clip.mp4@12.5"
+
+
+@dataclass(frozen=True, eq=False)
+class Query:
+    """The picture that is searched for."""
+
+    name: str
+    pixels: UInt8[np.ndarray, "h w 3"]
+    seconds: float | None = None
+    """When the showing of the frame began; None: an image."""
+    aspect_ratio: float | None = None
+    """Displayed width / height, where pixels are not square."""
+
+    @property
+    def picture(self) -> Image.Image:
+        """The picture in its true shape."""
+        image = Image.fromarray(self.pixels)
+        if self.aspect_ratio is None:
+            return image
+        return image.resize((max(1, round(image.height * self.aspect_ratio)), image.height))
+
+
+def read_query(text: str, *, limits: Limits = DEFAULT_LIMITS) -> Query:
+    """Return the picture that ``--query`` names.
+
+    Args:
+        text: the path of an image; or of a video, ``@`` and seconds from its first shown frame.
+        limits: what the video may be.
+
+    Raises:
+        ConfigError: there is no such file, or no such time.
+        DataError: the image cannot be read.
+        VideoError: the video cannot be read.
+    """
+    whole = Path(text).expanduser()
+    name, _, time = text.rpartition("@")
+    if whole.is_file():  # also one with an @ in its name
+        if whole.suffix.lower() in VIDEO_SUFFIXES - {".gif"}:
+            raise ConfigError(f"--query {text} is a video without a time. {_HOW}")
+        try:
+            image = decode_image(whole.read_bytes())
+        except DataError as error:
+            raise DataError(f"--query {text} cannot be read as an image: {error}. {_HOW}") from None
+        except OSError as error:
+            raise ConfigError(f"--query {text} cannot be read: {error.strerror}.") from error
+        return Query(whole.name, rearrange(image, "c h w -> h w c").numpy())
+    video = Path(name).expanduser()
+    if not name or not video.is_file():
+        what = "a folder" if whole.is_dir() else "not there"
+        raise ConfigError(f"--query {text} is {what}. {_HOW}")
+    try:
+        seconds = float(time)
+    except ValueError:
+        seconds = math.nan
+    if not (math.isfinite(seconds) and seconds >= 0):
+        raise ConfigError(f"--query {text}: {time!r} is no time in seconds, 0 or more. {_HOW}")
+    return _frame_of(video, seconds, limits=limits)
+
+
+def _frame_of(path: Path, seconds: float, *, limits: Limits) -> Query:
+    info = scan_videos([path], progress=False, limits=limits)[0]
+    if info.route == "refused":
+        raise VideoError(f"{path}: {info.reason}.")
+    if seconds >= info.duration_seconds:
+        raise ConfigError(
+            f"--query {path}@{seconds:g} is beyond the end of the video, which lasts "
+            f"{info.duration_seconds:.3f} s."
+        )
+    (read,) = read_requests([(info, [seconds])], limits=limits)
+    if isinstance(read, VideoError):
+        raise read
+    return Query(
+        path.name,
+        read.images[0],
+        seconds=float(read.pts_seconds[0]),
+        aspect_ratio=info.aspect_ratio if info.sample_aspect_ratio != 1 else None,
+    )
+
+
+def extractor_like(
+    features: FeatureSet, *, backbone: str | None = None, device: str = "auto"
+) -> Extractor:
+    """Load the backbone that made some features.
+
+    Args:
+        features: their sidecars name it.
+        backbone: where it is now; None: where it was.
+        device: to compute on.
+
+    Raises:
+        ConfigError: it is another one, or preprocesses otherwise.
+        CheckpointError: it cannot be loaded.
+    """
+    resolve_device(device)  # its errors are not the backbone's
+    sidecar = features.files[0].sidecar
+    source = backbone or str(sidecar["backbone"])
+    try:
+        size = int(sidecar["preprocess"]["size"])
+        crop_mode = sidecar["preprocess"]["crop_mode"]
+        precision: Literal["bf16", "fp32"]
+        precision = "bf16" if sidecar.get("precision") == "bf16" else "fp32"
+        extractor = build_extractor(
+            source, size=size, crop_mode=crop_mode, device=device, precision=precision
+        )
+    except (KeyError, TypeError, ValueError, VidmocoError) as error:
+        if backbone is not None and isinstance(error, VidmocoError):
+            raise
+        raise CheckpointError(
+            f"The backbone of these features, {source}, cannot be loaded: {error} Give --backbone: "
+            "where it is now."
+        ) from error
+    ours, theirs = describe_backbone(extractor.provenance), describe_backbone(sidecar)
+    if ours != theirs or extractor.dim != features.dim:
+        raise ConfigError(
+            f"{source} did not make these features: it is {ours}, they are of {theirs}. Give "
+            "--backbone the one that made them, or extract them again with this one."
+        )
+    return extractor
+
+
+def feature_of(extractor: Extractor, query: Query) -> Float32[np.ndarray, " d"]:
+    """Return the feature of a query as the extraction would make it, of unit length."""
+    image = rearrange(torch.from_numpy(query.pixels), "h w c -> c h w")
+    images = resize_and_crop(image, extractor.preprocess, aspect_ratio=query.aspect_ratio)
+    batch = FrameBatch(np.zeros(1), images[None])
+    ((_, features),) = features_of(extractor, [batch])
+    unit = unit_rows(features, place=f"--query {query.name}")
+    return unit.reshape(-1)

@@ -1,0 +1,128 @@
+"""``vidmoco search``: the frames most like a picture, as a table and as a contact sheet."""
+
+import numpy as np
+from PIL import Image, ImageDraw
+from rich.console import Console
+from rich.table import Table
+
+from vidmoco.config.evaluation import SearchCommand
+from vidmoco.features.feature_set import FeatureSet, open_features
+from vidmoco.shapes import Float32, Int64
+from vidmoco.text import in_ascii, printable
+from vidmoco.video.open_catalog import build_limits
+from vidmoco.visualize.contact_sheet import font, shortened
+from vidmoco.visualize.display import (
+    MARGIN,
+    QUIET,
+    SPACE,
+    TEXT,
+    print_left_out,
+    shown_seconds,
+    wide_console,
+)
+from vidmoco.visualize.neighbours import nearest_rows, similarities
+from vidmoco.visualize.png_file import require_png, save_png
+from vidmoco.visualize.query import Query, extractor_like, feature_of, read_query
+from vidmoco.visualize.thumbnails import thumbnails
+
+_TILE, _QUERY = (240, 160), (360, 240)
+_COLUMNS, _CAPTION = 4, 44
+
+
+def search(command: SearchCommand) -> int:
+    """Print the table, write the sheet and return the exit code 0.
+
+    Raises:
+        ConfigError: features, query or backbone cannot be used.
+        DataError: a file of features is damaged.
+        VideoError: the video of the query cannot be read.
+    """
+    output = command.output.expanduser()
+    require_png(output)
+    limits = build_limits(command.limits)
+    features = open_features(command.features)
+    query = read_query(command.query, limits=limits)
+    extractor = extractor_like(features, backbone=command.backbone, device=command.device)
+    console = Console(stderr=True, highlight=False, markup=False)
+    console.print(f"Backbone: {printable(extractor.provenance['backbone'])}", soft_wrap=True)
+    similarity = similarities(features, feature_of(extractor, query)[None])[0]
+    num_videos = len(set(features.videos.tolist()))
+    # Frames of one video are alike: as few of each as will do.
+    per_video = command.per_video or -(-command.top // num_videos)
+    rows = nearest_rows(
+        similarity,
+        videos=features.videos,
+        times=features.times,
+        top=command.top,
+        per_video=per_video,
+        min_gap=command.min_gap,
+    )
+    lines = [
+        f"{features.num_rows:,} frames of {num_videos:,} videos below {features.folder}",
+        f"{len(rows)} shown, at most {per_video} of one video, {command.min_gap:g} s apart",
+    ]
+    print_left_out(features.left_out)
+    _print_table(features, rows, similarity[rows], lines)
+    pictures = thumbnails(features, rows, box=_TILE, limits=limits)
+    save_png(draw_results(query, features, rows, similarity[rows], pictures, lines), output)
+    wide_console().print(str(output), soft_wrap=True)
+    return 0
+
+
+def _print_table(
+    features: FeatureSet,
+    rows: Int64[np.ndarray, " m"],
+    similarity: Float32[np.ndarray, " m"],
+    lines: list[str],
+) -> None:
+    table = Table(box=None, pad_edge=False)
+    for title in ("rank", "similarity", "seconds"):
+        table.add_column(title, justify="right")
+    table.add_column("file", overflow="fold")
+    for rank, (row, value) in enumerate(zip(rows.tolist(), similarity.tolist(), strict=True), 1):
+        time = shown_seconds(features.times[row])
+        table.add_row(str(rank), f"{value:.4f}", time, printable(features.name_of(row)))
+    console = wide_console()
+    console.print(table)
+    for line in lines:
+        console.print(printable(line), soft_wrap=True)
+
+
+def draw_results(
+    query: Query,
+    features: FeatureSet,
+    rows: Int64[np.ndarray, " m"],
+    similarity: Float32[np.ndarray, " m"],
+    pictures: list[Image.Image],
+    lines: list[str],
+) -> Image.Image:
+    """Return the contact sheet: the query, and under it the frames, the most similar first."""
+    width, height = _TILE[0], max(picture.height for picture in pictures)
+    step_x, step_y = width + SPACE, height + _CAPTION
+    shown = query.picture
+    shown.thumbnail(_QUERY)
+    top = MARGIN + max(shown.height, 160) + 2 * SPACE
+    num_rows = -(-len(pictures) // _COLUMNS)
+    size = 2 * MARGIN + _COLUMNS * step_x - SPACE, top + num_rows * step_y + MARGIN
+    sheet = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(sheet)
+    sheet.paste(shown, (MARGIN, MARGIN))
+    left = MARGIN + shown.width + 2 * SPACE
+    room = size[0] - MARGIN - left
+    draw.text((left, MARGIN), "Query", TEXT, font(20))
+    when = "" if query.seconds is None else f"at {shown_seconds(query.seconds)} s"
+    for n, line in enumerate([query.name, when, "", *lines]):
+        colour = TEXT if n == 0 else QUIET
+        draw.text((left, MARGIN + 34 + 20 * n), shortened(in_ascii(line), room), colour, font())
+    facts = zip(rows.tolist(), similarity.tolist(), pictures, strict=True)
+    for n, (row, value, picture) in enumerate(facts):
+        x, y = MARGIN + n % _COLUMNS * step_x, top + n // _COLUMNS * step_y
+        place = x + (width - picture.width) // 2, y + (height - picture.height) // 2
+        sheet.paste(picture, place)
+        name = shortened(in_ascii(features.name_of(row)), width, size=12)
+        draw.text((x, y + height + 4), name, TEXT, font(12))
+        rank = f"{n + 1}.  similarity {value:.3f}"
+        draw.text((x, y + height + 20), rank, QUIET, font(12))
+        time = f"{shown_seconds(features.times[row])} s"
+        draw.text((x + width, y + height + 20), time, QUIET, font(12), anchor="ra")
+    return sheet

