@@ -14,7 +14,7 @@ from painted_videos import write_video
 from PIL import Image
 from rich.console import Console
 from test_distributed import launch
-from test_pretrain import TINY, numbers
+from tiny_run import TINY, numbers
 
 from vidmoco.checkpoint import list_checkpoints, load_checkpoint
 from vidmoco.cli.main import main

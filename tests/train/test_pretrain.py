@@ -12,6 +12,7 @@ import pytest
 import timm
 import torch
 from painted_videos import write_video
+from tiny_run import TINY, numbers
 from torch import nn
 
 from vidmoco.checkpoint import list_checkpoints, load_checkpoint
@@ -26,13 +27,6 @@ from vidmoco.methods.moco import MoCo
 from vidmoco.train import pretrain as pretrain_module
 from vidmoco.train import step as training_step
 from vidmoco.train.metrics import TIMING_KEYS
-
-TINY = [
-    "--recipe", "tiny_cpu", "--backbone.name", "resnet10t", "--data.batch-size", "8",
-    "--method.bn-splits", "2", "--method.queue-size", "40", "--augment.size", "32",
-    "--data.short-side", "32", "--engine.log-every", "1", "--data.workers", "0",
-    "--optim.warmup-epochs", "0",
-]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -55,13 +49,6 @@ def somewhere(tmp_path, monkeypatch):
 def pretrain(videos, run, *words, steps=6):
     given = [] if videos is None else [str(videos)]
     return main(["pretrain", *given, *TINY, "--run", str(run), "--steps", str(steps), *words])
-
-
-def numbers(run):
-    return [
-        {key: value for key, value in line.items() if key not in TIMING_KEYS}
-        for line in read_metrics(run / "metrics.jsonl")
-    ]
 
 
 @pytest.fixture(scope="module")
