@@ -5,6 +5,8 @@ from contextlib import nullcontext
 import torch
 from torch import nn
 
+from vidmoco.methods.build import build_method
+from vidmoco.methods.protocol import Inputs
 from vidmoco.train.step import train_step
 
 
@@ -29,12 +31,23 @@ def views(seed, n=4, size=8, crops=0, large=2):
     return [torch.randn(n, 3, s, s, generator=generator) for s in sizes]
 
 
-def run(method, pair, *, ids=None, times=None, **options):
-    """Call a method; return its loss and diagnostics."""
+def built(config, backbone, **inputs):
+    """A method of some settings, with first weights that are the same each time."""
+    torch.manual_seed(0)
+    return build_method(config, backbone, Inputs(**({"num_features": 6} | inputs)))
+
+
+def run(method, pair, *, ids=None, times=None, progress=0.0):
+    """Take a step without an optimiser: gradients add up. Returns its loss and diagnostics."""
     n = len(pair[0])
     ids = torch.arange(n) if ids is None else ids
     times = torch.zeros(n, 2, dtype=torch.float64) if times is None else times
-    return method(pair, source_ids=ids, times=times, **options)
+    method.begin_step(progress)
+    loss, stats = method(pair, source_ids=ids, times=times)
+    if loss.requires_grad:
+        loss.backward()
+    method.end_step()
+    return loss.detach(), stats
 
 
 def one_step(method, pair, **options):

@@ -58,7 +58,8 @@ def measure(
     import torch
 
     from vidmoco.config.methods import EndToEndConfig, MemoryBankConfig, MoCoConfig
-    from vidmoco.config.pretrain import AugmentConfig, BackboneConfig, DataConfig, PretrainConfig
+    from vidmoco.config.pretrain import PretrainConfig
+    from vidmoco.config.sections import AugmentConfig, BackboneConfig, DataConfig
     from vidmoco.device import autocast, resolve_device
     from vidmoco.optim.optimizers import build_optimizer, set_learning_rate
     from vidmoco.train.build import assemble_method

@@ -6,7 +6,7 @@ Tensors on the CPU travel by gloo, tensors on a GPU by NCCL.
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from inspect import signature
 from typing import Any, TypeVar
@@ -147,6 +147,13 @@ def on_all_ranks(method: nn.Module, device: torch.device) -> nn.Module:
     return DistributedDataParallel(
         method, device_ids=[device] if device.type == "cuda" else None, **keep_buffers
     )
+
+
+def without_averaging(replica: nn.Module) -> AbstractContextManager[None]:
+    """Return a context in which gradients stay in their process: of micro-batches but the last."""
+    if isinstance(replica, DistributedDataParallel):
+        return replica.no_sync()
+    return nullcontext()
 
 
 def any_of(flag: bool) -> bool:

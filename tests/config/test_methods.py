@@ -8,8 +8,9 @@ from vidmoco.config.methods import (
     MoCoV3Config,
     SimCLRConfig,
 )
-from vidmoco.config.pretrain import AugmentConfig, DataConfig, OptimConfig, PretrainConfig
+from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import dump_recipe, parse_recipe
+from vidmoco.config.sections import AugmentConfig, DataConfig, OptimConfig
 from vidmoco.errors import ConfigError
 
 KINDS = (

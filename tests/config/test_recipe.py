@@ -7,13 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidmoco.config.pretrain import (
-    AugmentConfig,
-    DataConfig,
-    MoCoConfig,
-    OptimConfig,
-    PretrainConfig,
-)
+from vidmoco.config.pretrain import MoCoConfig, PretrainConfig
 from vidmoco.config.recipe import (
     differences,
     dump_recipe,
@@ -22,6 +16,7 @@ from vidmoco.config.recipe import (
     shipped_recipes,
     to_plain,
 )
+from vidmoco.config.sections import AugmentConfig, DataConfig, OptimConfig
 from vidmoco.errors import ConfigError
 
 

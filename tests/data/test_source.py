@@ -10,8 +10,9 @@ from rich.console import Console
 
 from vidmoco.cli.main import main
 from vidmoco.config.limits import Limits
-from vidmoco.config.pretrain import DataConfig, LimitsConfig, PretrainConfig
+from vidmoco.config.pretrain import LimitsConfig, PretrainConfig
 from vidmoco.config.recipe import load_recipe
+from vidmoco.config.sections import DataConfig
 from vidmoco.data import source as pairs
 from vidmoco.data.sampling import PairRule
 from vidmoco.data.source import open_source, pair_rule

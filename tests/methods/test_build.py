@@ -12,13 +12,14 @@ from vidmoco.config.methods import (
     MoCoV3Config,
     SimCLRConfig,
 )
-from vidmoco.methods.build import build_method, projector_of
+from vidmoco.methods.build import METHODS, build_method
+from vidmoco.methods.protocol import Inputs, Method
 
 NINE = np.ones(9)  # seconds of each video
 CONFIGS = [
     MoCoConfig(queue_size=8, dim=5, head="linear", momentum=0.5, tau=0.3, bn_splits=2),
     MoCoV3Config(dim=6, hidden_dim=7, projector_layers=3, predictor_norm=True, tau=0.3),
-    FastMoCoConfig(dim=6, hidden_dim=7, predictor_hidden_dim=5, merge="max", tau=0.3),
+    FastMoCoConfig(dim=6, hidden_dim=7, predictor_hidden_dim=5, tau=0.3),
     SimCLRConfig(dim=6, projector_layers=3, tau=0.3),
     EndToEndConfig(dim=6, tau=0.3, bn_splits=2),
     MemoryBankConfig(dim=6, loss="info_nce", num_negatives=3, momentum=0.25, tau=0.3),
@@ -30,10 +31,8 @@ def test_every_setting_reaches_the_method(config):
     backbone = build_backbone("resnet10t", size=32, other_sizes=[16])
     method = build_method(
         config,
-        backbone=backbone,
-        num_features=num_features_of(backbone),
-        durations=NINE,
-        seed=4,
+        backbone,
+        Inputs(num_features=num_features_of(backbone), durations=NINE, seed=4),
     )
     assert method.backbone is backbone
     for name, value in vars(config).items():
@@ -44,22 +43,30 @@ def test_every_setting_reaches_the_method(config):
     assert {name for name in vars(config) if not hasattr(method, name)} <= hidden
     widths = {len(p) for p in method.parameters() if p.ndim == 2}
     assert all(getattr(config, name, config.dim) in widths for name in hidden if "dim" in name)
-    if generator := getattr(method, "generator", None):
-        assert generator.initial_seed() == 4
+    if random := getattr(method, "random", None):
+        assert random.generator.initial_seed() == 4
     embeddings = []
-    projector_of(method).register_forward_hook(lambda *call: embeddings.append(call[-1]))
-    loss, stats = run(method, views(0, size=32, crops=1))
+    method.projector.register_forward_hook(lambda *call: embeddings.append(call[-1]))
+    _, stats = run(method, views(0, size=32, crops=1))
     assert embeddings[0].shape[1] == config.dim
     assert embeddings[0].requires_grad  # not those of a key encoder
-    loss.backward()
     assert set(stats) >= SHARED_STATS
     assert all(p.grad is not None for p in backbone.parameters())
     assert all(not value.requires_grad for value in stats.values())
 
 
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
+def test_each_method_meets_the_protocol(config):
+    backbone = build_backbone("resnet10t", size=32, other_sizes=[16])
+    method = build_method(config, backbone, Inputs(num_features=512, durations=NINE))
+    assert isinstance(method, Method) and isinstance(method, torch.nn.Module)
+    assert method.backbone is backbone
+    assert len(METHODS) == len(CONFIGS)
+
+
 def test_the_memory_bank_has_an_entry_a_video():
     backbone = build_backbone("resnet10t", size=32)
-    method = build_method(CONFIGS[-1], backbone=backbone, num_features=512, durations=NINE, seed=0)
+    method = build_method(CONFIGS[-1], backbone, Inputs(num_features=512, durations=NINE))
     assert method.entries.shape == (9, 6)
 
 
@@ -70,7 +77,7 @@ def test_one_frame_and_no_gap_is_the_image_method(config):
     def loss_of(**options):
         torch.manual_seed(3)
         backbone = build_backbone("resnet10t", size=32, other_sizes=[16])
-        method = build_method(config, backbone=backbone, num_features=512, durations=NINE, seed=4)
+        method = build_method(config, backbone, Inputs(num_features=512, durations=NINE, seed=4))
         return [run(method, views(step, size=32), **options)[0] for step in range(2)]
 
     times = torch.rand(4, 2).double()

@@ -3,21 +3,27 @@ import math
 import numpy as np
 import pytest
 import torch
-from method_material import SHARED_STATS, gradients, run, sgd_step, tiny_backbone, views
+from method_material import (
+    SHARED_STATS,
+    built,
+    gradients,
+    one_step,
+    run,
+    sgd_step,
+    tiny_backbone,
+    views,
+)
 from reference import contrast
 from torch.nn.functional import cross_entropy, normalize
 
 from vidmoco.config.methods import MemoryBankConfig
 from vidmoco.errors import ConfigError
-from vidmoco.methods.memory_bank import MemoryBank, build_memory_bank, count_instances
+from vidmoco.methods.memory_bank import count_instances
 
 
 def bank(**options):
-    torch.manual_seed(0)
-    settings = {
-        "num_features": 6, "num_instances": 9, "dim": 5, "num_negatives": 6, "tau": 0.3, "seed": 2,
-    }  # fmt: skip
-    return MemoryBank(tiny_backbone(), **(settings | options))
+    config = MemoryBankConfig(**({"dim": 5, "num_negatives": 6, "tau": 0.3} | options))
+    return built(config, tiny_backbone(), durations=np.ones(9), seed=2)
 
 
 IDS = torch.tensor([7, 0, 3, 8])
@@ -57,7 +63,6 @@ def test_three_steps_equal_the_paper(loss_name):
             )  # fmt: skip
         expected.backward()
         loss, stats = run(method, pair, ids=IDS)
-        loss.backward()
         assert set(stats) == SHARED_STATS
         assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
         for name, gradient in gradients(slow).items():
@@ -102,11 +107,8 @@ def test_equal_entries_give_the_chance_value(loss_name, chance):
 
 def test_micro_batches_are_one_step():
     whole, halves = bank(loss="softmax"), bank(loss="softmax")
-    pair = views(0)
-    run(whole, pair, ids=IDS)
-    for part in range(2):
-        cut = [view.chunk(2)[part] for view in pair]
-        run(halves, cut, ids=IDS.chunk(2)[part], first=part == 0, last=part == 1)
+    run(whole, views(0), ids=IDS)
+    one_step(halves, views(0), ids=IDS, num_parts=2)
     torch.testing.assert_close(whole.entries, halves.entries)
 
 
@@ -114,7 +116,6 @@ def test_all_of_it_is_in_the_state():
     method, other = bank(), bank()
     run(method, views(0), ids=IDS)
     other.load_state_dict(method.state_dict())
-    other.generator.set_state(method.generator.get_state())
     pair = views(1)
     assert torch.equal(run(method, pair, ids=IDS)[0], run(other, pair, ids=IDS)[0])
 
@@ -122,15 +123,13 @@ def test_all_of_it_is_in_the_state():
 def test_instances_may_be_parts_of_videos():
     config = MemoryBankConfig(dim=5, num_negatives=4, instance_seconds=0.5)
     durations = np.array([1.2, 0.3, 1.0, 2.0])
-    assert count_instances(config, durations).tolist() == [3, 2, 3, 5]
-    built = build_memory_bank(
-        config, backbone=tiny_backbone(), num_features=6, durations=durations, seed=0
-    )
-    assert len(built.entries) == 13
-    before = built.entries.clone()
+    assert count_instances(durations, seconds=0.5).tolist() == [3, 2, 3, 5]
+    method = built(config, tiny_backbone(), durations=durations)
+    assert len(method.entries) == 13
+    before = method.entries.clone()
     times = torch.tensor([[1.19, 0.0], [0.0, 0.0], [0.49, 0.0], [1.99, 0.0]]).double()
-    run(built, views(0), ids=torch.tensor([0, 1, 2, 3]), times=times)
-    changed = (built.entries != before).any(1).nonzero().flatten().tolist()
+    run(method, views(0), ids=torch.tensor([0, 1, 2, 3]), times=times)
+    changed = (method.entries != before).any(1).nonzero().flatten().tolist()
     # 1.19 s is nearest to 1.0 of the first video, 0.49 to 0.5 of the third, 1.99 to 2.0.
     assert changed == [2, 3, 6, 12]
 
@@ -139,18 +138,16 @@ def test_a_small_crop_is_of_the_instance_that_its_frame_is():
     """Views are of the frames in turn: large 0, large 1, then a crop of frame 0, and of frame 1."""
     config = MemoryBankConfig(dim=5, loss="softmax", instance_seconds=1.0)
     durations = np.array([4.0, 4.0])
-    built = build_memory_bank(
-        config, backbone=tiny_backbone(), num_features=6, durations=durations, seed=0
-    )
+    method = built(config, tiny_backbone(), durations=durations)
     large, crops = views(0)[0][:2], views(1)
     times = torch.tensor([[0.0, 4.0], [1.0, 3.0]]).double()
-    ids, entries = torch.tensor([0, 1]), built.entries.clone()
+    ids, entries = torch.tensor([0, 1]), method.entries.clone()
     with torch.no_grad():
-        loss, _ = run(built, [large, large, crops[0][:2], crops[1][:2]], ids=ids, times=times)
+        loss, _ = run(method, [large, large, crops[0][:2], crops[1][:2]], ids=ids, times=times)
         expected = []
-        built.load_state_dict(built.state_dict() | {"entries": entries})
+        method.load_state_dict(method.state_dict() | {"entries": entries})
         for view, seconds in ((large, (0, 1)), (crops[0][:2], (0, 1)), (crops[1][:2], (4, 3))):
-            logits = normalize(built.encoder(view), dim=1) @ entries.T / built.tau
+            logits = normalize(method.encoder(view), dim=1) @ entries.T / method.tau
             labels = torch.tensor([seconds[0], 5 + seconds[1]])
             expected.append(cross_entropy(logits, labels))
     assert loss.item() == pytest.approx(torch.stack(expected).mean().item(), rel=1e-5)
@@ -158,13 +155,12 @@ def test_a_small_crop_is_of_the_instance_that_its_frame_is():
 
 def test_more_instances_than_can_be_counted():
     with pytest.raises(ConfigError, match=r"instance-seconds is 1e-20: 1e\+20 instances"):
-        count_instances(MemoryBankConfig(instance_seconds=1e-20), np.array([1.0]))
+        count_instances(np.array([1.0]), seconds=1e-20)
 
 
 def test_a_video_is_an_instance_unless_told():
-    config = MemoryBankConfig(dim=5, num_negatives=4)
-    assert count_instances(config, np.array([0.0, 7000.0])).tolist() == [1, 1]
-    assert count_instances(MemoryBankConfig(instance_seconds=1.0), np.array([0.0])).tolist() == [1]
+    assert count_instances(np.array([0.0, 7000.0]), seconds=None).tolist() == [1, 1]
+    assert count_instances(np.array([0.0]), seconds=1.0).tolist() == [1]
 
 
 @pytest.mark.parametrize(("fps", "of_video"), [(10, 10), (2, 29.97), (10, 29.97), (4, 24)])
@@ -173,8 +169,6 @@ def test_each_prepared_frame_is_an_instance(fps, of_video):
     config = MemoryBankConfig(dim=5, num_negatives=4, instance_seconds=1 / fps)
     shown = np.floor(np.arange(40) / fps * of_video + 1e-9) / of_video
     durations = np.array([shown[-1] + 1 / of_video])
-    built = build_memory_bank(
-        config, backbone=tiny_backbone(), num_features=6, durations=durations, seed=0
-    )
-    found = built._instances(torch.zeros(40).long(), torch.from_numpy(shown))
-    assert found.tolist() == list(range(40)) and len(built.entries) >= 40
+    method = built(config, tiny_backbone(), durations=durations)
+    found = method._instances(torch.zeros(40).long(), torch.from_numpy(shown))
+    assert found.tolist() == list(range(40)) and len(method.entries) >= 40

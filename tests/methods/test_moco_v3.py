@@ -5,6 +5,7 @@ import pytest
 import torch
 from method_material import (
     SHARED_STATS,
+    built,
     gradients,
     keys_without_gradient,
     normed_backbone,
@@ -16,13 +17,12 @@ from reference import contrast
 from torch import nn
 
 from vidmoco.backbones.build import build_backbone
-from vidmoco.methods.moco_v3 import MoCoV3
+from vidmoco.config.methods import MoCoV3Config
 
 
-def moco_v3(backbone=None, **options):
-    torch.manual_seed(0)
-    settings = {"num_features": 6, "dim": 5, "hidden_dim": 12, "momentum": 0.9, "tau": 0.3}
-    return MoCoV3(backbone or normed_backbone(), **(settings | options))
+def moco_v3(backbone=None, *, num_features=6, **options):
+    config = MoCoV3Config(dim=5, hidden_dim=12, momentum=0.9, tau=0.3, **options)
+    return built(config, backbone or normed_backbone(), num_features=num_features)
 
 
 @pytest.mark.parametrize("predictor_norm", [False, True])
@@ -43,7 +43,6 @@ def test_three_steps_equal_algorithm_1(projector_layers, predictor_norm):
         expected = contrast.moco_v3(q1, q2, k1, k2, tau=0.3)
         expected.backward()
         loss, stats = run(method, [x1, x2], progress=progress)
-        loss.backward()
         assert set(stats) == SHARED_STATS
         assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
         ours, theirs = gradients(method), gradients(slow)
@@ -88,7 +87,7 @@ def test_the_chance_value_has_the_factor_of_the_loss():
 
 def test_keys_have_no_gradient_and_the_predictor_no_twin():
     method = moco_v3()
-    run(method, views(0))[0].backward()
+    run(method, views(0))
     assert all(p.grad is None for p in method.encoder_k.parameters())
     assert all(p.grad is not None for p in method.predictor.parameters())
     assert len(method.encoder_k) == 2
@@ -123,7 +122,7 @@ def test_frozen_patches_stay_in_both_encoders():
     before = [copy.deepcopy(encoder.patch_embed.state_dict()) for encoder in encoders]
     optimizer = torch.optim.AdamW([p for p in method.parameters() if p.requires_grad], lr=0.01)
     for step in range(3):
-        run(method, views(step, size=32))[0].backward()
+        run(method, views(step, size=32))
         optimizer.step()
         optimizer.zero_grad()
     for encoder, was in zip(encoders, before, strict=True):

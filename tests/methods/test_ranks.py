@@ -3,55 +3,53 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from method_material import normed_backbone, run, sgd_step, tiny_backbone, views
+from method_material import built, normed_backbone, run, sgd_step, tiny_backbone, views
 from test_distributed import launch
 
 from vidmoco import distributed
-from vidmoco.methods.fast_moco import FastMoCo
-from vidmoco.methods.memory_bank import MemoryBank
-from vidmoco.methods.moco import MoCo
-from vidmoco.methods.moco_v3 import MoCoV3
+from vidmoco.config.methods import (
+    EndToEndConfig,
+    FastMoCoConfig,
+    MemoryBankConfig,
+    MoCoConfig,
+    MoCoV3Config,
+    SimCLRConfig,
+)
 from vidmoco.methods.normalization import sync_batch_norm
-from vidmoco.methods.simclr import EndToEnd, SimCLR
 
-NORMED = {"num_features": 6, "dim": 5, "hidden_dim": 12, "tau": 0.3, "momentum": 0.9}
+NORMED = {"dim": 5, "hidden_dim": 12, "tau": 0.3, "momentum": 0.9}
 IDS = torch.tensor([4, 0, 3, 8, 1, 6, 2, 7])
 TIMES = torch.arange(16.0, dtype=torch.float64).view(8, 2)
 
 
 def build(name, world):
     """A method; MoCo on one process has the parts that the batch norms of two processes have."""
-    torch.manual_seed(0)
-    queue = {"num_features": 6, "dim": 5, "queue_size": 20, "momentum": 0.9}
-    if name == "moco":
-        return MoCo(normed_backbone(), **queue, bn_splits=2 // world)
-    if name == "moco, symmetric, masked":
-        options = dict(symmetric=True, same_video="masked", bn_splits=4 // world)
-        return MoCo(normed_backbone(), **queue, **options)
-    if name == "moco, three frames":
-        options = dict(large_views=3, batch_negatives=True, bn_splits=2 // world)
-        return MoCo(normed_backbone(), **queue, **options)
-    if name == "moco, three frames, symmetric":
-        options = dict(large_views=3, symmetric=True, bn_splits=2 // world)
-        return MoCo(normed_backbone(), **queue | {"queue_size": 30}, **options)
-    if name == "moco_v3":
-        return MoCoV3(normed_backbone(), **NORMED)
-    if name == "fast_moco, four frames":
-        options = dict(predictor_hidden_dim=8, large_views=4)
-        return FastMoCo(normed_backbone(), **NORMED, **options)
-    if name == "fast_moco":
-        options = dict(predictor_hidden_dim=8, merge="weighted_mean")
-        return FastMoCo(normed_backbone(), **NORMED, **options)
-    if name == "simclr":
-        return SimCLR(normed_backbone(), num_features=6, dim=5, tau=0.3)
-    if name == "end_to_end":
-        return EndToEnd(normed_backbone(), num_features=6, dim=5, tau=0.3, bn_splits=2 // world)
-    loss = name.removeprefix("memory_bank ")
-    return MemoryBank(
-        tiny_backbone(), num_features=6, num_instances=9, dim=5, num_negatives=6, loss=loss
-    )
+    queue = {"dim": 5, "queue_size": 20, "momentum": 0.9, "bn_splits": 2 // world}
+    masked = {"symmetric": True, "same_video": "masked", "bn_splits": 4 // world}
+    bank = {"dim": 5, "num_negatives": 6}
+    config, inputs = {
+        "moco": (MoCoConfig(**queue), {}),
+        "moco, symmetric, masked": (MoCoConfig(**queue | masked), {}),
+        "moco, three frames": (MoCoConfig(**queue, batch_negatives=True), {"large_views": 3}),
+        "moco, three frames, symmetric": (
+            MoCoConfig(**queue | {"queue_size": 30}, symmetric=True), {"large_views": 3},
+        ),
+        "moco_v3": (MoCoV3Config(**NORMED), {}),
+        "fast_moco": (FastMoCoConfig(**NORMED, predictor_hidden_dim=8), {}),
+        "fast_moco, four frames": (
+            FastMoCoConfig(**NORMED, predictor_hidden_dim=8), {"large_views": 4},
+        ),
+        "simclr": (SimCLRConfig(dim=5, tau=0.3), {}),
+        "end_to_end": (EndToEndConfig(dim=5, tau=0.3, bn_splits=2 // world), {}),
+        "memory_bank nce": (MemoryBankConfig(**bank, loss="nce"), {}),
+        "memory_bank softmax": (MemoryBankConfig(**bank, loss="softmax"), {}),
+        "memory_bank info_nce": (MemoryBankConfig(**bank, loss="info_nce"), {}),
+    }[name]  # fmt: skip
+    backbone = tiny_backbone() if "bank" in name else normed_backbone()
+    return built(config, backbone, durations=np.ones(9), **inputs)
 
 
 NAMES = [
@@ -66,19 +64,14 @@ def three_steps(name):
     """Losses, all gradients and all state, of this process's share of eight samples."""
     world, rank = distributed.world_size(), distributed.rank()
     method = build(name, world).double()
-    if getattr(method, "SYNC_BATCH_NORM", False):
+    if method.syncs_batch_norm:
         method = sync_batch_norm(method)
     own = slice(8 // world * rank, 8 // world * (rank + 1))
     found = {"losses": [], "gradients": []}
     large = getattr(method, "large_views", 2)
     for step in range(3):
         mine = [view[own].double() for view in views(step, n=8, crops=1, large=large)]
-        loss = torch.zeros(())
-        for number in range(passes := getattr(method, "passes", 1)):
-            more = {"pass_number": number} if passes > 1 else {}
-            part, _ = run(method, mine, ids=IDS[own], times=TIMES[own] + step, **more)
-            (part / passes).backward()
-            loss = loss + part.detach() / passes
+        loss, _ = run(method, mine, ids=IDS[own], times=TIMES[own] + step)
         gradients = {}
         for n, p in method.named_parameters():
             if p.grad is not None:  # averaged, as DistributedDataParallel does
@@ -92,7 +85,10 @@ def three_steps(name):
         n: value
         for n, value in state.items()
         # Statistics of a batch norm of its own differ from process to process, as they should.
-        if "running" not in n and "num_batches" not in n
+        if "running" not in n
+        and "num_batches" not in n
+        # One process with one part shuffles nothing, and so draws nothing.
+        and "random" not in n
     }
     return found
 

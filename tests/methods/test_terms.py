@@ -1,6 +1,6 @@
 import torch
 
-from vidmoco.methods.terms import mean_of, pairs_of_views, times_of
+from vidmoco.methods.terms import by_query, mean_of, pairs_of_views, scale_loss
 
 
 def test_which_views_are_contrasted():
@@ -26,7 +26,18 @@ def test_mean_of_losses_and_of_each_diagnostic():
     assert (loss, stats) == (2, {"a": 4})
 
 
+def test_all_terms_count_alike():
+    terms = [(torch.tensor(1.0), {"a": torch.tensor(2.0)})]
+    terms.append((torch.tensor(5.0), {"a": torch.tensor(10.0)}))
+    loss, stats = mean_of(terms, counts=[3, 1])  # three terms of 1, one of 5
+    assert (loss, stats) == (2, {"a": 4})
+
+
+def test_the_keys_of_each_query():
+    assert by_query([(0, 1), (0, 2), (2, 1)]) == {0: [1, 2], 2: [1]}
+
+
 def test_chance_grows_with_the_loss():
     stats = {"top1": torch.tensor(50.0), "loss_minus_chance": torch.tensor(-1.0)}
-    loss, scaled = times_of(3, torch.tensor(2.0), stats)
+    loss, scaled = scale_loss(3, torch.tensor(2.0), stats)
     assert (loss, scaled) == (6, {"top1": 50, "loss_minus_chance": -3})

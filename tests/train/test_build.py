@@ -15,16 +15,12 @@ from vidmoco.config.methods import (
     MoCoV3Config,
     SimCLRConfig,
 )
-from vidmoco.config.pretrain import (
-    AugmentConfig,
-    BackboneConfig,
-    DataConfig,
-    EngineConfig,
-    PretrainConfig,
-)
+from vidmoco.config.pretrain import PretrainConfig
+from vidmoco.config.sections import AugmentConfig, BackboneConfig, DataConfig, EngineConfig
 from vidmoco.errors import ConfigError
-from vidmoco.methods.build import build_method
-from vidmoco.train.build import assemble_method, compile_encoders, warning_of_queue
+from vidmoco.methods.build import build_method, compile_encoders
+from vidmoco.methods.protocol import Inputs
+from vidmoco.train.build import assemble_method
 
 CPU = torch.device("cpu")
 SMALL = PretrainConfig(
@@ -63,8 +59,8 @@ def test_compiled_encoders_give_what_plain_ones_give(name, monkeypatch):
 
     def built():
         torch.manual_seed(0)
-        backbone = {"backbone": normed_backbone(), "num_features": 6, "durations": np.ones(9)}
-        return build_method(METHODS[name], seed=0, **backbone)
+        inputs = Inputs(num_features=6, durations=np.ones(9))
+        return build_method(METHODS[name], normed_backbone(), inputs)
 
     plain, compiled = built(), built()
     compile_encoders(compiled, cuda_graphs=False)
@@ -73,8 +69,6 @@ def test_compiled_encoders_give_what_plain_ones_give(name, monkeypatch):
     for step in range(2):
         pair = views(step, n=8)
         expected, loss = run(plain, pair)[0], run(compiled, pair)[0]
-        expected.backward()
-        loss.backward()
         torch.testing.assert_close(loss, expected, rtol=1e-4, atol=1e-4)
     for a, b in zip(plain.backbone.parameters(), compiled.backbone.parameters(), strict=True):
         torch.testing.assert_close(b.grad, a.grad, rtol=1e-2, atol=1e-4)
@@ -95,10 +89,10 @@ def test_one_pixel_before_a_stride_is_refused_in_bf16_alone():
 
 
 def test_the_queue_is_large_against_the_videos():
-    assert warning_of_queue(SMALL, 16) == ""
-    assert "16 keys of 4 videos, so about 4 of" in warning_of_queue(SMALL, 4)
-    masked = replace(SMALL, method=replace(SMALL.method, same_video="masked"))
-    assert warning_of_queue(masked, 4) == ""
+    assert SMALL.method.warning(16) == ""
+    assert "16 keys of 4 videos, so about 4 of" in SMALL.method.warning(4)
+    assert replace(SMALL.method, same_video="masked").warning(4) == ""
+    assert METHODS["simclr"].warning(1) == ""
 
 
 @pytest.mark.parametrize(

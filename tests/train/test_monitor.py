@@ -78,7 +78,7 @@ def test_a_run_that_is_watched_is_the_same_run(runs):
     assert not (alone / "monitor.jsonl").exists()
     assert numbers(watched) == numbers(alone)
     ours, theirs = state(watched), state(alone)
-    for part in ("method", "optimizer", "generators", "torch_generator"):
+    for part in ("method", "optimizer", "augment_generator", "torch_generator"):
         assert is_same(ours[part], theirs[part]), part
 
 

@@ -17,13 +17,15 @@ from torch import nn
 
 from vidmoco.checkpoint import list_checkpoints, load_checkpoint
 from vidmoco.cli.main import main
+from vidmoco.config.methods import MoCoConfig
 from vidmoco.config.recipe import load_recipe
 from vidmoco.data import loader
 from vidmoco.data import source as pairs
 from vidmoco.data.pair_worker import build_pair_worker
 from vidmoco.device import autocast
 from vidmoco.json_lines import read_metrics
-from vidmoco.methods.moco import MoCo
+from vidmoco.methods.build import build_method
+from vidmoco.methods.protocol import Inputs
 from vidmoco.train import pretrain as pretrain_module
 from vidmoco.train import step as training_step
 from vidmoco.train.metrics import TIMING_KEYS
@@ -209,7 +211,8 @@ def test_accumulation_is_not_more_steps(finished, videos, tmp_path):
 def test_the_step_of_micro_batches_is_the_step_of_the_batch():
     torch.manual_seed(0)
     backbone = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    whole = MoCo(backbone, num_features=4, dim=4, queue_size=8)
+    config = MoCoConfig(dim=4, queue_size=8, bn_splits=1)
+    whole = build_method(config, backbone, Inputs(num_features=4))
     halves = copy.deepcopy(whole)
     views = [torch.randn(4, 3, 8, 8) for _ in range(2)]
     for method, num_parts in ((whole, 1), (halves, 2)):

@@ -83,7 +83,7 @@ def test_two_processes_train_as_one(name, videos, tmp_path):
     if name == "moco":
         ids = [state["method"]["queue.source_ids"].tolist() for state in states]
         assert ids[0] == ids[1]
-    assert torch.equal(*(state["generators"]["augment"] for state in states))
+    assert torch.equal(*(state["augment_generator"] for state in states))
     weights = [load_backbone(tmp_path / run).state_dict() for run in ("one", "two")]
     for key in ("conv1.0.weight", "layer1.0.conv1.weight"):
         torch.testing.assert_close(weights[1][key], weights[0][key], rtol=1e-2, atol=1e-4)

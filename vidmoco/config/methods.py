@@ -1,16 +1,111 @@
-"""The settings of each method, and what they may be; a part of ``config``."""
+"""The settings of each method, their ranges, and what they ask of the other sections."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from vidmoco.config.base import Ranged
+from vidmoco.config.sections import AugmentConfig, DataConfig, OptimConfig
+from vidmoco.errors import ConfigError
+
+_MANY_OF_ONE_VIDEO = 2  # assumption: keys in the queue, of thousands, that are worth a word
+
+
+class MethodSettings(Ranged):
+    """What the rest of the program asks the settings of any method."""
+
+    SECTION: ClassVar[str] = "method"
+    HAS_PREDICTOR: ClassVar[bool] = False
+    TAKES_MORE_VIEWS: ClassVar[bool] = False
+    """Whether it takes more than two large views of a video."""
+    name: str
+    dim: int
+
+    @property
+    def negatives_in_batch(self) -> bool:
+        """Whether micro-batches would cut the negatives."""
+        return True
+
+    @property
+    def num_parts(self) -> int:
+        """The equal parts of a batch that its batch norms see one by one."""
+        return 1
+
+    def view_sizes(self, size: int) -> list[int]:
+        """Return the sides in pixels of what the backbone gets, of views of ``size``."""
+        return [size]
+
+    def share_of(self, num_processes: int) -> "MethodSettings":
+        """Return the settings of one of several processes that train together.
+
+        Raises:
+            ConfigError: they cannot share a batch.
+        """
+        return self
+
+    def warning(self, num_videos: int) -> str:
+        """Return a warning about a training on so many videos, or an empty string."""
+        return ""
+
+    def check(self, *, data: DataConfig, augment: AugmentConfig, optim: OptimConfig) -> None:
+        """Refuse other sections that do not fit.
+
+        Raises:
+            ConfigError: names the flags.
+        """
+        parts = optim.accumulate * self.num_parts
+        if data.batch_size % parts or data.batch_size // parts < 2:
+            raise ConfigError(
+                f"--data.batch-size is {data.batch_size}; it must be a multiple of "
+                f"--optim.accumulate ({optim.accumulate}) times --method.bn-splits "
+                f"({self.num_parts}), with at least 2 pairs in each part."
+            )
+        if optim.accumulate > 1 and self.negatives_in_batch:
+            raise ConfigError(
+                f"--optim.accumulate is {optim.accumulate}, and negatives of {self.name} are the "
+                "batch itself, which micro-batches would cut. Give 1, and a smaller "
+                "--data.batch-size if memory is short."
+            )
+        if optim.predictor_lr and not self.HAS_PREDICTOR:
+            raise ConfigError(
+                f"--optim.predictor-lr is {optim.predictor_lr}, and {self.name} has no predictor. "
+                "Leave it out."
+            )
+        if augment.large_views > 2 and not self.TAKES_MORE_VIEWS:
+            raise ConfigError(
+                f"--augment.large-views is {augment.large_views}, and {self.name} takes 2. Small "
+                "crops (--augment.small-crops) may be of further frames."
+            )
+
+
+class SplitBatchNormSettings(MethodSettings):
+    """Settings of methods with Shuffling BN (He et al. 2020, section 3.3)."""
+
+    bn_splits: int
+
+    @property
+    def num_parts(self) -> int:
+        """The parts that batch norms are split into."""
+        return self.bn_splits
+
+    def share_of(self, num_processes: int) -> "MethodSettings":
+        """Return the settings with this process's share of the parts.
+
+        Raises:
+            ConfigError: the processes cannot share them.
+        """
+        if max(self.bn_splits, num_processes) % min(self.bn_splits, num_processes):
+            raise ConfigError(
+                f"--method.bn-splits is {self.bn_splits}, which {num_processes} processes cannot "
+                f"share. Give 1 or {num_processes}."
+            )
+        return replace(self, bn_splits=max(1, self.bn_splits // num_processes))  # type: ignore[type-var]
 
 
 @dataclass(frozen=True, kw_only=True)
-class MoCoConfig(Ranged):
+class MoCoConfig(SplitBatchNormSettings):
     """Momentum Contrast: v1 with a linear head and tau 0.07, v2 with an MLP head and tau 0.2."""
 
-    SECTION: ClassVar[str] = "method"
+    TAKES_MORE_VIEWS: ClassVar[bool] = True
 
     name: Literal["moco"] = "moco"
     """The method."""
@@ -59,12 +154,39 @@ class MoCoConfig(Ranged):
             "None while --method.same-video is negative",
         )
 
+    @property
+    def negatives_in_batch(self) -> bool:
+        """Only where the batch's keys are negatives too."""
+        return self.batch_negatives
+
+    def check(self, *, data: DataConfig, augment: AugmentConfig, optim: OptimConfig) -> None:
+        """Refuse also a queue that one step would fill with more keys than it holds."""
+        super().check(data=data, augment=augment, optim=optim)
+        key_views = augment.large_views - (0 if self.symmetric else 1)
+        keys = data.batch_size * key_views
+        if self.queue_size < keys:
+            raise ConfigError(
+                f"--method.queue-size is {self.queue_size}; it must be at least {keys}, the keys "
+                f"of a step: --data.batch-size times {key_views} key views."
+            )
+
+    def warning(self, num_videos: int) -> str:
+        """Return a warning where the queue holds many keys of each video."""
+        own = self.queue_size / num_videos
+        if self.same_video != "negative" or own <= _MANY_OF_ONE_VIDEO:
+            return ""
+        return (
+            f"The queue holds {self.queue_size:,} keys of {num_videos:,} videos, so about "
+            f"{own:.3g} of a query's negatives are of its own video. Think of --method.same-video "
+            "masked, or of a smaller --method.queue-size."
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
-class MoCoV3Config(Ranged):
+class MoCoV3Config(MethodSettings):
     """MoCo v3: no queue, a predictor, both views as queries and keys."""
 
-    SECTION: ClassVar[str] = "method"
+    HAS_PREDICTOR: ClassVar[bool] = True
 
     name: Literal["moco_v3"] = "moco_v3"
     """The method."""
@@ -91,22 +213,18 @@ class MoCoV3Config(Ranged):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FastMoCoConfig(Ranged):
+class FastMoCoConfig(MethodSettings):
     """Fast-MoCo: patches of a view, combined after the backbone, against whole views."""
 
-    SECTION: ClassVar[str] = "method"
+    HAS_PREDICTOR: ClassVar[bool] = True
+    TAKES_MORE_VIEWS: ClassVar[bool] = True
 
     name: Literal["fast_moco"] = "fast_moco"
     """The method."""
     divide: int = 2
     """m: a view is cut into m x m patches."""
     combine: int = 2
-    """n: every n of the patches are combined."""
-    merge: Literal["mean", "weighted_mean", "max"] = "mean"
-    """How features of patches are combined; `weighted_mean`: by random weights of sum 1."""
-    targets: Literal["other", "same", "both"] = "other"
-    """Whether combinations are contrasted with the other view, with their own whole view, or with
-    both."""
+    """n: the features of every n of the patches are averaged."""
     dim: int = 2048
     """Dimension of the embedding."""
     hidden_dim: int = 2048
@@ -132,12 +250,30 @@ class FastMoCoConfig(Ranged):
         self._require(0 <= self.momentum <= 1, "momentum", "from 0 to 1")
         self._require(self.tau > 0, "tau", "greater than 0")
 
+    def view_sizes(self, size: int) -> list[int]:
+        """Return the sides of views and of their patches."""
+        return [size, size // self.divide]
+
+    def check(self, *, data: DataConfig, augment: AugmentConfig, optim: OptimConfig) -> None:
+        """Refuse also views that do not divide, and frames that two queries cannot share."""
+        super().check(data=data, augment=augment, optim=optim)
+        most = 2 * self.divide**2
+        if augment.large_views > 2 and (data.frames_per_video % 2 or augment.large_views > most):
+            raise ConfigError(
+                f"--data.frames-per-video is {data.frames_per_video} and --augment.large-views "
+                f"{augment.large_views}; Fast-MoCo takes an even number of frames, a half for each "
+                f"query, and at most {most} views, one for each patch of both."
+            )
+        if augment.size % self.divide:
+            raise ConfigError(
+                f"--augment.size is {augment.size}; it must be a multiple of --method.divide "
+                f"({self.divide})."
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
-class SimCLRConfig(Ranged):
+class SimCLRConfig(MethodSettings):
     """SimCLR: the other views of the batch are the negatives, and all have gradients."""
-
-    SECTION: ClassVar[str] = "method"
 
     name: Literal["simclr"] = "simclr"
     """The method."""
@@ -155,10 +291,8 @@ class SimCLRConfig(Ranged):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EndToEndConfig(Ranged):
+class EndToEndConfig(SplitBatchNormSettings):
     """The end-to-end mechanism of MoCo's figure 2a: the batch is the dictionary."""
-
-    SECTION: ClassVar[str] = "method"
 
     name: Literal["end_to_end"] = "end_to_end"
     """The method."""
@@ -178,10 +312,8 @@ class EndToEndConfig(Ranged):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MemoryBankConfig(Ranged):
+class MemoryBankConfig(MethodSettings):
     """The memory bank of InstDisc: one kept embedding an instance."""
-
-    SECTION: ClassVar[str] = "method"
 
     name: Literal["memory_bank"] = "memory_bank"
     """The method."""
@@ -209,6 +341,11 @@ class MemoryBankConfig(Ranged):
         )
         self._require(0 <= self.momentum <= 1, "momentum", "from 0 to 1")
         self._require(self.tau > 0, "tau", "greater than 0")
+
+    @property
+    def negatives_in_batch(self) -> bool:
+        """The negatives are kept embeddings."""
+        return False
 
 
 MethodConfig = (

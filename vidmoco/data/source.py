@@ -12,7 +12,8 @@ from rich.console import Console
 
 from vidmoco import distributed, run_folder
 from vidmoco.backbones.preprocess import Preprocess
-from vidmoco.config.pretrain import DataConfig, PretrainConfig
+from vidmoco.config.pretrain import PretrainConfig
+from vidmoco.config.sections import DataConfig
 from vidmoco.data.batches import PairBatch, slots_needed
 from vidmoco.data.frame_reader import Stills, read_prepared_stills, read_stills
 from vidmoco.data.image_corpus import ImageCorpus, open_image_corpus

@@ -8,50 +8,82 @@ from torch import nn
 from vidmoco.config.methods import (
     EndToEndConfig,
     FastMoCoConfig,
-    MethodConfig,
+    MemoryBankConfig,
+    MethodSettings,
     MoCoConfig,
     MoCoV3Config,
     SimCLRConfig,
 )
-from vidmoco.methods.fast_moco import FastMoCo, build_fast_moco
-from vidmoco.methods.memory_bank import MemoryBank, build_memory_bank
-from vidmoco.methods.moco import MoCo, build_moco
-from vidmoco.methods.moco_v3 import MoCoV3, build_moco_v3
-from vidmoco.methods.simclr import EndToEnd, SimCLR, build_end_to_end, build_simclr
+from vidmoco.errors import ConfigError
+from vidmoco.methods.fast_moco import FastMoCo
+from vidmoco.methods.memory_bank import MemoryBank, count_instances
+from vidmoco.methods.moco import MoCo
+from vidmoco.methods.moco_v3 import MoCoV3
+from vidmoco.methods.protocol import Inputs
+from vidmoco.methods.simclr import EndToEnd, SimCLR
 from vidmoco.shapes import Float64
 
-Method = MoCo | MoCoV3 | FastMoCo | SimCLR | EndToEnd | MemoryBank
+AnyMethod = MoCo | MoCoV3 | FastMoCo | SimCLR | EndToEnd | MemoryBank
+"""The ``Method``s that there are, for static type checks."""
+
+METHODS: dict[type, Any] = {
+    MoCoConfig: MoCo,
+    MoCoV3Config: MoCoV3,
+    FastMoCoConfig: FastMoCo,
+    SimCLRConfig: SimCLR,
+    EndToEndConfig: EndToEnd,
+    MemoryBankConfig: MemoryBank,
+}
 
 
-def projector_of(method: Method) -> nn.Module:
-    """Return the head of the encoder that trains: the method compares its outputs."""
-    encoder: Any = method.encoder_q if hasattr(method, "encoder_q") else method.encoder
-    return encoder[1]  # type: ignore[no-any-return]
+def build_method(config: MethodSettings, backbone: nn.Module, inputs: Inputs) -> AnyMethod:
+    """Return the method that ``config`` describes, on a backbone: (N, 3, H, W) to (N, D)."""
+    settings = {name: value for name, value in vars(config).items() if name != "name"}
+    method: AnyMethod = METHODS[type(config)](backbone, inputs, **settings)
+    return method
 
 
-def build_method(
-    config: MethodConfig,
+def compile_encoders(method: nn.Module, *, cuda_graphs: bool) -> None:
+    """Have torch.compile compile the encoders of a method, at their first call."""
+    for name, part in method.named_children():
+        if name.startswith("encoder"):
+            part.compile(mode="reduce-overhead" if cuda_graphs else "default")
+
+
+def require_memory(
+    config: MethodSettings,
     *,
-    backbone: nn.Module,
-    num_features: int,
     durations: Float64[np.ndarray, " videos"],
-    large_views: int = 2,
-    seed: int,
-) -> Method:
-    """Return the method that ``config`` describes on ``backbone``, whose features have D numbers.
+    num_queries: int,
+    available: int,
+    where: str,
+) -> None:
+    """Refuse embeddings, kept or drawn, that do not fit into memory.
 
-    ``durations`` are those of the videos, in seconds; ``large_views`` is the number of such views;
-    ``seed`` is that of the random numbers which the method draws while it trains.
+    Args:
+        config: of the method.
+        durations: of all videos, in seconds.
+        num_queries: of a step, of one process.
+        available: bytes of memory.
+        where: the device that has them.
+
+    Raises:
+        ConfigError: it says what takes how much, and which setting makes it less.
     """
-    built: dict[str, Any] = {"backbone": backbone, "num_features": num_features}
+    parts: list[tuple[str, int, str]] = []
     if isinstance(config, MoCoConfig):
-        return build_moco(config, large_views=large_views, seed=seed, **built)
-    if isinstance(config, MoCoV3Config):
-        return build_moco_v3(config, **built)
-    if isinstance(config, FastMoCoConfig):
-        return build_fast_moco(config, large_views=large_views, seed=seed, **built)
-    if isinstance(config, SimCLRConfig):
-        return build_simclr(config, **built)
-    if isinstance(config, EndToEndConfig):
-        return build_end_to_end(config, seed=seed, **built)
-    return build_memory_bank(config, durations=durations, seed=seed, **built)
+        parts = [("queue", config.queue_size, "a smaller --method.queue-size")]
+    elif isinstance(config, MemoryBankConfig):
+        instances = int(count_instances(durations, seconds=config.instance_seconds).sum())
+        parts = [("memory bank", instances, "more --method.instance-seconds")]
+        if config.loss != "softmax":
+            drawn = config.num_negatives * (num_queries if config.loss == "nce" else 1)
+            parts.append(("draw of negatives", drawn, "fewer --method.num-negatives"))
+    for what, rows, less in parts:
+        needed = rows * config.dim * 4
+        if needed > available:
+            raise ConfigError(
+                f"The {what} of {rows:,} embeddings of {config.dim} numbers takes "
+                f"{needed / 2**30:,.3g} GiB, and {where} has {available / 2**30:,.3g}. Give {less} "
+                "or a smaller --method.dim."
+            )

@@ -6,7 +6,7 @@ Patches", ECCV 2022.
 
 import copy
 from itertools import combinations
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from einops import rearrange
@@ -14,41 +14,32 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from vidmoco import distributed
-from vidmoco.config.methods import FastMoCoConfig
-from vidmoco.device import to_device
 from vidmoco.methods.heads import build_batch_norm_mlp
 from vidmoco.methods.losses import Stats, in_batch_nce
 from vidmoco.methods.momentum import momentum_at, update_momentum
+from vidmoco.methods.protocol import Inputs
 from vidmoco.methods.terms import labels_of_own, mean_of, pairs_of_views
 from vidmoco.shapes import Float, Float64, Int64
-
-Merge = Literal["mean", "weighted_mean", "max"]
 
 
 class FastMoCo(nn.Module):
     """Online: patches of a view, combined after the backbone. Target: whole views, by momentum."""
 
-    SYNC_BATCH_NORM: ClassVar[bool] = True
-    embeddings: tuple[Tensor, Tensor]
-    """Queries of the last batch and their positives, for ``diagnostics``."""
+    syncs_batch_norm = True
 
     def __init__(
         self,
         backbone: nn.Module,
+        inputs: Inputs,
         *,
-        num_features: int,
-        divide: int = 2,
-        combine: int = 2,
-        merge: Merge = "mean",
-        targets: Literal["other", "same", "both"] = "other",
-        dim: int = 2048,
-        hidden_dim: int = 2048,
-        predictor_hidden_dim: int = 512,
-        momentum: float = 0.99,
-        momentum_schedule: Literal["constant", "cosine"] = "constant",
-        tau: float = 1.0,
-        large_views: int = 2,
-        seed: int = 0,
+        divide: int,
+        combine: int,
+        dim: int,
+        hidden_dim: int,
+        predictor_hidden_dim: int,
+        momentum: float,
+        momentum_schedule: Literal["constant", "cosine"],
+        tau: float,
     ) -> None:
         """Take ``backbone`` as the online encoder's, and a copy of it as the target's.
 
@@ -57,22 +48,37 @@ class FastMoCo(nn.Module):
         """
         super().__init__()
         projector = build_batch_norm_mlp(
-            num_features, hidden_dim, dim, num_layers=3, last_norm="scale and shift", bias=True
+            inputs.num_features,
+            hidden_dim,
+            dim,
+            num_layers=3,
+            last_norm="scale and shift",
+            bias=True,
         )
         self.encoder_q = nn.Sequential(backbone, projector)
         self.encoder_k = copy.deepcopy(self.encoder_q).requires_grad_(False)
         self.predictor = build_batch_norm_mlp(
             dim, predictor_hidden_dim, dim, num_layers=2, last_norm="none", bias=True
         )
-        self.divide, self.combine, self.merge, self.targets = divide, combine, merge, targets
-        self.momentum, self.momentum_schedule, self.tau = momentum, momentum_schedule, tau
-        self.large_views = large_views
-        self.generator = torch.Generator().manual_seed(seed)
+        self.divide, self.combine, self.tau = divide, combine, tau
+        self.momentum, self.momentum_schedule = momentum, momentum_schedule
+        self.large_views = inputs.large_views
+        self.embeddings = torch.empty(0, dim), torch.empty(0, dim)
 
     @property
     def backbone(self) -> nn.Module:
-        """The online encoder's backbone: what a run is for."""
+        """The online encoder's backbone."""
         return self.encoder_q[0]
+
+    @property
+    def projector(self) -> nn.Module:
+        """The online encoder's head."""
+        return self.encoder_q[1]
+
+    def begin_step(self, progress: float) -> None:
+        """Move the target encoder towards the online one."""
+        m = momentum_at(progress, m=self.momentum, schedule=self.momentum_schedule)
+        update_momentum(self.encoder_k, self.encoder_q, m=m)
 
     def forward(
         self,
@@ -80,9 +86,6 @@ class FastMoCo(nn.Module):
         *,
         source_ids: Int64[Tensor, " n"],
         times: Float64[Tensor, "n f"],
-        progress: float = 0.0,
-        first: bool = True,
-        last: bool = True,
     ) -> tuple[Float[Tensor, ""], Stats]:
         """Return the mean loss over all combinations of patches and their targets.
 
@@ -94,22 +97,18 @@ class FastMoCo(nn.Module):
         queries = [self._combined(large[0::2]), self._combined(large[1::2])]  # lists of (N, C)
         queries += [self._embedded(self.backbone(view)).split(len(view)) for view in small]
         with torch.no_grad():  # no gradient to targets
-            m = momentum_at(progress, m=self.momentum, schedule=self.momentum_schedule)
-            update_momentum(self.encoder_k, self.encoder_q, m=m)
             keys = [normalize(self.encoder_k(view).float(), dim=1) for view in views[:2]]
         self.embeddings = queries[0][0].detach(), keys[1]
         keys = [distributed.gather_rows(key) for key in keys]
         labels = labels_of_own(len(source_ids), source_ids.device)
         return mean_of(
             in_batch_nce(query, keys[k], labels, tau=self.tau)
-            for q, k in self._terms(len(queries))
+            for q, k in pairs_of_views(len(queries), symmetric=True)
             for query in queries[q]
         )
 
-    def _terms(self, num_views: int) -> list[tuple[int, int]]:
-        other = pairs_of_views(num_views, symmetric=True)
-        same = [(0, 0), (1, 1)]
-        return {"other": other, "same": same + other[2:], "both": same + other}[self.targets]
+    def end_step(self) -> None:
+        """Keep nothing: there is no queue."""
 
     def _combined(self, views: list[Float[Tensor, "n 3 s s"]]) -> tuple[Float[Tensor, "n c"], ...]:
         """Return an embedding of each combination of the patches of one view, or of several."""
@@ -118,26 +117,12 @@ class FastMoCo(nn.Module):
         features = self.backbone(torch.cat(list(of_turns)))
         patches = features.chunk(self.divide**2)  # (N, D) each
         subsets = list(combinations(patches, self.combine))
-        combined = torch.cat([self._merged(torch.stack(subset)) for subset in subsets])
+        combined = torch.cat([torch.stack(subset).mean(0) for subset in subsets])
         embeddings: tuple[Tensor, ...] = self._embedded(combined).split(len(views[0]))
         return embeddings
 
-    def _merged(self, patches: Float[Tensor, "p n d"]) -> Float[Tensor, "n d"]:
-        if self.merge == "mean":
-            return patches.mean(0)
-        if self.merge == "max":
-            return patches.amax(0)
-        # Uniform over all weights of sum 1: exponential draws over their sum.
-        num_patches, num = patches.shape[:2]
-        everywhere = torch.empty(num_patches, num * distributed.world_size())
-        everywhere.exponential_(generator=self.generator)
-        draws = everywhere.split(num, dim=1)[distributed.rank()]
-        weights = to_device(draws / draws.sum(0), patches.device).to(patches.dtype)
-        return torch.einsum("pn,pnd->nd", weights, patches)
-
     def _embedded(self, features: Float[Tensor, "m d"]) -> Float[Tensor, "m c"]:
-        projector = self.encoder_q[1]
-        return normalize(self.predictor(projector(features)).float(), dim=1)
+        return normalize(self.predictor(self.projector(features)).float(), dim=1)
 
 
 def divide_views(view: Float[Tensor, "n 3 s s"], divide: int) -> Float[Tensor, "m 3 p p"]:
@@ -149,25 +134,3 @@ def divide_views(view: Float[Tensor, "n 3 s s"], divide: int) -> Float[Tensor, "
     if view.shape[-1] % divide:
         raise ValueError(f"views of {view.shape[-1]} pixels do not divide by {divide}")
     return rearrange(view, "n c (i h) (j w) -> (i j n) c h w", i=divide, j=divide)
-
-
-def build_fast_moco(
-    config: FastMoCoConfig, *, backbone: nn.Module, num_features: int, large_views: int, seed: int
-) -> FastMoCo:
-    """Return the method that ``config`` describes."""
-    return FastMoCo(
-        backbone,
-        num_features=num_features,
-        divide=config.divide,
-        combine=config.combine,
-        merge=config.merge,
-        targets=config.targets,
-        dim=config.dim,
-        hidden_dim=config.hidden_dim,
-        predictor_hidden_dim=config.predictor_hidden_dim,
-        momentum=config.momentum,
-        momentum_schedule=config.momentum_schedule,
-        tau=config.tau,
-        large_views=large_views,
-        seed=seed,
-    )

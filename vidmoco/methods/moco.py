@@ -13,68 +13,72 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from vidmoco import distributed
-from vidmoco.config.methods import MoCoConfig
 from vidmoco.methods.feature_queue import FeatureQueue
 from vidmoco.methods.heads import build_projector
 from vidmoco.methods.losses import Stats, info_nce
 from vidmoco.methods.momentum import momentum_at, update_momentum
+from vidmoco.methods.negatives import SameVideo, keys_of_queue, with_keys_of_batch
 from vidmoco.methods.normalization import encode_shuffled, split_batch_norm
-from vidmoco.methods.terms import mean_of, pairs_of_views, times_of
+from vidmoco.methods.protocol import Inputs
+from vidmoco.methods.random_state import RandomState
+from vidmoco.methods.terms import by_query, mean_of, pairs_of_views, scale_loss, times_of_view
 from vidmoco.shapes import Float, Float64, Int64
 
 
 class MoCo(nn.Module):
     """MoCo, Algorithm 1 of the paper, on any backbone that maps (N, 3, H, W) to (N, D)."""
 
-    embeddings: tuple[Tensor, Tensor]
-    """Queries of the last batch and their positives, for ``diagnostics``."""
+    syncs_batch_norm = False
 
     def __init__(
         self,
         backbone: nn.Module,
+        inputs: Inputs,
         *,
-        num_features: int,
-        head: Literal["linear", "mlp"] = "mlp",
-        dim: int = 128,
-        queue_size: int = 65536,
-        momentum: float = 0.999,
-        momentum_schedule: Literal["constant", "cosine"] = "constant",
-        tau: float = 0.2,
-        bn_splits: int = 1,
-        symmetric: bool = False,
-        large_views: int = 2,
-        batch_negatives: bool = False,
-        same_video: Literal["negative", "masked", "positive"] = "negative",
-        same_video_seconds: float | None = None,
-        seed: int = 0,
+        head: Literal["linear", "mlp"],
+        dim: int,
+        queue_size: int,
+        momentum: float,
+        momentum_schedule: Literal["constant", "cosine"],
+        tau: float,
+        bn_splits: int,
+        symmetric: bool,
+        batch_negatives: bool,
+        same_video: SameVideo,
+        same_video_seconds: float | None,
     ) -> None:
         """Take ``backbone`` as the query encoder's, and a copy of it as the key encoder's.
 
-        With ``bn_splits`` > 1 the batch norms of both are split, and keys are shuffled between the
-        parts by a generator of ``seed`` (section 3.3, Shuffling BN). ``symmetric`` is the variant
-        of the authors' CIFAR demo. With more than two ``large_views`` a query has several
-        positives. ``batch_negatives``: the batch's other videos are negatives too. ``same_video``
-        says what keys in the queue of the query's own video are.
+        The settings are those of ``MoCoConfig``. With ``bn_splits`` > 1 the batch norms of both
+        encoders are split, and keys are shuffled between the parts (section 3.3, Shuffling BN).
         """
         super().__init__()
-        projector = build_projector(head, num_features=num_features, dim=dim)
+        projector = build_projector(head, num_features=inputs.num_features, dim=dim)
         self.encoder_q = split_batch_norm(nn.Sequential(backbone, projector), bn_splits)
         self.encoder_k = copy.deepcopy(self.encoder_q).requires_grad_(False)
         self.queue = FeatureQueue(queue_size, dim)
         self.momentum, self.momentum_schedule = momentum, momentum_schedule
         self.tau, self.bn_splits, self.symmetric = tau, bn_splits, symmetric
-        self.large_views, self.batch_negatives = large_views, batch_negatives
+        self.batch_negatives, self.large_views = batch_negatives, inputs.large_views
         self.same_video, self.same_video_seconds = same_video, same_video_seconds
-        self.generator = torch.Generator().manual_seed(seed)
-        # A query view at a time where there are many, so that memory does not grow with them.
-        self.passes = large_views if symmetric and large_views > 2 else 1
-        self._keys: dict[int, Tensor] = {}
-        self._waiting: dict[int, list[tuple[Tensor, Tensor, Tensor]]] = {}
+        self.random = RandomState(inputs.seed)
+        self.embeddings = torch.empty(0, dim), torch.empty(0, dim)
+        self._waiting: list[tuple[dict[int, Tensor], Tensor, Tensor]] = []
 
     @property
     def backbone(self) -> nn.Module:
-        """The query encoder's backbone: what a run is for."""
+        """The query encoder's backbone."""
         return self.encoder_q[0]  # type: ignore[index, no-any-return]
+
+    @property
+    def projector(self) -> nn.Module:
+        """The query encoder's head."""
+        return self.encoder_q[1]  # type: ignore[index, no-any-return]
+
+    def begin_step(self, progress: float) -> None:
+        """Move the key encoder towards the query encoder (equation 2)."""
+        m = momentum_at(progress, m=self.momentum, schedule=self.momentum_schedule)
+        update_momentum(self.encoder_k, self.encoder_q, m=m)
 
     def forward(
         self,
@@ -82,124 +86,78 @@ class MoCo(nn.Module):
         *,
         source_ids: Int64[Tensor, " n"],
         times: Float64[Tensor, "n f"],
-        progress: float = 0.0,
-        first: bool = True,
-        last: bool = True,
-        pass_number: int = 0,
     ) -> tuple[Float[Tensor, ""], Stats]:
         """Return the loss of queries ``views[0]`` and keys ``views[1]``, and its diagnostics.
 
-        ``symmetric`` adds the loss of queries ``views[1]`` and keys ``views[0]``. With more large
-        views each has all others as positives. Small crops are further queries; the loss is then
-        the mean over all terms, times 2 where it is symmetric.
-
-        ``first`` and ``last`` mark the micro-batches of one optimiser step: the key encoder moves
-        once, before the first, and all keys enter the queue at once, after the last. With several
-        ``passes`` a micro-batch is given so many times, and the loss is their mean: the first one
-        encodes the keys, and each has its own query view.
+        ``symmetric`` adds the loss of queries ``views[1]`` and keys ``views[0]``, as the authors'
+        CIFAR demo does. With more large views each has all others as positives. Small crops are
+        further queries; the loss is then the mean over all terms, times 2 where it is symmetric.
         """
-        terms = pairs_of_views(len(views), symmetric=self.symmetric, large_views=self.large_views)
-        keys_of: dict[int, list[int]] = {}
-        for q, k in terms:
-            if q % self.passes == pass_number:
-                keys_of.setdefault(q, []).append(k)
-        queries = {q: normalize(self.encoder_q(views[q]).float(), dim=1) for q in keys_of}
-        if pass_number == 0:
-            self._encode_keys(views, {k for _, k in terms}, progress=progress, moves=first)
-        frames = {view: times[:, view % times.shape[1]] for view in range(len(views))}
-        contrasts = []
-        for q, ks in keys_of.items():
-            loss, stats = self._contrast(queries[q], ks, source_ids, frames[q])
-            share = len(ks) * len(keys_of) * self.passes / len(terms)  # all terms count alike
-            contrasts.append((loss * share, {name: stat * share for name, stat in stats.items()}))
-        loss, stats = mean_of(contrasts)
-        if pass_number == 0:
-            self.embeddings = queries[0].detach(), self._keys[1]
-        stats["queue_age"] = self.queue.mean_age()
-        if pass_number == self.passes - 1:
-            for k, key in self._keys.items():
-                self._waiting.setdefault(k, []).append((key, source_ids, frames[k]))
-            if last:
-                self._enqueue()
-        return times_of(2 if self.symmetric else 1, loss, stats)
+        pairs = pairs_of_views(len(views), symmetric=self.symmetric, large_views=self.large_views)
+        terms = by_query(pairs)  # the key views of each query view: {0: [1]} in v1 and v2
+        queries = {q: normalize(self.encoder_q(views[q]).float(), dim=1) for q in terms}  # (N, C)
+        keys = {k: self.key(views[k]) for k in sorted({k for _, k in pairs})}  # (N, C)
+        contrasts = [
+            self.contrast(queries[q], own, keys, source_ids, times_of_view(times, q))
+            for q, own in terms.items()
+        ]
+        loss, stats = mean_of(contrasts, counts=map(len, terms.values()))
+        self.embeddings = queries[0].detach(), keys[1]
+        self._waiting.append((keys, source_ids, times))
+        return scale_loss(2 if self.symmetric else 1, loss, stats)
 
-    @torch.no_grad()  # no gradient to keys
-    def _encode_keys(
-        self, views: list[Tensor], wanted: set[int], *, progress: float, moves: bool
-    ) -> None:
-        if moves:
-            m = momentum_at(progress, m=self.momentum, schedule=self.momentum_schedule)
-            update_momentum(self.encoder_k, self.encoder_q, m=m)
-        self._keys = {
-            k: normalize(self._shuffled_keys(views[k]).float(), dim=1) for k in sorted(wanted)
-        }  # (N, C) each
+    def end_step(self) -> None:
+        """Put the keys into the queue: all of a view, then all of the next.
 
-    def _enqueue(self) -> None:
-        """Put all keys of a view into the queue, then all of the next: as without micro-batches."""
-        in_order = [one for k in sorted(self._waiting) for one in self._waiting[k]]
-        everywhere = [map(distributed.gather_rows, one) for one in in_order]
+        That is their order without micro-batches too.
+        """
+        entering = [
+            (keys[k], source_ids, times_of_view(times, k))
+            for k in sorted(self._waiting[0][0])
+            for keys, source_ids, times in self._waiting
+        ]
+        everywhere = [map(distributed.gather_rows, one) for one in entering]
         self.queue.enqueue(*map(torch.cat, zip(*everywhere, strict=True)))
         self._waiting.clear()
 
-    def _contrast(
+    @torch.no_grad()  # no gradient to keys
+    def key(self, view: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c"]:
+        """Return the keys of this process's views, which are encoded among all others."""
+        keys = encode_shuffled(
+            self.encoder_k, view, bn_splits=self.bn_splits, generator=self.random.generator
+        )
+        own = distributed.shard(len(keys))
+        return normalize(keys[own.start : own.stop].float(), dim=1)
+
+    def contrast(
         self,
         query: Float[Tensor, "n c"],
-        keys: list[int],
+        own: list[int],
+        keys: dict[int, Float[Tensor, "n c"]],
         source_ids: Int64[Tensor, " n"],
         times: Float64[Tensor, " n"],
     ) -> tuple[Float[Tensor, ""], Stats]:
-        own = torch.stack([self._keys[k] for k in keys], dim=1)  # (N, P, C)
-        # A copy: enqueue writes into the queue before the backward pass reads it.
-        negatives = self.queue.keys.clone()
-        of_queue = masked = positives = None
-        if self.same_video != "negative":
-            of_queue = self.queue.same_video(source_ids, times, within=self.same_video_seconds)
-            masked = of_queue if self.same_video == "masked" else None
-            positives = of_queue if self.same_video == "positive" else None
+        """Return the loss of queries with positives ``own`` of ``keys``, against the queue.
+
+        With ``batch_negatives`` the batch's keys of other videos are negatives too.
+        """
+        positives = torch.stack([keys[k] for k in own], dim=1)  # (N, P, C)
+        others, shares = keys_of_queue(
+            self.queue,
+            source_ids,
+            times,
+            same_video=self.same_video,
+            within=self.same_video_seconds,
+        )  # (K, C)
         if self.batch_negatives:
-            negatives = torch.cat([negatives, *map(distributed.gather_rows, self._keys.values())])
-            ids = distributed.gather_rows(source_ids).repeat(len(self._keys))
-            of_batch = source_ids[:, None] == ids  # the block of VINCE's mask
-            none = torch.zeros_like(self.queue.source_ids, dtype=torch.bool).expand(len(query), -1)
-            masked = torch.cat([none if masked is None else masked, of_batch], dim=1)
-            if positives is not None:
-                positives = torch.cat([positives, torch.zeros_like(of_batch)], dim=1)
+            others, more = with_keys_of_batch(others, list(keys.values()), source_ids)
+            shares |= more
         loss, stats = info_nce(
-            query, own, negatives, tau=self.tau, masked=masked, positives=positives
+            query,
+            positives,
+            others.keys,
+            tau=self.tau,
+            masked=others.masked,
+            positives=others.positives,
         )
-        if of_queue is not None:
-            stats["same_video"] = of_queue.float().mean() * 100
-        if self.batch_negatives:
-            stats["same_video_in_batch"] = of_batch.float().mean() * 100
-        return loss, stats
-
-    def _shuffled_keys(self, view: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c"]:
-        """Return the keys of this process's views, which have been encoded among all others."""
-        keys = encode_shuffled(
-            self.encoder_k, view, bn_splits=self.bn_splits, generator=self.generator
-        )
-        own = distributed.shard(len(keys))
-        return keys[own.start : own.stop]
-
-
-def build_moco(
-    config: MoCoConfig, *, backbone: nn.Module, num_features: int, large_views: int, seed: int
-) -> MoCo:
-    """Return the method that ``config`` describes."""
-    return MoCo(
-        backbone,
-        num_features=num_features,
-        head=config.head,
-        dim=config.dim,
-        queue_size=config.queue_size,
-        momentum=config.momentum,
-        momentum_schedule=config.momentum_schedule,
-        tau=config.tau,
-        bn_splits=config.bn_splits,
-        symmetric=config.symmetric,
-        large_views=large_views,
-        batch_negatives=config.batch_negatives,
-        same_video=config.same_video,
-        same_video_seconds=config.same_video_seconds,
-        seed=seed,
-    )
+        return loss, stats | shares

@@ -5,40 +5,38 @@ algorithm 1.
 """
 
 import copy
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from vidmoco import distributed
-from vidmoco.config.methods import MoCoV3Config
 from vidmoco.methods.heads import build_batch_norm_mlp
 from vidmoco.methods.losses import Stats, in_batch_nce
 from vidmoco.methods.momentum import momentum_at, update_momentum
-from vidmoco.methods.terms import labels_of_own, mean_of, pairs_of_views, times_of
+from vidmoco.methods.protocol import Inputs
+from vidmoco.methods.terms import labels_of_own, mean_of, pairs_of_views, scale_loss
 from vidmoco.shapes import Float, Float64, Int64
 
 
 class MoCoV3(nn.Module):
     """No queue: the negatives of a query are the keys of all other samples of all processes."""
 
-    SYNC_BATCH_NORM: ClassVar[bool] = True
-    embeddings: tuple[Tensor, Tensor]
-    """Queries of the last batch and their positives, for ``diagnostics``."""
+    syncs_batch_norm = True
 
     def __init__(
         self,
         backbone: nn.Module,
+        inputs: Inputs,
         *,
-        num_features: int,
-        dim: int = 256,
-        hidden_dim: int = 4096,
-        projector_layers: int = 2,
-        predictor_norm: bool = False,
-        momentum: float = 0.99,
-        momentum_schedule: Literal["constant", "cosine"] = "cosine",
-        tau: float = 1.0,
+        dim: int,
+        hidden_dim: int,
+        projector_layers: int,
+        predictor_norm: bool,
+        momentum: float,
+        momentum_schedule: Literal["constant", "cosine"],
+        tau: float,
     ) -> None:
         """Take ``backbone`` as the query encoder's, and a copy of it as the key encoder's.
 
@@ -47,7 +45,7 @@ class MoCoV3(nn.Module):
         """
         super().__init__()
         projector = build_batch_norm_mlp(
-            num_features,
+            inputs.num_features,
             hidden_dim,
             dim,
             num_layers=projector_layers,
@@ -65,11 +63,22 @@ class MoCoV3(nn.Module):
             bias=False,
         )
         self.momentum, self.momentum_schedule, self.tau = momentum, momentum_schedule, tau
+        self.embeddings = torch.empty(0, dim), torch.empty(0, dim)
 
     @property
     def backbone(self) -> nn.Module:
-        """The query encoder's backbone: what a run is for."""
+        """The query encoder's backbone."""
         return self.encoder_q[0]
+
+    @property
+    def projector(self) -> nn.Module:
+        """The query encoder's head."""
+        return self.encoder_q[1]
+
+    def begin_step(self, progress: float) -> None:
+        """Move the key encoder towards the query encoder."""
+        m = momentum_at(progress, m=self.momentum, schedule=self.momentum_schedule)
+        update_momentum(self.encoder_k, self.encoder_q, m=m)
 
     def forward(
         self,
@@ -77,9 +86,6 @@ class MoCoV3(nn.Module):
         *,
         source_ids: Int64[Tensor, " n"],
         times: Float64[Tensor, "n f"],
-        progress: float = 0.0,
-        first: bool = True,
-        last: bool = True,
     ) -> tuple[Float[Tensor, ""], Stats]:
         """Return the loss ctr(q1, k2) + ctr(q2, k1), and its diagnostics.
 
@@ -88,8 +94,6 @@ class MoCoV3(nn.Module):
         """
         queries = [normalize(self.predictor(self.encoder_q(view)).float(), dim=1) for view in views]
         with torch.no_grad():  # no gradient to keys
-            m = momentum_at(progress, m=self.momentum, schedule=self.momentum_schedule)
-            update_momentum(self.encoder_k, self.encoder_q, m=m)
             keys = [normalize(self.encoder_k(view).float(), dim=1) for view in views[:2]]
         self.embeddings = queries[0].detach(), keys[1]
         keys = [distributed.gather_rows(key) for key in keys]
@@ -98,19 +102,7 @@ class MoCoV3(nn.Module):
             in_batch_nce(queries[q], keys[k], labels, tau=self.tau)
             for q, k in pairs_of_views(len(views), symmetric=True)
         )
-        return times_of(2 * 2 * self.tau, loss, stats)
+        return scale_loss(2 * 2 * self.tau, loss, stats)
 
-
-def build_moco_v3(config: MoCoV3Config, *, backbone: nn.Module, num_features: int) -> MoCoV3:
-    """Return the method that ``config`` describes."""
-    return MoCoV3(
-        backbone,
-        num_features=num_features,
-        dim=config.dim,
-        hidden_dim=config.hidden_dim,
-        projector_layers=config.projector_layers,
-        predictor_norm=config.predictor_norm,
-        momentum=config.momentum,
-        momentum_schedule=config.momentum_schedule,
-        tau=config.tau,
-    )
+    def end_step(self) -> None:
+        """Keep nothing: there is no queue."""

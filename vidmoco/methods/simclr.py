@@ -4,17 +4,16 @@ SimCLR: Chen, Kornblith, Norouzi, Hinton, "A Simple Framework for Contrastive Le
 Representations", ICML 2020. End to end: He et al. 2020 (MoCo), figure 2a.
 """
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from vidmoco import distributed
-from vidmoco.config.methods import EndToEndConfig, SimCLRConfig
 from vidmoco.methods.heads import build_batch_norm_mlp, build_projector
 from vidmoco.methods.losses import Stats, in_batch_nce, nt_xent
 from vidmoco.methods.normalization import encode_shuffled, split_batch_norm
+from vidmoco.methods.protocol import Inputs
+from vidmoco.methods.random_state import RandomState
 from vidmoco.methods.terms import labels_of_own, mean_of, pairs_of_views
 from vidmoco.shapes import Float, Float64, Int64
 
@@ -22,18 +21,16 @@ from vidmoco.shapes import Float, Float64, Int64
 class SimCLR(nn.Module):
     """SimCLR, Algorithm 1 of the paper."""
 
-    SYNC_BATCH_NORM: ClassVar[bool] = True
-    embeddings: tuple[Tensor, Tensor]
-    """Queries of the last batch and their positives, for ``diagnostics``."""
+    syncs_batch_norm = True
 
     def __init__(
         self,
         backbone: nn.Module,
+        inputs: Inputs,
         *,
-        num_features: int,
-        dim: int = 128,
-        projector_layers: int = 2,
-        tau: float = 0.1,
+        dim: int,
+        projector_layers: int,
+        tau: float,
     ) -> None:
         """Take ``backbone``; the head is as wide as its features and has 2 layers (v1) or 3 (v2).
 
@@ -41,8 +38,8 @@ class SimCLR(nn.Module):
         """
         super().__init__()
         projector = build_batch_norm_mlp(
-            num_features,
-            num_features,
+            inputs.num_features,
+            inputs.num_features,
             dim,
             num_layers=projector_layers,
             last_norm="scale",
@@ -50,11 +47,20 @@ class SimCLR(nn.Module):
         )
         self.encoder = nn.Sequential(backbone, projector)
         self.tau = tau
+        self.embeddings = torch.empty(0, dim), torch.empty(0, dim)
 
     @property
     def backbone(self) -> nn.Module:
-        """What a run is for."""
+        """The encoder's backbone."""
         return self.encoder[0]
+
+    @property
+    def projector(self) -> nn.Module:
+        """The encoder's head."""
+        return self.encoder[1]
+
+    def begin_step(self, progress: float) -> None:
+        """Move nothing: there is no key encoder."""
 
     def forward(
         self,
@@ -62,9 +68,6 @@ class SimCLR(nn.Module):
         *,
         source_ids: Int64[Tensor, " n"],
         times: Float64[Tensor, "n f"],
-        progress: float = 0.0,
-        first: bool = True,
-        last: bool = True,
     ) -> tuple[Float[Tensor, ""], Stats]:
         """Return the mean over all 2N large views, and diagnostics.
 
@@ -81,6 +84,9 @@ class SimCLR(nn.Module):
         crops = pairs_of_views(len(views), symmetric=True)[2:]
         return mean_of(nt_xent(gathered[a], gathered[b], tau=self.tau) for a, b in [(0, 1), *crops])
 
+    def end_step(self) -> None:
+        """Keep nothing: there is no queue."""
+
 
 class EndToEnd(nn.Module):
     """MoCo's figure 2a: queries and keys of one encoder, gradients through both.
@@ -88,34 +94,41 @@ class EndToEnd(nn.Module):
     The dictionary is the batch of keys, so its size is that of the batch.
     """
 
-    embeddings: tuple[Tensor, Tensor]
-    """Queries of the last batch and their positives, for ``diagnostics``."""
+    syncs_batch_norm = False
 
     def __init__(
         self,
         backbone: nn.Module,
+        inputs: Inputs,
         *,
-        num_features: int,
-        dim: int = 128,
-        tau: float = 0.07,
-        bn_splits: int = 1,
-        seed: int = 0,
+        dim: int,
+        tau: float,
+        bn_splits: int,
     ) -> None:
         """Take ``backbone``; the head is MoCo v1's linear layer.
 
-        With ``bn_splits`` > 1 the batch norms are split, and keys are shuffled between the parts by
-        a generator of ``seed``: Shuffling BN is in MoCo's end-to-end counterpart too (section 3.3).
+        With ``bn_splits`` > 1 the batch norms are split, and keys are shuffled between the
+        parts: Shuffling BN is in MoCo's end-to-end counterpart too (section 3.3).
         """
         super().__init__()
-        projector = build_projector("linear", num_features=num_features, dim=dim)
+        projector = build_projector("linear", num_features=inputs.num_features, dim=dim)
         self.encoder = split_batch_norm(nn.Sequential(backbone, projector), bn_splits)
         self.tau, self.bn_splits = tau, bn_splits
-        self.generator = torch.Generator().manual_seed(seed)
+        self.random = RandomState(inputs.seed)
+        self.embeddings = torch.empty(0, dim), torch.empty(0, dim)
 
     @property
     def backbone(self) -> nn.Module:
-        """What a run is for."""
+        """The encoder's backbone."""
         return self.encoder[0]  # type: ignore[index, no-any-return]
+
+    @property
+    def projector(self) -> nn.Module:
+        """The encoder's head."""
+        return self.encoder[1]  # type: ignore[index, no-any-return]
+
+    def begin_step(self, progress: float) -> None:
+        """Move nothing: there is no key encoder."""
 
     def forward(
         self,
@@ -123,9 +136,6 @@ class EndToEnd(nn.Module):
         *,
         source_ids: Int64[Tensor, " n"],
         times: Float64[Tensor, "n f"],
-        progress: float = 0.0,
-        first: bool = True,
-        last: bool = True,
     ) -> tuple[Float[Tensor, ""], Stats]:
         """Return the loss of queries ``views[0]`` and keys ``views[1]``, and its diagnostics."""
         terms = pairs_of_views(len(views), symmetric=False)
@@ -134,7 +144,7 @@ class EndToEnd(nn.Module):
             self.encoder,
             views[1],
             bn_splits=self.bn_splits,
-            generator=self.generator,
+            generator=self.random.generator,
             gather=distributed.gather_rows_with_gradient,
         )
         keys = normalize(keys.float(), dim=1)  # (M, C), of all processes
@@ -142,27 +152,5 @@ class EndToEnd(nn.Module):
         self.embeddings = queries[0].detach(), keys[labels].detach()
         return mean_of(in_batch_nce(query, keys, labels, tau=self.tau) for query in queries)
 
-
-def build_simclr(config: SimCLRConfig, *, backbone: nn.Module, num_features: int) -> SimCLR:
-    """Return the method that ``config`` describes."""
-    return SimCLR(
-        backbone,
-        num_features=num_features,
-        dim=config.dim,
-        projector_layers=config.projector_layers,
-        tau=config.tau,
-    )
-
-
-def build_end_to_end(
-    config: EndToEndConfig, *, backbone: nn.Module, num_features: int, seed: int
-) -> EndToEnd:
-    """Return the method that ``config`` describes."""
-    return EndToEnd(
-        backbone,
-        num_features=num_features,
-        dim=config.dim,
-        tau=config.tau,
-        bn_splits=config.bn_splits,
-        seed=seed,
-    )
+    def end_step(self) -> None:
+        """Keep nothing: there is no queue."""

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vidmoco import distributed
 from vidmoco.methods.losses import Stats
-from vidmoco.shapes import Float, Int64
+from vidmoco.shapes import Float, Float64, Int64
 
 
 def pairs_of_views(
@@ -15,12 +15,12 @@ def pairs_of_views(
 ) -> list[tuple[int, int]]:
     """Return the terms (query view, key view).
 
-    Of the large views, 0 is the query and the others are keys, or each is a query and all others
-    are its keys (``symmetric``), in terms of their own (Feichtenhofer et al. 2021, "A Large-Scale
-    Study on Unsupervised Spatiotemporal Representation Learning", section 3.1). All further views
-    are small crops, which are queries only, against the keys of the same large views (Caron et al.
-    2020, "Unsupervised Learning of Visual Features by Contrasting Cluster Assignments", section
-    3.2).
+    View 0 is the query and the other large views are its keys, or each large view is a query and
+    all others are its keys (``symmetric``), in terms of their own (Feichtenhofer et al. 2021, "A
+    Large-Scale Study on Unsupervised Spatiotemporal Representation Learning", section 3.1). All
+    further views are small crops, which are queries only, against the keys of the same large views
+    (Caron et al. 2020, "Unsupervised Learning of Visual Features by Contrasting Cluster
+    Assignments", section 3.2).
     """
     queries = range(large_views if symmetric else 1)
     large = [(q, k) for q in queries for k in range(large_views) if k != q]
@@ -28,12 +28,25 @@ def pairs_of_views(
     return large + [(query, key) for query in range(large_views, num_views) for key in keys]
 
 
+def by_query(pairs: Iterable[tuple[int, int]]) -> dict[int, list[int]]:
+    """Return the key views of each query view."""
+    keys: dict[int, list[int]] = {}
+    for query, key in pairs:
+        keys.setdefault(query, []).append(key)
+    return keys
+
+
+def times_of_view(times: Float64[Tensor, "n f"], view: int) -> Float64[Tensor, " n"]:
+    """Return when the frames of a view were shown: view v is of frame v modulo F."""
+    return times[:, view % times.shape[1]]
+
+
 def labels_of_own(num: int, device: torch.device) -> Int64[Tensor, " n"]:
     """Return where the keys of this process's samples are among those of all processes."""
     return torch.arange(num, device=device) + num * distributed.rank()
 
 
-def times_of(
+def scale_loss(
     factor: float, loss: Float[Tensor, ""], stats: Stats
 ) -> tuple[Float[Tensor, ""], Stats]:
     """Return a loss times ``factor``, and the diagnostics; the loss at chance grows with it."""
@@ -41,8 +54,17 @@ def times_of(
     return loss * factor, stats | scaled
 
 
-def mean_of(terms: Iterable[tuple[Float[Tensor, ""], Stats]]) -> tuple[Float[Tensor, ""], Stats]:
-    """Return the mean of several losses, and of each of their diagnostics."""
+def mean_of(
+    terms: Iterable[tuple[Float[Tensor, ""], Stats]], counts: Iterable[int] | None = None
+) -> tuple[Float[Tensor, ""], Stats]:
+    """Return the mean of several losses, and of each of their diagnostics.
+
+    ``counts`` says how many terms each loss is the mean of, so that all terms count alike.
+    """
     losses, stats = zip(*terms, strict=True)
-    means = {name: torch.stack([one[name] for one in stats]).mean() for name in stats[0]}
-    return torch.stack(losses).mean(), means
+    values = {name: torch.stack([one[name] for one in stats]) for name in stats[0]}
+    values["loss"] = torch.stack(losses)
+    weights = torch.ones(len(losses)) if counts is None else torch.tensor(list(counts))
+    weights = weights.to(values["loss"])
+    means = {name: (value * weights).sum() / weights.sum() for name, value in values.items()}
+    return means.pop("loss"), means

@@ -14,7 +14,7 @@ from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.data.source import PairSource
 from vidmoco.errors import CheckpointError
 from vidmoco.json_lines import append_line, drop_lines_after, read_metrics
-from vidmoco.methods.build import Method, projector_of
+from vidmoco.methods.protocol import Method
 from vidmoco.train.monitor_backbone import Twin
 from vidmoco.train.monitor_knn import KnnProbe
 from vidmoco.train.monitor_retrieval import RetrievalProbe
@@ -129,7 +129,7 @@ def open_monitor(
         return Monitor(asked, None, (), device=device, console=console)
     twin = Twin(
         method.backbone,
-        projector_of(method) if asked.output == "projector" else None,
+        method.projector if asked.output == "projector" else None,
         size=config.augment.size,
         device=device,
         precision=asked.precision,

@@ -27,9 +27,10 @@ from vidmoco.device import (
 from vidmoco.distributed import on_all_ranks
 from vidmoco.errors import VidmocoError
 from vidmoco.interrupt import StopSignals
+from vidmoco.methods.build import compile_encoders
 from vidmoco.optim.optimizers import build_optimizer, set_learning_rate
 from vidmoco.optim.schedule import learning_rate, scaled_learning_rate
-from vidmoco.train.build import assemble_method, compile_encoders, warning_of_queue
+from vidmoco.train.build import assemble_method
 from vidmoco.train.diagnostics import collapse_of, describe_embeddings
 from vidmoco.train.metrics import MetricsLog, require_finite_weights
 from vidmoco.train.monitor import open_monitor
@@ -147,7 +148,7 @@ def _pretrain(
         pin_memory=device.type == "cuda",
         stopped=lambda: alone and stop.received is not None,
     )
-    trained = on_all_ranks(method, device)
+    replica = on_all_ranks(method, device)
     failures: dict[int, str] = {}
     warned = False
     last_saved = time.monotonic()
@@ -166,7 +167,7 @@ def _pretrain(
             failures.update(batch.failures)
             views = augmented_views(batch, augment, augment_generator, config, device)
             values = train_step(
-                trained,
+                method,
                 optimizer,
                 views,
                 source_ids=to_device(batch.source_ids, device),
@@ -175,6 +176,7 @@ def _pretrain(
                 num_parts=config.optim.accumulate,
                 clip_gradient=config.optim.clip_gradient,
                 cast=autocast(device, config.engine.precision),
+                replica=replica,
             )
             step += 1
             written = metrics.log(
@@ -249,7 +251,7 @@ def _print_start(
         markup=False,
         soft_wrap=True,
     )
-    if warning := warning_of_queue(config, batching.num_videos):
+    if warning := config.method.warning(batching.num_videos):
         console.print(warning, markup=False, soft_wrap=True)
 
 

@@ -6,7 +6,7 @@ import torch
 
 from vidmoco import run_folder
 from vidmoco.checkpoint import list_checkpoints, load_checkpoint, load_matching, save_checkpoint
-from vidmoco.methods.build import Method
+from vidmoco.methods.build import AnyMethod
 from vidmoco.train.metrics import MetricsLog
 
 
@@ -16,16 +16,14 @@ class RunState:
     def __init__(
         self,
         run: Path,
-        method: Method,
+        method: AnyMethod,
         optimizer: torch.optim.Optimizer,
         augment_generator: torch.Generator,
         metrics: MetricsLog,
     ) -> None:
         self.folder = run / run_folder.CHECKPOINTS
         self.method, self.optimizer, self.metrics = method, optimizer, metrics
-        self.generators = {"augment": augment_generator}
-        if isinstance(generator := getattr(method, "generator", None), torch.Generator):
-            self.generators["method"] = generator
+        self.augment_generator = augment_generator
 
     def save(self, step: int, *, keep: int) -> None:
         """Write the checkpoint of ``step``, unless the loss has become non-finite on the way."""
@@ -34,7 +32,7 @@ class RunState:
             "step": step,
             "method": self.method.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "generators": {name: g.get_state() for name, g in self.generators.items()},
+            "augment_generator": self.augment_generator.get_state(),
             "torch_generator": torch.get_rng_state(),
             "metrics": self.metrics.state_dict(),
         }
@@ -49,8 +47,7 @@ class RunState:
         state = load_checkpoint(paths[-1])
         load_matching(self.method, state["method"], source=paths[-1])
         self.optimizer.load_state_dict(state["optimizer"])
-        for name, generator in self.generators.items():
-            generator.set_state(state["generators"][name])
+        self.augment_generator.set_state(state["augment_generator"])
         torch.set_rng_state(state["torch_generator"])
         self.metrics.load_state_dict(state["metrics"], step=state["step"])
         return int(state["step"])

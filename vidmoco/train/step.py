@@ -1,17 +1,17 @@
 """One step of a training: views, loss, gradients, optimiser; on one process or on several."""
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from vidmoco import distributed
 from vidmoco.augment.views import Augment
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.data.batches import PairBatch
 from vidmoco.device import to_device_ahead
+from vidmoco.distributed import without_averaging
+from vidmoco.methods.build import AnyMethod
 from vidmoco.train.metrics import require_finite
 
 
@@ -32,7 +32,7 @@ def augmented_views(
 
 
 def train_step(
-    method: nn.Module,
+    method: AnyMethod,
     optimizer: torch.optim.Optimizer,
     views: list[Tensor],
     *,
@@ -42,48 +42,51 @@ def train_step(
     num_parts: int,
     clip_gradient: float | None,
     cast: AbstractContextManager[None],
+    replica: nn.Module | None = None,
 ) -> dict[str, Tensor]:
     """Take one optimiser step over ``num_parts`` micro-batches; return loss and diagnostics.
 
-    A method may want several passes over each, with a backward of their own.
+    Args:
+        method: of the run.
+        optimizer: over its parameters.
+        views: of the whole batch of this process, as ``Method.forward`` takes them.
+        source_ids: the video of each sample.
+        times: when its frames were shown, in seconds.
+        progress: share of the training that is done.
+        num_parts: micro-batches; the batch is a multiple of them.
+        clip_gradient: greatest norm of the whole gradient.
+        cast: the arithmetic of the forward passes.
+        replica: what ``on_all_ranks`` made of the method; None: the method itself.
+
+    Raises:
+        TrainingError: the loss is not finite (on CUDA the metrics look later).
     """
+    forward = method if replica is None else replica
     sums: dict[str, Tensor] = {}
-    torch.compiler.cudagraph_mark_step_begin()  # what the last step's graphs gave is done with
-    bare: Any = method.module if isinstance(method, DistributedDataParallel) else method
-    passes = range(getattr(bare, "passes", 1))
-    parts = [(part, number) for part in range(num_parts) for number in passes]
     embeddings: list[tuple[Tensor, Tensor]] = []
-    for part, number in parts:
-        with nullcontext() if (part, number) == parts[-1] else _without_averaging(method):
+    torch.compiler.cudagraph_mark_step_begin()  # what the last step's graphs gave is done with
+    method.begin_step(progress)
+    for part in range(num_parts):
+        with nullcontext() if part == num_parts - 1 else without_averaging(forward):
             with cast:
-                loss, stats = method(
+                loss, stats = forward(
                     [view.chunk(num_parts)[part] for view in views],
                     source_ids=source_ids.chunk(num_parts)[part],
                     times=times.chunk(num_parts)[part],
-                    progress=progress,
-                    first=part == 0,
-                    last=part == num_parts - 1,
-                    **({"pass_number": number} if len(passes) > 1 else {}),
                 )
-            (loss / len(parts)).backward()
-        if num_parts > 1 and number == passes[0]:
-            embeddings.append(bare.embeddings)
+            (loss / num_parts).backward()
+        embeddings.append(method.embeddings)
         for name, value in {"loss": loss.detach(), **stats}.items():
             sums[name] = sums[name] + value if name in sums else value
     if num_parts > 1:  # diagnostics are of the batch
-        bare.embeddings = tuple(map(torch.cat, zip(*embeddings, strict=True)))
-    values = {name: total / len(parts) for name, total in sums.items()}
+        query, positive = map(torch.cat, zip(*embeddings, strict=True))
+        method.embeddings = query, positive
+    values = {name: total / num_parts for name, total in sums.items()}
     if not values["loss"].is_cuda:  # on CUDA the metrics look, at every interval and checkpoint
         require_finite(values["loss"].item())
     if clip_gradient is not None:
         nn.utils.clip_grad_norm_(method.parameters(), clip_gradient)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
+    method.end_step()
     return values
-
-
-def _without_averaging(method: nn.Module) -> AbstractContextManager[None]:
-    """Return the context of a micro-batch that is not the last: gradients stay here until then."""
-    if isinstance(method, DistributedDataParallel):
-        return method.no_sync()
-    return nullcontext()
