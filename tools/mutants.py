@@ -156,16 +156,16 @@ MUTANTS = [
     Mutant(
         "keys not normalised",
         MOCO,
-        "normalize(self._shuffled_keys(views[k]).float(), dim=1)",
-        "self._shuffled_keys(views[k]).float()",
+        "normalize(keys[own.start : own.stop].float(), dim=1)",
+        "keys[own.start : own.stop].float()",
         "tests/methods/test_moco.py",
     ),
     Mutant(
         "keys enter the queue before the loss",
         MOCO,
-        "        negatives = self.queue.keys.clone()",
-        "        self.queue.enqueue(own[:, 0], source_ids, times)\n"
-        "        negatives = self.queue.keys.clone()",
+        "        positives = torch.stack([keys[k] for k in own], dim=1)",
+        "        self.queue.enqueue(keys[own[0]], source_ids, times)\n"
+        "        positives = torch.stack([keys[k] for k in own], dim=1)",
         "tests/methods/test_moco.py",
     ),
     Mutant(
@@ -178,18 +178,23 @@ MUTANTS = [
     Mutant(
         "momentum update left out (MoCo)",
         MOCO,
-        "            update_momentum(self.encoder_k, self.encoder_q, m=m)\n        self._keys",
-        "            pass\n        self._keys",
+        "        update_momentum(self.encoder_k, self.encoder_q, m=m)",
+        "        pass",
         "tests/methods/test_moco.py",
     ),
     Mutant(
-        "momentum update after the keys (MoCo v3)",
+        "momentum update left out (MoCo v3)",
         V3,
-        "            update_momentum(self.encoder_k, self.encoder_q, m=m)\n"
-        "            keys = [normalize(self.encoder_k(view).float(), dim=1) for view in views[:2]]",
-        "            keys = [normalize(self.encoder_k(view).float(), dim=1) for view in views[:2]]\n"
-        "            update_momentum(self.encoder_k, self.encoder_q, m=m)",
+        "        update_momentum(self.encoder_k, self.encoder_q, m=m)",
+        "        pass",
         "tests/methods/test_moco_v3.py",
+    ),
+    Mutant(
+        "the key encoder moves with each micro-batch",
+        "vidmoco/train/step.py",
+        "    method.begin_step(progress)\n    for part in range(num_parts):\n",
+        "    for part in range(num_parts):\n        method.begin_step(progress)\n",
+        "tests/methods/test_moco.py",
     ),
     Mutant(
         "momentum on a cosine runs backwards",
@@ -201,8 +206,8 @@ MUTANTS = [
     Mutant(
         "2 tau dropped (MoCo v3)",
         V3,
-        "        return times_of(2 * 2 * self.tau, loss, stats)",
-        "        return times_of(2, loss, stats)",
+        "        return scale_loss(2 * 2 * self.tau, loss, stats)",
+        "        return scale_loss(2, loss, stats)",
         "tests/methods/test_moco_v3.py",
     ),
     Mutant(
@@ -230,8 +235,8 @@ MUTANTS = [
     Mutant(
         "patches added, not averaged (Fast-MoCo)",
         FAST,
-        "            return patches.mean(0)",
-        "            return patches.sum(0)",
+        "torch.stack(subset).mean(0)",
+        "torch.stack(subset).sum(0)",
         "tests/methods/test_fast_moco.py",
     ),
     Mutant(
@@ -331,9 +336,9 @@ MUTANTS = [
     ),
     Mutant(
         "the block of the own video not masked",
-        MOCO,
-        "            of_batch = source_ids[:, None] == ids",
-        "            of_batch = source_ids[:, None] != source_ids[:, None] + 0 * ids",
+        "vidmoco/methods/negatives.py",
+        "    own = source_ids[:, None] == ids",
+        "    own = source_ids[:, None] != source_ids[:, None] + 0 * ids",
         "tests/methods/test_moco.py",
     ),
     Mutant(
@@ -344,11 +349,11 @@ MUTANTS = [
         "tests/methods/test_losses.py",
     ),
     Mutant(
-        "several passes, each with all queries",
-        MOCO,
-        "            if q % self.passes == pass_number:",
-        "            if True:",
-        "tests/methods/test_moco.py",
+        "losses count alike, and not their terms",
+        "vidmoco/methods/terms.py",
+        "    weights = torch.ones(len(losses)) if counts is None else torch.tensor(list(counts))",
+        "    weights = torch.ones(len(losses))",
+        "tests/methods/test_terms.py",
     ),
     Mutant(
         "more frames without the law of their distance",
@@ -402,8 +407,8 @@ MUTANTS = [
     Mutant(
         "keys of the end-to-end mechanism not shuffled",
         SIMCLR,
-        "            bn_splits=self.bn_splits,\n            generator=self.generator,",
-        "            bn_splits=1,\n            generator=self.generator,",
+        "            bn_splits=self.bn_splits,\n            generator=self.random.generator,",
+        "            bn_splits=1,\n            generator=self.random.generator,",
         "tests/methods/test_simclr.py",
     ),
 ]
