@@ -32,6 +32,7 @@ from vidmoco.config.commands import (
     PreviewCommand,
     ScanCommand,
 )
+from vidmoco.config.detection import DetectionCommand
 from vidmoco.config.evaluation import (
     EvaluateCommand,
     ExploreCommand,
@@ -104,7 +105,7 @@ def _overview() -> str:
     lines = ["usage: vidmoco COMMAND [OPTIONS]", "", "Image backbones from unlabelled video.", ""]
     for name, command in COMMANDS.items():
         summary = (command.settings.__doc__ or "").split(". ")[0].rstrip(".")
-        lines.append(f"  {name:<10}{summary}.")
+        lines.append(f"  {name:<20}{summary}.")
     return "\n".join([*lines, "", "vidmoco COMMAND --help shows a command's options."])
 
 
@@ -225,6 +226,19 @@ def _evaluate(command: EvaluateCommand) -> int:
     return 0
 
 
+def _evaluate_detection(command: DetectionCommand) -> int:
+    from rich.console import Console
+
+    from vidmoco.evaluate.detection.finetune import RESULTS, finetune_detection
+    from vidmoco.evaluate.detection.results_table import print_results
+
+    outcome = finetune_detection(command, console=Console(stderr=True))
+    if outcome.results is not None:
+        print_results(outcome.results)
+        print(f"Written to {command.run / RESULTS}")
+    return outcome.exit_code
+
+
 def _report(command: ReportCommand) -> int:
     from vidmoco.report.report import report
 
@@ -285,6 +299,7 @@ COMMANDS = {
     "pretrain": _Command(PretrainCommand, _pretrain),
     "extract": _Command(ExtractCommand, _extract),
     "evaluate": _Command(EvaluateCommand, _evaluate),
+    "evaluate-detection": _Command(DetectionCommand, _evaluate_detection),
     "search": _Command(SearchCommand, _search),
     "explore": _Command(ExploreCommand, _explore),
     "report": _Command(ReportCommand, _report),

@@ -12,10 +12,10 @@ from rich.console import Console
 from test_distributed import launch
 
 from vidmoco.checkpoint import list_checkpoints, load_checkpoint
+from vidmoco.config.detection import DetectionCommand
 from vidmoco.errors import ConfigError
 from vidmoco.evaluate.candidates import load_candidates
 from vidmoco.evaluate.detection import finetune
-from vidmoco.evaluate.detection.settings import DetectionSettings
 from vidmoco.json_lines import read_metrics
 
 BACKBONE = "random:test_resnet"  # timm's smallest: 0.4 million weights
@@ -43,7 +43,7 @@ def settings_of(data, run, *, format="voc", **given):
         "device": "cpu",
         "log_every": 4,
     }
-    return DetectionSettings(**(tiny | given))
+    return DetectionCommand(**(tiny | given))
 
 
 def run(settings):
@@ -124,7 +124,7 @@ def test_two_processes(data, tmp_path):
     program = (
         "import sys; from pathlib import Path; from rich.console import Console;"
         "from vidmoco.evaluate.detection.finetune import finetune_detection as run;"
-        "from vidmoco.evaluate.detection.settings import DetectionSettings as S;"
+        "from vidmoco.config.detection import DetectionCommand as S;"
         f"given = {given.plain()!r}; given['run'] = Path(given['run']);"
         "print(run(S(**given), console=Console(stderr=True)).results is not None)"
     )

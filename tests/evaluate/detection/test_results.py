@@ -3,11 +3,11 @@ from pathlib import Path
 
 from detection_material import Shape, random_shapes, write_voc
 
+from vidmoco.config.detection import DetectionCommand
 from vidmoco.evaluate.candidates import load_candidates
 from vidmoco.evaluate.detection.average_precision import COCO_POINTS, VOC_POINTS, AveragePrecision
 from vidmoco.evaluate.detection.load import load_sets
 from vidmoco.evaluate.detection.results import described_results
-from vidmoco.evaluate.detection.settings import DetectionSettings
 
 
 def test_what_one_must_know_to_read_the_numbers(tmp_path):
@@ -21,7 +21,7 @@ def test_what_one_must_know_to_read_the_numbers(tmp_path):
         points: AveragePrecision(ap=float(points), ap50=2.0, ap75=3.0, per_class=(None, 4.0))
         for points in (COCO_POINTS, VOC_POINTS)
     }
-    settings = DetectionSettings(
+    settings = DetectionCommand(
         backbone="random:test_resnet", train=(given,), val=other, run=Path("runs/x")
     )
     results = described_results(

@@ -6,14 +6,14 @@ import torch
 from torch import nn
 
 from vidmoco.checkpoint import save_checkpoint
+from vidmoco.config.detection import DetectionCommand
 from vidmoco.errors import CheckpointError, ConfigError
 from vidmoco.evaluate.detection.resume import load_transfer, save_transfer
-from vidmoco.evaluate.detection.settings import DetectionSettings
 
 
 @pytest.fixture
 def settings(tmp_path):
-    return DetectionSettings(backbone="resnet18", train=("a:b",), val="a:c", run=tmp_path / "run")
+    return DetectionCommand(backbone="resnet18", train=("a:b",), val="a:c", run=tmp_path / "run")
 
 
 def parts(seed):

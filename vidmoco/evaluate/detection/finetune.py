@@ -12,6 +12,7 @@ from rich.console import Console
 from torch import nn
 
 from vidmoco import distributed, run_folder
+from vidmoco.config.detection import DetectionCommand
 from vidmoco.device import autocast, resolve_device
 from vidmoco.distributed import on_all_ranks
 from vidmoco.errors import ConfigError
@@ -29,7 +30,6 @@ from vidmoco.evaluate.detection.detector import build_detector, prepare_norms, s
 from vidmoco.evaluate.detection.load import load_sets
 from vidmoco.evaluate.detection.results import described_results
 from vidmoco.evaluate.detection.resume import load_transfer, save_transfer
-from vidmoco.evaluate.detection.settings import DetectionSettings
 from vidmoco.evaluate.detection.training import build_optimizer, detect, measure_norms, train_step
 from vidmoco.evaluate.results import write_results
 from vidmoco.interrupt import StopSignals
@@ -50,7 +50,7 @@ class Outcome:
     exit_code: int
 
 
-def finetune_detection(settings: DetectionSettings, *, console: Console) -> Outcome:
+def finetune_detection(settings: DetectionCommand, *, console: Console) -> Outcome:
     """Train a detector from a backbone, evaluate it, and write ``results.json`` in the run folder.
 
     Raises:
@@ -75,7 +75,7 @@ class _Transfer:
 
     def __init__(
         self,
-        settings: DetectionSettings,
+        settings: DetectionCommand,
         train: DetectionSet,
         val: DetectionSet,
         *,
@@ -236,7 +236,7 @@ class _Transfer:
         )
 
 
-def _build(settings: DetectionSettings, candidate: Candidate, *, num_classes: int) -> nn.Module:
+def _build(settings: DetectionCommand, candidate: Candidate, *, num_classes: int) -> nn.Module:
     return build_detector(
         candidate.backbone,
         name=candidate.source,

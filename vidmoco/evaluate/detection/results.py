@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import vidmoco
+from vidmoco.config.detection import DetectionCommand
 from vidmoco.evaluate.candidates import Candidate
 from vidmoco.evaluate.detection.annotations import AnnotatedImage, DetectionSet
 from vidmoco.evaluate.detection.average_precision import COCO_POINTS, VOC_POINTS, AveragePrecision
-from vidmoco.evaluate.detection.settings import DetectionSettings
 
 
 def described_results(
-    settings: DetectionSettings,
+    settings: DetectionCommand,
     candidate: Candidate,
     *,
     train: DetectionSet,

@@ -7,8 +7,8 @@ from torch import nn
 
 from vidmoco import distributed, run_folder
 from vidmoco.checkpoint import list_checkpoints, load_checkpoint, load_matching, save_checkpoint
+from vidmoco.config.detection import DetectionCommand
 from vidmoco.errors import CheckpointError, ConfigError
-from vidmoco.evaluate.detection.settings import DetectionSettings
 from vidmoco.json_lines import drop_lines_after
 
 # What a resumed run may have otherwise; all else must be as it was.
@@ -16,7 +16,7 @@ _FREE = {"run", "resume", "device", "checkpoint_every", "log_every"}
 
 
 def save_transfer(
-    settings: DetectionSettings,
+    settings: DetectionCommand,
     *,
     step: int,
     model: nn.Module,
@@ -41,7 +41,7 @@ def save_transfer(
 
 
 def load_transfer(
-    settings: DetectionSettings,
+    settings: DetectionCommand,
     *,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,

@@ -8,11 +8,11 @@ from vidmoco.config.base import Ranged
 
 
 @dataclass(frozen=True, kw_only=True)
-class DetectionSettings(Ranged):
-    """Fine-tune Faster R-CNN from a backbone; print AP, AP50 and AP75. Writes a run folder.
+class DetectionCommand(Ranged):
+    """Fine-tune Faster R-CNN from a backbone, as the MoCo papers judge theirs. Writes a run folder.
 
-    Numbers without another source are those of the configs and detectron2's defaults that MoCo's
-    authors used (github.com/facebookresearch/moco, detection/configs).
+    Defaults without another source are those of the configs and of detectron2 that MoCo's authors
+    used for Pascal VOC (github.com/facebookresearch/moco, detection/configs).
     """
 
     backbone: str

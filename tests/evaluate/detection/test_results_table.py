@@ -1,14 +1,8 @@
-import importlib.util
-from pathlib import Path
-
 import pytest
 from detection_material import random_shapes, write_coco, write_voc
 
-spec = importlib.util.spec_from_file_location(
-    "finetune_detection", Path(__file__).parents[2] / "tools" / "finetune_detection.py"
-)
-tool = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(tool)
+from vidmoco.cli.main import main
+from vidmoco.evaluate.detection.results_table import notes
 
 TINY = {
     "backbone": "random:test_resnet", "iterations": 1, "milestones": 1, "batch-size": 2,
@@ -19,7 +13,7 @@ TINY = {
 def call(tmp_path, data, *words):
     given = ["--train", data, "--val", data, "--run", str(tmp_path / "run")]
     tiny = [word for name, value in TINY.items() for word in (f"--{name}", str(value))]
-    return tool.main([*tiny, *given, *words])
+    return main(["evaluate-detection", *tiny, *given, *words])
 
 
 def test_the_table(tmp_path, capsys):
@@ -45,7 +39,7 @@ def test_what_is_odd_is_said():
         "per_class_ap": {"disc": None, "square": 1.0},
         "num_images_in_both": 0,
     }
-    lines = tool.notes(results)
+    lines = notes(results)
     assert "no object in val, so not in the mean: disc" in lines
     assert "val: 3 images, 4 boxes (1 crowds, 0 difficult); 2 cut at an edge, 5 without" in lines[2]
     assert not any("memory" in line for line in lines)
@@ -54,7 +48,7 @@ def test_what_is_odd_is_said():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--val", "nowhere"], "finetune_detection: --val is 'nowhere'; expected instances.json"),
+        (["--val", "nowhere"], "vidmoco: --val is 'nowhere'; expected instances.json"),
         (["--backbone", "random:vit_tiny_patch16_224"], "is a VisionTransformer"),
         (["--backbone", "random:resnet19"], "Did you mean 'resnet18'"),
         (["--resume"], "There is no checkpoint in"),
@@ -77,6 +71,6 @@ def test_unknown_flags_and_help(tmp_path, capsys):
         assert exit.value.code == 2
         assert message in capsys.readouterr().err
     with pytest.raises(SystemExit) as exit:
-        tool.main(["--help"])
+        main(["evaluate-detection", "--help"])
     assert exit.value.code == 0
-    assert "VOCdevkit/VOC2007:trainval" in capsys.readouterr().out
+    assert "FOLDER:SPLIT" in capsys.readouterr().out

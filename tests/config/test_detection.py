@@ -3,15 +3,15 @@ from pathlib import Path
 
 import pytest
 
+from vidmoco.config.detection import DetectionCommand
 from vidmoco.errors import ConfigError
-from vidmoco.evaluate.detection.settings import DetectionSettings
 
 GIVEN = {"backbone": "resnet50", "train": ("a:b",), "val": "a:c", "run": Path("runs/x")}
 
 
 def test_the_defaults_are_the_papers():
     # github.com/facebookresearch/moco: detection/configs/pascal_voc_R_50_C4_24k.yaml and its base.
-    settings = DetectionSettings(**GIVEN)
+    settings = DetectionCommand(**GIVEN)
     assert settings.detector == "c4"
     assert (settings.iterations, settings.milestones, settings.warmup) == (
         24000,
@@ -24,7 +24,7 @@ def test_the_defaults_are_the_papers():
 
 
 def test_they_can_be_written_as_json():
-    plain = DetectionSettings(**GIVEN).plain()
+    plain = DetectionCommand(**GIVEN).plain()
     assert json.loads(json.dumps(plain))["run"] == "runs/x"
 
 
@@ -47,4 +47,4 @@ def test_they_can_be_written_as_json():
 )
 def test_nonsense_is_refused(given, message):
     with pytest.raises(ConfigError, match=message):
-        DetectionSettings(**(GIVEN | given))
+        DetectionCommand(**(GIVEN | given))
