@@ -1,10 +1,10 @@
 import json
 
 import pytest
+from markupsafe import Markup
 from report_material import EVIL, Page, make_run
 
 from vidmoco.report.curves import curves_section, monitor_charts
-from vidmoco.report.markup import joined
 from vidmoco.report.run_facts import read_run
 
 
@@ -14,7 +14,7 @@ def titles(page):
 
 def test_every_curve_with_a_number_is_there(tmp_path):
     section = curves_section(read_run(make_run(tmp_path / "run")))
-    page = Page(joined(section.parts))
+    page = Page(Markup().join(section.parts))
     assert titles(page) == [
         "Loss minus chance",
         "The positive among all keys",
@@ -35,7 +35,7 @@ def test_every_curve_with_a_number_is_there(tmp_path):
 def test_a_log_without_epochs_has_steps(tmp_path):
     run = make_run(tmp_path / "run")
     (run / "metrics.jsonl").write_text('{"step": 5, "lr": 0.5}\n{"step": 9, "lr": "x"}\n')
-    page = Page(joined(curves_section(read_run(run)).parts))
+    page = Page(Markup().join(curves_section(read_run(run)).parts))
     assert titles(page) == ["Learning rate"]
     columns = [text for element, text in page.texts if element == "title"]
     assert columns == ["step 5\nrate 0.500", "step 9\nrate not a number"]
@@ -47,7 +47,7 @@ def test_the_monitor(tmp_path):
         {"step": 5, "epoch": 0.5, "knn_top1": 40.0, "retrieval": None},
         {"step": 9, "epoch": 0.9, "knn_top1": 60.0, "retrieval": {"0.5": 90.0, EVIL: "x"}},
     ]
-    page = Page(joined(monitor_charts(lines)))
+    page = Page(Markup().join(monitor_charts(lines)))
     assert titles(page) == ["k-NN accuracy", "Retrieval"]
     columns = [text for element, text in page.texts if element == "title"]
     assert columns[0] == "epoch 0.500\nk-NN 40.0 %"
@@ -55,7 +55,7 @@ def test_the_monitor(tmp_path):
     run = make_run(tmp_path / "run")
     lines.append({"step": 10, "failure": EVIL})
     (run / "monitor.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    page = Page(joined(curves_section(read_run(run)).parts))
+    page = Page(Markup().join(curves_section(read_run(run)).parts))
     assert titles(page)[2:5] == ["k-NN accuracy", "Retrieval", "Effective rank"]
     assert f"The monitor: {EVIL}" in page.text
 
@@ -63,7 +63,9 @@ def test_the_monitor(tmp_path):
 def test_distances_come_by_their_numbers():
     keys = ["b", "8.0", "a", "0.5", "nan", "10", "2"]
     for given in (keys, keys[::-1], sorted(keys)):
-        page = Page(joined(monitor_charts([{"step": 1, "retrieval": dict.fromkeys(given, 1.0)}])))
+        page = Page(
+            Markup().join(monitor_charts([{"step": 1, "retrieval": dict.fromkeys(given, 1.0)}]))
+        )
         names = [text for element, text in page.texts if element == "span"][1:]
         assert names == [f"{key} s" for key in ("0.5", "2", "8.0", "10", "a", "b", "nan")]
 

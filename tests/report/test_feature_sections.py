@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 from explore_features import feature_set, random_features, write_features
+from markupsafe import Markup
 from report_material import Page
 
 from vidmoco.errors import ConfigError
 from vidmoco.features.feature_set import open_features
 from vidmoco.report import feature_sections as module
 from vidmoco.report.feature_sections import feature_sections, place_of
-from vidmoco.report.markup import joined
 from vidmoco.visualize.layout import layout_2d
 
 
@@ -27,7 +27,7 @@ def kinds(monkeypatch):
 
 
 def pages(features):
-    return [Page(joined(section.parts)) for section in feature_sections(features)]
+    return [Page(Markup().join(section.parts)) for section in feature_sections(features)]
 
 
 def test_each_cell_of_the_map_says_where_its_frame_is_from(tmp_path):
@@ -69,7 +69,7 @@ def test_of_one_video_neighbours_are_at_other_times(tmp_path):
     features = open_features(path)
     first, sheet = feature_sections(features)
     assert "at other times" in sheet.lead and "12 frames of 1 videos" in first.lead
-    page = Page(joined(sheet.parts))
+    page = Page(Markup().join(sheet.parts))
     captions = [text for element, text in page.texts if element == "figcaption"]
     times = [float(text.split(" at ")[1].split()[0]) for text in captions]
     assert captions[0].startswith("<x>.mp4 at 0.00") and len(page.all("div", class_="near")) == 3

@@ -18,7 +18,7 @@ def test_intervals_are_on_one_scale_with_chance():
     dots = [float(path["d"][1:].split()[0]) for path in page.all("path", class_="range-dot")]
     assert dots == pytest.approx([3 + 94 * (v - 10) / 80 for v in (50, 80)], abs=0.01)
     chance = {path["d"] for path in page.all("path", class_="range-chance")}
-    assert chance == {"M3.00 0V26"}
+    assert chance == {"M3 0V26"}
     assert ("title", f"{EVIL}: 80.0 %, 70.0–90.0") in page.texts
     assert "linear probe, top-1" in page.text
 

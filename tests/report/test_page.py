@@ -1,15 +1,15 @@
 from report_material import EVIL, Page, foreign_addresses
 
-from vidmoco.report.markup import Section, element
+from vidmoco.report.markup import Section, paragraph
 from vidmoco.report.page import GENERATOR, page
 
 
 def made(**more):
     sections = [
-        Section(EVIL, [element("p", "one")], lead=EVIL, short="first"),
+        Section(EVIL, [paragraph("one")], lead=EVIL, short="first"),
         Section("two", [EVIL]),
     ]
-    header = [element("p", "summary")]
+    header = [paragraph("summary")]
     return page(title=EVIL, kind="a run", header=header, sections=sections, foot=EVIL, **more)
 
 

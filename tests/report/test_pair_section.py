@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from markupsafe import Markup
 from painted_videos import read_index, write_video
 from PIL import Image
 from report_material import Page, make_run
@@ -13,7 +14,6 @@ from rich.console import Console
 from vidmoco.config.recipe import load_recipe
 from vidmoco.errors import ConfigError
 from vidmoco.report import pair_section as module
-from vidmoco.report.markup import joined
 from vidmoco.report.pair_section import pair_section, read_sample
 from vidmoco.report.run_facts import read_run
 from vidmoco.video.open_catalog import open_catalog
@@ -44,7 +44,7 @@ def run(tmp_path, monkeypatch):
 
 def page_of(run, num_pairs=4):
     section = pair_section(read_run(run), num_pairs=num_pairs, console=QUIET)
-    return Page(joined(section.parts))
+    return Page(Markup().join(section.parts))
 
 
 def test_pairs_are_those_of_the_run_and_in_the_page(run):

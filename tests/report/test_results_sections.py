@@ -1,6 +1,6 @@
+from markupsafe import Markup
 from report_material import EVIL, Page, results, row
 
-from vidmoco.report.markup import joined
 from vidmoco.report.results_file import knn_columns, other_columns
 from vidmoco.report.results_sections import (
     finetune_charts,
@@ -11,7 +11,7 @@ from vidmoco.report.results_sections import (
 
 
 def page_of(data):
-    return Page(joined(results_section(data, name="r.json").parts))
+    return Page(Markup().join(results_section(data, name="r.json").parts))
 
 
 def test_the_winner_of_each_column_is_marked_with_ties():
@@ -32,7 +32,7 @@ def test_a_section_has_all_that_is_in_the_file():
     refused = [{"name": EVIL, "split": "val", "reason": "truncated"}]
     data = results(row("a"), row("b", knn=30), refused=refused, notes=[EVIL])
     section = results_section(data, name="r.json")
-    page = Page(joined(section.parts))
+    page = Page(Markup().join(section.parts))
     assert section.title == "Comparison on pets"
     assert section.lead.startswith("r.json: 1,000 train and 20 val images of 2 classes")
     heads = [text for element, text in page.texts if element == "h3"]
@@ -89,7 +89,7 @@ def test_charts_of_a_fine_tuning_have_a_line_a_backbone():
 
 def test_the_header_names_the_winners():
     rows = [row("a", knn=40, linear=60), row("b", knn=40, linear=50)]
-    page = Page(joined(results_header(results(*rows))))
+    page = Page(Markup().join(results_header(results(*rows))))
     assert [text for element, text in page.texts if element == "b"] == ["41.0 %", "60.0 %"]
     spans = [text for element, text in page.texts if element == "span"]
     assert spans == ["k-NN, τ = 0.07, k = 20", "a and b", "linear probe, top-1", "a"]

@@ -2,10 +2,10 @@ import json
 from dataclasses import replace
 
 import pytest
+from markupsafe import Markup
 from report_material import EVIL, Page, make_run
 
 from vidmoco.config.recipe import load_recipe
-from vidmoco.report.markup import joined
 from vidmoco.report.run_facts import read_run
 from vidmoco.report.run_sections import (
     configuration_section,
@@ -20,11 +20,11 @@ from vidmoco.video.info import VideoInfo
 
 
 def page_of(section):
-    return Page(joined(section.parts))
+    return Page(Markup().join(section.parts))
 
 
 def test_the_header_has_state_and_last_numbers(tmp_path):
-    page = Page(joined(run_header(read_run(make_run(tmp_path / "run")))))
+    page = Page(Markup().join(run_header(read_run(make_run(tmp_path / "run")))))
     assert ("span", "Finished") in page.texts
     assert "moco · resnet50 · 1,234 videos · 30 steps · 3 epochs · begun 2026-01-02" in page.text
     bold = [text for element, text in page.texts if element == "b"]
@@ -35,7 +35,7 @@ def test_the_header_has_state_and_last_numbers(tmp_path):
 
 def test_a_run_in_progress_says_so(tmp_path):
     facts = read_run(make_run(tmp_path / "run", steps=20, told=None))
-    page = Page(joined(run_header(facts)))
+    page = Page(Markup().join(run_header(facts)))
     assert "In progress , or ended by force" in page.text and "20 of 30 steps" in page.text
     assert f"--run {tmp_path / 'run'} --resume" in page_of(repeat_section(facts)).text
 
@@ -44,7 +44,7 @@ def test_a_collapse_is_told(tmp_path):
     run = make_run(tmp_path / "run")
     line = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
     (run / "metrics.jsonl").write_text(json.dumps(line | {"spread": 0.01}) + "\n")
-    page = Page(joined(run_header(read_run(run))))
+    page = Page(Markup().join(run_header(read_run(run))))
     assert len(page.all("p", class_="warning")) == 1 and "collapsed" in page.text
 
 
@@ -52,7 +52,7 @@ def test_the_header_bears_missing_and_odd_numbers(tmp_path):
     run = make_run(tmp_path / "run")
     (run / "metrics.jsonl").write_text('{"step": 5, "loss": "x", "top1": null}\n')
     (run / "monitor.jsonl").write_text('{"step": 5}\n{"step": 6, "knn_top1": 61.25}\n{"step": 7}\n')
-    page = Page(joined(run_header(read_run(run))))
+    page = Page(Markup().join(run_header(read_run(run))))
     bold = [text for element, text in page.texts if element == "b"]
     assert bold == ["61.2 %"] and "at step 6" in page.text
 

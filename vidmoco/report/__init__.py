@@ -2,7 +2,7 @@
 
 report           the command: what is asked for, where it is written
 page, style      the skeleton and its CSS
-markup           elements whose text is escaped by construction
+markup           Jinja templates (`templates/`), which escape all text
 axes, line_chart, histogram, heat_map, interval_figure     pictures as inline SVG
 run_facts        what a run folder holds
 run_sections, curves, pair_section        a run in words, curves and pairs

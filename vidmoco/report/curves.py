@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from markupsafe import Markup
+
 from vidmoco.report.line_chart import Series, line_chart
-from vidmoco.report.markup import Html, Section, element
+from vidmoco.report.markup import Section, render
 from vidmoco.report.run_facts import RunFacts
 
 
@@ -92,15 +94,12 @@ def curves_section(facts: RunFacts) -> Section:
         "at a curve to read its numbers."
     )
     failures = [line["failure"] for line in facts.monitor if isinstance(line.get("failure"), str)]
-    notes = [
-        element("p", f"The monitor: {text}", class_="foot") for text in dict.fromkeys(failures)
-    ]
-    if facts.monitor_problem:
-        notes.append(element("p", facts.monitor_problem, class_="warning"))
-    return Section("Curves", [element("div", *charts, class_="charts"), *notes], lead)
+    notes = [f"The monitor: {text}" for text in dict.fromkeys(failures)]
+    shown = render("charts", charts=charts, notes=notes, warning=facts.monitor_problem)
+    return Section("Curves", [shown], lead)
 
 
-def monitor_charts(lines: Sequence[dict[str, Any]]) -> list[Html]:
+def monitor_charts(lines: Sequence[dict[str, Any]]) -> list[Markup]:
     """Return the curves of the monitor: k-NN on labels, retrieval by distance in time."""
     knn = Series("k-NN", _points(lines, "knn_top1"))
     found = [
@@ -126,7 +125,7 @@ def monitor_charts(lines: Sequence[dict[str, Any]]) -> list[Html]:
     ]  # fmt: skip
 
 
-def _drawn(curve: _Curve, lines: Sequence[dict[str, Any]]) -> Html:
+def _drawn(curve: _Curve, lines: Sequence[dict[str, Any]]) -> Markup:
     series = [
         Series(name, [(x, y * curve.times) for x, y in _points(lines, key)])
         for key, name in curve.keys.items()

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 from PIL import Image
 
 from vidmoco.errors import ConfigError
 from vidmoco.features.feature_set import FeatureSet
-from vidmoco.report.markup import Html, Section, element, joined
+from vidmoco.report.markup import Section, render
 from vidmoco.report.pair_section import embedded
 from vidmoco.shapes import Int64
 from vidmoco.visualize.layout import layout_2d, require_tsne, snap_to_grid
@@ -45,18 +46,17 @@ def _map_section(features: FeatureSet) -> Section:
     which, cells = snap_to_grid(points, columns=_COLUMNS, rows=_ROWS)
     pictures = thumbnails(features, rows[which], box=_MAP_BOX)
     tiles = [
-        element(
-            "div", _tile(features, row, image), title=place_of(features, row),
-            style=f"grid-column:{column + 1};grid-row:{line + 1}",
-        )
+        {
+            "picture": _tile(features, row, image),
+            "title": place_of(features, row),
+            "column": column + 1,
+            "row": line + 1,
+        }
         for row, image, (column, line) in zip(
             rows[which].tolist(), pictures, cells.tolist(), strict=True
         )
-    ]  # fmt: skip
-    inner = element("div", *tiles, class_="map", style=f"--columns:{_COLUMNS}")
-    box = element(
-        "div", inner, class_="scroll", tabindex=0, role="region", aria_label="Map of frames"
-    )
+    ]
+    box = render("map", tiles=tiles, columns=_COLUMNS)
     lead = (
         f"{len(which)} of {features.num_rows:,} frames of {len(np.unique(features.videos)):,} "
         f"videos, placed by {how}. Features of {_backbone(features)}. Point at a frame to read "
@@ -81,16 +81,18 @@ def _neighbour_section(features: FeatureSet) -> Section:
         )  # fmt: skip
         lines.append(np.array([row, *near.tolist()], dtype=np.int64))
     pictures = iter(thumbnails(features, np.concatenate(lines), box=_SHEET_BOX))
-    sheet = []
-    for number, line in enumerate(lines):
-        shots = [
-            _neighbour(features, row, next(pictures), float(found[number, row]), is_query=n == 0)
-            for n, row in enumerate(line.tolist())
+    sheet = [
+        [
+            {
+                "picture": _tile(features, row, next(pictures)),
+                "place": place_of(features, row),
+                "similarity": float(found[number, row]),
+            }
+            for row in line.tolist()
         ]
-        sheet.append(element("div", *shots, class_="near"))
-    box = element(
-        "div", *sheet, class_="scroll", tabindex=0, role="region", aria_label="Nearest frames"
-    )
+        for number, line in enumerate(lines)
+    ]
+    box = render("neighbours", lines=sheet)
     where = "at other times" if one_video else "of other videos"
     lead = f"A frame (left) and the most similar ones {where}, by cosine."
     return Section("Nearest neighbours", [box], lead)
@@ -106,22 +108,12 @@ def _spread(features: FeatureSet) -> Int64[np.ndarray, " q"]:
     return np.array([some[len(some) // 2] for some in rows], dtype=np.int64)
 
 
-def _neighbour(
-    features: FeatureSet, row: int, image: Image.Image, similarity: float, *, is_query: bool
-) -> Html:
-    words = [] if is_query else [element("b", f"{similarity:.2f}")]
-    caption = element("figcaption", joined([*words, place_of(features, row)], " "), class_="where")
-    return element(
-        "figure", _tile(features, row, image), caption, class_="query" if is_query else None
-    )
-
-
 def place_of(features: FeatureSet, row: int) -> str:
     """Return where a frame is from: its video and its time."""
     return f"{features.name_of(row)} at {features.times[row]:.2f} s"
 
 
-def _tile(features: FeatureSet, row: int, image: Image.Image) -> Html:
+def _tile(features: FeatureSet, row: int, image: Image.Image) -> Markup:
     return embedded(image, alt=place_of(features, row))
 
 

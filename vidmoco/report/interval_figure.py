@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 
+from markupsafe import Markup
+
 from vidmoco.report.axes import Scale
-from vidmoco.report.markup import Html, element, table
+from vidmoco.report.markup import render
 from vidmoco.report.results_file import Column
 
 
-def interval_figure(names: Sequence[str], columns: Sequence[Column], *, num_classes: int) -> Html:
+def interval_figure(names: Sequence[str], columns: Sequence[Column], *, num_classes: int) -> Markup:
     """Return a figure of the first column that has an interval of every backbone; empty: none."""
     column = next((c for c in columns if all(c.ends) and None not in c.values), None)
     if column is None:
-        return Html("")
+        return Markup("")
     chance = 100 / max(num_classes, 1)
     every = [chance, *(end for ends in column.ends if ends for end in ends)]
     x = Scale(min(every), max(*every, min(every) + 1), 3, 97)
@@ -20,30 +22,21 @@ def interval_figure(names: Sequence[str], columns: Sequence[Column], *, num_clas
         names, column.values, column.shown, column.ends, column.notes, strict=True
     ):
         assert value is not None and ends is not None
-        drawing = [
-            element("path", d=path, class_=f"range-{look}", vector_effect="non-scaling-stroke")
-            for look, path in (
-                ("base", "M0 13H100"),
-                ("chance", f"M{x.place(chance):.2f} 0V26"),
-                ("line", f"M{x.place(ends[0]):.2f} 13H{x.place(ends[1]):.2f}"),
-                ("dot", f"M{x.place(value):.2f} 7V19"),
-            )
-        ]
-        svg = element(
-            "svg",
-            element("title", f"{name}: {shown} %, {note}"),
-            *drawing,
-            viewBox="0 0 100 26",
-            preserveAspectRatio="none",
-            role="img",
-            aria_label=f"{name}: {note}",
+        low, high = map(x.place, ends)
+        rows.append(
+            {
+                "name": name,
+                "shown": shown,
+                "note": note,
+                "value": x.place(value),
+                "low": low,
+                "high": high,
+            }
         )
-        number = element("td", shown, element("small", note), class_="number")
-        rows.append([name, element("td", svg, class_="range"), number])
-    about = (
-        f"95 % intervals of {column.group}, {column.title}; dotted: chance, were all classes of "
-        "one size"
+    return render(
+        "intervals",
+        about=f"95 % intervals of {column.group}, {column.title}; dotted: chance, were all classes "
+        "of one size",
+        chance=x.place(chance),
+        rows=rows,
     )
-    caption = element("figcaption", element("strong", "How sure"), element("span", about))
-    shown_rows = table(["backbone", "", "%"], rows, label="Intervals", left=2)
-    return element("figure", caption, shown_rows, class_="chart double")

@@ -1,49 +1,17 @@
-"""HTML and SVG elements. Text is escaped where it enters: names from outside are never markup."""
+"""Markup from templates, which escape all text: names from outside are never markup."""
 
 import base64
-import html
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
 
-# HTML's elements without content, as far as the report has them.
-_VOID = {"meta", "img", "br"}
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
-
-class Html(str):
-    """Text that is markup already; all other text is escaped when it enters an element."""
-
-    __slots__ = ()
-
-
-def element(name: str, /, *children: str, **attributes: str | float | bool | None) -> Html:
-    """Return ``<name ...>children</name>``.
-
-    Names of attributes are written as Python names: ``class_`` is class, ``stroke_width`` is
-    stroke-width. An attribute that is None or False is left out, one that is True has no value.
-    """
-    words = [name]
-    for given, value in attributes.items():
-        if value is None or value is False:
-            continue
-        key = given.rstrip("_").replace("_", "-")
-        words.append(key if value is True else f'{key}="{escaped(_plain(value))}"')
-    opening = f"<{' '.join(words)}>"
-    return Html(opening if name in _VOID else f"{opening}{joined(children)}</{name}>")
-
-
-def escaped(text: str) -> Html:
-    """Return text as markup that shows it; what no HTML page may hold is shown as U+FFFD."""
-    if isinstance(text, Html):
-        return text
-    # Control characters, and halves of surrogate pairs (from file names that are no UTF-8).
-    shown = re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]", "\ufffd", text)
-    return Html(html.escape(shown, quote=True))
-
-
-def joined(parts: Iterable[str], between: str = "") -> Html:
-    """Return parts after one another, each escaped unless it is markup."""
-    return Html(escaped(between).join(escaped(part) for part in parts))
+# Control characters, and halves of surrogate pairs (from file names that are no UTF-8).
+_NOT_IN_HTML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -52,56 +20,76 @@ class Section:
 
     title: str
     parts: Sequence[str]
+    """Markup as it is, other text escaped."""
     lead: str = ""
     """A quiet line under the title."""
     short: str = ""
     """Its name in the list at the top of the page; empty: the title."""
 
 
+def render(template: str, /, **values: Any) -> Markup:
+    """Return a template of ``templates/`` with its values; all text in them is escaped."""
+    return Markup(_TEMPLATES.get_template(f"{template}.html").render(values))
+
+
 def table(
     head: Sequence[str], rows: Iterable[Iterable[str]], *, label: str, left: int = 1, foot: str = ""
-) -> Html:
+) -> Markup:
     """Return a table in a box of its own, in which it scrolls where it is wide.
 
-    A cell that is a ``<td>`` already stays one. The first ``left`` columns are text, the others
-    numbers, which end at the right.
+    The first ``left`` columns are text, the others numbers, which end at the right.
     """
-
-    def sided(n: int) -> str | None:
-        return None if n < left else "number"
-
-    def cell(n: int, text: str) -> Html:
-        is_cell = isinstance(text, Html) and text.startswith("<td")
-        return text if is_cell else element("td", text, class_=sided(n))  # type: ignore[return-value]
-
-    top = element(
-        "tr", *(element("th", text, scope="col", class_=sided(n)) for n, text in enumerate(head))
-    )
-    body = [element("tr", *(cell(n, text) for n, text in enumerate(row))) for row in rows]
-    inner = element("table", element("thead", top), element("tbody", *body))
-    # A box that scrolls must be reachable without a mouse.
-    box = element("div", inner, class_="scroll", tabindex=0, role="region", aria_label=label)
-    return joined([box, element("p", foot, class_="foot")] if foot else [box])
+    return render("table", head=head, rows=rows, label=label, left=left, foot=foot)
 
 
-def folded(title: str, *parts: str, open_: bool = False) -> Html:
+def paragraph(text: str, kind: str = "") -> Markup:
+    """Return a paragraph; ``kind`` is its class in the style, such as ``lead`` or ``warning``."""
+    return render("paragraph", text=text, kind=kind)
+
+
+def code(text: str, *, block: bool = False) -> Markup:
+    """Return text in a fixed width, within a line or as a block."""
+    return render("code", text=text, block=block)
+
+
+def folded(title: str, *parts: str, is_open: bool = False) -> Markup:
     """Return parts that are shown on a click on their title."""
-    return element("details", element("summary", title), *parts, open=open_)
+    return render("folded", title=title, parts=parts, is_open=is_open)
 
 
-def command_line(text: str) -> Html:
+def command_line(text: str) -> Markup:
     """Return a command to copy; its lines are broken before its flags where that is enough."""
     first, *flags = text.split(" --")
-    parts = [element("span", part) for part in (first, *(f"--{flag}" for flag in flags))]
-    return element("pre", element("code", joined(parts, " ")), class_="command", tabindex=0)
+    return render("command_line", parts=[first, *(f"--{flag}" for flag in flags)])
 
 
-def picture(data: bytes, *, kind: str, width: int, height: int, alt: str) -> Html:
-    """Return an image whose bytes are in the page; ``kind`` is ``jpeg`` or ``png``."""
-    source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-    return element("img", src=source, width=width, height=height, alt=alt)
+def picture(jpeg: bytes, *, width: int, height: int, alt: str) -> Markup:
+    """Return an image whose bytes are in the page."""
+    data = base64.b64encode(jpeg).decode()
+    return render("picture", data=data, width=width, height=height, alt=alt)
 
 
-def _plain(value: str | float) -> str:
-    """Return an attribute's value; numbers as short as a pixel needs them."""
-    return value if isinstance(value, str) else f"{round(value, 2):g}"
+def _shown(value: Any) -> Any:
+    """Return what is written of a value: numbers as short as a pixel needs them."""
+    if isinstance(value, float):
+        return f"{round(value, 2):g}"
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return _NOT_IN_HTML.sub("\ufffd", value)
+    return value
+
+
+def _groupby_in_order(items: Iterable[Any], attribute: str) -> list[tuple[Any, list[Any]]]:
+    """Group neighbours by an attribute; Jinja's own filter sorts them."""
+    groups = groupby(items, lambda item: getattr(item, attribute))
+    return [(key, list(some)) for key, some in groups]
+
+
+_TEMPLATES = Environment(
+    loader=PackageLoader("vidmoco.report"),
+    autoescape=True,
+    finalize=_shown,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_TEMPLATES.filters["groupby_in_order"] = _groupby_in_order

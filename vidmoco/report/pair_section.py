@@ -4,9 +4,11 @@ import tempfile
 from io import BytesIO
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from markupsafe import Markup
 from PIL import Image
 from rich.console import Console
 from torch import Tensor
@@ -17,7 +19,7 @@ from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.data.source import open_source
 from vidmoco.errors import VidmocoError
 from vidmoco.report.histogram import histogram
-from vidmoco.report.markup import Html, Section, element, joined, picture
+from vidmoco.report.markup import Section, paragraph, picture, render
 from vidmoco.report.run_facts import RunFacts
 from vidmoco.shapes import UInt8
 from vidmoco.visualize.contact_sheet import Pair, Sample, count_gaps, describe_gaps, round_step
@@ -44,16 +46,15 @@ def pair_section(facts: RunFacts, *, num_pairs: int, console: Console) -> Sectio
         sample = read_sample(facts.folder, facts.config, num_pairs=num_pairs, console=console)
     except VidmocoError as error:
         return _without(str(error))
-    parts = [
-        element("div", *(_pair(pair) for pair in sample.pairs), class_="pairs"),
-        element("div", _gaps(sample), class_="charts"),
-    ]
-    if sample.failures:
-        parts.append(
-            element("p", f"{len(sample.failures)} videos could not be read now.", class_="foot")
-        )
+    failed = len(sample.failures)
+    shown = render(
+        "pairs",
+        pairs=[_pair(pair) for pair in sample.pairs],
+        gaps=_gaps(sample),
+        foot=f"{failed} videos could not be read now." if failed else "",
+    )
     lead = "The first pairs of the run: two frames of a video, and the view that is made of each."
-    return Section("Sampled pairs", parts, lead)
+    return Section("Sampled pairs", [shown], lead)
 
 
 def read_sample(run: Path, config: PretrainConfig, *, num_pairs: int, console: Console) -> Sample:
@@ -75,11 +76,11 @@ def read_sample(run: Path, config: PretrainConfig, *, num_pairs: int, console: C
 
 
 def _without(reason: str) -> Section:
-    return Section("Sampled pairs", [element("p", f"No pairs are shown: {reason}")])
+    return Section("Sampled pairs", [paragraph(f"No pairs are shown: {reason}")])
 
 
-def _pair(pair: Pair) -> Html:
-    """Return a pair: its video and gap, and both frames beside both views."""
+def _pair(pair: Pair) -> dict[str, Any]:
+    """Return what is shown of a pair: its video and gap, and both frames beside both views."""
     first, second = pair.pts_seconds
     gap = "the same frame" if first == second else f"{abs(second - first):.3f} s apart"
     aspect = min(pair.aspect_ratio, _MOST_WIDE)
@@ -92,26 +93,25 @@ def _pair(pair: Pair) -> Html:
         ),
         *(_shot(view, 1.0, name) for view, name in zip(views, ("query", "key"), strict=True)),
     ]
-    title = element("p", joined([element("b", pair.key), element("span", gap)]))
-    return element("div", title, element("div", *shots, class_="shots"), class_="pair")
+    return {"name": pair.key, "gap": gap, "shots": shots}
 
 
-def _shot(pixels: UInt8[Tensor, "3 h w"], aspect: float, caption: str) -> Html:
+def _shot(pixels: UInt8[Tensor, "3 h w"], aspect: float, caption: str) -> dict[str, Any]:
     image = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
     height = max(1, min(_SIDE, max(pixels.shape[1:])))
     size = max(1, round(height * aspect)), height
     shown = embedded(image.resize(size, Image.Resampling.BICUBIC), alt=caption)
-    return element("figure", shown, element("figcaption", caption), style=f"--wide:{aspect:.3f}")
+    return {"picture": shown, "caption": caption, "wide": aspect}
 
 
-def embedded(image: Image.Image, *, alt: str) -> Html:
+def embedded(image: Image.Image, *, alt: str) -> Markup:
     """Return a picture whose bytes are in the page, as JPEG."""
     buffer = BytesIO()
     image.convert("RGB").save(buffer, format="JPEG", quality=85)
-    return picture(buffer.getvalue(), kind="jpeg", width=image.width, height=image.height, alt=alt)
+    return picture(buffer.getvalue(), width=image.width, height=image.height, alt=alt)
 
 
-def _gaps(sample: Sample) -> Html:
+def _gaps(sample: Sample) -> Markup:
     """Return the histogram of the gaps, those asked for beside those of the frames shown."""
     both = (sample.asked_gaps, sample.achieved_gaps)
     gaps = np.concatenate(both)

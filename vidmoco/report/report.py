@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
 from rich.console import Console
 
 import vidmoco
@@ -13,7 +14,7 @@ from vidmoco.errors import ConfigError
 from vidmoco.features.feature_set import open_features
 from vidmoco.report.curves import curves_section
 from vidmoco.report.feature_sections import feature_sections
-from vidmoco.report.markup import Html, Section
+from vidmoco.report.markup import Section
 from vidmoco.report.page import GENERATOR, page
 from vidmoco.report.pair_section import pair_section
 from vidmoco.report.results_file import read_results
@@ -126,7 +127,7 @@ def _beside(source: Path, facts: RunFacts | None) -> Path:
 
 def _head(
     facts: RunFacts | None, results: list[tuple[Path, dict[str, Any]]]
-) -> tuple[str, str, list[Html]]:
+) -> tuple[str, str, list[Markup]]:
     """Return title, kind and what follows them."""
     if facts is not None:
         name = facts.folder.resolve().name

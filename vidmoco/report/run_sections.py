@@ -7,12 +7,14 @@ from collections import Counter
 from statistics import median
 from typing import Any
 
+from markupsafe import Markup
+
 from vidmoco import run_folder
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import differences, to_plain
 from vidmoco.errors import ConfigError
 from vidmoco.report.axes import number
-from vidmoco.report.markup import Html, Section, command_line, element, folded, joined, table
+from vidmoco.report.markup import Section, code, command_line, folded, paragraph, render, table
 from vidmoco.report.run_facts import RunFacts
 from vidmoco.train.diagnostics import collapse_of
 from vidmoco.video.catalog import Catalog
@@ -21,60 +23,57 @@ _SHOWN_REFUSALS = 200
 _STATES = {"finished": "Finished", "stopped": "Stopped", "open": "In progress"}
 
 
-def run_header(facts: RunFacts) -> list[Html]:
+def run_header(facts: RunFacts) -> list[Markup]:
     """Return what one wants to know first: how the run ended, and its last numbers."""
-    parts = [element("p", *_summary(facts), class_="summary")]
     try:
         collapsed = collapse_of(facts.last, most_rank=_most_rank(facts.config))
     except (KeyError, TypeError, ValueError):  # a log without these numbers
         collapsed = ""
-    if collapsed:
-        parts.append(element("p", collapsed, class_="warning"))
-    tiles = [
-        element("li", element("span", name, class_="what"), element("b", value), *_under(about))
-        for name, value, about in _tiles(facts)
+    ended = facts.state == "finished"
+    return [
+        render(
+            "header",
+            state=_STATES[facts.state],
+            state_class="state" if ended else "state open",
+            summary=_summary(facts),
+            warning=collapsed,
+            tiles=_tiles(facts),
+        )
     ]
-    return [*parts, element("ul", *tiles, class_="tiles")]
 
 
 def _most_rank(config: PretrainConfig | None) -> int:
     return sys.maxsize if config is None else min(config.data.batch_size, config.method.dim)
 
 
-def _under(about: str) -> list[Html]:
-    return [element("span", about)] if about else []
-
-
 def repeat_section(facts: RunFacts) -> Section:
     """Return the commands that make the run again."""
     words = facts.environment.get("command")
-    parts: list[Html] = []
+    parts: list[Markup] = []
     if isinstance(words, list) and len(words) > 1:
         began = shlex.join(["vidmoco", *map(str, words[1:])])
-        parts += [element("p", "As it was begun:"), command_line(began)]
+        parts += [paragraph("As it was begun:"), command_line(began)]
     again = shlex.join(["vidmoco", "pretrain", "--recipe", str(facts.folder / run_folder.CONFIG)])
-    parts += [element("p", "With every setting as it was, from its own file:"), command_line(again)]
+    parts += [paragraph("With every setting as it was, from its own file:"), command_line(again)]
     if facts.state != "finished":
         resume = shlex.join(["vidmoco", "pretrain", "--run", str(facts.folder), "--resume"])
-        parts += [element("p", "To go on from its last checkpoint:"), command_line(resume)]
+        parts += [paragraph("To go on from its last checkpoint:"), command_line(resume)]
     return Section("Repeat it", parts)
 
 
 def configuration_section(facts: RunFacts) -> Section:
     """Return the settings: what differs from the recipe first, then all of them."""
-    whole = folded(run_folder.CONFIG, element("pre", element("code", facts.text), tabindex=0))
+    whole = folded(run_folder.CONFIG, code(facts.text, block=True))
     if facts.config is None:
         lead = "This version of vidmoco cannot read the settings; here is their file."
-        reason = element("p", facts.config_problem, class_="warning")
+        reason = paragraph(facts.config_problem, "warning")
         return Section("Configuration", [reason, whole], lead)
     name, base = facts.base_recipe()
     usual, mine = to_plain(base), to_plain(facts.config)
     keys = sorted(line.partition(":")[0] for line in differences(usual, mine))
     if not keys:
         return Section("Configuration", [whole], f"All settings are those of {name}.")
-    rows = [
-        [element("td", element("code", key)), _value(mine, key), _value(usual, key)] for key in keys
-    ]
+    rows = [[code(key), _value(mine, key), _value(usual, key)] for key in keys]
     lead = f"What differs from {name}."
     shown = table(["setting", "this run", name], rows, label="Settings that differ", left=3)
     return Section("Configuration", [shown, whole], lead)
@@ -88,31 +87,27 @@ def environment_section(facts: RunFacts) -> Section | None:
     packages = known.get("packages")
     rows = [(key, value) for key, value in known.items() if key not in ("packages", "command")]
     rows += list(packages.items()) if isinstance(packages, dict) else []
-    parts = [
-        part
-        for key, value in rows
-        if value is not None
-        for part in (element("dt", str(key).replace("_", " ")), element("dd", _text(value)))
-    ]
-    return Section("Environment", [element("dl", *parts)])
+    shown = [(str(key).replace("_", " "), _text(value)) for key, value in rows if value is not None]
+    return Section("Environment", [render("environment", rows=shown)])
 
 
 def refused_section(facts: RunFacts) -> Section | None:
     """Return the videos that could not be read, and those that killed a process; None: none."""
-    parts: list[Html] = []
+    parts: list[Markup] = []
     catalog_file = facts.folder / run_folder.CATALOG
     if catalog_file.is_file():
         try:
             catalog = Catalog.load(catalog_file)
         except ConfigError as error:
-            parts.append(element("p", str(error), class_="warning"))
+            parts.append(paragraph(str(error), "warning"))
         else:
             parts += _refusals(catalog)
     parts += _quarantined(facts)
     return Section("Refused files", parts) if parts else None
 
 
-def _summary(facts: RunFacts) -> list[str]:
+def _summary(facts: RunFacts) -> str:
+    """Return what the run was, after the word for how it ended."""
     last, total = facts.last, facts.total_steps
     words = []
     if facts.config is not None:
@@ -125,12 +120,8 @@ def _summary(facts: RunFacts) -> list[str]:
         words.append(f"{last['epoch']:,.4g} epochs")
     if started := facts.environment.get("time"):
         words.append(f"begun {str(started).replace('T', ' ').replace('+00:00', ' UTC')}")
-    look = "state" if facts.state == "finished" else "state open"
     about = ", or ended by force" if facts.state == "open" else ""
-    return [
-        element("span", _STATES[facts.state], class_=look),
-        f"{about} · {' · '.join(words)}",
-    ]
+    return f"{about} · {' · '.join(words)}"
 
 
 def _tiles(facts: RunFacts) -> list[tuple[str, str, str]]:
@@ -172,21 +163,21 @@ def duration(seconds: float) -> str:
     return f"{whole} s"
 
 
-def _value(settings: dict[str, Any], key: str) -> Html:
+def _value(settings: dict[str, Any], key: str) -> Markup:
     value: Any = settings
     for part in key.split("."):
         value = value.get(part) if isinstance(value, dict) else None
-    return element("td", element("code", _text(value)))
+    return code(_text(value))
 
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _refusals(catalog: Catalog) -> list[Html]:
+def _refusals(catalog: Catalog) -> list[Markup]:
     refused = catalog.refused()
     if not len(refused):
-        return [element("p", f"All {len(catalog):,} videos could be read.", class_="lead")]
+        return [paragraph(f"All {len(catalog):,} videos could be read.", "lead")]
     kinds = Counter(str(reason) for reason in refused.column("reason"))
     lead = f"{len(refused):,} of {len(catalog):,} videos are not read."
     common = [[reason, f"{count:,}"] for reason, count in kinds.most_common(20)]
@@ -195,13 +186,13 @@ def _refusals(catalog: Catalog) -> list[Html]:
     if len(refused) > len(rows):
         foot = f"and {len(refused) - len(rows):,} more, in {run_folder.CATALOG}"
     listed = table(["video", "reason"], rows, label="Refused videos", left=2, foot=foot)
-    parts = [element("p", lead, class_="lead")]
+    parts = [paragraph(lead, "lead")]
     if len(kinds) < len(refused):
         parts.append(table(["reason", "videos"], common, label="Reasons"))
-    return [*parts, folded("The files", listed, open_=len(rows) <= 20)]
+    return [*parts, folded("The files", listed, is_open=len(rows) <= 20)]
 
 
-def _quarantined(facts: RunFacts) -> list[Html]:
+def _quarantined(facts: RunFacts) -> list[Markup]:
     """Return the videos of quarantine.jsonl, of all processes; a damaged line is left out."""
     rows = []
     for path in sorted(facts.folder.glob("quarantine*.jsonl")):
@@ -215,4 +206,4 @@ def _quarantined(facts: RunFacts) -> list[Html]:
         return []
     lead = "These killed a process that decoded them, and were skipped from that step on:"
     shown = table(["video", "what happened", "step"], rows, label="Quarantine", left=2)
-    return [element("p", joined([lead])), shown]
+    return [paragraph(lead), shown]
