@@ -122,7 +122,7 @@ PAPERS = {
         "augment.hue": 0.1, "augment.grayscale_first": False, "augment.blur_probability": 0.5,
         "augment.blur_sigma": [0.1, 2.0], "backbone.name": "resnet50",
         "backbone.zero_init_residual": True, "method.name": "fast_moco", "method.divide": 2,
-        "method.combine": 2, "method.merge": "mean", "method.targets": "other",
+        "method.combine": 2,
         "method.dim": 2048, "method.hidden_dim": 2048, "method.predictor_hidden_dim": 512,
         "method.momentum": 0.99, "method.momentum_schedule": "constant", "method.tau": 1.0,
         "optim.name": "sgd", "optim.lr": 0.1 * 256 / 512, "optim.scale_lr": "linear",

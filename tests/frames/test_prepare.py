@@ -203,7 +203,7 @@ def test_a_killed_process(videos):
         write_video(videos / f"v{number}.mp4", num_frames=60, first_index=100 * number)
     words = ["prepare", str(videos), "-o", "frames", "--fps", "5", "--workers", "1"]
     code = (
-        "import sys; from vidmoco.video import shard_writer; "
+        "import sys; from vidmoco.frames import shard_writer; "
         "shard_writer._SECONDS_BETWEEN_SYNCS = 0.0; "
         "from vidmoco.cli.main import main; main(sys.argv[1:])"
     )

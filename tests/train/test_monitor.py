@@ -293,7 +293,7 @@ def test_settings_out_of_range_are_refused_by_name(videos, tmp_path, capsys, wor
 RANKS = """
 import sys, torch
 from vidmoco import distributed
-from vidmoco.backbones import build_backbone
+from vidmoco.backbones.build import build_backbone
 from vidmoco.cli.main import main
 from vidmoco.evaluate.features import ImageBatch
 from vidmoco.train.monitor_backbone import Twin

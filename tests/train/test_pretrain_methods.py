@@ -49,7 +49,7 @@ RUNS = {
     ),
     "fast_moco": (
         RESNET,
-        "name: fast_moco, dim: 8, hidden_dim: 16, predictor_hidden_dim: 8, merge: weighted_mean",
+        "name: fast_moco, dim: 8, hidden_dim: 16, predictor_hidden_dim: 8",
         "name: sgd, lr: 0.5, predictor_lr: 0.1, clip_gradient: 1",
     ),
     "fast_moco, transformer": (
