@@ -48,7 +48,8 @@ def train_step(
     A method may want several passes over each, with a backward of their own.
     """
     sums: dict[str, Tensor] = {}
-    torch.compiler.cudagraph_mark_step_begin()  # what the last step's graphs gave is done with
+    if views[0].is_cuda:  # elsewhere there are no graphs, and this imports the compiler: 5 s
+        torch.compiler.cudagraph_mark_step_begin()  # what the last step's graphs gave is done with
     bare: Any = method.module if isinstance(method, DistributedDataParallel) else method
     passes = range(getattr(bare, "passes", 1))
     parts = [(part, number) for part in range(num_parts) for number in passes]
