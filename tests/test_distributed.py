@@ -1,13 +1,9 @@
 import json
-import os
-import socket
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
+from child_processes import launch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,39 +25,6 @@ with d.processes_from_environment() as device:
     }))
 print(json.dumps(dist.is_initialized()))
 """
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def launch(command, *, world_size, cwd=None):
-    """Run a command in ``world_size`` processes and return what each printed, line by line."""
-    shared = os.environ | {
-        "WORLD_SIZE": str(world_size),
-        "LOCAL_WORLD_SIZE": str(world_size),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(free_port()),
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": str(Path(__file__).parent.parent),
-    }
-    processes = [
-        subprocess.Popen(
-            command,
-            env=shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=cwd,
-        )
-        for rank in range(world_size)
-    ]
-    outputs = [process.communicate(timeout=300) for process in processes]
-    for process, (_, errors) in zip(processes, outputs, strict=True):
-        assert process.returncode == 0, errors
-    return [output.splitlines() for output, _ in outputs]
 
 
 def test_one_process_needs_nothing():
@@ -103,7 +66,7 @@ def test_shards_are_all_rows_in_order(rows, world):
 
 
 def test_two_processes_gather_what_one_has():
-    outputs = launch([sys.executable, "-c", PROGRAM], world_size=2)
+    outputs = launch(["-c", PROGRAM], world_size=2)
     found = [json.loads(lines[0]) for lines in outputs]
     assert [one.pop("rank") for one in found] == [0, 1]
     assert [one.pop("main") for one in found] == [True, False]

@@ -1,15 +1,14 @@
 import copy
 import json
-import sys
 from dataclasses import fields, replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from child_processes import launch
 from evaluate_runs import run
 from reference.finetune import rates, sgd
-from test_distributed import launch
 
 from vidmoco.backbones.build import weights_hash
 from vidmoco.backbones.preprocess import normalize
@@ -216,7 +215,7 @@ def test_two_processes_are_one(make_images, tmp_path):
     for name, processes in (("one", 1), ("two", 2)):
         output = tmp_path / f"{name}.json"
         # fresh: the second would find what the first has kept
-        command = [sys.executable, "-m", "vidmoco", *words, "--fresh", "-o", str(output)]
+        command = ["-m", "vidmoco", *words, "--fresh", "-o", str(output)]
         launch(command, world_size=processes)
         (row,) = json.loads(output.read_text())["rows"]
         curves = [row["finetune"][rule]["epochs"] for rule in ("head", "all")]

@@ -1,13 +1,12 @@
 """Two processes of N samples compute what one computes of 2 N: every method, on gloo."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from child_processes import launch
 from method_material import built, normed_backbone, run, sgd_step, tiny_backbone, views
-from test_distributed import launch
 
 from vidmoco import distributed
 from vidmoco.config.methods import (
@@ -111,7 +110,7 @@ def two_ranks(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ranks")
     here = Path(__file__).parent
     paths = [str(here), str(here.parent), str(folder)]
-    launch([sys.executable, "-c", PROGRAM, *paths, *NAMES], world_size=2)
+    launch(["-c", PROGRAM, *paths, *NAMES], world_size=2)
     return folder
 
 

@@ -1,11 +1,10 @@
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from child_processes import launch
 from PIL import Image
-from test_distributed import launch
 
 from vidmoco.cli.main import main
 
@@ -28,7 +27,7 @@ def test_two_processes_find_what_one_finds(tmp_path, capsys, monkeypatch):
     words += ["--k", "3", "--fresh"]  # else the two would find what the one has kept
     assert main(["evaluate", *words, "-o", str(tmp_path / "1.json")]) == 0
     alone = capsys.readouterr().out.splitlines()
-    command = [sys.executable, str(TOOL), *words, "-o", str(tmp_path / "2.json")]
+    command = [str(TOOL), *words, "-o", str(tmp_path / "2.json")]
     first, second = launch(command, world_size=2)
     found = [json.loads((tmp_path / f"{n}.json").read_text()) for n in (1, 2)]
     for results in found:

@@ -4,16 +4,15 @@ import io
 import json
 import os
 import signal
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from child_processes import launch
 from painted_videos import write_video
 from PIL import Image
 from rich.console import Console
-from test_distributed import launch
 from tiny_run import TINY, numbers
 
 from vidmoco.checkpoint import list_checkpoints, load_checkpoint
@@ -324,7 +323,7 @@ with distributed.processes_from_environment():
 def test_two_processes_share_the_work(videos, images, tmp_path):
     words = ["pretrain", str(videos), *TINY, "--steps", "2", "--run", "run", *WATCHED]
     words += ["--monitor", str(images), "--monitor.every-epochs", "0.5"]
-    launch([sys.executable, "-c", RANKS, *words, "--engine.precision", "fp32"], world_size=2)
+    launch(["-c", RANKS, *words, "--engine.precision", "fp32"], world_size=2)
     found = lines(tmp_path / "run")
     assert [line["step"] for line in found] == [0, 1, 2]
     # Batches of another size are rounded otherwise: an image at the most is another one's.

@@ -208,7 +208,9 @@ def test_accumulation_is_not_more_steps(finished, videos, tmp_path):
         assert ours["loss"] > 0
 
 
-def test_the_step_of_micro_batches_is_the_step_of_the_batch():
+def test_the_step_of_micro_batches_is_the_step_of_the_batch(monkeypatch):
+    # It imports the compiler, which takes 5 s, and is of use on a GPU alone.
+    monkeypatch.delattr(torch.compiler, "cudagraph_mark_step_begin")
     torch.manual_seed(0)
     backbone = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     config = MoCoConfig(dim=4, queue_size=8, bn_splits=1)

@@ -1,16 +1,11 @@
 """A training by two processes is the training by one, from the videos to the checkpoint."""
 
-import os
 import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pytest
 import torch
+from child_processes import launch, start_ranks, until
 from painted_videos import write_videos
-from test_distributed import free_port, launch
 
 from vidmoco.backbones.build import load_backbone
 from vidmoco.checkpoint import list_checkpoints, load_checkpoint
@@ -22,7 +17,7 @@ from vidmoco.train.metrics import TIMING_KEYS
 # times as fast.
 SMALL = """
 steps: 6
-data: {batch_size: 8, short_side: 32, pairs_per_visit: 2, workers: 1}
+data: {batch_size: 8, short_side: 32, pairs_per_visit: 2, workers: %d}
 augment: {size: 64}
 backbone: {name: resnet10t}
 method: {%s}
@@ -30,8 +25,8 @@ optim: {%s}
 engine: {log_every: 2, precision: fp32, threads: 1}
 """
 RUNS = {
-    "moco": ("name: moco, queue_size: 20, bn_splits: 2", "accumulate: 2"),
-    "moco_v3": ("name: moco_v3, dim: 8, hidden_dim: 16", "name: lars, decay_vectors: false"),
+    "moco": (1, "name: moco, queue_size: 20, bn_splits: 2", "accumulate: 2"),
+    "moco_v3": (0, "name: moco_v3, dim: 8, hidden_dim: 16", "name: lars, decay_vectors: false"),
 }
 
 
@@ -58,19 +53,12 @@ def lines(run):
 
 @pytest.mark.parametrize("name", RUNS)
 def test_two_processes_train_as_one(name, videos, tmp_path):
-    method, optim = RUNS[name]
-    (tmp_path / "small.yaml").write_text(SMALL % (method, optim))
-    words = ["pretrain", str(videos), "--recipe", "small.yaml", "--run"]
+    (tmp_path / "small.yaml").write_text(SMALL % RUNS[name])
+    words = ["pretrain", str(videos), "--recipe", "small.yaml"]
+    # Two micro-batches of a process are parts of its own batch, and not of the whole one.
+    words += ["--optim.accumulate", "1", "--run"]
     assert main([*words, "one"]) == 0
-    command = [sys.executable, "-m", "vidmoco", *words, "two"]
-    if name == "moco":
-        # Two micro-batches of a process are parts of its own batch, and not of the whole one.
-        command += ["--optim.accumulate", "1"]
-        (tmp_path / "one" / "config.yaml").unlink()
-        assert main([*words, "again", "--optim.accumulate", "1"]) == 0
-        (tmp_path / "one").rename(tmp_path / "cut")
-        (tmp_path / "again").rename(tmp_path / "one")
-    launch(command, world_size=2)
+    launch(["-m", "vidmoco", *words, "two"], world_size=2)
     one, two = lines(tmp_path / "one"), lines(tmp_path / "two")
     assert [line["step"] for line in two] == [2, 4, 6]
     for a, b in zip(one, two, strict=True):
@@ -93,40 +81,30 @@ def test_a_signal_to_one_stops_all_and_they_resume(videos, tmp_path):
     (tmp_path / "small.yaml").write_text(
         (SMALL % RUNS["moco_v3"]).replace("steps: 6", "steps: 500")
     )
-    command = [sys.executable, "-m", "vidmoco", "pretrain", str(videos), "--recipe", "small.yaml"]
-    shared = os.environ | {
-        "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(free_port()), "PYTHONPATH": str(Path(__file__).parent.parent),
-    }  # fmt: skip
-    processes = [
-        subprocess.Popen(
-            [*command, "--run", "run"],
-            env=shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
+    words = ["-m", "vidmoco", "pretrain", str(videos), "--recipe", "small.yaml", "--run", "run"]
+    processes = start_ranks([*words, "--data.workers", "1"], world_size=2)
     metrics = tmp_path / "run" / "metrics.jsonl"
-    until = time.monotonic() + 120
-    while not metrics.exists() and time.monotonic() < until:
-        time.sleep(0.2)
+    until(lambda: metrics.exists() or any(process.poll() for process in processes))
     processes[1].send_signal(signal.SIGTERM)
-    errors = [process.communicate(timeout=120)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 143], errors
+    codes = [process.wait() for process in processes]
+    errors = [process.err for process in processes]
+    assert codes == [0, 143], errors
     assert "Stopped by another process after step" in errors[0]
     assert errors[1] == ""
     (checkpoint,) = list_checkpoints(tmp_path / "run" / "checkpoints")
     step = load_checkpoint(checkpoint)["step"]
     config = tmp_path / "run" / "config.yaml"
     config.write_text(config.read_text().replace("steps: 500", f"steps: {step + 2}"))
-    launch([sys.executable, "-m", "vidmoco", "pretrain", "--run", "run", "--resume"], world_size=2)
+    launch(
+        ["-m", "vidmoco", "pretrain", "--run", "run", "--resume", "--data.workers", "0"],
+        world_size=2,
+    )
     assert lines(tmp_path / "run")[-1]["step"] == step + 2
 
 
 def test_what_processes_cannot_share_is_refused(videos, tmp_path):
     (tmp_path / "small.yaml").write_text(SMALL % RUNS["moco_v3"])
-    command = [sys.executable, "-m", "vidmoco", "pretrain", str(videos), "--recipe", "small.yaml"]
+    command = ["-m", "vidmoco", "pretrain", str(videos), "--recipe", "small.yaml"]
     with pytest.raises(AssertionError, match="which 2 processes cannot share"):
         launch([*command, "--run", "run", "--data.batch-size", "7"], world_size=2)
     (tmp_path / "small.yaml").write_text(SMALL % RUNS["moco"])

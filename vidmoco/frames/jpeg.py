@@ -4,7 +4,9 @@ torchvision's functions are deprecated since 0.29; where they are gone, Pillow r
 libjpeg-turbo: the same bytes, and the same pixels.
 """
 
+import functools
 import io
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -12,11 +14,6 @@ from PIL import Image
 from torch import Tensor
 
 from vidmoco.shapes import UInt8
-
-try:
-    from torchvision.io import ImageReadMode, decode_jpeg
-except ImportError:
-    decode_jpeg = None
 
 
 def encode(picture: UInt8[Tensor, "3 h w"], *, quality: int) -> bytes:
@@ -32,12 +29,21 @@ def decode(data: bytes) -> UInt8[Tensor, "3 h w"]:
     Raises:
         RuntimeError: it is none, or damaged.
     """
-    if decode_jpeg is not None:
-        encoded = torch.frombuffer(bytearray(data), dtype=torch.uint8)
-        return decode_jpeg(encoded, mode=ImageReadMode.RGB)  # type: ignore[no-any-return]
+    if (decode_jpeg := _torchvision_decoder()) is not None:
+        return decode_jpeg(torch.frombuffer(bytearray(data), dtype=torch.uint8))
     try:
         with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
             pixels = np.array(image.convert("RGB"))
     except (OSError, ValueError) as error:
         raise RuntimeError(str(error)) from error
     return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
+@functools.cache
+def _torchvision_decoder() -> Callable[[Tensor], Tensor] | None:
+    """Return torchvision's function. Imported here: it takes seconds, and who writes has no use."""
+    try:
+        from torchvision.io import ImageReadMode, decode_jpeg
+    except ImportError:
+        return None
+    return functools.partial(decode_jpeg, mode=ImageReadMode.RGB)

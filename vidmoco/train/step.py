@@ -64,7 +64,8 @@ def train_step(
     forward = method if replica is None else replica
     sums: dict[str, Tensor] = {}
     embeddings: list[tuple[Tensor, Tensor]] = []
-    torch.compiler.cudagraph_mark_step_begin()  # what the last step's graphs gave is done with
+    if views[0].is_cuda:  # elsewhere there are no graphs, and this imports the compiler: 5 s
+        torch.compiler.cudagraph_mark_step_begin()  # what the last step's graphs gave is done with
     method.begin_step(progress)
     for part in range(num_parts):
         with nullcontext() if part == num_parts - 1 else without_averaging(forward):

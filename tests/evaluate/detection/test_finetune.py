@@ -2,14 +2,13 @@ import io
 import json
 import os
 import signal
-import sys
 from dataclasses import replace
 
 import pytest
 import torch
+from child_processes import launch
 from detection_material import random_shapes, write_coco, write_voc
 from rich.console import Console
-from test_distributed import launch
 
 from vidmoco.checkpoint import list_checkpoints, load_checkpoint
 from vidmoco.config.detection import DetectionCommand
@@ -128,7 +127,7 @@ def test_two_processes(data, tmp_path):
         f"given = {given.plain()!r}; given['run'] = Path(given['run']);"
         "print(run(S(**given), console=Console(stderr=True)).results is not None)"
     )
-    printed = launch([sys.executable, "-c", program], world_size=2)
+    printed = launch(["-c", program], world_size=2)
     assert printed == [["True"], ["False"]]
     together = json.loads((given.run / "results.json").read_text())
     # The run is at its end: one process evaluates what two have trained.
