@@ -203,7 +203,7 @@ def test_a_killed_process(videos):
         write_video(videos / f"v{number}.mp4", num_frames=60, first_index=100 * number)
     words = ["prepare", str(videos), "-o", "frames", "--fps", "5", "--workers", "1"]
     code = (
-        "import sys; from vidmoco.video import shard_writer; "
+        "import sys; from vidmoco.frames import shard_writer; "
         "shard_writer._SECONDS_BETWEEN_SYNCS = 0.0; "
         "from vidmoco.cli.main import main; main(sys.argv[1:])"
     )
@@ -276,13 +276,16 @@ def test_a_full_disk(here, videos, monkeypatch, capsys, after):
 def test_a_full_disk_of_the_workers(here, videos, monkeypatch, capsys):
     monkeypatch.setattr(prepare_module, "build_frame_writer", build_full)
     assert prepare(videos) == 2
-    assert "frames/pieces: No space left on device" in capsys.readouterr().err
+    assert (
+        "vidmoco: frames/pieces cannot be written: No space left on device."
+        in capsys.readouterr().err
+    )
 
 
 def build_full(settings, limits):
     def write(job):
         return frame_writer.PreparedVideo(
-            cannot_write=f"{job.piece.parent}: No space left on device"
+            cannot_write=f"{job.piece.parent} cannot be written: No space left on device."
         )
 
     return write

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 import vidmoco
-from vidmoco.atomic_file import whole
+from vidmoco.atomic_file import atomic_write
 from vidmoco.config.command_line import command_line
 from vidmoco.config.evaluation import EvaluateCommand
 from vidmoco.errors import ConfigError
@@ -134,7 +134,7 @@ def write_results(path: Path, results: dict[str, Any]) -> None:
     advice = (
         ", or give another --output. Features and epochs are kept: the same command again is quick."
     )
-    with whole(path, advice=advice) as part, part.open("w", encoding="utf-8") as file:
+    with atomic_write(path, advice=advice) as part, part.open("w", encoding="utf-8") as file:
         json.dump(results, file, indent=2, allow_nan=False)
         file.write("\n")
 

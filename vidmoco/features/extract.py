@@ -26,7 +26,7 @@ from vidmoco.features.extractor import (
     find_batch_size,
 )
 from vidmoco.features.feature_file import (
-    FeatureWriter,
+    feature_writer,
     read_sidecar,
     require_known_suffix,
     require_own_sidecar,
@@ -56,7 +56,7 @@ def extract_video(
     Args:
         extractor: the backbone; its ``dim`` is D of the (T, D) features.
         video: a row of the catalog.
-        output: a file whose suffix is one of `.npy`, `.npz`, `.safetensors` and `.parquet`.
+        output: a file whose suffix is `.npy` or `.parquet`.
         fps: take the frames shown at 0, 1/``fps``, 2/``fps`` … seconds, each once.
         every: take each n-th frame.
         dtype: of the features in the file.
@@ -141,7 +141,7 @@ def _write_features(
     extractor: Extractor, batched: BatchedVideo, output: Path, settings: dict[str, Any]
 ) -> int:
     video = batched.video
-    with FeatureWriter(output, dim=extractor.dim, dtype=settings["dtype"]) as writer:
+    with feature_writer(output, dim=extractor.dim, dtype=settings["dtype"]) as writer:
         for times, features in features_of(extractor, batched.batches):
             writer.append(features, times)
         return writer.finish(

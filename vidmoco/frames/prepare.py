@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from vidmoco.atomic_file import writing
 from vidmoco.config.commands import PrepareCommand
 from vidmoco.cores import num_cores
 from vidmoco.errors import ConfigError
@@ -31,6 +32,7 @@ from vidmoco.frames.selection import Selection
 from vidmoco.frames.shard_writer import ShardWriter
 from vidmoco.frames.store import Store, harmed_shards, open_index
 from vidmoco.frames.writer import (
+    ADVICE,
     PAIRS_TIMED,
     FrameSettings,
     PreparedVideo,
@@ -48,7 +50,6 @@ from vidmoco.workers.pool import WorkerPool
 _VISITS_APART = 50  # videos between two whose visits are timed
 _FRAMES_TIMED = 200
 _MAX_LINES = 50
-_DISK_FULL = "Make room, and give the same command again: it goes on from here."
 
 
 def prepare(command: PrepareCommand) -> int:
@@ -91,7 +92,7 @@ def prepare(command: PrepareCommand) -> int:
         shards = known.shard_sizes() if known else {}
         harmed = _harmed_shards(folder, known, console) if known else set()
         lost = {row.name for row in known.videos if row.shard in harmed} if known else set()
-        try:
+        with writing(folder, advice=ADVICE):
             writer = ShardWriter(
                 folder,
                 settings=asdict(settings),
@@ -115,10 +116,6 @@ def prepare(command: PrepareCommand) -> int:
             if not failed:  # else it may be all that there is of a video
                 for shard in harmed:
                     (folder / shard_name(shard)).unlink(missing_ok=True)
-        except OSError as error:
-            raise ConfigError(
-                f"{folder} cannot be written: {error.strerror or error}. {_DISK_FULL}"
-            ) from error
     _print_result(folder, index, failed, seconds=time.monotonic() - began, console=console)
     if not index.frames.num_rows:
         raise ConfigError(
@@ -211,7 +208,7 @@ def _write_missing(
 def _append(writer: ShardWriter, job: PrepareJob, prepared: PreparedVideo) -> None:
     """Move the frames of a video from their piece to the shard."""
     if prepared.cannot_write:
-        raise ConfigError(f"{prepared.cannot_write}. {_DISK_FULL}")
+        raise ConfigError(prepared.cannot_write)
     shard, start = writer.append(job.piece, num_bytes=prepared.num_bytes)
     num_frames = len(prepared.offsets)
     row = VideoRow(

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 
 import vidmoco
-from vidmoco.atomic_file import unwritable, whole
+from vidmoco.atomic_file import atomic_write, unwritable
 from vidmoco.config.evaluation import ReportCommand
 from vidmoco.errors import ConfigError
 from vidmoco.features.feature_set import open_features
@@ -138,5 +138,5 @@ def _head(
 
 def _write(markup: str, path: Path) -> None:
     """Write the page: the old file or the whole new one is there at any moment."""
-    with whole(path, advice=_ADVICE) as part:
+    with atomic_write(path, advice=_ADVICE) as part:
         part.write_text(markup, encoding="utf-8")

@@ -8,7 +8,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from vidmoco.atomic_file import whole
+from vidmoco.atomic_file import atomic_write
 from vidmoco.features.feature_set import FeatureSet
 from vidmoco.shapes import Int64
 from vidmoco.text import printable
@@ -55,7 +55,7 @@ def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[object
         ConfigError: it cannot be written.
     """
     with (
-        whole(path, advice=", or give another -o.") as part,
+        atomic_write(path, advice=", or give another -o.") as part,
         # A name may hold what UTF-8 cannot.
         part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
