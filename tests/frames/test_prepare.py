@@ -398,19 +398,6 @@ def test_a_folder_that_is_up_to_date_stays_as_it_is(here, videos):
     assert Path("frames", KEY_FILE).read_bytes() != before
 
 
-def test_a_folder_of_an_earlier_version_is_brought_up_to_date(here, videos, monkeypatch):
-    assert prepare(videos) == 0
-    path = Path("frames", KEY_FILE)
-    key = json.loads(path.read_text())
-    sums = {"num_bytes", "sha256", "content"}
-    assert sums < key.keys()
-    path.write_text(json.dumps({name: key[name] for name in key.keys() - sums}))
-    monkeypatch.setattr(Here, "map", lambda self, jobs: iter([] if not list(jobs) else [1 / 0]))
-    assert prepare(videos) == 0  # nothing is decoded
-    assert json.loads(path.read_text())["sha256"] == key["sha256"]
-    assert content() == EXPECTED
-
-
 @pytest.mark.parametrize(
     ("harm", "state"),
     [

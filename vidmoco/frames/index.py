@@ -1,6 +1,6 @@
 """The index of a prepared folder: which frames of which videos lie where. Two tables and a key.
 
-    frames.json           the key: settings, and the names and sums of the two tables (frame_key)
+    frames.json           the key: settings, and the names and sums of the two tables (``key``)
     frames-N.parquet      a row a frame: video, pts_seconds, shard, offset, length, crc32, labels
     videos-N.parquet      a row a video: what it was when it was prepared, and its frames
     shards/000000.tar     JPEG files named VIDEO/NUMBER.jpg; WebDataset and tar read them

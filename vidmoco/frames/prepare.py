@@ -25,7 +25,7 @@ from vidmoco.frames.index import (
     shard_name,
     write_index,
 )
-from vidmoco.frames.key import KEY_FILE, has_sums
+from vidmoco.frames.key import KEY_FILE
 from vidmoco.frames.labels import names_of, read_labels
 from vidmoco.frames.prepared import open_prepared
 from vidmoco.frames.selection import Selection
@@ -108,7 +108,7 @@ def prepare(command: PrepareCommand) -> int:
                 index = merge_index(
                     known, writer.entries, current, labels, asdict(settings), lost=lost
                 )
-                if known and has_sums(known.key) and index.same_as(known):
+                if known and index.same_as(known):
                     remove_old_tables(folder, known.key)
                 else:
                     write_index(folder, index)
