@@ -29,6 +29,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from vidmoco.console import say, wide_console
 from vidmoco.errors import VidmocoError
 from vidmoco.evaluate.detection.settings import DetectionSettings
 
@@ -68,12 +69,9 @@ def report(results: dict[str, Any]) -> None:
     for rule, scores in rules.items():
         numbers = [f"{scores[name]:.1f}" for name in ("ap", "ap50", "ap75")]
         table.add_row(results["backbone"]["name"], results["detector"], rule, *numbers)
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=max(console.width, 120))
+    console = wide_console(columns=120)
     console.print(table)
-    for line in notes(results):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    say(console, *notes(results))
 
 
 def notes(results: dict[str, Any]) -> list[str]:

@@ -20,7 +20,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 from rich.console import Console
-from rich.progress import track
 
 from vidmoco.atomic_file import atomic_write, writing
 from vidmoco.cache_folder import cache_folder
@@ -36,6 +35,7 @@ from vidmoco.evaluate.labelled_clips import (
     read_manifest,
     val_groups,
 )
+from vidmoco.progress import ProgressBar
 from vidmoco.video.decode import read_requests
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.open_catalog import open_catalog
@@ -202,17 +202,18 @@ def _write_part(
     failed = []
     rows: list[dict[str, object]] = []
     schema = SCHEMA.with_metadata({"classes": json.dumps(classes)})
-    with atomic_write(path) as part, pq.ParquetWriter(part, schema) as writer:
+    with (
+        atomic_write(path) as part,
+        pq.ParquetWriter(part, schema) as writer,
+        ProgressBar(console, f"{path.stem} frames", total=len(chosen)) as bar,
+    ):
         requests = [
             # Frame i is that in the middle of the i-th of equal parts of the video.
             (video, [(i + 0.5) / per_video * video.duration_seconds for i in frames])
             for video, frames in ((catalog[clip.path], frames) for clip, frames in chosen.items())
         ]
         answers = zip(chosen, requests, read_requests(requests), strict=True)
-        for clip, (video, _), read in track(
-            answers, description=f"{path.stem} frames", total=len(chosen), console=console,
-            disable=not console.is_terminal,
-        ):  # fmt: skip
+        for clip, (video, _), read in bar.track(answers):
             if isinstance(read, VideoError):
                 failed.append(f"{clip.path}: {read}")
                 continue
