@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vidmoco.features.feature_file import FeatureWriter
+from vidmoco.features.feature_file import feature_writer
 from vidmoco.features.feature_set import FeatureSet, open_features
 
 PREPROCESS = {"size": 32, "crop_pct": 0.875, "interpolation": "bilinear", "crop_mode": "center"}
@@ -31,7 +31,7 @@ def write_features(
     if source.is_file():
         status = source.stat()
         sidecar |= {"source_bytes": status.st_size, "source_mtime_ns": status.st_mtime_ns}
-    with FeatureWriter(path, dim=features.shape[1], dtype=str(features.dtype)) as writer:
+    with feature_writer(path, dim=features.shape[1], dtype=str(features.dtype)) as writer:
         writer.append(features, times)
         writer.finish(sidecar | (about or {}))
     return path

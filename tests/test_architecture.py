@@ -168,8 +168,7 @@ def test_every_module_has_its_test_file():
     exempt = {
         "", "__main__", "shapes", "cores", "cache_folder", "errors", "methods.heads", "config.base",
         "config.pretrain", "config.commands", "config.evaluation", "config.monitor", "interrupt",
-        "backbones.timm_hook", "train.progress", "evaluate.progress", "video.frames",
-        "train.run_state", "train.step",
+        "backbones.timm_hook", "video.frames", "train.run_state", "train.step",
         "json_lines",  # in train/test_metrics.py
         "data.prepared_loader",  # in frames/test_prepared.py
         "video.open_catalog",  # in video/test_scan_command.py

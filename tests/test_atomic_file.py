@@ -10,8 +10,8 @@ import torch
 from full_disk import no_file_larger_than
 from safetensors.numpy import save_file
 
-from vidmoco import atomic_file as whole_file
-from vidmoco.atomic_file import whole, writing
+from vidmoco import atomic_file
+from vidmoco.atomic_file import atomic_write, writing
 from vidmoco.errors import ConfigError, DataError
 
 ROWS = np.random.default_rng(0).normal(size=4000)
@@ -44,7 +44,7 @@ def test_every_library_s_failure_reads_alike_and_leaves_the_old_file(tmp_path, n
     with (
         no_file_larger_than(4096),
         pytest.raises(ConfigError) as told,
-        whole(path, advice=", or give another -o.") as part,
+        atomic_write(path, advice=", or give another -o.") as part,
     ):
         WRITERS[name](part)
     assert str(told.value).startswith(f"{path} cannot be written: ")
@@ -53,7 +53,7 @@ def test_every_library_s_failure_reads_alike_and_leaves_the_old_file(tmp_path, n
         assert "File too large. Raise the limit of the size of a file" in str(told.value)
     assert [p.name for p in tmp_path.iterdir()] == ["it"]
     assert path.read_text() == "the old one"
-    with whole(path) as part:
+    with atomic_write(path) as part:
         WRITERS[name](part)
     assert path.stat().st_size > 10_000
     assert [p.name for p in tmp_path.iterdir()] == ["it"]
@@ -78,7 +78,7 @@ def test_a_folder_is_whole_or_not_there(tmp_path):
     (target / "old").write_text("")
 
     def copy():
-        with whole(target) as part:
+        with atomic_write(target) as part:
             shutil.copytree(source, part)
 
     with no_file_larger_than(4096), pytest.raises(ConfigError, match=r"to cannot.*too large"):
@@ -91,9 +91,9 @@ def test_a_folder_is_whole_or_not_there(tmp_path):
 
 def test_a_folder_in_folders(tmp_path, monkeypatch):
     flushed = []
-    monkeypatch.setattr(whole_file, "flush_to_disk", lambda path: flushed.append(path.name))
+    monkeypatch.setattr(atomic_file, "flush_to_disk", lambda path: flushed.append(path.name))
     for text in ("old", "new"):
-        with whole(tmp_path / "to") as part:
+        with atomic_write(tmp_path / "to") as part:
             (part / "inside").mkdir(parents=True)
             (part / "inside" / text).write_text(text)
     assert [p.name for p in tmp_path.iterdir()] == ["to"]
@@ -105,7 +105,7 @@ def test_a_link_to_a_folder_gives_way_to_the_folder(tmp_path):
     (tmp_path / "far").mkdir()
     (tmp_path / "far" / "kept").write_text("")
     (tmp_path / "to").symlink_to(tmp_path / "far")
-    with whole(tmp_path / "to") as part:
+    with atomic_write(tmp_path / "to") as part:
         part.mkdir()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["far", "to"]
     assert not (tmp_path / "to").is_symlink() and not list((tmp_path / "to").iterdir())
@@ -123,7 +123,7 @@ def test_a_folder_that_cannot_be_put_in_place_leaves_the_old_one(tmp_path, monke
             raise OSError(errno.EROFS, "")
         return rename(path, into)
 
-    with pytest.raises(ConfigError, match="Read-only"), whole(target) as part:
+    with pytest.raises(ConfigError, match="Read-only"), atomic_write(target) as part:
         part.mkdir()
         monkeypatch.setattr(Path, "replace", refuse)
     assert [p.name for p in tmp_path.iterdir()] == ["to"]
@@ -133,7 +133,7 @@ def test_a_folder_that_cannot_be_put_in_place_leaves_the_old_one(tmp_path, monke
 def test_a_folder_does_not_replace_a_file(tmp_path):
     (tmp_path / "to").write_text("a file")
     refused = pytest.raises(ConfigError, match="to cannot be written: Not a directory")
-    with refused, whole(tmp_path / "to") as part:
+    with refused, atomic_write(tmp_path / "to") as part:
         part.mkdir()
     assert [p.name for p in tmp_path.iterdir()] == ["to"]
     assert (tmp_path / "to").read_text() == "a file"
@@ -141,7 +141,7 @@ def test_a_folder_does_not_replace_a_file(tmp_path):
 
 @pytest.mark.parametrize("error", [DataError("b [Errno 28]"), RuntimeError("c"), KeyError("d")])
 def test_other_errors_are_not_touched(tmp_path, error):
-    with pytest.raises(type(error)) as raised, whole(tmp_path / "it") as part:
+    with pytest.raises(type(error)) as raised, atomic_write(tmp_path / "it") as part:
         part.write_text("half")
         raise error
     assert raised.value is error
@@ -152,7 +152,7 @@ def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(ConfigError, match=r"x cannot be written: (Not a directory|File exists)"),
-        whole(tmp_path / "file" / "x"),
+        atomic_write(tmp_path / "file" / "x"),
     ):
         pass
 
@@ -160,6 +160,6 @@ def test_a_folder_that_cannot_be_made(tmp_path):
 def test_no_right_to_write(tmp_path):
     with (
         pytest.raises(ConfigError, match=r"Read-only file system. Put that right, or wait\."),
-        whole(tmp_path / "x", advice=", or wait."),
+        atomic_write(tmp_path / "x", advice=", or wait."),
     ):
         raise OSError(errno.EROFS, "")

@@ -1,6 +1,6 @@
 import pytest
 
-from vidmoco.text import counted, first_of, in_ascii, printable
+from vidmoco.text import counted, escaped, first_of, in_ascii
 
 ODD = [
     ("a\"b'c\\d e.mp4", "a\"b'c\\d e.mp4", "a\"b'c\\d e.mp4"),  # as it is
@@ -15,7 +15,7 @@ ODD = [
 
 @pytest.mark.parametrize(("text", "shown", "ascii_"), ODD)
 def test_what_could_be_obeyed_is_an_escape(text, shown, ascii_):
-    assert printable(text) == shown
+    assert escaped(text) == shown
     assert in_ascii(text) == ascii_
 
 

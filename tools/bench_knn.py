@@ -24,6 +24,7 @@ from rich.table import Table
 from sklearn.neighbors import KNeighborsClassifier
 from tyro.conf import Positional
 
+from vidmoco.console import say
 from vidmoco.errors import VidmocoError
 from vidmoco.evaluate.candidates import load_candidates
 from vidmoco.evaluate.feature_cache import (
@@ -103,7 +104,7 @@ def bench(command: BenchKnn) -> int:
     same = (scores["vidmoco"].argmax(1) == scores["scikit-learn"].argmax(1)).double().mean()
     console = Console()
     console.print(table)
-    console.print(f"features: {seconds:.1f} s; the same prediction for {100 * same:.2f} %")
+    say(console, f"features: {seconds:.1f} s; the same prediction for {100 * same:.2f} %")
     return 0
 
 

@@ -17,6 +17,7 @@ from processes import cpu_seconds
 from rich.console import Console
 
 from vidmoco.config.commands import PrepareCommand
+from vidmoco.console import say
 from vidmoco.frames.prepare import prepare
 from vidmoco.video.open_catalog import open_catalog
 
@@ -57,9 +58,7 @@ def main() -> None:
                     prepare(PrepareCommand(videos=(given.videos,), **settings))
                 cost = cpu_seconds() - cpu, time.monotonic() - began
             costs.setdefault(name, []).append(cost)
-            Console(stderr=True).print(
-                f"round {number + 1}: {name} {cost[1]:.0f} s", highlight=False
-            )
+            say(Console(stderr=True), f"round {number + 1}: {name} {cost[1]:.0f} s")
     base = median(cpu for cpu, _ in costs["decoding alone"])
     print(f"{len(paths)} videos; short side {given.short_side}\n")
     print("| | CPU-ms a video | seconds | speed against decoding alone, by CPU time |")

@@ -25,11 +25,11 @@ from rich.text import Text
 from tyro.conf import Positional, arg
 
 from vidmoco.config.evaluation import LabelledVideosConfig
+from vidmoco.console import say, wide_console
 from vidmoco.errors import ConfigError, VidmocoError
 from vidmoco.evaluate.labelled_clips import SPLITS, clips_by
 from vidmoco.evaluate.labelled_videos import FrameSet, make_frames
 from vidmoco.run_folder import make_writable_folder
-from vidmoco.text import printable
 
 MARK = "labelled_frames.json"
 
@@ -64,8 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"labelled_frames: {error}", file=sys.stderr)
         return 2
     print_table(made)
-    for line in made.left_out:
-        console.print(f"left out: {printable(line)}", markup=False, soft_wrap=True)
+    say(console, *(f"left out: {line}" for line in made.left_out))
     return 1 if made.left_out else 0
 
 
@@ -96,9 +95,7 @@ def print_table(made: FrameSet) -> None:
         numbers = [len(clips), len(groups - made.val_groups), len(groups & made.val_groups)]
         numbers += [made.num_frames[split].get(name, 0) for split in SPLITS]
         table.add_row(Text(name), *map(str, numbers))
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=max(console.width, 120))
+    console = wide_console(columns=120)
     console.print(table)
 
 

@@ -39,12 +39,13 @@ def writing(path: Path, *, advice: str = " and try again.") -> Iterator[None]:
 
 
 @contextmanager
-def whole(path: Path, *, advice: str = " and try again.") -> Iterator[Path]:
+def atomic_write(path: Path, *, advice: str = " and try again.") -> Iterator[Path]:
     """Give the name of a file or folder to write, which then takes the place of ``path``.
 
     It is flushed to disk and renamed, so that at any moment the old one or the whole new one is
     there; a folder, of which only an empty one can be renamed over, is for a moment beside its
-    name, as ``.old``. Where the block fails it is removed. The folder of ``path`` is made.
+    name, as ``.old``. Where the block fails it is removed; of a killed process it stays, until
+    ``remove_parts``. The folder of ``path`` is made.
 
     Args:
         path: a file or a folder.
@@ -65,6 +66,17 @@ def whole(path: Path, *, advice: str = " and try again.") -> Iterator[Path]:
         except BaseException:
             remove(part)
             raise
+
+
+def remove_parts(folder: Path, pattern: str) -> None:
+    """Remove what killed processes left of files in ``folder`` that only one process writes.
+
+    Args:
+        folder: of the files; there may be none.
+        pattern: of their names, as for ``Path.glob``.
+    """
+    for left_over in folder.glob(f"{pattern}.*.part"):
+        remove(left_over)
 
 
 def _put(part: Path, path: Path) -> None:

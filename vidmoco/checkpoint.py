@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from vidmoco.atomic_file import remove, whole
+from vidmoco.atomic_file import atomic_write, remove_parts
 from vidmoco.errors import CheckpointError
 from vidmoco.run_folder import go_on_with
 
@@ -29,9 +29,9 @@ def save_checkpoint(
         ConfigError: it cannot be written.
     """
     path = folder / f"step_{step:08d}.pt"
-    for left_by_a_crash in folder.glob("step_*.part"):
-        remove(left_by_a_crash)
-    with whole(path, advice=advice or go_on_with(folder.parent)) as part, part.open("wb") as file:
+    remove_parts(folder, "step_*.pt")
+    advice = advice or go_on_with(folder.parent)
+    with atomic_write(path, advice=advice) as part, part.open("wb") as file:
         torch.save(state, file)
     for old in list_checkpoints(folder)[:-keep]:
         old.unlink()

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vidmoco.atomic_file import whole, writing
+from vidmoco.atomic_file import atomic_write, writing
 from vidmoco.run_folder import go_on_with
 
 
@@ -25,7 +25,7 @@ def append_line(path: Path, line: Mapping[str, Any]) -> None:
 def drop_lines_after(path: Path, step: int) -> None:
     """Keep the lines of the first ``step`` steps alone: a run goes on from there."""
     kept = [line for line in read_metrics(path) if line["step"] <= step]
-    with whole(path, advice=go_on_with(path.parent)) as part:
+    with atomic_write(path, advice=go_on_with(path.parent)) as part:
         part.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
 
 

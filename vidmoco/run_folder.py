@@ -27,7 +27,7 @@ from tempfile import TemporaryFile
 
 import torch
 
-from vidmoco.atomic_file import remove, whole, writing
+from vidmoco.atomic_file import atomic_write, remove, writing
 from vidmoco.errors import ConfigError, VidmocoError
 
 RUNS = Path("runs")
@@ -139,7 +139,7 @@ def write_environment(path: Path, *, device: torch.device) -> None:
         "cuda": torch.version.cuda if is_cuda else None,
         "cpu_threads": torch.get_num_threads(),
     }
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text(json.dumps(environment, indent=2) + "\n", encoding="utf-8")
 
 

@@ -6,15 +6,15 @@ What is not printable becomes an escape, so that a terminal obeys none of it and
 from collections.abc import Sequence
 
 
-def printable(text: object) -> str:
+def escaped(text: object) -> str:
     """Return ``str(text)`` with escapes for what is not printable, such as ESC and newlines."""
     characters = (c if c.isprintable() else _escape(c) for c in str(text))
     return "".join(characters)
 
 
 def in_ascii(text: object) -> str:
-    """Return ``printable(text)`` with escapes for all but ASCII: the pictures' font has no more."""
-    return printable(text).encode("ascii", "backslashreplace").decode()
+    """Return ``escaped(text)`` with escapes for all but ASCII: the pictures' font has no more."""
+    return escaped(text).encode("ascii", "backslashreplace").decode()
 
 
 def counted(number: int, noun: str) -> str:

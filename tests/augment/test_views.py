@@ -245,7 +245,7 @@ def test_small_crops_come_after_the_large_views():
 def test_how_many_numbers_are_drawn_depends_on_samples_and_views_alone(config):
     source, expected = generator(), generator()
     build_augment(config)(pairs(5), torch.ones(5), source)
-    torch.rand((2 + config.small_crops) * 5 * 35, generator=expected, dtype=torch.float64)
+    torch.rand((2 + config.small_crops) * 5 * 36, generator=expected, dtype=torch.float64)
     assert torch.equal(source.get_state(), expected.get_state())
 
 

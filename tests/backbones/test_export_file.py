@@ -184,9 +184,9 @@ def test_flags_that_do_not_go_together(flags, what, tmp_path):
 
 def test_the_command(folder, tmp_path, capsys):
     file = tmp_path / "r.pth"
-    assert cli.main(["export", str(folder), "--to", "moco", "-o", str(file)]) == 0
+    assert cli(["export", str(folder), "--to", "moco", "-o", str(file)]) == 0
     assert capsys.readouterr().out.strip() == str(file)
-    assert cli.main(["export", "resnet18", "--to", "moco", "-o", str(file)]) == 2
+    assert cli(["export", "resnet18", "--to", "moco", "-o", str(file)]) == 2
     assert "There is no backbone at resnet18" in capsys.readouterr().err
 
 

@@ -160,24 +160,6 @@ def test_other_frames_of_the_same_number(tmp_path):
         open_it(config, resume=run)
 
 
-def test_frames_of_an_earlier_version(prepared_folder, tmp_path, capsys):
-    shutil.copytree(prepared_folder, tmp_path / "frames")
-    config = config_of(tmp_path / "frames")
-    run = tmp_path / "run"
-    run.mkdir()
-    open_it(config).save(run)
-    assert "earlier version" not in capsys.readouterr().err
-    for folder in (run, tmp_path / "frames"):
-        key = json.loads((folder / "frames.json").read_text())
-        del key["sha256"], key["num_bytes"], key["content"]
-        (folder / "frames.json").write_text(json.dumps(key))
-    open_it(config, resume=run)
-    line = " ".join(capsys.readouterr().err.split())
-    assert "frames is of an earlier version" in line
-    assert "The same `vidmoco prepare` again adds them" in line
-    assert open_it(config_of(prepared_folder), resume=run)  # which has them now
-
-
 def test_a_training_from_prepared_frames(prepared_folder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     words = ["--recipe", "tiny_cpu", "--data.batch-size", "4", "--augment.size", "32"]

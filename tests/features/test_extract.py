@@ -238,7 +238,7 @@ def test_ranks_share_the_videos(video_folder, backbone, tmp_path, monkeypatch):
         (["none.mp4", "-o", "f.npy"], "none.mp4"),
         (["text.mp4", "-o", "f.npy"], "text.mp4"),
         (["zero.mp4", "-o", "f.npy"], "zero.mp4"),
-        (["good.mp4", "-o", "f.csv"], ".npy, .npz"),
+        (["good.mp4", "-o", "f.csv"], ".npy, .parquet"),
         (["good.mp4", "-o", "."], "is a folder"),
         ([".", "-o", "f.npy"], "many videos"),
         (["good.mp4", "-o", "/proc/no/f.npy"], "Cannot write to /proc/no"),

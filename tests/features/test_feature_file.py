@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -6,12 +7,12 @@ import pytest
 from full_disk import no_file_larger_than
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors.numpy import load_file
 
 from vidmoco.errors import ConfigError
 from vidmoco.features.feature_file import (
-    FeatureWriter,
+    SUFFIXES,
     RowWriter,
+    feature_writer,
     read_sidecar,
     require_known_suffix,
     require_own_sidecar,
@@ -22,7 +23,7 @@ TIMES = np.arange(11) / 30
 
 
 def write(path, dtype="float32"):
-    with FeatureWriter(path, dim=5, dtype=dtype) as writer:
+    with feature_writer(path, dim=5, dtype=dtype) as writer:
         for start in range(0, 11, 4):
             writer.append(FEATURES[start : start + 4].astype(np.float32), TIMES[start : start + 4])
         return writer.finish({"made_by": "a test"})
@@ -31,19 +32,13 @@ def write(path, dtype="float32"):
 def read(path):
     if path.suffix == ".npy":
         return np.load(path), np.load(path.with_suffix(".timestamps.npy"))
-    if path.suffix == ".npz":
-        with np.load(path) as arrays:
-            return arrays["features"], arrays["timestamps"]
-    if path.suffix == ".safetensors":
-        arrays = load_file(path)
-        return arrays["features"], arrays["timestamps"]
     table = pq.read_table(path)
     column = table["feature"].combine_chunks()
     return column.values.to_numpy().reshape(-1, 5), table["pts_seconds"].to_numpy()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
-@pytest.mark.parametrize("suffix", [".npy", ".npz", ".safetensors", ".parquet"])
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_every_file_type_holds_the_rows_in_order(tmp_path, suffix, dtype):
     path = tmp_path / f"feats{suffix}"
     assert write(path, dtype) == 11
@@ -59,10 +54,11 @@ def test_every_file_type_holds_the_rows_in_order(tmp_path, suffix, dtype):
 def test_row_writer_is_np_save(tmp_path_factory, sizes, row_shape):
     folder = tmp_path_factory.mktemp("rows")
     array = np.random.default_rng(0).normal(size=(sum(sizes), *row_shape))
-    writer = RowWriter(folder / "ours.npy", row_shape=row_shape, dtype="float64")
-    for part in np.split(array, np.cumsum(sizes)):
-        writer.append(part)
-    writer.close()
+    with (folder / "ours.npy").open("wb") as file:
+        writer = RowWriter(file, row_shape=row_shape, dtype="float64")
+        for part in np.split(array, np.cumsum(sizes)):
+            writer.append(part)
+        writer.close()
     np.save(folder / "theirs.npy", array)
     assert (folder / "ours.npy").read_bytes() == (folder / "theirs.npy").read_bytes()
 
@@ -72,7 +68,7 @@ def test_an_error_on_the_way_leaves_nothing_and_keeps_what_was_there(tmp_path):
     write(path)
     with (
         pytest.raises(RuntimeError, match="boom"),
-        FeatureWriter(path, dim=5, dtype="float32") as w,
+        feature_writer(path, dim=5, dtype="float32") as w,
     ):
         w.append(FEATURES[:2], TIMES[:2])
         raise RuntimeError("boom")
@@ -82,7 +78,7 @@ def test_an_error_on_the_way_leaves_nothing_and_keeps_what_was_there(tmp_path):
     assert len(np.load(path)) == 11
 
 
-@pytest.mark.parametrize("suffix", [".npy", ".npz", ".safetensors", ".parquet"])
+@pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("room", [0, 300, 100_000, 150_000])
 def test_a_full_disk_is_told_and_leaves_what_was_there(tmp_path, suffix, room):
     path = tmp_path / f"feats{suffix}"
@@ -92,7 +88,7 @@ def test_a_full_disk_is_told_and_leaves_what_was_there(tmp_path, suffix, room):
     with (  # the features, 200,000 bytes, come in parts and the first may find room
         no_file_larger_than(room),
         pytest.raises(ConfigError, match=rf"feats{suffix} cannot be written: File too large.*-o"),
-        FeatureWriter(path, dim=500, dtype="float32") as writer,
+        feature_writer(path, dim=500, dtype="float32") as writer,
     ):
         for part in np.split(many, 4):
             writer.append(part, np.arange(25.0))
@@ -100,7 +96,7 @@ def test_a_full_disk_is_told_and_leaves_what_was_there(tmp_path, suffix, room):
     assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
-@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_sidecar_without_room_leaves_what_was_there(tmp_path, suffix):
     path = tmp_path / f"feats{suffix}"
     write(path)
@@ -108,18 +104,59 @@ def test_a_sidecar_without_room_leaves_what_was_there(tmp_path, suffix):
     with (
         no_file_larger_than(5000),
         pytest.raises(ConfigError, match="too large"),
-        FeatureWriter(path, dim=5, dtype="float32") as writer,
+        feature_writer(path, dim=5, dtype="float32") as writer,
     ):
         writer.append(FEATURES[:2], TIMES[:2])
         writer.finish({"long": "x" * 10_000})
     assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
-def test_a_folder_in_the_place_of_a_part_is_told(tmp_path):
-    (tmp_path / "feats.npy.timestamps.part").mkdir()
-    with pytest.raises(ConfigError, match="cannot be written: Is a directory"):
-        FeatureWriter(tmp_path / "feats.npy", dim=5, dtype="float32")
-    assert len(list(tmp_path.iterdir())) == 1
+def test_a_folder_in_the_place_of_the_file_is_told(tmp_path):
+    (tmp_path / "feats.timestamps.npy").mkdir()
+    with pytest.raises(ConfigError, match=r"timestamps\.npy cannot be written: Is a directory"):
+        write(tmp_path / "feats.npy")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["feats.npy", "feats.timestamps.npy"]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_what_a_killed_process_left_is_removed(tmp_path, suffix):
+    path = tmp_path / f"feats[1]{suffix}"
+    write(path)
+    names = sorted(p.name for p in tmp_path.iterdir())
+    for name in [*names, "other.npy"]:
+        (tmp_path / f"{name}.7.part").write_text("half")
+    write(path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*names, "other.npy.7.part"])
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_the_sidecar_comes_last(tmp_path, suffix, monkeypatch):
+    renamed, rename = [], Path.replace
+    monkeypatch.setattr(
+        Path, "replace", lambda path, to: (renamed.append(to.name), rename(path, to))
+    )
+    write(tmp_path / f"feats{suffix}")
+    assert renamed[-1] == "feats.json" and f"feats{suffix}" in renamed
+
+
+def test_rows_of_many_batches_are_in_few_groups(tmp_path):
+    path = tmp_path / "feats.parquet"
+    features = np.random.default_rng(1).normal(size=(5000, 2)).astype(np.float32)
+    with feature_writer(path, dim=2, dtype="float32") as writer:
+        for rows in np.split(features, 50):
+            writer.append(rows, np.arange(100.0))
+        assert writer.finish({}) == 5000
+    with pq.ParquetFile(path) as file:
+        assert file.num_row_groups == 2
+        found = file.read(["feature"])["feature"].combine_chunks().flatten().to_numpy()
+    np.testing.assert_array_equal(found.reshape(-1, 2), features)
+
+
+def test_a_block_that_does_not_finish_writes_nothing(tmp_path):
+    unfinished = pytest.raises(AssertionError, match="without finish")
+    with unfinished, feature_writer(tmp_path / "feats.npy", dim=5, dtype="float32") as writer:
+        writer.append(FEATURES, TIMES)
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_its_sidecar_a_file_is_not_finished(tmp_path):
@@ -134,14 +171,14 @@ def test_without_its_sidecar_a_file_is_not_finished(tmp_path):
 
 
 def test_an_unknown_suffix_names_the_known(tmp_path):
-    with pytest.raises(ConfigError, match=r"feats\.csv.*\.npy, \.npz"):
+    with pytest.raises(ConfigError, match=r"feats\.csv.*\.npy, \.parquet"):
         require_known_suffix(tmp_path / "feats.csv")
 
 
-@pytest.mark.parametrize("suffix", [".npy", ".npz", ".safetensors", ".parquet"])
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_others_may_read_what_they_may_read_by_umask(tmp_path, suffix):
     path = tmp_path / f"feats{suffix}"
-    with FeatureWriter(path, dim=2, dtype="float32") as writer:
+    with feature_writer(path, dim=2, dtype="float32") as writer:
         writer.append(np.zeros((3, 2)), np.arange(3.0))
         writer.finish({})
     plain = tmp_path / "plain"
@@ -150,10 +187,10 @@ def test_others_may_read_what_they_may_read_by_umask(tmp_path, suffix):
 
 
 def test_two_types_do_not_share_a_sidecar(tmp_path):
-    with FeatureWriter(tmp_path / "feats.npy", dim=2, dtype="float32") as writer:
+    with feature_writer(tmp_path / "feats.npy", dim=2, dtype="float32") as writer:
         writer.append(np.zeros((3, 2)), np.arange(3.0))
         writer.finish({})
     require_own_sidecar(tmp_path / "feats.npy")
-    require_own_sidecar(tmp_path / "others.npz")
+    require_own_sidecar(tmp_path / "others.parquet")
     with pytest.raises(ConfigError, match=r"would share its sidecar .*feats.json with .*feats.npy"):
-        require_own_sidecar(tmp_path / "feats.npz")
+        require_own_sidecar(tmp_path / "feats.parquet")

@@ -73,14 +73,16 @@ def test_what_is_not_finished_is_left_out_and_listed(tmp_path):
 )
 def test_different_backbones_are_refused(tmp_path, about):
     write_features(tmp_path / "a.npy", random_features(2), source=Path("/gone/a.mp4"))
-    write_features(tmp_path / "b.npz", random_features(2), source=Path("/gone/b.mp4"), about=about)
+    write_features(
+        tmp_path / "b.parquet", random_features(2), source=Path("/gone/b.mp4"), about=about
+    )
     with pytest.raises(ConfigError, match="different backbones, which cannot be compared: 1 of"):
         open_features(tmp_path)
 
 
 def test_files_that_share_a_sidecar_are_refused(tmp_path):
     write_features(tmp_path / "a.npy", random_features(2), source=Path("/gone/a.mp4"))
-    write_features(tmp_path / "a.npz", random_features(2), source=Path("/gone/a.mp4"))
+    write_features(tmp_path / "a.parquet", random_features(2), source=Path("/gone/a.mp4"))
     with pytest.raises(ConfigError, match="share one sidecar"):
         open_features(tmp_path)
 

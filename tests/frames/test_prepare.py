@@ -276,13 +276,16 @@ def test_a_full_disk(here, videos, monkeypatch, capsys, after):
 def test_a_full_disk_of_the_workers(here, videos, monkeypatch, capsys):
     monkeypatch.setattr(prepare_module, "build_frame_writer", build_full)
     assert prepare(videos) == 2
-    assert "frames/pieces: No space left on device" in capsys.readouterr().err
+    assert (
+        "vidmoco: frames/pieces cannot be written: No space left on device."
+        in capsys.readouterr().err
+    )
 
 
 def build_full(settings, limits):
     def write(job):
         return frame_writer.PreparedVideo(
-            cannot_write=f"{job.piece.parent}: No space left on device"
+            cannot_write=f"{job.piece.parent} cannot be written: No space left on device."
         )
 
     return write
@@ -393,19 +396,6 @@ def test_a_folder_that_is_up_to_date_stays_as_it_is(here, videos):
     Path("labels.csv").write_text(rows)
     assert prepare(videos, "--labels", "labels.csv") == 0
     assert Path("frames", KEY_FILE).read_bytes() != before
-
-
-def test_a_folder_of_an_earlier_version_is_brought_up_to_date(here, videos, monkeypatch):
-    assert prepare(videos) == 0
-    path = Path("frames", KEY_FILE)
-    key = json.loads(path.read_text())
-    sums = {"num_bytes", "sha256", "content"}
-    assert sums < key.keys()
-    path.write_text(json.dumps({name: key[name] for name in key.keys() - sums}))
-    monkeypatch.setattr(Here, "map", lambda self, jobs: iter([] if not list(jobs) else [1 / 0]))
-    assert prepare(videos) == 0  # nothing is decoded
-    assert json.loads(path.read_text())["sha256"] == key["sha256"]
-    assert content() == EXPECTED
 
 
 @pytest.mark.parametrize(

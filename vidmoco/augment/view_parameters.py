@@ -98,20 +98,16 @@ def draw_view(
     flip = uniform(n) < flip_probability
     jitter = uniform(n) < jitter_probability
     jitter_factors = uniform_between(least, neutral + strengths)
-    to_sort = uniform(n, 4)
     return ViewParameters(
         boxes=boxes,
         flip=flip,
         jitter=jitter,
         jitter_factors=jitter_factors,
-        jitter_order=to_sort.argsort(1),
+        jitter_order=uniform(n, 4).argsort(1),
         grayscale=uniform(n) < grayscale_probability,
         blur=uniform(n) < blur_probability,
         blur_sigma=uniform_between(*torch.tensor(blur_sigma)[:, None])[:, 0],
-        # The fractional part of a sum of uniform numbers is uniform, and their order says nothing
-        # about it: one more number without a draw, so that runs that began before solarizing was
-        # known go on as they would have.
-        solarize=to_sort.sum(1).frac() < solarize_probability,
+        solarize=uniform(n) < solarize_probability,
     )
 
 

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from timm.models import is_model, is_model_in_modules, save_for_hf
 from torch import nn
 
-from vidmoco.atomic_file import whole
+from vidmoco.atomic_file import atomic_write
 from vidmoco.augment.color import IMAGENET_MEAN, IMAGENET_STD
 from vidmoco.backbones.folder import backbone_folder, check_folder
 from vidmoco.backbones.moco_v3_vit import STOCK
@@ -208,7 +208,7 @@ def save_backbone(
     }
     plain: Any = copy.deepcopy(backbone).to(memory_format=torch.contiguous_format)  # safetensors'
     plain.pretrained_cfg = ours
-    with whole(folder, advice=advice) as part:
+    with atomic_write(folder, advice=advice) as part:
         save_for_hf(plain, str(part), model_config={"vidmoco": provenance}, safe_serialization=True)
         # safetensors gives nobody else the right to read its file.
         (part / "model.safetensors").chmod((part / "config.json").stat().st_mode)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torchvision.models import resnet as torchvision_resnet
 from torchvision.models import vision_transformer
 
+from vidmoco.atomic_file import atomic_write
 from vidmoco.backbones.build import (
     architecture_of,
     build_backbone,
@@ -55,12 +56,8 @@ def export_file(command: ExportCommand) -> Path:
         raise ConfigError(f"There is no folder {output.parent} to write {output.name} into.")
     backbone, name = load_backbone(folder), architecture_of(folder)
     size = preprocess_of(backbone).size
-    part = output.with_name(f".{output.name}.part")
-    try:
+    with atomic_write(output) as part:
         _WRITERS[command.to](backbone, name, size, part)
-        part.replace(output)
-    finally:
-        part.unlink(missing_ok=True)
     return output
 
 

@@ -18,6 +18,7 @@ from vidmoco.backbones.folder import CONFIG_FILE, WEIGHTS_FILE
 from vidmoco.backbones.key_names import few_of
 from vidmoco.backbones.layouts import Encoder, find_encoder, without_counters
 from vidmoco.config.commands import ImportCommand
+from vidmoco.console import say
 from vidmoco.errors import CheckpointError, ConfigError
 from vidmoco.text import first_of
 
@@ -179,14 +180,14 @@ def _report(
         f", {heads_of(backbone)} heads{f' ({how})' if how else ''}" if heads_of(backbone) else ""
     )
     dropped = ", ".join(f"{count} {word}" for word, count in sorted(encoder.dropped.items()))
-    for line in (
+    say(
+        console,
         f"layout   {encoder.layout.replace('_', ' ')}, {encoder.num_keys} tensors",
         f"encoder  {name}{heads}, {parameters:.1f} M parameters",
         f"used     {len(encoder.weights)} tensors, each in its place",
         f"dropped  {dropped or 'none'}",
         f"missing  {f'{counters} counters of batch norms' if counters else 'none'}",
-    ):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    )
 
 
 def _describe(weights: Mapping[str, Tensor]) -> str:

@@ -13,7 +13,7 @@ import timm
 from timm.models import is_model, is_model_in_modules
 from torch import nn
 
-from vidmoco.atomic_file import whole
+from vidmoco.atomic_file import atomic_write
 from vidmoco.backbones.folder import CONFIG_FILE, backbone_folder, check_folder
 from vidmoco.backbones.moco_v3_vit import register_transformers
 from vidmoco.backbones.resnet_32px import register_resnets
@@ -47,7 +47,7 @@ def export_backbone(source: str | Path, *, name: str, overwrite: bool = False) -
             f"There is a backbone {name!r} already ({target}). Add --overwrite, or choose "
             "another --name."
         )
-    with whole(target) as part:
+    with atomic_write(target) as part:
         shutil.copytree(folder, part)
     register_backbone(name, target)
     return target

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.text import Text
 
 from vidmoco import __version__
 from vidmoco.config.commands import DoctorCommand
+from vidmoco.console import say
 from vidmoco.cores import num_cores
 from vidmoco.errors import ConfigError
 from vidmoco.video.builds import (
@@ -41,7 +41,7 @@ Rows = list[tuple[str, str]]
 
 def doctor(command: DoctorCommand) -> int:
     """Print the report; return 0, or 1 when a library that vidmoco needs does not load."""
-    console = Console(highlight=False)
+    console = Console()
     torchcodec, torchcodec_ffmpeg = _torchcodec()  # before decord
     broken = {name: reason for name in NEEDED if (reason := why_not_loaded(name))}
     builds = [] if "av" in broken else [pyav_build()]
@@ -273,7 +273,7 @@ def _repairs(broken: dict[str, str]) -> Rows:
 
 def _print(console: Console, title: str, rows: Rows, *, style: str = "") -> None:
     """Print a block of named values; lines of a value are wrapped and indented, never markup."""
-    console.print(Text(title, style=f"bold {style}"))
+    say(console, title, style=f"bold {style}")
     rows = rows or [("", "none")]
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
@@ -287,6 +287,6 @@ def _print(console: Console, title: str, rows: Rows, *, style: str = "") -> None
                 break_long_words=False,
                 break_on_hyphens=False,
             )
-            console.print(Text(text), soft_wrap=True)
+            say(console, *text.splitlines())
             start = " " * len(start)
-    console.print()
+    say(console, "")

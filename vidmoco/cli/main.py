@@ -42,6 +42,7 @@ from vidmoco.config.evaluation import (
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import differences, load_recipe, to_plain
 from vidmoco.errors import ConfigError, VidmocoError, nearest
+from vidmoco.text import escaped
 from vidmoco.urls import absolute
 
 _PIPE_CLOSED = 141  # 128 + SIGPIPE, as of other programs
@@ -88,13 +89,14 @@ def _run(words: list[str]) -> int:
             )
         return command.run(_parse(words[0], words[1:]))
     except VidmocoError as error:
-        print(f"vidmoco: {error}", file=sys.stderr)
+        print(f"vidmoco: {escaped(error)}", file=sys.stderr)
         return 2
     except OSError as error:  # of a library that writes by itself
         if error.errno not in NO_ROOM:
             raise
         what = Path(error.filename or "A file that this command needs")
-        print(f"vidmoco: {unwritable(error, what, advice=' and try again.')}", file=sys.stderr)
+        told = unwritable(error, what, advice=" and try again.")
+        print(f"vidmoco: {escaped(told)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("vidmoco: stopped", file=sys.stderr)
@@ -259,24 +261,27 @@ def _explore(command: ExploreCommand) -> int:
 
 def _import(command: ImportCommand) -> int:
     from vidmoco.backbones.import_checkpoint import import_checkpoint
+    from vidmoco.console import say_result
 
     folder = import_checkpoint(command)
-    print(f"{folder}\nimport timm; timm.create_model('local-dir:{folder}', pretrained=True)")
+    say_result(folder, f"import timm; timm.create_model('local-dir:{folder}', pretrained=True)")
     return 0
 
 
 def _export(command: ExportCommand) -> int:
     if command.name is None:
         from vidmoco.backbones.export_file import export_file
+        from vidmoco.console import say_result
 
         with writing(command.output or Path(), advice=", or give another --output."):
-            print(export_file(command))
+            say_result(export_file(command))
         return 0
     from vidmoco.backbones.registry import PREFIX, export_backbone
+    from vidmoco.console import say_result
 
     folder = export_backbone(command.run, name=command.name, overwrite=command.overwrite)
     name = PREFIX + folder.name
-    print(f"{folder}\nimport timm, vidmoco; timm.create_model({name!r}, pretrained=True)")
+    say_result(folder, f"import timm, vidmoco; timm.create_model({name!r}, pretrained=True)")
     return 0
 
 

@@ -116,7 +116,7 @@ class ExtractCommand(Ranged):
     video: Positional[Path]
     """A video, a folder of videos or a catalog (.parquet)."""
     output: Annotated[Path, arg(aliases=["-o"])]
-    """A file (.npy, .npz, .safetensors or .parquet) for one video, a folder for many."""
+    """A file (.npy or .parquet) for one video, a folder for many."""
     backbone: str | None = None
     """A run or backbone folder, or a timm name; default: runs/latest, else timm's ResNet-50."""
     fps: float | None = None
@@ -125,7 +125,7 @@ class ExtractCommand(Ranged):
     """Take every n-th frame."""
     dtype: Literal["float32", "float16"] = "float32"
     """Type of the features in the file."""
-    suffix: Literal[".npy", ".npz", ".safetensors", ".parquet"] = ".npy"
+    suffix: Literal[".npy", ".parquet"] = ".npy"
     """File type where the output is a folder."""
     batch_size: int | None = None
     """Frames in one pass through the backbone; None: as many as fit on CUDA, 64 on a CPU."""

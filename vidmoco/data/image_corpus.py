@@ -56,8 +56,8 @@ class ImageCorpus:
             for source in self.sources
         )
         lines = (f"{name} {state}\n" for name, state in zip(self.names, states, strict=True))
-        names = hashlib.sha256("".join(lines).encode("utf-8", "backslashreplace"))
-        return {"format": "vidmoco.images", "images": len(self.names), "names": names.hexdigest()}
+        content = hashlib.sha256("".join(lines).encode("utf-8", "backslashreplace")).hexdigest()
+        return {"format": "vidmoco.images", "images": len(self.names), "content": content}
 
     def frame_at(self, video: int, seconds: float) -> int:
         """Return the only frame."""

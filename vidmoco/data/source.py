@@ -24,7 +24,7 @@ from vidmoco.data.prepared_loader import BATCHES_AHEAD, load_prepared
 from vidmoco.data.quarantine import Quarantine
 from vidmoco.data.sampling import Moment, PairRule
 from vidmoco.errors import CheckpointError, ConfigError
-from vidmoco.frames.key import has_sums, same_frames
+from vidmoco.frames.key import same_frames
 from vidmoco.frames.prepared import PreparedFrames, open_prepared
 from vidmoco.frames.store import is_prepared
 from vidmoco.shapes import Float32, Float64
@@ -143,12 +143,6 @@ def open_source(
         )
     if prepared:
         frames = open_prepared(prepared[0])
-        if not has_sums(frames.key):
-            line = (
-                f"{prepared[0]} is of an earlier version, whose index has no checksums. The same "
-                "`vidmoco prepare` again adds them; nothing is decoded anew."
-            )
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
         return _of_frames(
             config,
             frames,

@@ -2,18 +2,19 @@
 
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from einops import rearrange
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.nn.functional import normalize
 
 from vidmoco.config.commands import DemoCommand, ExtractCommand
 from vidmoco.config.evaluation import EvaluateCommand, ReportCommand
 from vidmoco.config.recipe import load_recipe
+from vidmoco.console import say, say_result
 from vidmoco.demo.picture import Panel, draw_demo_picture
 from vidmoco.demo.videos import make_labelled_images, make_sample_videos, make_test_clip
 from vidmoco.errors import ConfigError
@@ -22,6 +23,7 @@ from vidmoco.evaluate.compare import evaluate
 from vidmoco.evaluate.features import compute_features, image_loader
 from vidmoco.features.extract import extract
 from vidmoco.images.labelled import LabelledImages, load_labelled_images
+from vidmoco.progress import ProgressBar
 from vidmoco.report.report import report
 from vidmoco.run_folder import make_writable_folder
 from vidmoco.shapes import UInt8
@@ -37,23 +39,15 @@ NAMES = ("untrained", "single-frame\ncontrol", "frame\npairs")
 def demo(command: DemoCommand) -> int:
     """Run the demo in a new folder; return 0, or 130 or 143 when a training was stopped."""
     console = Console(stderr=True)
+    title, show = partial(say, console, style="bold"), partial(say, console, style="dim")
     began = time.monotonic()
     folder = _new_folder(command.output)
-    console.print(f"The demo writes everything to {folder}/", markup=False)
+    say(console, f"The demo writes everything to {folder}/")
 
-    _say(console, "1. Sample videos: handwritten digits moving over photographs, no labels")
+    title("1. Sample videos: handwritten digits moving over photographs, no labels")
     videos = folder / "videos"
-    with Progress(
-        TextColumn("make"), MofNCompleteColumn(), BarColumn(), TimeRemainingColumn(),
-        console=console, disable=not console.is_terminal,
-    ) as bar:  # fmt: skip
-        task = bar.add_task("make", total=NUM_VIDEOS)
-        make_sample_videos(
-            videos,
-            num_videos=NUM_VIDEOS,
-            seed=command.seed,
-            progress=lambda count: bar.advance(task, count),
-        )
+    with ProgressBar(console, "make", total=NUM_VIDEOS) as bar:
+        make_sample_videos(videos, num_videos=NUM_VIDEOS, seed=command.seed, progress=bar.advance)
     make_labelled_images(
         folder / "images",
         per_class_train=PER_CLASS_TRAIN,
@@ -77,25 +71,21 @@ def demo(command: DemoCommand) -> int:
         start=2,
     ):
         run = folder / "runs" / name
-        _say(console, f"{number}. Pretraining on pairs: {what}")
-        _say(console, f"   $ vidmoco pretrain {videos} --recipe demo --run {run}{flag}", dim=True)
+        title(f"{number}. Pretraining on pairs: {what}")
+        show(f"   $ vidmoco pretrain {videos} --recipe demo --run {run}{flag}")
         stopped = pretrain(config, run=run, recipe="demo", console=console).exit_code
         if stopped:
             return stopped
 
     runs = [folder / "runs" / name for name in ("single_frame", "pairs")]
-    _say(console, "4. The feature of every frame of a clip it never saw")
+    title("4. The feature of every frame of a clip it never saw")
     features = folder / "clip.npy"
-    _say(
-        console,
-        f"   $ vidmoco extract {folder}/clip.mp4 -o {features} --backbone {runs[1]}",
-        dim=True,
-    )
+    show(f"   $ vidmoco extract {folder}/clip.mp4 -o {features} --backbone {runs[1]}")
     extract(ExtractCommand(video=folder / "clip.mp4", output=features, backbone=str(runs[1])))
 
-    _say(console, "5. Evaluation on digits no video showed")
+    title("5. Evaluation on digits no video showed")
     sources = ("random", *map(str, runs))
-    _say(console, f"   $ vidmoco evaluate {folder}/images --backbone {' '.join(sources)}", dim=True)
+    show(f"   $ vidmoco evaluate {folder}/images --backbone {' '.join(sources)}")
     results = evaluate(
         EvaluateCommand(
             images=folder / "images",
@@ -109,9 +99,9 @@ def demo(command: DemoCommand) -> int:
     picture = folder / "what_was_learnt.png"
     _draw(picture, folder / "images", sources, [scores[source] for source in sources], command.seed)
     page = folder / "report.html"
-    _say(console, "6. A page of all of it")
+    title("6. A page of all of it")
     words = f"{runs[1]} --results {folder}/results.json --features {features} -o {page}"
-    _say(console, f"   $ vidmoco report {words}", dim=True)
+    show(f"   $ vidmoco report {words}")
     report(
         ReportCommand(
             source=runs[1], output=page, results=(folder / "results.json",), features=features
@@ -119,12 +109,12 @@ def demo(command: DemoCommand) -> int:
         console=console,
     )
     untrained, single, paired = (scores[source] for source in sources)
-    print(
+    say_result(
         f"k-NN top-1 on held-out digits: untrained {untrained:.1f} %, single-frame control "
-        f"{single:.1f} %, frame pairs {paired:.1f} %\n"
-        f"Picture: {picture}\n"
-        f"Features of a clip of a {digit}: {features}\n"
-        f"Done in {time.monotonic() - began:.0f} s. All of it, to look at: {page}"
+        f"{single:.1f} %, frame pairs {paired:.1f} %",
+        f"Picture: {picture}",
+        f"Features of a clip of a {digit}: {features}",
+        f"Done in {time.monotonic() - began:.0f} s. All of it, to look at: {page}",
     )
     return 0
 
@@ -142,12 +132,6 @@ def _new_folder(asked: Path | None) -> Path:
         folder = Path(f"vidmoco-demo-{number}")
     make_writable_folder(folder, flag="-o")
     return folder
-
-
-def _say(console: Console, text: str, *, dim: bool = False) -> None:
-    console.print(
-        text, markup=False, highlight=False, soft_wrap=True, style="dim" if dim else "bold"
-    )
 
 
 def _draw(

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch.utils.data import DataLoader
 from vidmoco import distributed
 from vidmoco.backbones.build import weights_hash
 from vidmoco.config.evaluation import EvaluateCommand
+from vidmoco.console import say, say_first
 from vidmoco.device import keep_freed_memory, resolve_device
 from vidmoco.evaluate.candidates import Candidate, load_candidates
 from vidmoco.evaluate.feature_cache import (
@@ -33,14 +35,13 @@ from vidmoco.evaluate.finetune import FinetuneSettings, finetune
 from vidmoco.evaluate.finetune_recipes import ALL_LAYERS, HEAD_RECIPES, Rule
 from vidmoco.evaluate.finetune_state import FinetuneState
 from vidmoco.evaluate.labelled_videos import cached_frames
-from vidmoco.evaluate.progress import EvaluationProgress
 from vidmoco.evaluate.protocols import score_features
 from vidmoco.evaluate.results import print_results, require_writable, results_of, write_results
 from vidmoco.evaluate.training_images import batch_size_of
 from vidmoco.images.equal_images import find_equal_images, warning_of
 from vidmoco.images.folders import holds_videos
 from vidmoco.images.labelled import LabelledImages, load_labelled_images
-from vidmoco.text import printable
+from vidmoco.progress import ProgressBar
 
 RESULTS = Path("results.json")
 _SHOWN_LEFT_OUT = 20
@@ -81,18 +82,16 @@ def evaluate(
             label_column=command.label_column,
             torchvision=command.torchvision,
         )
-        console.print(
+        say(
+            console,
             f"{len(train)} train and {len(val)} {val.split} images of {len(train.classes)} classes "
             f"in {command.images}",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
         )
         # Whole files are read: by one process for all.
         mine = find_equal_images(train, val) if distributed.is_main() else None
         equal = distributed.gather_objects([mine])[0][0]
         if warning := warning_of(equal, val):
-            console.print(printable(warning), markup=False, highlight=False, soft_wrap=True)
+            say(console, warning)
         rows, features = _rows(candidates, train, val, command, device=device, console=console)
         results = results_of(
             command, train, val, rows=rows, features=features, left_out=left_out, equal=equal
@@ -113,11 +112,9 @@ def _folder_of_images(command: EvaluateCommand, console: Console) -> tuple[Path,
         folder, left_out = cached_frames(
             command.images, command.videos, seed=command.seed, console=console, fresh=fresh
         )
-    shown = [f"left out: {printable(line)}" for line in left_out[:_SHOWN_LEFT_OUT]]
-    if len(left_out) > len(shown):
-        shown.append(f"left out: {len(left_out) - len(shown):,} more, all in the results file")
-    for line in shown:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    if left_out:
+        say(console, "Left out:")
+        say_first(console, left_out, most=_SHOWN_LEFT_OUT, where="the results file")
     return folder, left_out
 
 
@@ -142,7 +139,7 @@ def _rows(
     if workers is None:
         workers = default_workers([train, val], passes=len(candidates))
     images = hash_of_images([train, val])
-    with EvaluationProgress(console, total_images=total) as progress:
+    with ProgressBar(console, "", total=total, unit="images", log=True) as progress:
         for candidate in candidates:
             if loader is None or candidate.preprocess != preprocess:
                 preprocess = candidate.preprocess
@@ -160,7 +157,7 @@ def _rows(
             )
             kept, why = (None, "") if command.fresh else load_features(key)
             if why:
-                console.print(why, markup=False, highlight=False, soft_wrap=True)
+                say(console, why)
             if all(distributed.gather_objects(kept is not None)):
                 assert kept is not None
                 features = kept
@@ -169,7 +166,7 @@ def _rows(
                 features = _compute(candidate, loader, command, device=device, progress=progress)
                 why = save_features(features, key) if distributed.is_main() else ""
                 if why:
-                    console.print(why, markup=False, highlight=False, soft_wrap=True)
+                    say(console, why)
             seconds = {"features": time.monotonic() - began}
             require_every_class(features.rows, features.refused, train, val)
             scores: dict[str, Any] = {}
@@ -197,7 +194,7 @@ def _compute(
     command: EvaluateCommand,
     *,
     device: torch.device,
-    progress: EvaluationProgress,
+    progress: ProgressBar,
 ) -> Features:
     """Return the features of all images, by a backbone that is the same before and after."""
     candidate.backbone.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -227,7 +224,7 @@ def _finetune(
     key: dict[str, Any],
     device: torch.device,
     workers: int,
-    progress: EvaluationProgress,
+    progress: ProgressBar,
     seconds: dict[str, float],
 ) -> dict[str, Any]:
     """Return what fine-tuning by one rule gave, for the results file."""
@@ -256,11 +253,11 @@ def _finetune(
             key | {"labels": hash_of_labels([train, val])} | settings.as_key(),
             epochs=settings.epochs,
             fresh=command.fresh,
-            say=progress.say,
+            say=partial(say, progress.console),
         ),
         device=device,
         workers=workers,
-        on_step=progress.tell,
+        on_step=lambda how_far: progress.update(note=how_far),
     )
     seconds[f"finetune_{rule}"] = time.monotonic() - began
     about = {"recipe": name, "lr": settings.base_lr, "batch_size": settings.batch_size}

@@ -14,7 +14,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from vidmoco.atomic_file import whole
+from vidmoco.atomic_file import atomic_write
 from vidmoco.backbones.build import heads_of
 from vidmoco.cache_folder import cache_folder
 from vidmoco.errors import ConfigError
@@ -73,7 +73,7 @@ def save_features(features: Features, key: dict[str, Any]) -> str:
     path = cache_path(key)
     about = {"key": key, "refused": [asdict(refusal) for refusal in features.refused]}
     try:
-        with whole(path, advice=", or name another folder by VIDMOCO_CACHE.") as part:
+        with atomic_write(path, advice=", or name another folder by VIDMOCO_CACHE.") as part:
             save_file(
                 {"values": features.values.contiguous(), "rows": features.rows.contiguous()},
                 part,

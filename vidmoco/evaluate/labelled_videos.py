@@ -10,7 +10,6 @@ Written are train.parquet and val.parquet: `image` (bytes of a JPEG), `label`, `
 import hashlib
 import io
 import json
-import os
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -21,11 +20,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 from rich.console import Console
-from rich.progress import track
 
+from vidmoco.atomic_file import atomic_write, writing
 from vidmoco.cache_folder import cache_folder
 from vidmoco.config.evaluation import LabelledVideosConfig
-from vidmoco.errors import ConfigError, DataError, VideoError
+from vidmoco.errors import DataError, VideoError
 from vidmoco.evaluate.labelled_clips import (
     SPLITS,
     Clip,
@@ -36,6 +35,7 @@ from vidmoco.evaluate.labelled_clips import (
     read_manifest,
     val_groups,
 )
+from vidmoco.progress import ProgressBar
 from vidmoco.video.decode import read_requests
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.open_catalog import open_catalog
@@ -93,19 +93,13 @@ def cached_frames(
         digest.update(f"{video.key} {video.num_bytes} {video.mtime_ns}\n".encode(errors="replace"))
     folder = cache_folder() / "labelled_frames" / digest.hexdigest()[:24]
     about = folder / "left_out.json"  # put there last: where it is, the rest is whole
-    try:
+    with writing(folder, advice=", or name another folder by VIDMOCO_CACHE."):
         if fresh or not about.exists():
             folder.mkdir(parents=True, exist_ok=True)
             made = make_frames(videos, config, folder, seed=seed, console=console)
-            part = about.with_name(f"{about.name}.{os.getpid()}.part")
-            part.write_text(json.dumps(made.left_out), encoding="utf-8")
-            part.replace(about)
+            with atomic_write(about) as part:
+                part.write_text(json.dumps(made.left_out), encoding="utf-8")
         left_out: list[str] = json.loads(about.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(
-            f"Frames cannot be kept in {folder}: {error.strerror or error}. VIDMOCO_CACHE names "
-            "another folder."
-        ) from error
     return folder, left_out
 
 
@@ -207,19 +201,19 @@ def _write_part(
     counts: dict[str, int] = defaultdict(int)
     failed = []
     rows: list[dict[str, object]] = []
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     schema = SCHEMA.with_metadata({"classes": json.dumps(classes)})
-    with pq.ParquetWriter(part, schema) as writer:
+    with (
+        atomic_write(path) as part,
+        pq.ParquetWriter(part, schema) as writer,
+        ProgressBar(console, f"{path.stem} frames", total=len(chosen)) as bar,
+    ):
         requests = [
             # Frame i is that in the middle of the i-th of equal parts of the video.
             (video, [(i + 0.5) / per_video * video.duration_seconds for i in frames])
             for video, frames in ((catalog[clip.path], frames) for clip, frames in chosen.items())
         ]
         answers = zip(chosen, requests, read_requests(requests), strict=True)
-        for clip, (video, _), read in track(
-            answers, description=f"{path.stem} frames", total=len(chosen), console=console,
-            disable=not console.is_terminal,
-        ):  # fmt: skip
+        for clip, (video, _), read in bar.track(answers):
             if isinstance(read, VideoError):
                 failed.append(f"{clip.path}: {read}")
                 continue
@@ -242,7 +236,6 @@ def _write_part(
                 rows = []
         if rows:
             writer.write_table(pa.Table.from_pylist(rows, schema=schema))
-    part.replace(path)
     return counts, failed
 
 

@@ -11,7 +11,6 @@ from vidmoco.config.evaluation import EvaluateCommand
 from vidmoco.evaluate.features import Features
 from vidmoco.evaluate.knn import weighted_knn
 from vidmoco.evaluate.linear import linear_probe, stratified_part
-from vidmoco.evaluate.progress import EvaluationProgress
 from vidmoco.evaluate.scores import (
     confusion_matrix,
     interval,
@@ -20,6 +19,7 @@ from vidmoco.evaluate.scores import (
     video_scores,
 )
 from vidmoco.images.labelled import LabelledImages
+from vidmoco.progress import ProgressBar
 from vidmoco.shapes import Float, Int64
 
 HEADLINE_K = 20
@@ -33,7 +33,7 @@ def score_features(
     command: EvaluateCommand,
     *,
     device: torch.device,
-    progress: EvaluationProgress,
+    progress: ProgressBar,
     name: str,
     seconds: dict[str, float],
 ) -> dict[str, Any]:

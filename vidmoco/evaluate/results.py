@@ -8,9 +8,10 @@ from typing import Any
 from rich.console import Console
 
 import vidmoco
-from vidmoco.atomic_file import whole
+from vidmoco.atomic_file import atomic_write
 from vidmoco.config.command_line import command_line
 from vidmoco.config.evaluation import EvaluateCommand
+from vidmoco.console import say, wide_console
 from vidmoco.errors import ConfigError
 from vidmoco.evaluate.features import Features
 from vidmoco.evaluate.linear import DECAYS
@@ -19,7 +20,6 @@ from vidmoco.evaluate.results_table import refusal_lines, results_tables, settin
 from vidmoco.images.equal_images import EqualImages, warning_of
 from vidmoco.images.labelled import LabelledImages
 from vidmoco.run_folder import make_writable_folder
-from vidmoco.text import printable
 
 # Of the results file; a reader refuses another.
 FORMAT = 3
@@ -134,20 +134,16 @@ def write_results(path: Path, results: dict[str, Any]) -> None:
     advice = (
         ", or give another --output. Features and epochs are kept: the same command again is quick."
     )
-    with whole(path, advice=advice) as part, part.open("w", encoding="utf-8") as file:
+    with atomic_write(path, advice=advice) as part, part.open("w", encoding="utf-8") as file:
         json.dump(results, file, indent=2, allow_nan=False)
         file.write("\n")
 
 
 def print_results(results: dict[str, Any], *, path: Path, console: Console | None = None) -> None:
     """Print the table, the settings beside it, notes, and the images that were refused."""
-    console = console or Console()
-    if not console.is_terminal:
-        console = Console(file=console.file, width=max(console.width, 120))
-    title = f"Accuracy on {results['images']} (%)"
-    console.print(title, markup=False, highlight=False, soft_wrap=True)
+    console = wide_console(console, columns=120)
+    say(console, f"Accuracy on {results['images']} (%)")
     for table in results_tables(results, width=console.width):
         console.print(table)
-    for line in [*settings_lines(results), *results["notes"], *refusal_lines(results)]:
-        console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
-    console.print(f"Written to {path}", markup=False, highlight=False, soft_wrap=True)
+    say(console, *settings_lines(results), *results["notes"], *refusal_lines(results))
+    say(console, f"Written to {path}")

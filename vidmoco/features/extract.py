@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import vidmoco
 from vidmoco.config.commands import ExtractCommand
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
+from vidmoco.console import say, say_result
 from vidmoco.cores import num_cores
 from vidmoco.device import keep_freed_memory
 from vidmoco.errors import ConfigError, VideoError
@@ -26,11 +26,12 @@ from vidmoco.features.extractor import (
     find_batch_size,
 )
 from vidmoco.features.feature_file import (
-    FeatureWriter,
+    feature_writer,
     read_sidecar,
     require_known_suffix,
     require_own_sidecar,
 )
+from vidmoco.progress import ProgressBar
 from vidmoco.run_folder import make_writable_folder
 from vidmoco.video.catalog import Catalog
 from vidmoco.video.info import VideoInfo
@@ -56,7 +57,7 @@ def extract_video(
     Args:
         extractor: the backbone; its ``dim`` is D of the (T, D) features.
         video: a row of the catalog.
-        output: a file whose suffix is one of `.npy`, `.npz`, `.safetensors` and `.parquet`.
+        output: a file whose suffix is `.npy` or `.parquet`.
         fps: take the frames shown at 0, 1/``fps``, 2/``fps`` … seconds, each once.
         every: take each n-th frame.
         dtype: of the features in the file.
@@ -141,7 +142,7 @@ def _write_features(
     extractor: Extractor, batched: BatchedVideo, output: Path, settings: dict[str, Any]
 ) -> int:
     video = batched.video
-    with FeatureWriter(output, dim=extractor.dim, dtype=settings["dtype"]) as writer:
+    with feature_writer(output, dim=extractor.dim, dtype=settings["dtype"]) as writer:
         for times, features in features_of(extractor, batched.batches):
             writer.append(features, times)
         return writer.finish(
@@ -180,7 +181,7 @@ def extract(command: ExtractCommand) -> int:
         raise VideoError(f"{command.video}: {catalog[0].reason}")
     make_writable_folder(command.output if is_folder else command.output.parent, flag="-o")
     source = command.backbone or default_backbone()
-    console.print(f"Backbone: {source}", markup=False, soft_wrap=True)
+    say(console, f"Backbone: {source}")
     extractor = build_extractor(
         source,
         size=command.size,
@@ -201,7 +202,9 @@ def extract(command: ExtractCommand) -> int:
     began = time.monotonic()
     rows = extract_video(extractor, catalog[0], command.output, **options)
     rate = rows / max(time.monotonic() - began, 1e-9)
-    print(f"{command.output}: ({rows}, {extractor.dim}) {command.dtype}, {rate:.0f} frames/s")
+    say_result(
+        f"{command.output}: ({rows}, {extractor.dim}) {command.dtype}, {rate:.0f} frames/s",
+    )
     _print_damage(command.output, console)
     return 0
 
@@ -209,8 +212,7 @@ def extract(command: ExtractCommand) -> int:
 def _print_damage(output: Path, console: Console) -> None:
     """Say which frames of a video have no features, as its sidecar does."""
     sidecar = read_sidecar(output)
-    for line in sidecar["damage"] if sidecar else ():
-        console.print(f"  {line}", markup=False, soft_wrap=True)
+    say(console, *(f"  {line}" for line in (sidecar["damage"] if sidecar else ())))
 
 
 def _extract_all(
@@ -235,28 +237,21 @@ def _extract_all(
         else:
             require_own_sidecar(output)
             todo.append((info, output))
-    columns = (
-        TextColumn("{task.description}"),
-        MofNCompleteColumn(),
-        BarColumn(),
-        TimeRemainingColumn(),
-    )
     with (
         closing(extract_videos(extractor, todo, **options)) as results,
-        Progress(*columns, console=console, disable=not console.is_terminal) as progress,
+        ProgressBar(console, "extract", total=len(todo)) as bar,
     ):
-        for info, result in progress.track(results, len(todo), description="extract"):
+        for info, result in bar.track(results):
             if isinstance(result, VideoError):
                 failed.append((info.key, str(result)))
             else:
                 num_extracted += 1
-                _print_damage(command.output / (info.key + command.suffix), progress.console)
-    print(
+                _print_damage(command.output / (info.key + command.suffix), console)
+    say_result(
         f"{command.output}: {num_extracted} extracted, {num_done} were there already, "
-        f"{len(failed)} failed"
+        f"{len(failed)} failed",
     )
-    for key, reason in failed:
-        console.print(f"  {key!r}: {reason}", markup=False, soft_wrap=True)
+    say(console, *(f"  {key!r}: {reason}" for key, reason in failed))
     return 1 if failed else 0
 
 

@@ -2,29 +2,31 @@
 
     feats.npy              (T, D) features
     feats.timestamps.npy   (T,) float64 seconds from the first shown frame, row by row
-    feats.json             what made them; written last, so that where it is the rest is whole
+    feats.json             what made them; put there last, so that where it is the rest is whole
 
-`.npz` and `.safetensors` hold arrays ``features`` and ``timestamps``; `.parquet` has a column
-``pts_seconds`` and a list column ``feature``. Every file is written as ``.part``, flushed to disk
-and renamed.
+`.parquet` has a column ``pts_seconds`` and a list column ``feature`` instead of the first two.
 """
 
+import glob
 import json
-import os
-from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.lib.format as npy_format
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from vidmoco.atomic_file import flush_to_disk, remove, writing
+from vidmoco.atomic_file import atomic_write, flush_to_disk, remove_parts
 from vidmoco.errors import ConfigError
 from vidmoco.shapes import Float64
 
-ROWS_PER_GROUP = 4096  # parquet rows converted at a time; measured: 8 MiB at 512 float32 features
+SUFFIXES = (".npy", ".parquet")
+"""What features are written to, by file type."""
+ROWS_PER_GROUP = 4096  # of Parquet; measured: 8 MiB at 512 float32 features
+_ADVICE = ", then give the same command again (finished files are kept), or another -o."
 
 
 class RowWriter:
@@ -34,135 +36,136 @@ class RowWriter:
     needs, then with the true shape.
     """
 
-    def __init__(self, path: Path, *, row_shape: tuple[int, ...], dtype: str) -> None:
-        self.path, self.row_shape, self.dtype = path, row_shape, np.dtype(dtype)
-        self.num_rows = 0
-        self._file: BinaryIO = path.open("wb")
+    def __init__(self, file: BinaryIO, *, row_shape: tuple[int, ...], dtype: str) -> None:
+        self._file, self._row_shape, self._dtype = file, row_shape, np.dtype(dtype)
+        self._num_rows = 0
         self._write_header(rows=2**62)
-        self._header_size = self._file.tell()
+        self._header_size = file.tell()
 
     def _write_header(self, *, rows: int) -> None:
         header = {
-            "descr": npy_format.dtype_to_descr(self.dtype),
+            "descr": npy_format.dtype_to_descr(self._dtype),
             "fortran_order": False,
-            "shape": (rows, *self.row_shape),
+            "shape": (rows, *self._row_shape),
         }
         # numpy pads the header to 64 bytes and leaves room for the first axis to grow.
         npy_format.write_array_header_1_0(self._file, header)
 
     def append(self, rows: np.ndarray) -> None:
         """Write ``rows`` of shape (n, *row_shape), converted to the file's dtype."""
-        assert rows.shape[1:] == self.row_shape
-        self._file.write(np.ascontiguousarray(rows, dtype=self.dtype).tobytes())
-        self.num_rows += len(rows)
+        assert rows.shape[1:] == self._row_shape
+        self._file.write(np.ascontiguousarray(rows, dtype=self._dtype).tobytes())
+        self._num_rows += len(rows)
 
     def close(self) -> None:
-        """Write the true shape into the header and flush the file to disk."""
+        """Write the true shape into the header, and close the file."""
         self._file.seek(0)
-        self._write_header(rows=self.num_rows)
+        self._write_header(rows=self._num_rows)
         if self._file.tell() != self._header_size:
             raise AssertionError("the header changed its size")
-        self._file.flush()
-        os.fsync(self._file.fileno())
         self._file.close()
 
-    def abandon(self) -> None:
-        """Close and remove the file."""
-        with suppress(OSError):  # to close is to write what is left, and the disk may be full
-            self._file.close()
-        remove(self.path)
+
+class _NpyFiles:
+    """Features and their times in a `.npy` file each."""
+
+    def __init__(self, features: BinaryIO, times: BinaryIO, *, dim: int, dtype: str) -> None:
+        self._features = RowWriter(features, row_shape=(dim,), dtype=dtype)
+        self._times = RowWriter(times, row_shape=(), dtype="float64")
+
+    def append(self, features: np.ndarray, times: np.ndarray) -> None:
+        self._features.append(features)
+        self._times.append(times)
+
+    def close(self) -> None:
+        self._features.close()
+        self._times.close()
+
+
+class _ParquetFile:
+    """Features and their times in a Parquet file, in groups of ``ROWS_PER_GROUP``."""
+
+    def __init__(self, file: BinaryIO, *, dim: int, dtype: str) -> None:
+        self._file, self._dim, self._dtype = file, dim, np.dtype(dtype)
+        kind = pa.list_(pa.from_numpy_dtype(self._dtype), dim)
+        self._schema = pa.schema([("pts_seconds", pa.float64()), ("feature", kind)])
+        self._writer = pq.ParquetWriter(file, self._schema)
+        self._waiting: list[pa.Table] = []
+
+    def append(self, features: np.ndarray, times: np.ndarray) -> None:
+        flat = pa.array(np.ascontiguousarray(features, dtype=self._dtype).reshape(-1))
+        columns = [pa.array(times), pa.FixedSizeListArray.from_arrays(flat, self._dim)]
+        self._waiting.append(pa.Table.from_arrays(columns, schema=self._schema))
+        if sum(map(len, self._waiting)) >= ROWS_PER_GROUP:
+            self._write()
+
+    def _write(self) -> None:
+        if self._waiting:
+            self._writer.write_table(pa.concat_tables(self._waiting).combine_chunks())
+            self._waiting.clear()
+
+    def close(self) -> None:
+        self._write()
+        self._writer.close()
+        self._file.close()
 
 
 class FeatureWriter:
-    """Writes a feature file of any supported suffix, its timestamps and its sidecar.
+    """Takes the rows of a feature file, and at last what made them."""
 
-    All methods raise ``ConfigError`` where it cannot be written. A file that was there before
-    stays until all of the new one is on disk.
-    """
-
-    def __init__(self, path: Path, *, dim: int, dtype: str) -> None:
-        require_known_suffix(path)
-        self.path = path
-        with self._writing():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._features = RowWriter(
-                _beside(path, ".features.part"), row_shape=(dim,), dtype=dtype
-            )
-            try:
-                self._timestamps = RowWriter(
-                    _beside(path, ".timestamps.part"), row_shape=(), dtype="float64"
-                )
-            except OSError:
-                self._features.abandon()
-                raise
-
-    def _writing(self) -> AbstractContextManager[None]:
-        return writing(
-            self.path,
-            advice=", then give the same command again (finished files are kept), or another -o.",
-        )
+    def __init__(self, path: Path, parts: Sequence[Path], rows: _NpyFiles | _ParquetFile) -> None:
+        self._path, self._parts, self._rows = path, parts, rows
+        self.num_rows, self.is_finished = 0, False
 
     def append(self, features: np.ndarray, timestamps: Float64[np.ndarray, " t"]) -> None:
         """Add rows: ``features`` (t, D) and the pts of their frames in seconds."""
-        with self._writing():
-            self._features.append(features)
-            self._timestamps.append(timestamps)
+        self._rows.append(features, timestamps)
+        self.num_rows += len(features)
 
     def finish(self, sidecar: dict[str, Any]) -> int:
-        """Put the files in place, the sidecar last, and return the number of rows."""
-        with self._writing():
-            self._features.close()
-            self._timestamps.close()
-            if self.path.suffix != ".npy":
-                self._convert()
-            self._sidecar_part.write_text(json.dumps(sidecar, indent=2) + "\n", encoding="utf-8")
-            flush_to_disk(self._sidecar_part)
-            # All is on disk; from here on nothing needs room.
-            sidecar_path(self.path).unlink(missing_ok=True)
-            if self.path.suffix == ".npy":
-                self._features.path.replace(self.path)
-                self._timestamps.path.replace(timestamps_path(self.path))
-            else:
-                self._converted.replace(self.path)
-            self._sidecar_part.replace(sidecar_path(self.path))
-        self.discard()
-        return self._features.num_rows
+        """Write all to the disk, for the end of the block, and return the number of rows."""
+        self._rows.close()
+        self._parts[0].write_text(json.dumps(sidecar, indent=2) + "\n", encoding="utf-8")
+        for part in self._parts:
+            flush_to_disk(part)
+        # All is on disk; from here on nothing needs room.
+        sidecar_path(self._path).unlink(missing_ok=True)
+        self.is_finished = True
+        return self.num_rows
 
-    def _convert(self) -> None:
-        """Write the rows so far as the file type of the suffix."""
-        features = np.load(self._features.path, mmap_mode="r")
-        timestamps = np.load(self._timestamps.path)
-        CONVERTERS[self.path.suffix](self._converted, features, timestamps)
-        # safetensors' own file is nobody else's
-        self._converted.chmod(self._features.path.stat().st_mode)
-        flush_to_disk(self._converted)
 
-    @property
-    def _converted(self) -> Path:
-        return _beside(self.path, ".part")
+@contextmanager
+def feature_writer(path: Path, *, dim: int, dtype: str) -> Iterator[FeatureWriter]:
+    """Give a writer of a feature file, its timestamps and its sidecar, for a block.
 
-    @property
-    def _sidecar_part(self) -> Path:
-        return _beside(self.path, ".json.part")
+    A file that was there stays until all of the new one is on disk; where the block fails it
+    stays for good. What a killed process left of it is removed.
 
-    def discard(self) -> None:
-        """Remove what is not finished."""
-        for writer in (self._features, self._timestamps):
-            writer.abandon()
-        remove(self._converted)
-        remove(self._sidecar_part)
+    Args:
+        path: ends in one of ``SUFFIXES``.
+        dim: D of the features (T, D).
+        dtype: of the features in the file.
 
-    def __enter__(self) -> "FeatureWriter":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if error is not None:
-            self.discard()
+    Raises:
+        ConfigError: the suffix is another one, or a file cannot be written.
+    """
+    require_known_suffix(path)
+    files = [sidecar_path(path), *([timestamps_path(path)] if path.suffix == ".npy" else []), path]
+    for file in files:
+        remove_parts(file.parent, glob.escape(file.name))
+    with ExitStack() as stack:
+        # What is begun last is renamed first: the sidecar comes last.
+        parts = [stack.enter_context(atomic_write(file, advice=_ADVICE)) for file in files]
+        *opened, features = [stack.enter_context(part.open("wb")) for part in parts[1:]]
+        rows = (
+            _NpyFiles(features, opened[0], dim=dim, dtype=dtype)
+            if opened
+            else _ParquetFile(features, dim=dim, dtype=dtype)
+        )
+        writer = FeatureWriter(path, parts, rows)
+        yield writer
+        if not writer.is_finished:
+            raise AssertionError("the block ended without finish()")
 
 
 def sidecar_path(path: Path) -> Path:
@@ -191,56 +194,17 @@ def require_known_suffix(path: Path) -> None:
         raise ConfigError(f"Cannot write features to {path}: expected a name that ends in {known}.")
 
 
-def twins_of(path: Path) -> list[Path]:
+def siblings_of(path: Path) -> list[Path]:
     """Return the feature files beside ``path`` that differ from it in their suffix alone."""
-    twins = (path.with_suffix(suffix) for suffix in SUFFIXES if suffix != path.suffix)
-    return [twin for twin in twins if twin.is_file()]
+    siblings = (path.with_suffix(suffix) for suffix in SUFFIXES if suffix != path.suffix)
+    return [sibling for sibling in siblings if sibling.is_file()]
 
 
 def require_own_sidecar(path: Path) -> None:
     """Raise ``ConfigError`` if features of another file type would have the same sidecar."""
-    for twin in twins_of(path):
+    for sibling in siblings_of(path):
         if sidecar_path(path).is_file():
             raise ConfigError(
-                f"{path} would share its sidecar {sidecar_path(path)} with {twin}, and it speaks "
-                "for one of them. Give another -o, or remove that file."
+                f"{path} would share its sidecar {sidecar_path(path)} with {sibling}, and it is "
+                "of one of them. Give another -o, or remove that file."
             )
-
-
-def _save_npz(path: Path, features: np.ndarray, timestamps: np.ndarray) -> None:
-    with path.open("wb") as file:
-        np.savez(file, features=features, timestamps=timestamps)
-
-
-def _save_safetensors(path: Path, features: np.ndarray, timestamps: np.ndarray) -> None:
-    from safetensors.numpy import save_file
-
-    save_file({"features": np.ascontiguousarray(features), "timestamps": timestamps}, path)
-
-
-def _save_parquet(path: Path, features: np.ndarray, timestamps: np.ndarray) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    dim = features.shape[1]
-    kind = pa.list_(pa.from_numpy_dtype(features.dtype), dim)
-    schema = pa.schema([("pts_seconds", pa.float64()), ("feature", kind)])
-    with pq.ParquetWriter(path, schema) as writer:
-        for start in range(0, len(features), ROWS_PER_GROUP):
-            rows = np.ascontiguousarray(features[start : start + ROWS_PER_GROUP])
-            column = pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), dim)
-            times = pa.array(timestamps[start : start + ROWS_PER_GROUP])
-            writer.write_table(pa.Table.from_arrays([times, column], schema=schema))
-
-
-CONVERTERS: dict[str, Callable[[Path, np.ndarray, np.ndarray], None]] = {
-    ".npz": _save_npz,
-    ".safetensors": _save_safetensors,
-    ".parquet": _save_parquet,
-}
-SUFFIXES = (".npy", *CONVERTERS)
-"""What features are written to, by file type."""
-
-
-def _beside(path: Path, ending: str) -> Path:
-    return path.with_name(path.name + ending)

@@ -1,6 +1,5 @@
 """Reading what ``feature_file`` writes: one pass over the rows, without all of them in memory."""
 
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.lib.format as npy_format
+import pyarrow.parquet as pq
 
 from vidmoco.errors import DataError
 from vidmoco.features.feature_file import timestamps_path
@@ -63,7 +62,7 @@ def _told(path: Path) -> Iterator[None]:
         yield
     except (DataError, MemoryError, GeneratorExit):
         raise
-    except Exception as error:  # zipfile, NumPy, safetensors and Arrow each have several of theirs
+    except Exception as error:  # NumPy and Arrow have several each
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
             f"{path} cannot be read as features: {reason}. Extract them again (--overwrite)."
@@ -81,51 +80,7 @@ def _npy_rows(path: Path, at_once: int) -> Iterator[np.ndarray]:
         yield features[start : start + at_once]
 
 
-def _npz_extent(path: Path) -> tuple[Any, np.ndarray]:
-    with zipfile.ZipFile(path) as archive, archive.open("features.npy") as stream:
-        shape, _ = _npy_header(stream)
-    with np.load(path) as archive:
-        return _pair(shape), archive["timestamps"]
-
-
-def _npz_rows(path: Path, at_once: int) -> Iterator[np.ndarray]:
-    with zipfile.ZipFile(path) as archive, archive.open("features.npy") as stream:
-        (num_rows, dim), dtype = _npy_header(stream)
-        for start in range(0, num_rows, at_once):
-            rows = min(at_once, num_rows - start)
-            data = stream.read(rows * dim * dtype.itemsize)
-            yield np.frombuffer(data, dtype).reshape(rows, dim)
-
-
-def _npy_header(stream: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Read the header of an array in a stream; what follows are its rows."""
-    read = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
-    shape, fortran_order, dtype = read[npy_format.read_magic(stream)](stream)
-    if fortran_order or dtype.hasobject:
-        raise ValueError("its features are not plain rows of numbers")
-    return shape, dtype
-
-
-def _safetensors_extent(path: Path) -> tuple[Any, np.ndarray]:
-    from safetensors import safe_open
-
-    with safe_open(path, "np") as file:
-        return _pair(file.get_slice("features").get_shape()), file.get_tensor("timestamps")
-
-
-def _safetensors_rows(path: Path, at_once: int) -> Iterator[np.ndarray]:
-    from safetensors import safe_open
-
-    with safe_open(path, "np") as file:
-        features = file.get_slice("features")
-        num_rows = features.get_shape()[0]
-        for start in range(0, num_rows, at_once):
-            yield features[start : min(start + at_once, num_rows)]  # it raises beyond the end
-
-
 def _parquet_extent(path: Path) -> tuple[Any, np.ndarray]:
-    import pyarrow.parquet as pq
-
     with pq.ParquetFile(path) as file:
         dim = file.schema_arrow.field("feature").type.list_size
         times = file.read(columns=["pts_seconds"])["pts_seconds"].to_numpy()
@@ -133,8 +88,6 @@ def _parquet_extent(path: Path) -> tuple[Any, np.ndarray]:
 
 
 def _parquet_rows(path: Path, at_once: int) -> Iterator[np.ndarray]:
-    import pyarrow.parquet as pq
-
     with pq.ParquetFile(path) as file:
         dim = file.schema_arrow.field("feature").type.list_size
         for batch in file.iter_batches(batch_size=at_once, columns=["feature"]):
@@ -155,7 +108,5 @@ class _Reader:
 
 _READERS = {
     ".npy": _Reader(_npy_extent, _npy_rows),
-    ".npz": _Reader(_npz_extent, _npz_rows),
-    ".safetensors": _Reader(_safetensors_extent, _safetensors_rows),
     ".parquet": _Reader(_parquet_extent, _parquet_rows),
 }

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from vidmoco.errors import ConfigError, DataError
-from vidmoco.features.feature_file import SUFFIXES, read_sidecar, twins_of
+from vidmoco.features.feature_file import SUFFIXES, read_sidecar, siblings_of
 from vidmoco.features.feature_rows import read_extent, read_rows
 from vidmoco.shapes import Float32, Float64, Int64
 
@@ -185,7 +185,7 @@ def open_features(path: Path) -> FeatureSet:
         )
     named = [candidate for candidate, _ in found]
     if path.is_file():  # one that is there beside it, too
-        named += twins_of(path)
+        named += siblings_of(path)
     _require_one_sidecar_each(named)
     _require_one_backbone(path, found)
     sources = [Path(sidecar["source"]) for _, sidecar in found]
@@ -212,10 +212,10 @@ def _is_ours(sidecar: dict[str, Any]) -> bool:
 
 def _require_one_sidecar_each(paths: list[Path]) -> None:
     """Refuse files that differ in their suffix alone: one sidecar cannot speak for both."""
-    twins = defaultdict(list)
+    by_stem = defaultdict(list)
     for path in paths:
-        twins[path.with_suffix("")].append(path)
-    for several in twins.values():
+        by_stem[path.with_suffix("")].append(path)
+    for several in by_stem.values():
         if len(several) > 1:
             raise ConfigError(
                 f"{' and '.join(map(str, several))} share one sidecar, which is of one of them. "

@@ -1,6 +1,6 @@
 """The index of a prepared folder: which frames of which videos lie where. Two tables and a key.
 
-    frames.json           the key: settings, and the names and sums of the two tables (frame_key)
+    frames.json           the key: settings, and the names and sums of the two tables (``key``)
     frames-N.parquet      a row a frame: video, pts_seconds, shard, offset, length, crc32, labels
     videos-N.parquet      a row a video: what it was when it was prepared, and its frames
     shards/000000.tar     JPEG files named VIDEO/NUMBER.jpg; WebDataset and tar read them
@@ -11,7 +11,6 @@ is to be, whenever the writing ends.
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, field
@@ -22,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vidmoco.atomic_file import atomic_write, flush_to_disk, remove_parts
 from vidmoco.errors import ConfigError
 from vidmoco.frames.key import KEY_FILE, TABLES, build_key, check_table, number_of_table
 
@@ -113,7 +113,7 @@ def write_index(folder: Path, index: FrameIndex) -> None:
     """Write both tables and the key, whole or not at all; tables of an earlier key are removed.
 
     Raises:
-        OSError: they cannot be written.
+        ConfigError, OSError: they cannot be written.
     """
     number = 1 + max(
         (
@@ -134,10 +134,11 @@ def write_index(folder: Path, index: FrameIndex) -> None:
         **tables,
     )
     for name, data in tables.items():
-        _write_synced(folder / key[name], data)
-    part = folder / (KEY_FILE + ".part")
-    _write_synced(part, (json.dumps(key, indent=2) + "\n").encode())
-    part.replace(folder / KEY_FILE)
+        (folder / key[name]).write_bytes(data)  # a new name, which nothing refers to yet
+        flush_to_disk(folder / key[name])
+    remove_parts(folder, KEY_FILE)
+    with atomic_write(folder / KEY_FILE) as part:
+        part.write_text(json.dumps(key, indent=2) + "\n", encoding="utf-8")
     remove_old_tables(folder, key)
 
 
@@ -152,13 +153,6 @@ def _parquet_of(table: pa.Table) -> pa.Buffer:
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink)
     return sink.getvalue()
-
-
-def _write_synced(path: Path, data: bytes | pa.Buffer) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def read_tables(

@@ -5,8 +5,7 @@
      "num_bytes": {"frames": 7015, "videos": 4226}, "sha256": {"frames": "…", "videos": "…"},
      "content": "…"}
 
-``content`` is a hash of what pairs are made of, wherever in the shards it lies. Folders of earlier
-versions lack the last three; they are read as they are.
+``content`` is a hash of what pairs are made of, wherever in the shards it lies.
 """
 
 import hashlib
@@ -18,9 +17,17 @@ from vidmoco.errors import ConfigError
 
 KEY_FILE = "frames.json"
 TABLES = ("frames", "videos")
-_SUMS = ("num_bytes", "sha256", "content")
 _FORMAT, _VERSION = "vidmoco.frames", 1
-_KINDS = {"settings": dict, "num_videos": int, "num_frames": int, "frames": str, "videos": str}
+_KINDS = {
+    "settings": dict,
+    "num_videos": int,
+    "num_frames": int,
+    "frames": str,
+    "videos": str,
+    "num_bytes": dict,
+    "sha256": dict,
+    "content": str,
+}
 _ANEW = "Bring it back from a copy, or prepare the videos into an empty folder."
 
 number_of_table = re.compile(r"(?:frames|videos)-(\d+)\.parquet").fullmatch
@@ -79,22 +86,13 @@ def read_key(text: str, *, where: str) -> dict[str, Any]:
         if not isinstance(key.get(name), kind) or (name in TABLES and not _is_table(key[name])):
             raise ConfigError(f"{path} is damaged: {name!r} is {key.get(name)!r}. {_ANEW}")
     for name, kind in (("num_bytes", int), ("sha256", str)):
-        sums = key.get(name, dict.fromkeys(TABLES, kind()))
-        if not isinstance(sums, dict) or any(type(sums.get(table)) is not kind for table in TABLES):
-            raise ConfigError(f"{path} is damaged: {name!r} is {sums!r}. {_ANEW}")
-    present = [name for name in _SUMS if name in key]
-    if len(present) not in (0, len(_SUMS)):
-        raise ConfigError(f"{path} is damaged: of {_SUMS} it has only {present}. {_ANEW}")
+        if any(type(key[name].get(table)) is not kind for table in TABLES):
+            raise ConfigError(f"{path} is damaged: {name!r} is {key[name]!r}. {_ANEW}")
     return key
 
 
 def _is_table(name: str) -> bool:
     return number_of_table(name) is not None
-
-
-def has_sums(key: dict[str, Any]) -> bool:
-    """Return whether a key tells damage of its tables; earlier versions wrote none that does."""
-    return all(name in key for name in _SUMS)
 
 
 def check_table(table: str, data: bytes, key: dict[str, Any], *, where: str) -> None:
@@ -103,8 +101,6 @@ def check_table(table: str, data: bytes, key: dict[str, Any], *, where: str) -> 
     Raises:
         ConfigError: it is not what was written.
     """
-    if not has_sums(key):
-        return
     path, least = f"{where}/{key[table]}", key["num_bytes"][table]
     if len(data) != least:
         raise ConfigError(
@@ -117,9 +113,5 @@ def check_table(table: str, data: bytes, key: dict[str, Any], *, where: str) -> 
 
 
 def same_frames(saved: dict[str, Any], key: dict[str, Any]) -> bool:
-    """Return whether two keys are of the same frames, wherever in the shards those are.
-
-    A saved key of an earlier version has settings and counts only; they must be the same.
-    """
-    names = {"format", "content"} if "content" in saved else {"format", *saved} - {*TABLES}
-    return all(saved.get(name) == key.get(name) for name in names)
+    """Return whether two keys are of the same frames, wherever in the shards those are."""
+    return all(saved.get(name) == key[name] for name in ("format", "content"))

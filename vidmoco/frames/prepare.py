@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from vidmoco.atomic_file import writing
 from vidmoco.config.commands import PrepareCommand
+from vidmoco.console import say, say_first, say_result
 from vidmoco.cores import num_cores
 from vidmoco.errors import ConfigError
 from vidmoco.frames.folder import locked, piece_name, pieces_of, refuse_foreign
@@ -24,31 +26,31 @@ from vidmoco.frames.index import (
     shard_name,
     write_index,
 )
-from vidmoco.frames.key import KEY_FILE, has_sums
+from vidmoco.frames.key import KEY_FILE
 from vidmoco.frames.labels import names_of, read_labels
 from vidmoco.frames.prepared import open_prepared
 from vidmoco.frames.selection import Selection
 from vidmoco.frames.shard_writer import ShardWriter
 from vidmoco.frames.store import Store, harmed_shards, open_index
 from vidmoco.frames.writer import (
+    ADVICE,
     PAIRS_TIMED,
     FrameSettings,
     PreparedVideo,
     PrepareJob,
     build_frame_writer,
 )
+from vidmoco.progress import ProgressBar
 from vidmoco.run_folder import make_writable_folder
 from vidmoco.text import counted
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.open_catalog import build_limits, open_catalog
-from vidmoco.video.scan import progress_bar
 from vidmoco.video.scan_command import print_catalog
 from vidmoco.workers.pool import WorkerPool
 
 _VISITS_APART = 50  # videos between two whose visits are timed
 _FRAMES_TIMED = 200
 _MAX_LINES = 50
-_DISK_FULL = "Make room, and give the same command again: it goes on from here."
 
 
 def prepare(command: PrepareCommand) -> int:
@@ -91,7 +93,7 @@ def prepare(command: PrepareCommand) -> int:
         shards = known.shard_sizes() if known else {}
         harmed = _harmed_shards(folder, known, console) if known else set()
         lost = {row.name for row in known.videos if row.shard in harmed} if known else set()
-        try:
+        with writing(folder, advice=ADVICE):
             writer = ShardWriter(
                 folder,
                 settings=asdict(settings),
@@ -107,7 +109,7 @@ def prepare(command: PrepareCommand) -> int:
                 index = merge_index(
                     known, writer.entries, current, labels, asdict(settings), lost=lost
                 )
-                if known and has_sums(known.key) and index.same_as(known):
+                if known and index.same_as(known):
                     remove_old_tables(folder, known.key)
                 else:
                     write_index(folder, index)
@@ -115,10 +117,6 @@ def prepare(command: PrepareCommand) -> int:
             if not failed:  # else it may be all that there is of a video
                 for shard in harmed:
                     (folder / shard_name(shard)).unlink(missing_ok=True)
-        except OSError as error:
-            raise ConfigError(
-                f"{folder} cannot be written: {error.strerror or error}. {_DISK_FULL}"
-            ) from error
     _print_result(folder, index, failed, seconds=time.monotonic() - began, console=console)
     if not index.frames.num_rows:
         raise ConfigError(
@@ -148,8 +146,7 @@ def _harmed_shards(folder: Path, known: FrameIndex, console: Console) -> set[int
     """Return the shards that are missing or cut short, and say so; their videos are made anew."""
     harmed = harmed_shards(Store(folder), known)
     for shard, state in harmed.items():
-        line = f"{folder}/{shard_name(shard)} {state}: its videos are prepared again."
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(console, f"{folder}/{shard_name(shard)} {state}: its videos are prepared again.")
     return set(harmed)
 
 
@@ -187,22 +184,21 @@ def _write_missing(
     failed: dict[str, str] = {}
     pair_seconds: list[float] = []
     try:
-        with pieces_of(writer.folder) as pieces, pool, progress_bar(shown=bool(todo)) as bar:
+        bar = ProgressBar(Console(stderr=True, quiet=not todo), "prepare", total=len(todo))
+        with pieces_of(writer.folder) as pieces, pool, bar:
             jobs = (
                 PrepareJob(
                     video, name, pieces / piece_name(number), time_visit=number % _VISITS_APART == 0
                 )
                 for number, (name, video) in enumerate(todo.items())
             )
-            task = bar.add_task("prepare", total=len(todo))
-            for report in pool.map(jobs):
+            for report in bar.track(pool.map(jobs)):
                 if report.value is not None:
                     _append(writer, report.job, report.value)
                     if report.value.visit_seconds:
                         pair_seconds.append(report.value.visit_seconds / PAIRS_TIMED)
                 else:
                     failed[report.job.name] = report.failure
-                bar.advance(task)
     finally:
         writer.sync()
     return failed, pair_seconds
@@ -211,7 +207,7 @@ def _write_missing(
 def _append(writer: ShardWriter, job: PrepareJob, prepared: PreparedVideo) -> None:
     """Move the frames of a video from their piece to the shard."""
     if prepared.cannot_write:
-        raise ConfigError(f"{prepared.cannot_write}. {_DISK_FULL}")
+        raise ConfigError(prepared.cannot_write)
     shard, start = writer.append(job.piece, num_bytes=prepared.num_bytes)
     num_frames = len(prepared.offsets)
     row = VideoRow(
@@ -246,9 +242,9 @@ def _print_saving(folder: Path, pair_seconds: float) -> None:
     for pick in picks.tolist():
         frames.read(pick)
     prepared = 2 * (time.process_time() - began) / _FRAMES_TIMED
-    print(
+    say_result(
         f"A pair of frames takes {prepared * 1e3:.2f} ms of CPU time from here, and "
-        f"{pair_seconds * 1e3:.2f} ms from the videos ({PAIRS_TIMED} pairs a visit)."
+        f"{pair_seconds * 1e3:.2f} ms from the videos ({PAIRS_TIMED} pairs a visit).",
     )
 
 
@@ -260,23 +256,21 @@ def _print_result(
         dropped.update(json.loads(row.dropped) if row.dropped else {})
     sizes = index.shard_sizes()
     num_bytes = sum((folder / shard_name(shard)).stat().st_size for shard in sizes)
-    print(
+    say_result(
         f"{folder}: {counted(index.frames.num_rows, 'frame')} of "
         f"{counted(len(index.videos), 'video')}, "
-        f"{num_bytes / 1e6:,.1f} MB in {counted(len(sizes), 'shard')}, {seconds:.1f} s"
+        f"{num_bytes / 1e6:,.1f} MB in {counted(len(sizes), 'shard')}, {seconds:.1f} s",
     )
     if dropped:
         counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(dropped.items()))
-        print(f"Left out: {counts}")
+        say_result(f"Left out: {counts}")
     live = sum(row.end - row.start for row in index.videos)
     dead = num_bytes - live - len(sizes) * 1024
     if dead > 0:
-        print(
+        say_result(
             f"{dead / 1e6:,.1f} MB of the shards are frames of videos that have changed or gone; "
-            "vidmoco does not read them."
+            "vidmoco does not read them.",
         )
     problems = failed | {row.name: row.damage for row in index.videos if row.damage}
-    for name, reason in list(problems.items())[:_MAX_LINES]:
-        console.print(f"  {name!r}: {reason}", markup=False, soft_wrap=True)
-    if len(problems) > _MAX_LINES:
-        console.print(f"  … and {len(problems) - _MAX_LINES} more")
+    listed = [f"{name!r}: {reason}" for name, reason in problems.items()]
+    say_first(console, listed, most=_MAX_LINES)

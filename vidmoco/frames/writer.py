@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vidmoco.atomic_file import unwritable
 from vidmoco.config.limits import Limits
 from vidmoco.errors import VideoError
 from vidmoco.frames import jpeg
@@ -24,6 +25,8 @@ from vidmoco.video.info import VideoInfo
 from vidmoco.video.sequential_reader import iter_frames
 
 PAIRS_TIMED = 4  # the default of --data.pairs-per-visit
+ADVICE = ", and give the same command again: it goes on from here."
+"""What to do when frames cannot be written, after "Make room there"."""
 TAR_BLOCK = 512  # of POSIX.1-1988: headers and files begin at multiples
 
 
@@ -71,7 +74,7 @@ class PreparedVideo:
     visit_seconds: float = 0.0
     """CPU time of a visit of ``PAIRS_TIMED`` pairs; 0: not measured."""
     cannot_write: str = ""
-    """Why the piece could not be written: the disk is full, say."""
+    """Why the piece could not be written, and what to do: the disk is full, say."""
 
 
 def write_frames(job: PrepareJob, settings: FrameSettings, limits: Limits) -> PreparedVideo:
@@ -102,7 +105,7 @@ def write_frames(job: PrepareJob, settings: FrameSettings, limits: Limits) -> Pr
                 raise
             continue  # the exact reader leaves out what is damaged, and says what
         except OSError as error:
-            prepared.cannot_write = f"{job.piece.parent}: {error.strerror or error}"
+            prepared.cannot_write = str(unwritable(error, job.piece.parent, advice=ADVICE))
         prepared.damage = "; ".join(damage)
         if job.time_visit:
             prepared.visit_seconds = _time_visit(job.video, settings.short_side, limits)

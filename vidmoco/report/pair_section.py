@@ -16,6 +16,7 @@ from torch import Tensor
 from vidmoco import run_folder
 from vidmoco.augment.color import IMAGENET_MEAN, IMAGENET_STD
 from vidmoco.config.pretrain import PretrainConfig
+from vidmoco.console import say
 from vidmoco.data.source import open_source
 from vidmoco.errors import VidmocoError
 from vidmoco.report.histogram import histogram
@@ -41,7 +42,7 @@ def pair_section(facts: RunFacts, *, num_pairs: int, console: Console) -> Sectio
     gone = [path for path in facts.config.videos if not path.exists()]
     if gone:
         return _without(f"the videos are not there any more: {gone[0]} is missing")
-    console.print(f"Reading pairs of {facts.folder} …", markup=False, highlight=False)
+    say(console, f"Reading pairs of {facts.folder} …")
     try:
         sample = read_sample(facts.folder, facts.config, num_pairs=num_pairs, console=console)
     except VidmocoError as error:

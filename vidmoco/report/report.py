@@ -8,8 +8,9 @@ from markupsafe import Markup
 from rich.console import Console
 
 import vidmoco
-from vidmoco.atomic_file import unwritable, whole
+from vidmoco.atomic_file import atomic_write, unwritable
 from vidmoco.config.evaluation import ReportCommand
+from vidmoco.console import say, say_result
 from vidmoco.errors import ConfigError
 from vidmoco.features.feature_set import open_features
 from vidmoco.report.curves import curves_section
@@ -58,7 +59,7 @@ def report(command: ReportCommand, *, console: Console | None = None) -> int:
     sections: list[Section | None] = []
     if facts is not None:
         if facts.monitor_problem:
-            console.print(facts.monitor_problem, markup=False, highlight=False, soft_wrap=True)
+            say(console, facts.monitor_problem)
         sections.append(curves_section(facts))
         sections.append(pair_section(facts, num_pairs=command.pairs, console=console))
     sections += [_comparison(path, one) for path, one in results]
@@ -78,10 +79,8 @@ def report(command: ReportCommand, *, console: Console | None = None) -> int:
     )
     _write(markup, output)
     size = output.stat().st_size
-    Console(highlight=False).print(
-        f"{output}: {size / 1e6:.1f} MB" if size > 1e6 else f"{output}: {size / 1e3:.0f} kB",
-        markup=False, soft_wrap=True,
-    )  # fmt: skip
+    shown = f"{size / 1e6:.1f} MB" if size > 1e6 else f"{size / 1e3:.0f} kB"
+    say_result(f"{output}: {shown}")
     return 0
 
 
@@ -139,5 +138,5 @@ def _head(
 
 def _write(markup: str, path: Path) -> None:
     """Write the page: the old file or the whole new one is there at any moment."""
-    with whole(path, advice=_ADVICE) as part:
+    with atomic_write(path, advice=_ADVICE) as part:
         part.write_text(markup, encoding="utf-8")

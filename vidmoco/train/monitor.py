@@ -11,6 +11,7 @@ from rich.console import Console
 from vidmoco import distributed
 from vidmoco.config.monitor import MonitorConfig
 from vidmoco.config.pretrain import PretrainConfig
+from vidmoco.console import say
 from vidmoco.data.source import PairSource
 from vidmoco.errors import CheckpointError
 from vidmoco.json_lines import append_line, drop_lines_after, read_metrics
@@ -56,11 +57,10 @@ class Monitor:
         done = {line["step"] for line in read_metrics(path)} if distributed.is_main() else set()
         self._done: set[int] = distributed.gather_objects(done)[0]  # one file, one answer
         self._began, self._seconds = time.monotonic(), 0.0
-        self._console.print(
+        say(
+            self._console,
             f"Monitor: every {f'{self._every:,} steps' if self._every > 1 else 'step'} and at the "
             f"end, into {path}",
-            markup=False,
-            soft_wrap=True,
         )
 
     def look(self, step: int) -> float:
@@ -86,9 +86,7 @@ class Monitor:
             append_line(self._path, line | {"seconds": round(seconds, 3)})
             share = self._seconds / (time.monotonic() - self._began)
             of_time = f", {share:.0%} of the time so far" if step > self._first_step else ""
-            self._console.print(
-                f"{describe(line)} ({seconds:.1f} s{of_time})", markup=False, soft_wrap=True
-            )
+            say(self._console, f"{describe(line)} ({seconds:.1f} s{of_time})")
         return seconds
 
 
@@ -121,8 +119,8 @@ def open_monitor(
     """
     asked = config.monitor
     if asked.retrieval and not source.has_time:
-        console.print(
-            "Monitor: no retrieval of the same video; images have no second frame to find."
+        say(
+            console, "Monitor: no retrieval of the same video; images have no second frame to find."
         )
     retrieves = asked.retrieval and source.has_time
     if asked.images is None and not retrieves:

@@ -7,6 +7,7 @@ from vidmoco import distributed
 from vidmoco.backbones.preprocess import Preprocess
 from vidmoco.config.evaluation import EvaluateCommand
 from vidmoco.config.monitor import MonitorConfig
+from vidmoco.console import say
 from vidmoco.errors import ConfigError
 from vidmoco.evaluate.features import (
     ImageBatch,
@@ -46,12 +47,11 @@ class KnnProbe:
             config.images, max_train_per_class=config.max_train_per_class, seed=config.seed
         )
         gib = _require_memory(config, self._train, self._val, size=preprocess.size)
-        console.print(
+        say(
+            console,
             f"Monitor: k-NN (k {config.k}) on {len(self._train):,} train and {len(self._val):,} "
             f"{self._val.split} images of {len(self._train.classes)} classes; {gib:.2g} GiB of "
             "memory",
-            markup=False,
-            soft_wrap=True,
         )
         self._batches = _read([self._train, self._val], preprocess, config.batch_size)
         rows = torch.cat([batch.rows[batch.is_read] for batch in self._batches])
@@ -60,14 +60,13 @@ class KnnProbe:
         refused = [one for some in distributed.gather_objects(refused) for one in some]
         require_every_class(rows, refused, self._train, self._val)
         if refused:
-            console.print(
+            say(
+                console,
                 f"  {len(refused)} cannot be read and are left out, the first: {refused[0].name}: "
                 f"{refused[0].reason}",
-                markup=False,
-                soft_wrap=True,
             )
         if config.k > (num_train := int((rows < len(self._train)).sum())):
-            console.print(f"  k is more than the {num_train} training images: all of them vote.")
+            say(console, f"  k is more than the {num_train} training images: all of them vote.")
 
     def __call__(self, twin: Twin) -> dict[str, float]:
         """Return ``knn_top1`` in percent; nothing but on the main process."""

@@ -17,6 +17,7 @@ from torch.nn.functional import normalize
 from vidmoco import distributed
 from vidmoco.backbones.preprocess import Preprocess
 from vidmoco.config.monitor import MonitorConfig
+from vidmoco.console import say
 from vidmoco.data.frame_reader import Stills
 from vidmoco.data.sampling import Moment
 from vidmoco.data.source import PairSource
@@ -97,7 +98,7 @@ class RetrievalProbe:
         # Frames are numbered through all videos, the query of each before its gallery.
         firsts = list(accumulate((1 + len(draw.distances) for draw in draws), initial=0))
         own = distributed.shard(len(draws))
-        console.print(f"Monitor: reading frames of {len(draws):,} videos …", highlight=False)
+        say(console, f"Monitor: reading frames of {len(draws):,} videos …")
         stills = source.stills([draws[n].moment for n in own], preprocess=preprocess)
         self._batches = _batches(stills, firsts[own.start : own.stop], config.batch_size)
         self._num_frames = firsts[-1]
@@ -145,8 +146,7 @@ class RetrievalProbe:
         if failures:
             lines.append(f"  {len(failures)} videos cannot be read and are left out:")
             lines += [f"    {failure}" for failure in failures[:_SHOWN_FAILURES]]
-        for line in lines:
-            console.print(line, markup=False, soft_wrap=True)
+        say(console, *lines)
 
     def __call__(self, twin: Twin) -> dict[str, dict[str, float]]:
         """Return ``retrieval``: rank-1 in percent, by seconds of distance; on the main process."""

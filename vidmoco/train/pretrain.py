@@ -15,6 +15,7 @@ from vidmoco.augment.views import build_augment
 from vidmoco.backbones.build import save_backbone
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import dump_recipe
+from vidmoco.console import say, say_first
 from vidmoco.data.order import Batching
 from vidmoco.data.source import PairSource, open_source
 from vidmoco.device import (
@@ -127,9 +128,9 @@ def _pretrain(
             source.save(run)
             (run / run_folder.CONFIG).write_text(text, encoding="utf-8")
             run_folder.write_environment(run / run_folder.ENVIRONMENT, device=device)
-        console.print(text, markup=False, highlight=False, style="dim", end="")
+        say(console, *text.splitlines(), style="dim")
     if is_main and (reason := run_folder.point_latest_at(run)):
-        console.print(reason, markup=False, soft_wrap=True)
+        say(console, reason)
     _print_start(config, source, batching, range(start_step, total_steps), run, device, console)
     monitor.begin(
         run / run_folder.MONITOR,
@@ -191,7 +192,7 @@ def _pretrain(
             if written and step > max(WARN_AFTER * total_steps, LEAST_STEPS) and not warned:
                 most_rank = min(config.data.batch_size, config.method.dim)
                 warned = _warn_of_collapse(metrics.last, most_rank, console)
-            bar.update(step, metrics.last, num_failures=len(failures))
+            bar.show(step, metrics.last, num_failures=len(failures))
             if is_main and time.monotonic() - last_saved >= config.engine.checkpoint_minutes * 60:
                 state.save(step, keep=config.engine.keep_checkpoints)
                 last_saved = time.monotonic()
@@ -221,14 +222,13 @@ def _pretrain(
     _list_failures(source, failures, console=console)
     if step < total_steps:
         name = stop.received.name if stop.received else "another process"
-        console.print(
+        say(
+            console,
             f"Stopped by {name} after step {step} of {total_steps}. "
             f"Go on with: vidmoco pretrain --run {run} --resume",
-            markup=False,
-            soft_wrap=True,
         )
     else:
-        console.print(f"Done: {run / run_folder.BACKBONE}", markup=False, soft_wrap=True)
+        say(console, f"Done: {run / run_folder.BACKBONE}")
     # A signal in the last step has stopped nothing.
     return PretrainResult(run, step, stop.exit_code if step < total_steps else 0)
 
@@ -243,16 +243,15 @@ def _print_start(
     console: Console,
 ) -> None:
     processes = distributed.world_size()
-    console.print(
+    say(
+        console,
         f"{run}: steps {steps.start} to {steps.stop} on "
         f"{f'{processes} x ' if processes > 1 else ''}{device.type}, "
         f"{batching.batches_per_epoch} an epoch, {batching.num_videos} videos, "
         f"{source.memory_bytes(batching) / 2**30:.2g} GiB for their frames",
-        markup=False,
-        soft_wrap=True,
     )
     if warning := config.method.warning(batching.num_videos):
-        console.print(warning, markup=False, soft_wrap=True)
+        say(console, warning)
 
 
 def learning_rate_of(
@@ -278,7 +277,7 @@ def _warn_of_collapse(described: dict[str, Any], most_rank: int, console: Consol
     """Print that the embeddings have collapsed, if they have; return whether."""
     text = collapse_of(described, most_rank=most_rank)
     if text:
-        console.print(text, markup=False, soft_wrap=True, style="bold red")
+        say(console, text, style="bold red")
     return bool(text)
 
 
@@ -286,8 +285,9 @@ def _list_failures(source: PairSource, failures: dict[int, str], *, console: Con
     """List the videos that could not be read while training, each once."""
     if not failures:
         return
-    console.print(f"Could not be read, and were replaced by others: {len(failures)} of the videos")
-    for row, reason in list(sorted(failures.items()))[:MAX_FAILURES_LISTED]:
-        console.print(f"  {source.name(row)!r}: {reason}", markup=False, soft_wrap=True)
-    if len(failures) > MAX_FAILURES_LISTED:
-        console.print(f"  … and {len(failures) - MAX_FAILURES_LISTED} more")
+    say(console, f"Could not be read, and were replaced by others: {len(failures)} of the videos")
+    say_first(
+        console,
+        [f"{source.name(row)!r}: {reason}" for row, reason in sorted(failures.items())],
+        most=MAX_FAILURES_LISTED,
+    )

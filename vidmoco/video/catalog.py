@@ -1,6 +1,5 @@
 """The catalog as a table: one row a video, in Arrow memory and in a Parquet file."""
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from vidmoco.atomic_file import atomic_write
 from vidmoco.errors import ConfigError
 from vidmoco.shapes import Float32
 from vidmoco.video.info import VideoInfo
@@ -94,16 +94,8 @@ class Catalog:
         Raises:
             ConfigError: it cannot be written.
         """
-        part = path.with_name(path.name + ".part")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("wb") as file:
-                pq.write_table(self._table, file)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        except OSError as error:
-            raise ConfigError(f"The catalog cannot be written to {path}: {error}.") from error
+        with atomic_write(path) as part:
+            pq.write_table(self._table, part)
 
     def __len__(self) -> int:
         return int(self._table.num_rows)

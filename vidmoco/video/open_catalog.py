@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.text import Text
 
 from vidmoco.cache_folder import cache_folder
 from vidmoco.config.limits import Limits
 from vidmoco.config.pretrain import LimitsConfig
+from vidmoco.console import say
 from vidmoco.errors import ConfigError
 from vidmoco.video.catalog import Catalog
 from vidmoco.video.scan import scan_videos
@@ -68,9 +68,7 @@ def open_catalog(
         try:
             catalog.save(cache)
         except ConfigError as error:
-            Console(stderr=True).print(
-                Text(f"{error} The next run will look at every file again."), soft_wrap=True
-            )
+            say(Console(stderr=True), f"{error} The next run will look at every file again.")
         catalogs.append(catalog)
     return Catalog.merge(catalogs)
 

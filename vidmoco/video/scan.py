@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.cores import num_cores
 from vidmoco.errors import ConfigError
+from vidmoco.progress import ProgressBar
 from vidmoco.urls import is_url, url_of
 from vidmoco.video.catalog import Catalog
 from vidmoco.video.files import VIDEO_SUFFIXES, find_videos, look_at
@@ -56,11 +56,9 @@ def scan_videos(
             reused.append(index)
         else:
             jobs.append(job)
-    with progress_bar(shown=progress and bool(jobs)) as bar:
-        task = bar.add_task("scan", total=len(jobs))
-        for info in _probe_all(jobs, workers=workers or num_cores(), limits=limits):
-            rows.append(info)
-            bar.advance(task)
+    console = Console(stderr=True, quiet=not (progress and jobs))
+    with ProgressBar(console, "scan", total=len(jobs)) as bar:
+        rows += bar.track(_probe_all(jobs, workers=workers or num_cores(), limits=limits))
     unchanged = [previous.take(reused)] if previous is not None else []
     return Catalog.merge([*unchanged, Catalog.from_rows(rows)])
 
@@ -106,21 +104,6 @@ def _listed(sources: Sequence[Path], *, follow_links: bool) -> Iterator[ProbeJob
             )
         else:
             raise ConfigError(f"No such file or folder: {source}.")
-
-
-def progress_bar(*, shown: bool) -> Progress:
-    """Return a bar on stderr that goes when it is done; nothing where stderr is no terminal."""
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not (shown and console.is_terminal),
-    )
 
 
 def _probe_all(jobs: Sequence[ProbeJob], *, workers: int, limits: Limits) -> Iterator[VideoInfo]:

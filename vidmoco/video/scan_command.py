@@ -9,9 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from vidmoco.config.commands import ScanCommand
+from vidmoco.console import say
 from vidmoco.cores import num_cores
 from vidmoco.errors import ConfigError, VideoError
-from vidmoco.text import printable
+from vidmoco.progress import ProgressBar
+from vidmoco.text import escaped
 from vidmoco.video.catalog import Catalog, is_catalog
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.open_catalog import (
@@ -20,7 +22,6 @@ from vidmoco.video.open_catalog import (
     catalog_cache_path,
     open_catalog,
 )
-from vidmoco.video.scan import progress_bar
 
 _MAX_REFUSED_LINES = 50
 
@@ -48,26 +49,25 @@ def print_catalog(catalog: Catalog, *, console: Console, catalog_path: Path | No
             table.add_column(title, justify="right")
         for kind, (videos, frames, hours) in sorted(counts.items()):
             numbers = (f"{videos:,}", f"{frames:,}", f"{hours:,.2f}")
-            table.add_row(*(Text(printable(text)) for text in kind), *numbers)
+            table.add_row(*(Text(escaped(text)) for text in kind), *numbers)
         console.print(table)
     num_hdr = sum(1 for transfer in readable.column("hdr").tolist() if transfer)
     if num_hdr:
-        console.print(
+        say(
+            console,
             f"HDR: {num_hdr:,} videos. Their colours are taken as they are coded, not tone-mapped.",
-            highlight=False,
         )
     refused = catalog.refused()
     if not len(refused):
         return
-    console.print(f"Refused: {len(refused)} of {len(catalog)}", highlight=False)
+    say(console, f"Refused: {len(refused)} of {len(catalog)}")
     for index in range(min(len(refused), _MAX_REFUSED_LINES)):
         info = refused[index]
-        line = f"  {printable(info.key)}: {printable(info.reason)}"
-        console.print(Text(line), soft_wrap=True)
+        say(console, f"  {info.key}: {info.reason}")
     more = len(refused) - _MAX_REFUSED_LINES
     if more > 0:
         where = "the catalog" if catalog_path is None else str(catalog_path)
-        console.print(Text(f"  … and {more:,} more, all in {where}"), soft_wrap=True)
+        say(console, f"  … and {more:,} more, all in {where}")
 
 
 def scan_command(command: ScanCommand) -> int:
@@ -98,7 +98,7 @@ def scan_command(command: ScanCommand) -> int:
     print_catalog(catalog, console=console, catalog_path=where)
     if not len(catalog.readable()):
         raise VideoError(f"None of the {len(catalog)} videos can be read.")
-    console.print(Text(f"{len(catalog):,} videos in {where}"), soft_wrap=True)
+    say(console, f"{len(catalog):,} videos in {where}")
     return 1 if num_findings else 0
 
 
@@ -109,23 +109,21 @@ def _verify(catalog: Catalog, command: ScanCommand, *, console: Console) -> tupl
     began = time.monotonic()
     changed: list[VideoInfo] = []
     num_frames = num_findings = 0
-    with progress_bar(shown=True) as bar:
-        for video, finding in verify_videos(
-            catalog,
-            workers=command.workers or num_cores(),
-            limits=build_limits(command.limits),
-            progress=bar,
-        ):
+    found = verify_videos(
+        catalog, workers=command.workers or num_cores(), limits=build_limits(command.limits)
+    )
+    num_videos = len(catalog.readable())
+    with ProgressBar(Console(stderr=True), "verify", total=num_videos) as bar:
+        for video, finding in bar.track(found):
             num_frames += finding.num_frames
             if finding.findings:
                 num_findings += 1
                 changed.append(video)
-                findings = printable("; ".join(finding.findings))
-                console.print(Text(f"  {printable(video.key)}: {findings}"), soft_wrap=True)
-    console.print(
-        f"Verified: {len(catalog.readable()):,} videos, {num_frames:,} frames decoded in "
+                say(console, f"  {video.key}: {'; '.join(finding.findings)}")
+    say(
+        console,
+        f"Verified: {num_videos:,} videos, {num_frames:,} frames decoded in "
         f"{time.monotonic() - began:.1f} s; {num_findings:,} not as scanned",
-        highlight=False,
     )
     for source in command.videos if changed else ():
         cache = catalog_cache_path(source)

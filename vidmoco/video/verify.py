@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from rich.progress import Progress
 
 from vidmoco.config.limits import Limits
 from vidmoco.shapes import UInt8
@@ -37,7 +36,7 @@ class Finding:
 
 
 def verify_videos(
-    catalog: Catalog, *, workers: int, limits: Limits, progress: Progress | None = None
+    catalog: Catalog, *, workers: int, limits: Limits
 ) -> Iterator[tuple[VideoInfo, Finding]]:
     """Decode each readable video once; yield its row as it should be, and what was found.
 
@@ -47,7 +46,6 @@ def verify_videos(
     readable = catalog.readable()
     if not len(readable):
         return
-    task = progress.add_task("verify", total=len(readable)) if progress else None
     pool = WorkerPool[VideoInfo, Finding](
         build_verify,
         (limits,),
@@ -66,8 +64,6 @@ def verify_videos(
                 if finding.findings and video.route == "decord":
                     video = replace(video, route="pyav", reason=finding.findings[0])
                 yield video, finding
-            if report.last and progress and task is not None:
-                progress.advance(task)
 
 
 def build_verify(limits: Limits) -> Callable[[VideoInfo], Finding]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from vidmoco.text import printable
+from vidmoco.console import say, say_first
 
 TEXT, QUIET, RULE, MARK = "#202124", "#5f6368", "#d5d8dc", "#c5221f"
 MARGIN, SPACE = 24, 12  # pixels
@@ -22,16 +22,7 @@ def shown_seconds(seconds: float) -> str:
 
 def print_left_out(lines: Sequence[str]) -> None:
     """Say on stderr which files were not used."""
-    console = Console(stderr=True, highlight=False, markup=False)
-    for line in lines[:_MAX_LINES]:
-        console.print(f"left out: {printable(line)}", soft_wrap=True)
-    if len(lines) > _MAX_LINES:
-        console.print(f"left out: {len(lines) - _MAX_LINES:,} more files")
-
-
-def wide_console() -> Console:
-    """Return the console of results, that does not wrap what goes to a file or a pipe."""
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, markup=False, width=max(console.width, 240))
-    return console
+    console = Console(stderr=True)
+    if lines:
+        say(console, "Left out:")
+        say_first(console, lines, most=_MAX_LINES)

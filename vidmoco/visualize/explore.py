@@ -1,7 +1,5 @@
 """``vidmoco explore``: pictures of features over time and in the plane, shots and duplicates."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +7,13 @@ from rich.console import Console
 
 from vidmoco.config.evaluation import ExploreCommand
 from vidmoco.config.limits import Limits
+from vidmoco.console import say, wide_console
 from vidmoco.features.feature_set import FeatureSet, open_features
+from vidmoco.progress import ProgressBar
 from vidmoco.run_folder import make_writable_folder
 from vidmoco.shapes import Float32, Int64
-from vidmoco.text import printable
 from vidmoco.video.open_catalog import build_limits
-from vidmoco.video.scan import progress_bar
-from vidmoco.visualize.display import print_left_out, wide_console
+from vidmoco.visualize.display import print_left_out
 from vidmoco.visualize.duplicates import find_duplicates
 from vidmoco.visualize.frame_map import draw_map
 from vidmoco.visualize.layout import layout_2d, require_tsne
@@ -55,24 +53,23 @@ def explore(command: ExploreCommand) -> int:
     limits = build_limits(command.limits)
     console = wide_console()
     print_left_out(features.left_out)
-    console.print(
-        f"{features.num_rows:,} frames of {_num_videos(features):,} videos below "
-        f"{printable(features.folder)}",
-        soft_wrap=True,
+    say(
+        console,
+        f"{features.num_rows:,} frames of {_num_videos(features):,} videos below {features.folder}",
     )
     shots = find_shots(features, step_similarities(features))
     rows = shot_rows(features, shots)
     write_csv(folder / "shots.csv", SHOT_COLUMNS, rows)
-    console.print(
-        f"\nCandidates of new shots, {LEAST_SCORE:g} times as unlike the frame before as is usual "
-        f"there: {len(shots):,}"
+    say(
+        console,
+        "",
+        f"Candidates of new shots, {LEAST_SCORE:g} times as unlike the frame before as is usual "
+        f"there: {len(shots):,}",
     )
     print_first_rows(console, SHOT_COLUMNS, rows)
     _report_duplicates(features, command, folder / "duplicates.csv", console)
     paths = _draw(features, shots, command, folder, limits)
-    console.print("")
-    for path in [*paths, folder / "shots.csv", folder / "duplicates.csv"]:
-        console.print(str(path), soft_wrap=True)
+    say(console, "", *paths, folder / "shots.csv", folder / "duplicates.csv")
     return 0
 
 
@@ -89,18 +86,21 @@ def _report_duplicates(
     rows = duplicate_rows(features, pairs, compared)
     write_csv(path, DUPLICATE_COLUMNS, rows)
     of = "" if len(compared) == features.num_rows else f", of {len(compared):,} frames"
-    console.print(
-        f"\nCandidates of near-duplicates, similarity {least:g} or more{of}: {len(pairs):,} pairs "
-        "of videos"
+    say(
+        console,
+        "",
+        f"Candidates of near-duplicates, similarity {least:g} or more{of}: {len(pairs):,} pairs "
+        "of videos",
     )
     print_first_rows(console, DUPLICATE_COLUMNS, rows)
     usual = usual_similarity(unit, videos)
     if usual is not None:
-        console.print(f"Frames of different videos are alike at {usual:.2f} in the median.")
+        say(console, f"Frames of different videos are alike at {usual:.2f} in the median.")
         if usual >= least:
-            console.print(
+            say(
+                console,
                 "So this backbone hardly tells videos apart, and duplicates say little; give a "
-                "higher --duplicate-similarity."
+                "higher --duplicate-similarity.",
             )
 
 
@@ -126,40 +126,41 @@ def _draw(
     count = min(len(features.files), command.max_videos)
     numbers = np.linspace(0, len(features.files) - 1, count).round().astype(int).tolist()
     if len(numbers) < len(features.files):
-        console.print(
-            f"\n{paths[0].name} and {paths[1].name} show {len(numbers)} of "
-            f"{len(features.files):,} files, evenly taken (--max-videos)."
+        say(
+            console,
+            "",
+            f"{paths[0].name} and {paths[1].name} show {len(numbers)} of "
+            f"{len(features.files):,} files, evenly taken (--max-videos).",
         )
     save_png(draw_similarity(features, numbers, shots), paths[0])
     rows = features.evenly(command.map_frames)
     if len(rows) < features.num_rows:
-        console.print(
-            f"\n{paths[2].name} is of {len(rows):,} of {features.num_rows:,} frames, evenly taken "
-            "(--map-frames)."
+        say(
+            console,
+            "",
+            f"{paths[2].name} is of {len(rows):,} of {features.num_rows:,} frames, evenly taken "
+            "(--map-frames).",
         )
     sample = features.take(rows)
-    with _reading("strip") as on_read:
-        strip = draw_strip(features, numbers, shots, sample, limits=limits, on_read=on_read)
+    with _bar("strip") as bar:
+        strip = draw_strip(features, numbers, shots, sample, limits=limits, on_read=bar.advance)
     save_png(strip, paths[1])
     points = layout_2d(sample, kind=command.layout, seed=command.seed)
-    with _reading("map") as on_read:
+    with _bar("map") as bar:
         picture = draw_map(
             features,
             rows,
             points,
             lines=[_LAYOUTS[command.layout]],
             limits=limits,
-            on_read=on_read,
+            on_read=bar.advance,
         )
     save_png(picture, paths[2])
     return paths
 
 
-@contextmanager
-def _reading(what: str) -> Iterator[Callable[[int], None]]:
-    with progress_bar(shown=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda count: bar.advance(task, count)
+def _bar(what: str) -> ProgressBar:
+    return ProgressBar(Console(stderr=True), what, total=None)
 
 
 def _num_videos(features: FeatureSet) -> int:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from vidmoco.atomic_file import whole
+from vidmoco.atomic_file import atomic_write
 from vidmoco.errors import ConfigError
 
 
@@ -29,5 +29,5 @@ def save_png(picture: Image.Image, path: Path) -> None:
     Raises:
         ConfigError: it cannot be written.
     """
-    with whole(path, advice=", or give another --output.") as part:
+    with atomic_write(path, advice=", or give another --output.") as part:
         picture.save(part, format="PNG")

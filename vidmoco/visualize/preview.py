@@ -13,6 +13,7 @@ from rich.console import Console
 from vidmoco.augment.views import build_augment
 from vidmoco.config.commands import PreviewCommand
 from vidmoco.config.pretrain import PretrainConfig
+from vidmoco.console import say, say_first
 from vidmoco.data.order import BatchOrder, Place
 from vidmoco.data.sampling import PairPlan
 from vidmoco.data.source import PairSource, open_source, pair_rule
@@ -50,10 +51,14 @@ def preview(command: PreviewCommand) -> int:
         lines.append(f"Could not be read, and were replaced by others: {len(sample.failures)}")
     save_png(draw_sheet(sample, lines), output)
     failures = sorted(sample.failures.items())
-    listed = [f"  {source.name(row)!r}: {why}" for row, why in failures[:MAX_FAILURES_LISTED]]
-    console = Console(highlight=False)
-    for line in [*lines, *listed, *describe_gaps(sample), f"{output}: {command.pairs} pairs"]:
-        console.print(line, markup=False, soft_wrap=True)
+    console = Console()
+    say(console, *lines)
+    say_first(
+        console,
+        [f"{source.name(row)!r}: {why}" for row, why in failures],
+        most=MAX_FAILURES_LISTED,
+    )
+    say(console, *describe_gaps(sample), f"{output}: {command.pairs} pairs")
     return 0
 
 

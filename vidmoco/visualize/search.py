@@ -6,9 +6,10 @@ from rich.console import Console
 from rich.table import Table
 
 from vidmoco.config.evaluation import SearchCommand
+from vidmoco.console import say, say_result, wide_console
 from vidmoco.features.feature_set import FeatureSet, open_features
 from vidmoco.shapes import Float32, Int64
-from vidmoco.text import in_ascii, printable
+from vidmoco.text import escaped, in_ascii
 from vidmoco.video.open_catalog import build_limits
 from vidmoco.visualize.contact_sheet import font, shortened
 from vidmoco.visualize.display import (
@@ -18,7 +19,6 @@ from vidmoco.visualize.display import (
     TEXT,
     print_left_out,
     shown_seconds,
-    wide_console,
 )
 from vidmoco.visualize.neighbours import nearest_rows, similarities
 from vidmoco.visualize.png_file import require_png, save_png
@@ -43,8 +43,8 @@ def search(command: SearchCommand) -> int:
     features = open_features(command.features)
     query = read_query(command.query, limits=limits)
     extractor = extractor_like(features, backbone=command.backbone, device=command.device)
-    console = Console(stderr=True, highlight=False, markup=False)
-    console.print(f"Backbone: {printable(extractor.provenance['backbone'])}", soft_wrap=True)
+    console = Console(stderr=True)
+    say(console, f"Backbone: {extractor.provenance['backbone']}")
     similarity = similarities(features, feature_of(extractor, query)[None])[0]
     num_videos = len(set(features.videos.tolist()))
     # Frames of one video are alike: as few of each as will do.
@@ -65,7 +65,7 @@ def search(command: SearchCommand) -> int:
     _print_table(features, rows, similarity[rows], lines)
     pictures = thumbnails(features, rows, box=_TILE, limits=limits)
     save_png(draw_results(query, features, rows, similarity[rows], pictures, lines), output)
-    wide_console().print(str(output), soft_wrap=True)
+    say_result(output)
     return 0
 
 
@@ -81,11 +81,10 @@ def _print_table(
     table.add_column("file", overflow="fold")
     for rank, (row, value) in enumerate(zip(rows.tolist(), similarity.tolist(), strict=True), 1):
         time = shown_seconds(features.times[row])
-        table.add_row(str(rank), f"{value:.4f}", time, printable(features.name_of(row)))
+        table.add_row(str(rank), f"{value:.4f}", time, escaped(features.name_of(row)))
     console = wide_console()
     console.print(table)
-    for line in lines:
-        console.print(printable(line), soft_wrap=True)
+    say(console, *lines)
 
 
 def draw_results(

@@ -8,10 +8,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from vidmoco.atomic_file import whole
+from vidmoco.atomic_file import atomic_write
+from vidmoco.console import say
 from vidmoco.features.feature_set import FeatureSet
 from vidmoco.shapes import Int64
-from vidmoco.text import printable
+from vidmoco.text import escaped
 from vidmoco.visualize.display import shown_seconds
 from vidmoco.visualize.duplicates import DuplicatePair
 from vidmoco.visualize.shots import Shot
@@ -55,7 +56,7 @@ def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[object
         ConfigError: it cannot be written.
     """
     with (
-        whole(path, advice=", or give another -o.") as part,
+        atomic_write(path, advice=", or give another -o.") as part,
         # A name may hold what UTF-8 cannot.
         part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
@@ -75,7 +76,7 @@ def print_first_rows(
         is_name = title.startswith("file")
         table.add_column(title, justify="left" if is_name else "right", overflow="fold")
     for row in rows[:_FIRST_ROWS]:
-        table.add_row(*(shown_seconds(x) if isinstance(x, float) else printable(x) for x in row))
+        table.add_row(*(shown_seconds(x) if isinstance(x, float) else escaped(x) for x in row))
     console.print(table)
     if len(rows) > _FIRST_ROWS:
-        console.print(f"… and {len(rows) - _FIRST_ROWS:,} more")
+        say(console, f"… and {len(rows) - _FIRST_ROWS:,} more")

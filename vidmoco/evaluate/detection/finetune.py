@@ -13,6 +13,7 @@ from torch import nn
 
 from vidmoco import distributed, run_folder
 from vidmoco.config.detection import DetectionCommand
+from vidmoco.console import say
 from vidmoco.device import autocast, resolve_device
 from vidmoco.distributed import on_all_ranks
 from vidmoco.errors import ConfigError
@@ -212,7 +213,7 @@ class _Transfer:
 
     def _say(self, text: str) -> None:
         if distributed.is_main():
-            self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            say(self.console, text)
 
     def _log(self, means: dict[str, float], lr: float, rate: float) -> None:
         """Write a line of metrics; the losses are those of the first process."""

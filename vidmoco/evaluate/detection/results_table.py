@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
+
+from vidmoco.console import say, wide_console
 
 
 def print_results(results: dict[str, Any]) -> None:
@@ -20,12 +21,9 @@ def print_results(results: dict[str, Any]) -> None:
     for rule, scores in rules.items():
         numbers = [f"{scores[name]:.1f}" for name in ("ap", "ap50", "ap75")]
         table.add_row(results["backbone"]["name"], results["detector"], rule, *numbers)
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=max(console.width, 120))
+    console = wide_console(columns=120)
     console.print(table)
-    for line in notes(results):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    say(console, *notes(results))
 
 
 def notes(results: dict[str, Any]) -> list[str]:

@@ -1,0 +1,56 @@
+import io
+
+import pytest
+from rich.console import Console
+from rich.table import Table
+
+from vidmoco.console import say, say_first, say_result, wide_console
+
+
+def said(*lines, terminal=False, **options):
+    file = io.StringIO()
+    console = Console(file=file, width=20, force_terminal=terminal, color_system="standard")
+    say(console, *lines, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_lines_are_as_they_are(terminal):
+    markup = "[bold]x[/bold] 12 'a' " + "long " * 10
+    assert said(markup, 3, terminal=terminal) == f"{markup}\n3\n"
+    assert said() == ""
+
+
+def test_what_a_terminal_would_obey_is_an_escape():
+    assert said("a\x1b[31m\nb\udc80") == "a\\x1b[31m\\nb\\udc80\n"
+
+
+def test_a_style():
+    assert said("x", terminal=True, style="bold") == "\x1b[1mx\x1b[0m\n"
+
+
+def test_a_result_goes_to_standard_output(capsys):
+    say_result("a [red]", "b")
+    assert capsys.readouterr() == ("a [red]\nb\n", "")
+
+
+def test_the_first_of_many_lines(capsys):
+    console = Console()
+    say_first(console, ["a", "b"], most=2)
+    assert capsys.readouterr().out == "  a\n  b\n"
+    say_first(console, [str(n) for n in range(2000)], most=1, where="x.json")
+    assert capsys.readouterr().out == "  0\n  … and 1,999 more, all in x.json\n"
+    say_first(console, ["a", "b"], most=1)
+    assert capsys.readouterr().out == "  a\n  … and 1 more\n"
+
+
+def test_a_table_is_not_wrapped_in_a_pipe():
+    def shown(**options):
+        table = Table("x" * 100)
+        console = Console(file=io.StringIO(), width=40, **options)
+        wide_console(console, columns=150).print(table)
+        return console.file.getvalue()
+
+    assert "x" * 100 in shown()
+    assert "x" * 100 not in shown(force_terminal=True)
+    assert shown(quiet=True) == ""
