@@ -7,6 +7,10 @@ import torch
 from method_material import normed_backbone, run, views
 from torch import nn
 
+from vidmoco.config.augment import AugmentConfig
+from vidmoco.config.backbone import BackboneConfig
+from vidmoco.config.data import DataConfig
+from vidmoco.config.engine import EngineConfig
 from vidmoco.config.methods import (
     EndToEndConfig,
     FastMoCoConfig,
@@ -15,13 +19,7 @@ from vidmoco.config.methods import (
     MoCoV3Config,
     SimCLRConfig,
 )
-from vidmoco.config.pretrain import (
-    AugmentConfig,
-    BackboneConfig,
-    DataConfig,
-    EngineConfig,
-    PretrainConfig,
-)
+from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.errors import ConfigError
 from vidmoco.methods.build import build_method
 from vidmoco.train.build import assemble_method, compile_encoders, warning_of_queue

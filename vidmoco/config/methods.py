@@ -1,7 +1,7 @@
 """The settings of each method, and what they may be; a part of ``config``."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 from vidmoco.config.base import Ranged
 
@@ -214,3 +214,4 @@ class MemoryBankConfig(Ranged):
 MethodConfig = (
     MoCoConfig | MoCoV3Config | FastMoCoConfig | SimCLRConfig | EndToEndConfig | MemoryBankConfig
 )
+METHOD_CONFIGS: dict[str, type[MethodConfig]] = {kind.name: kind for kind in get_args(MethodConfig)}

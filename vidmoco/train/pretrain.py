@@ -37,7 +37,6 @@ from vidmoco.train.progress import TrainingProgress
 from vidmoco.train.run_state import RunState
 from vidmoco.train.step import augmented_views, train_step
 
-MAX_FAILURES_LISTED = 50
 # Of the training, and steps: an untrained network looks much like a collapsed one.
 WARN_AFTER, LEAST_STEPS = 0.1, 50
 
@@ -285,7 +284,5 @@ def _list_failures(source: PairSource, failures: dict[int, str], *, console: Con
     if not failures:
         return
     console.print(f"Could not be read, and were replaced by others: {len(failures)} of the videos")
-    for row, reason in list(sorted(failures.items()))[:MAX_FAILURES_LISTED]:
-        console.print(f"  {source.name(row)!r}: {reason}", markup=False, soft_wrap=True)
-    if len(failures) > MAX_FAILURES_LISTED:
-        console.print(f"  … and {len(failures) - MAX_FAILURES_LISTED} more")
+    for line in source.failure_lines(failures):
+        console.print(line, markup=False, soft_wrap=True)

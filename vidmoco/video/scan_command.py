@@ -15,7 +15,6 @@ from vidmoco.text import printable
 from vidmoco.video.catalog import Catalog, is_catalog
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.open_catalog import (
-    build_limits,
     cached_catalog,
     catalog_cache_path,
     open_catalog,
@@ -113,7 +112,7 @@ def _verify(catalog: Catalog, command: ScanCommand, *, console: Console) -> tupl
         for video, finding in verify_videos(
             catalog,
             workers=command.workers or num_cores(),
-            limits=build_limits(command.limits),
+            limits=command.limits,
             progress=bar,
         ):
             num_frames += finding.num_frames

@@ -13,7 +13,6 @@ from vidmoco.features.feature_set import FeatureSet, open_features
 from vidmoco.run_folder import make_writable_folder
 from vidmoco.shapes import Float32, Int64
 from vidmoco.text import printable
-from vidmoco.video.open_catalog import build_limits
 from vidmoco.video.scan import progress_bar
 from vidmoco.visualize.display import print_left_out, wide_console
 from vidmoco.visualize.duplicates import find_duplicates
@@ -52,7 +51,7 @@ def explore(command: ExploreCommand) -> int:
     features = open_features(command.features)
     folder = command.output.expanduser()
     make_writable_folder(folder, flag="-o")
-    limits = build_limits(command.limits)
+    limits = command.limits
     console = wide_console()
     print_left_out(features.left_out)
     console.print(

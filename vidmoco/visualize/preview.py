@@ -16,7 +16,6 @@ from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.data.order import BatchOrder, Place
 from vidmoco.data.sampling import PairPlan
 from vidmoco.data.source import PairSource, open_source, pair_rule
-from vidmoco.train.pretrain import MAX_FAILURES_LISTED
 from vidmoco.visualize.contact_sheet import Pair, Sample, describe_gaps, draw_sheet
 from vidmoco.visualize.png_file import require_png, save_png
 
@@ -49,8 +48,7 @@ def preview(command: PreviewCommand) -> int:
     if sample.failures:
         lines.append(f"Could not be read, and were replaced by others: {len(sample.failures)}")
     save_png(draw_sheet(sample, lines), output)
-    failures = sorted(sample.failures.items())
-    listed = [f"  {source.name(row)!r}: {why}" for row, why in failures[:MAX_FAILURES_LISTED]]
+    listed = source.failure_lines(sample.failures)
     console = Console(highlight=False)
     for line in [*lines, *listed, *describe_gaps(sample), f"{output}: {command.pairs} pairs"]:
         console.print(line, markup=False, soft_wrap=True)
