@@ -10,7 +10,6 @@ from torch import nn
 from vidmoco.config.augment import AugmentConfig
 from vidmoco.config.backbone import BackboneConfig
 from vidmoco.config.data import DataConfig
-from vidmoco.config.engine import EngineConfig
 from vidmoco.config.methods import (
     EndToEndConfig,
     FastMoCoConfig,
@@ -20,6 +19,7 @@ from vidmoco.config.methods import (
     SimCLRConfig,
 )
 from vidmoco.config.pretrain import PretrainConfig
+from vidmoco.config.runtime import EngineConfig
 from vidmoco.errors import ConfigError
 from vidmoco.methods.build import build_method
 from vidmoco.train.build import assemble_method, compile_encoders, warning_of_queue

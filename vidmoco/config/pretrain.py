@@ -15,7 +15,6 @@ from vidmoco.config.augment import AugmentConfig
 from vidmoco.config.backbone import BackboneConfig
 from vidmoco.config.base import Ranged
 from vidmoco.config.data import DataConfig
-from vidmoco.config.engine import EngineConfig
 from vidmoco.config.fields import Expert, ForVideos
 from vidmoco.config.limits import Limits
 from vidmoco.config.methods import (
@@ -27,6 +26,7 @@ from vidmoco.config.methods import (
 )
 from vidmoco.config.monitor import MonitorConfig
 from vidmoco.config.optim import OptimConfig
+from vidmoco.config.runtime import EngineConfig
 from vidmoco.errors import ConfigError
 
 
