@@ -17,7 +17,7 @@ from torchvision.transforms import v2
 
 from vidmoco.augment.resample import blur_kernel_size
 from vidmoco.augment.views import IMAGENET_MEAN, IMAGENET_STD, build_augment
-from vidmoco.config.sections import AugmentConfig
+from vidmoco.config.augment import AugmentConfig
 from vidmoco.device import keep_freed_memory
 
 ROUNDS = 5

@@ -57,9 +57,11 @@ def measure(
     import numpy as np
     import torch
 
+    from vidmoco.config.augment import AugmentConfig
+    from vidmoco.config.backbone import BackboneConfig
+    from vidmoco.config.data import DataConfig
     from vidmoco.config.methods import EndToEndConfig, MemoryBankConfig, MoCoConfig
     from vidmoco.config.pretrain import PretrainConfig
-    from vidmoco.config.sections import AugmentConfig, BackboneConfig, DataConfig
     from vidmoco.device import autocast, resolve_device
     from vidmoco.optim.optimizers import build_optimizer, set_learning_rate
     from vidmoco.train.build import assemble_method

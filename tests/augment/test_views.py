@@ -11,7 +11,7 @@ from vidmoco.augment import resample
 from vidmoco.augment import views as augment
 from vidmoco.augment.view_parameters import draw_view
 from vidmoco.augment.views import apply_view, build_augment
-from vidmoco.config.sections import AugmentConfig
+from vidmoco.config.augment import AugmentConfig
 
 V1 = AugmentConfig(
     size=32, hue=0.4, jitter_probability=1.0, blur_probability=0.0, grayscale_first=True

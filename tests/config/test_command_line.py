@@ -9,8 +9,8 @@ from vidmoco.config.evaluation import EvaluateCommand, LabelledVideosConfig
 
 CASES = {
     "--backbone a": {},
-    "--backbone a --k 1 20 --knn-tau 0.2 --no-linear": {
-        "k": (1, 20), "knn_tau": (0.2,), "linear": False,
+    "--backbone a --k 1 20 --tau 0.2 --no-linear": {
+        "k": (1, 20), "tau": (0.2,), "linear": False,
     },
     "--backbone 'a b' random --finetune head all --finetune-epochs 3": {
         "backbone": ("a b", "random"), "finetune": ("head", "all"), "finetune_epochs": 3,

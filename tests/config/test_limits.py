@@ -1,6 +1,7 @@
 import pytest
 
 from vidmoco.config.limits import LimitError, Limits
+from vidmoco.errors import ConfigError
 
 LIMITS = Limits(max_pixels=100, max_duration=60.0, max_frames=10)
 
@@ -39,3 +40,26 @@ def test_the_defaults_pass_8k_and_films_and_refuse_bombs():
 def test_a_limit_is_noted_with_its_value():
     assert LIMITS.text_of("max_pixels") == "max_pixels=100"
     assert LIMITS.seconds_of_silence(object()) == LIMITS.max_seconds
+
+
+def test_memory_is_given_in_gib_and_used_in_bytes():
+    assert Limits(max_memory_per_worker=0.5).max_memory == 2**29
+    assert Limits().max_memory == 4 * 2**30
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"max_pixels": 2**31},
+        {"max_pixels": 0},
+        {"max_seconds": float("inf")},
+        {"max_seconds": float("nan")},
+        {"max_memory_per_worker": float("inf")},
+        {"max_memory_per_worker": 0},
+        {"max_duration": -1},
+        {"max_frames": 0},
+    ],
+)
+def test_limits_out_of_range(words):
+    with pytest.raises(ConfigError, match="--max-"):
+        Limits(**words)

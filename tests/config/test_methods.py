@@ -1,5 +1,7 @@
 import pytest
 
+from vidmoco.config.augment import AugmentConfig
+from vidmoco.config.data import DataConfig
 from vidmoco.config.methods import (
     EndToEndConfig,
     FastMoCoConfig,
@@ -8,9 +10,9 @@ from vidmoco.config.methods import (
     MoCoV3Config,
     SimCLRConfig,
 )
+from vidmoco.config.optim import OptimConfig
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import dump_recipe, parse_recipe
-from vidmoco.config.sections import AugmentConfig, DataConfig, OptimConfig
 from vidmoco.errors import ConfigError
 
 KINDS = (

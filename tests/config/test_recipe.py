@@ -7,7 +7,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidmoco.config.pretrain import MoCoConfig, PretrainConfig
+from vidmoco.config.augment import AugmentConfig
+from vidmoco.config.data import DataConfig
+from vidmoco.config.methods import MoCoConfig
+from vidmoco.config.optim import OptimConfig
+from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import (
     differences,
     dump_recipe,
@@ -16,7 +20,6 @@ from vidmoco.config.recipe import (
     shipped_recipes,
     to_plain,
 )
-from vidmoco.config.sections import AugmentConfig, DataConfig, OptimConfig
 from vidmoco.errors import ConfigError
 
 
@@ -207,7 +210,6 @@ def test_config_to_yaml_to_config_is_the_identity(data):
             batch_size=16 * draw(st.integers(1, 100)),
             min_gap=gap,
             max_gap=draw(st.none() | st.floats(gap, 1e6)),
-            same_frame_probability=draw(probability),
             single_frame=draw(st.booleans()),
         ),
         augment=AugmentConfig(

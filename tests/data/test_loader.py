@@ -142,7 +142,7 @@ def test_starting_in_the_middle_gives_the_rest(catalog):
 
 
 def test_single_frame_pairs(catalog):
-    for batch in load(catalog, rule=PairRule(same_frame_probability=1.0)):
+    for batch in load(catalog, rule=PairRule(single_frame=True)):
         assert torch.equal(batch.frames[:, 0], batch.frames[:, 1])
         assert torch.equal(batch.pts_seconds[:, 0], batch.pts_seconds[:, 1])
 

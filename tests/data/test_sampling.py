@@ -92,10 +92,8 @@ def test_order_in_time_is_a_coin_toss():
     assert abs((pairs[:, 0] < pairs[:, 1]).mean() - 0.5) < 0.015
 
 
-def test_share_of_same_frame_pairs():
-    pairs = draw(PairRule(same_frame_probability=0.25))
-    assert abs((pairs[:, 0] == pairs[:, 1]).mean() - 0.25) < 0.015
-    control = draw(PairRule(same_frame_probability=1.0), n=500)
+def test_single_frames():
+    control = draw(PairRule(single_frame=True), n=500)
     assert (control[:, 0] == control[:, 1]).all()
     assert np.ptp(control[:, 0]) > 9  # still anywhere in the video
 
@@ -210,5 +208,5 @@ def test_more_frames_are_in_the_video_and_within_the_gap(index, duration, least,
 
 
 def test_single_frames_of_several():
-    times = draw(PairRule(same_frame_probability=1.0, frames=4), n=50)
+    times = draw(PairRule(single_frame=True, frames=4), n=50)
     assert (times == times[:, :1]).all()

@@ -9,10 +9,10 @@ from painted_videos import read_index, write_video
 from rich.console import Console
 
 from vidmoco.cli.main import main
+from vidmoco.config.data import DataConfig
 from vidmoco.config.limits import Limits
-from vidmoco.config.pretrain import LimitsConfig, PretrainConfig
+from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import load_recipe
-from vidmoco.config.sections import DataConfig
 from vidmoco.data import source as pairs
 from vidmoco.data.sampling import PairRule
 from vidmoco.data.source import open_source, pair_rule
@@ -33,7 +33,7 @@ def prepared_folder(video_folder, tmp_path_factory):
     return folder
 
 
-def config_of(*videos, seed=0, limits=LimitsConfig(), **data):  # noqa: B008
+def config_of(*videos, seed=0, limits=Limits(), **data):  # noqa: B008
     data = {"batch_size": 2, "short_side": 32, "workers": 0} | data
     config = load_recipe("tiny_cpu")
     assert isinstance(config, PretrainConfig)
@@ -47,12 +47,10 @@ def open_it(config, *, resume=None):
 
 
 def test_the_control_overrides_the_gaps():
-    assert pair_rule(DataConfig(single_frame=True)) == PairRule(same_frame_probability=1.0)
+    assert pair_rule(DataConfig(single_frame=True)) == PairRule(single_frame=True)
     assert pair_rule(DataConfig(frames_per_video=4)) == PairRule(frames=4)
-    config = DataConfig(gap_law="uniform", min_gap=1.0, max_gap=2.0, same_frame_probability=0.5)
-    assert pair_rule(config) == PairRule(
-        gap_law="uniform", min_gap=1.0, max_gap=2.0, same_frame_probability=0.5
-    )
+    config = DataConfig(gap_law="uniform", min_gap=1.0, max_gap=2.0)
+    assert pair_rule(config) == PairRule(gap_law="uniform", min_gap=1.0, max_gap=2.0)
 
 
 def test_batching_follows_the_settings(video_folder):
@@ -75,13 +73,13 @@ def test_settings_reach_the_loader(video_folder, monkeypatch):
         yield from ()
 
     monkeypatch.setattr(pairs, "load_pairs", noted)
-    limits = LimitsConfig(max_seconds=7, max_memory_per_worker=2)
+    limits = Limits(max_seconds=7, max_memory_per_worker=2)
     config = config_of(
         video_folder, seed=5, limits=limits, short_side=40, workers=3, decoder="pyav", max_gap=1.5
     )
     source = open_it(config)
     assert not list(source.batches(source.batching(), range(3, 9)))
-    assert given["limits"] == Limits(max_seconds=7, max_memory=2 * 2**30)
+    assert given["limits"] == limits
     assert given["decoder"] == "pyav"
     assert given["workers"] == 3
     assert given["canvas"][0] == 40

@@ -252,7 +252,7 @@ def test_frames_never_come_twice(tmp_path):
 
 def test_memory_is_limited(tmp_path):
     video = info_of(tmp_path / "a.mp4", size=(1280, 720), num_frames=8)
-    with reader_of(limits=Limits(max_memory=2**22)) as reader:
+    with reader_of(limits=Limits(max_memory_per_worker=2**-8)) as reader:
         for batched in reader.read([video]):
             with pytest.raises(VideoError, match=r"more than 0\.00391 GiB of memory"):
                 next(batched.batches)

@@ -148,7 +148,7 @@ def test_the_same_for_any_number_of_threads_and_after_a_resume(originals):
 
 
 def test_single_frames(originals):
-    for batch in load(open_prepared(originals), rule=PairRule(same_frame_probability=1.0)):
+    for batch in load(open_prepared(originals), rule=PairRule(single_frame=True)):
         assert torch.equal(batch.frames[:, 0], batch.frames[:, 1])
 
 

@@ -3,7 +3,7 @@ import torch
 from reference import optim as slow
 from torch import nn
 
-from vidmoco.config.sections import OptimConfig
+from vidmoco.config.optim import OptimConfig
 from vidmoco.optim.optimizers import build_optimizer, set_learning_rate
 
 

@@ -7,6 +7,9 @@ import torch
 from method_material import normed_backbone, run, views
 from torch import nn
 
+from vidmoco.config.augment import AugmentConfig
+from vidmoco.config.backbone import BackboneConfig
+from vidmoco.config.data import DataConfig
 from vidmoco.config.methods import (
     EndToEndConfig,
     FastMoCoConfig,
@@ -16,7 +19,7 @@ from vidmoco.config.methods import (
     SimCLRConfig,
 )
 from vidmoco.config.pretrain import PretrainConfig
-from vidmoco.config.sections import AugmentConfig, BackboneConfig, DataConfig, EngineConfig
+from vidmoco.config.runtime import EngineConfig
 from vidmoco.errors import ConfigError
 from vidmoco.methods.build import build_method, compile_encoders
 from vidmoco.methods.protocol import Inputs

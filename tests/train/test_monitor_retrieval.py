@@ -9,9 +9,9 @@ from rich.console import Console
 
 from vidmoco.backbones.preprocess import Preprocess
 from vidmoco.cli.main import main
+from vidmoco.config.data import DataConfig
 from vidmoco.config.monitor import MonitorConfig
 from vidmoco.config.recipe import load_recipe
-from vidmoco.config.sections import DataConfig
 from vidmoco.data.source import open_source
 from vidmoco.errors import ConfigError
 from vidmoco.evaluate.features import Features

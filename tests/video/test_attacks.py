@@ -229,7 +229,7 @@ def test_links_out_of_the_folder(tmp_path):
     for video in rows.values():
         assert video.route == "refused"
         assert "leads out of the folder" in video.reason
-    rows = scanned(folder, follow_links=True)
+    rows = scanned(folder, limits=Limits(follow_links=True))
     assert [video.num_frames for video in rows.values()] == [3]
 
 
@@ -238,7 +238,7 @@ def test_a_loop_of_links_ends(tmp_path):
     (tmp_path / "deep" / "again").symlink_to("..")
     (tmp_path / "self").symlink_to("self")
     for follow_links in (False, True):
-        assert list(scanned(tmp_path, follow_links=follow_links)) == ["deep/a.mp4"]
+        assert list(scanned(tmp_path, limits=Limits(follow_links=follow_links))) == ["deep/a.mp4"]
 
 
 def test_a_file_that_is_exchanged_after_the_scan(tmp_path):
@@ -281,7 +281,7 @@ def test_a_pipe_and_a_device_are_not_opened(tmp_path):
     (tmp_path / "zero.mp4").symlink_to("/dev/zero")
     rows = {}
     thread = threading.Thread(
-        target=lambda: rows.update(scanned(tmp_path, follow_links=True)), daemon=True
+        target=lambda: rows.update(scanned(tmp_path, limits=Limits(follow_links=True))), daemon=True
     )
     thread.start()
     thread.join(20)

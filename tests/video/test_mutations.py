@@ -13,7 +13,9 @@ from vidmoco.config.limits import Limits
 from vidmoco.errors import VideoError
 from vidmoco.workers.pool import WorkerPool
 
-LIMITS = Limits(max_seconds=10.0, max_memory=2**30, max_pixels=1920 * 1080, max_frames=10_000)
+LIMITS = Limits(
+    max_seconds=10.0, max_memory_per_worker=1.0, max_pixels=1920 * 1080, max_frames=10_000
+)
 FILES = {
     "a.mp4": {},
     "fragments.mp4": {"container_options": {"movflags": "frag_keyframe+empty_moov"}},

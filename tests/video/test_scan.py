@@ -126,7 +126,7 @@ def test_links_out_of_the_folder(tmp_path):
     (tmp_path / "mine" / "a.mp4").symlink_to(tmp_path / "other" / "a.mp4")
     catalog = scanned(tmp_path / "mine")
     assert catalog.column("route").tolist() == ["refused", "pyav"]
-    asked_for = scanned(tmp_path / "mine", previous=catalog, follow_links=True)
+    asked_for = scanned(tmp_path / "mine", previous=catalog, limits=Limits(follow_links=True))
     assert asked_for.column("route").tolist() == ["pyav", "pyav"]
     again = scanned(tmp_path / "mine", previous=asked_for)
     assert list(again.rows()) == list(catalog.rows())

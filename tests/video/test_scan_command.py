@@ -9,12 +9,11 @@ from rich.console import Console
 
 from vidmoco.config.commands import ScanCommand
 from vidmoco.config.limits import Limits
-from vidmoco.config.pretrain import LimitsConfig
 from vidmoco.errors import ConfigError, VideoError
 from vidmoco.video import scan_command as catalog_module
 from vidmoco.video.catalog import Catalog
 from vidmoco.video.info import VideoInfo
-from vidmoco.video.open_catalog import build_limits, catalog_cache_path, open_catalog
+from vidmoco.video.open_catalog import catalog_cache_path, open_catalog
 from vidmoco.video.scan_command import print_catalog, scan_command
 
 
@@ -187,16 +186,10 @@ def test_scan_command_with_nothing_to_read(tmp_path, scans, capsys):
         scan_command(ScanCommand(videos=(tmp_path,), output=tmp_path / "c.csv"))
 
 
-def test_limits_in_the_units_of_the_program():
-    config = LimitsConfig(max_memory_per_worker=0.5, max_pixels=7, max_seconds=3)
-    assert build_limits(config) == Limits(max_memory=2**29, max_pixels=7, max_seconds=3)
-    assert build_limits(LimitsConfig()) == Limits()
-
-
 def test_limits_reach_the_scan(tmp_path, capsys):
     write_video(tmp_path / "a.mp4", num_frames=3)
     write_video(tmp_path / "b.mp4", num_frames=9)
-    limits = LimitsConfig(max_frames=5)
+    limits = Limits(max_frames=5)
     assert scan_command(ScanCommand(videos=(tmp_path,), limits=limits)) == 0
     assert "b.mp4: it has more than 5 frames (--max-frames)" in capsys.readouterr().out
     assert scan_command(ScanCommand(videos=(tmp_path,))) == 0
@@ -207,21 +200,3 @@ def test_hdr_is_told():
     catalog = Catalog.from_rows([row("a.mp4", route="pyav", hdr="pq"), row("b.mp4", route="pyav")])
     assert "HDR: 1 videos." in printed(catalog)
     assert "HDR" not in printed(Catalog.from_rows([row("b.mp4", route="pyav")]))
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        {"max_pixels": 2**31},
-        {"max_pixels": 0},
-        {"max_seconds": float("inf")},
-        {"max_seconds": float("nan")},
-        {"max_memory_per_worker": float("inf")},
-        {"max_memory_per_worker": 0},
-        {"max_duration": -1},
-        {"max_frames": 0},
-    ],
-)
-def test_limits_out_of_range(words):
-    with pytest.raises(ConfigError, match="--max-"):
-        LimitsConfig(**words)

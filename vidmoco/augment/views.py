@@ -39,7 +39,7 @@ from vidmoco.augment.color import (
 )
 from vidmoco.augment.resample import crop_and_resize, gaussian_blur
 from vidmoco.augment.view_parameters import ViewParameters, draw_view
-from vidmoco.config.sections import AugmentConfig
+from vidmoco.config.augment import AugmentConfig
 from vidmoco.device import to_device
 from vidmoco.shapes import Float, UInt8
 

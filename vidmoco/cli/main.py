@@ -9,18 +9,17 @@ results (``evaluate``, ``search``, ``explore``, ``report``) lists what it leaves
 Nothing heavy is imported before the flags are parsed, so ``--help`` answers at once.
 """
 
-import argparse
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tyro
-
 from vidmoco.atomic_file import NO_ROOM, unwritable, writing
-from vidmoco.config.base import require_finite
+from vidmoco.cli.flags import parse, run_config
+from vidmoco.cli.help import HELP
 from vidmoco.config.commands import (
     DemoCommand,
     DoctorCommand,
@@ -72,7 +71,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(words: list[str]) -> int:
-    if not words or words[0] in ("-h", "--help"):
+    if words[:1] == ["help"]:
+        words = [*words[1:2], "--help"]
+    if not words or words[0] in HELP:
         print(_overview())
         return 0
     if words[0] in ("-V", "--version"):
@@ -87,7 +88,7 @@ def _run(words: list[str]) -> int:
                 f"Unknown command {words[0]!r}.{nearest(words[0], COMMANDS)} "
                 f"Commands: {', '.join(COMMANDS)}."
             )
-        return command.run(_parse(words[0], words[1:]))
+        return command.run(parse(command.settings, words[1:], prog=f"vidmoco {words[0]}"))
     except VidmocoError as error:
         print(f"vidmoco: {escaped(error)}", file=sys.stderr)
         return 2
@@ -111,43 +112,6 @@ def _overview() -> str:
     return "\n".join([*lines, "", "vidmoco COMMAND --help shows a command's options."])
 
 
-def _parse(name: str, words: list[str]) -> Any:
-    settings = COMMANDS[name].settings
-    options: dict[str, Any] = {}
-    if settings in (PretrainCommand, PreviewCommand):
-        options["default"] = _recipe_default(settings, words)
-    given = tyro.cli(settings, args=words, prog=f"vidmoco {name}", **options)
-    require_finite(given)
-    return given
-
-
-def _recipe_default(
-    settings: type[PretrainCommand] | type[PreviewCommand], words: list[str]
-) -> PretrainCommand | PreviewCommand:
-    """Return the settings that flags override: those of the recipe, or of the run to resume."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--recipe")
-    parser.add_argument("--run", type=Path)
-    parser.add_argument("--resume", action="store_true")
-    try:
-        given, _ = parser.parse_known_args(words)
-    except argparse.ArgumentError:  # a flag without its value: tyro says it better
-        return settings()
-    if settings is PretrainCommand and given.recipe is None and given.resume:
-        return PretrainCommand(config=load_recipe(str(_run_config(given.run))))
-    recipe = given.recipe or settings.recipe
-    return settings(config=load_recipe(recipe), recipe=recipe)
-
-
-def _run_config(run: Path | None) -> Path:
-    """Return the config file of the run to resume."""
-    run = run or Path("runs/latest")
-    config = run / "config.yaml"
-    if not config.is_file():
-        raise ConfigError(f"There is no run to resume at {run}: it has no config.yaml. Give --run.")
-    return config
-
-
 def _pretrain(command: PretrainCommand) -> int:
     from dataclasses import replace
 
@@ -159,12 +123,14 @@ def _pretrain(command: PretrainCommand) -> int:
         images = absolute(config.monitor.images)
         config = replace(config, monitor=replace(config.monitor, images=images))
     if command.resume:
-        saved = load_recipe(str(_run_config(command.run)))
+        saved = load_recipe(str(run_config(command.run)))
         changed = [
             line
             for line in differences(to_plain(saved), to_plain(config))
             if not line.startswith(_free_on_resume(saved, config, command.run))
         ]
+        if saved.method.name != config.method.name:  # which says all of its settings
+            changed = [line for line in changed if not re.match(r"method\.(?!name:)", line)]
         if changed:
             raise ConfigError(
                 "A run resumes with the settings it began with. Saved and given differ in "
@@ -193,7 +159,7 @@ def _free_on_resume(
     have been moved: their key, which the run has kept, says whether they are the same.
     """
     watched = [one.monitor.images is not None or one.monitor.retrieval for one in (saved, given)]
-    movable = ("videos:",) if (_run_config(run).parent / "frames.json").exists() else ()
+    movable = ("videos:",) if (run_config(run).parent / "frames.json").exists() else ()
     return (*_FREE_ON_RESUME, *movable, *(() if all(watched) else ("monitor.",)))
 
 

@@ -8,7 +8,7 @@ from vidmoco.errors import ConfigError
 
 
 class Ranged:
-    """Gives a settings class ``_require``, which speaks of the flag that the user typed."""
+    """Gives a settings class its checks, which speak of the flag that the user typed."""
 
     SECTION: ClassVar[str] = ""
 
@@ -16,6 +16,20 @@ class Ranged:
         if not holds:
             flag = f"--{self.SECTION + '.' if self.SECTION else ''}{name}".replace("_", "-")
             raise ConfigError(f"{flag} is {getattr(self, name)!r}; it must be {expected}.")
+
+    def _at_least(self, least: int, *names: str, unit: str = "") -> None:
+        """Require whole numbers of at least ``least``; None too, where that is the default."""
+        for name in names:
+            value = getattr(self, name)
+            is_optional = type(self).__dataclass_fields__[name].default is None  # type: ignore[attr-defined]
+            self._require(
+                (value is None and is_optional) or (value is not None and value >= least),
+                name,
+                f"{'None or ' if is_optional else ''}at least {least}{unit}",
+            )
+
+    def _is_seed(self, name: str = "seed") -> None:
+        self._require(0 <= getattr(self, name) < 2**63, name, "from 0 to 2^63 - 1")
 
 
 def require_finite(settings: Any, place: str = "") -> None:

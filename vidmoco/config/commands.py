@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from vidmoco.config.base import Ranged
-from vidmoco.config.pretrain import LimitsConfig, PretrainConfig
+from vidmoco.config.fields import CropMode, Device, ForVideos, InputSize, Precision, Recipe
+from vidmoco.config.limits import Limits
+from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.errors import ConfigError
 
 MOST_FPS = 1000.0  # assumption: who wants more of a fast camera wants every frame
@@ -19,8 +21,7 @@ class PretrainCommand:
     """Train a backbone on pairs of frames. Writes a run folder."""
 
     config: Annotated[PretrainConfig, arg(name="")] = field(default_factory=PretrainConfig)
-    recipe: str = "vidmoco"
-    """A shipped recipe, or a YAML file (a run's config.yaml is one). Other flags override it."""
+    recipe: Recipe = "vidmoco"
     run: Path | None = None
     """The run folder to write; default: runs/ and the recipe's name with a number."""
     resume: bool = False
@@ -41,10 +42,10 @@ class ScanCommand(Ranged):
     """Look at every file again, changed or not."""
     verify: bool = False
     """Also decode everything once, and list what is not as the scan says."""
-    limits: Annotated[LimitsConfig, arg(name="")] = field(default_factory=LimitsConfig)
+    limits: ForVideos = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
-        self._require(self.workers is None or self.workers >= 1, "workers", "None or at least 1")
+        self._at_least(1, "workers")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,21 +77,21 @@ class PrepareCommand(Ranged):
     """About the size of a shard, in MiB."""
     workers: int | None = None
     """Processes that decode; None: one a core."""
-    limits: Annotated[LimitsConfig, arg(name="")] = field(default_factory=LimitsConfig)
+    limits: ForVideos = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         self._require(len(self.videos) >= 1, "videos", "one or more folders or files")
         self._require(
             self.fps is None or 0 < self.fps <= MOST_FPS, "fps", f"None (all) or {_RATES}"
         )
-        self._require(self.short_side >= 8, "short_side", "at least 8 pixels")
+        self._at_least(8, "short_side", unit=" pixels")
         self._require(1 <= self.quality <= 100, "quality", "from 1 to 100")
         self._require(self.min_sharpness >= 0, "min_sharpness", "0 or more")
         self._require(0 <= self.min_change <= 255, "min_change", "from 0 to 255 grey levels")
         self._require(self.shard_mib > 0, "shard_mib", "greater than 0 MiB")
         if self.labels is None and self.labels_key != "path":
             raise ConfigError("--labels-key is the column of --labels, which is not given.")
-        self._require(self.workers is None or self.workers >= 1, "workers", "None or at least 1")
+        self._at_least(1, "workers")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,8 +99,7 @@ class PreviewCommand(Ranged):
     """Draw the first pairs and views that pretrain would train on with the same flags."""
 
     config: Annotated[PretrainConfig, arg(name="")] = field(default_factory=PretrainConfig)
-    recipe: str = "vidmoco"
-    """A shipped recipe, or a YAML file (a run's config.yaml is one). Other flags override it."""
+    recipe: Recipe = "vidmoco"
     output: Annotated[Path, arg(aliases=["-o"])] = Path("preview.png")
     """The picture to write (.png)."""
     pairs: int = 8
@@ -129,18 +129,13 @@ class ExtractCommand(Ranged):
     """File type where the output is a folder."""
     batch_size: int | None = None
     """Frames in one pass through the backbone; None: as many as fit on CUDA, 64 on a CPU."""
-    size: int | None = None
-    """Input size in pixels; None: the backbone's own."""
-    crop_mode: Literal["center", "squash"] | None = None
-    """`center`: the middle of each frame; `squash`: the whole of it, its aspect changed; None: the
-    backbone's own."""
-    device: str = "auto"
-    """`auto` (CUDA where there is one), `cpu`, `cuda` or `cuda:1`."""
-    precision: Literal["bf16", "fp32"] = "fp32"
-    """Arithmetic of the backbone."""
+    size: InputSize = None
+    crop_mode: CropMode = None
+    device: Device = "auto"
+    precision: Precision = "fp32"
     overwrite: bool = False
     """In a folder, write finished files again; the file of one video is always written."""
-    limits: Annotated[LimitsConfig, arg(name="")] = field(default_factory=LimitsConfig)
+    limits: ForVideos = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         self._require(
@@ -148,11 +143,8 @@ class ExtractCommand(Ranged):
             "fps",
             f"{_RATES}, or left out for all",
         )
-        self._require(self.every >= 1, "every", "at least 1")
-        self._require(
-            self.batch_size is None or self.batch_size >= 1, "batch_size", "None or at least 1"
-        )
-        self._require(self.size is None or self.size >= 8, "size", "at least 8 pixels")
+        self._at_least(1, "every", "batch_size")
+        self._at_least(8, "size", unit=" pixels")
         if self.fps is not None and self.every != 1:
             raise ConfigError("--fps and --every are both given; give one of the two.")
 
@@ -180,8 +172,8 @@ class ImportCommand(Ranged):
     """Replace the folder."""
 
     def __post_init__(self) -> None:
-        self._require(self.size is None or self.size >= 8, "size", "None or at least 8 pixels")
-        self._require(self.heads is None or self.heads >= 1, "heads", "None or at least 1")
+        self._at_least(8, "size", unit=" pixels")
+        self._at_least(1, "heads")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,7 +213,7 @@ class DemoCommand(Ranged):
     """Seed of the videos and of the runs."""
 
     def __post_init__(self) -> None:
-        self._require(0 <= self.seed < 2**63, "seed", "from 0 to 2^63 - 1")
+        self._is_seed()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,18 @@ from typing import Annotated, ClassVar, Literal
 from tyro.conf import Positional, arg
 
 from vidmoco.config.base import Ranged
-from vidmoco.config.pretrain import LimitsConfig
+from vidmoco.config.fields import (
+    KNN_K,
+    KNN_TAU,
+    CropMode,
+    Device,
+    Expert,
+    ForVideos,
+    InputSize,
+    MaxTrainPerClass,
+    Precision,
+)
+from vidmoco.config.limits import Limits
 from vidmoco.errors import ConfigError
 
 
@@ -44,13 +55,12 @@ class LabelledVideosConfig(Ranged):
 
     def __post_init__(self) -> None:
         self._require(0 < self.val_share < 1, "val_share", "between 0 and 1")
-        self._require(self.frames_per_video >= 1, "frames_per_video", "at least 1")
+        self._at_least(1, "frames_per_video", "min_videos")
         self._require(
             not isinstance(self.frames_per_class, int) or self.frames_per_class >= 1,
             "frames_per_class",
             "None, min or at least 1",
         )
-        self._require(self.min_videos >= 1, "min_videos", "at least 1")
         self._require(
             self.min_groups >= 2, "min_groups", "at least 2: one for train and one for val"
         )
@@ -80,9 +90,9 @@ class EvaluateCommand(Ranged):
     """The folder is the root of torchvision's dataset of this name, such as CIFAR10."""
     output: Annotated[Path | None, arg(aliases=["-o"])] = None
     """Where to write the results (.json); default: results.json in the current folder."""
-    k: tuple[int, ...] = (1, 10, 20, 100, 200)
+    k: tuple[int, ...] = KNN_K
     """Numbers of neighbours of the k-NN."""
-    knn_tau: tuple[float, ...] = (0.07, 0.1)
+    tau: tuple[float, ...] = (KNN_TAU, 0.1)
     """Temperatures of the neighbours' weights exp(similarity / tau); the table shows the first."""
     linear: bool = True
     """Fit the linear probe too."""
@@ -103,21 +113,15 @@ class EvaluateCommand(Ranged):
     """Learning rate in place of the paper's, before it grows with the batch; for one of the two."""
     finetune_batch_size: int = 256
     """Images in a step, of all processes together."""
-    size: int | None = None
-    """Input size in pixels; None: each backbone's own."""
-    crop_mode: Literal["center", "squash"] | None = None
-    """`center`: the middle of each image; `squash`: the whole of it, its aspect changed (for wide
-    frames); None: each backbone's own."""
+    size: InputSize = None
+    crop_mode: CropMode = None
     batch_size: int = 256
     """Images in one pass through the backbone."""
-    max_train_per_class: int | None = None
-    """Use so many training images of each class; None: all."""
+    max_train_per_class: MaxTrainPerClass = None
     workers: int | None = None
     """Processes that read images; 0: this process; None: one a core where reading takes long."""
-    device: str = "auto"
-    """`auto` (CUDA where there is one), `cpu`, `cuda` or `cuda:1`."""
-    precision: Literal["bf16", "fp32"] = "fp32"
-    """Arithmetic of the backbone."""
+    device: Device = "auto"
+    precision: Precision = "fp32"
     videos: LabelledVideosConfig = field(default_factory=LabelledVideosConfig)
     fresh: bool = False
     """Compute all features, also those that are kept from an earlier comparison."""
@@ -129,25 +133,19 @@ class EvaluateCommand(Ranged):
         self._require(
             len(self.k) >= 1 and min(self.k) >= 1, "k", "one or more numbers of neighbours"
         )
-        for name in ("k", "knn_tau", "few_shot"):
+        for name in ("k", "tau", "few_shot"):
             given = getattr(self, name)
             self._require(len(set(given)) == len(given), name, "each number once")
         self._require(
-            len(self.knn_tau) >= 1 and min(self.knn_tau) > 0,
-            "knn_tau",
+            len(self.tau) >= 1 and min(self.tau) > 0,
+            "tau",
             "one or more numbers greater than 0",
         )
         self._require(
             all(0 < share < 1 for share in self.few_shot), "few_shot", "shares between 0 and 1"
         )
-        self._require(self.few_shot_draws >= 1, "few_shot_draws", "at least 1")
         self._require(
             len(set(self.finetune)) == len(self.finetune), "finetune", "each of head and all once"
-        )
-        self._require(
-            self.finetune_epochs is None or self.finetune_epochs >= 1,
-            "finetune_epochs",
-            "None or at least 1",
         )
         self._require(
             self.finetune_lr is None or self.finetune_lr > 0,
@@ -164,16 +162,11 @@ class EvaluateCommand(Ranged):
             "finetune_epochs",
             "given with --finetune head, all or both",
         )
-        self._require(self.finetune_batch_size >= 2, "finetune_batch_size", "at least 2")
-        self._require(self.size is None or self.size >= 8, "size", "at least 8 pixels")
-        self._require(self.batch_size >= 1, "batch_size", "at least 1")
-        self._require(
-            self.max_train_per_class is None or self.max_train_per_class >= 1,
-            "max_train_per_class",
-            "None or at least 1",
-        )
+        self._at_least(1, "batch_size", "max_train_per_class", "finetune_epochs", "few_shot_draws")
+        self._at_least(2, "finetune_batch_size")
+        self._at_least(8, "size", unit=" pixels")
         self._require(self.workers is None or self.workers >= 0, "workers", "None, 0 or more")
-        self._require(0 <= self.seed < 2**63, "seed", "from 0 to 2^63 - 1")
+        self._is_seed()
         if self.torchvision is not None and self.videos.labels is not None:
             raise ConfigError(
                 "--torchvision names a dataset of images, and --videos.labels one of videos: give "
@@ -218,15 +211,12 @@ class SearchCommand(Ranged):
     """Least distance in seconds of two frames of one video."""
     backbone: str | None = None
     """Where the backbone that made the features is now; None: where it was."""
-    device: str = "auto"
-    """`auto` (CUDA where there is one), `cpu`, `cuda` or `cuda:1`."""
-    limits: Annotated[LimitsConfig, arg(name="")] = field(default_factory=LimitsConfig)
+    device: Device = "auto"
+    limits: Expert[ForVideos] = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         self._require(1 <= self.top <= 200, "top", "from 1 to 200")
-        self._require(
-            self.per_video is None or self.per_video >= 1, "per_video", "None or at least 1"
-        )
+        self._at_least(1, "per_video")
         self._require(0 <= self.min_gap < float("inf"), "min_gap", "0 seconds or more")
 
 
@@ -250,7 +240,7 @@ class ExploreCommand(Ranged):
     """Least distance in seconds of two frames of one video that count as duplicates."""
     seed: int = 0
     """Seed of t-SNE."""
-    limits: Annotated[LimitsConfig, arg(name="")] = field(default_factory=LimitsConfig)
+    limits: Expert[ForVideos] = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         self._require(2 <= self.map_frames <= 50_000, "map_frames", "from 2 to 50,000")

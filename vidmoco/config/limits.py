@@ -1,7 +1,8 @@
-"""What a video may be, and what looking at it or reading it may cost. Pure."""
+"""What a video may be, and what looking at it or reading it may cost."""
 
 from dataclasses import dataclass
 
+from vidmoco.config.base import Ranged
 from vidmoco.errors import VideoError
 
 
@@ -14,19 +15,40 @@ class LimitError(VideoError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
-    """Bounds that a stranger's file cannot pass; the defaults let everything real pass."""
+class Limits(Ranged):
+    """What a video may be and may cost; all that is real passes the defaults."""
 
     max_pixels: int = 8192 * 4320
-    """Pixels of a picture; the default is 8K as cinemas and phones have it."""
+    """Refuse videos with more pixels in a picture; the default is 8K."""
     max_duration: float = 6 * 3600.0
-    """Seconds of a video. assumption: longer ones are recordings of a day, or made up."""
+    """Refuse videos longer than this, in seconds."""
     max_frames: int = 2_000_000
-    """Frames of a video: six hours at 90 frames a second."""
-    max_memory: int = 4 * 2**30
-    """Bytes that a process may use for one video, on top of what it needs for itself."""
+    """Refuse videos of more frames; the default is six hours at 90 frames a second."""
+    max_memory_per_worker: float = 4.0
+    """GiB that a decoding process may use for one video, on top of what it needs for itself."""
     max_seconds: float = 120.0
-    """Seconds that a decoder may be silent, and of CPU time that it may use meanwhile."""
+    """Seconds, of silence and of CPU time, after which a decoder is killed and its video
+    skipped."""
+    follow_links: bool = False
+    """Also read what links lead to outside of the folders."""
+
+    def __post_init__(self) -> None:
+        self._require(1 <= self.max_pixels < 2**31, "max_pixels", "from 1 to 2^31 - 1")
+        self._require(self.max_duration > 0, "max_duration", "greater than 0 seconds")
+        self._require(self.max_frames >= 1, "max_frames", "at least 1")
+        self._require(
+            0 < self.max_memory_per_worker <= 2**20,
+            "max_memory_per_worker",
+            "greater than 0 GiB, and at most 2^20",
+        )
+        self._require(
+            0 < self.max_seconds <= 10**6, "max_seconds", "greater than 0 seconds, and at most 10^6"
+        )
+
+    @property
+    def max_memory(self) -> int:
+        """``max_memory_per_worker`` in bytes."""
+        return round(self.max_memory_per_worker * 2**30)
 
     def problem(
         self, *, width: int = 0, height: int = 0, num_frames: int = 0, duration: float = 0.0

@@ -1,10 +1,12 @@
 """The settings of each method, their ranges, and what they ask of the other sections."""
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
+from vidmoco.config.augment import AugmentConfig
 from vidmoco.config.base import Ranged
-from vidmoco.config.sections import AugmentConfig, DataConfig, OptimConfig
+from vidmoco.config.data import DataConfig
+from vidmoco.config.optim import OptimConfig
 from vidmoco.errors import ConfigError
 
 _MANY_OF_ONE_VIDEO = 2  # assumption: keys in the queue, of thousands, that are worth a word
@@ -351,3 +353,4 @@ class MemoryBankConfig(MethodSettings):
 MethodConfig = (
     MoCoConfig | MoCoV3Config | FastMoCoConfig | SimCLRConfig | EndToEndConfig | MemoryBankConfig
 )
+METHOD_CONFIGS: dict[str, type[MethodConfig]] = {kind.name: kind for kind in get_args(MethodConfig)}

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from tyro.conf import arg
 
 from vidmoco.config.base import Ranged
+from vidmoco.config.fields import KNN_TAU, Expert, MaxTrainPerClass, Precision
 
 MOST_VIDEOS = 4096  # assumption: more queries than that say nothing more
 
@@ -31,22 +32,20 @@ class MonitorConfig(Ranged):
     the last one are always measured."""
     k: int = 20
     """Neighbours of the k-NN."""
-    tau: float = 0.07
+    tau: float = KNN_TAU
     """Temperature of the neighbours' weights exp(similarity / tau)."""
-    max_train_per_class: int | None = None
-    """Use so many training images of each class; None: all."""
-    distances: tuple[float, ...] = (0.5, 2.0, 8.0)
+    max_train_per_class: MaxTrainPerClass = None
+    distances: Expert[tuple[float, ...]] = (0.5, 2.0, 8.0)
     """Seconds from the frame that is looked for to the one that is to be found. Those which fewer
     than two videos are long enough for are left out."""
-    videos: int = 256
+    videos: Expert[int] = 256
     """Videos of the retrieval, at each distance; fewer where there are no more."""
-    seed: int = 0
+    seed: Expert[int] = 0
     """Seed of the training images of a class, as in `evaluate`, and of the videos and times."""
-    precision: Literal["bf16", "fp32"] = "fp32"
-    """Arithmetic of the backbone, as in `evaluate`."""
-    batch_size: int = 256
+    precision: Expert[Precision] = "fp32"
+    batch_size: Expert[int] = 256
     """Images in one pass through the backbone, as in `evaluate`."""
-    max_gib: float = 4.0
+    max_gib: Expert[float] = 4.0
     """GiB of memory that the images may take; they are read once, at the start."""
 
     def __post_init__(self) -> None:
@@ -55,13 +54,8 @@ class MonitorConfig(Ranged):
             "every_epochs",
             "None or greater than 0",
         )
-        self._require(self.k >= 1, "k", "at least 1")
+        self._at_least(1, "k", "max_train_per_class", "batch_size")
         self._require(self.tau > 0, "tau", "greater than 0")
-        self._require(
-            self.max_train_per_class is None or self.max_train_per_class >= 1,
-            "max_train_per_class",
-            "None or at least 1",
-        )
         self._require(
             len(self.distances) >= 1
             and min(self.distances) > 0
@@ -70,6 +64,5 @@ class MonitorConfig(Ranged):
             "one or more different times greater than 0, in seconds",
         )
         self._require(2 <= self.videos <= MOST_VIDEOS, "videos", f"from 2 to {MOST_VIDEOS}")
-        self._require(0 <= self.seed < 2**63, "seed", "from 0 to 2^63 - 1")
-        self._require(self.batch_size >= 1, "batch_size", "at least 1")
+        self._is_seed()
         self._require(self.max_gib > 0, "max_gib", "greater than 0 GiB")

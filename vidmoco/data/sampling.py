@@ -40,7 +40,7 @@ class PairRule:
     gap_law: GapLaw = "linear_decay"
     min_gap: float = 0.0
     max_gap: float | None = None
-    same_frame_probability: float = 0.0
+    single_frame: bool = False
     frames: int = 2
 
 
@@ -62,13 +62,13 @@ def sample_times(
     so that ``linear_decay`` is uniform over all such times; ``segments`` has as many parts.
 
     The distribution function of the gap is inverted, so nothing is rejected. A video shorter than
-    ``min_gap`` gives its longest gap. With ``same_frame_probability`` all times are one time (views
-    of one frame).
+    ``min_gap`` gives its longest gap. With ``single_frame`` all times are one time (views of one
+    frame).
     """
-    same = generator.random() < rule.same_frame_probability
+    generator.random()  # of no use today; without it every run would have other pairs than before
     gap_draw, start_draw, swap = generator.random(), generator.random(), generator.random() < 0.5
     frames = rule.frames
-    if same:
+    if rule.single_frame:
         return (start_draw * duration,) * frames
     longest = duration * (1 - 1e-9)  # a time equal to the duration is past the last frame
     if rule.gap_law == "segments" and frames > 2:

@@ -1,7 +1,7 @@
 """From settings to batches of pairs, of videos, prepared frames or images: for a run, a preview."""
 
 import json
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,8 +12,8 @@ from rich.console import Console
 
 from vidmoco import distributed, run_folder
 from vidmoco.backbones.preprocess import Preprocess
+from vidmoco.config.data import DataConfig
 from vidmoco.config.pretrain import PretrainConfig
-from vidmoco.config.sections import DataConfig
 from vidmoco.data.batches import PairBatch, slots_needed
 from vidmoco.data.frame_reader import Stills, read_prepared_stills, read_stills
 from vidmoco.data.image_corpus import ImageCorpus, open_image_corpus
@@ -29,8 +29,10 @@ from vidmoco.frames.prepared import PreparedFrames, open_prepared
 from vidmoco.frames.store import is_prepared
 from vidmoco.shapes import Float32, Float64
 from vidmoco.video.catalog import Catalog
-from vidmoco.video.open_catalog import build_limits, open_catalog
+from vidmoco.video.open_catalog import open_catalog
 from vidmoco.video.scan_command import print_catalog
+
+MAX_FAILURES_LISTED = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +109,13 @@ class PairSource:
         """Return the frames of each moment for a backbone, or why they cannot be read."""
         return self.read(moments, preprocess=preprocess, workers=self._workers())
 
+    def failure_lines(self, failures: Mapping[int, str]) -> list[str]:
+        """Return a line for each video that could not be read, and how many more there are."""
+        listed = sorted(failures.items())[:MAX_FAILURES_LISTED]
+        lines = [f"  {self.name(row)!r}: {reason}" for row, reason in listed]
+        more = len(failures) - len(lines)
+        return [*lines, f"  … and {more} more"] if more else lines
+
     def _workers(self) -> int:
         workers = self.config.data.workers
         if workers is not None:
@@ -179,7 +188,7 @@ def pair_rule(config: DataConfig) -> PairRule:
         gap_law=config.gap_law,
         min_gap=config.min_gap,
         max_gap=config.max_gap,
-        same_frame_probability=1.0 if config.single_frame else config.same_frame_probability,
+        single_frame=config.single_frame,
         frames=config.frames_per_video,
     )
 
@@ -198,14 +207,14 @@ def _of_videos(config: PretrainConfig, found: Catalog, quarantine: Path | None) 
         load=partial(
             load_pairs,
             catalog,
-            limits=build_limits(config.limits),
+            limits=config.limits,
             decoder=config.data.decoder,
             quarantine=Quarantine(quarantine),
         ),
         read=partial(
             read_stills,
             catalog,
-            limits=build_limits(config.limits),
+            limits=config.limits,
             decoder=config.data.decoder,
         ),
         has_time=True,

@@ -53,10 +53,10 @@ def score_features(
         f"{tau:g}": weighted_knn(
             bank, bank_labels, queries, k=command.k, num_classes=num_classes, tau=tau
         )
-        for tau in command.knn_tau
+        for tau in command.tau
     }
     knn = {(tau, str(k)): s for tau, found in by_tau.items() for k, s in found.items()}
-    headline = knn[f"{command.knn_tau[0]:g}", str(headline_k(command.k))]
+    headline = knn[f"{command.tau[0]:g}", str(headline_k(command.k))]
     scores: dict[str, Any] = {
         "knn_top1": _nested({key: top_accuracy(s, truth) for key, s in knn.items()}),
         "knn_interval": _nested(

@@ -103,7 +103,7 @@ def results_of(
             "layer": "pooled features",
             "k": list(command.k),
             "headline_k": headline_k(command.k),
-            "knn_tau": list(command.knn_tau),
+            "knn_tau": list(command.tau),
             "few_shot": list(command.few_shot),
             "linear_decays": list(DECAYS) if command.linear else [],
             "finetune": list(command.finetune),

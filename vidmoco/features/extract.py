@@ -35,7 +35,7 @@ from vidmoco.progress import ProgressBar
 from vidmoco.run_folder import make_writable_folder
 from vidmoco.video.catalog import Catalog
 from vidmoco.video.info import VideoInfo
-from vidmoco.video.open_catalog import build_limits, open_catalog
+from vidmoco.video.open_catalog import open_catalog
 
 
 def extract_video(
@@ -195,7 +195,7 @@ def extract(command: ExtractCommand) -> int:
         "every": command.every,
         "dtype": command.dtype,
         "batch_size": command.batch_size or default_batch_size(extractor),
-        "limits": build_limits(command.limits),
+        "limits": command.limits,
     }
     if is_folder:
         return _extract_all(catalog, extractor, command, options, console=console)

@@ -44,7 +44,7 @@ from vidmoco.progress import ProgressBar
 from vidmoco.run_folder import make_writable_folder
 from vidmoco.text import counted
 from vidmoco.video.info import VideoInfo
-from vidmoco.video.open_catalog import build_limits, open_catalog
+from vidmoco.video.open_catalog import open_catalog
 from vidmoco.video.scan_command import print_catalog
 from vidmoco.workers.pool import WorkerPool
 
@@ -172,7 +172,7 @@ def _write_missing(
         for name, video in videos.items()
         if there.get(name) != (video.num_bytes, video.mtime_ns)
     }
-    limits = build_limits(command.limits)
+    limits = command.limits
     pool = WorkerPool[PrepareJob, PreparedVideo](
         build_frame_writer,
         (settings, limits),

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from vidmoco.config.sections import OptimConfig
+from vidmoco.config.optim import OptimConfig
 from vidmoco.optim.lars import Lars
 
 _CONSTANT = "constant_lr"

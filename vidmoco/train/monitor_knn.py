@@ -5,7 +5,7 @@ from rich.console import Console
 
 from vidmoco import distributed
 from vidmoco.backbones.preprocess import Preprocess
-from vidmoco.config.evaluation import EvaluateCommand
+from vidmoco.config.fields import KNN_K
 from vidmoco.config.monitor import MonitorConfig
 from vidmoco.console import say
 from vidmoco.errors import ConfigError
@@ -19,9 +19,6 @@ from vidmoco.evaluate.knn import weighted_knn
 from vidmoco.evaluate.scores import top_accuracy
 from vidmoco.images.labelled import LabelledImages, load_labelled_images
 from vidmoco.train.monitor_backbone import Twin
-
-# Looked for too, as `evaluate` does by default: of equally near neighbours it then takes the same.
-_ALSO_K = EvaluateCommand.k
 
 
 class KnnProbe:
@@ -79,7 +76,7 @@ class KnnProbe:
             features.values[is_train].to(self._device),
             labels[is_train].to(self._device),
             features.values[~is_train].to(self._device),
-            k=(self._config.k, *_ALSO_K),
+            k=(self._config.k, *KNN_K),  # as `evaluate` does by default
             num_classes=len(self._train.classes),
             tau=self._config.tau,
         )

@@ -15,7 +15,7 @@ from vidmoco.augment.views import build_augment
 from vidmoco.backbones.build import save_backbone
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import dump_recipe
-from vidmoco.console import say, say_first
+from vidmoco.console import say
 from vidmoco.data.order import Batching
 from vidmoco.data.source import PairSource, open_source
 from vidmoco.device import (
@@ -39,7 +39,6 @@ from vidmoco.train.progress import TrainingProgress
 from vidmoco.train.run_state import RunState
 from vidmoco.train.step import augmented_views, train_step
 
-MAX_FAILURES_LISTED = 50
 # Of the training, and steps: an untrained network looks much like a collapsed one.
 WARN_AFTER, LEAST_STEPS = 0.1, 50
 
@@ -286,8 +285,4 @@ def _list_failures(source: PairSource, failures: dict[int, str], *, console: Con
     if not failures:
         return
     say(console, f"Could not be read, and were replaced by others: {len(failures)} of the videos")
-    say_first(
-        console,
-        [f"{source.name(row)!r}: {reason}" for row, reason in sorted(failures.items())],
-        most=MAX_FAILURES_LISTED,
-    )
+    say(console, *source.failure_lines(failures))

@@ -9,8 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from vidmoco.cache_folder import cache_folder
-from vidmoco.config.limits import Limits
-from vidmoco.config.pretrain import LimitsConfig
+from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.console import say
 from vidmoco.errors import ConfigError
 from vidmoco.video.catalog import Catalog
@@ -34,7 +33,7 @@ def open_catalog(
     workers: int | None = None,
     progress: bool = True,
     fresh: bool = False,
-    limits: LimitsConfig = LimitsConfig(),  # noqa: B008  (frozen)
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Catalog:
     """Return the catalog of some videos, looking only at files that are new or have changed.
 
@@ -62,8 +61,7 @@ def open_catalog(
             previous=previous,
             workers=workers,
             progress=progress,
-            limits=build_limits(limits),
-            follow_links=limits.follow_links,
+            limits=limits,
         )
         try:
             catalog.save(cache)
@@ -71,17 +69,6 @@ def open_catalog(
             say(Console(stderr=True), f"{error} The next run will look at every file again.")
         catalogs.append(catalog)
     return Catalog.merge(catalogs)
-
-
-def build_limits(config: LimitsConfig) -> Limits:
-    """Return limits in the units of the program: bytes for GiB."""
-    return Limits(
-        max_pixels=config.max_pixels,
-        max_duration=config.max_duration,
-        max_frames=config.max_frames,
-        max_memory=round(config.max_memory_per_worker * 2**30),
-        max_seconds=config.max_seconds,
-    )
 
 
 def cached_catalog(path: Path) -> Catalog | None:

@@ -28,7 +28,6 @@ def scan_videos(
     workers: int | None = None,
     progress: bool = True,
     limits: Limits = DEFAULT_LIMITS,
-    follow_links: bool = False,
 ) -> Catalog:
     """Return the catalog of all videos in some folders, or of single files.
 
@@ -37,8 +36,8 @@ def scan_videos(
         previous: an earlier catalog; files of unchanged size and time are not looked at again.
         workers: processes that look at files; None: one a core.
         progress: show a bar on stderr, where that is a terminal.
-        limits: what a video may be; those that another limit refused are looked at again.
-        follow_links: also look at what links outside of the folders lead to.
+        limits: what a video may be, and whether links out of the folders are followed; files that
+            another limit refused are looked at again.
 
     Raises:
         ConfigError: a source does not exist, or a folder holds no video file.
@@ -47,7 +46,7 @@ def scan_videos(
     rows: list[VideoInfo] = []
     reused: list[int] = []
     known = _index(previous, limits)
-    for job in _listed(sources, follow_links=follow_links):
+    for job in _listed(sources, follow_links=limits.follow_links):
         root, found = job.root, job.found
         index, size, mtime_ns = known.get((str(root), found.key), (-1, -1, -1))
         if found.problem:

@@ -17,7 +17,6 @@ from vidmoco.text import escaped
 from vidmoco.video.catalog import Catalog, is_catalog
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.open_catalog import (
-    build_limits,
     cached_catalog,
     catalog_cache_path,
     open_catalog,
@@ -109,9 +108,7 @@ def _verify(catalog: Catalog, command: ScanCommand, *, console: Console) -> tupl
     began = time.monotonic()
     changed: list[VideoInfo] = []
     num_frames = num_findings = 0
-    found = verify_videos(
-        catalog, workers=command.workers or num_cores(), limits=build_limits(command.limits)
-    )
+    found = verify_videos(catalog, workers=command.workers or num_cores(), limits=command.limits)
     num_videos = len(catalog.readable())
     with ProgressBar(Console(stderr=True), "verify", total=num_videos) as bar:
         for video, finding in bar.track(found):

@@ -12,7 +12,6 @@ from vidmoco.features.feature_set import FeatureSet, open_features
 from vidmoco.progress import ProgressBar
 from vidmoco.run_folder import make_writable_folder
 from vidmoco.shapes import Float32, Int64
-from vidmoco.video.open_catalog import build_limits
 from vidmoco.visualize.display import print_left_out
 from vidmoco.visualize.duplicates import find_duplicates
 from vidmoco.visualize.frame_map import draw_map
@@ -50,7 +49,7 @@ def explore(command: ExploreCommand) -> int:
     features = open_features(command.features)
     folder = command.output.expanduser()
     make_writable_folder(folder, flag="-o")
-    limits = build_limits(command.limits)
+    limits = command.limits
     console = wide_console()
     print_left_out(features.left_out)
     say(

@@ -13,11 +13,10 @@ from rich.console import Console
 from vidmoco.augment.views import build_augment
 from vidmoco.config.commands import PreviewCommand
 from vidmoco.config.pretrain import PretrainConfig
-from vidmoco.console import say, say_first
+from vidmoco.console import say
 from vidmoco.data.order import BatchOrder, Place
 from vidmoco.data.sampling import PairPlan
 from vidmoco.data.source import PairSource, open_source, pair_rule
-from vidmoco.train.pretrain import MAX_FAILURES_LISTED
 from vidmoco.visualize.contact_sheet import Pair, Sample, describe_gaps, draw_sheet
 from vidmoco.visualize.png_file import require_png, save_png
 
@@ -50,15 +49,9 @@ def preview(command: PreviewCommand) -> int:
     if sample.failures:
         lines.append(f"Could not be read, and were replaced by others: {len(sample.failures)}")
     save_png(draw_sheet(sample, lines), output)
-    failures = sorted(sample.failures.items())
     console = Console()
-    say(console, *lines)
-    say_first(
-        console,
-        [f"{source.name(row)!r}: {why}" for row, why in failures],
-        most=MAX_FAILURES_LISTED,
-    )
-    say(console, *describe_gaps(sample), f"{output}: {command.pairs} pairs")
+    say(console, *lines, *source.failure_lines(sample.failures), *describe_gaps(sample))
+    say(console, f"{output}: {command.pairs} pairs")
     return 0
 
 

@@ -10,7 +10,6 @@ from vidmoco.console import say, say_result, wide_console
 from vidmoco.features.feature_set import FeatureSet, open_features
 from vidmoco.shapes import Float32, Int64
 from vidmoco.text import escaped, in_ascii
-from vidmoco.video.open_catalog import build_limits
 from vidmoco.visualize.contact_sheet import font, shortened
 from vidmoco.visualize.display import (
     MARGIN,
@@ -39,7 +38,7 @@ def search(command: SearchCommand) -> int:
     """
     output = command.output.expanduser()
     require_png(output)
-    limits = build_limits(command.limits)
+    limits = command.limits
     features = open_features(command.features)
     query = read_query(command.query, limits=limits)
     extractor = extractor_like(features, backbone=command.backbone, device=command.device)

@@ -1,0 +1,212 @@
+import pytest
+
+from vidmoco.cli.flags import parse
+from vidmoco.cli.main import COMMANDS, main
+from vidmoco.config.commands import PretrainCommand
+from vidmoco.config.methods import METHOD_CONFIGS, MoCoConfig, SimCLRConfig
+from vidmoco.config.pretrain import PretrainConfig
+from vidmoco.config.recipe import dump_recipe, load_recipe
+from vidmoco.errors import ConfigError
+
+
+def pretrain(*words):
+    """The settings of a training with these flags."""
+    return parse(PretrainCommand, words, prog="vidmoco pretrain").config
+
+
+@pytest.mark.parametrize("command", ["pretrain", "preview"])
+def test_the_default_recipe_is_our_own(command):
+    parsed = parse(COMMANDS[command].settings, ["videos"], prog=command)
+    assert parsed.recipe == "vidmoco"
+    assert parsed.config.method == load_recipe("vidmoco").method
+    assert parsed.config.data.max_gap == 1.5
+
+
+def test_a_flag_overrides_the_recipe_wherever_it_stands():
+    for words in (
+        ["v", "--recipe", "moco_v1", "--optim.lr", "0.5"],
+        ["--optim.lr", "0.5", "--recipe=moco_v1", "v"],
+    ):
+        config = pretrain(*words)
+        assert (config.optim.lr, config.method.tau, config.method.head) == (0.5, 0.07, "linear")
+
+
+def test_lists_of_names_and_numbers_that_may_be_none():
+    words = ["v", "--augment.shared", "crop", "flip", "--augment.second-blur-probability", "0.1"]
+    augment = pretrain(*words).augment
+    assert augment.shared == ("crop", "flip")
+    assert augment.second_blur_probability == 0.1
+    words = ["--augment.second-blur-probability", "None", "--augment.shared", "flip"]
+    augment = pretrain("v", *words).augment
+    assert augment.second_blur_probability is None
+    assert augment.shared == ("flip",)
+
+
+@pytest.mark.parametrize(
+    ("short", "long"),
+    [
+        ("--device cpu", "--engine.device cpu"),
+        ("--precision fp32", "--engine.precision fp32"),
+        ("--batch-size 64", "--data.batch-size 64"),
+        ("--workers 3", "--data.workers 3"),
+        ("--single-frame", "--data.single-frame"),
+        ("--monitor images", "--monitor.images images"),
+        ("--batch_size=64", "--data.batch_size=64"),
+    ],
+)
+def test_a_short_name_is_the_setting_of_its_section(short, long):
+    given = pretrain("v", *short.split())
+    assert given == pretrain("v", *long.split()) != pretrain("v")
+
+
+def test_settings_that_the_help_leaves_out_have_their_flags():
+    words = """v --max-pixels 9 --max-duration 8 --max-frames 7 --max-memory-per-worker 6
+        --max-seconds 5 --follow-links --data.block-gib 4 --augment.grayscale-first
+        --augment.blur-sigma 1 2 --augment.solarize-probability 0.1
+        --augment.second-blur-probability 0.2 --augment.second-solarize-probability 0.3
+        --augment.small-size 32 --augment.small-crop-scale 0.1 0.2
+        --backbone.no-zero-init-residual --backbone.freeze-patches --optim.no-decay-vectors
+        --optim.trust-coefficient 0.4 --optim.predictor-lr 0.5 --optim.clip-gradient 0.6
+        --optim.milestones 0.1 0.7 --optim.warmup-start 0.8 --optim.update-every epoch
+        --engine.no-channels-last --engine.compile --engine.cuda-graphs --engine.log-every 11
+        --engine.keep-checkpoints 12 --monitor.distances 1 2 --monitor.videos 13 --monitor.seed 14
+        --monitor.precision bf16 --monitor.batch-size 15 --monitor.max-gib 16
+        --method.name moco_v3"""
+    given, usual = pretrain(*words.split()), pretrain("v", "--method.name", "moco_v3")
+    for section, hidden in {
+        "limits": ["max_pixels", "max_duration", "max_frames", "max_memory_per_worker"],
+        "data": ["block_gib"],
+        "augment": ["grayscale_first", "blur_sigma", "small_size", "small_crop_scale"],
+        "backbone": ["zero_init_residual", "freeze_patches"],
+        "optim": ["decay_vectors", "trust_coefficient", "milestones", "update_every"],
+        "engine": ["channels_last", "cuda_graphs", "log_every", "keep_checkpoints"],
+        "monitor": ["distances", "videos", "seed", "precision", "batch_size", "max_gib"],
+    }.items():
+        for name in hidden:
+            one, other = (getattr(getattr(config, section), name) for config in (given, usual))
+            assert one != other, name
+
+
+@pytest.mark.parametrize("recipe", ["vidmoco", "moco_v2", "moco_v3_vit_small"])
+@pytest.mark.parametrize("name", METHOD_CONFIGS)
+def test_a_method_comes_into_any_recipe_with_its_own_defaults(recipe, name):
+    given, of_recipe = (
+        pretrain("v", "--recipe", recipe, *more, "--seed", "7", "--method.tau", "0.33")
+        for more in ([f"--method.name={name}"], [])
+    )
+    assert type(given.method) is METHOD_CONFIGS[name]
+    if type(of_recipe.method) is type(given.method):
+        assert given == of_recipe  # the recipe's own settings of its method stay
+    else:
+        assert given.method == METHOD_CONFIGS[name](tau=0.33)
+    for section in ("data", "augment", "backbone", "optim", "engine", "seed", "epochs"):
+        assert getattr(given, section) == getattr(of_recipe, section)
+
+
+def test_settings_of_the_method_that_is_named_are_flags():
+    given = pretrain("videos/", "--method.name", "moco", "--method.queue-size", "4096")
+    assert given.method == MoCoConfig(queue_size=4096)
+    assert given.data.batch_size == 128
+    given = pretrain("v", "--recipe", "moco_v2", "--method.name", "simclr", "--method.dim", "64")
+    assert given.method == SimCLRConfig(dim=64)
+
+
+def test_a_recipe_that_does_not_fit_a_method_may_be_made_to_fit(tmp_path, capsys):
+    words = ["v", "--recipe", "fast_moco", "--method.name", "moco"]
+    with pytest.raises(ConfigError) as refused:
+        pretrain(*words)
+    assert "moco has no predictor" in str(refused.value)
+    assert "The recipe is one for fast_moco; recipes for moco: " in str(refused.value)
+    assert "moco_v2" in str(refused.value)
+    assert pretrain(*words, "--optim.predictor-lr", "None").method == MoCoConfig()
+
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("data: {batch_size: 100}\nmethod: {name: simclr}")
+    words = ["v", "--recipe", str(mine), "--method.name", "moco"]
+    assert main(["pretrain", *words]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--data.batch-size is 100; it must be a multiple of" in line
+    assert "recipes for moco: " in line
+    assert pretrain(*words, "--method.bn-splits", "1").method == MoCoConfig(bn_splits=1)
+
+
+def test_advice_is_given_where_the_recipe_is_at_fault():
+    with pytest.raises(ConfigError, match=r"--data.batch-size is 100") as refused:
+        pretrain("v", "--method.name", "moco", "--batch-size", "100")
+    assert "recipes for" not in str(refused.value)
+
+
+def test_a_method_that_is_none(capsys):
+    assert main(["pretrain", "v", "--method.name", "mocco"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--method.name is 'mocco'. Did you mean 'moco'? It must be one of moco, moco_v3," in line
+
+
+def test_a_resumed_run_keeps_its_method(tmp_path, capsys):
+    run = tmp_path / "run"
+    run.mkdir()
+    config = PretrainConfig(videos=(tmp_path,), method=SimCLRConfig(tau=0.3))
+    (run / "config.yaml").write_text(dump_recipe(config))
+    resume = ["--run", str(run), "--resume"]
+    assert pretrain(*resume) == config
+    assert pretrain(*resume, "--method.name", "simclr") == config
+    assert main(["pretrain", *resume, "--method.name", "moco"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "Saved and given differ in method.name: 'simclr' and 'moco'. Leave" in line
+
+
+def test_a_method_in_a_recipe_of_ones_own(tmp_path):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("method: {name: moco_v3}")
+    given = pretrain("v", "--recipe", str(mine), "--method.hidden-dim", "512")
+    assert given.method == METHOD_CONFIGS["moco_v3"](hidden_dim=512)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("evaluate i --backbone a --backbone b", "--backbone is given twice. Give it once, with"),
+        ("pretrain v --seed 1 --seed=2", "--seed is given twice"),
+        ("scan v -o a.parquet --output b.parquet", "-o and --output are one setting. Give one"),
+        ("pretrain v --device cpu --engine.device cpu", "--device and --engine.device are one"),
+        ("pretrain v --data.single_frame --no-single-frame", "and --no-single-frame are one"),
+        ("pretrain v --monitor a --monitor.images b", "--monitor and --monitor.images are one"),
+    ],
+)
+def test_a_flag_given_twice(capsys, words, expected):
+    assert main(words.split()) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert expected in line
+
+
+def test_negative_numbers_are_no_flags_given_twice():
+    words = ["--data.max-gap", "-1", "--data.min-gap", "-1"]
+    with pytest.raises(ConfigError, match=r"--data.min-gap is -1\.0; it must be 0 or more"):
+        pretrain("v", *words)
+
+
+@pytest.mark.parametrize(
+    "words", ["pretrain v --recipe", "pretrain v --method.name", "pretrain v --run"]
+)
+def test_a_flag_without_its_value(capsys, words):
+    with pytest.raises(SystemExit) as exit_:
+        main(words.split())
+    assert exit_.value.code == 2
+    assert f"Missing value for argument '{words.split()[-1]}'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("pretrain v --engin.device cpu", "--device, --engine.device"),
+        ("pretrain v --lr 0.1", "--optim.lr"),
+        ("pretrain v --data.block-gb 1", "--data.block-gib"),  # hidden, and told all the same
+        ("extract v -o x --devize cpu", "--device"),
+    ],
+)
+def test_an_unknown_flag_names_the_nearest(capsys, words, expected):
+    with pytest.raises(SystemExit) as exit_:
+        main(words.split())
+    assert exit_.value.code == 2
+    error = capsys.readouterr().err
+    assert "Unrecognized options" in error and expected in error

@@ -1,0 +1,148 @@
+"""From the words of a command to its settings: a flag overrides a recipe, a recipe the defaults."""
+
+import argparse
+import copy
+import io
+import re
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stderr
+from dataclasses import is_dataclass, replace
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import tyro
+
+from vidmoco.cli.help import HELP, HELP_ALL, print_help
+from vidmoco.config.base import require_finite
+from vidmoco.config.commands import PretrainCommand, PreviewCommand
+from vidmoco.config.fields import EVERYDAY
+from vidmoco.config.methods import METHOD_CONFIGS
+from vidmoco.config.pretrain import PretrainConfig
+from vidmoco.config.recipe import load_recipe, shipped_recipes
+from vidmoco.errors import ConfigError, nearest
+
+Trains = PretrainCommand | PreviewCommand
+
+
+def parse(settings: type[Any], words: Sequence[str], *, prog: str) -> Any:
+    """Return the settings of a command.
+
+    Args:
+        settings: The command's dataclass.
+        words: What stands behind ``prog``.
+        prog: The command as one types it.
+
+    Raises:
+        ConfigError: A setting cannot be used, or is given twice.
+        SystemExit: After a help (0), or after a message about what is not understood (2).
+    """
+    options: dict[str, Any] = {}
+    advice = ""
+    if settings in (PretrainCommand, PreviewCommand):
+        options["default"], advice = _defaults(settings, words)
+    if {*HELP, HELP_ALL} & set(words):
+        print_help(settings, prog=prog, everything=HELP_ALL in words, **options)
+    _refuse_twice(words)
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            given = tyro.cli(settings, args=words, prog=prog, **options)
+    except (ConfigError, SystemExit) as stop:
+        error: BaseException | None = stop
+        while error is not None and not isinstance(error, ConfigError):
+            error = error.__context__  # of a constructor; tyro mostly puts it into a box
+        if error is None:
+            print(said.getvalue(), end="", file=sys.stderr)
+            raise
+        raise ConfigError(f"{error}{advice}") from error
+    require_finite(given)
+    return given
+
+
+def _defaults(settings: type[Trains], words: Sequence[str]) -> tuple[Trains, str]:
+    """Return the settings that flags override: those of the recipe, or of the run to resume.
+
+    And advice, in case that they cannot be used together.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    for flag in ("--recipe", "--run", "--method.name"):
+        parser.add_argument(flag)
+    parser.add_argument("--resume", action="store_true")
+    try:
+        given = vars(parser.parse_known_args(words)[0])
+    except argparse.ArgumentError:  # a flag without its value: tyro says it better
+        return settings(), ""
+    recipe = given["recipe"] or settings.recipe
+    is_resumed = settings is PretrainCommand and given["recipe"] is None and given["resume"]
+    source = str(run_config(given["run"])) if is_resumed else recipe
+    command = settings(config=load_recipe(source), recipe=recipe)
+    if given["method.name"] in (None, command.config.method.name):
+        return command, ""
+    return _with_method(command, given["method.name"])
+
+
+def run_config(run: str | Path | None) -> Path:
+    """Return the config file of the run to resume.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    run = Path(run or "runs/latest")
+    config = run / "config.yaml"
+    if not config.is_file():
+        raise ConfigError(f"There is no run to resume at {run}: it has no config.yaml. Give --run.")
+    return config
+
+
+def _with_method(command: Trains, name: str) -> tuple[Trains, str]:
+    """Return the settings with the own defaults of another method, and advice (or none).
+
+    Where the recipe does not fit the method, flags may still make it fit: so it is not refused
+    here, but when all of them are known.
+    """
+    if name not in METHOD_CONFIGS:
+        raise ConfigError(
+            f"--method.name is {name!r}.{nearest(name, METHOD_CONFIGS)} It must be one of "
+            f"{', '.join(METHOD_CONFIGS)}."
+        )
+    method = METHOD_CONFIGS[name]()
+    try:
+        return replace(command, config=replace(command.config, method=method)), ""
+    except ConfigError:
+        unchecked = copy.copy(command.config)
+        object.__setattr__(unchecked, "method", method)  # replace() would check it
+        fitting = [one for one in shipped_recipes() if load_recipe(one).method.name == name]
+        advice = (
+            f" The recipe is one for {command.config.method.name}; recipes for {name}: "
+            f"{', '.join(fitting)}."
+        )
+        return replace(command, config=unchecked), advice
+
+
+def _refuse_twice(words: Sequence[str]) -> None:
+    """Refuse a flag given twice: the first, with all its values, would be lost silently."""
+    same = _other_names()
+    seen: dict[str, str] = {}
+    for word in words:
+        if re.match(r"--?[a-zA-Z]", word):
+            flag = word.partition("=")[0].replace("_", "-")
+            name = re.sub(r"(^--|\.)no-", r"\1", flag)
+            name = same.get(name, name)
+            if name in seen:
+                if seen[name] != flag:
+                    raise ConfigError(f"{seen[name]} and {flag} are one setting. Give one of them.")
+                raise ConfigError(f"{flag} is given twice. Give it once, with all its values.")
+            seen[name] = flag
+
+
+def _other_names() -> dict[str, str]:
+    """Return the short names of settings, with the names that they stand for."""
+    names = {"-o": "--output", "--monitor": "--monitor.images"}
+    for section, kind in get_type_hints(PretrainConfig).items():
+        if is_dataclass(kind):
+            for name, hint in get_type_hints(kind, include_extras=True).items():
+                if EVERYDAY in get_args(hint)[1:]:
+                    short = name.replace("_", "-")
+                    names[f"--{short}"] = f"--{section}.{short}"
+    return names

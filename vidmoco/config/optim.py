@@ -1,0 +1,67 @@
+"""The settings of the optimiser and of its schedule."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from vidmoco.config.base import Ranged
+from vidmoco.config.fields import Expert
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimConfig(Ranged):
+    """The optimiser and its schedule."""
+
+    SECTION: ClassVar[str] = "optim"
+
+    name: Literal["sgd", "lars", "adamw"] = "sgd"
+    """`sgd` (MoCo v1, v2, Fast-MoCo), `lars` (MoCo v3 on ResNets, SimCLR) or `adamw` (MoCo v3 on
+    transformers)."""
+    lr: float = 0.03
+    """Learning rate, of a batch of 256 pairs where --optim.scale-lr is linear."""
+    scale_lr: Literal["linear", "sqrt", "none"] = "linear"
+    """The rate used is lr * batch_size / 256, lr * sqrt(batch_size) (SimCLR for small batches) or
+    lr."""
+    momentum: float = 0.9
+    """Momentum of SGD and LARS."""
+    weight_decay: float = 1e-4
+    """Weight decay; of AdamW the decoupled one."""
+    decay_vectors: Expert[bool] = True
+    """Weight decay on biases and norms too (MoCo v1, v2, v3 with AdamW, Fast-MoCo). LARS: whether
+    these have decay and trust ratio (MoCo v3 and SimCLR: no)."""
+    trust_coefficient: Expert[float] = 0.001
+    """LARS's factor of |weight| / |gradient|."""
+    predictor_lr: Expert[float | None] = None
+    """A constant learning rate of the predictor (Fast-MoCo: 0.1); None: as all else."""
+    clip_gradient: Expert[float | None] = None
+    """Greatest norm of the whole gradient (Fast-MoCo: 1); None: no limit."""
+    schedule: Literal["cosine", "step"] = "cosine"
+    """Cosine to zero, from the end of the warm-up (v2, v3), or a tenth at each milestone (v1)."""
+    milestones: Expert[tuple[float, ...]] = (0.6, 0.8)
+    """Shares of the training at which the step schedule divides by ten (120 and 160 of 200
+    epochs)."""
+    warmup_epochs: float = 0.0
+    """Epochs over which the learning rate grows linearly."""
+    warmup_start: Expert[float] = 0.0
+    """Share of the learning rate that the warm-up begins with (Fast-MoCo: 0.25)."""
+    update_every: Expert[Literal["epoch", "step"]] = "epoch"
+    """How often the schedule changes the learning rate; the papers: every epoch."""
+    accumulate: int = 1
+    """Micro-batches that a step is cut into, to fit a batch into less memory."""
+
+    def __post_init__(self) -> None:
+        self._require(self.lr > 0, "lr", "greater than 0")
+        self._require(self.trust_coefficient > 0, "trust_coefficient", "greater than 0")
+        for name in ("predictor_lr", "clip_gradient"):
+            value = getattr(self, name)
+            self._require(value is None or value > 0, name, "None or greater than 0")
+        self._require(0 <= self.warmup_start <= 1, "warmup_start", "from 0 to 1")
+        self._require(0 <= self.momentum < 1, "momentum", "from 0 to below 1")
+        self._require(self.weight_decay >= 0, "weight_decay", "0 or more")
+        self._require(
+            all(0 < m < 1 for m in self.milestones)
+            and list(self.milestones) == sorted(self.milestones),
+            "milestones",
+            "growing shares of the training between 0 and 1",
+        )
+        self._require(self.warmup_epochs >= 0, "warmup_epochs", "0 or more epochs")
+        self._at_least(1, "accumulate")
