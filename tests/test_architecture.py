@@ -171,6 +171,8 @@ def test_every_module_has_its_test_file():
         "config.base", "config.fields", "config.pretrain", "config.data", "config.augment",
         "config.backbone", "config.optim", "config.runtime", "config.monitor", "config.commands",
         "config.evaluation",
+        "config.method_settings",  # in config/test_methods.py
+        "methods.protocol",  # in methods/test_build.py
         "json_lines",  # in train/test_metrics.py
         "data.prepared_loader",  # in frames/test_prepared.py
         "video.open_catalog",  # in video/test_scan_command.py

@@ -10,7 +10,7 @@ from rich.console import Console
 from vidmoco.config.commands import ScanCommand
 from vidmoco.config.limits import Limits
 from vidmoco.errors import ConfigError, VideoError
-from vidmoco.video import scan_command as catalog_module
+from vidmoco.video import open_catalog as catalog_module
 from vidmoco.video.catalog import Catalog
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.open_catalog import catalog_cache_path, open_catalog

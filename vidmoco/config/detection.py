@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vidmoco.config.base import Ranged
+from vidmoco.config.fields import Device, Expert, Precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,42 +31,40 @@ class DetectionCommand(Ranged):
     norm: Literal["synced", "local", "frozen"] = "synced"
     """Batch norms: trained over the boxes or images of all processes, trained in each process
     alone, or kept as the backbone has them."""
-    precise_bn: int = 200
+    precise_bn: Expert[int] = 200
     """Training batches over which running statistics are measured anew before the evaluation."""
     iterations: int = 24000
     """Steps of training."""
     milestones: tuple[int, ...] = (18000, 22000)
     """Steps after which the learning rate is a tenth."""
-    warmup: int = 100
+    warmup: Expert[int] = 100
     """Steps in which the learning rate rises, from a thousandth."""
     batch_size: int = 16
     """Images of a step, of all processes together."""
     lr: float = 0.02
     """Learning rate; change it in proportion with --batch-size."""
-    momentum: float = 0.9
+    momentum: Expert[float] = 0.9
     """Momentum of SGD."""
-    weight_decay: float = 1e-4
+    weight_decay: Expert[float] = 1e-4
     """Weight decay, of all but batch norms."""
     short_sides: tuple[int, ...] = tuple(range(480, 801, 32))
     """Short sides in pixels, one of which each training image gets by chance; validation images
     get the last one."""
-    max_side: int = 1333
+    max_side: Expert[int] = 1333
     """Longest side in pixels; an image that would be longer gets a smaller short side."""
-    rois_per_image: int = 512
+    rois_per_image: Expert[int] = 512
     """Boxes of an image on which the head trains; fewer need less memory."""
-    proposals: int = 1000
+    proposals: Expert[int] = 1000
     """Boxes of a validation image that the head looks at."""
     train_difficult: bool = False
     """Also train on objects marked as difficult, as detectron2 and so MoCo's authors do."""
-    precision: Literal["bf16", "fp32"] = "fp32"
-    """Arithmetic of the network; boxes and losses are float32 always."""
-    device: str = "auto"
-    """`auto` (CUDA where there is one), `cpu`, `cuda` or `cuda:1`."""
+    precision: Precision = "fp32"
+    device: Device = "auto"
     seed: int = 0
     """Of new layers, an untrained backbone, the order of images and what is drawn from them."""
-    checkpoint_every: int = 1000
+    checkpoint_every: Expert[int] = 1000
     """Steps between checkpoints."""
-    log_every: int = 100
+    log_every: Expert[int] = 100
     """Steps between lines of metrics.jsonl and of the screen."""
 
     def __post_init__(self) -> None:

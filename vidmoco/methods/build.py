@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from vidmoco.config.method_settings import MethodSettings
 from vidmoco.config.methods import (
     EndToEndConfig,
     FastMoCoConfig,
     MemoryBankConfig,
-    MethodSettings,
     MoCoConfig,
     MoCoV3Config,
     SimCLRConfig,

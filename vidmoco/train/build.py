@@ -5,7 +5,7 @@ import torch
 
 from vidmoco import distributed
 from vidmoco.backbones.build import build_backbone, num_features_of, strided_at_one_pixel
-from vidmoco.config.methods import MethodSettings
+from vidmoco.config.method_settings import MethodSettings
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.device import memory_of
 from vidmoco.errors import ConfigError, is_hunger
