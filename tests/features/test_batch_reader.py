@@ -10,6 +10,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
+from child_processes import until
 from painted_videos import read_index
 from wide_videos import damaged, info_of
 
@@ -117,9 +118,7 @@ def test_decoding_runs_ahead_but_not_over_what_is_used(tmp_path):
                 if number >= 6:
                     continue
                 ahead = [number, number + 1, number + 2]
-                ends = time.monotonic() + 30
-                while _made(reader) != ahead and time.monotonic() < ends:
-                    time.sleep(0.01)
+                until(lambda ahead=ahead: _made(reader) == ahead)
                 time.sleep(0.1)  # time enough for one too many
                 assert _made(reader) == ahead
 
@@ -133,9 +132,7 @@ def test_the_next_videos_are_decoded_meanwhile(tmp_path):
     with reader_of() as reader:
         reading = reader.read(videos)
         next(next(reading).batches)
-        ends = time.monotonic() + 30
-        while not reader._slots[1].any() and time.monotonic() < ends:
-            time.sleep(0.01)
+        until(lambda: reader._slots[1].any())
         assert indices(reader._slots[1, 0, :1]) == [0]
         reading.close()
 

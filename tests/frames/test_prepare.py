@@ -4,14 +4,12 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import tarfile
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from child_processes import Process, until
 from painted_videos import read_index, write_video
 
 from vidmoco.cli.main import main
@@ -207,13 +205,15 @@ def test_a_killed_process(videos):
         "shard_writer._SECONDS_BETWEEN_SYNCS = 0.0; "
         "from vidmoco.cli.main import main; main(sys.argv[1:])"
     )
-    process = subprocess.Popen([sys.executable, "-c", code, *words])
+    process = Process(["-c", code, *words])
     journal = Path("frames/journal.jsonl")
-    deadline = time.monotonic() + 120
-    while not journal.exists() or journal.read_bytes().count(b"\n") < 5:
-        assert time.monotonic() < deadline
-        assert process.poll() is None
-        time.sleep(0.01)
+    until(
+        lambda: (
+            process.poll() is not None
+            or (journal.exists() and journal.read_bytes().count(b"\n") >= 5)
+        )
+    )
+    assert process.poll() is None
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not Path("frames", KEY_FILE).exists()

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from child_processes import PATIENCE
 from painted_videos import write_video
 from tiny_run import TINY, numbers
 from torch import nn
@@ -154,7 +155,7 @@ def test_sigterm_from_outside_with_workers(finished, videos, tmp_path):
     ):
         time.sleep(0.02)
     process.send_signal(signal.SIGTERM)
-    _, error = process.communicate(timeout=120)
+    _, error = process.communicate(timeout=PATIENCE)
     assert "Traceback" not in error
     assert process.returncode in (0, 143)  # it may have been through already
     if process.returncode == 143:
