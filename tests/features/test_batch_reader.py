@@ -132,7 +132,7 @@ def test_the_next_videos_are_decoded_meanwhile(tmp_path):
     with reader_of() as reader:
         reading = reader.read(videos)
         next(next(reading).batches)
-        until(lambda: reader._slots[1].any())
+        until(reader._slots[1].any)
         assert indices(reader._slots[1, 0, :1]) == [0]
         reading.close()
 

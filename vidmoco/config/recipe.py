@@ -20,9 +20,6 @@ from vidmoco.errors import ConfigError, nearest
 
 Config = TypeVar("Config")
 
-# Keys in the config.yaml of runs of earlier versions, with the value that changes nothing.
-_REMOVED = {"data.same_frame_probability": 0.0}
-
 
 def load_recipe(name_or_path: str) -> PretrainConfig:
     """Return the config of a shipped recipe (``vidmoco``) or of a YAML file.
@@ -123,8 +120,6 @@ def _build(kind: type[Config], data: Any, *, at: str) -> Config:
     values = {}
     for key, value in data.items():
         where = f"{at}.{key}" if at else key
-        if where in _REMOVED and value == _REMOVED[where]:
-            continue
         if key not in names:
             raise ConfigError(
                 f"unknown key {where!r}.{nearest(key, names)} Known here: {', '.join(names)}."
