@@ -11,8 +11,8 @@ from painted_videos import read_index, write_video
 from vidmoco.backbones.preprocess import Preprocess, resize_and_crop
 from vidmoco.cli.main import main
 from vidmoco.config.limits import DEFAULT_LIMITS
-from vidmoco.data import frame_reader as stills
-from vidmoco.data.frame_reader import read_prepared_stills, read_stills
+from vidmoco.data import frame_reader
+from vidmoco.data.frame_reader import read_moments, read_stored_moments
 from vidmoco.data.sampling import Moment
 from vidmoco.frames.prepared import open_prepared
 from vidmoco.video.catalog import Catalog
@@ -46,7 +46,7 @@ def indices(found):
 
 
 def test_frames_of_videos_are_those_shown_at_the_times(catalog):
-    found = read_stills(catalog, MOMENTS, preprocess=PREPROCESS, workers=0, limits=DEFAULT_LIMITS)
+    found = read_moments(catalog, MOMENTS, preprocess=PREPROCESS, workers=0, limits=DEFAULT_LIMITS)
     assert indices(found) == EXPECTED
     assert [one.pts_seconds.tolist() for one in found] == [[1.5, 0.0], [0.2, 0.2], [0.0, 0.5]]
 
@@ -55,7 +55,7 @@ def test_frames_are_resized_as_an_extraction_resizes_them(catalog):
     wide = Preprocess(
         size=24, crop_pct=0.875, interpolation="bilinear", mean=(0, 0, 0), std=(1, 1, 1)
     )
-    (still,) = read_stills(catalog, MOMENTS[:1], preprocess=wide, workers=0, limits=DEFAULT_LIMITS)
+    (still,) = read_moments(catalog, MOMENTS[:1], preprocess=wide, workers=0, limits=DEFAULT_LIMITS)
     frames = read_frames(catalog[2], MOMENTS[0].times)
     pictures = torch.from_numpy(frames.images).permute(0, 3, 1, 2)
     assert np.array_equal(still.images, resize_and_crop(pictures, wide).numpy())
@@ -66,14 +66,14 @@ def test_pixels_that_are_not_square_are_stretched_as_they_are_shown(tmp_path):
     catalog = scan_videos([tmp_path], workers=1)
     cropped = replace(PREPROCESS, crop_mode="center")
     moments = [Moment(0, (0.0, 0.2))]
-    (still,) = read_stills(catalog, moments, preprocess=cropped, workers=0, limits=DEFAULT_LIMITS)
+    (still,) = read_moments(catalog, moments, preprocess=cropped, workers=0, limits=DEFAULT_LIMITS)
     pictures = torch.from_numpy(read_frames(catalog[0], [0.0, 0.2]).images).permute(0, 3, 1, 2)
     expected = resize_and_crop(pictures, cropped, aspect_ratio=96 * 2 / 64)
     assert np.array_equal(still.images, expected.numpy())
     words = ["prepare", str(tmp_path), "-o", str(tmp_path / "f"), "--fps", "None"]
     assert main([*words, "--workers", "1", "--quality", "100"]) == 0
     frames = open_prepared(tmp_path / "f")
-    (prepared,) = read_prepared_stills(frames, moments, preprocess=cropped, workers=1)
+    (prepared,) = read_stored_moments(frames, moments, preprocess=cropped, workers=1)
     assert np.abs(prepared.images.astype(int) - still.images).mean() < 3
 
 
@@ -81,7 +81,7 @@ def test_prepared_frames_are_those_shown_at_the_times(folder, tmp_path):
     words = ["prepare", str(folder), "-o", str(tmp_path / "f"), "--fps", "None", "--workers", "1"]
     assert main(words) == 0
     frames = open_prepared(tmp_path / "f")
-    found = read_prepared_stills(frames, MOMENTS, preprocess=PREPROCESS, workers=2)
+    found = read_stored_moments(frames, MOMENTS, preprocess=PREPROCESS, workers=2)
     assert indices(found) == EXPECTED
     assert found[0].pts_seconds.tolist() == [1.5, 0.0]
     shard = tmp_path / "f" / "shards" / "000000.tar"
@@ -89,7 +89,7 @@ def test_prepared_frames_are_those_shown_at_the_times(folder, tmp_path):
     offset = int(frames.columns["offset"][frames.frame_at(2, 1.5)])
     data[offset + 20] ^= 255
     shard.write_bytes(data)
-    found = read_prepared_stills(frames, MOMENTS, preprocess=PREPROCESS, workers=0)
+    found = read_stored_moments(frames, MOMENTS, preprocess=PREPROCESS, workers=0)
     assert f"is damaged at byte {offset:,}" in found[0]
     assert indices(found[1:]) == EXPECTED[1:]
 
@@ -105,14 +105,14 @@ def build_crashing_reader(*args):
     return read_or_die
 
 
-BUILD_READER = stills._build_reader
+BUILD_READER = frame_reader._build_reader
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_what_cannot_be_read_is_said_and_the_others_are_there(
     folder, catalog, workers, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(stills, "_build_reader", build_crashing_reader)
+    monkeypatch.setattr(frame_reader, "_build_reader", build_crashing_reader)
     (tmp_path / "1.mp4").write_bytes((folder / "1.mp4").read_bytes())
     gone = scan_videos([tmp_path], workers=1)
     (tmp_path / "1.mp4").unlink()
@@ -120,7 +120,7 @@ def test_what_cannot_be_read_is_said_and_the_others_are_there(
     rows = {mixed[n].key: n for n in range(3)}
     keys = ("1.mp4", "2.mp4", "0.mp4", "2.mp4")
     moments = [Moment(rows[key], (0.1 * n, 1.0)) for n, key in enumerate(keys)]
-    found = read_stills(
+    found = read_moments(
         mixed, moments, preprocess=PREPROCESS, workers=workers, limits=DEFAULT_LIMITS
     )
     assert "1.mp4" in found[0]

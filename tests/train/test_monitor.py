@@ -23,7 +23,7 @@ from vidmoco.data import source as pairs
 from vidmoco.errors import CheckpointError
 from vidmoco.json_lines import read_metrics
 from vidmoco.train.monitor import Monitor, describe
-from vidmoco.train.monitor_backbone import Twin
+from vidmoco.train.monitor_backbone import FrozenCopy
 
 WATCHED = ["--monitor.retrieval", "--monitor.distances", "0.3", "0.6", "9"]
 
@@ -105,14 +105,14 @@ def test_the_last_number_is_the_one_that_evaluate_gives(runs, images):
 def test_the_head_can_be_measured_in_place_of_the_backbone(videos, images, tmp_path, runs):
     words = ["--monitor", str(images), "--monitor.every-epochs", "1", *WATCHED]
     widths = []
-    measured = Twin.features
+    measured = FrozenCopy.features
 
-    def measure(twin, batches):
-        widths.append(measured(twin, batches).values.shape[1])
-        return measured(twin, batches)
+    def measure(frozen, batches):
+        widths.append(measured(frozen, batches).values.shape[1])
+        return measured(frozen, batches)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Twin, "features", measure)
+        patch.setattr(FrozenCopy, "features", measure)
         assert pretrain(videos, tmp_path / "run", *words, "--monitor.output", "projector") == 0
     assert set(widths) == {128}  # the backbone has 512
     assert lines(tmp_path / "run") != lines(runs[1])
@@ -170,17 +170,17 @@ class Counting:
     def __init__(self):
         self.calls = 0
 
-    def __call__(self, twin):
+    def __call__(self, frozen):
         self.calls += 1
         return {"knn_top1": 10.0 + self.calls}
 
 
 def monitor(backbone, probe, path, *, start_step=0, total_steps=35, every_epochs=None):
     cpu, log = torch.device("cpu"), io.StringIO()
-    twin = Twin(backbone, size=32, device=cpu, precision="fp32")
+    frozen = FrozenCopy(backbone, size=32, device=cpu, precision="fp32")
     config = MonitorConfig(every_epochs=every_epochs)
     console = Console(file=log, width=200)
-    made = Monitor(config, twin, [probe], device=cpu, console=console)
+    made = Monitor(config, frozen, [probe], device=cpu, console=console)
     made.begin(path, start_step=start_step, total_steps=total_steps, num_steps_per_epoch=3)
     return made, log
 
@@ -212,7 +212,7 @@ def test_when_it_looks(backbone, tmp_path):
 
 
 def test_features_that_cannot_be_used_do_not_end_the_training(backbone, tmp_path):
-    def broken(twin):
+    def broken(frozen):
         raise CheckpointError("features that are not finite")
 
     watch, log = monitor(backbone, broken, tmp_path / "m.jsonl")
@@ -295,7 +295,7 @@ from vidmoco import distributed
 from vidmoco.backbones.build import build_backbone
 from vidmoco.cli.main import main
 from vidmoco.evaluate.features import ImageBatch
-from vidmoco.train.monitor_backbone import Twin
+from vidmoco.train.monitor_backbone import FrozenCopy
 
 torch.manual_seed(0)
 images = torch.randint(0, 256, (5, 3, 32, 32), dtype=torch.uint8)
@@ -305,15 +305,15 @@ def batch(rows):
     return ImageBatch(rows=rows, images=images[rows], is_read=there, refused=[])
 backbone = build_backbone("resnet10t", size=32)
 cpu = torch.device("cpu")
-expected = Twin(backbone, size=32, device=cpu, precision="fp32").features([batch(range(5))])
+expected = FrozenCopy(backbone, size=32, device=cpu, precision="fp32").features([batch(range(5))])
 with distributed.processes_from_environment():
     if not distributed.is_main():  # as after some steps
         for module in backbone.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
                 module.running_mean += 1
-    twin = Twin(backbone, size=32, device=cpu, precision="fp32")
-    twin.update()
-    found = twin.features([batch(distributed.shard(5))])
+    frozen = FrozenCopy(backbone, size=32, device=cpu, precision="fp32")
+    frozen.update()
+    found = frozen.features([batch(distributed.shard(5))])
     assert torch.equal(found.rows, expected.rows)
     torch.testing.assert_close(found.values, expected.values)
     assert main(sys.argv[1:]) == 0

@@ -9,7 +9,7 @@ from vidmoco.errors import CheckpointError
 from vidmoco.evaluate.features import ImageBatch, compute_features
 from vidmoco.methods.heads import build_projector
 from vidmoco.methods.normalization import split_batch_norm
-from vidmoco.train.monitor_backbone import Twin
+from vidmoco.train.monitor_backbone import FrozenCopy
 
 CPU = torch.device("cpu")
 
@@ -31,28 +31,28 @@ def features_of_saved(backbone, folder):
 
 def test_its_features_are_those_of_the_saved_backbone_as_it_trains_on(backbone, tmp_path):
     split_batch_norm(backbone, 2)
-    twin = Twin(backbone, size=32, device=CPU, precision="fp32")
+    frozen = FrozenCopy(backbone, size=32, device=CPU, precision="fp32")
     with torch.no_grad():
         backbone.train()(torch.randn(8, 3, 32, 32))
         for parameter in backbone.parameters():
             parameter.mul_(1.01)
     expected, preprocess = features_of_saved(backbone, tmp_path / "backbone")
-    assert not torch.equal(twin.features(some_images()).values, expected.values)  # as it was
-    twin.update()
-    assert torch.equal(twin.features(some_images()).values, expected.values)
-    assert twin.preprocess == preprocess
+    assert not torch.equal(frozen.features(some_images()).values, expected.values)  # as it was
+    frozen.update()
+    assert torch.equal(frozen.features(some_images()).values, expected.values)
+    assert frozen.preprocess == preprocess
     assert (preprocess.size, preprocess.crop_pct) == (32, 0.875)
 
 
 def test_with_a_head_its_features_are_those_of_the_head(backbone, tmp_path):
     head = build_projector("mlp", num_features=512, dim=7)
     encoder = split_batch_norm(torch.nn.Sequential(backbone, head), 2)
-    twin = Twin(backbone, head, size=32, device=CPU, precision="fp32")
+    frozen = FrozenCopy(backbone, head, size=32, device=CPU, precision="fp32")
     with torch.no_grad():
         for parameter in encoder.parameters():
             parameter.mul_(1.01)
-    twin.update()
-    found = twin.features(some_images()).values
+    frozen.update()
+    found = frozen.features(some_images()).values
     save_backbone(backbone, tmp_path / "backbone", input_size=32, provenance={})
     both = torch.nn.Sequential(load_backbone(tmp_path / "backbone"), head)
     preprocess = preprocess_of(both[0])
@@ -64,9 +64,9 @@ def test_with_a_head_its_features_are_those_of_the_head(backbone, tmp_path):
 def test_the_backbone_and_the_random_numbers_stay_as_they_are(backbone):
     before = copy.deepcopy(backbone.state_dict())
     state = torch.get_rng_state()
-    twin = Twin(backbone, size=32, device=CPU, precision="bf16")
-    twin.update()
-    twin.features(some_images())
+    frozen = FrozenCopy(backbone, size=32, device=CPU, precision="bf16")
+    frozen.update()
+    frozen.features(some_images())
     assert torch.equal(torch.get_rng_state(), state)
     assert all(module.training for module in backbone.modules())
     assert all(parameter.requires_grad for parameter in backbone.parameters())
@@ -77,16 +77,16 @@ def test_the_backbone_and_the_random_numbers_stay_as_they_are(backbone):
 def test_the_precision_is_the_one_asked_for(backbone):
     found = {}
     for precision in ("fp32", "bf16"):
-        twin = Twin(backbone, size=32, device=CPU, precision=precision)
-        found[precision] = twin.features(some_images()).values
+        frozen = FrozenCopy(backbone, size=32, device=CPU, precision=precision)
+        found[precision] = frozen.features(some_images()).values
     assert not torch.equal(found["fp32"], found["bf16"])
     torch.testing.assert_close(found["fp32"], found["bf16"], rtol=0.1, atol=0.1)
 
 
 def test_features_that_are_not_finite_are_said(backbone):
-    twin = Twin(backbone, size=32, device=CPU, precision="fp32")
+    frozen = FrozenCopy(backbone, size=32, device=CPU, precision="fp32")
     with torch.no_grad():
         next(backbone.parameters()).fill_(float("nan"))
-    twin.update()
+    frozen.update()
     with pytest.raises(CheckpointError, match="of this run gives features that are not finite"):
-        twin.features(some_images())
+        frozen.features(some_images())

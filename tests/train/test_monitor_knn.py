@@ -9,7 +9,7 @@ from vidmoco.backbones.preprocess import Preprocess
 from vidmoco.config.monitor import MonitorConfig
 from vidmoco.errors import ConfigError, DataError
 from vidmoco.evaluate.features import Features
-from vidmoco.train.monitor_backbone import Twin
+from vidmoco.train.monitor_backbone import FrozenCopy
 from vidmoco.train.monitor_knn import KnnProbe
 
 PREPROCESS = Preprocess(
@@ -17,7 +17,7 @@ PREPROCESS = Preprocess(
 )
 
 
-class MeanColour(Twin):
+class MeanColour(FrozenCopy):
     """Features of an image: its mean colour, less grey."""
 
     def __init__(self):

@@ -15,7 +15,7 @@ from vidmoco.config.recipe import load_recipe
 from vidmoco.data.source import open_source
 from vidmoco.errors import ConfigError
 from vidmoco.evaluate.features import Features
-from vidmoco.train.monitor_backbone import Twin
+from vidmoco.train.monitor_backbone import FrozenCopy
 from vidmoco.train.monitor_retrieval import RetrievalProbe, draw_videos, rank_one
 
 PREPROCESS = Preprocess(
@@ -40,7 +40,7 @@ def videos(tmp_path_factory):
     return folder
 
 
-class Colours(Twin):
+class Colours(FrozenCopy):
     """Features of a frame: its mean colour."""
 
     def __init__(self):
@@ -108,9 +108,9 @@ def test_videos_and_prepared_frames(videos, tmp_path):
     said = "the same video at rank 1 at 0.5 s (4 videos), 1.5 s (3 videos); 3.1e-05 GiB of memory"
     assert said in log.getvalue()
     assert "8 s is left out: fewer than two videos have frames so far apart" in log.getvalue()
-    twin = Colours()
-    measure(twin)
-    assert twin.seen == [[4, 4, 3]]  # 4 queries, 4 and 3 of the gallery
+    frozen = Colours()
+    measure(frozen)
+    assert frozen.seen == [[4, 4, 3]]  # 4 queries, 4 and 3 of the gallery
     words = ["prepare", str(videos), "-o", str(tmp_path / "f"), "--fps", "None", "--workers", "1"]
     assert main(words) == 0
     prepared, again = probe(tmp_path / "f", **options)

@@ -14,7 +14,7 @@ from vidmoco.video import decode
 from vidmoco.video.decode import read_frames, read_requests, resize_frames
 from vidmoco.video.frames import Frames
 from vidmoco.video.probe import probe_video
-from vidmoco.video.seek_reader import ExactReader
+from vidmoco.video.seek_reader import SeekReader
 from vidmoco.video.sequential_reader import iter_frames
 
 PYAV = {
@@ -125,7 +125,7 @@ def test_hunger_for_memory_is_the_callers_to_handle(tmp_path, monkeypatch):
         raise MemoryError
 
     video = info_of(tmp_path / "a.mp4")
-    monkeypatch.setattr(ExactReader, "at", hungry)
+    monkeypatch.setattr(SeekReader, "at", hungry)
     with pytest.raises(MemoryError):
         read_frames(video, [1.0])
 

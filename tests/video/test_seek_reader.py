@@ -5,7 +5,7 @@ from painted_videos import read_index, write_video
 
 from vidmoco.errors import VideoError
 from vidmoco.video.probe import probe_video
-from vidmoco.video.seek_reader import ExactReader
+from vidmoco.video.seek_reader import SeekReader
 
 CASES = {
     "closed.mp4": {"gop": 12},
@@ -47,7 +47,7 @@ def test_every_time_gives_the_shown_frame(tmp_path, name):
     order = list(range(hidden, 60))
     random.Random(name).shuffle(order)
     for index in order[:20]:
-        with ExactReader(video) as reader:
+        with SeekReader(video) as reader:
             began, frame = reader.at(times[index])
             assert read_index(reader.rgb(frame)) == index
             assert began == pytest.approx(times[index], abs=0.002)  # a clock of milliseconds
@@ -60,7 +60,7 @@ def test_one_reader_for_many_growing_times(tmp_path, name):
     times = write_video(tmp_path / name, **({"num_frames": 60} | CASES[name]))
     video = probe_video(tmp_path / name, root=tmp_path)
     wanted = [0, 0, 1, 5, 6, 21, 22, 40, 59, 59]
-    with ExactReader(video) as reader:
+    with SeekReader(video) as reader:
         read = [read_index(reader.rgb(reader.at(times[index])[1])) for index in wanted]
     assert read == wanted
 
@@ -69,16 +69,16 @@ def test_a_seek_that_lands_too_late_is_not_believed(tmp_path, monkeypatch):
     """The reader goes to the start of the file."""
     times = write_video(tmp_path / "a.mp4", num_frames=60, open_gop=True, gop=10)
     video = probe_video(tmp_path / "a.mp4", root=tmp_path)
-    seek = ExactReader._seek
+    seek = SeekReader._seek
     late = []
 
     def seek_too_far(reader, seconds):
         late.append(seconds)
         seek(reader, 5.5)
 
-    monkeypatch.setattr(ExactReader, "_seek", seek_too_far)
+    monkeypatch.setattr(SeekReader, "_seek", seek_too_far)
     for index in (25, 42):
-        with ExactReader(video) as reader:
+        with SeekReader(video) as reader:
             assert read_index(reader.rgb(reader.at(times[index])[1])) == index
     assert late
 
@@ -86,7 +86,7 @@ def test_a_seek_that_lands_too_late_is_not_believed(tmp_path, monkeypatch):
 def test_after_the_end_is_the_last_frame(tmp_path):
     times = write_video(tmp_path / "a.ts", num_frames=30)
     video = probe_video(tmp_path / "a.ts", root=tmp_path)
-    with ExactReader(video) as reader:
+    with SeekReader(video) as reader:
         began, frame = reader.at(1000.0)
         assert read_index(reader.rgb(frame)) == 29
         assert began == pytest.approx(times[29])
@@ -104,7 +104,7 @@ def test_damage_is_an_error(tmp_path):
     data = (tmp_path / "a.mp4").read_bytes()
     (tmp_path / "a.mp4").write_bytes(data[: len(data) * 3 // 4])
     video = probe_video(tmp_path / "a.mp4", root=tmp_path)
-    with ExactReader(video) as reader:
+    with SeekReader(video) as reader:
         assert read_index(reader.rgb(reader.at(0.5)[1])) == 5
         with pytest.raises(VideoError, match="damaged"):
             reader.at(1000.0)

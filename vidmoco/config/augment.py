@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from vidmoco.config.base import Ranged
+from vidmoco.config.base import Settings
 from vidmoco.config.fields import Expert
 
 
 @dataclass(frozen=True, kw_only=True)
-class AugmentConfig(Ranged):
+class AugmentConfig(Settings):
     """The random views (defaults: MoCo v2's)."""
 
     SECTION: ClassVar[str] = "augment"

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from vidmoco.config.base import Ranged
+from vidmoco.config.base import Settings
 from vidmoco.config.fields import Expert
 
 
 @dataclass(frozen=True, kw_only=True)
-class BackboneConfig(Ranged):
+class BackboneConfig(Settings):
     """The timm model that is trained."""
 
     SECTION: ClassVar[str] = "backbone"

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from vidmoco.errors import ConfigError
 
 
-class Ranged:
+class Settings:
     """Gives a settings class its checks, which speak of the flag that the user typed."""
 
     SECTION: ClassVar[str] = ""

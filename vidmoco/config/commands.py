@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from vidmoco.config.base import Ranged
+from vidmoco.config.base import Settings
 from vidmoco.config.fields import CropMode, Device, ForVideos, InputSize, Precision, Recipe
 from vidmoco.config.limits import Limits
 from vidmoco.config.pretrain import PretrainConfig
@@ -29,7 +29,7 @@ class PretrainCommand:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScanCommand(Ranged):
+class ScanCommand(Settings):
     """Look at every video of a folder: what it is, and how it may be read."""
 
     videos: Positional[tuple[Path, ...]] = ()
@@ -49,7 +49,7 @@ class ScanCommand(Ranged):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PrepareCommand(Ranged):
+class PrepareCommand(Settings):
     """Decode videos once into shards of JPEG frames, from which pretrain reads much faster."""
 
     videos: Positional[tuple[Path, ...]]
@@ -95,7 +95,7 @@ class PrepareCommand(Ranged):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PreviewCommand(Ranged):
+class PreviewCommand(Settings):
     """Draw the first pairs and views that pretrain would train on with the same flags."""
 
     config: Annotated[PretrainConfig, arg(name="")] = field(default_factory=PretrainConfig)
@@ -110,7 +110,7 @@ class PreviewCommand(Ranged):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExtractCommand(Ranged):
+class ExtractCommand(Settings):
     """Write one feature per frame of a video, or of every video of a folder."""
 
     video: Positional[Path]
@@ -150,7 +150,7 @@ class ExtractCommand(Ranged):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImportCommand(Ranged):
+class ImportCommand(Settings):
     """Turn a published checkpoint of another tool into a backbone folder."""
 
     checkpoint: Positional[Path]
@@ -177,7 +177,7 @@ class ImportCommand(Ranged):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportCommand(Ranged):
+class ExportCommand(Settings):
     """Give a run's backbone to timm, under a name of yours, or to other tools, as a file."""
 
     run: Positional[Path]
@@ -204,7 +204,7 @@ class ExportCommand(Ranged):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DemoCommand(Ranged):
+class DemoCommand(Settings):
     """The whole way in a few minutes on a CPU, on sample videos that it makes itself."""
 
     output: Annotated[Path | None, arg(aliases=["-o"])] = None

@@ -5,12 +5,12 @@ from typing import Annotated, ClassVar, Literal
 
 from tyro.conf import arg
 
-from vidmoco.config.base import Ranged
+from vidmoco.config.base import Settings
 from vidmoco.config.fields import Everyday, Expert
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataConfig(Ranged):
+class DataConfig(Settings):
     """Which frames make a pair, and how they come to the device."""
 
     SECTION: ClassVar[str] = "data"

@@ -4,12 +4,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from vidmoco.config.base import Ranged
+from vidmoco.config.base import Settings
 from vidmoco.config.fields import Device, Expert, Precision
 
 
 @dataclass(frozen=True, kw_only=True)
-class DetectionCommand(Ranged):
+class DetectionCommand(Settings):
     """Fine-tune Faster R-CNN from a backbone, as the MoCo papers judge theirs. Writes a run folder.
 
     Defaults without another source are those of the configs and of detectron2 that MoCo's authors

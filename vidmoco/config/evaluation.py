@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from tyro.conf import Positional, arg
 
-from vidmoco.config.base import Ranged
+from vidmoco.config.base import Settings
 from vidmoco.config.fields import (
     KNN_K,
     KNN_TAU,
@@ -23,7 +23,7 @@ from vidmoco.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelledVideosConfig(Ranged):
+class LabelledVideosConfig(Settings):
     """Which frames of labelled videos are judged, and how they are split."""
 
     SECTION: ClassVar[str] = "videos"
@@ -76,7 +76,7 @@ class LabelledVideosConfig(Ranged):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateCommand(Ranged):
+class EvaluateCommand(Settings):
     """Compare frozen backbones on labelled images: weighted k-NN and a linear probe."""
 
     images: Positional[Path]
@@ -175,7 +175,7 @@ class EvaluateCommand(Ranged):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportCommand(Ranged):
+class ReportCommand(Settings):
     """Write one HTML page of a run or of a comparison: curves, pairs, tables, pictures."""
 
     source: Positional[Path]
@@ -194,7 +194,7 @@ class ReportCommand(Ranged):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchCommand(Ranged):
+class SearchCommand(Settings):
     """Find the frames most like a picture among features that extract wrote."""
 
     features: Positional[Path]
@@ -221,7 +221,7 @@ class SearchCommand(Ranged):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExploreCommand(Ranged):
+class ExploreCommand(Settings):
     """Draw the features that extract wrote, and list candidates of new shots and of duplicates."""
 
     features: Positional[Path]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from vidmoco.config.base import Ranged
+from vidmoco.config.base import Settings
 from vidmoco.errors import VideoError
 
 
@@ -15,7 +15,7 @@ class LimitError(VideoError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits(Ranged):
+class Limits(Settings):
     """What a video may be and may cost; all that is real passes the defaults."""
 
     max_pixels: int = 8192 * 4320

@@ -4,13 +4,13 @@ from dataclasses import replace
 from typing import ClassVar
 
 from vidmoco.config.augment import AugmentConfig
-from vidmoco.config.base import Ranged
+from vidmoco.config.base import Settings
 from vidmoco.config.data import DataConfig
 from vidmoco.config.optim import OptimConfig
 from vidmoco.errors import ConfigError
 
 
-class MethodSettings(Ranged):
+class MethodSettings(Settings):
     """Settings of a method: a dataclass whose fields are the arguments of its class."""
 
     SECTION: ClassVar[str] = "method"

@@ -6,14 +6,14 @@ from typing import Annotated, ClassVar, Literal
 
 from tyro.conf import arg
 
-from vidmoco.config.base import Ranged
+from vidmoco.config.base import Settings
 from vidmoco.config.fields import KNN_TAU, Expert, MaxTrainPerClass, Precision
 
 MOST_VIDEOS = 4096  # assumption: more queries than that say nothing more
 
 
 @dataclass(frozen=True, kw_only=True)
-class MonitorConfig(Ranged):
+class MonitorConfig(Settings):
     """What is measured of the features as they are learnt; it changes nothing of the training."""
 
     SECTION: ClassVar[str] = "monitor"

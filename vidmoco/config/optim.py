@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from vidmoco.config.base import Ranged
+from vidmoco.config.base import Settings
 from vidmoco.config.fields import Expert
 
 
 @dataclass(frozen=True, kw_only=True)
-class OptimConfig(Ranged):
+class OptimConfig(Settings):
     """The optimiser and its schedule."""
 
     SECTION: ClassVar[str] = "optim"

@@ -13,7 +13,7 @@ from tyro.conf import AvoidSubcommands, Positional
 
 from vidmoco.config.augment import AugmentConfig
 from vidmoco.config.backbone import BackboneConfig
-from vidmoco.config.base import Ranged
+from vidmoco.config.base import Settings
 from vidmoco.config.data import DataConfig
 from vidmoco.config.fields import Expert, ForVideos
 from vidmoco.config.limits import Limits
@@ -25,7 +25,7 @@ from vidmoco.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
-class PretrainConfig(Ranged):
+class PretrainConfig(Settings):
     """Everything that decides what a run computes; saved as the run's config.yaml."""
 
     videos: Positional[tuple[Path, ...]] = ()

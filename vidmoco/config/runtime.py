@@ -5,12 +5,12 @@ from typing import Annotated, ClassVar
 
 from tyro.conf import arg
 
-from vidmoco.config.base import Ranged
+from vidmoco.config.base import Settings
 from vidmoco.config.fields import Device, Everyday, Expert, Precision
 
 
 @dataclass(frozen=True, kw_only=True)
-class EngineConfig(Ranged):
+class EngineConfig(Settings):
     """How the training runs; not what it computes."""
 
     SECTION: ClassVar[str] = "engine"

@@ -29,7 +29,7 @@ from vidmoco.workers.process import describe
 
 
 @dataclass(frozen=True)
-class Stills:
+class MomentFrames:
     """Frames of one video, at the times of a moment and in their order."""
 
     images: UInt8[np.ndarray, "t 3 s s"]
@@ -45,7 +45,7 @@ class _Job:
     times: tuple[float, ...]
 
 
-def read_stills(
+def read_moments(
     catalog: Catalog,
     moments: Sequence[Moment],
     *,
@@ -53,7 +53,7 @@ def read_stills(
     workers: int,
     limits: Limits,
     decoder: Decoder = "auto",
-) -> list[Stills | str]:
+) -> list[MomentFrames | str]:
     """Return the frames of each moment, or why they cannot be read.
 
     Args:
@@ -67,7 +67,7 @@ def read_stills(
     jobs = [_Job(n, catalog[moment.row], moment.times) for n, moment in enumerate(moments)]
     if workers == 0:
         return [_read_here(job, preprocess, limits) for job in jobs]
-    pool = WorkerPool[_Job, Stills](
+    pool = WorkerPool[_Job, MomentFrames](
         _build_reader,
         (preprocess, limits, settled(decoder, catalog)),
         workers=workers,
@@ -75,19 +75,19 @@ def read_stills(
         max_seconds=limits.seconds_of_silence,
         with_torch=True,
     )
-    found: dict[int, Stills | str] = {}
+    found: dict[int, MomentFrames | str] = {}
     with pool:
         for report in pool.map(jobs):
             found[report.job.number] = report.failure if report.value is None else report.value
     return [found[job.number] for job in jobs]
 
 
-def read_prepared_stills(
+def read_stored_moments(
     frames: StoredFrames, moments: Sequence[Moment], *, preprocess: Preprocess, workers: int
-) -> list[Stills | str]:
+) -> list[MomentFrames | str]:
     """Return the prepared frames of each moment, or why they cannot be read, by threads."""
 
-    def read(moment: Moment) -> Stills | str:
+    def read(moment: Moment) -> MomentFrames | str:
         shown = [frames.frame_at(moment.row, time) for time in moment.times]
         images = []
         try:
@@ -97,15 +97,15 @@ def read_prepared_stills(
                 images.append(resize_and_crop(picture, preprocess, aspect_ratio=aspect_ratio))
         except (VideoError, RuntimeError) as error:  # RuntimeError: libjpeg's
             return str(error)
-        return Stills(torch.stack(images).numpy(), frames.pts_seconds[shown])
+        return MomentFrames(torch.stack(images).numpy(), frames.pts_seconds[shown])
 
-    with ThreadPoolExecutor(max(workers, 1), thread_name_prefix="read stills") as threads:
+    with ThreadPoolExecutor(max(workers, 1), thread_name_prefix="read frames") as threads:
         return list(threads.map(read, moments))
 
 
 def _build_reader(
     preprocess: Preprocess, limits: Limits, decoder: Decoder
-) -> Callable[[_Job], Stills]:
+) -> Callable[[_Job], MomentFrames]:
     """Return what a worker process does with a job."""
     torch.set_num_threads(1)  # a worker a core
     fast = build_fast_reader(decoder, limits)
@@ -114,15 +114,15 @@ def _build_reader(
 
 def _read(
     job: _Job, preprocess: Preprocess, limits: Limits, fast: FastReader | None = None
-) -> Stills:
+) -> MomentFrames:
     frames = read_frames(job.video, job.times, limits=limits, fast=fast)
     aspect_ratio = job.video.aspect_ratio if job.video.sample_aspect_ratio != 1 else None
     pictures = rearrange(torch.from_numpy(frames.images), "t h w c -> t c h w")
     images = resize_and_crop(pictures, preprocess, aspect_ratio=aspect_ratio)
-    return Stills(images.numpy(), frames.pts_seconds)
+    return MomentFrames(images.numpy(), frames.pts_seconds)
 
 
-def _read_here(job: _Job, preprocess: Preprocess, limits: Limits) -> Stills | str:
+def _read_here(job: _Job, preprocess: Preprocess, limits: Limits) -> MomentFrames | str:
     try:
         return _read(job, preprocess, limits)
     except Exception as error:  # as in a worker: whatever a file does, others are read

@@ -15,7 +15,7 @@ from vidmoco.backbones.preprocess import Preprocess
 from vidmoco.config.data import DataConfig
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.data.batches import PairBatch, slots_needed
-from vidmoco.data.frame_reader import Stills, read_prepared_stills, read_stills
+from vidmoco.data.frame_reader import MomentFrames, read_moments, read_stored_moments
 from vidmoco.data.image_corpus import ImageCorpus, open_image_corpus
 from vidmoco.data.loader import canvas_size, cut_batches, default_workers, load_pairs
 from vidmoco.data.order import Batching
@@ -55,8 +55,8 @@ class PairSource:
     """Notes in a run folder what its pairs come from, for its resume."""
     load: Callable[..., Generator[PairBatch]]
     """``load_pairs`` or ``load_prepared`` with what the other does not take."""
-    read: Callable[..., list[Stills | str]]
-    """``read_stills`` or ``read_prepared_stills``, in the same way."""
+    read: Callable[..., list[MomentFrames | str]]
+    """``read_moments`` or ``read_stored_moments``, in the same way."""
     has_time: bool
     """Whether there is more than one frame of a video, as of single images there is not."""
 
@@ -105,7 +105,9 @@ class PairSource:
             stopped=stopped,
         )
 
-    def stills(self, moments: Sequence[Moment], *, preprocess: Preprocess) -> list[Stills | str]:
+    def read_moments(
+        self, moments: Sequence[Moment], *, preprocess: Preprocess
+    ) -> list[MomentFrames | str]:
         """Return the frames of each moment for a backbone, or why they cannot be read."""
         return self.read(moments, preprocess=preprocess, workers=self._workers())
 
@@ -212,7 +214,7 @@ def _of_videos(config: PretrainConfig, found: Catalog, quarantine: Path | None) 
             quarantine=Quarantine(quarantine),
         ),
         read=partial(
-            read_stills,
+            read_moments,
             catalog,
             limits=config.limits,
             decoder=config.data.decoder,
@@ -249,7 +251,7 @@ def _of_frames(
         name=name,
         save=save,
         load=partial(load_prepared, frames),
-        read=partial(read_prepared_stills, frames),
+        read=partial(read_stored_moments, frames),
         has_time=not isinstance(frames, ImageCorpus),
     )
 

@@ -16,7 +16,7 @@ from vidmoco.data.source import PairSource
 from vidmoco.errors import CheckpointError
 from vidmoco.json_lines import append_line, drop_lines_after, read_metrics
 from vidmoco.methods.protocol import Method
-from vidmoco.train.monitor_backbone import Twin
+from vidmoco.train.monitor_backbone import FrozenCopy
 from vidmoco.train.monitor_knn import KnnProbe
 from vidmoco.train.monitor_retrieval import RetrievalProbe
 
@@ -29,20 +29,20 @@ class Monitor:
     def __init__(
         self,
         config: MonitorConfig,
-        twin: Twin | None,
-        probes: Sequence[Callable[[Twin], dict[str, Any]]],
+        frozen: FrozenCopy | None,
+        probes: Sequence[Callable[[FrozenCopy], dict[str, Any]]],
         *,
         device: torch.device,
         console: Console,
     ) -> None:
-        self._every_epochs, self._twin, self._probes = config.every_epochs, twin, probes
+        self._every_epochs, self._frozen, self._probes = config.every_epochs, frozen, probes
         self._device, self._console = device, console
 
     def begin(
         self, path: Path, *, start_step: int, total_steps: int, num_steps_per_epoch: int
     ) -> None:
         """Go on after ``start_step`` steps: the lines of ``path`` that come later are dropped."""
-        if self._twin is None:
+        if self._frozen is None:
             return
         self._path, self._first_step = path, start_step
         self._total_steps, self._num_steps_per_epoch = total_steps, num_steps_per_epoch
@@ -65,18 +65,18 @@ class Monitor:
 
     def look(self, step: int) -> float:
         """Measure the features after ``step`` steps, if it is time to; return the seconds taken."""
-        if self._twin is None or step in self._done:
+        if self._frozen is None or step in self._done:
             return 0.0
         if step % self._every and step != self._total_steps:
             return 0.0
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)  # what is under way is not the monitor's
         began = time.monotonic()
-        self._twin.update()
+        self._frozen.update()
         line: dict[str, Any] = {"step": step, "epoch": round(step / self._num_steps_per_epoch, 4)}
         try:
             for probe in self._probes:
-                line |= probe(self._twin)
+                line |= probe(self._frozen)
         except CheckpointError as error:  # in all processes alike; whether to go on, the loss says
             line["failure"] = str(error)
         seconds = time.monotonic() - began
@@ -125,16 +125,16 @@ def open_monitor(
     retrieves = asked.retrieval and source.has_time
     if asked.images is None and not retrieves:
         return Monitor(asked, None, (), device=device, console=console)
-    twin = Twin(
+    frozen = FrozenCopy(
         method.backbone,
         method.projector if asked.output == "projector" else None,
         size=config.augment.size,
         device=device,
         precision=asked.precision,
     )
-    probes: list[Callable[[Twin], dict[str, Any]]] = []
+    probes: list[Callable[[FrozenCopy], dict[str, Any]]] = []
     if asked.images is not None:
-        probes.append(KnnProbe(asked, twin.preprocess, device=device, console=console))
+        probes.append(KnnProbe(asked, frozen.preprocess, device=device, console=console))
     if retrieves:
-        probes.append(RetrievalProbe(asked, source, twin.preprocess, console=console))
-    return Monitor(asked, twin, probes, device=device, console=console)
+        probes.append(RetrievalProbe(asked, source, frozen.preprocess, console=console))
+    return Monitor(asked, frozen, probes, device=device, console=console)

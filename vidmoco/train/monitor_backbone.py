@@ -15,7 +15,7 @@ from vidmoco.backbones.preprocess import feature_dim, preprocess_of
 from vidmoco.evaluate.features import Features, ImageBatch, compute_features
 
 
-class Twin:
+class FrozenCopy:
     """A copy of a backbone that trains, and of its head if given; frozen, in evaluation mode.
 
     It is loaded from a folder that is written as the run's will be, so preprocessing, memory format
@@ -43,16 +43,16 @@ class Twin:
         with tempfile.TemporaryDirectory() as name, torch.random.fork_rng(devices=[]):
             folder = Path(name) / "backbone"
             save_backbone(backbone, folder, input_size=size, provenance={})
-            twin = load_backbone(folder)
-        self.preprocess = preprocess_of(twin)
-        self._dim = feature_dim(twin, self.preprocess, name=name)
+            frozen = load_backbone(folder)
+        self.preprocess = preprocess_of(frozen)
+        self._dim = feature_dim(frozen, self.preprocess, name=name)
         self._original = backbone
         if projector is not None:
             head = copy.deepcopy(projector).cpu().eval().requires_grad_(False)
             self._original = nn.Sequential(backbone, projector)
             self._dim = head(torch.zeros(1, self._dim)).shape[1]
-            twin = nn.Sequential(twin, head)
-        self._copy = twin.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            frozen = nn.Sequential(frozen, head)
+        self._copy = frozen.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def update(self) -> None:
         """Take over the weights as they are now; those of batch norms as the run saves them."""

@@ -18,7 +18,7 @@ from vidmoco.evaluate.features import (
 from vidmoco.evaluate.knn import weighted_knn
 from vidmoco.evaluate.scores import top_accuracy
 from vidmoco.images.labelled import LabelledImages, load_labelled_images
-from vidmoco.train.monitor_backbone import Twin
+from vidmoco.train.monitor_backbone import FrozenCopy
 
 
 class KnnProbe:
@@ -65,9 +65,9 @@ class KnnProbe:
         if config.k > (num_train := int((rows < len(self._train)).sum())):
             say(console, f"  k is more than the {num_train} training images: all of them vote.")
 
-    def __call__(self, twin: Twin) -> dict[str, float]:
+    def __call__(self, frozen: FrozenCopy) -> dict[str, float]:
         """Return ``knn_top1`` in percent; nothing but on the main process."""
-        features = twin.features(self._batches)
+        features = frozen.features(self._batches)
         if not distributed.is_main():
             return {}
         is_train = features.rows < len(self._train)

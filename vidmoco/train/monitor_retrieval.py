@@ -18,13 +18,13 @@ from vidmoco import distributed
 from vidmoco.backbones.preprocess import Preprocess
 from vidmoco.config.monitor import MonitorConfig
 from vidmoco.console import say
-from vidmoco.data.frame_reader import Stills
+from vidmoco.data.frame_reader import MomentFrames
 from vidmoco.data.sampling import Moment
 from vidmoco.data.source import PairSource
 from vidmoco.errors import ConfigError
 from vidmoco.evaluate.features import ImageBatch
 from vidmoco.shapes import Float, Float64
-from vidmoco.train.monitor_backbone import Twin
+from vidmoco.train.monitor_backbone import FrozenCopy
 
 # Keeps these random numbers apart from those of the order and of the pairs.
 _RETRIEVAL = 4
@@ -99,13 +99,13 @@ class RetrievalProbe:
         firsts = list(accumulate((1 + len(draw.distances) for draw in draws), initial=0))
         own = distributed.shard(len(draws))
         say(console, f"Monitor: reading frames of {len(draws):,} videos …")
-        stills = source.stills([draws[n].moment for n in own], preprocess=preprocess)
-        self._batches = _batches(stills, firsts[own.start : own.stop], config.batch_size)
+        found = source.read_moments([draws[n].moment for n in own], preprocess=preprocess)
+        self._batches = _batches(found, firsts[own.start : own.stop], config.batch_size)
         self._num_frames = firsts[-1]
         # By distance: the numbers of queries and of what they are to find.
         self._pairs: dict[float, list[tuple[int, int]]] = {d: [] for d in sorted(config.distances)}
         failures = []
-        shown = [s if isinstance(s, str) else s.pts_seconds.tolist() for s in stills]
+        shown = [s if isinstance(s, str) else s.pts_seconds.tolist() for s in found]
         everywhere = [one for some in distributed.gather_objects(shown) for one in some]
         for draw, first, pts in zip(draws, firsts[:-1], everywhere, strict=True):
             if isinstance(pts, str):
@@ -148,9 +148,9 @@ class RetrievalProbe:
             lines += [f"    {failure}" for failure in failures[:_SHOWN_FAILURES]]
         say(console, *lines)
 
-    def __call__(self, twin: Twin) -> dict[str, dict[str, float]]:
+    def __call__(self, frozen: FrozenCopy) -> dict[str, dict[str, float]]:
         """Return ``retrieval``: rank-1 in percent, by seconds of distance; on the main process."""
-        features = twin.features(self._batches)
+        features = frozen.features(self._batches)
         if not distributed.is_main():
             return {}
         place = torch.full((self._num_frames,), -1)
@@ -163,10 +163,10 @@ class RetrievalProbe:
 
 
 def _batches(
-    stills: Sequence[Stills | str], firsts: Sequence[int], batch_size: int
+    found: Sequence[MomentFrames | str], firsts: Sequence[int], batch_size: int
 ) -> list[ImageBatch]:
     """Return the frames that could be read, with their numbers."""
-    read = [(s, first) for s, first in zip(stills, firsts, strict=True) if not isinstance(s, str)]
+    read = [(s, first) for s, first in zip(found, firsts, strict=True) if not isinstance(s, str)]
     if not read:
         return []
     images = torch.cat([torch.from_numpy(still.images) for still, _ in read])

@@ -18,7 +18,7 @@ from vidmoco.shapes import Float64, UInt8
 from vidmoco.video.files import require_as_scanned
 from vidmoco.video.frames import FastReader, Frames
 from vidmoco.video.info import VideoInfo
-from vidmoco.video.seek_reader import ExactReader
+from vidmoco.video.seek_reader import SeekReader
 from vidmoco.workers.pool import WorkerPool
 
 
@@ -62,7 +62,7 @@ def _read_exactly(video: VideoInfo, times: Float64[np.ndarray, " t"], limits: Li
     images: list[np.ndarray] = []
     pts_seconds: list[float] = []
     try:
-        with ExactReader(video, limits=limits) as reader:
+        with SeekReader(video, limits=limits) as reader:
             for time in times.tolist():
                 seconds, frame = reader.at(time)
                 same = bool(pts_seconds) and seconds == pts_seconds[-1]

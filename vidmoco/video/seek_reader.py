@@ -31,7 +31,7 @@ _STEPS_BACK = (2.0, 8.0)
 _SEEKABLE = frozenset({"mov", "matroska", "mpegts", "avi", "flv", "asf"})
 
 
-class ExactReader:
+class SeekReader:
     """One open video and a place in it. Frames are (seconds from the first shown frame, frame)."""
 
     def __init__(self, video: VideoInfo, *, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -47,7 +47,7 @@ class ExactReader:
         self._ahead: Timed | None = None
         self._rewind()
 
-    def __enter__(self) -> "ExactReader":
+    def __enter__(self) -> "SeekReader":
         return self
 
     def __exit__(
