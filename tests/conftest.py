@@ -2,12 +2,14 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import settings
+from PIL import Image
 
 # Tests import each other's material by plain names: `from painted_videos import write_video`.
 sys.path.insert(0, str(Path(__file__).parent))
@@ -78,3 +80,25 @@ def trained(tmp_path: Path) -> tuple[torch.nn.Module, Path]:
     folder.parent.mkdir()
     save_backbone(backbone, folder, input_size=32, provenance={"method": "moco", "steps": 3})
     return backbone.eval(), folder
+
+
+COLOURS = {"blue": (30, 40, 200), "green": (40, 180, 50), "red": (200, 40, 30)}
+
+
+@pytest.fixture
+def make_images(tmp_path: Path) -> Callable[..., Path]:
+    """Make a folder of noisy one-coloured images, `train/CLASS/n.png` and `val/CLASS/n.png`."""
+
+    def make(*, train: int = 6, val: int = 3, name: str = "images", size: int = 20) -> Path:
+        folder = tmp_path / name
+        generator = np.random.default_rng(0)
+        for split, count in (("train", train), ("val", val)):
+            for colour, rgb in COLOURS.items():
+                (folder / split / colour).mkdir(parents=True)
+                for i in range(count):
+                    pixels = generator.normal(rgb, 30, (size, size + 5, 3)).clip(0, 255)
+                    image = Image.fromarray(pixels.astype(np.uint8))
+                    image.save(folder / split / colour / f"{i}.png")
+        return folder
+
+    return make

@@ -391,7 +391,7 @@ def test_a_size_of_no_whole_patches_names_its_flag(tmp_path):
 
 def test_the_command(tmp_path, capsys):
     torch.save(resnet().state_dict(), tmp_path / "r.pth")
-    assert cli.main(["import", str(tmp_path / "r.pth"), "-o", str(tmp_path / "b")]) == 0
+    assert cli(["import", str(tmp_path / "r.pth"), "-o", str(tmp_path / "b")]) == 0
     assert "timm.create_model('local-dir:" in capsys.readouterr().out
-    assert cli.main(["import", str(tmp_path / "none.pth"), "-o", str(tmp_path / "c")]) == 2
+    assert cli(["import", str(tmp_path / "none.pth"), "-o", str(tmp_path / "c")]) == 2
     assert "No such checkpoint file" in capsys.readouterr().err

@@ -162,27 +162,10 @@ def test_a_method_in_a_recipe_of_ones_own(tmp_path):
     assert given.method == METHOD_CONFIGS["moco_v3"](hidden_dim=512)
 
 
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        ("evaluate i --backbone a --backbone b", "--backbone is given twice. Give it once, with"),
-        ("pretrain v --seed 1 --seed=2", "--seed is given twice"),
-        ("scan v -o a.parquet --output b.parquet", "-o and --output are one setting. Give one"),
-        ("pretrain v --device cpu --engine.device cpu", "--device and --engine.device are one"),
-        ("pretrain v --data.single_frame --no-single-frame", "and --no-single-frame are one"),
-        ("pretrain v --monitor a --monitor.images b", "--monitor and --monitor.images are one"),
-    ],
-)
-def test_a_flag_given_twice(capsys, words, expected):
-    assert main(words.split()) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert expected in line
-
-
-def test_negative_numbers_are_no_flags_given_twice():
-    words = ["--data.max-gap", "-1", "--data.min-gap", "-1"]
-    with pytest.raises(ConfigError, match=r"--data.min-gap is -1\.0; it must be 0 or more"):
-        pretrain("v", *words)
+def test_of_a_flag_given_twice_the_last_counts():
+    assert pretrain("v", "--seed", "1", "--seed=2").seed == 2
+    assert pretrain("v", "--batch-size", "64", "--data.batch-size", "32").data.batch_size == 32
+    assert pretrain("v", "--data.batch-size", "32", "--batch-size", "64").data.batch_size == 64
 
 
 @pytest.mark.parametrize(

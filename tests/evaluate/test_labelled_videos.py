@@ -112,7 +112,7 @@ def test_videos_without_a_label_are_listed(videos, tmp_path):
     assert f"2 videos or classes are left out (left_out in the file), the first: {expected[0]}" in (
         table
     )
-    assert f"left out: {expected[1]}" in log
+    assert f"Left out:\n  {expected[0]}\n  {expected[1]}\n" in log
     again, _, _ = evaluate(videos, tmp_path, **options)  # from the cache
     assert again["left_out"] == expected
 
@@ -124,9 +124,9 @@ def test_a_long_list_is_cut_and_a_name_commands_no_terminal(videos, tmp_path):
     options = {"videos": config(videos, labels=manifest, frames_per_video=1), "linear": False}
     results, table, log = evaluate(videos, tmp_path, **options)
     assert len(results["left_out"]) == 22
-    assert "left out: 0\\x1b.mp4: not in the folder" in log and "0\\x1b.mp4: not in" in table
-    assert "left out: 2 more, all in the results file" in log
-    assert log.count("left out:") == 21 and "\x1b" not in log + table
+    assert "Left out:\n  0\\x1b.mp4: not in the folder" in log and "0\\x1b.mp4: not in" in table
+    assert "2 more, all in the results file" in log
+    assert log.count(": not in the folder") == 20 and "\x1b" not in log + table
 
 
 def test_pixels_that_are_not_square_become_square():

@@ -9,11 +9,10 @@ import torch
 from painted_videos import read_index, write_video
 
 from vidmoco.config.limits import DEFAULT_LIMITS
-from vidmoco.data.order import Batching, BatchOrder
+from vidmoco.data.order import Batching, BatchOrder, Place
 from vidmoco.data.prepared_loader import load_prepared
 from vidmoco.data.sampling import PairPlan, PairRule
 from vidmoco.errors import ConfigError, VideoError
-from vidmoco.frames import prepared
 from vidmoco.frames.index import FrameIndex, VideoRow, frame_table, shard_name, write_index
 from vidmoco.frames.prepared import open_prepared
 from vidmoco.frames.selection import Selection
@@ -118,7 +117,7 @@ def test_batches_are_those_of_the_plan(originals):
         assert batch.aspect_ratios.tolist() == [1.5] * 3
         assert batch.failures == []
         for position, row in enumerate(batch.source_ids.tolist()):
-            moment = next(plan.moments(prepared.Place(step, position)))
+            moment = next(plan.moments(Place(step, position)))
             assert moment.row == row
             for view in range(2):
                 index = int(moment.times[view] * 10 + 1e-9)

@@ -14,5 +14,5 @@ def test_times_are_rounded_up_so_that_the_same_frame_is_shown(seconds, shown):
 def test_a_long_list_is_cut(capsys):
     print_left_out([f"{n}\x1b.npy: why" for n in range(14)])
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "left out: 0\\x1b.npy: why"
-    assert len(lines) == 11 and "4 more files" in lines[-1]
+    assert lines[:2] == ["Left out:", "  0\\x1b.npy: why"]
+    assert len(lines) == 12 and "4 more" in lines[-1]

@@ -187,9 +187,9 @@ def test_workers_end_with_their_parent():
 import sys, time
 sys.path.insert(0, sys.argv[1])
 if __name__ == "__main__":
-    import test_workers
-    test_workers.with_torch = sys.argv[2] == "True"
-    pool = test_workers.pool_of()
+    import test_pool
+    test_pool.with_torch = sys.argv[2] == "True"
+    pool = test_pool.pool_of()
     pool.give(("sleep", 100))
     print(pool._workers[0].process.pid, flush=True)
     time.sleep(100)

@@ -3,22 +3,19 @@
 import argparse
 import copy
 import io
-import re
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr
-from dataclasses import is_dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 import tyro
 
 from vidmoco.cli.help import HELP, HELP_ALL, print_help
 from vidmoco.config.base import require_finite
 from vidmoco.config.commands import PretrainCommand, PreviewCommand
-from vidmoco.config.fields import EVERYDAY
 from vidmoco.config.methods import METHOD_CONFIGS
-from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import load_recipe, shipped_recipes
 from vidmoco.errors import ConfigError, nearest
 
@@ -34,7 +31,7 @@ def parse(settings: type[Any], words: Sequence[str], *, prog: str) -> Any:
         prog: The command as one types it.
 
     Raises:
-        ConfigError: A setting cannot be used, or is given twice.
+        ConfigError: A setting cannot be used.
         SystemExit: After a help (0), or after a message about what is not understood (2).
     """
     options: dict[str, Any] = {}
@@ -43,7 +40,6 @@ def parse(settings: type[Any], words: Sequence[str], *, prog: str) -> Any:
         options["default"], advice = _defaults(settings, words)
     if {*HELP, HELP_ALL} & set(words):
         print_help(settings, prog=prog, everything=HELP_ALL in words, **options)
-    _refuse_twice(words)
     said = io.StringIO()
     try:
         with redirect_stderr(said):
@@ -118,31 +114,3 @@ def _with_method(command: Trains, name: str) -> tuple[Trains, str]:
             f"{', '.join(fitting)}."
         )
         return replace(command, config=unchecked), advice
-
-
-def _refuse_twice(words: Sequence[str]) -> None:
-    """Refuse a flag given twice: the first, with all its values, would be lost silently."""
-    same = _other_names()
-    seen: dict[str, str] = {}
-    for word in words:
-        if re.match(r"--?[a-zA-Z]", word):
-            flag = word.partition("=")[0].replace("_", "-")
-            name = re.sub(r"(^--|\.)no-", r"\1", flag)
-            name = same.get(name, name)
-            if name in seen:
-                if seen[name] != flag:
-                    raise ConfigError(f"{seen[name]} and {flag} are one setting. Give one of them.")
-                raise ConfigError(f"{flag} is given twice. Give it once, with all its values.")
-            seen[name] = flag
-
-
-def _other_names() -> dict[str, str]:
-    """Return the short names of settings, with the names that they stand for."""
-    names = {"-o": "--output", "--monitor": "--monitor.images"}
-    for section, kind in get_type_hints(PretrainConfig).items():
-        if is_dataclass(kind):
-            for name, hint in get_type_hints(kind, include_extras=True).items():
-                if EVERYDAY in get_args(hint)[1:]:
-                    short = name.replace("_", "-")
-                    names[f"--{short}"] = f"--{section}.{short}"
-    return names
