@@ -120,12 +120,12 @@ def test_the_head_can_be_measured_in_place_of_the_backbone(videos, images, tmp_p
 
 
 def test_some_training_images_of_each_class_are_those_of_evaluate(videos, images, tmp_path):
-    words = ["--monitor.images", os.path.relpath(images), "--monitor.max-train-per-class", "7"]
+    words = ["--monitor.images", os.path.relpath(images), "--monitor.max-train-per-class", "3"]
     assert pretrain(videos, tmp_path / "run", *words, "--seed", "5", "--steps", "1") == 0
     assert load_recipe(str(tmp_path / "run" / "config.yaml")).monitor.images.is_absolute()
     (first, last) = lines(tmp_path / "run")
     assert (first["step"], last["step"]) == (0, 1)
-    few = evaluated(tmp_path / "run", images, "--max-train-per-class", "7")
+    few = evaluated(tmp_path / "run", images, "--max-train-per-class", "3")
     assert few == last["knn_top1"] != evaluated(tmp_path / "run", images)
 
 
@@ -283,9 +283,7 @@ def test_bad_input_is_one_clear_line(videos, images, tmp_path, capsys, words, ex
     ],
 )  # fmt: skip
 def test_settings_out_of_range_are_refused_by_name(videos, tmp_path, capsys, words):
-    with pytest.raises(SystemExit) as exit_:
-        pretrain(videos, tmp_path / "run", *words)
-    assert exit_.value.code == 2
+    assert pretrain(videos, tmp_path / "run", *words) == 2
     assert f"{words[0]} is" in " ".join(capsys.readouterr().err.split())
 
 

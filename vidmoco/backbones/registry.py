@@ -78,7 +78,7 @@ def register_backbone(name: str, folder: str | Path) -> str:
         return timm.create_model(f"local-dir:{location}", pretrained=pretrained, **given)
 
     if is_model(full_name):
-        if not is_model_in_modules(full_name, ["named_backbones"]):
+        if not is_model_in_modules(full_name, [__name__.rpartition(".")[2]]):
             raise ConfigError(f"{full_name!r} is a model of timm's own. Choose another name.")
         timm.models._registry._model_entrypoints[full_name] = build
         return full_name

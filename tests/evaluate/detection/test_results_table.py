@@ -62,14 +62,12 @@ def test_mistakes_are_one_line(tmp_path, capsys, words, message):
 
 
 def test_unknown_flags_and_help(tmp_path, capsys):
-    for words, message in (
-        (["--epochs", "3"], "--epochs"),
-        (["--lr", "0"], "--lr is 0.0; it must be greater than 0"),
-    ):
-        with pytest.raises(SystemExit) as exit:
-            call(tmp_path, "x:y", *words)
-        assert exit.value.code == 2
-        assert message in capsys.readouterr().err
+    with pytest.raises(SystemExit) as exit:
+        call(tmp_path, "x:y", "--epochs", "3")
+    assert exit.value.code == 2
+    assert "--epochs" in capsys.readouterr().err
+    assert call(tmp_path, "x:y", "--lr", "0") == 2
+    assert "--lr is 0.0; it must be greater than 0" in capsys.readouterr().err
     with pytest.raises(SystemExit) as exit:
         main(["evaluate-detection", "--help"])
     assert exit.value.code == 0
