@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint types format clean
+.PHONY: demo test quick lint types format clean
 
 demo: $(INSTALLED)
 	$(BIN)/vidmoco demo
@@ -12,6 +12,10 @@ demo: $(INSTALLED)
 # The tests come last, so that the last line is pytest's own summary. Each process holds a torch: eight at most.
 test: lint types
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
+
+# The tests of logic: those that start processes or train are left out.
+quick: $(INSTALLED)
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile -m 'not slow'
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

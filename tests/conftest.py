@@ -21,6 +21,64 @@ from painted_videos import write_video
 from vidmoco.backbones.build import build_backbone, save_backbone
 from vidmoco.workers.pool import WorkerPool
 
+# Files whose tests start processes or train; ``make quick`` leaves them out.
+SLOW = {
+    "augment/test_views.py",
+    "backbones/test_architectures.py",
+    "backbones/test_build.py",
+    "backbones/test_export_file.py",
+    "backbones/test_import_checkpoint.py",
+    "backbones/test_layouts.py",
+    "backbones/test_moco_v3_vit.py",
+    "backbones/test_registry.py",
+    "cli/test_help.py",
+    "data/test_image_corpus.py",
+    "data/test_loader.py",
+    "data/test_sampling.py",
+    "data/test_source.py",
+    "demo/test_run.py",
+    "evaluate/detection/test_finetune.py",
+    "evaluate/test_features.py",
+    "evaluate/test_finetune.py",
+    "evaluate/test_labelled_videos.py",
+    "evaluate/test_training_images.py",
+    "features/test_batch_reader.py",
+    "features/test_extract.py",
+    "frames/test_prepare.py",
+    "images/test_torchvision.py",
+    "report/test_report.py",
+    "test_architecture.py",
+    "test_device.py",
+    "test_distributed.py",
+    "test_golden.py",
+    "test_run_folder.py",
+    "tools/test_labelled_frames.py",
+    "train/test_build.py",
+    "train/test_monitor.py",
+    "train/test_pretrain.py",
+    "train/test_pretrain_methods.py",
+    "train/test_pretrain_ranks.py",
+    "train/test_pretrain_wiring.py",
+    "video/test_attacks.py",
+    "video/test_decord_reader.py",
+    "video/test_kinds.py",
+    "video/test_real_edge.py",
+    "video/test_scan.py",
+    "video/test_verify.py",
+    "visualize/test_explore.py",
+    "visualize/test_preview.py",
+    "visualize/test_query.py",
+    "workers/test_pool.py",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of the slow files."""
+    for item in items:
+        if item.path.relative_to(Path(__file__).parent).as_posix() in SLOW:
+            item.add_marker(pytest.mark.slow)
+
+
 # How long an example takes says nothing on a machine that others use too.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
