@@ -1,7 +1,9 @@
 """The settings of each method, their ranges, and what they ask of the other sections."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from typing import Annotated, ClassVar, Literal, get_args
+
+from tyro.conf import arg
 
 from vidmoco.config.augment import AugmentConfig
 from vidmoco.config.data import DataConfig
@@ -10,6 +12,15 @@ from vidmoco.config.optim import OptimConfig
 from vidmoco.errors import ConfigError
 
 _MANY_OF_ONE_VIDEO = 2  # assumption: keys in the queue, of thousands, that are worth a word
+
+BatchNormSplits = Annotated[
+    int,
+    arg(
+        help="Batch-norm statistics are taken over this many parts of the batch, as if on so many "
+        "GPUs, and keys are shuffled among them (Shuffling BN). 1: over the whole batch. Each of "
+        "several processes is at least one part, whatever is given."
+    ),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,10 +43,7 @@ class MoCoConfig(SplitBatchNormSettings):
     """`constant`, as in the papers, or `cosine`: from m to 1 over the training."""
     tau: float = 0.2
     """Temperature of the softmax."""
-    bn_splits: int = 8
-    """Batch-norm statistics are taken over this many parts of the batch, as if on so many GPUs, and
-    keys are shuffled among them (Shuffling BN). 1: over the whole batch. Of several processes each
-    is a part at least, whatever is given."""
+    bn_splits: BatchNormSplits = 8
     symmetric: bool = False
     """Each view is query and key in turn, as in the authors' one-GPU demo; the loss is the sum, and
     both keys enter the queue after both halves."""
@@ -211,10 +219,7 @@ class EndToEndConfig(SplitBatchNormSettings):
     """Dimension of the embedding."""
     tau: float = 0.07
     """Temperature of the softmax."""
-    bn_splits: int = 8
-    """Batch-norm statistics are taken over this many parts of the batch, as if on so many GPUs, and
-    keys are shuffled among them (Shuffling BN). 1: over the whole batch. Of several processes each
-    is a part at least, whatever is given."""
+    bn_splits: BatchNormSplits = 8
 
     def __post_init__(self) -> None:
         self._require(self.dim >= 1, "dim", "at least 1")
