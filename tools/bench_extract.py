@@ -30,16 +30,15 @@ from statistics import median
 
 import av
 import numpy as np
-import timm
 import torch
 from processes import cpu_seconds, peak_memory
 from torch import Tensor
 from torchvision.transforms import v2
 
-from vidmoco.backbones.preprocess import feature_dim, normalize, preprocess_of
+from vidmoco.backbones.frozen import FrozenBackbone, load_frozen
 from vidmoco.device import autocast, keep_freed_memory, resolve_device
-from vidmoco.features.extract import default_batch_size, extract_videos
-from vidmoco.features.extractor import Extractor
+from vidmoco.features.batch_size import default_batch_size
+from vidmoco.features.extract import extract_videos
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.open_catalog import open_catalog
 from vidmoco.video.probe import probe_video
@@ -56,20 +55,13 @@ class Cost:
     cpu_seconds: float
 
 
-def build(arguments: argparse.Namespace) -> Extractor:
-    """Return a backbone of random weights as an extractor."""
-    torch.manual_seed(0)
-    device = resolve_device(arguments.device)
-    backbone = timm.create_model(arguments.backbone, pretrained=False, num_classes=0).eval()
-    preprocess = preprocess_of(backbone, size=arguments.size)
-    return Extractor(
-        dim=feature_dim(backbone, preprocess, name=arguments.backbone),
-        backbone=backbone.to(device).to(memory_format=torch.channels_last),
-        preprocess=preprocess,
-        device=device,
-        precision=arguments.precision,
-        provenance={},
+def build(arguments: argparse.Namespace) -> FrozenBackbone:
+    """Return a backbone of random weights."""
+    frozen = load_frozen(
+        f"random:{arguments.backbone}", size=arguments.size, precision=arguments.precision
     )
+    frozen.move_to(resolve_device(arguments.device))
+    return frozen
 
 
 def pictures(videos: list[VideoInfo]) -> Iterator[av.VideoFrame]:
@@ -81,9 +73,9 @@ def pictures(videos: list[VideoInfo]) -> Iterator[av.VideoFrame]:
 
 
 @torch.inference_mode()
-def naive(extractor: Extractor, videos: list[VideoInfo], batch_size: int, output: Path) -> None:
+def naive(frozen: FrozenBackbone, videos: list[VideoInfo], batch_size: int, output: Path) -> None:
     """Extract as one would without a toolkit, and save the features of each video."""
-    preprocess = extractor.preprocess
+    preprocess = frozen.preprocess
     short_side = int(preprocess.size / preprocess.crop_pct)
     mode = v2.InterpolationMode(preprocess.interpolation)
     transform = v2.Compose(
@@ -97,9 +89,9 @@ def naive(extractor: Extractor, videos: list[VideoInfo], batch_size: int, output
     )
 
     def forward(images: list[Tensor]) -> np.ndarray:
-        inputs = torch.stack(images).to(extractor.device, memory_format=torch.channels_last)
-        with autocast(extractor.device, extractor.precision):
-            features: Tensor = extractor.backbone(inputs)
+        inputs = torch.stack(images).to(frozen.device, memory_format=torch.channels_last)
+        with autocast(frozen.device, frozen.precision):
+            features: Tensor = frozen.backbone(inputs)
         return features.float().cpu().numpy()
 
     for number, video in enumerate(videos):
@@ -115,17 +107,14 @@ def naive(extractor: Extractor, videos: list[VideoInfo], batch_size: int, output
 
 
 @torch.inference_mode()
-def model_only(extractor: Extractor, num_frames: int, batch_size: int) -> None:
+def model_only(frozen: FrozenBackbone, num_frames: int, batch_size: int) -> None:
     """Pass as many frames through the backbone, from one uint8 batch on its device."""
-    size = extractor.preprocess.size
+    size = frozen.preprocess.size
     images = torch.randint(0, 256, (batch_size, 3, size, size), dtype=torch.uint8)
-    images = images.to(extractor.device)
+    images = images.to(frozen.device)
     for start in range(0, num_frames, batch_size):
-        inputs = normalize(images[: num_frames - start], extractor.preprocess)
-        inputs = inputs.contiguous(memory_format=torch.channels_last)
-        with autocast(extractor.device, extractor.precision):
-            features = extractor.backbone(inputs)
-    features.float().cpu()  # waits for the device
+        features = frozen.features(images[: num_frames - start])
+    features.cpu()  # waits for the device
 
 
 def decode_only(videos: list[VideoInfo]) -> None:
@@ -135,7 +124,7 @@ def decode_only(videos: list[VideoInfo]) -> None:
 
 
 def ours(
-    extractor: Extractor,
+    frozen: FrozenBackbone,
     videos: list[VideoInfo],
     batch_size: int,
     output: Path,
@@ -149,7 +138,7 @@ def ours(
     wanted = videos[:1] * started + videos
     todo = [(video, output / f"{number}.npy") for number, video in enumerate(wanted)]
     began, before = time.monotonic(), cpu_seconds()
-    results = extract_videos(extractor, todo, batch_size=batch_size)
+    results = extract_videos(frozen, todo, batch_size=batch_size)
     for number, (video, result) in enumerate(results):
         if isinstance(result, Exception):
             raise result
@@ -167,17 +156,17 @@ def measured(work: Callable[[], None]) -> Cost:
     return Cost(time.monotonic() - began, cpu_seconds() - before)
 
 
-def compare(extractor: Extractor, videos: list[VideoInfo], batch_size: int) -> dict[str, Cost]:
+def compare(frozen: FrozenBackbone, videos: list[VideoInfo], batch_size: int) -> dict[str, Cost]:
     """Return the medians of the sides, which take turns."""
     num_frames = sum(video.num_frames for video in videos)
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder)
         sides: dict[str, Callable[[], Cost]] = {
-            "naive": lambda: measured(lambda: naive(extractor, videos, batch_size, output)),
-            "model only": lambda: measured(lambda: model_only(extractor, num_frames, batch_size)),
+            "naive": lambda: measured(lambda: naive(frozen, videos, batch_size, output)),
+            "model only": lambda: measured(lambda: model_only(frozen, num_frames, batch_size)),
             "decode only": lambda: measured(lambda: decode_only(videos)),
-            "ours": lambda: ours(extractor, videos, batch_size, output, started=True),
-            "ours, cold": lambda: ours(extractor, videos, batch_size, output),
+            "ours": lambda: ours(frozen, videos, batch_size, output, started=True),
+            "ours, cold": lambda: ours(frozen, videos, batch_size, output),
         }
         costs: dict[str, list[Cost]] = {name: [] for name in sides}
         for number in range(ROUNDS + 1):
@@ -207,10 +196,10 @@ def synthetic(path: Path, minutes: float) -> VideoInfo:
 
 def peak_of_extracting(arguments: argparse.Namespace, video: VideoInfo, batch_size: int) -> int:
     """Return the greatest memory in bytes of extracting a video, beside its file."""
-    extractor = build(arguments)
-    keep_freed_memory(extractor.device)  # as `extract` does; all sides have it
+    frozen = build(arguments)
+    keep_freed_memory(frozen.device)  # as `extract` does; all sides have it
     with peak_memory(every_seconds=0.1) as peak:
-        ours(extractor, [video], batch_size, video.path.parent)
+        ours(frozen, [video], batch_size, video.path.parent)
     return peak[0]
 
 
@@ -250,8 +239,8 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     """Compare, and print the table."""
     arguments = parse()
-    extractor = build(arguments)
-    batch_size = arguments.batch_size or default_batch_size(extractor)
+    frozen = build(arguments)
+    batch_size = arguments.batch_size or default_batch_size(frozen)
     videos: list[VideoInfo] = []
     for video in open_catalog([arguments.videos]).readable().rows():
         if arguments.frames and sum(v.num_frames for v in videos) >= arguments.frames:
@@ -260,10 +249,10 @@ def main() -> None:
     num_frames = sum(video.num_frames for video in videos)
     print(
         f"{len(videos)} videos, {num_frames} frames; {arguments.backbone}, "
-        f"{extractor.preprocess.size} px, {extractor.precision}, {extractor.device}, batches of "
+        f"{frozen.preprocess.size} px, {frozen.precision}, {frozen.device}, batches of "
         f"{batch_size}, {torch.get_num_threads()} threads\n"
     )
-    costs = compare(extractor, videos, batch_size)
+    costs = compare(frozen, videos, batch_size)
     slower = max(costs[name].seconds for name in ("model only", "decode only"))
     print("| side | frames/s | CPU s / 1000 frames | of the slower of model and decode |")
     print("|---|---|---|---|")

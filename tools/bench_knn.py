@@ -113,19 +113,16 @@ def read_features(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, int, float]:
     """Return features and classes of train and val, the number of classes, and the seconds."""
     train, val = load_labelled_images(command.images)
-    (candidate,) = load_candidates([command.backbone], size=command.size)
-    began = time.perf_counter()
-    key = features_key(
-        candidate, hash_of_images([train, val]), precision=command.precision, device_type="cpu"
+    (candidate,) = load_candidates(
+        [command.backbone], size=command.size, precision=command.precision
     )
+    began = time.perf_counter()
+    key = features_key(candidate, hash_of_images([train, val]), device_type="cpu")
     features, _ = load_features(key)
     if features is None:
         loader = image_loader([train, val], candidate.preprocess, batch_size=256, workers=0)
-        features = compute_features(
-            candidate.backbone.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
-            loader, candidate.preprocess,
-            dim=candidate.dim, name=candidate.name, precision=command.precision,
-        )  # fmt: skip
+        candidate.move_to(torch.device("cpu"))
+        features = compute_features(candidate, loader)
         save_features(features, key)
     seconds = time.perf_counter() - began
     is_train = features.rows < len(train)

@@ -11,10 +11,10 @@ from painted_videos import read_index, write_video
 from vidmoco.backbones.preprocess import Preprocess, resize_and_crop
 from vidmoco.cli.main import main
 from vidmoco.config.limits import DEFAULT_LIMITS
-from vidmoco.data import frame_reader
 from vidmoco.data.frame_reader import read_moments, read_stored_moments
 from vidmoco.data.sampling import Moment
 from vidmoco.frames.prepared import open_prepared
+from vidmoco.video import requests
 from vidmoco.video.catalog import Catalog
 from vidmoco.video.decode import read_frames
 from vidmoco.video.scan import scan_videos
@@ -98,21 +98,21 @@ def build_crashing_reader(*args):
     read = BUILD_READER(*args)
 
     def read_or_die(job):
-        if job.video.key.startswith("0"):
+        if job.request.video.key.startswith("0"):
             os.kill(os.getpid(), signal.SIGSEGV)
         return read(job)
 
     return read_or_die
 
 
-BUILD_READER = frame_reader._build_reader
+BUILD_READER = requests._build_reader
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_what_cannot_be_read_is_said_and_the_others_are_there(
     folder, catalog, workers, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(frame_reader, "_build_reader", build_crashing_reader)
+    monkeypatch.setattr(requests, "_build_reader", build_crashing_reader)
     (tmp_path / "1.mp4").write_bytes((folder / "1.mp4").read_bytes())
     gone = scan_videos([tmp_path], workers=1)
     (tmp_path / "1.mp4").unlink()
@@ -123,7 +123,7 @@ def test_what_cannot_be_read_is_said_and_the_others_are_there(
     found = read_moments(
         mixed, moments, preprocess=PREPROCESS, workers=workers, limits=DEFAULT_LIMITS
     )
-    assert "1.mp4" in found[0]
+    assert found[0] == "No such file or directory. Scan again"
     assert indices(found[1::2]) == [[201, 210], [203, 210]]
     if workers:
         assert found[2] == "its decoder crashed (SIGSEGV)"

@@ -8,7 +8,7 @@ from wide_videos import damaged, info_of
 
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.data import pair_worker
-from vidmoco.data.pair_worker import Pair, VisitJob, read_visit, slots_of
+from vidmoco.data.pair_worker import PairSlot, VisitJob, read_visit, slots_of
 from vidmoco.video.probe import probe_video
 from vidmoco.workers.shared_buffer import SharedBuffer
 
@@ -21,7 +21,7 @@ def slots():
 
 
 def job_of(video, *pairs):
-    return VisitJob(0, video, tuple(Pair(slot, times) for slot, times in pairs))
+    return VisitJob(0, video, tuple(PairSlot(slot, times) for slot, times in pairs))
 
 
 def shown(slots, number):
@@ -65,14 +65,14 @@ def test_without_decord_it_is_not_even_loaded(tmp_path):
     code = f"""
 import sys
 from vidmoco.config.limits import Limits
-from vidmoco.data.pair_worker import Pair, VisitJob, build_pair_worker
+from vidmoco.data.pair_worker import PairSlot, VisitJob, build_pair_worker
 from vidmoco.video.probe import probe_video
 from vidmoco.workers.shared_buffer import SharedBuffer
 from pathlib import Path
 
 read = build_pair_worker(SharedBuffer(2 * 3 * 32 * 48), 2, (32, 48), Limits(), "pyav")
 path = Path({str(tmp_path / "a.mp4")!r})
-job = VisitJob(0, probe_video(path, root=path.parent), (Pair(0, (1.0, 0.5)),))
+job = VisitJob(0, probe_video(path, root=path.parent), (PairSlot(0, (1.0, 0.5)),))
 print(read(job), "decord" in sys.modules)
 """
     result = subprocess.run(

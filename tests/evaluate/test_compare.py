@@ -7,8 +7,9 @@ from evaluate_runs import accuracies, run
 from PIL import Image
 
 from vidmoco import distributed
+from vidmoco.backbones import frozen
 from vidmoco.errors import CheckpointError, ConfigError, DataError
-from vidmoco.evaluate import candidates, compare, protocols
+from vidmoco.evaluate import compare, protocols
 from vidmoco.evaluate.knn import weighted_knn
 from vidmoco.evaluate.linear import LinearProbe
 from vidmoco.evaluate.scores import top_accuracy
@@ -88,14 +89,14 @@ def test_each_backbone_gets_the_preprocessing_it_states(make_images, tmp_path, m
 
     monkeypatch.setattr(compare, "image_loader", loader)
     stated = {"test_resnet": {"mean": (0.1, 0.2, 0.3)}, "test_vit": {"mean": (0.5, 0.5, 0.5)}}
-    true_load = candidates.load_backbone
+    true_load = frozen.load_backbone
 
     def load(name, **options):
         backbone = true_load(name, **options)
         backbone.pretrained_cfg = backbone.pretrained_cfg | stated[name]
         return backbone
 
-    monkeypatch.setattr(candidates, "load_backbone", load)
+    monkeypatch.setattr(frozen, "load_backbone", load)
     results, _, _ = run(make_images(), tmp_path, "random:test_resnet", "random:test_vit", size=None)
     assert [p.mean for p in seen] == [(0.1, 0.2, 0.3), (0.5, 0.5, 0.5)]
     assert [tuple(row["preprocess"]["mean"]) for row in results["rows"]] == [p.mean for p in seen]
@@ -166,9 +167,9 @@ def test_the_seed_decides(make_images, tmp_path):
 def test_a_backbone_that_changes_is_noticed(make_images, tmp_path, monkeypatch):
     true_features = compare.compute_features
 
-    def spoil(backbone, *arguments, **options):
-        next(backbone.parameters()).data.add_(1e-3)
-        return true_features(backbone, *arguments, **options)
+    def spoil(frozen, *arguments, **options):
+        next(frozen.backbone.parameters()).data.add_(1e-3)
+        return true_features(frozen, *arguments, **options)
 
     monkeypatch.setattr(compare, "compute_features", spoil)
     with pytest.raises(AssertionError, match="weights changed"):

@@ -28,10 +28,12 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache" / "features"
 
 
-def key_of(images, backbone="random:test_resnet", *, size=32, seed=0, **options):
-    (candidate,) = load_candidates([backbone], size=size, seed=seed)
-    settings = {"precision": "fp32", "device_type": "cpu"} | options
-    return features_key(candidate, hash_of_images(load_labelled_images(images)), **settings)
+def key_of(
+    images, backbone="random:test_resnet", *, size=32, seed=0, precision="fp32", device_type="cpu"
+):
+    (candidate,) = load_candidates([backbone], size=size, seed=seed, precision=precision)
+    images = hash_of_images(load_labelled_images(images))
+    return features_key(candidate, images, device_type=device_type)
 
 
 FEATURES = Features(
@@ -98,9 +100,9 @@ def test_the_same_weights_in_another_network_have_other_features(make_images, tm
     assert keys[0]["weights"] == keys[1]["weights"]
     assert cache_path(keys[0]) != cache_path(keys[1])
     (candidate,) = load_candidates(["random:test_resnet"], size=32)
-    one = features_key(candidate, "", precision="fp32", device_type="cpu")
+    one = features_key(candidate, "", device_type="cpu")
     next(m for m in candidate.backbone.modules() if isinstance(m, torch.nn.Conv2d)).padding = (2, 2)
-    assert features_key(candidate, "", precision="fp32", device_type="cpu") != one
+    assert features_key(candidate, "", device_type="cpu") != one
 
 
 def test_features_of_another_backbone_are_not_taken(make_images, cache):

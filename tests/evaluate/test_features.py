@@ -1,5 +1,6 @@
 import pytest
 import torch
+from freeze import freeze
 from PIL import Image
 from torch import nn
 
@@ -26,10 +27,10 @@ def small_backbone():
     )
 
 
-def run(splits, backbone=None, *, batch_size=4, workers=0, **options):
+def run(splits, backbone=None, *, batch_size=4, workers=0, precision="fp32", **options):
     loader = image_loader(splits, PREPROCESS, batch_size=batch_size, workers=workers)
-    backbone = backbone or small_backbone()
-    return compute_features(backbone, loader, PREPROCESS, dim=5, name="b", **options)
+    frozen = freeze(backbone or small_backbone(), PREPROCESS, dim=5, precision=precision)
+    return compute_features(frozen, loader, **options)
 
 
 def test_features_are_those_of_each_image_alone(make_images):
@@ -63,7 +64,7 @@ def test_worker_processes_give_the_same_and_serve_again(make_images):
     expected = run(splits)
     loader = image_loader(splits, PREPROCESS, batch_size=4, workers=1)
     for _ in range(2):
-        got = compute_features(small_backbone(), loader, PREPROCESS, dim=5, name="b")
+        got = compute_features(freeze(small_backbone(), PREPROCESS, dim=5), loader)
         assert torch.equal(got.values, expected.values)
         assert got.refused == expected.refused
 

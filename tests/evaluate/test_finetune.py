@@ -34,9 +34,7 @@ def material(make_images):
     train, val = load_labelled_images(make_images())
     (candidate,) = load_candidates(["random:test_resnet"], size=32)
     loader = image_loader([train, val], candidate.preprocess, batch_size=8, workers=0)
-    features = compute_features(
-        candidate.backbone, loader, candidate.preprocess, dim=candidate.dim, name="b"
-    )
+    features = compute_features(candidate, loader)
     return candidate, features, train, val
 
 

@@ -1,6 +1,7 @@
 import json
 import multiprocessing
 from dataclasses import replace
+from pathlib import Path
 
 import av
 import numpy as np
@@ -10,15 +11,15 @@ import torch
 from painted_videos import write_video
 
 from vidmoco.backbones.build import load_backbone, save_backbone
+from vidmoco.backbones.frozen import load_frozen
 from vidmoco.backbones.preprocess import normalize, preprocess_of, resize_and_crop
 from vidmoco.cli.main import main
 from vidmoco.config.commands import ExtractCommand
 from vidmoco.config.limits import Limits
 from vidmoco.errors import VideoError
 from vidmoco.features import extract as extract_module
+from vidmoco.features.extract import default_backbone, extract_video, extract_videos
 from vidmoco.features.extract import extract as extract_command
-from vidmoco.features.extract import extract_video, extract_videos
-from vidmoco.features.extractor import build_extractor
 from vidmoco.video.probe import probe_video
 from vidmoco.video.sequential_reader import iter_frames
 
@@ -143,10 +144,10 @@ def test_a_decoder_that_dies_costs_one_video(backbone, tmp_path, monkeypatch, ca
         process.kill()
         yield from batches
 
-    def write_features(extractor, batched, *others):
+    def write_features(frozen, batched, *others):
         if batched.video.key == "b.mp4":
             batched = replace(batched, batches=deadly(batched.batches))
-        return honest(extractor, batched, *others)
+        return honest(frozen, batched, *others)
 
     monkeypatch.setattr(extract_module, "_write_features", write_features)
     # 15 batches of 2 frames: more than there are slots, so that some are still to be made.
@@ -162,25 +163,25 @@ def test_a_decoder_that_dies_costs_one_video(backbone, tmp_path, monkeypatch, ca
 
 
 def test_features_are_those_of_the_plain_way_bit_for_bit(video_folder, backbone, tmp_path):
-    extractor = build_extractor(str(backbone), device="cpu")
+    frozen = load_frozen(str(backbone))
     todo = [
         (probe_video(video_folder / name, root=video_folder), tmp_path / f"{number}.npy")
         for number, name in enumerate(["video1.mp4", "deeper/video5.ts", "deeper/video4.webm"])
     ]
     for (video, output), (extracted, rows) in zip(
-        todo, extract_videos(extractor, todo, batch_size=8), strict=True
+        todo, extract_videos(frozen, todo, batch_size=8), strict=True
     ):
         assert extracted is video
         images = [
-            resize_and_crop(torch.from_numpy(frame).permute(2, 0, 1), extractor.preprocess)
+            resize_and_crop(torch.from_numpy(frame).permute(2, 0, 1), frozen.preprocess)
             for _, frame in iter_frames(video)
         ]
         with torch.inference_mode():
             expected = [
-                extractor.backbone(
-                    normalize(
-                        torch.stack(images[start : start + 8]), extractor.preprocess
-                    ).contiguous(memory_format=torch.channels_last)
+                frozen.backbone(
+                    normalize(torch.stack(images[start : start + 8]), frozen.preprocess).contiguous(
+                        memory_format=torch.channels_last
+                    )
                 ).numpy()
                 for start in range(0, len(images), 8)
             ]
@@ -189,11 +190,11 @@ def test_features_are_those_of_the_plain_way_bit_for_bit(video_folder, backbone,
 
 
 def test_one_video_from_python(video_folder, backbone, tmp_path):
-    extractor = build_extractor(str(backbone), device="cpu")
+    frozen = load_frozen(str(backbone))
     video = probe_video(video_folder / "video1.mp4", root=video_folder)
-    assert extract_video(extractor, video, tmp_path / "a.npy", every=4) == 8
+    assert extract_video(frozen, video, tmp_path / "a.npy", every=4) == 8
     with pytest.raises(VideoError, match=r"video1\.mp4: its picture of 256 x 192 has more than 9 "):
-        extract_video(extractor, video, tmp_path / "b.npy", limits=Limits(max_pixels=9))
+        extract_video(frozen, video, tmp_path / "b.npy", limits=Limits(max_pixels=9))
     assert not list(tmp_path.glob("b*"))
 
 
@@ -202,7 +203,7 @@ def test_an_interrupt_leaves_no_process_and_no_half_file(backbone, tmp_path, mon
         write_video(tmp_path / "videos" / name, num_frames=30)
     started = set(multiprocessing.active_children())
 
-    def interrupted(extractor, batches):
+    def interrupted(frozen, batches):
         next(iter(batches))
         assert set(multiprocessing.active_children()) - started
         raise KeyboardInterrupt
@@ -282,3 +283,12 @@ def test_rows_and_times_of_a_real_clip_are_those_of_pyav(real_data, backbone, tm
         np.testing.assert_allclose(
             np.load(tmp_path / "feats.timestamps.npy"), np.array(times) - times[0], atol=1e-9
         )
+
+
+def test_the_default_backbone_is_the_newest_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert default_backbone() == extract_module.DEFAULT_BACKBONE == "resnet50"
+    (tmp_path / "run" / "backbone").mkdir(parents=True)
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "latest").symlink_to(Path("..") / "run")
+    assert default_backbone() == "runs/latest"

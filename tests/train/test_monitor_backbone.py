@@ -2,8 +2,10 @@ import copy
 
 import pytest
 import torch
+from freeze import freeze
 
 from vidmoco.backbones.build import load_backbone, save_backbone
+from vidmoco.backbones.frozen import load_frozen
 from vidmoco.backbones.preprocess import preprocess_of
 from vidmoco.errors import CheckpointError
 from vidmoco.evaluate.features import ImageBatch, compute_features
@@ -24,9 +26,9 @@ def some_images():
 
 def features_of_saved(backbone, folder):
     save_backbone(backbone, folder, input_size=32, provenance={})
-    loaded = load_backbone(folder).to(memory_format=torch.channels_last)
-    preprocess = preprocess_of(loaded)
-    return compute_features(loaded, some_images(), preprocess, dim=512, name="b"), preprocess
+    frozen = load_frozen(str(folder))
+    frozen.move_to(CPU)
+    return compute_features(frozen, some_images()), frozen.preprocess
 
 
 def test_its_features_are_those_of_the_saved_backbone_as_it_trains_on(backbone, tmp_path):
@@ -56,7 +58,7 @@ def test_with_a_head_its_features_are_those_of_the_head(backbone, tmp_path):
     save_backbone(backbone, tmp_path / "backbone", input_size=32, provenance={})
     both = torch.nn.Sequential(load_backbone(tmp_path / "backbone"), head)
     preprocess = preprocess_of(both[0])
-    expected = compute_features(both, some_images(), preprocess, dim=7, name="b").values
+    expected = compute_features(freeze(both, preprocess, dim=7), some_images()).values
     torch.testing.assert_close(found, expected)
     assert head[0].weight.requires_grad
 

@@ -1,5 +1,4 @@
 import os
-import signal
 
 import numpy as np
 import pytest
@@ -10,8 +9,7 @@ from painted_videos import paint, read_index, write_video
 from wide_videos import WIDE, damaged, info_of
 
 from vidmoco.errors import VideoError
-from vidmoco.video import decode
-from vidmoco.video.decode import read_frames, read_requests, resize_frames
+from vidmoco.video.decode import read_frames, resize_frames
 from vidmoco.video.frames import Frames
 from vidmoco.video.probe import probe_video
 from vidmoco.video.seek_reader import SeekReader
@@ -153,26 +151,3 @@ def test_resize_frames_anti_aliases():
     stripes[:, :, ::4] = 200  # finer than the small picture: they average out
     resized = resize_frames(stripes, height=16, width=16)
     assert resized[..., 2:-2].float().sub(50).abs().max() <= 3
-
-
-def build_faulty_reader(limits):
-    read = decode._build_request_reader(limits)
-
-    def read_or_die(request):
-        if request[0].key == "crash.mp4":
-            os.kill(os.getpid(), signal.SIGSEGV)
-        return read(request)
-
-    return read_or_die
-
-
-def test_requests_are_answered_in_order_whatever_happens(tmp_path, monkeypatch):
-    monkeypatch.setattr(decode, "_build_request_reader", build_faulty_reader)
-    videos = [info_of(tmp_path / name) for name in ("a.mp4", "crash.mp4", "gone.mp4", "b.ts")]
-    (tmp_path / "gone.mp4").unlink()
-    first, crashed, gone, last = read_requests([(video, [3.0, 1.0]) for video in videos])
-    assert [read_index(image) for image in first.images] == [30, 10]
-    assert isinstance(crashed, VideoError)
-    assert str(crashed) == f"{videos[1].path}: its decoder crashed (SIGSEGV)."
-    assert str(gone) == f"{videos[2].path}: No such file or directory. Scan again."
-    assert [read_index(image) for image in last.images] == [30, 10]

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from vidmoco.visualize.contact_sheet import (
-    Pair,
     Sample,
+    ShownPair,
     count_gaps,
     describe_gaps,
     draw_sheet,
@@ -17,7 +17,7 @@ BLUE, GREY = (26, 95, 180), (180, 186, 194)
 
 
 def pair_of(*, key="a.mp4", aspect_ratio=1.5, size=32, level=200):
-    return Pair(
+    return ShownPair(
         key=key,
         aspect_ratio=aspect_ratio,
         pts_seconds=(1.0, 0.25),

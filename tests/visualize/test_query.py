@@ -9,7 +9,7 @@ from PIL import Image
 from vidmoco.cli.main import main
 from vidmoco.errors import CheckpointError, ConfigError, DataError, VideoError
 from vidmoco.features.feature_set import open_features
-from vidmoco.visualize.query import extractor_like, feature_of, read_query
+from vidmoco.visualize.query import backbone_of, feature_of, read_query
 
 
 def test_a_frame_is_the_one_shown_then(painted_features):
@@ -18,7 +18,7 @@ def test_a_frame_is_the_one_shown_then(painted_features):
     query = read_query(f"{videos / 'deeper' / 'y.ts'}@1.25")
     assert read_index(query.pixels) == 312
     assert (query.name, query.seconds) == ("y.ts", pytest.approx(1.2, abs=1e-6))
-    feature = feature_of(extractor_like(features), query)
+    feature = feature_of(backbone_of(features), query)
     row = [f.name for f in features.files].index("deeper/y.ts") * 24 + 12
     np.testing.assert_allclose(feature, features.take(np.array([row]))[0], atol=1e-5)
     assert np.linalg.norm(feature) == pytest.approx(1)
@@ -29,7 +29,7 @@ def test_a_query_is_cropped_as_the_features_were(painted_features, tmp_path):
     words = ["extract", videos / "x.mp4", "-o", tmp_path / "x.npy", "--backbone", backbone]
     assert main([*map(str, words), "--crop-mode", "squash"]) == 0
     features = open_features(tmp_path / "x.npy")
-    feature = feature_of(extractor_like(features), read_query(f"{videos / 'x.mp4'}@0.5"))
+    feature = feature_of(backbone_of(features), read_query(f"{videos / 'x.mp4'}@0.5"))
     row = features.take(np.array([5]))[0]
     np.testing.assert_allclose(feature, row, atol=1e-5)
     cropped = open_features(feats).take(np.array([24 + 5]))[0]  # after the 24 of deeper/y.ts
@@ -87,8 +87,8 @@ def test_features_of_another_backbone_are_refused(painted_features, tmp_path):
         folder = tmp_path / str(n)
         write_features(folder / "a.npy", random_features(2, 512), source=source, about=about)
         with pytest.raises(kind, match=reason):
-            extractor_like(open_features(folder))
+            backbone_of(open_features(folder))
     with pytest.raises(ConfigError, match="did not make these features"):
-        extractor_like(open_features(tmp_path / "0"), backbone=str(backbone))
+        backbone_of(open_features(tmp_path / "0"), backbone=str(backbone))
     with pytest.raises(ConfigError, match="Unknown backbone 'nope'"):
-        extractor_like(open_features(tmp_path / "0"), backbone="nope")
+        backbone_of(open_features(tmp_path / "0"), backbone="nope")

@@ -6,8 +6,8 @@ video and the same frame saved as an image have the same feature.
 """
 
 import math
-from dataclasses import dataclass
-from typing import Literal, cast
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +35,10 @@ class Preprocess:
     """Standard deviation of each channel."""
     crop_mode: CropMode = "center"
     """`center`: the short side is resized and the aspect kept. `squash`: both sides are resized."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as files keep it."""
+        return asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
 
 
 def preprocess_of(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vidmoco.data.order import Batching, Place
-from vidmoco.data.pair_worker import Pair, Pts, Results, VisitJob, bytes_of_slot, slots_of
+from vidmoco.data.pair_worker import PairSlot, Pts, Results, VisitJob, bytes_of_slot, slots_of
 from vidmoco.data.quarantine import Quarantine
 from vidmoco.data.sampling import Moment, PairPlan
 from vidmoco.errors import VideoError
@@ -103,7 +103,7 @@ class Batches:
         for slot in slots:
             if slot.number is None:
                 slot.number = self._free.pop()
-            pairs.append(Pair(slot.number, slot.moment.times))
+            pairs.append(PairSlot(slot.number, slot.moment.times))
         self._num_jobs += 1
         return VisitJob(self._num_jobs, self._catalog[slots[0].moment.row], tuple(pairs))
 

@@ -4,9 +4,10 @@ They are read by what reads the pairs of a training: processes that a video may 
 where frames are prepared. What cannot be read is said, and has no stand-in.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -20,12 +21,9 @@ from vidmoco.data.sampling import Moment
 from vidmoco.errors import VideoError
 from vidmoco.shapes import Float64, UInt8
 from vidmoco.video.catalog import Catalog
-from vidmoco.video.decode import read_frames
-from vidmoco.video.frames import FastReader
 from vidmoco.video.info import VideoInfo
-from vidmoco.video.readers import Decoder, build_fast_reader
-from vidmoco.workers.pool import WorkerPool
-from vidmoco.workers.process import describe
+from vidmoco.video.readers import Decoder
+from vidmoco.video.requests import Request, read_requests
 
 
 @dataclass(frozen=True)
@@ -36,13 +34,6 @@ class MomentFrames:
     """As ``resize_and_crop`` makes them. An array: a pipe takes no tensor without shared memory."""
     pts_seconds: Float64[np.ndarray, " t"]
     """When each began to be shown, from the first shown frame of the video."""
-
-
-@dataclass(frozen=True)
-class _Job:
-    number: int
-    video: VideoInfo
-    times: tuple[float, ...]
 
 
 def read_moments(
@@ -60,26 +51,21 @@ def read_moments(
         catalog: readable videos.
         moments: times of its rows, in any order.
         preprocess: of the backbone.
-        workers: processes; 0: this one decodes, by PyAV alone, with nothing to protect it.
+        workers: processes; with 0 this one decodes (``read_requests``).
         limits: what a video may be and cost.
         decoder: what reads which video (``build_fast_reader``).
     """
-    jobs = [_Job(n, catalog[moment.row], moment.times) for n, moment in enumerate(moments)]
-    if workers == 0:
-        return [_read_here(job, preprocess, limits) for job in jobs]
-    pool = WorkerPool[_Job, MomentFrames](
-        _build_reader,
-        (preprocess, limits, settled(decoder, catalog)),
+    answers = read_requests(
+        [Request(catalog[moment.row], moment.times) for moment in moments],
+        convert=partial(_inputs, preprocess),
         workers=workers,
-        max_memory=limits.max_memory,
-        max_seconds=limits.seconds_of_silence,
-        with_torch=True,
+        decoder=settled(decoder, catalog) if workers else decoder,
+        limits=limits,
     )
-    found: dict[int, MomentFrames | str] = {}
-    with pool:
-        for report in pool.map(jobs):
-            found[report.job.number] = report.failure if report.value is None else report.value
-    return [found[job.number] for job in jobs]
+    return [
+        answer.failure or MomentFrames(np.array(answer.images), np.array(answer.pts_seconds))
+        for answer in answers
+    ]
 
 
 def read_stored_moments(
@@ -103,27 +89,10 @@ def read_stored_moments(
         return list(threads.map(read, moments))
 
 
-def _build_reader(
-    preprocess: Preprocess, limits: Limits, decoder: Decoder
-) -> Callable[[_Job], MomentFrames]:
-    """Return what a worker process does with a job."""
-    torch.set_num_threads(1)  # a worker a core
-    fast = build_fast_reader(decoder, limits)
-    return lambda job: _read(job, preprocess, limits, fast)
-
-
-def _read(
-    job: _Job, preprocess: Preprocess, limits: Limits, fast: FastReader | None = None
-) -> MomentFrames:
-    frames = read_frames(job.video, job.times, limits=limits, fast=fast)
-    aspect_ratio = job.video.aspect_ratio if job.video.sample_aspect_ratio != 1 else None
-    pictures = rearrange(torch.from_numpy(frames.images), "t h w c -> t c h w")
-    images = resize_and_crop(pictures, preprocess, aspect_ratio=aspect_ratio)
-    return MomentFrames(images.numpy(), frames.pts_seconds)
-
-
-def _read_here(job: _Job, preprocess: Preprocess, limits: Limits) -> MomentFrames | str:
-    try:
-        return _read(job, preprocess, limits)
-    except Exception as error:  # as in a worker: whatever a file does, others are read
-        return describe(error)
+def _inputs(
+    preprocess: Preprocess, video: VideoInfo, images: UInt8[np.ndarray, "t h w 3"]
+) -> UInt8[np.ndarray, "t 3 s s"]:
+    """Return the inputs of a backbone, made in a worker."""
+    aspect_ratio = video.aspect_ratio if video.sample_aspect_ratio != 1 else None
+    pictures = rearrange(torch.from_numpy(images), "t h w c -> t c h w")
+    return resize_and_crop(pictures, preprocess, aspect_ratio=aspect_ratio).numpy()

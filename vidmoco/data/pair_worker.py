@@ -21,7 +21,7 @@ _BYTES_AT_ONCE = 2**27
 
 
 @dataclass(frozen=True)
-class Pair:
+class PairSlot:
     """The times of its frames, in seconds, and the place in shared memory that they go to."""
 
     slot: int
@@ -34,7 +34,7 @@ class VisitJob:
 
     number: int
     video: VideoInfo
-    pairs: tuple[Pair, ...]
+    pairs: tuple[PairSlot, ...]
 
 
 Pts = tuple[float, ...]
@@ -95,7 +95,7 @@ def read_visit(
 
 def _read_pairs(
     video: VideoInfo,
-    pairs: tuple[Pair, ...],
+    pairs: tuple[PairSlot, ...],
     slots: UInt8[Tensor, "slots f 3 h w"],
     limits: Limits,
     fast: FastReader | None,

@@ -11,6 +11,7 @@ from einops import rearrange
 from rich.console import Console
 from torch.nn.functional import normalize
 
+from vidmoco.backbones.frozen import FrozenBackbone
 from vidmoco.config.commands import DemoCommand, ExtractCommand
 from vidmoco.config.evaluation import EvaluateCommand, ReportCommand
 from vidmoco.config.recipe import load_recipe
@@ -18,7 +19,7 @@ from vidmoco.console import say, say_result
 from vidmoco.demo.picture import Panel, draw_demo_picture
 from vidmoco.demo.videos import make_labelled_images, make_sample_videos, make_test_clip
 from vidmoco.errors import ConfigError
-from vidmoco.evaluate.candidates import Candidate, load_candidates
+from vidmoco.evaluate.candidates import load_candidates
 from vidmoco.evaluate.compare import evaluate
 from vidmoco.evaluate.features import compute_features, image_loader
 from vidmoco.features.extract import extract
@@ -170,12 +171,12 @@ def _one_query_a_class(labels: torch.Tensor, *, seed: int) -> torch.Tensor:
     return torch.tensor([firsts[label] for label in sorted(firsts)])
 
 
-def _nearest(candidate: Candidate, train: LabelledImages, queries: LabelledImages) -> torch.Tensor:
+def _nearest(
+    candidate: FrozenBackbone, train: LabelledImages, queries: LabelledImages
+) -> torch.Tensor:
     """Return the rows (q, k) of the nearest training images of each query."""
     loader = image_loader([train, queries], candidate.preprocess, batch_size=256, workers=0)
-    features = compute_features(
-        candidate.backbone, loader, candidate.preprocess, dim=candidate.dim, name=candidate.name
-    )
+    features = compute_features(candidate, loader)
     units = normalize(features.values, dim=1)
     similarity = units[len(train) :] @ units[: len(train)].T
     return similarity.topk(NUM_NEIGHBOURS, dim=1).indices

@@ -1,7 +1,6 @@
 """The comparison of frozen backbones on labelled images: a row a backbone, one protocol for all."""
 
 import time
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,11 @@ from torch.utils.data import DataLoader
 
 from vidmoco import distributed
 from vidmoco.backbones.build import weights_hash
+from vidmoco.backbones.frozen import FrozenBackbone
 from vidmoco.config.evaluation import EvaluateCommand
 from vidmoco.console import say, say_first
 from vidmoco.device import keep_freed_memory, resolve_device
-from vidmoco.evaluate.candidates import Candidate, load_candidates
+from vidmoco.evaluate.candidates import load_candidates
 from vidmoco.evaluate.feature_cache import (
     features_key,
     hash_of_images,
@@ -72,7 +72,11 @@ def evaluate(
         quiet = not distributed.is_main()
         console = console or Console(stderr=True, quiet=quiet)
         candidates = load_candidates(
-            command.backbone, size=command.size, crop_mode=command.crop_mode, seed=command.seed
+            command.backbone,
+            size=command.size,
+            crop_mode=command.crop_mode,
+            precision=command.precision,
+            seed=command.seed,
         )
         folder, left_out = _folder_of_images(command, console)
         train, val = load_labelled_images(
@@ -119,7 +123,7 @@ def _folder_of_images(command: EvaluateCommand, console: Console) -> tuple[Path,
 
 
 def _rows(
-    candidates: list[Candidate],
+    candidates: list[FrozenBackbone],
     train: LabelledImages,
     val: LabelledImages,
     command: EvaluateCommand,
@@ -152,9 +156,7 @@ def _rows(
                 )
             progress.begin(f"{candidate.name}: features")
             began = time.monotonic()
-            key = features_key(
-                candidate, images, precision=command.precision, device_type=device.type
-            )
+            key = features_key(candidate, images, device_type=device.type)
             kept, why = (None, "") if command.fresh else load_features(key)
             if why:
                 say(console, why)
@@ -163,7 +165,7 @@ def _rows(
                 features = kept
                 progress.advance(len(train) + len(val))
             else:
-                features = _compute(candidate, loader, command, device=device, progress=progress)
+                features = _compute(candidate, loader, device=device, progress=progress)
                 why = save_features(features, key) if distributed.is_main() else ""
                 if why:
                     say(console, why)
@@ -189,24 +191,15 @@ def _rows(
 
 
 def _compute(
-    candidate: Candidate,
+    candidate: FrozenBackbone,
     loader: DataLoader[ImageBatch],
-    command: EvaluateCommand,
     *,
     device: torch.device,
     progress: ProgressBar,
 ) -> Features:
     """Return the features of all images, by a backbone that is the same before and after."""
-    candidate.backbone.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    features = compute_features(
-        candidate.backbone,
-        loader,
-        candidate.preprocess,
-        dim=candidate.dim,
-        name=candidate.name,
-        precision=command.precision,
-        on_batch=progress.advance,
-    )
+    candidate.move_to(device)
+    features = compute_features(candidate, loader, on_batch=progress.advance)
     candidate.backbone.cpu()
     # As MoCo's linear protocol does: frozen must mean frozen.
     assert weights_hash(candidate.backbone) == candidate.weights_hash, "weights changed"
@@ -215,7 +208,7 @@ def _compute(
 
 def _finetune(
     rule: Rule,
-    candidate: Candidate,
+    candidate: FrozenBackbone,
     features: Features,
     train: LabelledImages,
     val: LabelledImages,
@@ -268,7 +261,7 @@ def _finetune(
     )
 
 
-def _about(candidate: Candidate) -> dict[str, Any]:
+def _about(candidate: FrozenBackbone) -> dict[str, Any]:
     return {
         "name": candidate.name,
         "source": candidate.source,
@@ -277,6 +270,5 @@ def _about(candidate: Candidate) -> dict[str, Any]:
         "weights_hash": candidate.weights_hash,
         "dim": candidate.dim,
         "input_size": candidate.preprocess.size,
-        "preprocess": asdict(candidate.preprocess)
-        | {"mean": list(candidate.preprocess.mean), "std": list(candidate.preprocess.std)},
+        "preprocess": candidate.preprocess.as_json(),
     }

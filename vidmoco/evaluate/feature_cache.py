@@ -16,9 +16,9 @@ from safetensors.torch import save_file
 
 from vidmoco.atomic_file import atomic_write
 from vidmoco.backbones.build import heads_of
+from vidmoco.backbones.frozen import FrozenBackbone
 from vidmoco.cache_folder import cache_folder
 from vidmoco.errors import ConfigError
-from vidmoco.evaluate.candidates import Candidate
 from vidmoco.evaluate.features import Features, Refusal
 from vidmoco.images.labelled import ImageFiles, LabelledImages
 from vidmoco.images.parquet import ParquetImages
@@ -27,18 +27,16 @@ from vidmoco.images.torchvision import TorchvisionImages
 FORMAT = 1
 
 
-def features_key(
-    candidate: Candidate, images: str, *, precision: str, device_type: str
-) -> dict[str, Any]:
+def features_key(frozen: FrozenBackbone, images: str, *, device_type: str) -> dict[str, Any]:
     """Return what the features depend on; ``images`` is from ``hash_of_images``."""
     # Strides, paddings and heads are in no weight: six heads compute other features than twelve.
-    network = f"{candidate.backbone} {heads_of(candidate.backbone)} heads"
+    network = f"{frozen.backbone} {heads_of(frozen.backbone)} heads"
     key = {
         "format": FORMAT,
-        "weights": candidate.weights_hash,
+        "weights": frozen.weights_hash,
         "network": hashlib.sha256(network.encode()).hexdigest(),
-        "preprocess": asdict(candidate.preprocess),
-        "precision": precision,
+        "preprocess": asdict(frozen.preprocess),
+        "precision": frozen.precision,
         "device": device_type,
         "images": images,
     }

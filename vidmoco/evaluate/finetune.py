@@ -8,7 +8,7 @@ backbone is trained with it. Accuracy on val is measured after every epoch; the 
 import copy
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -18,11 +18,11 @@ from torch.utils.data import DataLoader
 
 from vidmoco import distributed
 from vidmoco.backbones.build import weights_hash
+from vidmoco.backbones.frozen import FrozenBackbone
 from vidmoco.backbones.preprocess import normalize
 from vidmoco.device import autocast
 from vidmoco.distributed import on_all_ranks
 from vidmoco.errors import CheckpointError
-from vidmoco.evaluate.candidates import Candidate
 from vidmoco.evaluate.features import Features, ImageBatch, compute_features, image_loader
 from vidmoco.evaluate.finetune_recipes import FinetuneRecipe, Rule
 from vidmoco.evaluate.finetune_state import FinetuneState
@@ -91,7 +91,7 @@ class Classifier(nn.Module):
 
 
 def finetune(
-    candidate: Candidate,
+    candidate: FrozenBackbone,
     features: Features,
     train: LabelledImages,
     val: LabelledImages,
@@ -166,7 +166,7 @@ def finetune(
         if is_frozen:
             scores, truth = _scores_of_features(model.head, features, train, val)
         else:
-            scores, truth = _scores_of_images(model, val_loader, val, candidate, settings)
+            scores, truth = _scores_of_images(model, val_loader, val, candidate)
         point = {"epoch": epoch + 1.0, "train_loss": loss, "top1": top_accuracy(scores, truth)}
         if len(train.classes) > 5:
             point["top5"] = top_accuracy(scores, truth, top=5)
@@ -182,7 +182,7 @@ def _train_epoch(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     batches: Iterator[TrainingBatch],
-    candidate: Candidate,
+    candidate: FrozenBackbone,
     settings: FinetuneSettings,
     *,
     epoch: int,
@@ -243,16 +243,9 @@ def _scores_of_images(
     model: Classifier,
     loader: DataLoader[ImageBatch],
     val: LabelledImages,
-    candidate: Candidate,
-    settings: FinetuneSettings,
+    candidate: FrozenBackbone,
 ) -> tuple[Tensor, Tensor]:
     """Return logits and classes of val, of its images."""
-    found = compute_features(
-        model,
-        loader,
-        candidate.preprocess,
-        dim=model.head.out_features,
-        name=candidate.name,
-        precision=settings.precision,
-    )
+    classifier = replace(candidate, backbone=model, dim=model.head.out_features)
+    found = compute_features(classifier, loader)
     return found.values, val.labels[found.rows]

@@ -24,7 +24,7 @@ from rich.console import Console
 from vidmoco.atomic_file import atomic_write, writing
 from vidmoco.cache_folder import cache_folder
 from vidmoco.config.evaluation import LabelledVideosConfig
-from vidmoco.errors import DataError, VideoError
+from vidmoco.errors import DataError
 from vidmoco.evaluate.labelled_clips import (
     SPLITS,
     Clip,
@@ -36,9 +36,9 @@ from vidmoco.evaluate.labelled_clips import (
     val_groups,
 )
 from vidmoco.progress import ProgressBar
-from vidmoco.video.decode import read_requests
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.open_catalog import open_catalog
+from vidmoco.video.requests import Request, read_requests
 
 FORMAT = 2  # of what is kept: another is made anew
 ROWS_PER_GROUP = 500  # about 15 MB of small JPEGs; a reader holds one group in memory
@@ -209,18 +209,19 @@ def _write_part(
     ):
         requests = [
             # Frame i is that in the middle of the i-th of equal parts of the video.
-            (video, [(i + 0.5) / per_video * video.duration_seconds for i in frames])
+            Request(video, tuple((i + 0.5) / per_video * video.duration_seconds for i in frames))
             for video, frames in ((catalog[clip.path], frames) for clip, frames in chosen.items())
         ]
         answers = zip(chosen, requests, read_requests(requests), strict=True)
-        for clip, (video, _), read in bar.track(answers):
-            if isinstance(read, VideoError):
-                failed.append(f"{clip.path}: {read}")
+        for clip, request, answer in bar.track(answers):
+            if answer.failure:
+                failed.append(f"{clip.path}: {answer.failure}.")
                 continue
-            shown = dict(zip(read.pts_seconds.tolist(), read.images, strict=True))
-            for pts, image in shown.items():  # a short video has fewer frames than are asked for
+            # A short video has fewer frames than are asked for.
+            shown = dict(zip(answer.pts_seconds, answer.images, strict=True))
+            for pts, image in shown.items():
                 name = f"{clip.path}@{pts:.3f}.jpg"
-                data = _jpeg(image, sample_aspect_ratio=video.sample_aspect_ratio)
+                data = _jpeg(image, sample_aspect_ratio=request.video.sample_aspect_ratio)
                 rows.append(
                     {
                         "image": {"bytes": data, "path": name},

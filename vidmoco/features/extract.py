@@ -10,21 +10,15 @@ from typing import Any, Literal
 from rich.console import Console
 
 import vidmoco
+from vidmoco.backbones.frozen import FrozenBackbone, features_of, load_frozen
 from vidmoco.config.commands import ExtractCommand
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.console import say, say_result
 from vidmoco.cores import num_cores
-from vidmoco.device import keep_freed_memory
+from vidmoco.device import keep_freed_memory, resolve_device
 from vidmoco.errors import ConfigError, VideoError
 from vidmoco.features.batch_reader import BatchedVideo, BatchReader
-from vidmoco.features.extractor import (
-    CPU_BATCH_SIZE,
-    Extractor,
-    build_extractor,
-    default_backbone,
-    features_of,
-    find_batch_size,
-)
+from vidmoco.features.batch_size import default_batch_size
 from vidmoco.features.feature_file import (
     feature_writer,
     read_sidecar,
@@ -32,14 +26,16 @@ from vidmoco.features.feature_file import (
     require_own_sidecar,
 )
 from vidmoco.progress import ProgressBar
-from vidmoco.run_folder import make_writable_folder
+from vidmoco.run_folder import LATEST, make_writable_folder
 from vidmoco.video.catalog import Catalog
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.open_catalog import open_catalog
 
+DEFAULT_BACKBONE = "resnet50"
+
 
 def extract_video(
-    extractor: Extractor,
+    frozen: FrozenBackbone,
     video: VideoInfo,
     output: Path,
     *,
@@ -55,7 +51,7 @@ def extract_video(
     use ``extract_videos``, which starts it once.
 
     Args:
-        extractor: the backbone; its ``dim`` is D of the (T, D) features.
+        frozen: the backbone, on its device; its ``dim`` is D of the (T, D) features.
         video: a row of the catalog.
         output: a file whose suffix is `.npy` or `.parquet`.
         fps: take the frames shown at 0, 1/``fps``, 2/``fps`` … seconds, each once.
@@ -69,7 +65,7 @@ def extract_video(
             way gives the frames that can be; the sidecar's ``damage`` says how many are missing.
     """
     ((_, result),) = extract_videos(
-        extractor,
+        frozen,
         [(video, output)],
         fps=fps,
         every=every,
@@ -84,7 +80,7 @@ def extract_video(
 
 
 def extract_videos(
-    extractor: Extractor,
+    frozen: FrozenBackbone,
     todo: Iterable[tuple[VideoInfo, Path]],
     *,
     fps: float | None = None,
@@ -99,7 +95,7 @@ def extract_videos(
     While the backbone works on a video, the next ones are decoded.
 
     Args:
-        extractor: as for ``extract_video``, and so are the others.
+        frozen: as for ``extract_video``, and so are the others.
         todo: videos, and the files for their features.
         fps: see there.
         every: see there.
@@ -110,10 +106,10 @@ def extract_videos(
     """
     todo = list(todo)
     outputs = iter([output for _, output in todo])
-    settings = _settings(extractor, fps=fps, every=every, dtype=dtype)
+    settings = _settings(frozen, fps=fps, every=every, dtype=dtype)
     reader = BatchReader(
-        extractor.preprocess,
-        batch_size=batch_size or default_batch_size(extractor),
+        frozen.preprocess,
+        batch_size=batch_size or default_batch_size(frozen),
         limits=limits,
         workers=workers or _num_workers(),
     )
@@ -122,15 +118,15 @@ def extract_videos(
         for batched, output in zip(videos, outputs, strict=True):
             result: int | VideoError
             try:
-                result = _write_features(extractor, batched, output, settings)
+                result = _write_features(frozen, batched, output, settings)
             except VideoError as error:
                 result = error
             yield batched.video, result
 
 
-def default_batch_size(extractor: Extractor) -> int:
-    """Return ``find_batch_size`` on CUDA, and 64 on a CPU."""
-    return CPU_BATCH_SIZE if extractor.device.type == "cpu" else find_batch_size(extractor)
+def default_backbone() -> str:
+    """Return the newest run of this folder, or timm's pretrained ResNet-50 if there is none."""
+    return str(LATEST) if (LATEST / "backbone").is_dir() else DEFAULT_BACKBONE
 
 
 def _num_workers() -> int:
@@ -139,12 +135,12 @@ def _num_workers() -> int:
 
 
 def _write_features(
-    extractor: Extractor, batched: BatchedVideo, output: Path, settings: dict[str, Any]
+    frozen: FrozenBackbone, batched: BatchedVideo, output: Path, settings: dict[str, Any]
 ) -> int:
     video = batched.video
-    with feature_writer(output, dim=extractor.dim, dtype=settings["dtype"]) as writer:
-        for times, features in features_of(extractor, batched.batches):
-            writer.append(features, times)
+    with feature_writer(output, dim=frozen.dim, dtype=settings["dtype"]) as writer:
+        for batch, features in features_of(frozen, batched.batches):
+            writer.append(features.numpy(), batch.times)
         return writer.finish(
             {
                 **settings,
@@ -180,30 +176,28 @@ def extract(command: ExtractCommand) -> int:
     if not is_folder and catalog[0].route == "refused":
         raise VideoError(f"{command.video}: {catalog[0].reason}")
     make_writable_folder(command.output if is_folder else command.output.parent, flag="-o")
+    device = resolve_device(command.device)
     source = command.backbone or default_backbone()
     say(console, f"Backbone: {source}")
-    extractor = build_extractor(
-        source,
-        size=command.size,
-        crop_mode=command.crop_mode,
-        device=command.device,
-        precision=command.precision,
+    frozen = load_frozen(
+        source, size=command.size, crop_mode=command.crop_mode, precision=command.precision
     )
-    keep_freed_memory(extractor.device)
+    frozen.move_to(device)
+    keep_freed_memory(device)
     options: dict[str, Any] = {
         "fps": command.fps,
         "every": command.every,
         "dtype": command.dtype,
-        "batch_size": command.batch_size or default_batch_size(extractor),
+        "batch_size": command.batch_size or default_batch_size(frozen),
         "limits": command.limits,
     }
     if is_folder:
-        return _extract_all(catalog, extractor, command, options, console=console)
+        return _extract_all(catalog, frozen, command, options, console=console)
     began = time.monotonic()
-    rows = extract_video(extractor, catalog[0], command.output, **options)
+    rows = extract_video(frozen, catalog[0], command.output, **options)
     rate = rows / max(time.monotonic() - began, 1e-9)
     say_result(
-        f"{command.output}: ({rows}, {extractor.dim}) {command.dtype}, {rate:.0f} frames/s",
+        f"{command.output}: ({rows}, {frozen.dim}) {command.dtype}, {rate:.0f} frames/s",
     )
     _print_damage(command.output, console)
     return 0
@@ -217,14 +211,14 @@ def _print_damage(output: Path, console: Console) -> None:
 
 def _extract_all(
     catalog: Catalog,
-    extractor: Extractor,
+    frozen: FrozenBackbone,
     command: ExtractCommand,
     options: dict[str, Any],
     *,
     console: Console,
 ) -> int:
     """Extract every video of a catalog to the same relative path; go on past those that fail."""
-    settings = _settings(extractor, fps=command.fps, every=command.every, dtype=command.dtype)
+    settings = _settings(frozen, fps=command.fps, every=command.every, dtype=command.dtype)
     failed = [(info.key, info.reason) for info in catalog.refused().rows()]
     todo: list[tuple[VideoInfo, Path]] = []
     num_extracted = num_done = 0
@@ -238,7 +232,7 @@ def _extract_all(
             require_own_sidecar(output)
             todo.append((info, output))
     with (
-        closing(extract_videos(extractor, todo, **options)) as results,
+        closing(extract_videos(frozen, todo, **options)) as results,
         ProgressBar(console, "extract", total=len(todo)) as bar,
     ):
         for info, result in bar.track(results):
@@ -278,11 +272,13 @@ def _is_done(output: Path, info: VideoInfo, settings: dict[str, Any]) -> bool:
 _DECISIVE = ("weights_hash", "preprocess", "precision", "fps", "every", "dtype")
 
 
-def _settings(extractor: Extractor, *, fps: float | None, every: int, dtype: str) -> dict[str, Any]:
+def _settings(
+    frozen: FrozenBackbone, *, fps: float | None, every: int, dtype: str
+) -> dict[str, Any]:
     return {
-        **extractor.provenance,
+        **frozen.provenance,
         "fps": fps,
         "every": every,
         "dtype": dtype,
-        "dim": extractor.dim,
+        "dim": frozen.dim,
     }

@@ -23,7 +23,7 @@ from vidmoco.report.histogram import histogram
 from vidmoco.report.markup import Section, paragraph, picture, render
 from vidmoco.report.run_facts import RunFacts
 from vidmoco.shapes import UInt8
-from vidmoco.visualize.contact_sheet import Pair, Sample, count_gaps, describe_gaps, round_step
+from vidmoco.visualize.contact_sheet import Sample, ShownPair, count_gaps, describe_gaps, round_step
 from vidmoco.visualize.preview import sample_pairs
 
 _SIDE = 176  # pixels of an embedded picture's height: sharp at the size it is shown, a few KB
@@ -80,7 +80,7 @@ def _without(reason: str) -> Section:
     return Section("Sampled pairs", [paragraph(f"No pairs are shown: {reason}")])
 
 
-def _pair(pair: Pair) -> dict[str, Any]:
+def _pair(pair: ShownPair) -> dict[str, Any]:
     """Return what is shown of a pair: its video and gap, and both frames beside both views."""
     first, second = pair.pts_seconds
     gap = "the same frame" if first == second else f"{abs(second - first):.3f} s apart"

@@ -3,6 +3,7 @@
 import copy
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -10,8 +11,9 @@ import torch
 from torch import nn
 
 from vidmoco import distributed
-from vidmoco.backbones.build import load_backbone, save_backbone
-from vidmoco.backbones.preprocess import feature_dim, preprocess_of
+from vidmoco.backbones.build import save_backbone
+from vidmoco.backbones.frozen import load_frozen
+from vidmoco.backbones.preprocess import Preprocess
 from vidmoco.evaluate.features import Features, ImageBatch, compute_features
 
 
@@ -39,20 +41,23 @@ class FrozenCopy:
         Raises:
             ConfigError: its features cannot be used.
         """
-        self._precision = precision
-        with tempfile.TemporaryDirectory() as name, torch.random.fork_rng(devices=[]):
+        with tempfile.TemporaryDirectory() as name:
             folder = Path(name) / "backbone"
             save_backbone(backbone, folder, input_size=size, provenance={})
-            frozen = load_backbone(folder)
-        self.preprocess = preprocess_of(frozen)
-        self._dim = feature_dim(frozen, self.preprocess, name=name)
+            frozen = replace(load_frozen(str(folder), precision=precision), name="of this run")
         self._original = backbone
         if projector is not None:
             head = copy.deepcopy(projector).cpu().eval().requires_grad_(False)
             self._original = nn.Sequential(backbone, projector)
-            self._dim = head(torch.zeros(1, self._dim)).shape[1]
-            frozen = nn.Sequential(frozen, head)
-        self._copy = frozen.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            dim = head(torch.zeros(1, frozen.dim)).shape[1]
+            frozen = replace(frozen, backbone=nn.Sequential(frozen.backbone, head), dim=dim)
+        frozen.move_to(device)
+        self._frozen = frozen
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """What is done to images before the backbone."""
+        return self._frozen.preprocess
 
     def update(self) -> None:
         """Take over the weights as they are now; those of batch norms as the run saves them."""
@@ -61,7 +66,7 @@ class FrozenCopy:
             names = [name for name, _ in self._original.named_buffers() if name in state]
             own = {name: state[name].cpu() for name in names} if distributed.is_main() else {}
             state |= distributed.gather_objects(own)[0]
-        self._copy.load_state_dict(state)
+        self._frozen.backbone.load_state_dict(state)
 
     def features(self, batches: Sequence[ImageBatch]) -> Features:
         """Return the features of the images of all processes, of which these are this one's.
@@ -69,11 +74,4 @@ class FrozenCopy:
         Raises:
             CheckpointError: they are not finite.
         """
-        return compute_features(
-            self._copy,
-            batches,
-            self.preprocess,
-            dim=self._dim,
-            name="of this run",
-            precision=self._precision,
-        )
+        return compute_features(self._frozen, batches)

@@ -4,7 +4,7 @@ Times are float64 seconds from the first shown frame, taken from the file's own 
 are RGB, turned as they are displayed; pixels are not stretched to be square.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
 import av
 import numpy as np
@@ -19,7 +19,6 @@ from vidmoco.video.files import require_as_scanned
 from vidmoco.video.frames import FastReader, Frames
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.seek_reader import SeekReader
-from vidmoco.workers.pool import WorkerPool
 
 
 def read_frames(
@@ -74,41 +73,6 @@ def _read_exactly(video: VideoInfo, times: Float64[np.ndarray, " t"], limits: Li
         raise VideoError(f"{video.path}: {error}.") from error
     empty = np.zeros((0, video.height, video.width, 3), dtype=np.uint8)
     return Frames(np.stack(images) if images else empty, np.array(pts_seconds, dtype=np.float64))
-
-
-Request = tuple[VideoInfo, Sequence[float]]
-
-
-def read_requests(
-    requests: Iterable[Request], *, limits: Limits = DEFAULT_LIMITS
-) -> Iterator[Frames | VideoError]:
-    """Yield for each (video, times) what ``read_frames`` returns or raises, in their order.
-
-    A process of its own reads: a decoder that hangs or crashes is a ``VideoError`` too.
-    """
-    pool = WorkerPool[Request, Frames](
-        _build_request_reader,
-        (limits,),
-        workers=1,  # so they come in order
-        max_memory=limits.max_memory,
-        max_seconds=limits.seconds_of_silence,
-        with_torch=True,
-    )
-    with pool:
-        for report in pool.map(requests):
-            if report.value is not None:
-                yield report.value
-            else:
-                place = f"{report.job[0].path}: "
-                reason = report.failure.removeprefix(place).rstrip(".")
-                yield VideoError(f"{place}{reason}.")
-
-
-def _build_request_reader(limits: Limits) -> Callable[[Request], Frames]:
-    from vidmoco.video.readers import build_fast_reader
-
-    fast = build_fast_reader("auto", limits)
-    return lambda request: read_frames(request[0], request[1], limits=limits, fast=fast)
 
 
 def resize_frames(

@@ -23,7 +23,7 @@ _PLOT_HEIGHT, _MAX_BARS = 170, 20
 
 
 @dataclass(frozen=True)
-class Pair:
+class ShownPair:
     """A pair as the training has it; the query is of the first frame, the key of the second.
 
     Of more frames and views the sheet draws the first two.
@@ -40,7 +40,7 @@ class Pair:
 class Sample:
     """The beginning of a run. Gaps: seconds between the times drawn, and between what they show."""
 
-    pairs: list[Pair]
+    pairs: list[ShownPair]
     asked_gaps: Float64[np.ndarray, " asked"]
     achieved_gaps: Float64[np.ndarray, " read"]
     failures: dict[int, str]  # rows of videos that could not be read, and why

@@ -17,7 +17,7 @@ from vidmoco.console import say
 from vidmoco.data.order import BatchOrder, Place
 from vidmoco.data.sampling import PairPlan
 from vidmoco.data.source import PairSource, open_source, pair_rule
-from vidmoco.visualize.contact_sheet import Pair, Sample, describe_gaps, draw_sheet
+from vidmoco.visualize.contact_sheet import Sample, ShownPair, describe_gaps, draw_sheet
 from vidmoco.visualize.png_file import require_png, save_png
 
 # Pairs whose gaps are counted: those asked for cost nothing, for the achieved ones they are read.
@@ -69,7 +69,7 @@ def sample_pairs(
     batches = source.batches(batching, range(ceil(max(num_pairs, NUM_READ) / batch_size)))
     augment = build_augment(config.augment)
     generator = torch.Generator().manual_seed(config.seed)  # as in pretrain
-    pairs: list[Pair] = []
+    pairs: list[ShownPair] = []
     achieved: list[float] = []
     failures: dict[int, str] = {}
     with closing(batches):
@@ -84,7 +84,7 @@ def sample_pairs(
                     key, both = source.name(row), torch.stack([view[n] for view in views])
                     first, second = times[n][:2]
                     drawn = (first, second), frames[n, :2], both
-                    pairs.append(Pair(key, float(aspects[n]), *drawn))
+                    pairs.append(ShownPair(key, float(aspects[n]), *drawn))
     order = BatchOrder(batching, seed=config.seed)
     plan = PairPlan(order, source.durations, rule=pair_rule(config.data), seed=config.seed)
     asked = []

@@ -10,17 +10,16 @@ import torch
 from einops import rearrange
 from PIL import Image
 
+from vidmoco.backbones.frozen import FrozenBackbone, load_frozen
 from vidmoco.backbones.preprocess import resize_and_crop
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.device import resolve_device
 from vidmoco.errors import CheckpointError, ConfigError, DataError, VideoError, VidmocoError
-from vidmoco.features.batch_reader import FrameBatch
-from vidmoco.features.extractor import Extractor, build_extractor, features_of
 from vidmoco.features.feature_set import FeatureSet, describe_backbone, unit_rows
 from vidmoco.images.decode import decode_image
 from vidmoco.shapes import Float32, UInt8
-from vidmoco.video.decode import read_requests
 from vidmoco.video.files import VIDEO_SUFFIXES
+from vidmoco.video.requests import Request, read_requests
 from vidmoco.video.scan import scan_videos
 
 _HOW = "Give an image, or a video and a time in seconds: clip.mp4@12.5"
@@ -92,20 +91,20 @@ def _frame_of(path: Path, seconds: float, *, limits: Limits) -> Query:
             f"--query {path}@{seconds:g} is beyond the end of the video, which lasts "
             f"{info.duration_seconds:.3f} s."
         )
-    (read,) = read_requests([(info, [seconds])], limits=limits)
-    if isinstance(read, VideoError):
-        raise read
+    (answer,) = read_requests([Request(info, (seconds,))], limits=limits)
+    if answer.failure:
+        raise VideoError(f"{path}: {answer.failure}.")
     return Query(
         path.name,
-        read.images[0],
-        seconds=float(read.pts_seconds[0]),
+        answer.images[0],
+        seconds=answer.pts_seconds[0],
         aspect_ratio=info.aspect_ratio if info.sample_aspect_ratio != 1 else None,
     )
 
 
-def extractor_like(
+def backbone_of(
     features: FeatureSet, *, backbone: str | None = None, device: str = "auto"
-) -> Extractor:
+) -> FrozenBackbone:
     """Load the backbone that made some features.
 
     Args:
@@ -117,7 +116,7 @@ def extractor_like(
         ConfigError: it is another one, or preprocesses otherwise.
         CheckpointError: it cannot be loaded.
     """
-    resolve_device(device)  # its errors are not the backbone's
+    where = resolve_device(device)
     sidecar = features.files[0].sidecar
     source = backbone or str(sidecar["backbone"])
     try:
@@ -125,9 +124,7 @@ def extractor_like(
         crop_mode = sidecar["preprocess"]["crop_mode"]
         precision: Literal["bf16", "fp32"]
         precision = "bf16" if sidecar.get("precision") == "bf16" else "fp32"
-        extractor = build_extractor(
-            source, size=size, crop_mode=crop_mode, device=device, precision=precision
-        )
+        frozen = load_frozen(source, size=size, crop_mode=crop_mode, precision=precision)
     except (KeyError, TypeError, ValueError, VidmocoError) as error:
         if backbone is not None and isinstance(error, VidmocoError):
             raise
@@ -135,20 +132,20 @@ def extractor_like(
             f"The backbone of these features, {source}, cannot be loaded: {error} Give --backbone: "
             "where it is now."
         ) from error
-    ours, theirs = describe_backbone(extractor.provenance), describe_backbone(sidecar)
-    if ours != theirs or extractor.dim != features.dim:
+    ours, theirs = describe_backbone(frozen.provenance), describe_backbone(sidecar)
+    if ours != theirs or frozen.dim != features.dim:
         raise ConfigError(
             f"{source} did not make these features: it is {ours}, they are of {theirs}. Give "
             "--backbone the one that made them, or extract them again with this one."
         )
-    return extractor
+    frozen.move_to(where)
+    return frozen
 
 
-def feature_of(extractor: Extractor, query: Query) -> Float32[np.ndarray, " d"]:
+def feature_of(frozen: FrozenBackbone, query: Query) -> Float32[np.ndarray, " d"]:
     """Return the feature of a query as the extraction would make it, of unit length."""
     image = rearrange(torch.from_numpy(query.pixels), "h w c -> c h w")
-    images = resize_and_crop(image, extractor.preprocess, aspect_ratio=query.aspect_ratio)
-    batch = FrameBatch(np.zeros(1), images[None])
-    ((_, features),) = features_of(extractor, [batch])
+    images = resize_and_crop(image, frozen.preprocess, aspect_ratio=query.aspect_ratio)
+    features = frozen.features(images[None].to(frozen.device)).cpu().numpy()
     unit = unit_rows(features, place=f"--query {query.name}")
     return unit.reshape(-1)

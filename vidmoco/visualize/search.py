@@ -21,7 +21,7 @@ from vidmoco.visualize.display import (
 )
 from vidmoco.visualize.neighbours import nearest_rows, similarities
 from vidmoco.visualize.png_file import require_png, save_png
-from vidmoco.visualize.query import Query, extractor_like, feature_of, read_query
+from vidmoco.visualize.query import Query, backbone_of, feature_of, read_query
 from vidmoco.visualize.thumbnails import thumbnails
 
 _TILE, _QUERY = (240, 160), (360, 240)
@@ -41,10 +41,10 @@ def search(command: SearchCommand) -> int:
     limits = command.limits
     features = open_features(command.features)
     query = read_query(command.query, limits=limits)
-    extractor = extractor_like(features, backbone=command.backbone, device=command.device)
+    frozen = backbone_of(features, backbone=command.backbone, device=command.device)
     console = Console(stderr=True)
-    say(console, f"Backbone: {extractor.provenance['backbone']}")
-    similarity = similarities(features, feature_of(extractor, query)[None])[0]
+    say(console, f"Backbone: {frozen.source}")
+    similarity = similarities(features, feature_of(frozen, query)[None])[0]
     num_videos = len(set(features.videos.tolist()))
     # Frames of one video are alike: as few of each as will do.
     per_video = command.per_video or -(-command.top // num_videos)

@@ -4,7 +4,7 @@ import textwrap
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,43 +12,21 @@ from PIL import Image, ImageDraw
 
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.cores import num_cores
-from vidmoco.errors import ConfigError, VideoError
+from vidmoco.errors import ConfigError
 from vidmoco.features.feature_set import FeatureFile, FeatureSet
 from vidmoco.shapes import Int64, UInt8
 from vidmoco.text import in_ascii
-from vidmoco.video.decode import read_frames
 from vidmoco.video.info import VideoInfo
+from vidmoco.video.requests import Answer, Request, read_requests
 from vidmoco.video.scan import scan_videos
 from vidmoco.visualize.contact_sheet import font
-from vidmoco.workers.pool import WorkerPool
 
 Box = tuple[int, int]
 """Greatest width and height in pixels."""
 
 BOX: Box = (160, 120)
-_BYTES_AT_ONCE = 64 * 2**20  # assumption: of whole frames in a process; eight of 4K
 _SAME_TIME = 1e-6  # seconds, as the extraction counts them
 _GREY, _WORDS = "#d5d8dc", "#5f6368"
-
-
-@dataclass(frozen=True)
-class ThumbnailJob:
-    """Frames wanted of one video."""
-
-    video: VideoInfo
-    times: tuple[float, ...]
-    """Seconds from the first shown frame, not falling."""
-    box: Box
-
-
-@dataclass(frozen=True)
-class _Part:
-    """Pictures of a job and when they are shown, or why there is none of the time ``first``."""
-
-    first: int
-    pictures: list[np.ndarray] = field(default_factory=list)
-    pts_seconds: list[float] = field(default_factory=list)
-    reason: str = ""
 
 
 def thumbnails(
@@ -78,7 +56,7 @@ def thumbnails(
     sources = [file.source for file, problem in problems.items() if not problem]
     videos = look_at_videos(sources, limits=limits)
     found: dict[int, Image.Image] = {}
-    jobs: list[ThumbnailJob] = []
+    requests: list[Request] = []
     rows_of: list[list[int]] = []
     for file, mine in wanted.items():
         video = videos.get(file.source)
@@ -87,12 +65,17 @@ def thumbnails(
             found |= {row: grey_tile(problem, box) for row in mine}
             on_read(len(mine))
             continue
-        times = tuple(float(features.times[row]) for row in mine)
-        jobs.append(ThumbnailJob(video, times, box))
+        requests.append(Request(video, tuple(float(features.times[row]) for row in mine)))
         rows_of.append(mine)
-    for number, place, picture in read_thumbnails(jobs, limits=limits):
-        found[rows_of[number][place]] = picture
-        on_read(1)
+    answers = read_requests(
+        requests,
+        convert=partial(_shrink_all, box),
+        workers=max(1, min(num_cores(), len(requests))),
+        limits=limits,
+    )
+    for mine, request, answer in zip(rows_of, requests, answers, strict=True):
+        found |= zip(mine, _pictures(request, answer, box), strict=True)
+        on_read(len(mine))
     return [found[row] for row in rows.tolist()]
 
 
@@ -105,42 +88,17 @@ def look_at_videos(sources: Sequence[Path], *, limits: Limits) -> Mapping[Path, 
     return {}
 
 
-def read_thumbnails(
-    jobs: Sequence[ThumbnailJob], *, limits: Limits = DEFAULT_LIMITS
-) -> Iterator[tuple[int, int, Image.Image]]:
-    """Yield (number of the job, place among its times, picture) as they come; each exactly once."""
-    missing = [set(range(len(job.times))) for job in jobs]
-    pool = WorkerPool[tuple[int, ThumbnailJob], _Part](
-        _build_reader,
-        (limits,),
-        workers=max(1, min(num_cores(), len(jobs))),
-        max_memory=limits.max_memory,
-        max_seconds=limits.seconds_of_silence,
-        with_torch=True,
-    )
-    with pool:
-        for report in pool.map(enumerate(jobs)):
-            number, job = report.job
-            part = report.value
-            if part is not None:
-                for place, picture in _pictures(job, part):
-                    missing[number].discard(place)
-                    yield number, place, picture
-            if report.last:
-                for place in sorted(missing[number]):
-                    yield number, place, grey_tile(_short(report.failure, job), job.box)
-
-
-def _pictures(job: ThumbnailJob, part: _Part) -> Iterator[tuple[int, Image.Image]]:
-    if part.reason:
-        yield part.first, grey_tile(_short(part.reason, job), job.box)
-    for n, (pixels, pts) in enumerate(zip(part.pictures, part.pts_seconds, strict=True)):
-        place = part.first + n
-        if abs(pts - job.times[place]) > _SAME_TIME:
+def _pictures(request: Request, answer: Answer, box: Box) -> Iterator[Image.Image]:
+    for time, image, pts, failure in zip(
+        request.times, answer.images, answer.pts_seconds, answer.failures, strict=True
+    ):
+        if failure:
+            yield grey_tile(failure, box)
+        elif abs(pts - time) > _SAME_TIME:
             # A neighbour's picture under this frame's name would be worse than none.
-            yield place, grey_tile("the video has no frame of that time", job.box)
+            yield grey_tile("the video has no frame of that time", box)
         else:
-            yield place, Image.fromarray(pixels)
+            yield Image.fromarray(image)
 
 
 def grey_tile(reason: str, box: Box) -> Image.Image:
@@ -175,38 +133,10 @@ def _refusal(video: VideoInfo | None) -> str:
     return f"refused: {video.reason}" if video.route == "refused" else ""
 
 
-def _short(reason: str, job: ThumbnailJob) -> str:
-    """Return a reason without the path, which stands under the tile."""
-    return reason.replace(f"{job.video.path}: ", "") or "it cannot be read"
-
-
-def _build_reader(limits: Limits) -> Callable[[tuple[int, ThumbnailJob]], Iterator[_Part]]:
-    from vidmoco.video.readers import build_fast_reader
-
-    fast = build_fast_reader("auto", limits)
-
-    def attempt(job: ThumbnailJob, first: int, end: int) -> Iterator[_Part]:
-        video = job.video
-        try:
-            frames = read_frames(video, job.times[first:end], limits=limits, fast=fast)
-        except VideoError as error:
-            if end - first == 1:
-                yield _Part(first, reason=str(error))
-                return
-            middle = (first + end) // 2  # one damaged frame does not cost the others
-            yield from attempt(job, first, middle)
-            yield from attempt(job, middle, end)
-            return
-        pictures = [shrink(image, video.aspect_ratio, job.box) for image in frames.images]
-        yield _Part(first, pictures, frames.pts_seconds.tolist())
-
-    def read(numbered: tuple[int, ThumbnailJob]) -> Iterator[_Part]:
-        _, job = numbered
-        at_once = max(1, _BYTES_AT_ONCE // (3 * job.video.width * job.video.height))
-        for first in range(0, len(job.times), at_once):
-            yield from attempt(job, first, min(first + at_once, len(job.times)))
-
-    return read
+def _shrink_all(
+    box: Box, video: VideoInfo, images: UInt8[np.ndarray, "t h w 3"]
+) -> UInt8[np.ndarray, "t new_h new_w 3"]:
+    return np.stack([shrink(image, video.aspect_ratio, box) for image in images])
 
 
 def shrink(

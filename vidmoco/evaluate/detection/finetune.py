@@ -12,12 +12,13 @@ from rich.console import Console
 from torch import nn
 
 from vidmoco import distributed, run_folder
+from vidmoco.backbones.frozen import FrozenBackbone
 from vidmoco.config.detection import DetectionCommand
 from vidmoco.console import say
 from vidmoco.device import autocast, resolve_device
 from vidmoco.distributed import on_all_ranks
 from vidmoco.errors import ConfigError
-from vidmoco.evaluate.candidates import Candidate, load_candidates
+from vidmoco.evaluate.candidates import load_candidates
 from vidmoco.evaluate.detection.annotations import AnnotatedImage, DetectionSet
 from vidmoco.evaluate.detection.average_precision import average_precision, require_pycocotools
 from vidmoco.evaluate.detection.batches import (
@@ -237,7 +238,7 @@ class _Transfer:
         )
 
 
-def _build(settings: DetectionCommand, candidate: Candidate, *, num_classes: int) -> nn.Module:
+def _build(settings: DetectionCommand, candidate: FrozenBackbone, *, num_classes: int) -> nn.Module:
     return build_detector(
         candidate.backbone,
         name=candidate.source,

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import vidmoco
+from vidmoco.backbones.frozen import FrozenBackbone
 from vidmoco.config.detection import DetectionCommand
-from vidmoco.evaluate.candidates import Candidate
 from vidmoco.evaluate.detection.annotations import AnnotatedImage, DetectionSet
 from vidmoco.evaluate.detection.average_precision import COCO_POINTS, VOC_POINTS, AveragePrecision
 
 
 def described_results(
     settings: DetectionCommand,
-    candidate: Candidate,
+    candidate: FrozenBackbone,
     *,
     train: DetectionSet,
     val: DetectionSet,

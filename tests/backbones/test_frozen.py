@@ -1,0 +1,91 @@
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+from freeze import freeze
+from torch import nn
+
+from vidmoco.backbones.frozen import features_of, load_frozen
+from vidmoco.backbones.preprocess import Preprocess
+
+
+class Means(nn.Module):
+    """Means of the channels."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("zero", torch.zeros(()))
+
+    def forward(self, images):
+        return images.mean(dim=(2, 3)) + self.zero
+
+
+def means(size=4, **options):
+    preprocess = Preprocess(
+        size=size,
+        crop_pct=1.0,
+        interpolation="bilinear",
+        mean=(0.0, 0.5, 0.0),
+        std=(1.0, 0.5, 2.0),
+    )
+    return freeze(Means(), preprocess, dim=3, **options)
+
+
+@dataclass
+class Batch:
+    images: torch.Tensor
+    number: int
+
+
+def test_features_of_each_batch_in_order_from_memory_that_is_written_over():
+    """What a batch holds is valid only until the next one is asked for."""
+    memory = torch.empty(2, 3, 4, 4, dtype=torch.uint8)
+
+    def batches():
+        for number, length in enumerate([2, 2, 1]):
+            memory[:] = 51 * (number + 1)
+            yield Batch(memory[:length], number)
+            memory[:] = 0
+
+    rows = list(features_of(means(), batches()))
+    assert [batch.number for batch, _ in rows] == [0, 1, 2]
+    for batch, features in rows:
+        grey = 0.2 * (batch.number + 1)
+        expected = [grey, (grey - 0.5) / 0.5, grey / 2]
+        np.testing.assert_allclose(features, [expected] * len(batch.images), rtol=1e-6, atol=1e-6)
+        assert features.dtype == torch.float32
+    assert list(features_of(means(), [])) == []
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_gives_the_features_of_the_cpu_whatever_it_overlaps():
+    memory = torch.empty(64, 3, 32, 32, dtype=torch.uint8)
+    generator = torch.Generator().manual_seed(0)
+
+    def batches():
+        generator.manual_seed(0)
+        for number in range(20):
+            memory[:] = torch.randint(0, 256, memory.shape, generator=generator)
+            yield Batch(memory, number)
+
+    on_gpu = list(features_of(means(32, device="cuda"), batches()))
+    on_cpu = list(features_of(means(32), batches()))
+    for (_, ours), (_, expected) in zip(on_gpu, on_cpu, strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_random_weights_depend_on_the_seed_only():
+    state = torch.get_rng_state()
+    hashes = [load_frozen("random:test_resnet", seed=seed).weights_hash for seed in (0, 0, 1)]
+    assert hashes[0] == hashes[1] != hashes[2]
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_bf16_is_near_fp32_and_not_equal():
+    images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
+    exact = load_frozen("random:test_resnet", size=32)
+    rough = replace(exact, precision="bf16").features(images)
+    assert rough.dtype == torch.float32
+    torch.testing.assert_close(exact.features(images), rough, rtol=0.1, atol=0.02)
+    assert not torch.equal(exact.features(images), rough)

@@ -1,0 +1,172 @@
+"""A frozen backbone: loaded from wherever it is named, with all that decides its features."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from vidmoco.backbones.build import architecture_of, load_backbone, weights_hash
+from vidmoco.backbones.preprocess import CropMode, Preprocess, feature_dim, normalize, preprocess_of
+from vidmoco.device import autocast, to_device_ahead
+from vidmoco.shapes import Float32, UInt8
+
+_RANDOM = "random:"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrozenBackbone:
+    """A backbone in evaluation mode whose weights do not change."""
+
+    name: str
+    """What tables and errors call it."""
+    source: str
+    """As the user gave it: a folder, a timm name or ``random:NAME``."""
+    architecture: str
+    backbone: nn.Module
+    """Maps normalised (N, 3, S, S) images to (N, D) features."""
+    preprocess: Preprocess
+    dim: int
+    """D, the length of a feature."""
+    weights_hash: str
+    precision: Literal["bf16", "fp32"] = "fp32"
+    """Arithmetic of the backbone; features are float32."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        tensors = chain(self.backbone.parameters(), self.backbone.buffers())
+        return next((tensor.device for tensor in tensors), torch.device("cpu"))
+
+    @property
+    def is_untrained(self) -> bool:
+        """Whether the weights are random."""
+        return is_random(self.source)
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What decides a feature, as sidecars and results keep it."""
+        return {
+            "backbone": self.source,
+            "architecture": self.architecture,
+            "weights_hash": self.weights_hash,
+            "preprocess": self.preprocess.as_json(),
+            "precision": self.precision,
+        }
+
+    def move_to(self, device: torch.device) -> None:
+        """Move the weights to a device, in the memory format that is fast there.
+
+        Measured on a CPU: ResNet-18 is 1.2 to 1.8 times as fast in channels_last.
+        """
+        self.backbone.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @torch.inference_mode()
+    def features(self, images: UInt8[Tensor, "n 3 s s"]) -> Float32[Tensor, "n d"]:
+        """Return the features of images that ``resize_and_crop`` made, on the device of both."""
+        inputs = normalize(images, self.preprocess).contiguous(memory_format=torch.channels_last)
+        with autocast(images.device, self.precision):
+            features: Tensor = self.backbone(inputs)
+        return features.float()
+
+
+def load_frozen(
+    source: str,
+    *,
+    size: int | None = None,
+    crop_mode: CropMode | None = None,
+    precision: Literal["bf16", "fp32"] = "fp32",
+    seed: int = 0,
+) -> FrozenBackbone:
+    """Load a backbone onto the CPU.
+
+    Args:
+        source: A run folder, a backbone folder, a timm name, or ``random:`` and one of these: the
+            same architecture and preprocessing with random weights.
+        size: Input size in pixels. None means the backbone's own.
+        crop_mode: None means the backbone's own.
+        precision: Arithmetic of the backbone.
+        seed: Decides random weights, which depend on nothing else.
+
+    Raises:
+        ConfigError: There is no such backbone, or it cannot take the size.
+        CheckpointError: Its weights cannot be loaded.
+    """
+    original = source.removeprefix(_RANDOM)
+    architecture = architecture_of(original)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        backbone = load_backbone(original, pretrained=not is_random(source))
+    preprocess = preprocess_of(backbone, size=size, crop_mode=crop_mode)
+    return FrozenBackbone(
+        name=source,
+        source=source,
+        architecture=architecture,
+        backbone=backbone,
+        preprocess=preprocess,
+        dim=feature_dim(backbone, preprocess, name=source),
+        weights_hash=weights_hash(backbone),
+        precision=precision,
+    )
+
+
+def is_random(source: str) -> bool:
+    """Return whether a source names random weights."""
+    return source == _RANDOM.removesuffix(":") or source.startswith(_RANDOM)
+
+
+@runtime_checkable
+class _HasImages(Protocol):
+    @property
+    def images(self) -> Tensor: ...
+
+
+Batch = TypeVar("Batch", bound=_HasImages)
+
+
+def features_of(
+    frozen: FrozenBackbone, batches: Iterable[Batch]
+) -> Iterator[tuple[Batch, Float32[Tensor, "n d"]]]:
+    """Yield batches with their features on the CPU, in order.
+
+    On CUDA the next batch is copied and queued before the features of the last one are waited for,
+    so that the device never waits for the host. So a batch is yielded when its images may already
+    be overwritten.
+
+    Args:
+        frozen: On its device.
+        batches: Their ``images`` are uint8 (N, 3, S, S) on the CPU and may be written over as soon
+            as the next batch is asked for.
+    """
+    before: tuple[Batch, _Running] | None = None
+    for batch in batches:
+        running = _start(frozen, batch.images)
+        if before is not None:
+            yield before[0], before[1].result()
+        before = batch, running
+    if before is not None:
+        yield before[0], before[1].result()
+
+
+@dataclass(frozen=True)
+class _Running:
+    """Features on their way to the CPU."""
+
+    features: Tensor
+    arrived: torch.cuda.Event | None = None
+
+    def result(self) -> Tensor:
+        if self.arrived is not None:
+            self.arrived.synchronize()
+        return self.features
+
+
+def _start(frozen: FrozenBackbone, images: UInt8[Tensor, "n 3 s s"]) -> _Running:
+    """Begin with a batch; ``images`` may be written over as soon as this returns."""
+    device = frozen.device
+    if device.type != "cuda":
+        return _Running(frozen.features(images))
+    features = frozen.features(to_device_ahead(images, device)).to("cpu", non_blocking=True)
+    return _Running(features, torch.cuda.current_stream(device).record_event())
