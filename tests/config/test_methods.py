@@ -77,12 +77,12 @@ def test_a_method_by_name(text, words):
 @pytest.mark.parametrize(
     ("method", "others", "words"),
     [
-        (MoCoV3Config(), {"optim": OptimConfig(accumulate=2)}, "negatives of moco_v3 are the"),
+        (MoCoV3Config(), {"optim": OptimConfig(accumulate=2)}, "moco_v3 takes its negatives from"),
         (SimCLRConfig(), {"optim": OptimConfig(accumulate=2)}, "--optim.accumulate is 2"),
         (MoCoConfig(), {"optim": OptimConfig(predictor_lr=0.1)}, "moco has no predictor"),
         (FastMoCoConfig(divide=3), {"augment": AugmentConfig(size=64)}, "--augment.size is 64"),
         (MoCoConfig(bn_splits=8), {"data": DataConfig(batch_size=12)}, "--method.bn-splits (8)"),
-        (MoCoV3Config(), {"augment": AugmentConfig(large_views=3)}, "and moco_v3 takes 2"),
+        (MoCoV3Config(), {"augment": AugmentConfig(large_views=3)}, "but moco_v3 takes 2"),
         (
             SimCLRConfig(),
             {"data": DataConfig(frames_per_video=4)},
@@ -101,12 +101,12 @@ def test_a_method_by_name(text, words):
         (
             MoCoConfig(batch_negatives=True, bn_splits=1),
             {"optim": OptimConfig(accumulate=2)},
-            "negatives of moco are the batch itself",
+            "moco takes its negatives from the batch",
         ),
         (
             FastMoCoConfig(),
             {"data": DataConfig(frames_per_video=3), "augment": AugmentConfig(large_views=6)},
-            "Fast-MoCo takes an even number of frames",
+            "Fast-MoCo needs an even number of frames",
         ),
         (FastMoCoConfig(), {"augment": AugmentConfig(large_views=10)}, "at most 8 views"),
     ],
