@@ -81,9 +81,7 @@ def test_help_texts_are_paragraphs(capsys, monkeypatch):
     text = " ".join(
         line.strip("│ ") for line in help_of(["preview", "-h"], capsys, monkeypatch).splitlines()
     )
-    assert (
-        "How far apart the frames of a pair are. `linear_decay`: any two of the video, so" in text
-    )
+    assert "`linear_decay`: both frames are drawn uniformly from the video, so short" in text
     assert "(default: None)" not in text and "--no-resume" not in text
 
 

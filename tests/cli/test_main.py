@@ -113,9 +113,12 @@ def test_wrong_flags_are_refused_by_name(capsys, words, parts):
         ("prepare v -o file:///x", "-o file:///x is a URL; frames are written to local folders"),
         ("demo --seed -1", "must be from 0 to 2^63 - 1"),
         ("pretrain v --epochs 1e308", "must be greater than 0, and at most 1e9"),
-        ("prepare v -o x --fps 1e9", "must be None (all) or greater than 0 and at most 1000"),
+        (
+            "prepare v -o x --fps 1e9",
+            "must be None (every frame) or greater than 0 and at most 1000",
+        ),
         ("extract v -o x.npy --fps inf", "must be greater than 0 and at most 1000"),
-        ("prepare v -o x --labels-key k", "--labels-key is the column of --labels, which is not"),
+        ("prepare v -o x --labels-key k", "--labels-key names a column of --labels"),
     ],
 )
 def test_numbers_without_end_and_flags_without_use(capsys, words, expected):

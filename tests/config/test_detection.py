@@ -31,7 +31,7 @@ def test_they_can_be_written_as_json():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"train": ()}, "--train is .*one or more parts"),
+        ({"train": ()}, "--train is .*one or more training sets"),
         ({"iterations": 0}, "--iterations is 0; it must be at least 1"),
         ({"rois_per_image": 0}, "--rois-per-image is 0"),
         ({"precise_bn": -1}, "--precise-bn is -1"),

@@ -283,7 +283,10 @@ def test_numbers_that_yaml_reads_as_text_are_numbers():
         ("method: {head: conv}", ["'method.head'", "'linear', 'mlp'"]),
         ("augment: {crop_scale: [0.2]}", ["'augment.crop_scale'", "2 values"]),
         ("augment: {shared: [colour]}", ["'augment.shared'", "one of 'crop', 'flip'"]),
-        ("augment: {shared: crop}", ["'augment.shared'", "a list, each one of 'crop', 'flip'"]),
+        (
+            "augment: {shared: crop}",
+            ["'augment.shared'", "a list, each item one of 'crop', 'flip'"],
+        ),
         ("augment: {shared: [crop, crop]}", ["--augment.shared", "each of them once"]),
         ("augment: {second_blur_probability: often}", ["second_blur_probability", "a number"]),
         ("augment: {second_blur_probability: 1.1}", ["--augment.second-blur-pro", "None or from"]),
@@ -292,7 +295,10 @@ def test_numbers_that_yaml_reads_as_text_are_numbers():
         ("augment: {small_crops: 17}", ["--augment.small-crops", "from 0 to 16"]),
         ("augment: {small_crops: -1}", ["--augment.small-crops", "from 0 to 16"]),
         ("augment: {small_size: 7}", ["--augment.small-size", "at least 8 pixels"]),
-        ("augment: {small_crop_scale: [0.2, 0.1]}", ["--augment.small-crop-scale", "two shares"]),
+        (
+            "augment: {small_crop_scale: [0.2, 0.1]}",
+            ["--augment.small-crop-scale", "two fractions"],
+        ),
         ("seed: 1\nseed: 2", ["'seed'", "twice"]),
         ("1: 2", ["not text"]),
         ("a: [", ["not valid YAML"]),
@@ -310,7 +316,7 @@ def test_a_wrong_recipe_is_refused_by_name(text, words):
 def test_an_unknown_recipe_names_the_nearest():
     with pytest.raises(ConfigError, match=r"'moco_v3'.*Did you mean 'moco_v"):
         load_recipe("moco_v3")
-    with pytest.raises(ConfigError, match="No such recipe file"):
+    with pytest.raises(ConfigError, match="There is no recipe file"):
         load_recipe("there/is/none.yaml")
 
 

@@ -179,7 +179,7 @@ def test_a_backbone_that_changes_is_noticed(make_images, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"k": (1, 20, 1)}, "--k is .*; it must be each number once"),
+        ({"k": (1, 20, 1)}, "--k is .*; it must be different numbers"),
         ({"tau": (0.1, 0.1)}, "--tau is"),
         ({"few_shot": (0.1, 0.1)}, "--few-shot is"),
         ({"k": ()}, "--k is .*one or more"),

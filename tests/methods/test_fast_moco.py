@@ -63,7 +63,7 @@ def test_patches_are_the_views_cut_row_by_row():
     view = views(0, n=2, size=12)[0]
     expected = torch.cat(contrast.patches_of(view, 3))
     assert torch.equal(divide_views(view, 3), expected)
-    with pytest.raises(ValueError, match="12 pixels do not divide by 5"):
+    with pytest.raises(ValueError, match="12 pixels are not divisible by 5"):
         divide_views(view, 5)
 
 

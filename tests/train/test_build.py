@@ -103,7 +103,7 @@ def test_the_queue_is_large_against_the_videos():
     [
         (
             MoCoConfig(queue_size=2**30, bn_splits=2),
-            r"The queue of 1,073,741,824 embeddings of 128 numbers",
+            r"The queue of 1,073,741,824 embeddings of dimension 128",
         ),
         (
             MemoryBankConfig(num_negatives=2 * 10**9),

@@ -1,1 +1,1 @@
-"""Batched random views: parameters are drawn on the host, pixels are computed on the device."""
+"""Batched random views. Parameters are drawn on the host, pixels are computed on the device."""

@@ -1,4 +1,4 @@
-"""Crop, resize and blur, batched with one box or sigma a sample, equal to torchvision's."""
+"""Crop, resize and blur, as in torchvision, but batched with one box or sigma per sample."""
 
 import numpy as np
 import torch
@@ -7,8 +7,9 @@ from torch import Tensor
 from vidmoco.device import to_device
 from vidmoco.shapes import Bool, Float, UInt8
 
-# Rows or columns of a view in one product on a CPU. Measured: at 64 pixels 16 and 32 are alike, at
-# 224 pixels 16 is a tenth faster than 8 and 32. So small a product is one thread's.
+# Rows or columns of a view per matrix product on a CPU. Measured: at 64 pixels 16 and 32 are
+# equally fast, at 224 pixels 16 is a tenth faster than 8 and 32. Such a small product uses one
+# thread.
 BLOCK = 16
 
 
@@ -19,11 +20,11 @@ def crop_and_resize(
     flip: Bool[Tensor, "n"],
     size: int,
 ) -> Float[Tensor, "n 3 {size} {size}"]:
-    """Return the box of each frame as S x S pixels in [0, 1], mirrored where ``flip``.
+    """Return the box of each frame as S x S pixels in [0, 1], mirrored if its ``flip`` is true.
 
-    Antialiased bilinear, as PIL and torchvision resize a crop: products with a sample's own matrix
-    for the columns and for the rows. ``boxes`` (left, top, width, height; fractions of the canvas)
-    and ``flip`` are on the CPU.
+    The interpolation is antialiased and bilinear, as in PIL and torchvision. Each sample has two
+    resampling matrices, for columns and rows. ``boxes`` (left, top, width, height, as fractions of
+    the canvas) and ``flip`` are on the CPU.
     """
     h, w = frames.shape[2:]
     left, top, width, height = (boxes * torch.tensor([w, h, w, h])).float().unbind(1)
@@ -37,16 +38,16 @@ def crop_and_resize(
 def resize_together(
     frames: UInt8[Tensor, "n 3 h w"], stretches: Float[Tensor, "4 n"], *, size: int
 ) -> Float[Tensor, "n 3 {size} {size}"]:
-    """Return stretches of frames as S x S pixels, by products with whole matrices: for a GPU.
+    """Return stretches of frames as S x S pixels, by products with whole matrices, for a GPU.
 
-    Stretches (left, width, top, height; in pixels of the canvas) are on the device of the frames; a
+    Stretches (left, width, top, height, in pixels of the canvas) are on the device of the frames. A
     negative width mirrors.
     """
     n, _, h, w = frames.shape
     left, width, top, height = stretches.unbind()
     across = resampling_matrix(left, width, pixels=w, size=size)
     down = resampling_matrix(top, height, pixels=h, size=size).mul_(1 / 255)
-    # Columns first: fewer products where the canvas is wide.
+    # Columns first: a wide canvas then needs fewer multiplications.
     pixels = frames.to(torch.float32, memory_format=torch.contiguous_format).view(n, 3 * h, w)
     narrow = torch.bmm(pixels, across.transpose(1, 2)).view(n, 3, h, size)
     return torch.matmul(down[:, None], narrow)
@@ -55,11 +56,11 @@ def resize_together(
 def resize_each(
     frames: UInt8[Tensor, "n 3 h w"], stretches: Float[Tensor, "4 n"], *, size: int
 ) -> Float[Tensor, "n 3 {size} {size}"]:
-    """Return the same sample by sample, by products with the bands that are not 0: for a CPU.
+    """Return the result of ``resize_together``, sample by sample, for a CPU.
 
-    Measured 2 times as fast there at 64 pixels and 4 times at 224, and with numpy's products, which
-    cost less to call, 1.4 to 1.7 times as fast as with torch's. No value depends on other samples,
-    not even in its rounding.
+    Only the nonzero bands of the matrices are multiplied. Measured on a CPU: twice as fast at 64
+    pixels and 4 times at 224. NumPy's products have less overhead than torch's: 1.4 to 1.7 times
+    as fast. No value depends on other samples, not even its rounding.
     """
     n, _, h, w = frames.shape
     left, width, top, height = stretches.unbind()
@@ -68,7 +69,7 @@ def resize_each(
     blocks = [slice(first, min(first + BLOCK, size)) for first in range(0, size, BLOCK)]
     all_columns = _bands(left, width, blocks=blocks, pixels=w, size=size)
     all_rows = _bands(top, height, blocks=blocks, pixels=h, size=size)
-    # Row y of a sample is that of red, of green and of blue: what the products give, uncopied.
+    # Row y of a sample holds row y of red, green and blue: the products write it without a copy.
     views = torch.empty(n, size, 3 * size)
     arrays = (tensor.numpy() for tensor in (frames, across, down, views))
     samples = zip(*arrays, all_columns, all_rows, strict=True)
@@ -89,19 +90,18 @@ def resize_each(
 def _bands(
     start: Tensor, length: Tensor, *, blocks: list[slice], pixels: int, size: int
 ) -> list[list[list[int]]]:
-    """Return, a list a sample, the columns (first, last + 1) in which a block's weights are."""
+    """Return the columns (first, last + 1) of each block's nonzero weights, one list per sample."""
     step = (length / size)[:, None]
     ends = torch.tensor([(block.start + 0.5, block.stop - 0.5) for block in blocks])
-    first, last = (
-        (start[:, None, None] + step[..., None] * ends).sort(2).values.unbind(2)
-    )  # centres
+    centres = start[:, None, None] + step[..., None] * ends
+    first, last = centres.sort(2).values.unbind(2)
     reach = step.abs().clamp(min=1) + 0.5
     low, high = (first - reach).floor(), (last + reach).ceil()
     return torch.stack([low, high], 2).clamp(0, pixels).int().tolist()
 
 
 def _hull(bands: list[list[int]]) -> tuple[int, int]:
-    """Return the columns of all bands; they run from left to right, or back in a mirrored crop."""
+    """Return the columns that the bands span. Bands are in order, or reversed if mirrored."""
     return min(bands[0][0], bands[-1][0]), max(bands[0][1], bands[-1][1])
 
 
@@ -110,17 +110,17 @@ def resampling_matrix(
 ) -> Float[Tensor, "n {size} {pixels}"]:
     """Return the weights that resize a stretch of a line, start to start + length, to S pixels.
 
-    A row is a triangle as wide as two output pixels (two input pixels where it enlarges), of sum 1.
-    An input pixel counts by the part of it that lies in the stretch: none of it outside, all of it
-    in a stretch of whole pixels, which is PIL's rule. A negative length runs backwards: it mirrors.
+    A row is a triangle two output pixels wide (two input pixels if it enlarges) with sum 1. An
+    input pixel is weighted by the fraction of it that lies in the stretch, so a stretch of whole
+    pixels gives PIL's weights. A negative length runs backwards, which mirrors.
     """
     start, length = start[:, None, None], length[:, None, None]
-    step = length / size  # from one output pixel to the next, in input pixels
+    step = length / size  # input pixels per output pixel
     pixel = torch.arange(pixels, device=start.device, dtype=torch.float32)
     centre = start + step * (torch.arange(size, device=start.device)[:, None] + 0.5)
     low, high = torch.minimum(start, start + length), torch.maximum(start, start + length)
     inside = torch.minimum(pixel + 1, high) - torch.maximum(pixel, low)
-    # Divided while they are vectors: passes over the matrices are what this costs.
+    # Divide the vectors, not the matrix: passes over the matrix dominate the cost.
     reach = step.abs().clamp(min=1)
     distance = ((pixel + 0.5) / reach - centre / reach).abs_()
     weights = torch.rsub(distance, 1).clamp_(min=0).mul_(inside.clamp_(0, 1))
@@ -128,18 +128,18 @@ def resampling_matrix(
 
 
 def blur_kernel_size(size: int) -> int:
-    """Return SimCLR's kernel size: a tenth of the view's side, made odd (23 at 224); 3 at least."""
+    """Return SimCLR's kernel size: a tenth of the view's side, made odd (23 at 224), at least 3."""
     return max(3, size // 10 | 1)
 
 
 def gaussian_blur(
     images: Float[Tensor, "n 3 s s"], sigma: Float[Tensor, "n"]
 ) -> Float[Tensor, "n 3 s s"]:
-    """Return images blurred by a Gaussian of ``sigma`` pixels each; the border is reflected.
+    """Return images blurred by a Gaussian of ``sigma`` pixels each. Borders are reflected.
 
-    NOTE: MoCo v2 blurs with PIL's GaussianBlur, box blurs that approximate a whole Gaussian. This
-    is SimCLR's: a true Gaussian, cut to ``blur_kernel_size`` pixels, which a small view feels
-    (7 pixels at 64: a sigma of 2 acts like 1.6).
+    NOTE: MoCo v2 uses PIL's GaussianBlur, which approximates a Gaussian by box blurs. This is
+    SimCLR's blur: a Gaussian cut off at ``blur_kernel_size`` pixels. The cut matters for small
+    views: at 64 pixels the kernel has 7, and a sigma of 2 acts like 1.6.
     """
     size = images.shape[-1]
     taps = blur_kernel_size(size)
@@ -148,7 +148,7 @@ def gaussian_blur(
     margin = taps // 2
     for dim, padding in ((3, (margin, margin, 0, 0)), (2, (0, 0, margin, margin))):
         padded = torch.nn.functional.pad(images, padding, mode="reflect")
-        # A sum of shifted images: measured 1.3 times (224 pixels) to 3 times (64) faster on a CPU
+        # A sum of shifted images. Measured on a CPU: 1.3 times (224 pixels) to 3 times (64) faster
         # than a grouped convolution or a product with a band matrix.
         images = padded.narrow(dim, 0, size) * kernel[:, 0, None, None, None]
         for tap in range(1, taps):

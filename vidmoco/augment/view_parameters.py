@@ -1,7 +1,7 @@
-"""Every random number of one view of a batch, drawn on the host: ``draw_view``.
+"""The random parameters of one view of a batch, drawn on the host.
 
-All randomness comes from an explicit CPU generator: the same numbers on every device, one state to
-save in a checkpoint, no device that waits for the host.
+All random numbers come from an explicit CPU generator. So they are the same for every device, a
+checkpoint saves one state, and the device never waits for the host.
 """
 
 from collections.abc import Callable
@@ -12,25 +12,26 @@ from torch import Generator, Tensor
 
 from vidmoco.shapes import Bool, Float, Int64
 
-CROP_ASPECTS = (3 / 4, 4 / 3)  # width / height; this and the tries: torchvision's RandomResizedCrop
+# Both are those of torchvision's RandomResizedCrop.
+CROP_ASPECTS = (3 / 4, 4 / 3)  # width / height
 CROP_TRIES = 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class ViewParameters:
-    """What is done to each sample of a batch in one view. All tensors are on the CPU.
+    """The parameters of one view, for each sample of a batch. All tensors are on the CPU.
 
     Attributes:
-        boxes: the crops (left, top, width, height), as fractions of the picture and of its canvas.
-        flip: whether it is mirrored left to right.
+        boxes: crops (left, top, width, height), as fractions of the picture and of its canvas.
+        flip: whether the view is mirrored left to right.
         jitter: whether the colour jitter is applied.
-        jitter_factors: of brightness, contrast and saturation (1 changes nothing), and the shift of
-            hue in turns of the colour circle (0 changes nothing).
-        jitter_order: columns of ``jitter_factors`` in the order of application.
-        grayscale: whether it is made grey.
+        jitter_factors: factors of brightness, contrast and saturation (1 is neutral), and the hue
+            shift in turns of the colour wheel (0 is neutral).
+        jitter_order: the columns of ``jitter_factors`` in the order of application.
+        grayscale: whether the view is converted to greyscale.
         blur: whether the Gaussian blur is applied.
-        blur_sigma: its standard deviation in pixels of the view.
-        solarize: whether its bright pixels are inverted.
+        blur_sigma: standard deviation of the blur in pixels of the view.
+        solarize: whether bright pixels are inverted.
     """
 
     boxes: Float[Tensor, "n 4"]
@@ -44,7 +45,7 @@ class ViewParameters:
     solarize: Bool[Tensor, "n"]
 
     def __getitem__(self, samples: slice) -> "ViewParameters":
-        """Return the parameters of some samples of the batch."""
+        """Return the parameters of a slice of the batch."""
         return ViewParameters(**{f.name: getattr(self, f.name)[samples] for f in fields(self)})
 
 
@@ -63,21 +64,21 @@ def draw_view(
 ) -> ViewParameters:
     """Draw the parameters of one view of N samples.
 
-    How many numbers are drawn depends on N alone: from one generator state, v1, v2 and v3 draw the
-    same crops and flips.
+    The number of draws depends on N only. So from the same generator state, MoCo v1, v2 and v3 have
+    the same crops and flips.
 
     Args:
         generator: a CPU generator.
         aspect_ratios: displayed width / height of each picture, on the CPU.
-        crop_scale: least and greatest share of the picture's area in a crop.
-        flip_probability: of a horizontal flip.
-        jitter_probability: of the colour jitter.
+        crop_scale: smallest and largest area of a crop, as a fraction of the picture's area.
+        flip_probability: probability of a horizontal flip.
+        jitter_probability: probability of the colour jitter.
         jitter_strengths: x of brightness, contrast, saturation (factor from max(0, 1 - x) to 1 + x)
             and hue (shift from -x to x turns), as in torchvision's ColorJitter.
-        grayscale_probability: of a grey view.
-        blur_probability: of a Gaussian blur.
-        blur_sigma: its least and greatest standard deviation in pixels of the view.
-        solarize_probability: of the inversion of bright pixels.
+        grayscale_probability: probability of a greyscale view.
+        blur_probability: probability of a Gaussian blur.
+        blur_sigma: smallest and largest standard deviation in pixels of the view.
+        solarize_probability: probability that bright pixels are inverted.
 
     Raises:
         ValueError: an aspect ratio is not a positive finite number.
@@ -114,18 +115,18 @@ def draw_view(
 def _draw_boxes(
     aspects: Tensor, scale: tuple[float, float], uniform: Callable[..., Tensor]
 ) -> Tensor:
-    """Return crops (N, 4) by torchvision's law of RandomResizedCrop, as fractions of the picture.
+    """Return crops (N, 4) as fractions of the picture, distributed as in RandomResizedCrop.
 
-    The law holds in the picture as displayed, of size aspect x 1. The canvas that a frame was
-    squashed to may have any shape; fractions are the same on both, and the view is not distorted.
+    Boxes are drawn in the picture as displayed, of size aspect x 1. The canvas that a frame was
+    squashed to may have any shape: the fractions are the same on both, so views are not distorted.
 
-    NOTE: torchvision rounds boxes to whole pixels; here they are real numbers, free of the canvas.
+    NOTE: torchvision rounds boxes to whole pixels. Here they are real numbers, whatever the canvas.
     """
     valid = aspects.isfinite() & (aspects > 0)
     if not valid.all():
         raise ValueError(
-            f"An aspect ratio is {aspects[~valid][0].item()}; expected displayed width / height, a "
-            "finite number greater than 0."
+            f"An aspect ratio is {aspects[~valid][0].item()}; expected displayed width / height, "
+            "a finite number greater than 0."
         )
     n = len(aspects)
     narrowest, widest = CROP_ASPECTS
@@ -135,7 +136,7 @@ def _draw_boxes(
     widths, heights = (area * relative).sqrt(), (area / relative).sqrt()
     fits = (widths <= 1) & (heights <= 1)
     fitted, first = fits.any(1), fits.byte().argmax(1, keepdim=True)
-    # Where no try fits: the largest crop of the nearest allowed aspect, in the middle.
+    # If no try fits, take the largest centred crop of the nearest allowed aspect.
     nearest = aspects.clamp(narrowest, widest) / aspects
     width = torch.where(fitted, widths.gather(1, first)[:, 0], nearest.clamp(max=1))
     height = torch.where(fitted, heights.gather(1, first)[:, 0], (1 / nearest).clamp(max=1))

@@ -1,26 +1,26 @@
-"""The random views of MoCo v1, v2 and v3, SimCLR and SwAV, batched, each sample with its own draws.
+"""The random views of MoCo v1, v2 and v3, SimCLR and SwAV, batched, with own draws per sample.
 
-    draw_view    host     generator -> ViewParameters    every random number of one view of a batch
+    draw_view    host     generator -> ViewParameters    the random numbers of one view of a batch
     apply_view   device   uint8 frames -> float view     crop, colours, blur, normalisation
 
-``build_augment`` puts the two together for all views of a batch of pairs. What the papers do is a
-matter of ``AugmentConfig``; beside MoCo v2, its default:
+``build_augment`` combines both for all views of a batch. ``AugmentConfig`` chooses the paper. Its
+default is MoCo v2; the others differ in:
 
-    v1      grey before the jitter, jitter always with hue 0.4, no blur
-    v3      saturation 0.2; blur always and, in the second view, 0.1; there also solarize 0.2
+    v1      greyscale before the jitter, jitter always and with hue 0.4, no blur
+    v3      saturation 0.2; always blur the first view; blur 0.1 and solarize 0.2 in the second
     SimCLR  crops of 0.08 to 1; jitter of strength s: brightness, contrast, saturation 0.8 s, hue
             0.2 s, with s = 1
-    SwAV    crops of 0.14 to 1, jitter as SimCLR; small crops (6 in the paper's best)
+    SwAV    crops of 0.14 to 1, jitter as in SimCLR; small crops (6 in the paper's best result)
 
-All have the order crop, colours, blur, solarize; only v1 has grey before the jitter.
+The order is crop, colours, greyscale, blur, solarize; only v1 has greyscale before the jitter.
 
-NOTE: SimCLR resizes by bicubic interpolation, pads with zeros where it blurs, and has no mean and
-standard deviation; SwAV blurs small crops with the 23 pixels of large ones, and divides red by
-0.228. Here all are as in MoCo. All but SimCLR round to uint8 between their steps; here pixels are
-real numbers up to the end.
+NOTE: SimCLR resizes with bicubic interpolation, pads with zeros where it blurs, and does not
+normalise by mean and standard deviation. SwAV blurs small crops with the 23-pixel kernel of large
+ones, and divides red by 0.228. Here all of this is as in MoCo. All except SimCLR round to uint8
+between steps; here pixels are real numbers until the end.
 
-torchvision's transforms draw one set of parameters a batch; its functional ops, sample by sample,
-are the reference of the tests.
+torchvision's transforms draw one set of parameters per batch. The tests use its functional ops,
+sample by sample, as a reference.
 """
 
 from collections.abc import Callable
@@ -43,11 +43,11 @@ from vidmoco.config.augment import AugmentConfig
 from vidmoco.device import to_device
 from vidmoco.shapes import Float, UInt8
 
-SOLARIZE_THRESHOLD = 128 / 255  # of BYOL and MoCo v3: PIL's default
+SOLARIZE_THRESHOLD = 128 / 255  # PIL's default, which BYOL and MoCo v3 use
 
-# Pixels of the views that pass through all steps together on a CPU, to stay in its cache: 64
+# On a CPU, this many pixels of views go through all steps together, to stay in its cache: 64
 # samples of 64 pixels, 5 of 224. Measured: at 64 pixels 64 samples are a twentieth faster than 32,
-# and a third faster than 128; at 224, 4 to 32 are alike. Others take the batch whole.
+# and a third faster than 128; at 224, 4 to 32 are equally fast. A GPU takes the whole batch.
 CPU_CHUNK = 2**18
 
 Augment = Callable[..., list[Tensor]]
@@ -55,17 +55,17 @@ Augment = Callable[..., list[Tensor]]
 
 
 def build_augment(config: AugmentConfig) -> Augment:
-    """Return the views that ``config`` describes, as a function (frames, aspect_ratios, generator).
+    """Return a function (frames, aspect_ratios, generator, own) that makes views by ``config``.
 
-    It takes uint8 pairs of frames (N, 2, 3, H, W), or more frames a video (N, F, 3, H, W), on any
-    device, the displayed width / height of each video (N,) on the CPU and a CPU generator, which it
-    advances by a number of draws that depends on N and on the number of views alone. Where the
-    frames are a part of a batch, ``own`` says which; aspect ratios are of the whole of it, and the
-    views are those of one process that has all. It returns a list: the large views, (N, 3, S, S)
-    each, then the small crops, (N, 3, s, s) each, all as ``apply_view`` returns them. View v is of
-    frame v, and after the last frame of the first again.
+    Its arguments are uint8 frames (N, F, 3, H, W) on any device, F of each video (2 for a pair);
+    the displayed width / height of each video (N,) on the CPU; and a CPU generator. The number of
+    draws depends on N and on the number of views only. If the frames are a part of a larger batch,
+    ``own`` is their range in it, and the aspect ratios are those of the whole batch. The views are
+    then the same as those of a process that has the whole batch.
 
-    It raises ``ValueError`` for an aspect ratio that is not a positive finite number.
+    It returns a list: the large views, (N, 3, S, S) each, then the small crops, (N, 3, s, s) each,
+    as ``apply_view`` returns them. View v shows frame v modulo F. It raises ``ValueError`` for an
+    aspect ratio that is not a positive finite number.
     """
     second_blur, second_solarize = (
         config.second_blur_probability,
@@ -121,69 +121,71 @@ def apply_view(
     size: int,
     grayscale_first: bool,
 ) -> Float[Tensor, "n 3 {size} {size}"]:
-    """Return one view of each frame: cropped, changed in colour, blurred, solarized, normalised.
+    """Return one view of each frame: crop, flip, colours, blur, solarize, normalisation.
 
-    The flip comes with the crop instead of last as in the papers; no step between them sees it.
+    The papers flip last. Here the crop flips too: no step in between depends on it.
 
     Args:
-        frames: one frame a sample, all on one canvas of H x W pixels, on any device.
-        parameters: of N samples, from ``draw_view``.
+        frames: one frame per sample, all on one canvas of H x W pixels, on any device.
+        parameters: those of the N samples, from ``draw_view``.
         size: side S of the view in pixels.
-        grayscale_first: grey before the colour jitter (MoCo v1) or after it (the others).
+        grayscale_first: greyscale before the colour jitter (MoCo v1) or after it (the others).
 
     Returns:
-        float32 on the device of ``frames``, less ImageNet's mean, over its standard deviation; in
-        channels_last memory format.
+        float32 on the device of ``frames``, normalised by ImageNet's mean and standard deviation,
+        in channels_last memory format.
 
     Raises:
-        ValueError: frames and parameters are not of equally many samples.
+        ValueError: the numbers of frames and parameters differ.
     """
     device, n = frames.device, len(frames)
     if len(parameters.flip) != n:
-        raise ValueError(f"{len(parameters.flip)} parameters for {n} frames; expected one each.")
+        raise ValueError(
+            f"{len(parameters.flip)} parameters for {n} frames; expected one per frame."
+        )
     view = torch.empty((n, 3, size, size), device=device, memory_format=torch.channels_last)
     mean, std = torch.tensor([IMAGENET_MEAN, IMAGENET_STD]).view(2, 3, 1, 1)
     scale, shift = to_device(torch.stack([1 / std, -mean / std]), device)
     chunk = max(1, CPU_CHUNK // size**2) if device.type == "cpu" else max(n, 1)
-    with torch.autocast(device.type, enabled=False):  # bf16 cannot tell 256 levels apart
+    with torch.autocast(device.type, enabled=False):  # bf16 cannot hold 256 levels
         for start in range(0, n, chunk):
-            some = slice(start, start + chunk)
-            p = parameters[some]
-            images = crop_and_resize(frames[some], p.boxes, flip=p.flip, size=size)
-            _change(images, p, grayscale_first=grayscale_first)
-            view[some].copy_(images.mul_(scale).add_(shift))
+            part = slice(start, start + chunk)
+            p = parameters[part]
+            images = crop_and_resize(frames[part], p.boxes, flip=p.flip, size=size)
+            _apply_colours(images, p, grayscale_first=grayscale_first)
+            view[part].copy_(images.mul_(scale).add_(shift))
     return view
 
 
-def _change(images: Tensor, p: ViewParameters, *, grayscale_first: bool) -> None:
-    """Change the images in place: each step changes the samples that it is for, and no others.
+def _apply_colours(images: Tensor, p: ViewParameters, *, grayscale_first: bool) -> None:
+    """Change colours and blur in place. Each step runs on the samples that were drawn for it.
 
-    Which these are is found on the CPU, and goes to the device with their values in one copy: no
-    sample pays for what is not done to it, and the device is never asked for anything.
+    The samples of each step are found on the CPU, and go to the device in one copy together with
+    their values. So no sample pays for a step that it skips, and the host never waits.
     """
     n = len(images)
-    # A row a step. Of the jitter, four for the first place in a sample's order, and so on.
+    # One row per step. The jitter has four ops for each of the four places in a sample's order.
     in_place = p.jitter_order.T[:, None] == torch.arange(4)[:, None]  # (place, op, N)
     jitter = JITTER_OPS * 4, (in_place & p.jitter).reshape(16, n), p.jitter_factors.T.repeat(4, 1)
     gray = (adjust_saturation,), p.grayscale[None], torch.zeros(1, n)
     blur = (gaussian_blur,), p.blur[None], p.blur_sigma[None]
-    sun = (solarize,), p.solarize[None], torch.full((1, n), SOLARIZE_THRESHOLD)
-    ordered = (gray, jitter, blur, sun) if grayscale_first else (jitter, gray, blur, sun)
+    solar = (solarize,), p.solarize[None], torch.full((1, n), SOLARIZE_THRESHOLD)
+    ordered = (gray, jitter, blur, solar) if grayscale_first else (jitter, gray, blur, solar)
     steps, masks, values = (list(part) for part in zip(*ordered, strict=True))
-    chosen = torch.cat(masks)
-    counts = chosen.sum(1).tolist()
-    # float64 holds numbers of samples and values exactly.
-    packed = torch.stack([chosen.nonzero()[:, 1].double(), torch.cat(values)[chosen].double()])
+    mask = torch.cat(masks)  # (step, N)
+    counts = mask.sum(1).tolist()
+    # float64 holds both indices and values exactly.
+    packed = torch.stack([mask.nonzero()[:, 1].double(), torch.cat(values)[mask].double()])
     index, value = to_device(packed, images.device)
     ops = (op for group in steps for op in group)
     samples = images.unbind() if images.device.type == "cpu" else ()
-    for op, some, of_some in zip(
+    for op, chosen, op_values in zip(
         ops, index.long().split(counts), value.float().split(counts), strict=True
     ):
-        if len(some) == 0:
+        if len(chosen) == 0:
             continue
-        changed = op(images.index_select(0, some), of_some)
-        if samples:  # measured three times as fast there as index_copy_
-            torch._foreach_copy_([samples[number] for number in some.tolist()], changed.unbind())
+        changed = op(images.index_select(0, chosen), op_values)
+        if samples:  # measured: three times as fast on a CPU as index_copy_
+            torch._foreach_copy_([samples[i] for i in chosen.tolist()], changed.unbind())
         else:
-            images.index_copy_(0, some, changed)
+            images.index_copy_(0, chosen, changed)

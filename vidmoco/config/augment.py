@@ -9,62 +9,64 @@ from vidmoco.config.fields import Expert
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentConfig(Settings):
-    """The random views (defaults: MoCo v2's)."""
+    """The random views. The defaults are those of MoCo v2."""
 
     SECTION: ClassVar[str] = "augment"
 
     size: int = 224
     """Side of the square views, in pixels."""
     crop_scale: tuple[float, float] = (0.2, 1.0)
-    """Least and greatest share of the frame's area that a crop takes."""
+    """Smallest and largest area of a crop, as a fraction of the frame's area."""
     flip_probability: float = 0.5
     """Probability of a horizontal flip."""
     brightness: float = 0.4
-    """Colour jitter: brightness factor from 1 - x to 1 + x."""
+    """Colour jitter: the brightness factor is drawn from 1 - x to 1 + x."""
     contrast: float = 0.4
-    """Colour jitter: contrast factor from 1 - x to 1 + x."""
+    """Colour jitter: the contrast factor is drawn from 1 - x to 1 + x."""
     saturation: float = 0.4
-    """Colour jitter: saturation factor from 1 - x to 1 + x."""
+    """Colour jitter: the saturation factor is drawn from 1 - x to 1 + x."""
     hue: float = 0.1
-    """Colour jitter: hue shift from -x to x turns of the colour circle (at most 0.5)."""
+    """Colour jitter: the hue shift is drawn from -x to x turns of the colour wheel. At most 0.5."""
     jitter_probability: float = 0.8
-    """Probability of the colour jitter (v1: 1)."""
+    """Probability of the colour jitter (1 in MoCo v1)."""
     grayscale_probability: float = 0.2
-    """Probability of a grey view."""
+    """Probability of converting a view to greyscale."""
     grayscale_first: Expert[bool] = False
-    """Grey before the colour jitter, as in v1; v2 has it after."""
+    """Convert to greyscale before the colour jitter, as in MoCo v1. MoCo v2 does it afterwards."""
     blur_probability: float = 0.5
-    """Probability of a Gaussian blur (v1: 0)."""
+    """Probability of a Gaussian blur (0 in MoCo v1)."""
     blur_sigma: Expert[tuple[float, float]] = (0.1, 2.0)
-    """Least and greatest standard deviation of the blur, in pixels of the view."""
+    """Smallest and largest standard deviation of the blur, in pixels of the view."""
     solarize_probability: Expert[float] = 0.0
-    """Probability that all above half brightness is inverted, after the blur."""
+    """Probability of solarizing a view after the blur: values above one half are inverted."""
     second_blur_probability: Expert[float | None] = None
-    """Probability of a blur in the second view (v3: 0.1, and 1 in the first); None: as in the first
-    view."""
+    """Probability of blurring the second view (0.1 in MoCo v3, which always blurs the first). None
+    means the same as for the first view."""
     second_solarize_probability: Expert[float | None] = None
-    """Probability of solarizing the second view (v3: 0.2, and 0 in the first); None: as in the
-    first view."""
+    """Probability of solarizing the second view (0.2 in MoCo v3, which never solarizes the first).
+    None means the same as for the first view."""
     shared: tuple[Literal["crop", "flip"], ...] = ()
-    """What the views of a video have in common: `crop` (the same box), `flip`, or both."""
+    """Parameters that all views of a video share: `crop` (the same box), `flip`, or both."""
     large_views: int = 2
-    """Views of the full size, each of the next frame: the first, the second, and from the first
-    again. More than 2 are for MoCo, as further positives of a video, and for Fast-MoCo, whose
-    patches then come from several of them; as the second view is, so are they."""
+    """Number of full-size views of a video. They take its frames in turn, and start again at the
+    first frame when there are more views than frames. Views after the second are augmented like
+    the second. Only MoCo (as more positives) and Fast-MoCo (as sources of patches) use more than
+    2."""
     small_crops: int = 0
-    """Additional small views, of the frames that come next, as in SwAV's multi-crop (there 6); all
-    but size and crop as in the first view. MoCo uses the large views alone."""
+    """Number of additional small views, as in SwAV's multi-crop, which has 6. They take the frames
+    that follow those of the large views, and are augmented like the first view except for size and
+    crop. The papers of MoCo have none."""
     small_size: Expert[int] = 96
     """Side of the small views, in pixels."""
     small_crop_scale: Expert[tuple[float, float]] = (0.05, 0.14)
-    """Least and greatest share of the frame's area that a small crop takes (SwAV's large crops:
-    0.14 to 1)."""
+    """Smallest and largest area of a small crop, as a fraction of the frame's area. (SwAV's large
+    crops take 0.14 to 1.)"""
 
     def __post_init__(self) -> None:
         self._at_least(8, "size", "small_size", unit=" pixels")
         for name in ("crop_scale", "small_crop_scale"):
             low, high = getattr(self, name)
-            self._require(0 < low <= high <= 1, name, "two shares, 0 < least <= greatest <= 1")
+            self._require(0 < low <= high <= 1, name, "two fractions, 0 < low <= high <= 1")
         for name in ("flip", "jitter", "grayscale", "blur", "solarize"):
             probability = getattr(self, f"{name}_probability")
             self._require(0 <= probability <= 1, f"{name}_probability", "from 0 to 1")
@@ -80,4 +82,4 @@ class AugmentConfig(Settings):
             self._require(0 <= getattr(self, name) <= 1, name, "from 0 to 1")
         self._require(0 <= self.hue <= 0.5, "hue", "from 0 to 0.5")
         low, high = self.blur_sigma
-        self._require(0 < low <= high, "blur_sigma", "two numbers of pixels, 0 < least <= greatest")
+        self._require(0 < low <= high, "blur_sigma", "two numbers of pixels, 0 < low <= high")

@@ -1,4 +1,4 @@
-"""The settings of the network that is trained."""
+"""Settings of the backbone."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,10 +14,11 @@ class BackboneConfig(Settings):
     SECTION: ClassVar[str] = "backbone"
 
     name: str = "resnet50"
-    """A timm model name (`timm.list_models()` shows them)."""
+    """A timm model name; `timm.list_models()` lists them."""
     pretrained: bool = False
     """Start from timm's pretrained weights (a download) instead of random ones."""
     zero_init_residual: Expert[bool] = False
-    """Start each residual branch of a ResNet at zero (MoCo v3, Fast-MoCo; v1 and v2 do not)."""
+    """Initialise the last batch norm of each residual block of a ResNet to zero, as in MoCo v3 and
+    Fast-MoCo. MoCo v1 and v2 do not."""
     freeze_patches: Expert[bool] = False
-    """Leave the patch embedding of a transformer as it is at the start (MoCo v3)."""
+    """Keep the patch embedding of a transformer at its initial weights, as in MoCo v3."""

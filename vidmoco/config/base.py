@@ -1,4 +1,4 @@
-"""Settings that say what they may be."""
+"""Base class of all settings: range checks whose errors name the flag."""
 
 import math
 from dataclasses import fields, is_dataclass
@@ -8,7 +8,7 @@ from vidmoco.errors import ConfigError
 
 
 class Settings:
-    """Gives a settings class its checks, which speak of the flag that the user typed."""
+    """Base of a settings dataclass. Its checks raise ``ConfigError``, naming the flag."""
 
     SECTION: ClassVar[str] = ""
 
@@ -18,7 +18,7 @@ class Settings:
             raise ConfigError(f"{flag} is {getattr(self, name)!r}; it must be {expected}.")
 
     def _at_least(self, least: int, *names: str, unit: str = "") -> None:
-        """Require whole numbers of at least ``least``; None too, where that is the default."""
+        """Require values of at least ``least``. None is allowed where it is the default."""
         for name in names:
             value = getattr(self, name)
             is_optional = type(self).__dataclass_fields__[name].default is None  # type: ignore[attr-defined]
@@ -33,9 +33,9 @@ class Settings:
 
 
 def require_finite(settings: Any, place: str = "") -> None:
-    """Refuse numbers that are infinite, or none, wherever they are in the settings."""
+    """Refuse infinite numbers and NaN in the settings and in their sections."""
     for field in fields(settings):
-        if field.name == "limits":  # an infinite one is none
+        if field.name == "limits":  # infinity means no limit
             continue
         value = getattr(settings, field.name)
         flag = f"{place}{field.name}" if field.name != "config" else ""

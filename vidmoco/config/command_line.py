@@ -1,4 +1,4 @@
-"""A command's settings as the words that one would type."""
+"""A command's settings as a command line."""
 
 import shlex
 from collections.abc import Sequence
@@ -9,13 +9,13 @@ from typing import Any
 def command_line(
     name: str, settings: Any, *, positional: str, leave_out: Sequence[str] = ()
 ) -> str:
-    """Return the command that has these settings: those that are not the defaults.
+    """Return the command line that gives these settings. Defaults are left out.
 
     Args:
-        name: Of the command, such as ``evaluate``.
-        settings: Its dataclass; sections are dataclasses in it.
-        positional: The setting that has no flag.
-        leave_out: Settings that do not matter, such as where the output goes.
+        name: The command, such as ``evaluate``.
+        settings: The command's dataclass. Its sections are dataclasses too.
+        positional: The setting that is given without a flag.
+        leave_out: Settings to leave out, such as the output path.
     """
     words = ["vidmoco", name, str(getattr(settings, positional))]
     return shlex.join(words + _flags(settings, "", {positional, *leave_out}))

@@ -1,4 +1,4 @@
-"""The settings of each command; of trainings in ``config``, of judging features in their own."""
+"""Settings of each command. Those of evaluation commands are in ``evaluation``."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,36 +12,37 @@ from vidmoco.config.limits import Limits
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.errors import ConfigError
 
-MOST_FPS = 1000.0  # assumption: who wants more of a fast camera wants every frame
+MOST_FPS = 1000.0  # assumption: a higher rate is a request for every frame
 _RATES = f"greater than 0 and at most {MOST_FPS:g} (frames per second)"
 
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainCommand:
-    """Train a backbone on pairs of frames. Writes a run folder."""
+    """Train a backbone on pairs of frames, and write a run folder."""
 
     config: Annotated[PretrainConfig, arg(name="")] = field(default_factory=PretrainConfig)
     recipe: Recipe = "vidmoco"
     run: Path | None = None
-    """The run folder to write; default: runs/ and the recipe's name with a number."""
+    """The run folder to write. The default is runs/RECIPE-NUMBER."""
     resume: bool = False
-    """Go on with the run from its newest checkpoint (--run, default: runs/latest)."""
+    """Resume a run from its newest checkpoint: the run of --run, or else runs/latest."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScanCommand(Settings):
-    """Look at every video of a folder: what it is, and how it may be read."""
+    """Inspect every video of a folder: its format, its length, and which decoder may read it."""
 
     videos: Positional[tuple[Path, ...]] = ()
     """Folders of videos, or video files."""
     output: Annotated[Path | None, arg(aliases=["-o"])] = None
-    """Where to write the catalog (.parquet); default: the user's cache, where pretrain finds it."""
+    """Where to write the catalog (.parquet). The default is the user's cache, where pretrain finds
+    it."""
     workers: int | None = None
-    """Processes that look at files; None: one a core."""
+    """Number of processes that inspect files. The default is one per core."""
     fresh: bool = False
-    """Look at every file again, changed or not."""
+    """Inspect every file again, even if it has not changed."""
     verify: bool = False
-    """Also decode everything once, and list what is not as the scan says."""
+    """Also decode every video once, and list the differences from the scan."""
     limits: ForVideos = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -50,39 +51,41 @@ class ScanCommand(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class PrepareCommand(Settings):
-    """Decode videos once into shards of JPEG frames, from which pretrain reads much faster."""
+    """Decode videos once into shards of JPEG frames, which pretrain reads much faster."""
 
     videos: Positional[tuple[Path, ...]]
     """Folders of videos, video files or catalogs (.parquet)."""
     output: Annotated[Path, arg(aliases=["-o"])]
-    """The folder to write. One that was begun, or whose videos have changed, is brought up to
+    """The folder to write. An unfinished folder, or one whose videos have changed, is brought up to
     date."""
     fps: float | None = 4.0
-    """Frames per second to keep: those shown at 0, 1/fps, 2/fps … seconds; None: every frame."""
+    """Frames per second to keep: those shown at 0, 1/fps, 2/fps, … seconds. None means every
+    frame."""
     short_side: int = 256
-    """Frames are made smaller to this short side, in pixels; smaller ones stay as they are."""
+    """Frames are shrunk to this short side, in pixels. Smaller frames are not enlarged."""
     quality: int = 90
-    """Quality of the JPEG files, from 1 to 100."""
+    """JPEG quality, from 1 to 100."""
     drop_black: bool = False
-    """Leave out black frames."""
+    """Drop black frames."""
     min_sharpness: float = 0.0
-    """Leave out blurred frames, whose Laplacian has a smaller variance (100 is a usual choice)."""
+    """Drop blurred frames: those whose Laplacian has a smaller variance. 100 is a common choice."""
     min_change: float = 0.0
-    """Leave out frames that differ less from the last one kept, in grey levels of 0 to 255."""
+    """Drop frames whose mean difference from the last kept frame is smaller, in grey levels from 0
+    to 255."""
     labels: Path | None = None
-    """A CSV file; its columns are carried over into the index of frames."""
+    """A CSV file whose columns are copied to the index of frames."""
     labels_key: str = "path"
-    """The column of --labels that names the video: its path below the folder given."""
+    """The column of --labels that names the video, by its path relative to the given folder."""
     shard_mib: float = 256.0
-    """About the size of a shard, in MiB."""
+    """Approximate size of a shard, in MiB."""
     workers: int | None = None
-    """Processes that decode; None: one a core."""
+    """Number of decoding processes. The default is one per core."""
     limits: ForVideos = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         self._require(len(self.videos) >= 1, "videos", "one or more folders or files")
         self._require(
-            self.fps is None or 0 < self.fps <= MOST_FPS, "fps", f"None (all) or {_RATES}"
+            self.fps is None or 0 < self.fps <= MOST_FPS, "fps", f"None (every frame) or {_RATES}"
         )
         self._at_least(8, "short_side", unit=" pixels")
         self._require(1 <= self.quality <= 100, "quality", "from 1 to 100")
@@ -90,20 +93,20 @@ class PrepareCommand(Settings):
         self._require(0 <= self.min_change <= 255, "min_change", "from 0 to 255 grey levels")
         self._require(self.shard_mib > 0, "shard_mib", "greater than 0 MiB")
         if self.labels is None and self.labels_key != "path":
-            raise ConfigError("--labels-key is the column of --labels, which is not given.")
+            raise ConfigError("--labels-key names a column of --labels. Give --labels too.")
         self._at_least(1, "workers")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PreviewCommand(Settings):
-    """Draw the first pairs and views that pretrain would train on with the same flags."""
+    """Draw the first pairs and views that pretrain would use with the same flags."""
 
     config: Annotated[PretrainConfig, arg(name="")] = field(default_factory=PretrainConfig)
     recipe: Recipe = "vidmoco"
     output: Annotated[Path, arg(aliases=["-o"])] = Path("preview.png")
     """The picture to write (.png)."""
     pairs: int = 8
-    """Pairs to draw, at most 256."""
+    """Number of pairs to draw, at most 256."""
 
     def __post_init__(self) -> None:
         self._require(1 <= self.pairs <= 256, "pairs", "from 1 to 256")
@@ -118,58 +121,60 @@ class ExtractCommand(Settings):
     output: Annotated[Path, arg(aliases=["-o"])]
     """A file (.npy or .parquet) for one video, a folder for many."""
     backbone: str | None = None
-    """A run or backbone folder, or a timm name; default: runs/latest, else timm's ResNet-50."""
+    """A run folder, a backbone folder, or a timm name. The default is runs/latest, or timm's
+    ResNet-50 if there is no run."""
     fps: float | None = None
-    """Frames per second to take; None: every frame."""
+    """Frames per second to take. None means every frame."""
     every: int = 1
     """Take every n-th frame."""
     dtype: Literal["float32", "float16"] = "float32"
-    """Type of the features in the file."""
+    """Type of the stored features."""
     suffix: Literal[".npy", ".parquet"] = ".npy"
-    """File type where the output is a folder."""
+    """File type to write if the output is a folder."""
     batch_size: int | None = None
-    """Frames in one pass through the backbone; None: as many as fit on CUDA, 64 on a CPU."""
+    """Frames per forward pass. The default is as many as fit on a CUDA device, and 64 on a CPU."""
     size: InputSize = None
     crop_mode: CropMode = None
     device: Device = "auto"
     precision: Precision = "fp32"
     overwrite: bool = False
-    """In a folder, write finished files again; the file of one video is always written."""
+    """In a folder, write finished files again. The file of a single video is always written."""
     limits: ForVideos = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         self._require(
             self.fps is None or 0 < self.fps <= MOST_FPS,
             "fps",
-            f"{_RATES}, or left out for all",
+            f"{_RATES}, or left out for every frame",
         )
         self._at_least(1, "every", "batch_size")
         self._at_least(8, "size", unit=" pixels")
         if self.fps is not None and self.every != 1:
-            raise ConfigError("--fps and --every are both given; give one of the two.")
+            raise ConfigError("--fps and --every are both given. Give only one.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImportCommand(Settings):
-    """Turn a published checkpoint of another tool into a backbone folder."""
+    """Convert a published checkpoint of another tool into a backbone folder."""
 
     checkpoint: Positional[Path]
-    """The file: of MoCo v1, v2, v3, Fast-MoCo, SimSiam, SwAV, DINO, mmselfsup, solo-learn, lightly,
-    timm or torchvision."""
+    """The file, from MoCo v1, v2 or v3, Fast-MoCo, SimSiam, SwAV, DINO, mmselfsup, solo-learn,
+    lightly, timm or torchvision."""
     output: Annotated[Path, arg(aliases=["-o"])]
     """The backbone folder to write."""
     architecture: str | None = None
-    """timm's name of the network; None: as its weights say."""
+    """timm's name of the network. By default it is recognised by its weights."""
     heads: int | None = None
-    """Attention heads of a transformer, which its weights do not show; None: as is known of the
-    tool, or of the fixed position embedding of MoCo v3."""
+    """Number of attention heads of a transformer, which the weights do not show. The default is
+    that of the tool that wrote the file, or of MoCo v3's fixed position embedding."""
     prefix: str | None = None
-    """What the keys of the backbone begin with, such as `module.encoder_k.`; None: as is usual in
-    the tool that the checkpoint is of."""
+    """Prefix of the backbone's keys, such as `module.encoder_k.`. The default is that of the tool
+    that wrote the file."""
     size: int | None = None
-    """Side of the images that it was trained on, in pixels; None: as its weights say, or 224."""
+    """Side of the training images, in pixels. By default it follows from the weights where they
+    fix it, and is 224 elsewhere."""
     overwrite: bool = False
-    """Replace the folder."""
+    """Replace an existing folder."""
 
     def __post_init__(self) -> None:
         self._at_least(8, "size", unit=" pixels")
@@ -178,37 +183,39 @@ class ImportCommand(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class ExportCommand(Settings):
-    """Give a run's backbone to timm, under a name of yours, or to other tools, as a file."""
+    """Register a run's backbone with timm under a name, or write it to a file for other tools."""
 
     run: Positional[Path]
-    """A run folder, or a backbone folder."""
+    """A run folder or a backbone folder."""
     to: Literal["timm", "torchvision", "moco", "moco_v3", "onnx"] = "timm"
-    """`timm` knows it by --name from then on, after `import vidmoco`; `torchvision`: weights for
-    its ResNets and transformers; `moco`, `moco_v3`: as the authors' programs for linear
-    classification and detection read them; `onnx`: the whole network (extra: vidmoco[onnx])."""
+    """Where the backbone goes. `timm`: `import vidmoco` registers it under --name. `torchvision`: a
+    file of weights for torchvision's ResNets and transformers. `moco`, `moco_v3`: a file for the
+    authors' programs for linear classification and detection. `onnx`: the whole network (needs
+    vidmoco[onnx])."""
     name: str | None = None
-    """The backbone's name; timm shows it as vidmoco_NAME."""
+    """The backbone's name. timm lists it as vidmoco_NAME."""
     output: Annotated[Path | None, arg(aliases=["-o"])] = None
     """The file to write."""
     overwrite: bool = False
-    """Replace a backbone of that name, or the file."""
+    """Replace an existing file, or an existing backbone of this name."""
 
     def __post_init__(self) -> None:
         if self.to == "timm" and (self.name is None or self.output is not None):
             raise ConfigError(
-                "timm finds a backbone by its name: give --name, and no --output. For a file, say "
-                "which with --to torchvision, moco, moco_v3 or onnx."
+                "--to timm needs a --name, and takes no --output. To write a file, give --to "
+                "torchvision, moco, moco_v3 or onnx."
             )
         if self.to != "timm" and (self.output is None or self.name is not None):
-            raise ConfigError(f"--to {self.to} writes a file: give -o FILE, and no --name.")
+            raise ConfigError(f"--to {self.to} writes a file: it needs -o FILE, and no --name.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class DemoCommand(Settings):
-    """The whole way in a few minutes on a CPU, on sample videos that it makes itself."""
+    """Run all steps on generated sample videos, in a few minutes on a CPU."""
 
     output: Annotated[Path | None, arg(aliases=["-o"])] = None
-    """Empty folder for videos, runs and results; default: vidmoco-demo, or that with a number."""
+    """An empty folder for videos, runs and results. The default is vidmoco-demo, with a number if
+    it exists."""
     seed: int = 0
     """Seed of the videos and of the runs."""
 
@@ -218,4 +225,4 @@ class DemoCommand(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class DoctorCommand:
-    """Show versions, FFmpeg builds and what is known against them, devices, and what reads what."""
+    """Show versions, FFmpeg builds with their known problems, devices, and who decodes what."""

@@ -1,4 +1,4 @@
-"""The settings of what a training reads: which frames make a pair, and how they are read."""
+"""Settings of the training data: which frames form a pair, and how they are read."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
@@ -11,39 +11,44 @@ from vidmoco.config.fields import Everyday, Expert
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig(Settings):
-    """Which frames make a pair, and how they come to the device."""
+    """Which frames form a pair, and how they are decoded."""
 
     SECTION: ClassVar[str] = "data"
 
     batch_size: Annotated[Everyday[int], arg(aliases=["--batch-size"])] = 256
-    """Pairs in one step, of all processes together, each from another video."""
+    """Pairs in one step, counted over all processes. Each pair comes from a different video."""
     short_side: int = 256
-    """Frames are resized to this short side (pixels) when they are decoded, before any crop."""
+    """Decoded frames are resized to this short side, in pixels, before they are cropped."""
     gap_law: Literal["linear_decay", "uniform", "segments"] = "linear_decay"
-    """How far apart the frames of a pair are. `linear_decay`: any two of the video, so that short
-    gaps are likelier; `uniform`: every gap equally likely; `segments`: one of each half."""
+    """Distribution of the time between the frames of a pair. `linear_decay`: both frames are drawn
+    uniformly from the video, so short gaps are more likely. `uniform`: all gaps are equally likely.
+    `segments`: one frame is drawn from each half of the video."""
     min_gap: float = 0.0
-    """Least time between the two frames of a pair, or the first and the last of more, in seconds (a
-    shorter video gives its longest gap)."""
+    """Minimum time between the first and the last frame of a pair, in seconds. A video that is
+    shorter than this gives its longest gap."""
     max_gap: float | None = None
-    """Greatest time between them, in seconds; None: the whole video."""
+    """Maximum time between the first and the last frame of a pair, in seconds. None means the whole
+    video."""
     single_frame: Annotated[Everyday[bool], arg(aliases=["--single-frame"])] = False
-    """The control: every pair is two views of one frame, as in the image papers."""
+    """Make both views of a pair from one frame, as the image papers do. This is the control
+    experiment."""
     frames_per_video: int = 2
-    """Frames that are taken of a video at a time. More than 2 are further positives (MoCo), the
-    patches of one view (Fast-MoCo) or small crops; see --augment.large-views."""
+    """Frames drawn from a video at a time. More than 2 give MoCo more positives, Fast-MoCo more
+    sources of patches, or small crops their own frames. See --augment.large-views."""
     pairs_per_visit: int = 4
-    """Pairs that are taken from a video each time it is opened, for as many batches. More of them
-    cost less decoding; the pairs of a video then come closer together in the order."""
+    """Pairs drawn from a video each time it is opened, each for another batch. A larger number
+    costs less decoding, but brings the pairs of a video closer together in the training order."""
     block_gib: Expert[float] = 2.0
-    """GiB of memory for the pairs that visits take ahead of their batches. More mixes better."""
+    """GiB of memory for pairs that are decoded ahead of their batches. More memory mixes videos
+    better."""
     decoder: Literal["auto", "decord", "pyav"] = "auto"
-    """`auto`: the fastest for each video, PyAV for H.264 and decord for VP8, VP9 and AV1; `decord`:
-    decord wherever it is right; `pyav`: PyAV alone, for videos that you do not trust. All give the
-    same frames."""
+    """`auto`: the fastest decoder for each video, which is PyAV for H.264 and decord for VP8, VP9
+    and AV1. `decord`: decord for every video that it decodes correctly. `pyav`: PyAV only, for
+    untrusted videos. All give the same frames."""
     workers: Annotated[Everyday[int | None], arg(aliases=["--workers"])] = None
-    """Processes that decode; 0: the training process itself, unprotected from what videos may do;
-    None: one a core, at most 16, shared by the trainings of a machine."""
+    """Number of decoding processes. The default is one per core, at most 16, divided among the
+    training processes of the machine. 0 decodes in the training process, which a bad video can
+    then crash."""
 
     def __post_init__(self) -> None:
         self._at_least(2, "batch_size")
@@ -54,7 +59,7 @@ class DataConfig(Settings):
             or self.gap_law != "segments"
             or (self.min_gap == 0 and self.max_gap is None),
             "frames_per_video",
-            "2 where segments have a --data.min-gap or --data.max-gap",
+            "2 for --data.gap-law segments with a --data.min-gap or --data.max-gap",
         )
         self._require(self.min_gap >= 0, "min_gap", "0 or more seconds")
         self._require(

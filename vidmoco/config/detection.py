@@ -1,4 +1,4 @@
-"""The settings of a detection transfer; defaults are those of MoCo for Pascal VOC."""
+"""Settings of a detection transfer. The defaults are those of MoCo for Pascal VOC."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,65 +10,68 @@ from vidmoco.config.fields import Device, Expert, Precision
 
 @dataclass(frozen=True, kw_only=True)
 class DetectionCommand(Settings):
-    """Fine-tune Faster R-CNN from a backbone, as the MoCo papers judge theirs. Writes a run folder.
+    """Fine-tune Faster R-CNN from a backbone, as the MoCo papers do. Writes a run folder.
 
-    Defaults without another source are those of the configs and of detectron2 that MoCo's authors
-    used for Pascal VOC (github.com/facebookresearch/moco, detection/configs).
+    The defaults are those of detectron2 and of the configs that MoCo's authors used for Pascal VOC
+    (github.com/facebookresearch/moco, detection/configs).
     """
 
     backbone: str
-    """A run or backbone folder, a timm name, or `random:NAME` (untrained): a ResNet."""
+    """A run folder, a backbone folder, a timm name, or `random:NAME` (untrained). It must be a
+    ResNet."""
     train: tuple[str, ...]
-    """What to train on: FILE.json:IMAGES (COCO's format) or FOLDER:SPLIT (VOC's), one or more."""
+    """One or more training sets: FILE.json:IMAGES (COCO format) or FOLDER:SPLIT (VOC format)."""
     val: str
-    """What to evaluate on: one such."""
+    """The validation set, in the same form."""
     run: Path
     """The run folder to write."""
     resume: bool = False
-    """Go on with the run from its newest checkpoint."""
+    """Resume the run from its newest checkpoint."""
     detector: Literal["c4", "fpn"] = "c4"
-    """`c4`: the last stage is the head of each box; `fpn`: a feature pyramid of all stages."""
+    """`c4`: the last stage of the backbone is the head of each box. `fpn`: a feature pyramid is
+    built on all stages."""
     norm: Literal["synced", "local", "frozen"] = "synced"
-    """Batch norms: trained over the boxes or images of all processes, trained in each process
-    alone, or kept as the backbone has them."""
+    """Batch norms. `synced`: statistics over all processes. `local`: statistics of each process.
+    `frozen`: the backbone's statistics and parameters do not change."""
     precise_bn: Expert[int] = 200
-    """Training batches over which running statistics are measured anew before the evaluation."""
+    """Training batches from which running statistics are measured again before the evaluation."""
     iterations: int = 24000
-    """Steps of training."""
+    """Number of training steps."""
     milestones: tuple[int, ...] = (18000, 22000)
-    """Steps after which the learning rate is a tenth."""
+    """Steps after which the learning rate is divided by ten."""
     warmup: Expert[int] = 100
-    """Steps in which the learning rate rises, from a thousandth."""
+    """Steps over which the learning rate grows linearly from a thousandth of its value."""
     batch_size: int = 16
-    """Images of a step, of all processes together."""
+    """Images in one step, counted over all processes."""
     lr: float = 0.02
-    """Learning rate; change it in proportion with --batch-size."""
+    """Learning rate. Scale it with --batch-size."""
     momentum: Expert[float] = 0.9
     """Momentum of SGD."""
     weight_decay: Expert[float] = 1e-4
-    """Weight decay, of all but batch norms."""
+    """Weight decay. Batch norms have none."""
     short_sides: tuple[int, ...] = tuple(range(480, 801, 32))
-    """Short sides in pixels, one of which each training image gets by chance; validation images
-    get the last one."""
+    """Short sides in pixels. Each training image is resized to one of them at random, and
+    validation images to the last one."""
     max_side: Expert[int] = 1333
-    """Longest side in pixels; an image that would be longer gets a smaller short side."""
+    """Maximum long side in pixels. An image that would be longer gets a smaller short side."""
     rois_per_image: Expert[int] = 512
-    """Boxes of an image on which the head trains; fewer need less memory."""
+    """Boxes per image on which the head trains. Fewer boxes need less memory."""
     proposals: Expert[int] = 1000
-    """Boxes of a validation image that the head looks at."""
+    """Proposals per validation image that the head classifies."""
     train_difficult: bool = False
-    """Also train on objects marked as difficult, as detectron2 and so MoCo's authors do."""
+    """Also train on objects marked as difficult, as detectron2 and therefore MoCo's authors do."""
     precision: Precision = "fp32"
     device: Device = "auto"
     seed: int = 0
-    """Of new layers, an untrained backbone, the order of images and what is drawn from them."""
+    """Seed of new layers, of an untrained backbone, of the order of images and of the sampled
+    boxes."""
     checkpoint_every: Expert[int] = 1000
     """Steps between checkpoints."""
     log_every: Expert[int] = 100
     """Steps between lines of metrics.jsonl and of the screen."""
 
     def __post_init__(self) -> None:
-        self._require(len(self.train) >= 1, "train", "one or more parts")
+        self._require(len(self.train) >= 1, "train", "one or more training sets")
         for name in ("iterations", "batch_size", "max_side", "rois_per_image"):
             self._require(getattr(self, name) >= 1, name, "at least 1")
         for name in ("proposals", "checkpoint_every", "log_every"):

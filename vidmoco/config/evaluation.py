@@ -1,4 +1,4 @@
-"""The settings of the commands that judge and show features; beside ``commands``."""
+"""Settings of the commands that evaluate and show features."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,34 +24,35 @@ from vidmoco.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledVideosConfig(Settings):
-    """Which frames of labelled videos are judged, and how they are split."""
+    """Which frames of labelled videos are used, and how they are split."""
 
     SECTION: ClassVar[str] = "videos"
 
     labels: Path | None = None
-    """CSV with a row a video; None: the class is the video's folder (CLASS/x.mp4, or
-    train/CLASS/x.mp4 and val/CLASS/y.mp4)."""
+    """A CSV file with one row per video. Without it, the class is the video's folder: CLASS/x.mp4,
+    or train/CLASS/x.mp4 and val/CLASS/y.mp4."""
     label_column: str = "label"
-    """Its column of the class."""
+    """The CSV column of the class."""
     path_column: str = "path"
-    """Its column of the path below the folder of videos."""
+    """The CSV column of the video's path, relative to the folder of videos."""
     group_column: str | None = None
-    """Its column of what must stay together, such as the place and day of a recording: all of a
-    group goes to train, or all to val. None: each video is a group of its own."""
+    """The CSV column of the group, such as the place and day of a recording. All videos of a group
+    go to train, or all to val. By default each video is its own group."""
     split_column: str | None = None
-    """Its column that says train or val; None: whole groups are drawn."""
+    """The CSV column that says `train` or `val`. By default whole groups are drawn for val."""
     where: tuple[str, ...] = ()
-    """Its rows to take, as COLUMN=VALUE."""
+    """Use only the CSV rows that meet these conditions, given as COLUMN=VALUE."""
     val_share: float = 0.3
-    """Share of the groups of a class that are drawn for val."""
+    """Fraction of the groups of a class that is drawn for val."""
     frames_per_video: int = 8
-    """Frames of a video, in the middles of so many equal parts."""
+    """Frames taken from a video: it is cut into this many equal parts, and each part gives the
+    frame in its middle."""
     frames_per_class: int | Literal["min"] | None = None
-    """Most frames of a class in each split; `min`: as many as the rarest class has."""
+    """Maximum number of frames per class in each split. `min`: the number of the rarest class."""
     min_videos: int = 2
-    """A class of fewer videos is left out."""
+    """Leave out classes with fewer videos."""
     min_groups: int = 2
-    """A class of fewer groups is left out."""
+    """Leave out classes with fewer groups."""
 
     def __post_init__(self) -> None:
         self._require(0 < self.val_share < 1, "val_share", "between 0 and 1")
@@ -70,8 +71,8 @@ class LabelledVideosConfig(Settings):
             columns or self.group_column or self.split_column or self.where
         ):
             raise ConfigError(
-                "--videos.…-column and --videos.where are about a CSV: give --videos.labels FILE "
-                "too."
+                "--videos.…-column and --videos.where refer to a CSV file: give --videos.labels "
+                "FILE too."
             )
 
 
@@ -80,53 +81,55 @@ class EvaluateCommand(Settings):
     """Compare frozen backbones on labelled images: weighted k-NN and a linear probe."""
 
     images: Positional[Path]
-    """A folder with train/ and val/ (a folder a class), or train.parquet and val.parquet; or a
-    folder of labelled videos (`--videos.…`), of which frames are taken."""
+    """A folder with train/ and val/ (one folder per class), or with train.parquet and val.parquet;
+    or a folder of labelled videos (see `--videos.…`), whose frames are the images."""
     backbone: tuple[str, ...]
-    """Run or backbone folders, timm names, or `random` (an untrained copy of the first)."""
+    """Run or backbone folders, timm names, or `random` (the first backbone with random weights)."""
     label_column: str = "label"
-    """Column of the class in train.parquet and val.parquet."""
+    """The column of the class in train.parquet and val.parquet."""
     torchvision: str | None = None
-    """The folder is the root of torchvision's dataset of this name, such as CIFAR10."""
+    """Name of a torchvision dataset, such as CIFAR10, whose root is the folder."""
     output: Annotated[Path | None, arg(aliases=["-o"])] = None
-    """Where to write the results (.json); default: results.json in the current folder."""
+    """Where to write the results (.json). The default is results.json in the current folder."""
     k: tuple[int, ...] = KNN_K
     """Numbers of neighbours of the k-NN."""
     tau: tuple[float, ...] = (KNN_TAU, 0.1)
-    """Temperatures of the neighbours' weights exp(similarity / tau); the table shows the first."""
+    """Temperatures of the neighbours' weights exp(similarity / tau). The table shows the first."""
     linear: bool = True
     """Fit the linear probe too."""
     few_shot: tuple[float, ...] = ()
-    """Also fit the linear probe on these shares of the training images, such as 0.01 and 0.1."""
+    """Also fit the linear probe on these fractions of the training images, such as 0.01 and 0.1."""
     few_shot_draws: int = 3
-    """Times that each such share is drawn; the mean and the standard deviation are shown."""
+    """Number of random draws of each fraction. The table shows mean and standard deviation."""
     finetune: tuple[Literal["head", "all"], ...] = ()
-    """Also train a classifier on random crops by SGD, and measure it on val after every epoch: its
-    linear `head` alone, on the frozen backbone (the linear classification of the MoCo papers), or
-    `all` layers."""
+    """Also train a classifier with SGD on random crops, and measure it on val after every epoch.
+    `head`: only a linear layer on the frozen backbone (the linear classification protocol of the
+    MoCo papers). `all`: all layers."""
     finetune_recipe: Literal["moco_v1", "moco_v3_resnet", "moco_v3_vit"] = "moco_v3_resnet"
-    """How the head alone is trained: as in the paper of MoCo v1 and v2, whose rate of 30 suits
-    their features and hardly any others, or as in that of v3."""
+    """The paper whose settings train the head. `moco_v1` is the recipe of MoCo v1 and v2; its
+    learning rate of 30 suits their features and few others."""
     finetune_epochs: int | None = None
-    """Epochs of both; None: the paper's (100 or 90; 60 for all layers)."""
+    """Number of epochs. The default is the paper's: 100 or 90 for the head, 60 for all layers."""
     finetune_lr: float | None = None
-    """Learning rate in place of the paper's, before it grows with the batch; for one of the two."""
+    """Learning rate in place of the paper's, before it is scaled with the batch size. It needs
+    exactly one of `--finetune head` and `--finetune all`."""
     finetune_batch_size: int = 256
-    """Images in a step, of all processes together."""
+    """Images in one training step, counted over all processes."""
     size: InputSize = None
     crop_mode: CropMode = None
     batch_size: int = 256
-    """Images in one pass through the backbone."""
+    """Images per forward pass."""
     max_train_per_class: MaxTrainPerClass = None
     workers: int | None = None
-    """Processes that read images; 0: this process; None: one a core where reading takes long."""
+    """Number of processes that read images. 0 reads in this process. The default is one per core if
+    reading is slow."""
     device: Device = "auto"
     precision: Precision = "fp32"
     videos: LabelledVideosConfig = field(default_factory=LabelledVideosConfig)
     fresh: bool = False
-    """Compute all features, also those that are kept from an earlier comparison."""
+    """Compute all features again, and ignore those cached by an earlier comparison."""
     seed: int = 0
-    """Seed of the untrained backbone and of the probe's split."""
+    """Seed of the random weights and of the probe's split."""
 
     def __post_init__(self) -> None:
         self._require(len(self.backbone) >= 1, "backbone", "at least one backbone")
@@ -135,14 +138,14 @@ class EvaluateCommand(Settings):
         )
         for name in ("k", "tau", "few_shot"):
             given = getattr(self, name)
-            self._require(len(set(given)) == len(given), name, "each number once")
+            self._require(len(set(given)) == len(given), name, "different numbers")
         self._require(
             len(self.tau) >= 1 and min(self.tau) > 0,
             "tau",
             "one or more numbers greater than 0",
         )
         self._require(
-            all(0 < share < 1 for share in self.few_shot), "few_shot", "shares between 0 and 1"
+            all(0 < share < 1 for share in self.few_shot), "few_shot", "fractions between 0 and 1"
         )
         self._require(
             len(set(self.finetune)) == len(self.finetune), "finetune", "each of head and all once"
@@ -155,7 +158,7 @@ class EvaluateCommand(Settings):
         self._require(
             self.finetune_lr is None or len(self.finetune) == 1,
             "finetune_lr",
-            "given with one of --finetune head and --finetune all: their rates differ",
+            "given with only one of --finetune head and all, whose learning rates differ",
         )
         self._require(
             self.finetune_epochs is None or bool(self.finetune),
@@ -169,25 +172,27 @@ class EvaluateCommand(Settings):
         self._is_seed()
         if self.torchvision is not None and self.videos.labels is not None:
             raise ConfigError(
-                "--torchvision names a dataset of images, and --videos.labels one of videos: give "
-                "one of the two."
+                "--torchvision names a dataset of images, --videos.labels one of videos. Give only "
+                "one."
             )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReportCommand(Settings):
-    """Write one HTML page of a run or of a comparison: curves, pairs, tables, pictures."""
+    """Write one HTML page on a run or a comparison: curves, pairs, tables, pictures."""
 
     source: Positional[Path]
-    """A run folder, or a results file of `vidmoco evaluate` (.json)."""
+    """A run folder, or a results file (.json) of `vidmoco evaluate`."""
     output: Annotated[Path | None, arg(aliases=["-o"])] = None
-    """The page to write (.html); default: report.html in the run folder, or beside the results."""
+    """The page to write (.html). The default is report.html in the run folder, or beside the
+    results file."""
     results: tuple[Path, ...] = ()
-    """Results files to show too; default: the run folder's results.json, if it has one."""
+    """More results files to show. The default is the run folder's results.json, if there is one."""
     features: Path | None = None
-    """A folder or file that `vidmoco extract` wrote, for a map of frames and nearest neighbours."""
+    """Output of `vidmoco extract`, a file or a folder. The page then has a map of frames and
+    nearest neighbours."""
     pairs: int = 6
-    """Sampled pairs to show, at most 64; 0: none, and no video is read."""
+    """Number of sampled pairs to show, at most 64. With 0 no video is read."""
 
     def __post_init__(self) -> None:
         self._require(0 <= self.pairs <= 64, "pairs", "from 0 to 64")
@@ -195,22 +200,23 @@ class ReportCommand(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class SearchCommand(Settings):
-    """Find the frames most like a picture among features that extract wrote."""
+    """Find the frames most similar to an image, among features that extract wrote."""
 
     features: Positional[Path]
     """A feature file of `vidmoco extract`, or a folder of them."""
     query: str
-    """An image, or a video and a time in seconds: clip.mp4@12.5."""
+    """An image, or a video with a time in seconds: clip.mp4@12.5."""
     output: Annotated[Path, arg(aliases=["-o"])] = Path("search.png")
     """The contact sheet to write (.png)."""
     top: int = 12
-    """Frames to show, at most 200."""
+    """Number of frames to show, at most 200."""
     per_video: int | None = None
-    """Frames of one video at most; None: so many that --top frames are found."""
+    """Maximum number of frames of one video. By default it is large enough to find --top frames."""
     min_gap: float = 2.0
-    """Least distance in seconds of two frames of one video."""
+    """Minimum time between two shown frames of one video, in seconds."""
     backbone: str | None = None
-    """Where the backbone that made the features is now; None: where it was."""
+    """The backbone that made the features, if it has moved. The default is the path that the
+    features name."""
     device: Device = "auto"
     limits: Expert[ForVideos] = field(default_factory=Limits)
 
@@ -222,22 +228,23 @@ class SearchCommand(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class ExploreCommand(Settings):
-    """Draw the features that extract wrote, and list candidates of new shots and of duplicates."""
+    """Draw the features that extract wrote, and list likely shot boundaries and near-duplicates."""
 
     features: Positional[Path]
     """A feature file of `vidmoco extract`, or a folder of them."""
     output: Annotated[Path, arg(aliases=["-o"])] = Path("explore")
     """The folder to write pictures and tables to."""
     layout: Literal["tsne", "pca"] = "tsne"
-    """Of the map: t-SNE (extra: vidmoco[eval]), or the first two principal components."""
+    """Layout of the map: t-SNE (needs vidmoco[eval]) or the first two principal components."""
     map_frames: int = 2000
-    """Frames on the map at most; of more, so many are taken evenly."""
+    """Maximum number of frames on the map. If there are more, evenly spaced ones are taken."""
     max_videos: int = 12
-    """Files in the pictures over time, at most 100, evenly taken."""
+    """Number of files in the pictures over time, at most 100. If there are more, evenly spaced ones
+    are taken."""
     duplicate_similarity: float = 0.95
-    """Least cosine of frames that look the same."""
+    """Minimum cosine similarity of near-duplicates."""
     duplicate_gap: float = 5.0
-    """Least distance in seconds of two frames of one video that count as duplicates."""
+    """Minimum time between near-duplicates in one video, in seconds."""
     seed: int = 0
     """Seed of t-SNE."""
     limits: Expert[ForVideos] = field(default_factory=Limits)

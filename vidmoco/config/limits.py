@@ -1,4 +1,4 @@
-"""What a video may be, and what looking at it or reading it may cost."""
+"""Limits on videos, and on the resources that inspecting or decoding one may use."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from vidmoco.errors import VideoError
 
 
 class LimitError(VideoError):
-    """A video that passes a limit; ``limit`` is the limit as the catalog notes it."""
+    """A video exceeds a limit. ``limit`` is the limit as the catalog stores it."""
 
     def __init__(self, reason: str, *, limit: str) -> None:
         super().__init__(reason)
@@ -16,21 +16,21 @@ class LimitError(VideoError):
 
 @dataclass(frozen=True, kw_only=True)
 class Limits(Settings):
-    """What a video may be and may cost; all that is real passes the defaults."""
+    """Limits on a video and on its decoder. Real videos stay within the defaults."""
 
     max_pixels: int = 8192 * 4320
-    """Refuse videos with more pixels in a picture; the default is 8K."""
+    """Refuse videos with more pixels per picture. The default is 8K."""
     max_duration: float = 6 * 3600.0
     """Refuse videos longer than this, in seconds."""
     max_frames: int = 2_000_000
-    """Refuse videos of more frames; the default is six hours at 90 frames a second."""
+    """Refuse videos with more frames. The default is six hours at 90 frames per second."""
     max_memory_per_worker: float = 4.0
-    """GiB that a decoding process may use for one video, on top of what it needs for itself."""
+    """Memory in GiB that a decoding process may use for one video, in addition to its own needs."""
     max_seconds: float = 120.0
-    """Seconds, of silence and of CPU time, after which a decoder is killed and its video
+    """A decoder that is silent, or uses the CPU, for this many seconds is killed, and its video is
     skipped."""
     follow_links: bool = False
-    """Also read what links lead to outside of the folders."""
+    """Also follow symbolic links that lead out of the given folders."""
 
     def __post_init__(self) -> None:
         self._require(1 <= self.max_pixels < 2**31, "max_pixels", "from 1 to 2^31 - 1")
@@ -53,13 +53,10 @@ class Limits(Settings):
     def problem(
         self, *, width: int = 0, height: int = 0, num_frames: int = 0, duration: float = 0.0
     ) -> tuple[str, str]:
-        """Return the first limit that a video passes, as (its name, the reason); empty texts: none.
+        """Return the first limit that a video exceeds, as (name, reason), or two empty strings.
 
-        Args:
-            width: pixels.
-            height: pixels.
-            num_frames: frames that are shown.
-            duration: seconds.
+        ``width`` and ``height`` are in pixels, ``num_frames`` counts the frames that are shown, and
+        ``duration`` is in seconds.
         """
         if width * height > self.max_pixels:
             reason = f"its picture of {width} x {height} has more than {self.max_pixels:,} pixels"
@@ -72,17 +69,17 @@ class Limits(Settings):
         return "", ""
 
     def require(self, **facts: float) -> None:
-        """Raise ``LimitError`` for a video that passes a limit; the arguments are ``problem``'s."""
+        """Raise ``LimitError`` if a video exceeds a limit; takes the arguments of ``problem``."""
         name, reason = self.problem(**facts)  # type: ignore[arg-type]
         if name:
             raise LimitError(reason, limit=self.text_of(name))
 
     def text_of(self, name: str) -> str:
-        """Return a limit with its value, as the catalog notes what refused a file."""
+        """Return ``name=value``, as the catalog stores the limit that refused a file."""
         return f"{name}={getattr(self, name)}"
 
     def seconds_of_silence(self, job: object) -> float:
-        """Return ``max_seconds`` for any job of a worker process."""
+        """Return ``max_seconds``, whatever the job of a worker process is."""
         return self.max_seconds
 
 

@@ -1,4 +1,4 @@
-"""What the rest of the program asks the settings of any method."""
+"""What the settings of every method provide to the rest of the program."""
 
 from dataclasses import replace
 from typing import ClassVar
@@ -11,46 +11,46 @@ from vidmoco.errors import ConfigError
 
 
 class MethodSettings(Settings):
-    """Settings of a method: a dataclass whose fields are the arguments of its class."""
+    """Base of a method's settings. The fields of a subclass are the arguments of the method."""
 
     SECTION: ClassVar[str] = "method"
     HAS_PREDICTOR: ClassVar[bool] = False
     TAKES_MORE_VIEWS: ClassVar[bool] = False
-    """Whether it takes more than two large views of a video."""
+    """Whether the method takes more than two large views of a video."""
     name: str
     dim: int
 
     @property
     def negatives_in_batch(self) -> bool:
-        """Whether micro-batches would cut the negatives."""
+        """Whether the negatives come from the batch, so that micro-batches would reduce them."""
         return True
 
     @property
     def num_parts(self) -> int:
-        """The equal parts of a batch that its batch norms see one by one."""
+        """The number of equal parts of a batch that have batch-norm statistics of their own."""
         return 1
 
     def view_sizes(self, size: int) -> list[int]:
-        """Return the sides in pixels of what the backbone gets, of views of ``size``."""
+        """Return the sides in pixels of the backbone's inputs, for views of side ``size``."""
         return [size]
 
     def share_of(self, num_processes: int) -> "MethodSettings":
         """Return the settings of one of several processes that train together.
 
         Raises:
-            ConfigError: they cannot share a batch.
+            ConfigError: the processes cannot share a batch.
         """
         return self
 
     def warning(self, num_videos: int) -> str:
-        """Return a warning about a training on so many videos, or an empty string."""
+        """Return a warning about training on this many videos, or an empty string."""
         return ""
 
     def check(self, *, data: DataConfig, augment: AugmentConfig, optim: OptimConfig) -> None:
-        """Refuse other sections that do not fit.
+        """Check that the other sections fit the method.
 
         Raises:
-            ConfigError: names the flags.
+            ConfigError: they do not; the message names the flags.
         """
         parts = optim.accumulate * self.num_parts
         if data.batch_size % parts or data.batch_size // parts < 2:
@@ -61,19 +61,19 @@ class MethodSettings(Settings):
             )
         if optim.accumulate > 1 and self.negatives_in_batch:
             raise ConfigError(
-                f"--optim.accumulate is {optim.accumulate}, and negatives of {self.name} are the "
-                "batch itself, which micro-batches would cut. Give 1, and a smaller "
+                f"--optim.accumulate is {optim.accumulate}, but {self.name} takes its negatives "
+                "from the batch, and micro-batches would reduce them. Give 1, and a smaller "
                 "--data.batch-size if memory is short."
             )
         if optim.predictor_lr and not self.HAS_PREDICTOR:
             raise ConfigError(
-                f"--optim.predictor-lr is {optim.predictor_lr}, and {self.name} has no predictor. "
+                f"--optim.predictor-lr is {optim.predictor_lr}, but {self.name} has no predictor. "
                 "Leave it out."
             )
         if augment.large_views > 2 and not self.TAKES_MORE_VIEWS:
             raise ConfigError(
-                f"--augment.large-views is {augment.large_views}, and {self.name} takes 2. Small "
-                "crops (--augment.small-crops) may be of further frames."
+                f"--augment.large-views is {augment.large_views}, but {self.name} takes 2. For "
+                "more frames, give --augment.small-crops."
             )
 
 
@@ -84,18 +84,18 @@ class SplitBatchNormSettings(MethodSettings):
 
     @property
     def num_parts(self) -> int:
-        """The parts that batch norms are split into."""
+        """``bn_splits``."""
         return self.bn_splits
 
     def share_of(self, num_processes: int) -> "MethodSettings":
-        """Return the settings with this process's share of the parts.
+        """Return the settings with one process's share of the parts.
 
         Raises:
-            ConfigError: the processes cannot share them.
+            ConfigError: the processes cannot share the parts equally.
         """
         if max(self.bn_splits, num_processes) % min(self.bn_splits, num_processes):
             raise ConfigError(
                 f"--method.bn-splits is {self.bn_splits}, which {num_processes} processes cannot "
-                f"share. Give 1 or {num_processes}."
+                f"share equally. Give 1 or {num_processes}."
             )
         return replace(self, bn_splits=max(1, self.bn_splits // num_processes))  # type: ignore[type-var]

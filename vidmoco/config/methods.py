@@ -1,4 +1,4 @@
-"""The settings of each method, their ranges, and what they ask of the other sections."""
+"""Settings of each method, and the checks of other sections that it needs."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, get_args
@@ -11,14 +11,14 @@ from vidmoco.config.method_settings import MethodSettings, SplitBatchNormSetting
 from vidmoco.config.optim import OptimConfig
 from vidmoco.errors import ConfigError
 
-_MANY_OF_ONE_VIDEO = 2  # assumption: keys in the queue, of thousands, that are worth a word
+_MANY_OF_ONE_VIDEO = 2  # assumption: with more keys per video in the queue, a warning is due
 
 BatchNormSplits = Annotated[
     int,
     arg(
-        help="Batch-norm statistics are taken over this many parts of the batch, as if on so many "
-        "GPUs, and keys are shuffled among them (Shuffling BN). 1: over the whole batch. Each of "
-        "several processes is at least one part, whatever is given."
+        help="Number of equal parts of the batch, each with its own batch-norm statistics, as on "
+        "this many GPUs. Keys are shuffled between the parts (Shuffling BN). Of several processes, "
+        "each is at least one part."
     ),
 ]
 
@@ -32,7 +32,7 @@ class MoCoConfig(SplitBatchNormSettings):
     name: Literal["moco"] = "moco"
     """The method."""
     head: Literal["linear", "mlp"] = "mlp"
-    """Projector: one linear layer (v1) or linear, ReLU, linear (v2)."""
+    """The projector: one linear layer (v1), or two with a ReLU between them (v2)."""
     dim: int = 128
     """Dimension of the embedding."""
     queue_size: int = 65536
@@ -40,21 +40,21 @@ class MoCoConfig(SplitBatchNormSettings):
     momentum: float = 0.999
     """m of the key encoder: key = m * key + (1 - m) * query."""
     momentum_schedule: Literal["constant", "cosine"] = "constant"
-    """`constant`, as in the papers, or `cosine`: from m to 1 over the training."""
+    """`constant` is the papers' choice. `cosine` raises m to 1 over the training."""
     tau: float = 0.2
     """Temperature of the softmax."""
     bn_splits: BatchNormSplits = 8
     symmetric: bool = False
-    """Each view is query and key in turn, as in the authors' one-GPU demo; the loss is the sum, and
-    both keys enter the queue after both halves."""
+    """Use each view as query and as key, as in the authors' one-GPU demo. The loss is the sum of
+    both directions, and the keys enter the queue after both losses."""
     batch_negatives: bool = False
-    """The keys of the batch's other videos are negatives too, beside those in the queue (VINCE)."""
+    """Also use the keys of the batch's other videos as negatives (VINCE)."""
     same_video: Literal["negative", "masked", "positive"] = "negative"
-    """What keys of the query's own video in the queue are: negatives as all others (the papers),
-    left out, or positives too."""
+    """Role of keys in the queue that come from the query's own video: `negative` like all others
+    (as in the papers), `masked` out of the loss, or additional `positive` keys."""
     same_video_seconds: float | None = None
-    """Only keys within so many seconds of the query's frame count as of the same video; None: all
-    of the video."""
+    """Only keys within this many seconds of the query's frame count as keys of the same video. None
+    means the whole video."""
 
     def __post_init__(self) -> None:
         self._require(self.dim >= 1, "dim", "at least 1")
@@ -75,11 +75,11 @@ class MoCoConfig(SplitBatchNormSettings):
 
     @property
     def negatives_in_batch(self) -> bool:
-        """Only where the batch's keys are negatives too."""
+        """Whether the keys of the batch are negatives too."""
         return self.batch_negatives
 
     def check(self, *, data: DataConfig, augment: AugmentConfig, optim: OptimConfig) -> None:
-        """Refuse also a queue that one step would fill with more keys than it holds."""
+        """Also refuse a queue that is smaller than the number of keys of one step."""
         super().check(data=data, augment=augment, optim=optim)
         key_views = augment.large_views - (0 if self.symmetric else 1)
         keys = data.batch_size * key_views
@@ -90,20 +90,20 @@ class MoCoConfig(SplitBatchNormSettings):
             )
 
     def warning(self, num_videos: int) -> str:
-        """Return a warning where the queue holds many keys of each video."""
+        """Return a warning if the queue holds many keys of each video, or an empty string."""
         own = self.queue_size / num_videos
         if self.same_video != "negative" or own <= _MANY_OF_ONE_VIDEO:
             return ""
         return (
             f"The queue holds {self.queue_size:,} keys of {num_videos:,} videos, so about "
-            f"{own:.3g} of a query's negatives are of its own video. Think of --method.same-video "
-            "masked, or of a smaller --method.queue-size."
+            f"{own:.3g} of a query's negatives come from its own video. Consider "
+            "--method.same-video masked, or a smaller --method.queue-size."
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class MoCoV3Config(MethodSettings):
-    """MoCo v3: no queue, a predictor, both views as queries and keys."""
+    """MoCo v3: a predictor and no queue; both views are queries and keys."""
 
     HAS_PREDICTOR: ClassVar[bool] = True
 
@@ -114,13 +114,13 @@ class MoCoV3Config(MethodSettings):
     hidden_dim: int = 4096
     """Width of the hidden layers of projector and predictor."""
     projector_layers: int = 2
-    """Layers of the projector: 2 for ResNets, 3 for transformers."""
+    """Number of layers of the projector: 2 for ResNets, 3 for transformers."""
     predictor_norm: bool = False
-    """Batch norm after the predictor's last layer: for transformers."""
+    """Put a batch norm after the predictor's last layer, as for transformers."""
     momentum: float = 0.99
     """m of the key encoder: key = m * key + (1 - m) * query."""
     momentum_schedule: Literal["constant", "cosine"] = "cosine"
-    """`cosine`: from m to 1 over the training."""
+    """`cosine` raises m to 1 over the training."""
     tau: float = 1.0
     """Temperature of the softmax: 1 for ResNets, 0.2 for transformers."""
 
@@ -133,7 +133,7 @@ class MoCoV3Config(MethodSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class FastMoCoConfig(MethodSettings):
-    """Fast-MoCo: patches of a view, combined after the backbone, against whole views."""
+    """Fast-MoCo: combined features of patches are contrasted with whole views."""
 
     HAS_PREDICTOR: ClassVar[bool] = True
     TAKES_MORE_VIEWS: ClassVar[bool] = True
@@ -141,9 +141,9 @@ class FastMoCoConfig(MethodSettings):
     name: Literal["fast_moco"] = "fast_moco"
     """The method."""
     divide: int = 2
-    """m: a view is cut into m x m patches."""
+    """A view is cut into this many rows and columns of patches (the paper's m)."""
     combine: int = 2
-    """n: the features of every n of the patches are averaged."""
+    """The features of each combination of this many patches are averaged (the paper's n)."""
     dim: int = 2048
     """Dimension of the embedding."""
     hidden_dim: int = 2048
@@ -153,7 +153,7 @@ class FastMoCoConfig(MethodSettings):
     momentum: float = 0.99
     """m of the target encoder: target = m * target + (1 - m) * online."""
     momentum_schedule: Literal["constant", "cosine"] = "constant"
-    """`constant`, as in the released code, or `cosine`: from m to 1 over the training."""
+    """`constant` is the choice of the released code. `cosine` raises m to 1 over the training."""
     tau: float = 1.0
     """Temperature of the softmax."""
 
@@ -170,18 +170,18 @@ class FastMoCoConfig(MethodSettings):
         self._require(self.tau > 0, "tau", "greater than 0")
 
     def view_sizes(self, size: int) -> list[int]:
-        """Return the sides of views and of their patches."""
+        """Return the sides of views and of their patches, in pixels."""
         return [size, size // self.divide]
 
     def check(self, *, data: DataConfig, augment: AugmentConfig, optim: OptimConfig) -> None:
-        """Refuse also views that do not divide, and frames that two queries cannot share."""
+        """Also refuse views that do not divide, and frames that two queries cannot share."""
         super().check(data=data, augment=augment, optim=optim)
         most = 2 * self.divide**2
         if augment.large_views > 2 and (data.frames_per_video % 2 or augment.large_views > most):
             raise ConfigError(
-                f"--data.frames-per-video is {data.frames_per_video} and --augment.large-views "
-                f"{augment.large_views}; Fast-MoCo takes an even number of frames, a half for each "
-                f"query, and at most {most} views, one for each patch of both."
+                f"--data.frames-per-video is {data.frames_per_video} and --augment.large-views is "
+                f"{augment.large_views}. Fast-MoCo needs an even number of frames, half for each "
+                f"query, and at most {most} views, one for each patch of both queries."
             )
         if augment.size % self.divide:
             raise ConfigError(
@@ -192,14 +192,14 @@ class FastMoCoConfig(MethodSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class SimCLRConfig(MethodSettings):
-    """SimCLR: the other views of the batch are the negatives, and all have gradients."""
+    """SimCLR: the other views of the batch are the negatives, with gradients."""
 
     name: Literal["simclr"] = "simclr"
     """The method."""
     dim: int = 128
     """Dimension of the embedding."""
     projector_layers: int = 2
-    """Layers of the projector: 2 in SimCLR v1, 3 in v2."""
+    """Number of layers of the projector: 2 in SimCLR v1, 3 in v2."""
     tau: float = 0.1
     """Temperature of the softmax."""
 
@@ -211,7 +211,7 @@ class SimCLRConfig(MethodSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class EndToEndConfig(SplitBatchNormSettings):
-    """The end-to-end mechanism of MoCo's figure 2a: the batch is the dictionary."""
+    """The end-to-end mechanism (MoCo, figure 2a): the batch is the dictionary."""
 
     name: Literal["end_to_end"] = "end_to_end"
     """The method."""
@@ -229,21 +229,21 @@ class EndToEndConfig(SplitBatchNormSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryBankConfig(MethodSettings):
-    """The memory bank of InstDisc: one kept embedding an instance."""
+    """The memory bank of InstDisc: one stored embedding per instance."""
 
     name: Literal["memory_bank"] = "memory_bank"
     """The method."""
     dim: int = 128
     """Dimension of the embedding."""
     loss: Literal["nce", "softmax", "info_nce"] = "nce"
-    """`nce`, or the `softmax` over all instances, both of the paper; or MoCo's `info_nce`."""
+    """The paper's `nce`, its `softmax` over all instances, or MoCo's `info_nce`."""
     instance_seconds: float | None = None
-    """An instance is each part of a video of so many seconds, around multiples of them (of prepared
-    frames, 1 / fps: a frame); None: a video."""
+    """Length of an instance in seconds. Instances are centred on multiples of it; with prepared
+    frames, 1 / fps makes each frame an instance. None makes each video an instance."""
     num_negatives: int = 4096
-    """Entries that are drawn as negatives (not for `softmax`)."""
+    """Number of entries drawn as negatives. `softmax` does not use it."""
     momentum: float = 0.5
-    """How much of an entry stays when its instance is seen again."""
+    """Weight of the stored entry when its instance is seen again."""
     tau: float = 0.07
     """Temperature of the softmax."""
 
@@ -260,7 +260,7 @@ class MemoryBankConfig(MethodSettings):
 
     @property
     def negatives_in_batch(self) -> bool:
-        """The negatives are kept embeddings."""
+        """Always false: the negatives are stored embeddings."""
         return False
 
 

@@ -1,4 +1,4 @@
-"""The settings of the monitor: what is measured of the features while a training goes on."""
+"""Settings of the monitor, which measures the features during training."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,44 +9,45 @@ from tyro.conf import arg
 from vidmoco.config.base import Settings
 from vidmoco.config.fields import KNN_TAU, Expert, MaxTrainPerClass, Precision
 
-MOST_VIDEOS = 4096  # assumption: more queries than that say nothing more
+MOST_VIDEOS = 4096  # assumption: more queries do not change the result
 
 
 @dataclass(frozen=True, kw_only=True)
 class MonitorConfig(Settings):
-    """What is measured of the features as they are learnt; it changes nothing of the training."""
+    """What is measured of the features during training. It does not change the training."""
 
     SECTION: ClassVar[str] = "monitor"
 
     images: Annotated[Path | None, arg(aliases=["--monitor"])] = None
-    """Labelled images, in folders of classes or Parquet: their k-NN accuracy is measured, the same
-    number that `evaluate` gives for the saved backbone; None: not measured."""
+    """Labelled images, in one folder per class or in Parquet files. The monitor measures their k-NN
+    accuracy, the same number that `evaluate` gives for the saved backbone."""
     retrieval: bool = False
-    """Without labels: how often the nearest of many frames is the one of the same video, some time
-    later. Its frames are read at the start, as those of the training are."""
+    """Measure retrieval, which needs no labels: how often the frame nearest to a query, among many
+    frames, is a later frame of the query's video. The frames are decoded once, at the start."""
     output: Literal["backbone", "projector"] = "backbone"
-    """Whose outputs are the features: the backbone's, as of `evaluate`, or those of the head on it,
-    which the method compares; the numbers of MoCo's CIFAR demo are of its head."""
+    """Where the features come from. `backbone`: its output, as in `evaluate`. `projector`: the
+    head's output, which the method contrasts and which MoCo's CIFAR demo measures."""
     every_epochs: float | None = None
-    """Epochs between two measurements; None: a tenth of the training. The untrained backbone and
-    the last one are always measured."""
+    """Epochs between two measurements. The default is a tenth of the training. The first and the
+    last weights are always measured."""
     k: int = 20
-    """Neighbours of the k-NN."""
+    """Number of neighbours of the k-NN."""
     tau: float = KNN_TAU
     """Temperature of the neighbours' weights exp(similarity / tau)."""
     max_train_per_class: MaxTrainPerClass = None
     distances: Expert[tuple[float, ...]] = (0.5, 2.0, 8.0)
-    """Seconds from the frame that is looked for to the one that is to be found. Those which fewer
-    than two videos are long enough for are left out."""
+    """Times between the query frame and the frame to find, in seconds. A distance is left out if
+    fewer than two videos are long enough."""
     videos: Expert[int] = 256
-    """Videos of the retrieval, at each distance; fewer where there are no more."""
+    """Maximum number of videos for the retrieval at each distance."""
     seed: Expert[int] = 0
-    """Seed of the training images of a class, as in `evaluate`, and of the videos and times."""
+    """Seed of the choice of training images per class, as in `evaluate`, and of videos and
+    times."""
     precision: Expert[Precision] = "fp32"
     batch_size: Expert[int] = 256
-    """Images in one pass through the backbone, as in `evaluate`."""
+    """Images per forward pass, as in `evaluate`."""
     max_gib: Expert[float] = 4.0
-    """GiB of memory that the images may take; they are read once, at the start."""
+    """Maximum memory of the images in GiB. They are read once, at the start."""
 
     def __post_init__(self) -> None:
         self._require(

@@ -1,4 +1,4 @@
-"""The settings of the optimiser and of its schedule."""
+"""Settings of the optimiser and its schedule."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -17,36 +17,38 @@ class OptimConfig(Settings):
     """`sgd` (MoCo v1, v2, Fast-MoCo), `lars` (MoCo v3 on ResNets, SimCLR) or `adamw` (MoCo v3 on
     transformers)."""
     lr: float = 0.03
-    """Learning rate, of a batch of 256 pairs where --optim.scale-lr is linear."""
+    """Learning rate, before --optim.scale-lr."""
     scale_lr: Literal["linear", "sqrt", "none"] = "linear"
-    """The rate used is lr * batch_size / 256, lr * sqrt(batch_size) (SimCLR for small batches) or
-    lr."""
+    """Scaling of the learning rate with the batch size. `linear`: lr * batch_size / 256. `sqrt`: lr
+    * sqrt(batch_size), as SimCLR uses for small batches. `none`: lr."""
     momentum: float = 0.9
     """Momentum of SGD and LARS."""
     weight_decay: float = 1e-4
-    """Weight decay; of AdamW the decoupled one."""
+    """Weight decay. That of AdamW is decoupled."""
     decay_vectors: Expert[bool] = True
-    """Weight decay on biases and norms too (MoCo v1, v2, v3 with AdamW, Fast-MoCo). LARS: whether
-    these have decay and trust ratio (MoCo v3 and SimCLR: no)."""
+    """Apply weight decay to biases and norms too (yes in MoCo v1, v2, v3 with AdamW and Fast-MoCo).
+    For LARS this also decides about the trust ratio (no in MoCo v3 and SimCLR)."""
     trust_coefficient: Expert[float] = 0.001
     """LARS's factor of |weight| / |gradient|."""
     predictor_lr: Expert[float | None] = None
-    """A constant learning rate of the predictor (Fast-MoCo: 0.1); None: as all else."""
+    """A constant learning rate of the predictor (0.1 in Fast-MoCo). None means that of the other
+    layers."""
     clip_gradient: Expert[float | None] = None
-    """Greatest norm of the whole gradient (Fast-MoCo: 1); None: no limit."""
+    """Maximum norm of the whole gradient (1 in Fast-MoCo). None means no clipping."""
     schedule: Literal["cosine", "step"] = "cosine"
-    """Cosine to zero, from the end of the warm-up (v2, v3), or a tenth at each milestone (v1)."""
+    """Schedule of the learning rate. `cosine`: to zero, from the end of the warm-up (v2, v3).
+    `step`: divided by ten at each milestone (v1)."""
     milestones: Expert[tuple[float, ...]] = (0.6, 0.8)
-    """Shares of the training at which the step schedule divides by ten (120 and 160 of 200
-    epochs)."""
+    """Fractions of the training at which the step schedule divides by ten (epochs 120 and 160 of
+    200)."""
     warmup_epochs: float = 0.0
     """Epochs over which the learning rate grows linearly."""
     warmup_start: Expert[float] = 0.0
-    """Share of the learning rate that the warm-up begins with (Fast-MoCo: 0.25)."""
+    """Fraction of the learning rate at the start of the warm-up (0.25 in Fast-MoCo)."""
     update_every: Expert[Literal["epoch", "step"]] = "epoch"
-    """How often the schedule changes the learning rate; the papers: every epoch."""
+    """How often the schedule changes the learning rate. The papers change it every epoch."""
     accumulate: int = 1
-    """Micro-batches that a step is cut into, to fit a batch into less memory."""
+    """Number of micro-batches per step, to fit a batch into less memory."""
 
     def __post_init__(self) -> None:
         self._require(self.lr > 0, "lr", "greater than 0")
@@ -61,7 +63,7 @@ class OptimConfig(Settings):
             all(0 < m < 1 for m in self.milestones)
             and list(self.milestones) == sorted(self.milestones),
             "milestones",
-            "growing shares of the training between 0 and 1",
+            "increasing fractions of the training between 0 and 1",
         )
         self._require(self.warmup_epochs >= 0, "warmup_epochs", "0 or more epochs")
         self._at_least(1, "accumulate")

@@ -1,8 +1,8 @@
-"""Everything that decides what a training computes.
+"""The settings of a training.
 
-Plain frozen dataclasses, one a section of a recipe. A recipe (``recipe``) or a flag (``cli/main``)
-replaces a default; nothing else does. The docstring under a field is its help text on the command
-line. A constructor raises ``ConfigError``, naming the flag, for a value out of range.
+Each section of a recipe is a frozen dataclass. A recipe (``recipe``) overrides its defaults, and a
+flag (``cli/flags``) overrides the recipe. The docstring under a field is its help text on the
+command line. A constructor raises ``ConfigError``, naming the flag, for a value out of range.
 """
 
 from dataclasses import dataclass, field
@@ -26,17 +26,17 @@ from vidmoco.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainConfig(Settings):
-    """Everything that decides what a run computes; saved as the run's config.yaml."""
+    """All settings that decide what a run computes. Saved as the run's config.yaml."""
 
     videos: Positional[tuple[Path, ...]] = ()
-    """Folders of videos, video files or catalogs (.parquet); a folder of prepared frames; or
-    folders of images, or Parquet files of them, where each image is a video of one frame."""
+    """Folders of videos, video files or catalogs (.parquet); or a folder of prepared frames; or
+    images, in folders or Parquet files. An image is read as a video of one frame."""
     seed: int = 0
-    """Seed of the weights, of the order, of the pairs and of the views."""
+    """Seed of the weights, the order of videos, the pairs and the views."""
     epochs: float = 200
-    """Length of the training; an epoch takes one pair from every video."""
+    """Length of the training in epochs. An epoch takes one pair from every video."""
     steps: int | None = None
-    """Length of the training in steps, in place of --epochs."""
+    """Length of the training in steps. It replaces --epochs."""
     data: DataConfig = field(default_factory=DataConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
@@ -54,7 +54,7 @@ class PretrainConfig(Settings):
         views = self.augment.large_views + self.augment.small_crops
         if views < self.data.frames_per_video:
             raise ConfigError(
-                f"--data.frames-per-video is {self.data.frames_per_video}, and only {views} views "
-                "are made of them. Give more --augment.large-views (MoCo, Fast-MoCo) or "
-                "--augment.small-crops."
+                f"--data.frames-per-video is {self.data.frames_per_video}, but there are only "
+                f"{views} views to show them. Give more --augment.large-views (MoCo, Fast-MoCo) "
+                "or --augment.small-crops."
             )

@@ -1,8 +1,8 @@
-"""Recipes: strict YAML to a config and back.
+"""Recipes: from strict YAML to a config and back.
 
-A recipe is a plain mapping of the config's own fields. No includes, no interpolation, no class
-paths. What a recipe leaves out keeps the dataclass default. Everything else about it is checked: an
-unknown key, a wrong type and a value out of range each raise ``ConfigError`` that names the key.
+A recipe is a plain mapping of the config's fields, without includes, interpolation or class paths.
+A field that a recipe leaves out keeps its default. An unknown key, a wrong type and a value out of
+range each raise ``ConfigError``, which names the key.
 """
 
 import dataclasses
@@ -22,27 +22,27 @@ Config = TypeVar("Config")
 
 
 def load_recipe(name_or_path: str) -> PretrainConfig:
-    """Return the config of a shipped recipe (``vidmoco``) or of a YAML file.
+    """Return the config of a shipped recipe, such as ``vidmoco``, or of a YAML file.
 
     Raises:
-        ConfigError: there is no such recipe, or its text is not a valid one.
+        ConfigError: the recipe does not exist or is not valid.
     """
     path = Path(name_or_path)
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
-            raise ConfigError(f"No such recipe file: {path}.")
+            raise ConfigError(f"There is no recipe file {path}.")
         return parse_recipe(path.read_text(encoding="utf-8"), source=str(path))
     shipped = shipped_recipes()
     if name_or_path not in shipped:
         raise ConfigError(
             f"Unknown recipe {name_or_path!r}.{nearest(name_or_path, shipped)} Shipped recipes: "
-            f"{', '.join(shipped)}; or give the path of a .yaml file."
+            f"{', '.join(shipped)}. The path of a .yaml file is a recipe too."
         )
     return parse_recipe(shipped[name_or_path].read_text(encoding="utf-8"), source=name_or_path)
 
 
 def shipped_recipes() -> dict[str, Path]:
-    """Return name -> file of the recipes in the wheel, or in ``configs/`` of a checkout."""
+    """Return the recipes of the wheel, or of ``configs/`` in a checkout, as name to file."""
     package = Path(str(resources.files("vidmoco")))
     folder = package / "configs"
     if not folder.is_dir():
@@ -51,7 +51,7 @@ def shipped_recipes() -> dict[str, Path]:
 
 
 def parse_recipe(text: str, *, source: str) -> PretrainConfig:
-    """Return the config that YAML ``text`` describes; ``source`` is named in errors."""
+    """Return the config that YAML ``text`` describes. Errors name ``source``."""
     try:
         data = yaml.load(text, Loader=_StrictLoader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -64,7 +64,7 @@ def parse_recipe(text: str, *, source: str) -> PretrainConfig:
 
 
 def dump_recipe(config: PretrainConfig) -> str:
-    """Return ``config`` as YAML that ``parse_recipe`` turns into an equal config."""
+    """Return YAML from which ``parse_recipe`` makes an equal config."""
     return yaml.safe_dump(to_plain(config), sort_keys=False, allow_unicode=True)
 
 
@@ -81,7 +81,7 @@ def to_plain(value: Any) -> Any:
 
 
 def differences(a: Any, b: Any, *, at: str = "") -> list[str]:
-    """Return ``"key: x here, y there"`` for every key in which two configs differ."""
+    """Return ``"key: x and y"`` for every key whose values differ in two plain configs."""
     if not isinstance(a, dict):
         return [] if a == b else [f"{at}: {a!r} and {b!r}"]
     return [
@@ -92,10 +92,10 @@ def differences(a: Any, b: Any, *, at: str = "") -> list[str]:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """A safe loader that refuses a key given twice."""
+    """A safe loader that refuses a key that is given twice."""
 
 
-def _mapping_once(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+def _strict_mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     mapping: dict[Any, Any] = {}
     for key_node, value_node in node.value:
         key = loader.construct_object(key_node, deep=True)
@@ -107,15 +107,15 @@ def _mapping_once(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, 
     return mapping
 
 
-_StrictLoader.add_constructor("tag:yaml.org,2002:map", _mapping_once)
+_StrictLoader.add_constructor("tag:yaml.org,2002:map", _strict_mapping)
 
 
 def _build(kind: type[Config], data: Any, *, at: str) -> Config:
-    """Return the dataclass ``kind`` filled from a mapping; ``at`` is the key of that mapping."""
+    """Return the dataclass ``kind`` filled from a mapping. ``at`` is the key of that mapping."""
     if not isinstance(data, dict):
         where = f"{at!r} is" if at else "it is"
         raise ConfigError(f"{where} {data!r}; it must be a mapping of settings.")
-    known = typing.get_type_hints(kind)  # without Annotated: the bare types
+    known = typing.get_type_hints(kind)  # strips Annotated
     names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
     values = {}
     for key, value in data.items():
@@ -128,25 +128,25 @@ def _build(kind: type[Config], data: Any, *, at: str) -> Config:
     return kind(**values)
 
 
-def _named(kinds: Sequence[Any], data: Any, *, at: str) -> Any:
-    """Return the one of several dataclasses whose ``name`` a mapping gives; else the first."""
-    names = {kind.name: kind for kind in kinds}  # the defaults of their fields
+def _class_by_name(kinds: Sequence[Any], data: Any, *, at: str) -> Any:
+    """Return the dataclass whose ``name`` a mapping gives, or the first if it gives no name."""
+    names = {kind.name: kind for kind in kinds}  # kind.name is the default of the field
     name = data.get("name", kinds[0].name) if isinstance(data, dict) else kinds[0].name
     if not isinstance(name, str) or name not in names:
         raise ConfigError(
-            f"'{at}.name' is {name!r};{nearest(str(name), names)} it must be one of "
-            f"{', '.join(names)}."
+            f"'{at}.name' is {name!r}; it must be one of {', '.join(names)}."
+            f"{nearest(str(name), names)}"
         )
     return names[name]
 
 
 def _coerce(kind: Any, value: Any, *, at: str) -> Any:
-    """Return ``value`` as type ``kind``, or raise ``ConfigError`` that names the key ``at``."""
+    """Return ``value`` as type ``kind``. A ``ConfigError`` names the key ``at``."""
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         return _build(kind, value, at=at)
     if origin in (types.UnionType, typing.Union) and dataclasses.is_dataclass(inner[0]):
-        return _build(_named(inner, value, at=at), value, at=at)
+        return _build(_class_by_name(inner, value, at=at), value, at=at)
     if origin in (types.UnionType, typing.Union):  # only "X | None" occurs
         return None if value is None else _coerce(inner[0], value, at=at)
     if origin is Literal and value in inner:
@@ -164,11 +164,11 @@ def _coerce(kind: Any, value: Any, *, at: str) -> Any:
         return Path(value)
     if kind in (bool, int, str) and type(value) is kind:
         return value
-    raise ConfigError(f"{at!r} is {value!r}; it must be {_spoken(kind)}.")
+    raise ConfigError(f"{at!r} is {value!r}; it must be {_describe(kind)}.")
 
 
 def _as_float(value: Any) -> float | None:
-    """Return a finite float for a number, or for text such as 1e-4, which YAML 1.1 misses."""
+    """Return a finite float, or None. YAML 1.1 reads ``1e-4`` as text, so text is parsed too."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -178,14 +178,14 @@ def _as_float(value: Any) -> float | None:
     return number if abs(number) != float("inf") and number == number else None
 
 
-def _spoken(kind: Any) -> str:
-    """Return a type as words for a message."""
+def _describe(kind: Any) -> str:
+    """Return the description of a type for a message."""
     if typing.get_origin(kind) is Literal:
         return "one of " + ", ".join(repr(value) for value in typing.get_args(kind))
     if typing.get_origin(kind) is tuple:
         inner = typing.get_args(kind)[0]
         if typing.get_origin(inner) is Literal:
-            return "a list, each " + _spoken(inner)
-        return "a list of " + _spoken(inner).split(" ", 1)[1] + "s"
-    names = {float: "a number", int: "a whole number", bool: "true or false", str: "a text"}
+            return "a list, each item " + _describe(inner)
+        return "a list of " + _describe(inner).split(" ", 1)[1] + "s"
+    names = {float: "a number", int: "a whole number", bool: "true or false", str: "a string"}
     return names.get(kind, "a path")

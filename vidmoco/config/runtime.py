@@ -1,4 +1,4 @@
-"""The settings of how a training runs, on which device and in which arithmetic."""
+"""Settings of how a training runs: device, precision, checkpoints."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
@@ -11,27 +11,28 @@ from vidmoco.config.fields import Device, Everyday, Expert, Precision
 
 @dataclass(frozen=True, kw_only=True)
 class EngineConfig(Settings):
-    """How the training runs; not what it computes."""
+    """How the training runs, as opposed to what it computes."""
 
     SECTION: ClassVar[str] = "engine"
 
     device: Annotated[Everyday[Device], arg(aliases=["--device"])] = "auto"
     precision: Annotated[Everyday[Precision], arg(aliases=["--precision"])] = "bf16"
     channels_last: Expert[bool] = True
-    """Memory format of images and convolutions."""
+    """Use the channels-last memory format for images and convolutions."""
     threads: int | None = None
-    """Threads of the training on a CPU; None: all cores, or half where the others decode videos."""
+    """Number of threads of the training on a CPU. The default is one per core, or half of that if
+    the other cores decode videos."""
     compile: bool = False
-    """Compile both encoders with torch.compile (a minute at the start, faster afterwards)."""
+    """Compile the encoders with torch.compile, which takes a minute at the start."""
     cuda_graphs: Expert[bool] = False
-    """With --engine.compile: CUDA replays an encoder's kernels as one graph, which helps small
-    models and batches."""
+    """Let CUDA replay an encoder's kernels as one graph, which helps small models and batches. It
+    needs --engine.compile."""
     log_every: Expert[int] = 10
     """Steps between two lines of metrics.jsonl."""
     checkpoint_minutes: float = 10.0
-    """Minutes between two checkpoints; one is always written at the end and on an interrupt."""
+    """Minutes between two checkpoints. One is always written at the end and after an interrupt."""
     keep_checkpoints: Expert[int] = 2
-    """Newest checkpoints to keep."""
+    """Number of checkpoints to keep, the newest."""
 
     def __post_init__(self) -> None:
         self._at_least(1, "threads", "log_every", "keep_checkpoints")

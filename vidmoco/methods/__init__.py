@@ -1,1 +1,1 @@
-"""The methods of the papers, one file each."""
+"""The papers' methods, one file each."""

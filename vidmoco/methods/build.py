@@ -1,4 +1,4 @@
-"""From settings to a method."""
+"""Build a method from its settings."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ from vidmoco.methods.simclr import EndToEnd, SimCLR
 from vidmoco.shapes import Float64
 
 AnyMethod = MoCo | MoCoV3 | FastMoCo | SimCLR | EndToEnd | MemoryBank
-"""The ``Method``s that there are, for static type checks."""
+"""All implementations of ``Method``, for static type checks."""
 
 METHODS: dict[type, Any] = {
     MoCoConfig: MoCo,
@@ -37,14 +37,14 @@ METHODS: dict[type, Any] = {
 
 
 def build_method(config: MethodSettings, backbone: nn.Module, inputs: Inputs) -> AnyMethod:
-    """Return the method that ``config`` describes, on a backbone: (N, 3, H, W) to (N, D)."""
+    """Return the method that ``config`` describes, on a backbone that maps (N, 3, H, W) to (N, D)."""
     settings = {name: value for name, value in vars(config).items() if name != "name"}
     method: AnyMethod = METHODS[type(config)](backbone, inputs, **settings)
     return method
 
 
 def compile_encoders(method: nn.Module, *, cuda_graphs: bool) -> None:
-    """Have torch.compile compile the encoders of a method, at their first call."""
+    """Compile the encoders of a method with torch.compile, at their first call."""
     for name, part in method.named_children():
         if name.startswith("encoder"):
             part.compile(mode="reduce-overhead" if cuda_graphs else "default")
@@ -58,17 +58,17 @@ def require_memory(
     available: int,
     where: str,
 ) -> None:
-    """Refuse embeddings, kept or drawn, that do not fit into memory.
+    """Check that stored and drawn embeddings fit into memory.
 
     Args:
-        config: of the method.
-        durations: of all videos, in seconds.
-        num_queries: of a step, of one process.
+        config: settings of the method.
+        durations: durations of all videos, in seconds.
+        num_queries: queries per step and process.
         available: bytes of memory.
-        where: the device that has them.
+        where: the device that has this memory.
 
     Raises:
-        ConfigError: it says what takes how much, and which setting makes it less.
+        ConfigError: they do not fit. The message says what needs how much, and what to change.
     """
     parts: list[tuple[str, int, str]] = []
     if isinstance(config, MoCoConfig):
@@ -79,11 +79,11 @@ def require_memory(
         if config.loss != "softmax":
             drawn = config.num_negatives * (num_queries if config.loss == "nce" else 1)
             parts.append(("draw of negatives", drawn, "fewer --method.num-negatives"))
-    for what, rows, less in parts:
+    for what, rows, remedy in parts:
         needed = rows * config.dim * 4
         if needed > available:
             raise ConfigError(
-                f"The {what} of {rows:,} embeddings of {config.dim} numbers takes "
-                f"{needed / 2**30:,.3g} GiB, and {where} has {available / 2**30:,.3g}. Give {less} "
-                "or a smaller --method.dim."
+                f"The {what} of {rows:,} embeddings of dimension {config.dim} needs "
+                f"{needed / 2**30:,.3g} GiB, but {where} has {available / 2**30:,.3g} GiB. Give "
+                f"{remedy} or a smaller --method.dim."
             )

@@ -23,7 +23,7 @@ from vidmoco.shapes import Float, Float64, Int64
 
 
 class FastMoCo(nn.Module):
-    """Online: patches of a view, combined after the backbone. Target: whole views, by momentum."""
+    """The online encoder sees patches and combines their features. The target sees whole views."""
 
     syncs_batch_norm = True
 
@@ -41,10 +41,10 @@ class FastMoCo(nn.Module):
         momentum_schedule: Literal["constant", "cosine"],
         tau: float,
     ) -> None:
-        """Take ``backbone`` as the online encoder's, and a copy of it as the target's.
+        """Use ``backbone`` in the online encoder, and a copy of it in the target encoder.
 
-        NOTE: the released code starts the target encoder with random weights of its own. Here it
-        starts as a copy, as in MoCo.
+        NOTE: the released code gives the target encoder its own random weights. Here it starts as
+        a copy, as in MoCo.
         """
         super().__init__()
         projector = build_batch_norm_mlp(
@@ -89,13 +89,13 @@ class FastMoCo(nn.Module):
     ) -> tuple[Float[Tensor, ""], Stats]:
         """Return the mean loss over all combinations of patches and their targets.
 
-        Targets are of the first two views. Of more large views, the patches of the first query are
-        of those with even numbers in turn, and those of the second of the others: of different
-        frames, where each view has its own. Small crops are further queries, whole.
+        The first two views are the targets. With more large views, the patches of the first query
+        come from views 0, 2, …, in turn, and those of the second query from views 1, 3, …. Small
+        crops are additional queries, and are not cut.
         """
         large, small = views[: self.large_views], views[self.large_views :]
-        queries = [self._combined(large[0::2]), self._combined(large[1::2])]  # lists of (N, C)
-        queries += [self._embedded(self.backbone(view)).split(len(view)) for view in small]
+        queries = [self._combine(large[0::2]), self._combine(large[1::2])]  # tuples of (N, C)
+        queries += [self._embed(self.backbone(view)).split(len(view)) for view in small]
         with torch.no_grad():  # no gradient to targets
             keys = [normalize(self.encoder_k(view).float(), dim=1) for view in views[:2]]
         self.embeddings = queries[0][0].detach(), keys[1]
@@ -108,29 +108,28 @@ class FastMoCo(nn.Module):
         )
 
     def end_step(self) -> None:
-        """Keep nothing: there is no queue."""
+        """Do nothing: there is no queue."""
 
-    def _combined(self, views: list[Float[Tensor, "n 3 s s"]]) -> tuple[Float[Tensor, "n c"], ...]:
-        """Return an embedding of each combination of the patches of one view, or of several."""
+    def _combine(self, views: list[Float[Tensor, "n 3 s s"]]) -> tuple[Float[Tensor, "n c"], ...]:
+        """Return an embedding of each combination of patches, which come from the views in turn."""
         divided = [divide_views(view, self.divide).split(len(view)) for view in views]
-        of_turns = (divided[p % len(views)][p] for p in range(self.divide**2))
-        features = self.backbone(torch.cat(list(of_turns)))
-        patches = features.chunk(self.divide**2)  # (N, D) each
-        subsets = list(combinations(patches, self.combine))
+        patches = [divided[p % len(views)][p] for p in range(self.divide**2)]
+        features = self.backbone(torch.cat(patches)).chunk(self.divide**2)  # (N, D) each
+        subsets = list(combinations(features, self.combine))
         combined = torch.cat([torch.stack(subset).mean(0) for subset in subsets])
-        embeddings: tuple[Tensor, ...] = self._embedded(combined).split(len(views[0]))
+        embeddings: tuple[Tensor, ...] = self._embed(combined).split(len(views[0]))
         return embeddings
 
-    def _embedded(self, features: Float[Tensor, "m d"]) -> Float[Tensor, "m c"]:
+    def _embed(self, features: Float[Tensor, "m d"]) -> Float[Tensor, "m c"]:
         return normalize(self.predictor(self.projector(features)).float(), dim=1)
 
 
 def divide_views(view: Float[Tensor, "n 3 s s"], divide: int) -> Float[Tensor, "m 3 p p"]:
-    """Return m x m patches of each view, patch by patch: (m m N, 3, S / m, S / m).
+    """Return m x m patches of each view, as (m m N, 3, S / m, S / m), patch by patch.
 
     Raises:
         ValueError: S is not a multiple of m.
     """
     if view.shape[-1] % divide:
-        raise ValueError(f"views of {view.shape[-1]} pixels do not divide by {divide}")
+        raise ValueError(f"views of {view.shape[-1]} pixels are not divisible by {divide}")
     return rearrange(view, "n c (i h) (j w) -> (i j n) c h w", i=divide, j=divide)

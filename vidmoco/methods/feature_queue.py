@@ -7,10 +7,11 @@ from vidmoco.shapes import Bool, Float, Float64, Int64
 
 
 class FeatureQueue(nn.Module):
-    """The newest K keys, first in, first out, with the video and the time that each came from.
+    """The newest K keys, first in, first out, with the video and time of each.
 
-    It starts with random unit vectors of no source (id -1), as in the authors' code. Any batch size
-    goes with any K; a batch larger than K leaves its last K keys. All of it is in the state dict.
+    The queue starts with random unit vectors without a video (id -1), as in the authors' code. K
+    need not be a multiple of the batch size; of a batch larger than K, the last K keys stay. All
+    state is in the state dict.
     """
 
     keys: Tensor
@@ -25,7 +26,7 @@ class FeatureQueue(nn.Module):
         self.register_buffer("keys", nn.functional.normalize(torch.randn(size, dim), dim=1))
         self.register_buffer("source_ids", torch.full((size,), -1))
         self.register_buffer("times", torch.zeros(size, dtype=torch.float64))
-        self.register_buffer("born", torch.full((size,), -1))  # number of its batch; -1: random
+        self.register_buffer("born", torch.full((size,), -1))  # the key's batch; -1 if random
         self.register_buffer("position", torch.zeros((), dtype=torch.int64))
         self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
 
@@ -36,10 +37,10 @@ class FeatureQueue(nn.Module):
         source_ids: Int64[Tensor, " n"],
         times: Float64[Tensor, " n"],
     ) -> None:
-        """Put ``keys`` (N, C) in the place of the oldest ones."""
+        """Replace the oldest keys by ``keys`` (N, C)."""
         size = len(self.keys)
         keys, source_ids, times = keys[-size:], source_ids[-size:], times[-size:]
-        # Tensor arithmetic all through: reading the position would wait for the device.
+        # The position stays a tensor: to read it, the host would wait for the device.
         slots = (self.position + torch.arange(len(keys), device=self.keys.device)) % size
         self.keys.index_copy_(0, slots, keys.to(self.keys.dtype))
         self.source_ids.index_copy_(0, slots, source_ids)
@@ -55,13 +56,13 @@ class FeatureQueue(nn.Module):
         *,
         within: float | None,
     ) -> Bool[Tensor, "n k"]:
-        """Return which keys are of the video of each query, and ``within`` seconds of its frame."""
+        """Return which keys are of each query's video, and ``within`` seconds of its frame."""
         same = source_ids[:, None] == self.source_ids
         if within is not None:
             same &= (times[:, None] - self.times).abs() <= within
         return same
 
     def mean_age(self) -> Float[Tensor, ""]:
-        """Return how many batches ago the keys came, on average; the random ones do not count."""
+        """Return the mean age of the keys in batches. Random ones do not count."""
         real = self.born >= 0
         return ((self.batches - self.born) * real).sum() / real.sum().clamp(min=1)

@@ -1,4 +1,4 @@
-"""Projectors and predictors: what stands between the backbone's feature and the embedding."""
+"""Projectors and predictors: the layers between the backbone's feature and the embedding."""
 
 from itertools import pairwise
 from typing import Literal
@@ -9,9 +9,9 @@ from torch import nn
 def build_projector(kind: Literal["linear", "mlp"], *, num_features: int, dim: int) -> nn.Module:
     """Return MoCo's head from D = ``num_features`` to C = ``dim``.
 
-    ``linear``: one layer, in place of ResNet's classifier (He et al. 2020, section 3.3). ``mlp``: a
-    hidden layer of the feature's own width with ReLU and no batch norm (Chen et al. 2020, "Improved
-    Baselines with Momentum Contrastive Learning", section 3).
+    ``linear`` is one layer in place of ResNet's classifier (He et al. 2020, section 3.3). ``mlp``
+    has a hidden layer as wide as the feature, with ReLU and no batch norm (Chen et al. 2020,
+    "Improved Baselines with Momentum Contrastive Learning", section 3).
     """
     if kind == "linear":
         return nn.Linear(num_features, dim)
@@ -21,7 +21,7 @@ def build_projector(kind: Literal["linear", "mlp"], *, num_features: int, dim: i
 
 
 LastNorm = Literal["none", "plain", "scale", "scale and shift"]
-"""Batch norm after the last layer: none, without parameters, with gamma, with gamma and beta."""
+"""Batch norm after the last layer: none, without parameters, with gamma, or with gamma and beta."""
 
 
 def build_batch_norm_mlp(
@@ -29,13 +29,13 @@ def build_batch_norm_mlp(
 ) -> nn.Sequential:
     """Return linear layers with batch norm and ReLU between them, and ``last_norm`` at the end.
 
-    The heads of SimCLR, MoCo v3 and Fast-MoCo. ``bias`` is that of the linear layers, which a batch
-    norm after it makes superfluous; Fast-MoCo has it all the same.
+    These are the heads of SimCLR, MoCo v3 and Fast-MoCo. ``bias`` adds biases to the linear layers.
+    A batch norm after them makes them superfluous, but Fast-MoCo has them.
     """
     widths = [in_dim, *[hidden_dim] * (num_layers - 1), out_dim]
     layers: list[nn.Module] = []
-    for width, following in pairwise(widths[:-1]):
-        layers += [nn.Linear(width, following, bias=bias), nn.BatchNorm1d(following), nn.ReLU()]
+    for width, next_width in pairwise(widths[:-1]):
+        layers += [nn.Linear(width, next_width, bias=bias), nn.BatchNorm1d(next_width), nn.ReLU()]
     layers.append(nn.Linear(widths[-2], out_dim, bias=bias))
     if last_norm != "none":
         norm = nn.BatchNorm1d(out_dim, affine=last_norm != "plain")

@@ -1,4 +1,4 @@
-"""Contrastive losses: pure functions of embeddings. Each returns the loss and its diagnostics."""
+"""Contrastive losses: pure functions of embeddings that return the loss and its diagnostics."""
 
 import math
 
@@ -9,11 +9,11 @@ from torch.nn import functional
 from vidmoco.shapes import Bool, Float, Int64
 
 Stats = dict[str, Tensor]
-"""The diagnostics that all methods share, scalars without gradient:
+"""The diagnostics of all methods, scalars without gradient:
 
-``top1`` and ``top5``, accuracy in percent at telling the positive from the negatives; ``positive``
-and ``negative``, mean similarities from -1 to 1; ``loss_minus_chance``, the loss less that of equal
-similarities, in nats.
+``top1`` and ``top5``: accuracy in percent of ranking the positive above the negatives. ``positive``
+and ``negative``: mean similarities, from -1 to 1. ``loss_minus_chance``: the loss minus the loss of
+equal similarities, in nats.
 """
 
 
@@ -28,26 +28,27 @@ def info_nce(
 ) -> tuple[Float[Tensor, ""], Stats]:
     """InfoNCE with shared negatives (He et al. 2020, equation 1).
 
-    All vectors are of unit length. The loss is in nats, log(K + 1) at chance.
+    All vectors have unit length. The loss is in nats, and log(K + 1) at chance.
 
     Args:
-        query: N of them.
-        key: the positive of each query, (N, C); or P of each, (N, P, C). Each of several has a
-            softmax of its own, in which the others are not, and the loss is the mean (Feichtenhofer
-            et al. 2021, section 3.1; Gordon et al. 2020, "Watching the World Go By", section 3).
-        negatives: K others.
+        query: N queries.
+        key: the positive of each query, (N, C), or P positives of each, (N, P, C). Each of several
+            positives has its own softmax, without the others, and the loss is the mean
+            (Feichtenhofer et al. 2021, section 3.1; Gordon et al. 2020, "Watching the World Go By",
+            section 3).
+        negatives: K keys that all queries share.
         tau: temperature.
-        masked: which of the others are left out for a query.
-        positives: which of the others are positives too. The loss is then minus the log of the
+        masked: which of the K keys are left out for which query.
+        positives: which of the K keys are positives too. The loss is then the negative log
             probability of any positive (Han et al. 2020, "Self-supervised Co-training for Video
             Representation Learning", equation 2).
     """
-    # float32 under autocast too: bf16 keeps three digits, and 1 / tau makes differences of them.
+    # float32 under autocast too: bf16 has three digits, and 1 / tau magnifies the rounding.
     with torch.autocast(query.device.type, enabled=False):
         query, key, negatives = query.float(), key.float(), negatives.float()
         own = torch.einsum("nc,npc->np", query, key.reshape(len(query), -1, key.shape[-1])) / tau
         others = torch.einsum("nc,kc->nk", query, negatives) / tau
-    # Not minus infinity: of a row that is masked as a whole, the gradient would be no number.
+    # Not minus infinity: a row that is masked entirely would have the gradient NaN.
     nothing = torch.finfo(others.dtype).min
     if masked is not None:
         others = others.masked_fill(masked, nothing)
@@ -75,14 +76,14 @@ def _describe(
     *,
     tau: float,
 ) -> Stats:
-    """Return the diagnostics of N queries; ``loss_minus_chance`` still lacks the loss.
+    """Return the diagnostics of N queries. The caller adds the loss to ``loss_minus_chance``.
 
     Args:
-        rank: how many negatives come before the positive.
-        own: similarity with the positive, over tau.
-        logits: similarities over tau, of the negatives too.
-        negative: which of these they are.
-        num_positives: of each query, where any of them is right.
+        rank: number of negatives at least as similar as the positive.
+        own: similarity with the positive, divided by tau.
+        logits: similarities with all keys, divided by tau.
+        negative: which of these keys are negatives.
+        num_positives: number of positives of each query.
         tau: temperature.
     """
     num_negatives = negative.sum(1)
@@ -109,11 +110,11 @@ def in_batch_nce(
     """InfoNCE over the keys of the batch (Chen et al. 2021, "An Empirical Study …", algorithm 1).
 
     Args:
-        query: N of them, of unit length.
-        keys: M of them, those of all processes.
-        labels: which of the keys is the positive of each query.
+        query: N queries of unit length.
+        keys: M keys of unit length, those of all processes.
+        labels: index of each query's positive among the keys.
         tau: temperature.
-        masked: which keys are left out for a query.
+        masked: which keys are left out for which query.
     """
     with torch.autocast(query.device.type, enabled=False):
         logits = torch.einsum("nc,mc->nm", query.float(), keys.float()) / tau
@@ -127,7 +128,7 @@ def _contrast(
     tau: float,
     masked: Bool[Tensor, "n m"] | None = None,
 ) -> tuple[Float[Tensor, ""], Stats]:
-    """Return the cross entropy of ``labels``, and the diagnostics."""
+    """Return the cross entropy with ``labels``, and the diagnostics."""
     negative = torch.ones_like(logits, dtype=torch.bool).scatter_(1, labels[:, None], False)
     if masked is not None:
         logits = logits.masked_fill(masked, -torch.inf)
@@ -135,7 +136,7 @@ def _contrast(
     loss = functional.cross_entropy(logits, labels)
     with torch.no_grad():
         own = logits.gather(1, labels[:, None])
-        rank = ((logits >= own) & negative).sum(1)  # negatives before the positive
+        rank = ((logits >= own) & negative).sum(1)
         stats = _describe(rank, own[:, 0], logits, negative, 1, tau=tau)
     stats["loss_minus_chance"] += loss.detach()
     return loss, stats
@@ -160,36 +161,37 @@ def nce(
     num_instances: int,
     constant: Float[Tensor, ""],
 ) -> tuple[Float[Tensor, ""], Stats]:
-    """Noise-contrastive estimation of InstDisc (Wu et al. 2018, equations 4 to 7).
+    """Noise-contrastive estimation as in InstDisc (Wu et al. 2018, equations 4 to 7).
 
-    An instance has the probability P = exp(similarity / tau) / Z of being the query's, and one of
-    the noise 1 / n; each of N positives is told from K noise samples of its own.
+    The model gives an instance the probability P = exp(similarity / tau) / Z, and the noise gives
+    it 1 / n. Each positive is distinguished from its own K noise samples.
 
     Args:
-        query: N of them, of unit length.
-        positive: the bank's entry of each query.
+        query: N queries of unit length.
+        positive: the bank's entry of each query's instance.
         noise: K entries of the bank for each query, drawn uniformly.
         tau: temperature.
-        num_instances: n, the entries of the bank.
+        num_instances: n, the number of entries of the bank.
         constant: Z, estimated by ``nce_constant``.
     """
     with torch.autocast(query.device.type, enabled=False):
         query, positive, noise = query.float(), positive.float(), noise.float()
-        of_data = torch.einsum("nc,nc->n", query, positive) / tau
-        of_noise = torch.einsum("nc,nkc->nk", query, noise) / tau
-        # log(P / (K / n)); its sigmoid is h, the probability of having come from the data.
+        own = torch.einsum("nc,nc->n", query, positive) / tau
+        others = torch.einsum("nc,nkc->nk", query, noise) / tau
+        # The logits are log(P / (K / n)). Their sigmoid is the probability of data, the paper's h.
         offset = math.log(num_instances / noise.shape[1]) - constant.log()
-        hit, miss = of_data + offset, of_noise + offset
-        losses = -functional.logsigmoid(hit) - functional.logsigmoid(-miss).sum(1)
+        of_data = functional.logsigmoid(own + offset)
+        of_noise = functional.logsigmoid(-(others + offset)).sum(1)
+        losses = -of_data - of_noise
     with torch.no_grad():
-        rank = (of_noise >= of_data[:, None]).sum(1)
+        rank = (others >= own[:, None]).sum(1)
         num_noise = noise.shape[1]
         chance = math.log(num_noise + 1) + num_noise * math.log((num_noise + 1) / num_noise)
         stats = {
             "top1": (rank < 1).float().mean() * 100,
             "top5": (rank < 5).float().mean() * 100,
-            "positive": of_data.mean() * tau,
-            "negative": of_noise.mean() * tau,
+            "positive": own.mean() * tau,
+            "negative": others.mean() * tau,
             "loss_minus_chance": losses.mean() - chance,
         }
     return losses.mean(), stats
@@ -198,7 +200,7 @@ def nce(
 def nce_constant(
     query: Float[Tensor, "n c"], noise: Float[Tensor, "n k c"], *, tau: float, num_instances: int
 ) -> Float[Tensor, ""]:
-    """Return an estimate of Z: n times the mean of exp(similarity / tau) (equation 6)."""
+    """Estimate Z as n times the mean of exp(similarity / tau) (equation 6)."""
     with torch.autocast(query.device.type, enabled=False), torch.no_grad():
         similarities = torch.einsum("nc,nkc->nk", query.float(), noise.float())
         return num_instances * (similarities / tau).exp().mean()

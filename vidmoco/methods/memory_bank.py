@@ -1,9 +1,7 @@
-"""The memory bank, of InstDisc and as MoCo compares it (He et al. 2020, figure 2b).
+"""The memory bank of InstDisc, to which MoCo is compared (He et al. 2020, figure 2b).
 
 InstDisc: Wu, Xiong, Yu, Lin, "Unsupervised Feature Learning via Non-Parametric Instance
 Discrimination", CVPR 2018.
-
-An instance is a video. Its entry follows the embeddings of its frames.
 """
 
 import math
@@ -24,11 +22,11 @@ from vidmoco.methods.random_state import RandomState
 from vidmoco.methods.terms import mean_of, pairs_of_views, times_of_view
 from vidmoco.shapes import Float, Float64, Int64
 
-MAX_INSTANCES = 2**53  # beyond that float64 does not count them one by one
+MAX_INSTANCES = 2**53  # float64 cannot count further one by one
 
 
 class MemoryBank(nn.Module):
-    """One embedding an instance, kept from the last time that it was seen."""
+    """The bank holds one embedding per instance, which follows the embeddings of its frames."""
 
     syncs_batch_norm = False
     entries: Tensor
@@ -47,22 +45,21 @@ class MemoryBank(nn.Module):
         momentum: float,
         tau: float,
     ) -> None:
-        """Take ``backbone``; the head is one linear layer.
+        """Put one linear layer on ``backbone``.
 
-        An instance is a video, or each ``instance_seconds`` of one.
-
-        ``softmax`` is over all instances, the others tell the entry of the query's instance from
-        ``num_negatives`` entries drawn with replacement, for each query (``nce``) or for all
-        together (``info_nce``).
+        An instance is a video, or each ``instance_seconds`` of one. The loss ``softmax`` is over
+        all instances. The other losses contrast the entry of the query's instance with
+        ``num_negatives`` entries drawn with replacement, separately for each query (``nce``) or
+        once for all queries (``info_nce``).
         """
         super().__init__()
         projector = build_projector("linear", num_features=inputs.num_features, dim=dim)
         self.encoder = nn.Sequential(backbone, projector)
         counts = torch.from_numpy(count_instances(inputs.durations, seconds=instance_seconds))
-        # Uniform, as in the authors' code: of unit length on average, entries have no direction.
+        # Uniform, as in the authors' code: entries have unit length on average.
         bound = 1 / math.sqrt(dim / 3)
         self.register_buffer("entries", torch.empty(int(counts.sum()), dim).uniform_(-bound, bound))
-        self.register_buffer("constant", torch.zeros(()))  # Z; 0: not estimated yet
+        self.register_buffer("constant", torch.zeros(()))  # Z, or 0 before it is estimated
         self.loss, self.num_negatives = loss, num_negatives
         self.momentum, self.tau = momentum, tau
         self.register_buffer("first_instances", counts.cumsum(0) - counts, persistent=False)
@@ -82,7 +79,7 @@ class MemoryBank(nn.Module):
         return self.encoder[1]
 
     def begin_step(self, progress: float) -> None:
-        """Move nothing: there is no key encoder."""
+        """Do nothing: there is no key encoder."""
 
     def forward(
         self,
@@ -93,8 +90,8 @@ class MemoryBank(nn.Module):
     ) -> tuple[Float[Tensor, ""], Stats]:
         """Return the loss of the first view, and its diagnostics.
 
-        One view a sample, as in the paper: the other view of the pair is not looked at. Small crops
-        are further queries.
+        The paper has one view per sample, so the second view is not used. Small crops are
+        additional queries.
         """
         queries = {
             q: normalize(self.encoder(views[q]).float(), dim=1)
@@ -108,9 +105,9 @@ class MemoryBank(nn.Module):
 
     @torch.no_grad()
     def end_step(self) -> None:
-        """Move the entries of the batch towards its embeddings, and back to unit length."""
-        waiting = [map(distributed.gather_rows, one) for one in self._waiting]
-        query, instances = map(torch.cat, zip(*waiting, strict=True))
+        """Move the entries of the batch towards its embeddings, and normalise them."""
+        gathered = [map(distributed.gather_rows, one) for one in self._waiting]
+        query, instances = map(torch.cat, zip(*gathered, strict=True))
         moved = self.entries[instances].lerp(query.to(self.entries.dtype), 1 - self.momentum)
         self.entries.index_copy_(0, instances, normalize(moved, dim=1))
         self._waiting.clear()
@@ -129,13 +126,13 @@ class MemoryBank(nn.Module):
             return in_batch_nce(query, self.entries, instances, tau=self.tau)
         positive = self.entries[instances]
         if self.loss == "info_nce":
-            return info_nce(query, positive, self.entries[self._drawn()], tau=self.tau)
-        drawn = self._drawn(len(query) * distributed.world_size())
+            return info_nce(query, positive, self.entries[self._draw()], tau=self.tau)
+        drawn = self._draw(len(query) * distributed.world_size())
         noise = self.entries[drawn.split(len(query))[distributed.rank()]]
         num_instances = len(self.entries)
         estimate = nce_constant(query, noise, tau=self.tau, num_instances=num_instances)
         estimate = distributed.gather_rows(estimate[None]).mean()
-        # From the first batch, once and for all (section 3.2).
+        # Z is estimated from the first batch and then fixed (section 3.2).
         self.constant.copy_(torch.where(self.constant == 0, estimate, self.constant))
         return nce(
             query,
@@ -146,8 +143,8 @@ class MemoryBank(nn.Module):
             constant=self.constant.clone(),
         )
 
-    def _drawn(self, *shape: int) -> Int64[Tensor, "..."]:
-        """Return instances drawn with replacement, among them the query's own now and then."""
+    def _draw(self, *shape: int) -> Int64[Tensor, "..."]:
+        """Draw instances with replacement. The query's own instance may be among them."""
         size = (*shape, self.num_negatives)
         drawn = torch.randint(len(self.entries), size, generator=self.random.generator)
         return to_device(drawn, self.entries.device)
@@ -156,18 +153,18 @@ class MemoryBank(nn.Module):
 def count_instances(
     durations: Float64[np.ndarray, " videos"], *, seconds: float | None
 ) -> Int64[np.ndarray, " videos"]:
-    """Return how many instances each video has; ``durations`` and ``seconds`` are in seconds.
+    """Return the number of instances of each video. Durations and ``seconds`` are in seconds.
 
     Raises:
-        ConfigError: there are more than whole numbers can count.
+        ConfigError: there are more than ``MAX_INSTANCES``.
     """
     if seconds is None:
         return np.ones(len(durations), dtype=np.int64)
-    # Rounded, as times are: prepared frames lie a little before multiples of 1 / fps.
+    # Rounded like the times of frames: prepared frames lie slightly before multiples of 1 / fps.
     counts = np.rint(durations / seconds) + 1
     if not counts.sum() < MAX_INSTANCES:
         raise ConfigError(
-            f"--method.instance-seconds is {seconds:g}: {counts.sum():.3g} instances. Give more "
-            "seconds."
+            f"--method.instance-seconds is {seconds:g}, which makes {counts.sum():.3g} instances. "
+            "Give more seconds."
         )
     return counts.astype(np.int64)

@@ -2,7 +2,7 @@
 
 v1: He, Fan, Wu, Xie, Girshick, "Momentum Contrast for Unsupervised Visual Representation Learning",
 CVPR 2020. v2: Chen, Fan, Girshick, He, "Improved Baselines with Momentum Contrastive Learning",
-2020; it differs in the head, in tau, in the views and in the schedule, and in nothing here.
+2020. v2 differs only in settings: the head, tau, the views and the schedule.
 """
 
 import copy
@@ -26,7 +26,7 @@ from vidmoco.shapes import Float, Float64, Int64
 
 
 class MoCo(nn.Module):
-    """MoCo, Algorithm 1 of the paper, on any backbone that maps (N, 3, H, W) to (N, D)."""
+    """MoCo (Algorithm 1 of the paper) on any backbone that maps (N, 3, H, W) to (N, D)."""
 
     syncs_batch_norm = False
 
@@ -47,7 +47,7 @@ class MoCo(nn.Module):
         same_video: SameVideo,
         same_video_seconds: float | None,
     ) -> None:
-        """Take ``backbone`` as the query encoder's, and a copy of it as the key encoder's.
+        """Use ``backbone`` in the query encoder, and a copy of it in the key encoder.
 
         The settings are those of ``MoCoConfig``. With ``bn_splits`` > 1 the batch norms of both
         encoders are split, and keys are shuffled between the parts (section 3.3, Shuffling BN).
@@ -90,8 +90,8 @@ class MoCo(nn.Module):
         """Return the loss of queries ``views[0]`` and keys ``views[1]``, and its diagnostics.
 
         ``symmetric`` adds the loss of queries ``views[1]`` and keys ``views[0]``, as the authors'
-        CIFAR demo does. With more large views each has all others as positives. Small crops are
-        further queries; the loss is then the mean over all terms, times 2 where it is symmetric.
+        CIFAR demo does. With more large views, all others are positives of a query. Small crops are
+        additional queries. The loss is then the mean over all terms, times 2 if ``symmetric``.
         """
         pairs = pairs_of_views(len(views), symmetric=self.symmetric, large_views=self.large_views)
         terms = by_query(pairs)  # the key views of each query view: {0: [1]} in v1 and v2
@@ -107,22 +107,22 @@ class MoCo(nn.Module):
         return scale_loss(2 if self.symmetric else 1, loss, stats)
 
     def end_step(self) -> None:
-        """Put the keys into the queue: all of a view, then all of the next.
+        """Put the keys into the queue, view by view.
 
-        That is their order without micro-batches too.
+        This order does not depend on the number of micro-batches.
         """
         entering = [
             (keys[k], source_ids, times_of_view(times, k))
             for k in sorted(self._waiting[0][0])
             for keys, source_ids, times in self._waiting
         ]
-        everywhere = [map(distributed.gather_rows, one) for one in entering]
-        self.queue.enqueue(*map(torch.cat, zip(*everywhere, strict=True)))
+        gathered = [map(distributed.gather_rows, one) for one in entering]
+        self.queue.enqueue(*map(torch.cat, zip(*gathered, strict=True)))
         self._waiting.clear()
 
     @torch.no_grad()  # no gradient to keys
     def key(self, view: Float[Tensor, "n 3 s s"]) -> Float[Tensor, "n c"]:
-        """Return the keys of this process's views, which are encoded among all others."""
+        """Return the keys of this process's views, encoded in shuffled order over all processes."""
         keys = encode_shuffled(
             self.encoder_k, view, bn_splits=self.bn_splits, generator=self.random.generator
         )
@@ -137,7 +137,7 @@ class MoCo(nn.Module):
         source_ids: Int64[Tensor, " n"],
         times: Float64[Tensor, " n"],
     ) -> tuple[Float[Tensor, ""], Stats]:
-        """Return the loss of queries with positives ``own`` of ``keys``, against the queue.
+        """Return the loss of queries against the queue, with the key views ``own`` as positives.
 
         With ``batch_negatives`` the batch's keys of other videos are negatives too.
         """

@@ -21,7 +21,7 @@ from vidmoco.shapes import Float, Float64, Int64
 
 
 class MoCoV3(nn.Module):
-    """No queue: the negatives of a query are the keys of all other samples of all processes."""
+    """The negatives of a query are the keys of all other samples of all processes; no queue."""
 
     syncs_batch_norm = True
 
@@ -38,10 +38,10 @@ class MoCoV3(nn.Module):
         momentum_schedule: Literal["constant", "cosine"],
         tau: float,
     ) -> None:
-        """Take ``backbone`` as the query encoder's, and a copy of it as the key encoder's.
+        """Use ``backbone`` in the query encoder, and a copy of it in the key encoder.
 
         ``projector_layers`` is 2 for ResNets and 3 for transformers, whose predictor ends with a
-        batch norm (``predictor_norm``). What of the backbone is frozen stays so, in both encoders.
+        batch norm (``predictor_norm``). Frozen parameters of the backbone stay frozen.
         """
         super().__init__()
         projector = build_batch_norm_mlp(
@@ -89,8 +89,8 @@ class MoCoV3(nn.Module):
     ) -> tuple[Float[Tensor, ""], Stats]:
         """Return the loss ctr(q1, k2) + ctr(q2, k1), and its diagnostics.
 
-        ctr is the cross entropy times 2 tau. Small crops are further queries; the loss is then the
-        mean over all terms, times 2.
+        ctr is the cross entropy times 2 tau. Small crops are additional queries. The loss is then
+        the mean over all terms, times 2.
         """
         queries = [normalize(self.predictor(self.encoder_q(view)).float(), dim=1) for view in views]
         with torch.no_grad():  # no gradient to keys
@@ -105,4 +105,4 @@ class MoCoV3(nn.Module):
         return scale_loss(2 * 2 * self.tau, loss, stats)
 
     def end_step(self) -> None:
-        """Keep nothing: there is no queue."""
+        """Do nothing: there is no queue."""

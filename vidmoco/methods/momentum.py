@@ -11,14 +11,14 @@ from torch import nn
 def update_momentum(key: nn.Module, query: nn.Module, *, m: float) -> None:
     """Set each parameter of ``key`` to m * key + (1 - m) * query, in place.
 
-    Parameters only. Buffers stay the key encoder's own, as in the authors' code: its batch-norm
-    statistics come from the keys it sees.
+    The key encoder keeps its own buffers, as in the authors' code: its batch-norm statistics come
+    from the keys that it sees.
     """
     torch._foreach_lerp_(list(key.parameters()), list(query.parameters()), 1 - m)
 
 
 def momentum_at(progress: float, *, m: float, schedule: Literal["constant", "cosine"]) -> float:
-    """Return m at ``progress``, from 0 to 1, of the training.
+    """Return m at ``progress``, the finished fraction of the training.
 
     ``cosine`` grows from ``m`` to 1: 1 - (1 - m) (1 + cos(pi progress)) / 2 (Grill et al. 2020,
     "Bootstrap your own latent", section 3.2; MoCo v3).

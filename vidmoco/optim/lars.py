@@ -8,15 +8,15 @@ from torch import Tensor
 
 
 class Lars(torch.optim.Optimizer):
-    """SGD with momentum, each parameter's step in proportion to its norm; as in MoCo v3's code.
+    """SGD with momentum and steps in proportion to each parameter's norm, as in MoCo v3's code.
 
-    Of a group with ``adapts``: d = g + decay p, d *= trust |p| / |d| (1 where a norm is 0); then
-    v = m v + d, p -= lr v. Others have neither decay nor that factor.
+    A group with ``adapts`` takes d = g + decay p, multiplied by trust |p| / |d| (by 1 if a norm is
+    0). Other groups take d = g, without decay. Then v = m v + d and p -= lr v.
 
-    Not timm's: that divides by |g| + decay |p|, which is LARC's rule.
+    timm's LARS divides by |g| + decay |p| instead, which is LARC's rule.
 
-    NOTE: the paper and SimCLR's code have the learning rate inside v; it is the same where the rate
-    does not change.
+    NOTE: the paper and SimCLR's code put the learning rate inside v. Both agree while the rate is
+    constant.
     """
 
     def __init__(
@@ -26,12 +26,12 @@ class Lars(torch.optim.Optimizer):
         momentum: float,
         trust_coefficient: float,
     ) -> None:
-        """Take groups of parameters with ``lr``, ``weight_decay`` and ``adapts`` of their own."""
+        """Take parameter groups, each with its ``lr``, ``weight_decay`` and ``adapts``."""
         super().__init__(parameters, {"momentum": momentum, "trust_coefficient": trust_coefficient})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Take a step, without a wait for the device."""
+        """Take a step, without waiting for the device."""
         if closure is not None:
             raise ValueError("LARS takes no closure")
         for group in self.param_groups:

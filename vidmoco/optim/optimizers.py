@@ -14,11 +14,11 @@ _CONSTANT = "constant_lr"
 def build_optimizer(
     parameters: Iterable[tuple[str, nn.Parameter]], config: OptimConfig
 ) -> torch.optim.Optimizer:
-    """Return the optimiser of ``config`` over all of the named parameters that train.
+    """Return the optimiser of ``config`` for all named parameters that require gradients.
 
-    Parameters of one dimension (biases, norms) are a group of their own where they have no decay,
-    and those of a ``predictor`` where it has a constant learning rate. All else gets its rate
-    before each step, from ``set_learning_rate``.
+    Parameters of one dimension (biases, norms) have their own group if they have no decay, and so
+    have those of a ``predictor`` with a constant learning rate. ``set_learning_rate`` sets the rate
+    of the other groups before each step.
     """
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in parameters:
@@ -45,7 +45,7 @@ def build_optimizer(
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Give the learning rate ``lr`` to every group of parameters that has none of its own."""
+    """Set the learning rate of every group that has no constant one."""
     for group in optimizer.param_groups:
         if not group[_CONSTANT]:
             group["lr"] = lr

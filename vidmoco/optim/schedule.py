@@ -20,10 +20,10 @@ def learning_rate(
     """Return the learning rate of ``step`` (0 <= step < total_steps).
 
     ``cosine`` is MoCo v2's ``lr / 2 (1 + cos(pi e / E))``, where e and E count from the end of the
-    warm-up (MoCo v3, SimCLR), and ``step`` MoCo v1's tenth at each milestone (a share of the
-    training). The warm-up is linear, from the share ``warmup_start`` of the rate. With
-    ``update_every="epoch"`` e counts whole epochs, as in the papers' code; with ``"step"`` it moves
-    at every step.
+    warm-up (MoCo v3, SimCLR). ``step`` divides by ten at each milestone, a fraction of the training
+    (MoCo v1). The warm-up is linear and starts at ``warmup_start`` times the rate. With
+    ``update_every="epoch"`` e counts whole epochs, as in the papers' code. With ``"step"`` it
+    changes at every step.
     """
     warmup_steps = warmup_epochs * steps_per_epoch
     if step < warmup_steps:
@@ -40,10 +40,10 @@ def learning_rate(
 def scaled_learning_rate(
     lr: float, *, batch_size: int, scale: Literal["linear", "sqrt", "none"] = "linear"
 ) -> float:
-    """Return the learning rate of a batch.
+    """Return the learning rate for a batch size.
 
-    ``linear``: lr * batch_size / 256 (Goyal et al. 2017, section 2.1, which the MoCo papers
-    follow). ``sqrt``: lr * sqrt(batch_size) (Chen et al. 2020, SimCLR, appendix B.1).
+    ``linear`` is lr * batch_size / 256 (Goyal et al. 2017, section 2.1, which the MoCo papers
+    follow). ``sqrt`` is lr * sqrt(batch_size) (Chen et al. 2020, SimCLR, appendix B.1).
     """
     if scale == "none":
         return lr
