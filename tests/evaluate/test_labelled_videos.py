@@ -109,7 +109,7 @@ def test_videos_without_a_label_are_listed(videos, tmp_path):
     results, table, log = evaluate(videos, tmp_path, **options)
     expected = [f"{name}: no label in the column 'room'" for name in ("1.mp4", "7.mp4")]
     assert results["left_out"] == expected
-    assert f"2 videos or classes are left out (left_out in the file), the first: {expected[0]}" in (
+    assert f"2 videos or classes are left out (left_out in the file). The first: {expected[0]}" in (
         table
     )
     assert f"Left out:\n  {expected[0]}\n  {expected[1]}\n" in log

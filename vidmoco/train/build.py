@@ -8,7 +8,7 @@ from vidmoco.backbones.build import build_backbone, num_features_of, strided_at_
 from vidmoco.config.method_settings import MethodSettings
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.device import memory_of
-from vidmoco.errors import ConfigError, is_hunger
+from vidmoco.errors import ConfigError, is_out_of_memory
 from vidmoco.methods.build import AnyMethod, build_method, require_memory
 from vidmoco.methods.normalization import sync_batch_norm
 from vidmoco.methods.protocol import Inputs
@@ -69,7 +69,7 @@ def assemble_method(
             ),
         )
     except (RuntimeError, MemoryError) as error:
-        if not is_hunger(error):
+        if not is_out_of_memory(error):
             raise
         raise ConfigError(
             f"The heads of {config.method.name} do not fit into memory: --method.dim is "

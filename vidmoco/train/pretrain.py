@@ -216,7 +216,7 @@ def _pretrain(
                 "num_videos": batching.num_videos,
                 "seed": config.seed,
             },
-            advice=run_folder.go_on_with(run),
+            advice=run_folder.resume_advice(run),
         )
     _list_failures(source, failures, console=console)
     if step < total_steps:

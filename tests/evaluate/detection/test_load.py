@@ -72,7 +72,7 @@ def test_nothing_to_train_on_or_to_find(tmp_path):
         (":", "expected instances.json:IMAGES"),
         ("nowhere:trainval", "there is no folder nowhere"),
         ("no.json:images", "names no.json, which is not there"),
-        ("{}/a.json:nowhere", "no such folder"),
+        ("{}/a.json:nowhere", "does not exist"),
     ],
 )
 def test_parts_that_are_not_there(tmp_path, given, message):
