@@ -143,7 +143,7 @@ def test_a_best_decay_at_the_end_of_the_grid_is_said(make_images, tmp_path, monk
         monkeypatch.setattr(protocols, "linear_probe", lambda *a, probe=probe, **options: probe)
         name = f"images{is_said}"
         _, table, _ = run(make_images(name=name, train=1), tmp_path, "random:test_resnet")
-        assert ("best decay, 1, is the strongest tried" in table) == is_said
+        assert ("best decay, 1, is the strongest one tried" in table) == is_said
 
 
 def test_the_probe_can_be_left_out(make_images, tmp_path):
@@ -231,7 +231,7 @@ def test_few_shots(make_images, tmp_path):
         "0.5": 2,
     }
     assert row["few_shot_top1"]["0.5"] == [100.0, 100.0]  # three of a colour are enough
-    assert "linear, 20 %" in table and "mean of 2 draws" in table
+    assert "linear, 20 %" in table and "mean over 2 draws" in table
 
 
 def test_intervals_hold_the_accuracy(make_images, tmp_path):

@@ -57,7 +57,7 @@ def test_manifest_rows_and_conditions(tmp_path):
         ("path,rom,day\na,b,c\n", [], ConfigError, "no column 'room'. Did you mean 'rom'"),
         ("path,room,day\na,b,c\n", ["kind=x"], ConfigError, "no column 'kind'"),
         ("path,room,day\na,b,c\n", ["day=x"], DataError, "No row of .* has a label and day=x"),
-        ("path,room,day\na,b,c\na,b,d\n", [], DataError, "names 'a' 2 times"),
+        ("path,room,day\na,b,c\na,b,d\n", [], DataError, "lists 'a' 2 times"),
         (
             "",
             [],
@@ -195,7 +195,7 @@ def test_each_video_is_its_own_group_and_the_split_may_be_given(tmp_path):
 
 def test_a_group_in_both_splits_is_refused():
     planted = [Clip("a.mp4", "x", "day1", "train"), Clip("b.mp4", "y", "day1", "val")]
-    with pytest.raises(DataError, match=r"group 'day1' are in train and in val, such as 'b.mp4'"):
+    with pytest.raises(DataError, match=r"group 'day1' are in train and val, such as 'b.mp4'"):
         given_splits(planted)
 
 

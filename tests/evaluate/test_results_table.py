@@ -87,7 +87,7 @@ def test_videos_and_fine_tuning_have_columns():
     assert accuracy_columns(given)[-2:] == [("video, k-NN", [61.0]), ("head, top-1", [44.0])]
     text = printed(given)
     assert "head: only the head, on the frozen backbone, trained by SGD on random crops" in text
-    assert "(moco_v1: rate 30, 5 epochs, batches of 256)" in text
+    assert "(moco_v1: learning rate 30, 5 epochs, batches of 256)" in text
     assert "video: mean of its frames' probabilities (k-NN 20)" in text
 
 
