@@ -159,7 +159,7 @@ def test_a_folder_that_cannot_be_made(tmp_path):
 
 def test_no_right_to_write(tmp_path):
     with (
-        pytest.raises(ConfigError, match=r"Read-only file system. Put that right, or wait\."),
+        pytest.raises(ConfigError, match=r"Read-only file system. Fix that, or wait\."),
         atomic_write(tmp_path / "x", advice=", or wait."),
     ):
         raise OSError(errno.EROFS, "")

@@ -45,7 +45,7 @@ def test_what_a_killed_process_left_is_cleared(tmp_path):
 def test_damage_is_named(tmp_path):
     path = save_checkpoint(tmp_path, step=1, state={"step": 1, "x": torch.ones(100)}, keep=1)
     path.write_bytes(path.read_bytes()[:300])
-    with pytest.raises(CheckpointError, match=f"{path}.*one before"):
+    with pytest.raises(CheckpointError, match=f"{path}.*an earlier one"):
         load_checkpoint(path)
 
 

@@ -60,7 +60,7 @@ def test_the_checkpoint_before_is_whole_and_goes_on(videos, monkeypatch, capsys)
         assert main(["pretrain", str(videos), *TINY, "--run", "run"]) == 2
     assert last_line(capsys) == (
         "vidmoco: run/checkpoints/step_00000003.pt cannot be written: File too large. Raise the "
-        "limit of the size of a file (ulimit -f), then go on from the last checkpoint with --run "
+        "limit of the size of a file (ulimit -f), then resume from the last checkpoint with --run "
         "run --resume."
     )
     run = Path("run")
@@ -102,7 +102,7 @@ def test_where_the_first_files_find_no_room_the_same_command_begins_again(
 def test_a_link_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "runs").write_text("")
     reason = run_folder.point_latest_at(tmp_path / "run")
-    assert reason.startswith("runs/latest still leads elsewhere, or nowhere: ")
+    assert reason.startswith("runs/latest does not lead to this run: ")
 
 
 def test_what_a_library_writes_by_itself_is_told_too(tmp_path, monkeypatch, capsys):

@@ -1,7 +1,7 @@
 """vidmoco: image backbones from unlabelled video, by Momentum Contrast.
 
-Importing it registers your exported backbones with timm (``timm.list_models("vidmoco_*")``), now or
-when timm itself is imported. The names below are loaded at their first use, so that the command
+``import vidmoco`` registers your exported backbones with timm (``timm.list_models("vidmoco_*")``),
+at once or when timm is imported. The names below are loaded at their first use, so that the command
 line can print its help without loading torch.
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vidmoco.features.extract import extract_video
     from vidmoco.train.pretrain import pretrain
 
-_HOMES = {
+_MODULES = {
     "export_backbone": "vidmoco.backbones.registry",
     "extract_video": "vidmoco.features.extract",
     "load_backbone": "vidmoco.backbones.build",
@@ -40,9 +40,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'vidmoco' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_MODULES[name]), name)
 
 
 register_with_timm()

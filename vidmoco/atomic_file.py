@@ -1,4 +1,4 @@
-"""Files and folders that are there whole or not at all; one line says why they are not."""
+"""Atomic writes: a file or folder is written completely or not at all, and an error says why."""
 
 import errno
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vidmoco.errors import ConfigError, VidmocoError
 
-# What must be done first where there is no more room.
+# What the user does first, by the error of a full disk, quota or file.
 NO_ROOM = {
     errno.ENOSPC: "Make room there",
     errno.EDQUOT: "Make room within the quota",
@@ -20,11 +20,11 @@ NO_ROOM = {
 
 @contextmanager
 def writing(path: Path, *, advice: str = " and try again.") -> Iterator[None]:
-    """Say in a block that writes ``path`` why it could not be written.
+    """Turn a failed write in the block into an error that says why ``path`` cannot be written.
 
     Args:
-        path: what is written; a reader knows it by this name.
-        advice: how to go on then, the end of a sentence that begins with "Make room there".
+        path: the file or folder as the user knows it.
+        advice: how to go on afterwards. It ends a sentence that begins with "Make room there".
 
     Raises:
         ConfigError: in place of what Python, torch or safetensors raise for a failed write.
@@ -40,19 +40,19 @@ def writing(path: Path, *, advice: str = " and try again.") -> Iterator[None]:
 
 @contextmanager
 def atomic_write(path: Path, *, advice: str = " and try again.") -> Iterator[Path]:
-    """Give the name of a file or folder to write, which then takes the place of ``path``.
+    """Yield the name of a temporary file or folder, which replaces ``path`` after the block.
 
-    It is flushed to disk and renamed, so that at any moment the old one or the whole new one is
-    there; a folder, of which only an empty one can be renamed over, is for a moment beside its
-    name, as ``.old``. Where the block fails it is removed; of a killed process it stays, until
-    ``remove_parts``. The folder of ``path`` is made.
+    It is flushed to disk and renamed, so at any moment either the old or the complete new one
+    exists. A folder can only be renamed over an empty one, so the old folder is called ``.old``
+    for a moment. The temporary file is removed where the block fails. A killed process leaves it
+    behind, until ``remove_parts``. The parent folder is made.
 
     Args:
         path: a file or a folder.
-        advice: as of ``writing``.
+        advice: see ``writing``.
 
     Raises:
-        ConfigError: it cannot be written.
+        ConfigError: ``path`` cannot be written.
     """
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     with writing(path, advice=advice):
@@ -62,25 +62,25 @@ def atomic_write(path: Path, *, advice: str = " and try again.") -> Iterator[Pat
             for file in part.rglob("*") if part.is_dir() else [part]:
                 if file.is_file():
                     flush_to_disk(file)
-            _put(part, path)
+            _replace(path, part)
         except BaseException:
             remove(part)
             raise
 
 
 def remove_parts(folder: Path, pattern: str) -> None:
-    """Remove what killed processes left of files in ``folder`` that only one process writes.
+    """Remove the temporary files of killed processes. Only one process may write to ``folder``.
 
     Args:
-        folder: of the files; there may be none.
-        pattern: of their names, as for ``Path.glob``.
+        folder: it may be missing.
+        pattern: of the finished files' names, for ``Path.glob``.
     """
     for left_over in folder.glob(f"{pattern}.*.part"):
         remove(left_over)
 
 
-def _put(part: Path, path: Path) -> None:
-    """Rename a file or a folder; of a folder that was there, nothing is lost before that."""
+def _replace(path: Path, part: Path) -> None:
+    """Rename ``part`` to ``path``. An old folder is deleted only after that."""
     if not (part.is_dir() and path.is_dir()):
         part.replace(path)
         return
@@ -95,20 +95,20 @@ def _put(part: Path, path: Path) -> None:
 
 
 def unwritable(error: OSError, path: Path, *, advice: str) -> ConfigError:
-    """Return the error that says that ``path`` cannot be written, why, and how to go on."""
+    """Return an error that says why ``path`` cannot be written, and how to go on."""
     reason = os.strerror(error.errno) if error.errno else str(error)
-    first = NO_ROOM.get(error.errno or 0, "Put that right")
+    first = NO_ROOM.get(error.errno or 0, "Fix that")
     return ConfigError(f"{path} cannot be written: {reason}. {first}{advice}")
 
 
 def flush_to_disk(path: Path) -> None:
-    """Return when the disk has a file."""
+    """Wait until the file is on the disk."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder, if it is there and can be removed."""
+    """Remove a file or a folder, if it exists and can be removed."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -117,18 +117,18 @@ def remove(path: Path) -> None:
 
 
 def _system_error(error: Exception) -> OSError | None:
-    """Return what the operating system said; None: the failure is another one."""
+    """Return the operating system's error behind ``error``, or None."""
     if isinstance(error, VidmocoError):
         return None
     if isinstance(error, OSError) and error.errno:
         return error
     text = str(error)
-    # safetensors and shutil.copytree have the number in their text alone.
+    # safetensors and shutil.copytree give the number only in their text.
     if found := re.search(r"(?:\(os error |\[Errno )(\d+)", text):
         return OSError(int(found[1]), os.strerror(int(found[1])))
     if isinstance(error, OSError):
         return error
-    if "inline_container" in text:  # torch.save, in C++; Python's own error is behind it, if any
-        behind = error.__context__
-        return behind if isinstance(behind, OSError) else OSError(errno.ENOSPC, "")
+    if "inline_container" in text:  # torch.save, in C++; Python's error is its context, if any
+        context = error.__context__
+        return context if isinstance(context, OSError) else OSError(errno.ENOSPC, "")
     return None

@@ -1,4 +1,4 @@
-"""Where is kept what can be made again: catalogs, features."""
+"""The cache folder of the user, for what can be computed again: catalogs, features."""
 
 import os
 from pathlib import Path

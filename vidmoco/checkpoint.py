@@ -1,4 +1,4 @@
-"""Checkpoints: all that a run needs to go on exactly, written so that none is ever half there."""
+"""Checkpoints: all that a run needs to resume exactly. Each is written completely or not at all."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ import torch
 
 from vidmoco.atomic_file import atomic_write, remove_parts
 from vidmoco.errors import CheckpointError
-from vidmoco.run_folder import go_on_with
+from vidmoco.run_folder import resume_advice
 
 
 def save_checkpoint(
@@ -15,22 +15,21 @@ def save_checkpoint(
 ) -> Path:
     """Write ``state`` as the checkpoint of ``step`` and delete all but the ``keep`` newest.
 
-    The file is written beside its name, flushed to disk and renamed: a crash or a full disk at
-    any moment leaves the checkpoints before it.
+    A crash or a full disk at any moment leaves the earlier checkpoints.
 
     Args:
-        folder: of the checkpoints; in a run folder.
-        step: its number.
+        folder: the folder of checkpoints in a run folder.
+        step: number of the step.
         state: tensors and plain values.
-        keep: how many are kept.
-        advice: how to go on where it cannot be written (see ``writing``); None: to resume the run.
+        keep: how many checkpoints are kept.
+        advice: how to go on if it cannot be written (see ``writing``). None says: resume the run.
 
     Raises:
-        ConfigError: it cannot be written.
+        ConfigError: the checkpoint cannot be written.
     """
     path = folder / f"step_{step:08d}.pt"
     remove_parts(folder, "step_*.pt")
-    advice = advice or go_on_with(folder.parent)
+    advice = advice or resume_advice(folder.parent)
     with atomic_write(path, advice=advice) as part, part.open("wb") as file:
         torch.save(state, file)
     for old in list_checkpoints(folder)[:-keep]:
@@ -44,16 +43,16 @@ def list_checkpoints(folder: Path) -> list[Path]:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Return the state in ``path``, on the CPU. Plain tensors and values only, never pickled code.
+    """Return the state in ``path``, on the CPU. Only tensors and plain values are read, no code.
 
     Raises:
-        CheckpointError: the file is damaged, or is no checkpoint of vidmoco.
+        CheckpointError: the file is damaged, or is not a checkpoint of vidmoco.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged file
         raise CheckpointError(
-            f"Cannot read the checkpoint {path}: {error}. Delete it to go on from the one before."
+            f"Cannot read the checkpoint {path}: {error}. Delete it to resume from an earlier one."
         ) from error
     if not isinstance(state, dict) or "step" not in state:
         raise CheckpointError(f"{path} is not a checkpoint of vidmoco.")
@@ -61,10 +60,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def load_matching(module: torch.nn.Module, state: dict[str, Any], *, source: Path) -> None:
-    """Load ``state`` into ``module``, every key and every shape of it.
+    """Load ``state`` into ``module``; every key and shape must match.
 
     Raises:
-        CheckpointError: it is the state of another architecture.
+        CheckpointError: the state is of another architecture.
     """
     try:
         module.load_state_dict(state)

@@ -1,4 +1,4 @@
-"""How much of the machine is this process's."""
+"""The CPU cores of this process."""
 
 import os
 

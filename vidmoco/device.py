@@ -1,4 +1,4 @@
-"""The device a command runs on, and its arithmetic."""
+"""The device of a command: its name, threads, memory, copies and precision."""
 
 import ctypes
 import os
@@ -15,16 +15,16 @@ from vidmoco.distributed import local_world_size
 from vidmoco.errors import ConfigError
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
-_LARGEST_KEPT = 2**25  # bytes of a block; mallopt(3): the most that glibc takes on 64 bits
+_LARGEST_KEPT = 2**25  # bytes of a block; the maximum of glibc on 64 bits, see mallopt(3)
 
 
 def resolve_device(name: str) -> torch.device:
-    """Return the device of a ``--device`` flag; ``auto`` is CUDA where there is one.
+    """Return the device of a ``--device`` flag. ``auto`` is CUDA where the machine has it.
 
-    Under torchrun, CUDA without a number is the GPU of the process's LOCAL_RANK.
+    Under torchrun, ``cuda`` without a number is the GPU of the process's LOCAL_RANK.
 
     Raises:
-        ConfigError: the name is none that torch knows, or the machine has no such device.
+        ConfigError: torch does not know the name, or the machine has no such device.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -41,8 +41,7 @@ def resolve_device(name: str) -> torch.device:
         if (device.index or 0) >= count:
             raise ConfigError(
                 f"The device {name!r} is not here: torch {torch.__version__} sees {count} CUDA "
-                "devices. "
-                "Give cpu or auto, or check the driver with nvidia-smi."
+                "devices. Give cpu or auto, or check the driver with nvidia-smi."
             )
     elif device.type != "cpu":
         raise ConfigError(
@@ -52,18 +51,19 @@ def resolve_device(name: str) -> torch.device:
 
 
 def memory_of(device: torch.device) -> int:
-    """Return the bytes of memory that a device has, used or not."""
+    """Return the total memory of a device in bytes."""
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def use_threads(device: torch.device, asked: int | None, *, beside_decoders: bool) -> None:
-    """Set the threads of a training on a CPU: ``asked``, all cores, or half ``beside_decoders``.
+    """Set the number of threads for training on a CPU.
 
-    The threads of one operation wait for each other. Where a decoding worker holds the core of one,
-    all wait: on 2 busy cores, one thread trained twice as many pairs a second as two; from prepared
-    frames, whose reading takes a twentieth of the time, two trained 1.5 times as many (measured).
+    The default is one thread per core, or half of that ``beside_decoders``. The threads of one
+    operation wait for each other: if a decoding worker holds the core of one, all wait. On 2 busy
+    cores, one thread trained twice as many pairs a second as two. From prepared frames, whose
+    reading takes a twentieth of the time, two threads trained 1.5 times as many (measured).
     """
     if device.type == "cpu":
         cores = num_cores() // local_world_size()
@@ -71,11 +71,11 @@ def use_threads(device: torch.device, asked: int | None, *, beside_decoders: boo
 
 
 def keep_freed_memory(device: torch.device) -> None:
-    """Let the process keep what a step on a CPU frees, for the next step to use.
+    """Let the process keep the memory that a training step on a CPU frees, for the next step.
 
-    glibc gives large blocks back to the system at once, and the next step pays for new, zeroed
-    pages: 20,000 page faults a step of ResNet-18 at 64 px. Kept, it takes 6 % less CPU time, the
-    views 16 %, at the same peak memory (measured). Another C library does as it does.
+    glibc returns large blocks to the system at once, and the next step pays for new, zeroed pages:
+    20,000 page faults a step of ResNet-18 at 64 px. With kept memory a step takes 6 % less CPU time
+    and its views 16 % less, at the same peak memory (measured). Other C libraries are left alone.
     """
     if device.type != "cpu" or not sys.platform.startswith("linux"):
         return
@@ -86,35 +86,34 @@ def keep_freed_memory(device: torch.device) -> None:
 
 
 def to_device(values: Tensor, device: torch.device) -> Tensor:
-    """Return a tensor of the CPU on ``device``, without a wait: from pinned memory to CUDA."""
+    """Copy a CPU tensor to ``device``; to CUDA without waiting, from pinned memory."""
     if device.type == "cuda":
-        values = values.pin_memory()  # itself, where it is pinned
+        values = values.pin_memory()  # returns ``values`` if they are pinned
     return values.to(device, non_blocking=True)
 
 
 def to_device_ahead(values: Tensor, device: torch.device) -> Tensor:
-    """Return a tensor of the CPU on ``device``; CUDA copies it while it computes what came before.
+    """Copy a CPU tensor to ``device``; CUDA copies while it still computes earlier work.
 
-    ``values`` may be written over at once, unless they are pinned: those must be left alone.
+    ``values`` may be overwritten at once, unless they are pinned.
     """
     if device.type != "cuda":
         return values.to(device)
-    stream, copies = torch.cuda.current_stream(device), _copies_of(device)
-    with torch.cuda.stream(copies):
+    stream, copy_stream = torch.cuda.current_stream(device), _copy_stream(device)
+    with torch.cuda.stream(copy_stream):
         copied = to_device(values, device)
-    stream.wait_stream(copies)
-    copied.record_stream(stream)  # its memory belongs to ``copies``, which is ahead
+    stream.wait_stream(copy_stream)
+    copied.record_stream(stream)  # its memory belongs to ``copy_stream``, which runs ahead
     return copied
 
 
 @cache
-def _copies_of(device: torch.device) -> torch.cuda.Stream:
-    """Return the stream of a device on which values are copied while it computes."""
+def _copy_stream(device: torch.device) -> torch.cuda.Stream:
     return torch.cuda.Stream(device)
 
 
 def autocast(
     device: torch.device, precision: Literal["bf16", "fp32"]
 ) -> AbstractContextManager[None]:
-    """Return the context in which models run: bf16 autocast, or plain float32."""
+    """Return the context in which models run: bf16 autocast or float32."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")

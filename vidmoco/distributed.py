@@ -1,7 +1,7 @@
-"""The processes that torchrun started, or the one there is.
+"""Communication between the processes of torchrun.
 
-Every function is a plain no-op for a single process, so callers do not ask which case it is.
-Tensors on the CPU travel by gloo, tensors on a GPU by NCCL.
+Every function is a no-op for a single process, so callers need not check. CPU tensors are sent by
+gloo, GPU tensors by NCCL.
 """
 
 import os
@@ -19,22 +19,21 @@ from torch.nn.parallel import DistributedDataParallel
 
 T = TypeVar("T")
 
-# Rank 0 fits and scores alone while the others wait for it at the next gather; a probe on a million
+# Rank 0 fits and scores alone while the others wait at the next gather. A linear probe on a million
 # images takes longer than the default half hour. torchrun ends the others when one process dies.
-_PATIENCE = timedelta(hours=12)
+_TIMEOUT = timedelta(hours=12)
 
-# Newer torch has another name for it, and warns of the old one.
-_KEEP_BUFFERS = "forward_sync_buffers"
-if _KEEP_BUFFERS not in signature(DistributedDataParallel).parameters:
-    _KEEP_BUFFERS = "broadcast_buffers"
+# Newer torch renames this argument, and warns of the old name.
+_SYNC_BUFFERS = "forward_sync_buffers"
+if _SYNC_BUFFERS not in signature(DistributedDataParallel).parameters:
+    _SYNC_BUFFERS = "broadcast_buffers"
 
 
 def init_from_environment(device: torch.device | None = None) -> torch.device:
     """Join the other processes of a torchrun launch, if this is one.
 
     Args:
-        device: Where this process computes; None: the CPU. A CUDA device without an index becomes
-            the one of this process on its machine (LOCAL_RANK).
+        device: None means the CPU. A CUDA device without an index gets the LOCAL_RANK as index.
 
     Returns:
         The device of this process.
@@ -47,13 +46,13 @@ def init_from_environment(device: torch.device | None = None) -> torch.device:
         backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
         if device.type == "cuda":
             torch.cuda.set_device(device)
-        dist.init_process_group(backend, timeout=_PATIENCE)
+        dist.init_process_group(backend, timeout=_TIMEOUT)
     return device
 
 
 @contextmanager
 def processes_from_environment(device: torch.device | None = None) -> Iterator[torch.device]:
-    """``init_from_environment`` for a ``with`` block; leaves the group again if it joined it."""
+    """``init_from_environment`` for a ``with`` block, which leaves the group if it joined it."""
     joined_before = dist.is_initialized()
     try:
         yield init_from_environment(device)
@@ -63,7 +62,7 @@ def processes_from_environment(device: torch.device | None = None) -> Iterator[t
 
 
 def rank() -> int:
-    """Return the number of this process, 0 for the one that prints and writes."""
+    """Return the rank of this process; rank 0 prints and writes."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
@@ -83,7 +82,7 @@ def is_main() -> bool:
 
 
 def shard(num_rows: int) -> range:
-    """Return the rows of this process: one block of neighbours, sizes differing by one at most.
+    """Return the rows of this process, a contiguous block. Block sizes differ by at most one.
 
     The blocks in the order of the ranks are all rows in order, so ``gather_rows`` restores them.
     """
@@ -95,7 +94,7 @@ def gather_rows(tensor: Tensor) -> Tensor:
     """Return the rows of all processes in the order of their ranks, on every process.
 
     Args:
-        tensor: (n, ...) of any dtype; n may differ from process to process, the rest may not.
+        tensor: (n, ...) of any dtype. Only n may differ between processes.
     """
     if world_size() == 1:
         return tensor
@@ -103,7 +102,7 @@ def gather_rows(tensor: Tensor) -> Tensor:
     counts = [torch.zeros_like(own) for _ in range(world_size())]
     dist.all_gather(counts, own)
     sizes = [int(count) for count in counts]
-    # gather wants equal shapes: pad with zero rows, cut them off again.
+    # all_gather needs equal shapes: pad with zero rows, then cut them off.
     padding = [0, 0] * (tensor.ndim - 1) + [0, max(sizes) - tensor.shape[0]]
     padded = F.pad(tensor, padding).contiguous()
     parts = [torch.empty_like(padded) for _ in sizes]
@@ -112,9 +111,9 @@ def gather_rows(tensor: Tensor) -> Tensor:
 
 
 def gather_rows_with_gradient(tensor: Tensor) -> Tensor:
-    """Return ``gather_rows`` of equally many rows a process, with gradients to all of them.
+    """Return ``gather_rows`` with gradients; each process must have equally many rows.
 
-    The gradient of a row is the sum of those that the processes have for it.
+    The gradient of a row is the sum of its gradients in all processes.
     """
     return tensor if world_size() == 1 else _Gather.apply(tensor)
 
@@ -136,28 +135,28 @@ class _Gather(torch.autograd.Function):
 
 
 def on_all_ranks(method: nn.Module, device: torch.device) -> nn.Module:
-    """Return the method, wrapped where several processes train it: gradients are averaged.
+    """Return the method, wrapped so that gradients are averaged if several processes train it.
 
-    Buffers are each process's own: the queue is the same everywhere, and statistics of batch norms
-    are those of its rank, of which the first one's are kept.
+    Buffers are not synchronised: the queue is the same everywhere, and each rank has its own
+    statistics of batch norms, of which rank 0's are saved.
     """
     if world_size() == 1:
         return method
-    keep_buffers: dict[str, Any] = {_KEEP_BUFFERS: False}
+    options: dict[str, Any] = {_SYNC_BUFFERS: False}
     return DistributedDataParallel(
-        method, device_ids=[device] if device.type == "cuda" else None, **keep_buffers
+        method, device_ids=[device] if device.type == "cuda" else None, **options
     )
 
 
 def without_averaging(replica: nn.Module) -> AbstractContextManager[None]:
-    """Return a context in which gradients stay in their process: of micro-batches but the last."""
+    """Return a context without averaging of gradients, for all micro-batches but the last."""
     if isinstance(replica, DistributedDataParallel):
         return replica.no_sync()
     return nullcontext()
 
 
 def any_of(flag: bool) -> bool:
-    """Return whether the flag of any process is set; all get the same answer."""
+    """Return whether the flag of any process is set; all processes get the same answer."""
     if world_size() == 1:
         return flag
     flags = torch.tensor([flag], dtype=torch.int32)  # on the CPU: no device waits for it
@@ -167,9 +166,9 @@ def any_of(flag: bool) -> bool:
 
 @contextmanager
 def main_first() -> Iterator[None]:
-    """Run a block on the main process, and then on the others."""
+    """Run a block on the main process first, and then on the others."""
     if not is_main():
-        any_of(False)  # waits for all; on the CPU, where dist.barrier may take a wrong GPU
+        any_of(False)  # a barrier on the CPU: dist.barrier may choose a wrong GPU
     yield
     if is_main():
         any_of(False)

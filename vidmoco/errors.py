@@ -1,4 +1,4 @@
-"""What vidmoco raises, so that a caller can catch one class.
+"""The errors that vidmoco raises; a caller can catch them all by one class.
 
     VidmocoError
     ├── ConfigError       a setting, flag, recipe or path that cannot be used (also a ValueError)
@@ -8,7 +8,7 @@
     └── TrainingError     a run that cannot go on (a loss that is not finite)
 
 A message says what was given, what was expected and what to do. The command line prints it in one
-line and exits with 2; nothing else of vidmoco decides an exit code.
+line and exits with 2. No other part of vidmoco decides an exit code.
 """
 
 import difflib
@@ -39,8 +39,8 @@ class TrainingError(VidmocoError):
     """A run that cannot go on."""
 
 
-def is_hunger(error: Exception) -> bool:
-    """Return whether an error of Python's or torch's says that no memory is to be had."""
+def is_out_of_memory(error: Exception) -> bool:
+    """Return whether an error of Python or torch says that the CPU's memory is used up."""
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # torch
     )
@@ -48,6 +48,6 @@ def is_hunger(error: Exception) -> bool:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the known name nearest to ``name``, or ``""``."""
-    by_small_letters = {one.lower(): one for one in known}  # mnist is meant to be MNIST
-    matches = difflib.get_close_matches(name.lower(), by_small_letters, n=1, cutoff=0.5)
-    return f" Did you mean {by_small_letters[matches[0]]!r}?" if matches else ""
+    by_lower_case = {one.lower(): one for one in known}  # so that mnist finds MNIST
+    matches = difflib.get_close_matches(name.lower(), by_lower_case, n=1, cutoff=0.5)
+    return f" Did you mean {by_lower_case[matches[0]]!r}?" if matches else ""

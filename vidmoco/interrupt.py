@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish to stop, heard between two steps."""
+"""Ctrl-C and SIGTERM, which stop a training between two steps."""
 
 import signal
 from types import FrameType, TracebackType
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class StopSignals:
-    """While entered, SIGINT and SIGTERM set ``received``; a second one acts as it always does."""
+    """In a ``with`` block, SIGINT and SIGTERM set ``received``. A second one acts as usual."""
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
@@ -36,5 +36,5 @@ class StopSignals:
 
     @property
     def exit_code(self) -> int:
-        """The shell's code for a process ended by this signal: 130 or 143."""
+        """The shell's exit code for a process that this signal ended: 130 or 143."""
         return 128 + self.received if self.received else 0

@@ -1,4 +1,4 @@
-"""What takes long to import, and much memory: once, in the process that others are forked from."""
+"""Import what takes long and much memory once, in the process that workers are forked from."""
 
 import gc
 
@@ -7,6 +7,6 @@ import vidmoco.features.batch_reader
 import vidmoco.frames.writer
 import vidmoco.video.forward_reader  # noqa: F401
 
-# A collection writes into every object that it looks at, and a page written to is shared no more.
+# A garbage collection writes into every object it visits; a page that is written is shared no more.
 gc.collect()
 gc.freeze()

@@ -1,4 +1,4 @@
-"""How much is done, and how long the rest takes: a bar on a terminal, some lines in a log."""
+"""Progress and time left: a bar on a terminal, lines in a log."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -21,12 +21,12 @@ from vidmoco.text import escaped
 T = TypeVar("T")
 
 LOG_LINE_SECONDS = 30.0
-# The speed of the first steps (start of the workers, compilation) says nothing of the rest.
+# The first steps (start of the workers, compilation) say nothing about the speed of the rest.
 _STEPS_BEFORE_ESTIMATE = 5
 
 
 class ProgressBar:
-    """Steps done of many, in a ``with`` block."""
+    """A progress bar, shown inside its ``with`` block."""
 
     def __init__(
         self,
@@ -38,17 +38,16 @@ class ProgressBar:
         unit: str = "",
         log: bool = False,
     ) -> None:
-        """Show nothing yet.
+        """Set up the bar; it is shown when the block begins.
 
         Args:
-            console: where the bar is, if it is a terminal.
-            what: is done.
-            total: steps; None: nobody knows.
-            done: of them before this.
-            unit: what a step is, if more than a step.
-            log: where the console is no terminal, print a line every ``LOG_LINE_SECONDS``, at the
-                last step and for each ``begin``, and on a terminal leave the bar when the block
-                ends; else none of it.
+            console: the bar is shown if this is a terminal.
+            what: description of the work.
+            total: number of steps; None if it is unknown.
+            done: number of steps that are done already.
+            unit: name of a step in the bar, such as "videos".
+            log: on a terminal, leave the bar when the block ends. Elsewhere, print a line every
+                ``LOG_LINE_SECONDS``, at the last step and for each ``begin``.
         """
         self.console, self.total, self.done = console, total, done
         self._what, self._unit = what, f" {unit}" if unit else ""
@@ -84,24 +83,24 @@ class ProgressBar:
         self._bar.stop()
 
     def begin(self, what: str) -> None:
-        """Show that something else begins, which is part of the same total."""
+        """Show that another part of the same total begins."""
         self._what = what
         self._bar.update(self._task, description=escaped(what), note="")
         if self._logs:
             self._say(f"{what} …")
 
     def advance(self, count: int = 1) -> None:
-        """Show that ``count`` more steps are done."""
+        """Count ``count`` more steps."""
         self.update(done=self.done + count)
 
     def track(self, items: Iterable[T]) -> Iterator[T]:
-        """Yield ``items``; each is a step, which is done when the next one is asked for."""
+        """Yield ``items``; each is a step, counted when the next one is asked for."""
         for item in items:
             yield item
             self.advance()
 
     def update(self, *, done: int | None = None, note: str = "") -> None:
-        """Show how many steps are done (None: as many as before), and a note beside it."""
+        """Show the number of steps done (None leaves it as it is) and a note."""
         before = self.done
         if done is not None:
             self.done = done if self.total is None else min(done, self.total)
@@ -114,7 +113,7 @@ class ProgressBar:
             self._say(self._line(note, with_count=done is not None))
 
     def seconds_left(self) -> float | None:
-        """Return how long the rest takes at the speed so far; None: it is too early to say."""
+        """Return how long the rest takes at the speed so far, or None if it is too early to say."""
         first, began = self._measured_from
         if self._num_updates <= _STEPS_BEFORE_ESTIMATE or self.total is None or self.done == first:
             return None

@@ -1,15 +1,15 @@
-"""The run folder: what a training leaves behind, and where.
+"""The run folder: the files of a training.
 
 runs/NAME/
-  config.yaml        the resolved config; a recipe that reproduces the run
+  config.yaml        the resolved config, a recipe that reproduces the run
   environment.json   versions, machine, command
-  catalog.parquet    the videos, refused ones with their reasons
+  catalog.parquet    the videos, and why videos are refused
   metrics.jsonl      one line every few steps
-  monitor.jsonl      one line a measurement of the features, where a monitor was asked for: step,
-                     epoch, knn_top1 and, by distance in seconds, retrieval (percent), seconds; or
-                     failure, why nothing could be measured
-  quarantine.jsonl   videos that killed a decoding process, if there were any (quarantine-1.jsonl …
-                     of further processes of a training)
+  monitor.jsonl      one line per measurement of the monitor: step, epoch, knn_top1, retrieval
+                     (percent by distance in seconds) and seconds, or failure: why nothing could
+                     be measured
+  quarantine.jsonl   videos that killed a decoding process, if any (quarantine-1.jsonl … for the
+                     further ranks)
   checkpoints/       to resume from
   backbone/          the timm folder
 """
@@ -34,18 +34,18 @@ RUNS = Path("runs")
 LATEST = RUNS / "latest"
 CONFIG, CATALOG, METRICS = "config.yaml", "catalog.parquet", "metrics.jsonl"
 MONITOR = "monitor.jsonl"
-FRAMES = "frames.json"  # in place of the catalog, where the pairs are of prepared frames
+FRAMES = "frames.json"  # in place of the catalog for a training from prepared frames
 QUARANTINE = "quarantine.jsonl"
 CHECKPOINTS, BACKBONE, ENVIRONMENT = "checkpoints", "backbone", "environment.json"
 
 
 def quarantine_of(run: Path, rank: int) -> Path:
-    """Return the file of the videos that processes of one rank have died of."""
+    """Return the file of videos that killed decoding processes of a rank."""
     return run / (QUARANTINE if rank == 0 else f"quarantine-{rank}.jsonl")
 
 
 def new_run_name(recipe: str) -> Path:
-    """Return ``runs/RECIPE-N`` with the first N that is free."""
+    """Return ``runs/RECIPE-N`` with the first free N."""
     stem = Path(recipe).stem
     number = 1
     while (RUNS / f"{stem}-{number}").exists():
@@ -57,21 +57,21 @@ def create_run_folder(run: Path) -> None:
     """Make an empty run folder.
 
     Raises:
-        ConfigError: it cannot be written, or has something in it.
+        ConfigError: the folder cannot be written, or is not empty.
     """
     make_writable_folder(run, flag="--run")
     if any(run.iterdir()):
         raise ConfigError(
-            f"The run folder {run} is not empty. Add --resume to go on with it, or give another "
+            f"The run folder {run} is not empty. Add --resume to continue it, or give another "
             "--run."
         )
 
 
 def make_writable_folder(folder: Path, *, flag: str) -> None:
-    """Make ``folder`` if need be; raise ``ConfigError`` if files cannot be written there."""
+    """Make ``folder`` if it is missing; raise ``ConfigError`` if files cannot be written there."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        TemporaryFile(dir=folder).close()  # no name, so that nothing stays behind if we are killed
+        TemporaryFile(dir=folder).close()  # has no name, so a killed process leaves nothing behind
     except OSError as error:
         raise ConfigError(
             f"Cannot write to {folder}: {error.strerror}. Give another {flag}."
@@ -86,12 +86,12 @@ def remove_if_empty(run: Path) -> None:
 
 @contextmanager
 def empty_on_failure(run: Path) -> Iterator[None]:
-    """Write the first files of a run; where one cannot be written, leave an empty folder.
+    """Empty the run folder if the block cannot write the first files of a run.
 
-    So the same command begins the run once the cause is gone: with no config it cannot resume.
+    A run without a config cannot resume, but the same command can begin it in an empty folder.
 
     Raises:
-        ConfigError: one cannot be written.
+        ConfigError: a file cannot be written.
     """
     try:
         with writing(run, advice=" and give the same command again, or give another --run."):
@@ -102,15 +102,15 @@ def empty_on_failure(run: Path) -> Iterator[None]:
         raise
 
 
-def go_on_with(run: Path) -> str:
-    """Return what to do when a run has stopped for want of room: the end of a sentence."""
-    return f", then go on from the last checkpoint with --run {run} --resume."
+def resume_advice(run: Path) -> str:
+    """Return how to resume a run that could not write, as the end of a sentence."""
+    return f", then resume from the last checkpoint with --run {run} --resume."
 
 
 def point_latest_at(run: Path) -> str:
-    """Make ``runs/latest`` a link to ``run``, in the current folder; return why it cannot be made.
+    """Make ``runs/latest`` a link to ``run``. Return why it cannot be made, or an empty string.
 
-    Nothing needs the link, so a run goes on without it, in a folder that is only read, say.
+    Nothing needs the link, so a run goes on without it, for example in a read-only folder.
     """
     part = LATEST.with_name(f"latest.{os.getpid()}")
     try:
@@ -119,14 +119,12 @@ def point_latest_at(run: Path) -> str:
         part.symlink_to(os.path.relpath(run.resolve(), RUNS.resolve()))
         part.replace(LATEST)
     except OSError as error:
-        return (
-            f"{LATEST} still leads elsewhere, or nowhere: {error.strerror}. Name the run by --run."
-        )
+        return f"{LATEST} does not lead to this run: {error.strerror}. Name the run by --run."
     return ""
 
 
 def write_environment(path: Path, *, device: torch.device) -> None:
-    """Write what one needs to repeat a run on another machine, or to know why it differs."""
+    """Write what is needed to repeat a run on another machine, or to see why it differs."""
     packages = ("vidmoco", "torch", "torchvision", "timm", "decord2", "av", "numpy", "pyarrow")
     is_cuda = device.type == "cuda"
     environment = {

@@ -1,8 +1,7 @@
 """Shape annotations: jaxtyping's where it is installed (the tests check them), else plain types.
 
-Letters used throughout: N batch, C embedding or channel dimension, K queue length, H W image size,
-S crop size, T frames, D feature dimension. ``Float[Tensor, "n c"]`` is a float tensor of shape (N,
-C).
+Letters: N batch, C embedding or channel dimension, K queue length, H W image size, S crop size,
+T frames, D feature dimension. ``Float[Tensor, "n c"]`` is a float tensor of shape (N, C).
 """
 
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ else:
     except ImportError:
 
         class _Unchecked:
-            """Stands for jaxtyping: ``Float[Tensor, "n c"]`` is just ``Tensor``."""
+            """Replaces jaxtyping: ``Float[Tensor, "n c"]`` is just ``Tensor``."""
 
             def __class_getitem__(cls, item: tuple[Any, str]) -> Any:
                 return item[0]

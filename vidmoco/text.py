@@ -1,19 +1,18 @@
-"""Texts made fit to be shown: those of strangers (names of files, labels, reasons), and counts.
+"""Make texts from strangers (file names, labels, reasons) safe to print, and format counts.
 
-What is not printable becomes an escape, so that a terminal obeys none of it and a line stays one.
+Unprintable characters become escapes, so that no text controls the terminal or breaks a line.
 """
 
 from collections.abc import Sequence
 
 
 def escaped(text: object) -> str:
-    """Return ``str(text)`` with escapes for what is not printable, such as ESC and newlines."""
-    characters = (c if c.isprintable() else _escape(c) for c in str(text))
-    return "".join(characters)
+    """Return ``str(text)`` with escapes for unprintable characters, such as ESC and newlines."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 
 def in_ascii(text: object) -> str:
-    """Return ``escaped(text)`` with escapes for all but ASCII: the pictures' font has no more."""
+    """Return ``escaped(text)`` with escapes for all but ASCII, which is all the fonts have."""
     return escaped(text).encode("ascii", "backslashreplace").decode()
 
 
@@ -26,7 +25,3 @@ def first_of(names: Sequence[str], most: int = 3) -> str:
     """Return ``'a', 'b', 'c' and 4 more`` of seven names."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(map(repr, names[:most])) + more
-
-
-def _escape(character: str) -> str:
-    return character.encode("unicode_escape").decode()

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-# A Path has made one slash of the two of a URL. One letter would be a drive of Windows.
+# A Path turns the two slashes of a URL into one. A single letter would be a drive of Windows.
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)", re.DOTALL)
 
 
@@ -13,7 +13,7 @@ def is_url(source: Path) -> bool:
 
 
 def url_of(source: Path) -> str:
-    """Return a place as fsspec names it: a URL that was taken for a path, or the path."""
+    """Return a source as fsspec names it: the URL that a ``Path`` was made from, or the path."""
     found = _URL.fullmatch(str(source))
     if found is None:
         return str(source)
@@ -22,5 +22,5 @@ def url_of(source: Path) -> str:
 
 
 def absolute(source: Path) -> Path:
-    """Return a path that means the same in every folder; a URL does already."""
+    """Return an absolute path, or the URL as it is."""
     return source if is_url(source) else source.expanduser().absolute()

@@ -88,7 +88,7 @@ def test_code_is_named_and_nothing_advises_to_run_it(function, name, zipped, tmp
 def test_code_in_a_pickle_of_another_protocol_is_not_called_damage(tmp_path):
     mark = tmp_path / "ran"
     (tmp_path / "c.pkl").write_bytes(pickle.dumps(_Calls(os.system, f"touch {mark}"), protocol=4))
-    with pytest.raises(CheckpointError, match="may hold code") as caught:
+    with pytest.raises(CheckpointError, match="may run code") as caught:
         read_checkpoint_file(tmp_path / "c.pkl")
     assert "damaged" not in str(caught.value) and not mark.exists()
 
@@ -105,8 +105,8 @@ def test_torchs_advice_is_left_out_of_other_faults(tmp_path):
     ("content", "what"),
     [
         (b"", r"\(0 bytes\) cannot be read as a checkpoint: it is empty"),
-        (b"e", "begins with b'e', and is not a file of torch.save"),
-        (b"hello world\n", r"begins with b'hello world\\n', and is not a file of torch.save"),
+        (b"e", "begins with b'e', so it is not a file of torch.save"),
+        (b"hello world\n", r"begins with b'hello world\\n', so it is not a file of torch.save"),
     ],
 )
 def test_text_and_nothing_are_no_checkpoints(content, what, tmp_path):
@@ -120,7 +120,7 @@ def test_torchscript_is_told_apart(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch.jit's end
         torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), tmp_path / "c.pt")
-    with pytest.raises(CheckpointError, match="a program of TorchScript, and not weights alone"):
+    with pytest.raises(CheckpointError, match="a TorchScript program, not just weights"):
         read_checkpoint_file(tmp_path / "c.pt")
 
 

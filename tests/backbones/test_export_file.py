@@ -123,7 +123,7 @@ def test_what_differs_is_not_written(folder, tmp_path, monkeypatch):
         return model
 
     monkeypatch.setattr(module, "_torchvision_model", other)
-    with pytest.raises(ConfigError, match=r"gives other features .* nothing was written"):
+    with pytest.raises(ConfigError, match=r"gives other features .* nothing is written"):
         export_file(ExportCommand(run=folder, to="torchvision", output=tmp_path / "r.pth"))
     assert not list(tmp_path.glob("*r.pth*"))
 
@@ -131,7 +131,7 @@ def test_what_differs_is_not_written(folder, tmp_path, monkeypatch):
 def test_networks_that_torchvision_lacks(tmp_path):
     small = timm.create_model("vidmoco_resnet18_32px", num_classes=0)
     save_backbone(small, tmp_path / "s", input_size=32, provenance={})
-    with pytest.raises(ConfigError, match=r"vidmoco_resnet18_32px cannot be written so.*--to onnx"):
+    with pytest.raises(ConfigError, match=r"vidmoco_resnet18_32px cannot be exported.*--to onnx"):
         export_file(ExportCommand(run=tmp_path / "s", to="torchvision", output=tmp_path / "r.pth"))
     assert not (tmp_path / "r.pth").exists()
 
@@ -139,7 +139,7 @@ def test_networks_that_torchvision_lacks(tmp_path):
 @pytest.mark.parametrize("name", ["test_efficientnet", "xcit_nano_12_p16_224"])
 def test_blocks_of_another_kind_are_no_vision_transformer(name, tmp_path):
     save_backbone(timm.create_model(name), tmp_path / "b", input_size=224, provenance={})
-    with pytest.raises(ConfigError, match=rf"{name} cannot be written so: torchvision has no"):
+    with pytest.raises(ConfigError, match=rf"{name} cannot be exported: torchvision has no"):
         export_file(ExportCommand(run=tmp_path / "b", to="torchvision", output=tmp_path / "r.pth"))
 
 
@@ -152,7 +152,7 @@ def test_an_unlike_resnet_is_refused(folder, tmp_path, monkeypatch):
 def test_places_that_cannot_be_written(folder, tmp_path):
     (tmp_path / "r.pth").write_text("mine")
     there = ExportCommand(run=folder, to="moco", output=tmp_path / "r.pth")
-    with pytest.raises(ConfigError, match=r"there already.*--overwrite"):
+    with pytest.raises(ConfigError, match=r"already exists.*--overwrite"):
         export_file(there)
     assert (tmp_path / "r.pth").read_text() == "mine"
     export_file(ExportCommand(run=folder, to="moco", output=tmp_path / "r.pth", overwrite=True))
@@ -194,19 +194,19 @@ def test_tolerance_is_of_the_features_size():
     def backbone(images):
         return 1000 * images.mean(dim=(2, 3))
 
-    module._require_alike(backbone, lambda x: backbone(x) + 1e-3, size=4, what="x")
+    module._require_same_features(backbone, lambda x: backbone(x) + 1e-3, size=4, what="x")
     with pytest.raises(ConfigError, match="x gives other features"):
-        module._require_alike(backbone, lambda x: backbone(x) + 10, size=4, what="x")
+        module._require_same_features(backbone, lambda x: backbone(x) + 10, size=4, what="x")
 
 
 def test_a_transformer_of_other_heads_is_no_moco_v3(tmp_path, vit_folder):
     with pytest.raises(ConfigError, match=r"build transformers of 12 heads, and .* has 4"):
         export_file(ExportCommand(run=vit_folder, to="moco_v3", output=tmp_path / "v.pth"))
-    with pytest.raises(ConfigError, match=r"cannot be written so: the authors' programs build"):
+    with pytest.raises(ConfigError, match=r"cannot be exported: the authors' programs build"):
         export_file(ExportCommand(run=vit_folder, to="moco", output=tmp_path / "v.pth"))
     twelve = transformer(**TINY | {"num_heads": 12})
     save_backbone(twelve, tmp_path / "twelve", input_size=32, provenance={})
-    with pytest.raises(ConfigError, match=r"give 384 or 768 features, and .* gives 48"):
+    with pytest.raises(ConfigError, match=r"of 384 or 768 features, and .* has 48"):
         export_file(ExportCommand(run=tmp_path / "twelve", to="moco_v3", output=tmp_path / "v.pth"))
 
 
@@ -275,7 +275,7 @@ def test_the_authors_transformer_gives_the_same_features(learnt, tmp_path):
 )
 def test_what_the_authors_could_not_load_is_refused(name, options, what, tmp_path):
     model = timm.create_model(name, num_classes=0, num_heads=12, **options).eval()
-    with pytest.raises(ConfigError, match=rf"{what}.*nothing was written"):
+    with pytest.raises(ConfigError, match=rf"{what}.*nothing is written"):
         written_for_moco_v3(model, tmp_path)
     assert not list(tmp_path.iterdir())
 

@@ -183,7 +183,7 @@ def test_shapes_and_values_are_looked_at(tmp_path):
     [
         (torch.ones(128).long(), r"is of torch\.int64, expected floating point"),
         (torch.ones(128).bool(), r"is of torch\.bool, expected floating point"),
-        (torch.full((128,), -0.5), "has negative values, and is a variance"),
+        (torch.full((128,), -0.5), "is a variance and has negative values"),
         (
             torch.full((128,), 1e300, dtype=torch.float64),
             "has values that are not finite in float32",
@@ -228,7 +228,7 @@ def test_safetensors(tmp_path):
 def test_what_is_there_stays(tmp_path):
     content = resnet().state_dict()
     brought_in(content, tmp_path)
-    with pytest.raises(ConfigError, match=r"there already.*--overwrite"):
+    with pytest.raises(ConfigError, match=r"already exists.*--overwrite"):
         brought_in(content, tmp_path)
     brought_in(content, tmp_path, overwrite=True)
 
@@ -260,7 +260,7 @@ def test_partial_downloads(suffix, tmp_path):
     data = whole.read_bytes()
     for share in (0.0, 1e-6, 0.5, 0.999):
         part.write_bytes(data[: int(len(data) * share)])
-        with pytest.raises(CheckpointError, match=r"bytes\) cannot be read.*not downloaded whole"):
+        with pytest.raises(CheckpointError, match=r"bytes\) cannot be read.*(empty|cut short)"):
             import_checkpoint(ImportCommand(checkpoint=part, output=tmp_path / "b"))
 
 
@@ -282,7 +282,10 @@ def test_what_is_no_checkpoint(content, what, tmp_path):
     [
         ([1, 2], "list"),
         ({"epoch": 3}, "no weights by name, but 'epoch'"),
-        ({"vocab.weight": torch.ones(2), "out.weight": torch.ones(2)}, "no layout that is known"),
+        (
+            {"vocab.weight": torch.ones(2), "out.weight": torch.ones(2)},
+            "The layout of .* is unknown",
+        ),
     ],
 )
 def test_files_of_something_else(content, what, tmp_path):
@@ -317,7 +320,7 @@ def folder_of(path, names):
 @pytest.mark.parametrize("overwrite", [True, False])
 def test_a_folder_of_other_things_is_never_replaced(names, overwrite, tmp_path):
     folder = folder_of(tmp_path / "backbone", names)
-    with pytest.raises(ConfigError, match=rf"other things than a backbone: '{names[0]}'.*another"):
+    with pytest.raises(ConfigError, match=rf"other files than a backbone: '{names[0]}'.*another"):
         brought_in({}, tmp_path, overwrite=overwrite)
     assert sorted(path.name for path in folder.iterdir()) == names
 
@@ -334,7 +337,7 @@ def test_a_backbone_folder_or_an_empty_one_is_replaced(weights, tmp_path):
 def test_a_backbone_with_the_users_notes_is_not_replaced(tmp_path):
     folder, _ = brought_in(resnet().state_dict(), tmp_path)
     (folder / "notes.txt").write_text("mine")
-    with pytest.raises(ConfigError, match=r"other things than a backbone: .*'notes\.txt'"):
+    with pytest.raises(ConfigError, match=r"other files than a backbone: .*'notes\.txt'"):
         brought_in(resnet().state_dict(), tmp_path, overwrite=True)
     assert (folder / "notes.txt").read_text() == "mine"
 
@@ -355,20 +358,20 @@ def test_names_that_no_folder_can_have(tmp_path, monkeypatch):
 
 def test_shapes_that_fit_nothing_are_one_line(tmp_path):
     odd = {"conv1.weight": torch.ones(64, 3, 7, 7), "layer1.0.conv2.weight": torch.ones(64)}
-    with pytest.raises(ConfigError, match=r"no architecture known here.*--architecture"):
+    with pytest.raises(ConfigError, match=r"whose architecture is unknown.*--architecture"):
         brought_in(odd, tmp_path)
     state = transformer().state_dict() | {"pos_embed": torch.ones(1, 0, 384)}
     with pytest.raises(CheckpointError, match=r"pos_embed has the shape \(1, 0, 384\), expected"):
         brought_in(state, tmp_path, heads=6)
     empty = resnet().state_dict() | {"bn1.weight": torch.ones(64, device="meta")}
-    with pytest.raises(CheckpointError, match=r"bn1\.weight has a shape and no values"):
+    with pytest.raises(CheckpointError, match=r"bn1\.weight has a shape but no values"):
         brought_in(empty, tmp_path)
 
 
 def test_heads_that_cannot_be(tmp_path):
     with pytest.raises(ConfigError, match=r"^--heads is for transformers, and resnet18 has no"):
         brought_in(resnet().state_dict(), tmp_path, heads=6)
-    with pytest.raises(ConfigError, match=r"^--heads is 7, which cannot share the 384 features"):
+    with pytest.raises(ConfigError, match=r"^--heads is 7, which does not divide the 384 features"):
         brought_in(transformer().state_dict(), tmp_path, heads=7)
 
 

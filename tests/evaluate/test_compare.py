@@ -120,7 +120,7 @@ def test_damaged_images_are_listed(make_images, tmp_path, monkeypatch):
     assert [one["name"] for one in results["refused"]] == ["train/red/0.png", "val/blue/1.png"]
     assert "2 images could not be read and are left out:" in table
     assert "val/blue/1.png: the file is empty" in table
-    assert "1 file is no image by its suffix" in table
+    assert "1 file has a suffix of no image format" in table
 
 
 def test_a_class_of_damaged_images_is_refused(make_images, tmp_path):
@@ -134,8 +134,8 @@ def test_a_class_of_damaged_images_is_refused(make_images, tmp_path):
 def test_more_neighbours_than_images_and_a_cap_are_said(make_images, tmp_path):
     results, table, _ = run(make_images(), tmp_path, k=(1, 200), max_train_per_class=4)
     assert results["num_train"] == 12
-    assert "k = 200: more than the 12 training images; all of them vote." in table
-    assert "12 train (at most 4 a class)" in table
+    assert "k = 200 is more than the 12 training images; all of them vote." in table
+    assert "12 train (at most 4 per class)" in table
 
 
 def test_a_best_decay_at_the_end_of_the_grid_is_said(make_images, tmp_path, monkeypatch):
@@ -144,7 +144,7 @@ def test_a_best_decay_at_the_end_of_the_grid_is_said(make_images, tmp_path, monk
         monkeypatch.setattr(protocols, "linear_probe", lambda *a, probe=probe, **options: probe)
         name = f"images{is_said}"
         _, table, _ = run(make_images(name=name, train=1), tmp_path, "random:test_resnet")
-        assert ("best decay, 1, is the strongest tried" in table) == is_said
+        assert ("best decay, 1, is the strongest one tried" in table) == is_said
 
 
 def test_the_probe_can_be_left_out(make_images, tmp_path):
@@ -232,7 +232,7 @@ def test_few_shots(make_images, tmp_path):
         "0.5": 2,
     }
     assert row["few_shot_top1"]["0.5"] == [100.0, 100.0]  # three of a colour are enough
-    assert "linear, 20 %" in table and "mean of 2 draws" in table
+    assert "linear, 20 %" in table and "mean over 2 draws" in table
 
 
 def test_intervals_hold_the_accuracy(make_images, tmp_path):
@@ -240,4 +240,4 @@ def test_intervals_hold_the_accuracy(make_images, tmp_path):
     (row,) = results["rows"]
     low, high = row["knn_interval"]["0.1"]["3"]
     assert low <= row["knn_top1"]["0.1"]["3"] <= high
-    assert "95 % intervals, by the bootstrap, of linear top-1: 100.0 to 100.0" in table
+    assert "95 % bootstrap intervals of linear top-1: 100.0 to 100.0" in table

@@ -111,7 +111,7 @@ def test_features_of_another_backbone_are_not_taken(make_images, cache):
     save_features(FEATURES, other)
     cache_path(other).rename(cache_path(key))
     found, why = load_features(key)
-    assert found is None and "of another backbone or other images" in why
+    assert found is None and "has features of another key" in why
     cache_path(key).write_bytes(b"cut off")
     found, why = load_features(key)
     assert found is None and "is damaged" in why

@@ -57,7 +57,7 @@ def test_a_damaged_file_or_a_full_disk_is_told_and_no_reason_to_stop():
     (file,) = state.folder.iterdir()
     file.write_bytes(file.read_bytes()[:100])
     assert state.load(*trained()) == []
-    assert "is damaged; the fine-tuning begins anew" in said.pop()
+    assert "is damaged; the fine-tuning starts again" in said.pop()
 
     with no_file_larger_than(100):
         state.save(*trained(), CURVE)

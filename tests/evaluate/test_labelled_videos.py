@@ -87,7 +87,7 @@ def test_the_split_may_be_given(videos, tmp_path):
     made = make(videos, tmp_path, frames_per_video=1, split_column="part")
     assert made.val_groups == {"day4"}
     assert {row["video"] for row in rows(tmp_path, "val")} == {"4.mp4", "9.mp4"}
-    with pytest.raises(DataError, match="group 'real' are in train and in val"):
+    with pytest.raises(DataError, match="group 'real' are in train and val"):
         make(videos, tmp_path, group_column="kind", split_column="part")
 
 
@@ -109,7 +109,7 @@ def test_videos_without_a_label_are_listed(videos, tmp_path):
     results, table, log = evaluate(videos, tmp_path, **options)
     expected = [f"{name}: no label in the column 'room'" for name in ("1.mp4", "7.mp4")]
     assert results["left_out"] == expected
-    assert f"2 videos or classes are left out (left_out in the file), the first: {expected[0]}" in (
+    assert f"2 videos or classes are left out (left_out in the file). The first: {expected[0]}" in (
         table
     )
     assert f"Left out:\n  {expected[0]}\n  {expected[1]}\n" in log
@@ -141,7 +141,7 @@ def test_pixels_that_are_not_square_become_square():
         ({"label_column": "rom"}, "no column 'rom'. Did you mean 'room'"),
         ({"where": ("kind=missing",)}, "No video of"),
         ({"min_videos": 6}, "Fewer than two classes"),
-        ({"path_column": "day"}, "names 'day0' 2 times"),
+        ({"path_column": "day"}, "lists 'day0' 2 times"),
         ({"split_column": "kind"}, "Column 'kind' of .* has 'real' for '0.mp4'; expected one of"),
     ],
 )
@@ -250,7 +250,7 @@ def test_a_class_on_one_side_is_told_before_anything_is_read(videos, tmp_path):
              "6.mp4,hall,val"]  # fmt: skip
     manifest.write_text("\n".join(lines))
     options = {"labels": manifest, "group_column": None, "where": (), "split_column": "part"}
-    with pytest.raises(DataError, match="attic is in train alone"):
+    with pytest.raises(DataError, match="attic is only in train"):
         make(videos, tmp_path / "out", frames_per_class="min", **options)
     assert list((tmp_path / "out").iterdir()) == []
 

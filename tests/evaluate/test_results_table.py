@@ -43,7 +43,7 @@ def test_settings_notes_and_refusals_are_printed():
     text = printed(results(row("A", knn=(1.0, 2.0), linear=3.0), refused=refused))
     for expected in (
         "Accuracy on some/[folder] (%)",
-        "images: 100 train (at most 4 a class), 50 test; 3 classes, chance 33.3 %",
+        "images: 100 train (at most 4 per class), 50 test; 3 classes, chance 33.3 %",
         "pooled features of the frozen backbone, fp32",
         "weights exp(s / 0.07)",
         "decay chosen on a tenth of train: 0.01",
@@ -52,7 +52,7 @@ def test_settings_notes_and_refusals_are_printed():
         "12 images could not be read and are left out:",
         "  [9].png: cut off",
         "  and 2 more, in the results file",
-        "2 files are no images by their suffix",
+        "2 files have suffixes of no image format",
         "Written to r.json",
     ):
         assert expected in text
@@ -86,9 +86,9 @@ def test_videos_and_fine_tuning_have_columns():
     given["settings"]["finetune"] = ["head"]
     assert accuracy_columns(given)[-2:] == [("video, k-NN", [61.0]), ("head, top-1", [44.0])]
     text = printed(given)
-    assert "head: the head alone, the backbone frozen, trained by SGD on random crops" in text
-    assert "(moco_v1: rate 30, 5 epochs, batches of 256)" in text
-    assert "video: the mean of its frames' probabilities (k-NN 20)" in text
+    assert "head: only the head, on the frozen backbone, trained by SGD on random crops" in text
+    assert "(moco_v1: learning rate 30, 5 epochs, batches of 256)" in text
+    assert "video: mean of its frames' probabilities (k-NN 20)" in text
 
 
 def test_columns_that_do_not_fit_go_to_another_table():

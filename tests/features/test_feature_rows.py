@@ -40,8 +40,8 @@ def test_a_file_that_was_cut_is_told(tmp_path, suffix):
     ("features", "times", "reason"),
     [
         (np.zeros((3, 2), np.float32), np.arange(2.0), "3 features, and timestamps float64 (2,)"),
-        (np.zeros((3, 2), np.float32), np.array([0, 2, 1.0]), "not finite and growing"),
-        (np.zeros((3, 2), np.float32), np.array([0, 1, np.nan]), "not finite and growing"),
+        (np.zeros((3, 2), np.float32), np.array([0, 2, 1.0]), "not finite or decrease"),
+        (np.zeros((3, 2), np.float32), np.array([0, 1, np.nan]), "not finite or decrease"),
         (np.zeros((3, 2, 2), np.float32), np.arange(3.0), "the shape (3, 2, 2)"),
         (np.zeros((0, 2), np.float32), np.arange(0.0), "0 features of 2 numbers"),
         (np.zeros((3, 2), np.int64), np.arange(3.0), "int64, not floating point"),

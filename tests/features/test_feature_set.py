@@ -99,7 +99,7 @@ def test_what_holds_no_features_is_refused(tmp_path):
     np.save(tmp_path / "x.npy", np.zeros(3))
     for path, reason in (
         (tmp_path / "none", "There is nothing at"),
-        (tmp_path / "note.txt", "is no feature file"),
+        (tmp_path / "note.txt", "is not a feature file"),
         (tmp_path / "x.npy", "no sidecar"),
         (tmp_path, r"There are no features in .* no sidecar"),
     ):

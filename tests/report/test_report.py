@@ -159,7 +159,7 @@ def test_features_that_are_left_out_are_listed(tmp_path, capsys, monkeypatch):
     np.save(features / "b.npy", np.zeros((2, 3), np.float32))
     path = write_json(tmp_path / "r.json", results(row("a")))
     assert report(path, "--features", features) == 0
-    assert "Left out:" in (told := capsys.readouterr().err) and "b.npy: no sidecar" in told
+    assert "Left out:" in (told := capsys.readouterr().err) and "b.npy: has no sidecar" in told
 
 
 def test_a_run_in_progress_is_shown(tmp_path):

@@ -232,7 +232,7 @@ def test_a_line_in_words():
 
 def test_single_images_have_no_time(images, tmp_path, capsys):
     assert pretrain(images / "train", tmp_path / "run", "--monitor.retrieval", "--steps", "1") == 0
-    assert "images have no second frame to find" in capsys.readouterr().err
+    assert "images have only one frame" in capsys.readouterr().err
     assert not (tmp_path / "run" / "monitor.jsonl").exists()
 
 

@@ -46,7 +46,7 @@ def test_the_neighbours_of_a_colour_are_of_that_colour(clear_images):
     few, log = probe(clear_images, k=20, max_train_per_class=1)
     assert few(MeanColour())["knn_top1"] == 100.0
     assert "20 is more" not in log.getvalue()
-    assert "k is more than the 3 training images: all of them vote." in log.getvalue()
+    assert "k is more than the 3 training images, so all of them vote." in log.getvalue()
 
 
 def test_images_are_read_once_and_random_numbers_are_left_alone(clear_images, tmp_path):
@@ -65,7 +65,7 @@ def test_damaged_images_are_left_out_and_said(clear_images, tmp_path):
     for n in range(3):
         (copy / "train" / "red" / f"{n}.png").write_bytes(b"no image")
     measure, log = probe(copy, k=1)
-    assert "3 cannot be read and are left out, the first: train/red/0.png: " in log.getvalue()
+    assert "3 cannot be read and are left out. The first is train/red/0.png: " in log.getvalue()
     assert measure(MeanColour()) == {"knn_top1": 100.0}
     for path in (copy / "val" / "blue").iterdir():
         path.write_bytes(b"")

@@ -105,7 +105,9 @@ def test_videos_and_prepared_frames(videos, tmp_path):
     options = {"distances": (0.5, 1.5, 8.0), "batch_size": 4}
     measure, log = probe(videos, **options)
     assert measure(Colours()) == {"retrieval": {"0.5": 100.0, "1.5": 100.0}}
-    said = "the same video at rank 1 at 0.5 s (4 videos), 1.5 s (3 videos); 3.1e-05 GiB of memory"
+    said = (
+        "retrieval of the same video at 0.5 s (4 videos), 1.5 s (3 videos); 3.1e-05 GiB of memory"
+    )
     assert said in log.getvalue()
     assert "8 s is left out: fewer than two videos have frames so far apart" in log.getvalue()
     frozen = Colours()

@@ -180,7 +180,7 @@ def test_a_video_that_kills_its_decoder_costs_itself(videos, tmp_path, monkeypat
     words = ["--data.workers", "1"]
     assert pretrain(videos, tmp_path / "run", *words) == 0
     error = " ".join(capsys.readouterr().err.split())
-    assert "Could not be read, and were replaced by others: 1 of the videos" in error
+    assert "1 of the videos could not be read and were replaced:" in error
     assert "'01.mp4': its decoder crashed (SIGSEGV)" in error
     (line,) = (tmp_path / "run" / "quarantine.jsonl").read_text().splitlines()
     assert json.loads(line)["key"] == "01.mp4"
@@ -278,7 +278,7 @@ def test_a_video_that_breaks_while_training_is_listed_at_the_end(videos, tmp_pat
     capsys.readouterr()
     assert pretrain(copy, tmp_path / "run") == 0
     error = capsys.readouterr().err
-    assert "replaced by others: 1 of the videos" in error
+    assert "1 of the videos could not be read and were replaced" in error
     assert "'03.mp4'" in error
     assert "text.mp4" in error
 

@@ -30,8 +30,8 @@ def test_a_folder(painted_features, tmp_path, capsys):
     assert explore(feats, *words) == 0
     printed = capsys.readouterr().out
     assert "48 frames of 2 videos below" in printed
-    assert "show 1 of 2 files, evenly taken (--max-videos)" in printed
-    assert "is of 20 of 48 frames, evenly taken (--map-frames)" in printed
+    assert "show 1 of 2 files, evenly chosen (--max-videos)" in printed
+    assert "has 20 of 48 frames, evenly chosen (--map-frames)" in printed
     for name in NAMES:
         assert str(tmp_path / name) in printed
     for name in NAMES[:3]:
@@ -60,15 +60,15 @@ def test_planted_cuts_and_duplicates_are_written_and_others_are_not(tmp_path, ca
     (pair,) = rows_of(tmp_path / "out" / "duplicates.csv")
     assert (pair["file_a"], pair["file_b"], pair["similarity"]) == ("a.mp4", "c.mp4", "1.0000")
     assert (float(pair["seconds_a"]), float(pair["seconds_b"])) == (15, 0)
-    assert "unlike the frame before as is usual there: 1" in printed
-    assert "similarity 0.95 or more: 1 pairs" in printed
+    assert "Candidates of new shots: 1 frames" in printed
+    assert "near-duplicates: 1 pairs of videos with frames of similarity 0.95 or more" in printed
 
 
 def test_one_file_of_one_frame(tmp_path, capsys):
     path = write_features(tmp_path / "a.parquet", random_features(1), source=Path("/gone/a.mp4"))
     assert explore(path, "-o", tmp_path / "out") == 0
     assert all((tmp_path / "out" / name).is_file() for name in NAMES)
-    assert "in the median" not in capsys.readouterr().out
+    assert "median similarity" not in capsys.readouterr().out
 
 
 def test_a_backbone_that_tells_nothing_apart_is_told(tmp_path, capsys):

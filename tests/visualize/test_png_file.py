@@ -21,7 +21,7 @@ def test_an_older_picture_is_replaced(tmp_path):
 def test_other_files_are_not(tmp_path):
     (tmp_path / "notes.png").write_text("my notes")
     (tmp_path / "folder.png").mkdir()
-    for name, message in (("a.jpg", "must end in .png"), ("notes.png", "no PNG inside"),
+    for name, message in (("a.jpg", "must end in .png"), ("notes.png", "not a PNG file"),
                           ("folder.png", "cannot be used")):  # fmt: skip
         with pytest.raises(ConfigError, match=message):
             require_png(tmp_path / name)

@@ -155,7 +155,7 @@ def test_workers_show_the_same(video_folder, sheets):
     ("words", "expected"),
     [
         (["-o", "sheet.jpg"], "must end in .png"),
-        (["-o", "notes.png"], "no PNG inside"),
+        (["-o", "notes.png"], "not a PNG file"),
         (["-o", "folder.png"], "cannot be used"),
         (["--pairs", "0"], "--pairs is 0"),
         (["--recipe", "tiny_gpu"], "tiny_cpu"),

@@ -65,7 +65,7 @@ def test_videos_that_have_moved_leave_the_table(painted_features, tmp_path, caps
     ("words", "reason"),
     [
         (["--query", "x.mp4@9"], "beyond the end"),
-        (["--query", "x.mp4@abc"], "'abc' is no time"),
+        (["--query", "x.mp4@abc"], "'abc' is not a number of seconds"),
         (["--query", "x.mp4@1", "-o", "found.jpg"], "must end in .png"),
         (["--query", "x.mp4@1", "-o", "x.mp4/found.png"], "cannot be used"),
     ],

@@ -1,4 +1,4 @@
-"""Which timm architecture some weights are of, as far as their shapes say."""
+"""Recognise the timm architecture of some weights by their shapes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from torch import Tensor
 from vidmoco.backbones.build import is_architecture
 from vidmoco.backbones.moco_v3_vit import position_embedding
 
-# (convolutions of a block, blocks of the four stages): layers.
+# (convolutions per block, blocks of the four stages): number of layers.
 _RESNETS: dict[tuple[int, tuple[int, ...]], str] = {
     (2, (2, 2, 2, 2)): "18",
     (2, (3, 4, 6, 3)): "34",
@@ -18,15 +18,16 @@ _RESNETS: dict[tuple[int, tuple[int, ...]], str] = {
     (3, (3, 4, 23, 3)): "101",
     (3, (3, 8, 36, 3)): "152",
 }
-# (channels of the 3 x 3 convolution of the first block, of each of its groups): timm's pattern.
+# (channels of the first block's 3 x 3 convolution, channels per group): timm's name.
 _KINDS = {
     (64, 64): "resnet{}",
     (128, 128): "wide_resnet{}_2",
     (128, 4): "resnext{}_32x4d",
     (256, 8): "resnext{}_32x8d",
 }
+# (width, depth): size.
 _TRANSFORMERS = {(192, 12): "tiny", (384, 12): "small", (768, 12): "base", (1024, 24): "large"}
-# By dim. Of 192 and 384 papers disagree: 3 or 12 heads, and 6 or 12.
+# Heads by width. Papers disagree about 192 (3 or 12 heads) and 384 (6 or 12).
 _MOCO_V3_HEADS = {384: 12, 768: 12}
 _SAME_EVERYWHERE = {768: 12, 1024: 16}
 _MOCO_V3_NAMES = {
@@ -37,20 +38,20 @@ _MOCO_V3_NAMES = {
 
 @dataclass(frozen=True)
 class Guess:
-    """What the weights themselves say."""
+    """What the weights say about their network."""
 
     architecture: str
-    """A timm name; empty: none that is known here."""
+    """A timm name, or an empty string if it is unknown."""
     size: int = 0
-    """Side of the input in pixels that a transformer's positions are for; 0: of any."""
+    """Input side in pixels that a transformer's positions are for; 0 for other networks."""
     heads: int = 0
-    """Attention heads of a transformer; 0: nothing tells."""
+    """Attention heads of a transformer; 0 if they are unknown."""
     how: str = ""
     """How the heads are known."""
 
 
 def guess_architecture(weights: Mapping[str, Tensor], *, layout: str) -> Guess:
-    """Return the architecture of an encoder, by timm's key names, as far as it is known."""
+    """Return what is known of an encoder's architecture; ``weights`` have timm's key names."""
     stem = weights.get("conv1.weight")
     second = weights.get("layer1.0.conv2.weight")
     if stem is not None and stem.ndim == 4 and second is not None and second.ndim == 4:
@@ -75,7 +76,7 @@ def _resnet(weights: Mapping[str, Tensor], *, layout: str) -> str:
         return ""
     if stem == (64, 3, 7, 7):
         return kind.format(layers)
-    # A 3 x 3 stem says nothing of its padding and pool: solo-learn pads by 2, where MoCo pads by 1.
+    # A 3 x 3 stem does not tell its padding and pooling: solo-learn pads by 2, MoCo by 1.
     is_small = stem == (64, 3, 3, 3) and kind == "resnet{}" and layers in ("18", "50")
     return f"vidmoco_resnet{layers}_32px" if is_small and layout == "moco" else ""
 
@@ -84,7 +85,7 @@ def _transformer(weights: Mapping[str, Tensor], *, layout: str) -> Guess:
     dim, _, patch, _ = weights["patch_embed.proj.weight"].shape
     depth = len({key.split(".")[1] for key in weights if key.startswith("blocks.")})
     side = isqrt(max(weights["pos_embed"].shape[1] - 1, 0))
-    how = _how_moco_v3(weights["pos_embed"], dim=dim, side=side, layout=layout)
+    how = _moco_v3_sign(weights["pos_embed"], dim=dim, side=side, layout=layout)
     size = _TRANSFORMERS.get((dim, depth), "")
     name = f"vit_{size}_patch{patch}_224" if size else ""
     if how:
@@ -95,10 +96,10 @@ def _transformer(weights: Mapping[str, Tensor], *, layout: str) -> Guess:
     return Guess(name if is_architecture(name) else "", side * patch, heads, how)
 
 
-def _how_moco_v3(positions: Tensor, *, dim: int, side: int, layout: str) -> str:
-    """Return by what a transformer is known to be one of MoCo v3's; empty: it is not known to be.
+def _moco_v3_sign(positions: Tensor, *, dim: int, side: int, layout: str) -> str:
+    """Return what shows that a transformer is one of MoCo v3's, or an empty string.
 
-    Their position embedding is fixed, so it betrays them in whatever file they are.
+    Their position embedding is fixed, so it identifies them in any file.
     """
     if dim not in _MOCO_V3_HEADS:
         return ""
@@ -111,9 +112,9 @@ def _how_moco_v3(positions: Tensor, *, dim: int, side: int, layout: str) -> str:
 
 
 def _heads(dim: int, *, layout: str) -> tuple[int, str]:
-    """Return the number of heads of any other transformer and how it is known; 0: it is not.
+    """Return the number of heads of any other transformer (0 if unknown) and how it is known.
 
-    A file of timm's own names says nothing: a MoCo v3 that was trained on has them too.
+    timm's key names prove nothing: a MoCo v3 that was trained further has them too.
     """
     if dim in _SAME_EVERYWHERE:
         return _SAME_EVERYWHERE[dim], "as everywhere"

@@ -1,4 +1,4 @@
-"""Backbones: the only place that creates timm models. Build, load, save, name."""
+"""Build, load and save backbones. No other module creates timm models."""
 
 import copy
 import hashlib
@@ -21,7 +21,7 @@ from vidmoco.backbones.moco_v3_vit import STOCK
 from vidmoco.backbones.resnet_32px import CROP_PCT, RESNETS
 from vidmoco.errors import CheckpointError, ConfigError, nearest
 
-# What the other sizes come from.
+# The flags that set ``other_sizes``, for errors.
 _OTHER_SIZE = "--augment.small-size (where Fast-MoCo divides views: --augment.size)"
 
 
@@ -40,17 +40,17 @@ def build_backbone(
 
     Args:
         name: a timm name.
-        size: side of the views.
-        other_sizes: sides of what else it is to take: patches of views, small crops.
+        size: side of the views in pixels.
+        other_sizes: sides of other inputs in pixels: patches of views, small crops.
         pretrained: start from timm's weights.
         zero_init_residual: start each residual branch of a ResNet at zero.
-        freeze_patches: the patch embedding of a transformer does not train.
-        num_heads: of a transformer, in place of the model's own (``--heads``).
-        size_flag: what ``size`` comes from, for errors.
+        freeze_patches: do not train the patch embedding of a transformer.
+        num_heads: attention heads of a transformer (``--heads``); None means the model's own.
+        size_flag: the flag that sets ``size``, for errors.
 
     Raises:
         ConfigError: timm has no such model, or it cannot take a size or an option.
-        CheckpointError: its pretrained weights cannot be had.
+        CheckpointError: its pretrained weights cannot be downloaded.
     """
     _require_model(name)
     options: dict[str, Any] = {}
@@ -59,7 +59,7 @@ def build_backbone(
     elif zero_init_residual:
         raise ConfigError(
             f"--backbone.zero-init-residual is for ResNets, and --backbone.name is {name!r}. "
-            "Give --backbone.no-zero-init-residual, for a recipe may have set it."
+            "Give --backbone.no-zero-init-residual, in case a recipe sets it."
         )
     if num_heads is not None:
         options["num_heads"] = num_heads
@@ -89,24 +89,24 @@ def build_backbone(
         ) from error
     if features.shape != (2, num_features_of(backbone)):
         raise ConfigError(
-            f"{name} does not give one feature vector an image. Choose another backbone."
+            f"{name} does not give one feature vector per image. Choose another backbone."
         )
     if freeze_patches:
         patches = getattr(getattr(backbone, "patch_embed", None), "proj", None)
         if patches is None:
             raise ConfigError(
                 f"--backbone.freeze-patches is for transformers, and --backbone.name is {name!r}. "
-                "Give --backbone.no-freeze-patches, for a recipe may have set it."
+                "Give --backbone.no-freeze-patches, in case a recipe sets it."
             )
         patches.requires_grad_(False)
     return backbone.train()
 
 
 def strided_at_one_pixel(backbone: nn.Module, size: int) -> str:
-    """Return the first strided convolution that gets one pixel, of views of ``size``; else "".
+    """Return the first strided convolution whose input is one pixel for views of ``size``, or "".
 
-    There the gradient of a 3 x 3 kernel in bf16 on a CPU is not defined: oneDNN leaves the weights
-    that no pixel meets as they are in memory (seen in torch 2.15, on inputs of 1 x 1 alone).
+    The gradient of its 3 x 3 kernel in bf16 on a CPU is undefined: oneDNN leaves uninitialised
+    memory in the weights that no pixel meets (seen in torch 2.15, only on inputs of 1 x 1).
     """
     found: list[str] = []
 
@@ -131,12 +131,12 @@ def load_backbone(source: str | Path, *, pretrained: bool = True) -> nn.Module:
     """Return a frozen backbone in evaluation mode: (N, 3, H, W) to (N, D) pooled features.
 
     Args:
-        source: a run folder, a backbone folder, or a timm name (`vidmoco_…` names among them).
+        source: a run folder, a backbone folder, or a timm name (`vidmoco_…` names included).
         pretrained: ``False`` gives the same architecture with random weights.
 
     Raises:
-        ConfigError: there is no such folder and no such name.
-        CheckpointError: the folder is damaged, or weights cannot be downloaded.
+        ConfigError: there is neither such a folder nor such a name.
+        CheckpointError: the folder is damaged, or the weights cannot be downloaded.
     """
     folder = backbone_folder(source)
     if folder is None:
@@ -149,7 +149,7 @@ def load_backbone(source: str | Path, *, pretrained: bool = True) -> nn.Module:
 
 
 def architecture_of(source: str | Path) -> str:
-    """Return timm's architecture name for what ``load_backbone`` would load."""
+    """Return timm's architecture name of what ``load_backbone`` loads."""
     folder = backbone_folder(source)
     if folder is None:
         _require_model(str(source))
@@ -164,7 +164,7 @@ def num_features_of(backbone: nn.Module) -> int:
 
 
 def heads_of(backbone: nn.Module) -> int:
-    """Return the attention heads of a timm transformer; 0: it is none."""
+    """Return the number of attention heads of a timm transformer, 0 for other networks."""
     blocks: Any = getattr(backbone, "blocks", None)
     attention = getattr(blocks[0], "attn", None) if blocks is not None and len(blocks) else None
     return int(getattr(attention, "num_heads", 0))
@@ -178,14 +178,14 @@ def save_backbone(
     provenance: dict[str, Any],
     advice: str = " and give the same command again, or name another folder.",
 ) -> None:
-    """Write ``backbone`` as a timm folder, that timm loads with no vidmoco at hand.
+    """Write ``backbone`` as a timm folder, which timm loads without vidmoco.
 
-    ``timm.create_model("local-dir:FOLDER", pretrained=True)``. What timm knows of its own weights
-    (tag, licence, origin, paper) gives way to ``provenance``: these weights are another work.
-    ``advice`` says how to go on where it cannot be written.
+    Load it by ``timm.create_model("local-dir:FOLDER", pretrained=True)``. ``provenance`` replaces
+    what timm knows of its own weights (tag, licence, origin, paper): these are other weights.
+    ``advice`` says how to go on if the folder cannot be written.
 
     Raises:
-        ConfigError: it cannot be written; a backbone that was there before still is.
+        ConfigError: the folder cannot be written; an older backbone there is kept.
     """
     stock: Any = backbone.pretrained_cfg
     ours = {
@@ -195,22 +195,23 @@ def save_backbone(
         or key in ("first_conv", "classifier", "fixed_input_size")
     }
     ours |= {
-        # As all views are normalised, whatever timm's own weights of the network were trained on.
+        # All views are normalised so, whatever timm's own weights were trained with.
         "mean": IMAGENET_MEAN,
         "std": IMAGENET_STD,
         "tag": "vidmoco",
         "num_classes": 0,
         "input_size": (3, input_size, input_size),
         "pool_size": None,
-        # 224 of 256: the test crop of all papers of this field, but of pictures of 32 pixels.
+        # 224 of 256 is the test crop of all papers of this field, except for images of 32 pixels.
         "crop_pct": CROP_PCT if stock["architecture"] in RESNETS else 0.875,
         "custom_load": False,
     }
-    plain: Any = copy.deepcopy(backbone).to(memory_format=torch.contiguous_format)  # safetensors'
+    # safetensors takes contiguous tensors only.
+    plain: Any = copy.deepcopy(backbone).to(memory_format=torch.contiguous_format)
     plain.pretrained_cfg = ours
     with atomic_write(folder, advice=advice) as part:
         save_for_hf(plain, str(part), model_config={"vidmoco": provenance}, safe_serialization=True)
-        # safetensors gives nobody else the right to read its file.
+        # safetensors makes a file that other users cannot read.
         (part / "model.safetensors").chmod((part / "config.json").stat().st_mode)
 
 
@@ -225,13 +226,12 @@ def _require_model(name: str) -> None:
     if not is_model(name.partition(".")[0]):
         raise ConfigError(
             f"Unknown backbone {name!r}.{nearest(name, timm.list_models())} Expected a timm "
-            "name, a run "
-            "folder or a backbone folder."
+            "name, a run folder or a backbone folder."
         )
 
 
 def _require_heads(name: str, num_heads: int) -> None:
-    """Refuse a number of heads that a network has no place for."""
+    """Refuse a number of heads that the network cannot have."""
     stock: Any = _create(name, pretrained=False)
     if not heads_of(stock):
         raise ConfigError(
@@ -240,20 +240,20 @@ def _require_heads(name: str, num_heads: int) -> None:
     width = int(getattr(stock, "embed_dim", None) or stock.num_features)
     if width % num_heads:
         raise ConfigError(
-            f"--heads is {num_heads}, which cannot share the {width} features of {name}; it must "
-            f"divide them (timm's has {heads_of(stock)})."
+            f"--heads is {num_heads}, which does not divide the {width} features of {name} "
+            f"(timm's has {heads_of(stock)})."
         )
 
 
 def _require_whole_patches(backbone: nn.Module, size: int, *, name: str, size_flag: str) -> None:
-    """Refuse a size that a transformer would cut short: timm leaves out what is no whole patch."""
+    """Refuse a size that is not a multiple of the patch size: timm ignores the remaining pixels."""
     patches = getattr(backbone, "patch_embed", None)
-    cut = getattr(patches, "proj", None)
-    if not hasattr(patches, "patch_size") or not isinstance(cut, nn.Conv2d):
+    conv = getattr(patches, "proj", None)
+    if not hasattr(patches, "patch_size") or not isinstance(conv, nn.Conv2d):
         return
-    side = cut.stride[0]
-    pads = cut.padding != (0, 0) or getattr(patches, "dynamic_img_pad", False)
-    if cut.kernel_size != cut.stride or pads or size % side == 0:
+    side = conv.stride[0]
+    pads = conv.padding != (0, 0) or getattr(patches, "dynamic_img_pad", False)
+    if conv.kernel_size != conv.stride or pads or size % side == 0:
         return
     below = size // side * side
     nearest_sizes = f"{below} or {below + side}" if below else f"{side}"
@@ -264,16 +264,15 @@ def _require_whole_patches(backbone: nn.Module, size: int, *, name: str, size_fl
 
 
 def _create(name: str, *, pretrained: bool, **options: Any) -> nn.Module:
-    """Create a timm model without classifier; its failures as errors of ours."""
-    for library in ("timm", "huggingface_hub"):  # they report every attempt at a download
+    """Create a timm model without classifier; raise its failures as errors of vidmoco."""
+    for library in ("timm", "huggingface_hub"):  # they log every attempt to download
         logging.getLogger(library).setLevel(logging.ERROR)
     try:
         model: nn.Module = timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
     except (OSError, HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
         raise CheckpointError(
             f"Cannot download the weights of {name}: {_first_line(error)} Give --backbone a run "
-            "or backbone "
-            "folder, or connect to the internet."
+            "or backbone folder, or connect to the internet."
         ) from error
     except (RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"Cannot load {name}: {_first_line(error)}") from error
@@ -286,7 +285,7 @@ def _first_line(error: Exception) -> str:
 
 
 def weights_hash(backbone: nn.Module) -> str:
-    """Return 16 hex digits of the SHA-256 over names, shapes and bytes of all weights."""
+    """Return 16 hex digits of the SHA-256 of names, shapes, types and bytes of all weights."""
     digest = hashlib.sha256()
     for name, tensor in sorted(backbone.state_dict().items()):
         values = tensor.detach().cpu().contiguous()

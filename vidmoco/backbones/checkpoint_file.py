@@ -1,4 +1,4 @@
-"""Checkpoints of other tools, read without running anything that is in them."""
+"""Read checkpoints of other tools without running any code that they hold."""
 
 import argparse
 import pickle
@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 from vidmoco.errors import CheckpointError, ConfigError
 
 _NUMPY_SCALAR = np.float64(0).__reduce__()[0]
-# The flags of a run, which DINO and others save beside the weights: a class that holds values only.
-# Numbers of numpy too, such as a learning rate that numpy has computed.
+# Classes that hold only values: the flags of a run, which DINO and others save beside the weights,
+# and numbers of numpy, such as a computed learning rate.
 _HARMLESS: list[Any] = [
     argparse.Namespace,
     np.dtype,
@@ -27,9 +27,9 @@ _HARMLESS: list[Any] = [
 ]
 _NOT_WEIGHTS = {
     b"version https://git-lfs": "a pointer of Git LFS, not the file itself (git lfs pull)",
-    b"<": "a web page, not the file it speaks of",
+    b"<": "a web page, not a checkpoint",
 }
-# How torch's unpickler words that it has met something other than weights.
+# How torch's unpickler says that it has met an object other than weights.
 _OBJECTS = (
     r"GLOBAL (\S+)",
     r"Unsupported class (\S+)",
@@ -37,17 +37,17 @@ _OBJECTS = (
     r"add_safe_globals`,? but got <class '([\w.]+)",
     r"must be imported to load (DTensors)",
 )
-# Functions and modules by which a file runs what it likes; Python 2 called subprocess commands.
+# Functions and modules that can run any code. ``commands`` is Python 2's subprocess.
 _RUNS_CODE = ("exec", "eval", "compile", "__import__", "open", "subprocess", "commands")
-_SAVE_ALONE = (
-    "If you trust who made it, save its weights alone: torch.save(torch.load(FILE, "
-    "weights_only=False)['state_dict'], NEW), or what the file calls it."
+_SAVE_WEIGHTS = (
+    "If you trust its source, save only the weights: torch.save(torch.load(FILE, "
+    "weights_only=False)['state_dict'], NEW), with the file's own key for 'state_dict'."
 )
-_STARTS = (b"PK", b"\x80")  # of torch.save: a zip file, and before torch 1.6 a pickle
+_STARTS = (b"PK", b"\x80")  # of torch.save: a zip file, or a pickle before torch 1.6
 
 
 def read_checkpoint_file(path: Path) -> Any:
-    """Return what is in a ``.safetensors`` file or in one of ``torch.save``, on the CPU.
+    """Return the content of a ``.safetensors`` or ``torch.save`` file, on the CPU.
 
     Raises:
         ConfigError: there is no such file.
@@ -63,7 +63,7 @@ def read_checkpoint_file(path: Path) -> Any:
         with torch.serialization.safe_globals(_HARMLESS), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Detected pickle protocol")  # refused or read
             warnings.filterwarnings("ignore", "'torch.load' received")  # TorchScript: refused
-            # One may be beside the weights; as a weight it is refused where the weights are loaded.
+            # A sparse tensor may lie beside the weights; ``load_strictly`` refuses it as a weight.
             warnings.filterwarnings("ignore", "(Validating )?sparse")
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -73,21 +73,21 @@ def read_checkpoint_file(path: Path) -> Any:
 
 
 def _start_of(path: Path) -> bytes:
-    """Return the first bytes of a file, or refuse what is none or cannot be read."""
+    """Return the first bytes of a file, or refuse a path that is not a readable file."""
     try:
         if path.is_file():
             with path.open("rb") as file:
                 return file.read(64)
-    except OSError as error:  # also of a name that is too long
+    except OSError as error:  # also for a name that is too long
         raise ConfigError(
-            f"The checkpoint file {path} cannot be read: {error.strerror or error}. Put that "
-            "right, or name another file."
+            f"The checkpoint file {path} cannot be read: {error.strerror or error}. Fix that, or "
+            "name another file."
         ) from error
     raise ConfigError(f"No such checkpoint file: {path}.")
 
 
 def _refusal(path: Path, error: Exception) -> str:
-    """Return why the unpickler refused a file: something in it, or its damage."""
+    """Return why the unpickler refuses a file: an object in it, or damage."""
     reason = str(error)
     found = next((found for mark in _OBJECTS if (found := re.search(mark, reason))), None)
     if found is None:
@@ -98,43 +98,43 @@ def _refusal(path: Path, error: Exception) -> str:
         "so the file is refused"
     )
     if "is blocked" in reason or what.partition(".")[0] in _RUNS_CODE:
-        return f"{refused}. No weights need it: take the checkpoint from another place."
-    return f"{refused}. {_SAVE_ALONE}"
+        return f"{refused}. Weights never need it: take the checkpoint from another place."
+    return f"{refused}. {_SAVE_WEIGHTS}"
 
 
 def _damage(path: Path, error: Exception) -> str:
-    """Return what is wrong with a file that holds no objects, as far as it can be told."""
+    """Return what is probably wrong with a file that holds no objects."""
     size, start = path.stat().st_size, _start_of(path)
     if "TorchScript" in str(error):
         return (
-            f"{path} is a program of TorchScript, and not weights alone. If you trust who made it, "
-            "save those: torch.save(torch.jit.load(FILE).state_dict(), NEW)."
+            f"{path} is a TorchScript program, not just weights. If you trust its source, save "
+            "only the weights: torch.save(torch.jit.load(FILE).state_dict(), NEW)."
         )
     cannot = f"{path} ({size:,} bytes) cannot be read as a checkpoint: "
     if not size:
-        return f"{cannot}it is empty, not downloaded whole. Download it again."
-    if "Unsupported operand" in str(error):  # pickle.dump's own, or torch.save's pickle_protocol=4
+        return f"{cannot}it is empty. Download it again."
+    if "Unsupported operand" in str(error):  # of pickle.dump, or torch.save's pickle_protocol=4
         return (
-            f"{cannot}its pickle has parts that torch.save does not write by itself, and is not "
-            f"run, for it may hold code. {_SAVE_ALONE} Otherwise download it again."
+            f"{cannot}its pickle has parts that torch.save does not write by default. They may run "
+            f"code, so the file is refused. {_SAVE_WEIGHTS} Otherwise download it again."
         )
-    # The header of safetensors is JSON after its length in eight bytes.
+    # A safetensors file begins with the length of its header in eight bytes, then JSON.
     if not start.startswith(_STARTS) and start[8:9] != b"{" and path.suffix != ".safetensors":
         return (
-            f"{cannot}it begins with {start[:16]!r}, and is not a file of torch.save or of "
+            f"{cannot}it begins with {start[:16]!r}, so it is not a file of torch.save or "
             "safetensors. Name one (.pth, .pt, .tar, .ckpt or .safetensors)."
         )
     return (
-        f"{cannot}{_words_of(error)}. It is damaged, not downloaded whole, or another kind of file "
+        f"{cannot}{_reason(error)}. It is damaged, cut short, or another kind of file "
         "(.pth, .pt, .tar, .ckpt and .safetensors are read)."
     )
 
 
-def _words_of(error: Exception) -> str:
-    """Return what torch says of a file, without its advice to read it unsafely."""
-    said = [
+def _reason(error: Exception) -> str:
+    """Return torch's message without its advice to read the file unsafely."""
+    lines = [
         line.replace("Weights only load failed.", "").strip() for line in str(error).split("\n")
     ]
-    first = next((line for line in said if line and "weights_only" not in line), "")
-    # Of a KeyError there is only a number, and nothing of an EOFError.
+    first = next((line for line in lines if line and "weights_only" not in line), "")
+    # A KeyError has only a number, and an EOFError no message.
     return first.rstrip(".") if " " in first else f"{type(error).__name__} {first}".strip()

@@ -1,4 +1,4 @@
-"""``vidmoco export --to``: a backbone as a file of another tool, checked before it is written."""
+"""``vidmoco export --to``: write a backbone as a file of another tool, after a check."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -24,10 +24,10 @@ from vidmoco.backbones.preprocess import preprocess_of
 from vidmoco.config.commands import ExportCommand
 from vidmoco.errors import ConfigError
 
-# Of features of order one, in float32: another order of additions; ONNX Runtime's kernels.
+# For float32 features of order one. Kernels of other tools add in another order.
 _TOLERANCE = 1e-3
-# The transformers of MoCo v3's programs (vits.py, main_lincls.py) by width, and the side of the
-# images that their positions are for.
+# The transformers of MoCo v3's programs (vits.py, main_lincls.py) by width, and the image side
+# that their positions are for.
 _AUTHORS_TRANSFORMERS = {384: "vit_small", 768: "vit_base"}
 _AUTHORS_SIZE = 224
 _AUTHORS_RESNETS = "the authors' programs build torchvision's ResNets"
@@ -38,7 +38,7 @@ def export_file(command: ExportCommand) -> Path:
     """Write the file; return its path.
 
     Raises:
-        ConfigError: the other tool has no such network, or the file is there.
+        ConfigError: the other tool has no such network, or the file exists.
         CheckpointError: there is no backbone to export.
     """
     source, output = command.run, command.output
@@ -51,7 +51,7 @@ def export_file(command: ExportCommand) -> Path:
             f"{output} is a folder, and --to {command.to} writes a file. Name a file."
         )
     if output.exists() and not command.overwrite:
-        raise ConfigError(f"{output} is there already. Add --overwrite, or name another file.")
+        raise ConfigError(f"{output} already exists. Add --overwrite, or name another file.")
     if not output.parent.is_dir():
         raise ConfigError(f"There is no folder {output.parent} to write {output.name} into.")
     backbone, name = load_backbone(folder), architecture_of(folder)
@@ -62,7 +62,7 @@ def export_file(command: ExportCommand) -> Path:
 
 
 def _write_torchvision(backbone: nn.Module, name: str, size: int, path: Path) -> None:
-    """Write a state dict for torchvision's model, whose last layer is ``nn.Identity``."""
+    """Write a state dict for torchvision's model with ``nn.Identity`` as last layer."""
     names = torchvision_names(backbone.state_dict())
     weights = {names[key]: tensor for key, tensor in backbone.state_dict().items()}
     model = _torchvision_model(backbone, name, size)
@@ -72,7 +72,7 @@ def _write_torchvision(backbone: nn.Module, name: str, size: int, path: Path) ->
         raise ConfigError(
             f"torchvision has no network like {name}: {str(error).splitlines()[-1].strip()}"
         ) from error
-    _require_alike(backbone, model.eval(), size=size, what="torchvision's model")
+    _require_same_features(backbone, model.eval(), size=size, what="torchvision's model")
     torch.save(weights, path)
 
 
@@ -90,16 +90,16 @@ def _torchvision_model(backbone: Any, name: str, size: int) -> Any:
             mlp_dim=backbone.blocks[0].mlp.fc1.out_features,
         )
     except (AttributeError, TypeError) as error:  # it has other parts
-        raise ConfigError(f"{name} cannot be written so: {why}. {_OTHER_WAYS}") from error
+        raise ConfigError(f"{name} cannot be exported: {why}. {_OTHER_WAYS}") from error
     model.heads = nn.Identity()
     return model
 
 
 def _torchvision_resnet(name: str, why: str) -> nn.Module:
-    """Return torchvision's ResNet of a name, without its classifier, or refuse with the reason."""
+    """Return torchvision's ResNet of a name without its classifier, or refuse it with ``why``."""
     build: Callable[[], Any] | None = getattr(torchvision_resnet, name, None)
     if build is None or not name.startswith(("resnet", "wide_resnet", "resnext")):
-        raise ConfigError(f"{name} cannot be written so: {why}. {_OTHER_WAYS}")
+        raise ConfigError(f"{name} cannot be exported: {why}. {_OTHER_WAYS}")
     model = build()
     model.fc = nn.Identity()
     return cast(nn.Module, model)
@@ -120,17 +120,17 @@ def _write_moco_v3(backbone: nn.Module, name: str, size: int, path: Path) -> Non
 
 
 def _authors_transformer(backbone: nn.Module, name: str) -> str:
-    """Return what the authors call their transformer of the same heads and width."""
+    """Return the authors' name of the transformer with the same heads and width."""
     heads, width = heads_of(backbone), num_features_of(backbone)
-    if heads != 12:  # of both
+    if heads != 12:  # both of theirs have 12
         raise ConfigError(
             f"The authors' programs build transformers of 12 heads, and {name} has {heads}: the "
-            "weights would load there, and their features would be nonsense. --to onnx takes it."
+            "weights would load there, but their features would be nonsense. --to onnx takes it."
         )
     if width not in _AUTHORS_TRANSFORMERS:
         raise ConfigError(
-            "The authors' programs build transformers that give 384 or 768 features, and "
-            f"{name} gives {width}. --to onnx takes it."
+            "The authors' programs build transformers of 384 or 768 features, and "
+            f"{name} has {width}. --to onnx takes it."
         )
     return _AUTHORS_TRANSFORMERS[width]
 
@@ -138,22 +138,22 @@ def _authors_transformer(backbone: nn.Module, name: str) -> str:
 def _write_checkpoint(
     backbone: nn.Module, name: str, path: Path, authors: nn.Module, *, arch: str, prefix: str
 ) -> None:
-    """Write what the authors' programs look for: the state dict of an encoder without its head."""
+    """Write what the authors' programs load: the state dict of an encoder without its head."""
     state = backbone.state_dict()
     if differences := _differences(state, authors.state_dict()):
         raise ConfigError(
-            f"The authors' programs could not load {name}. Against their {arch}: "
-            f"{differences}nothing was written. --to onnx takes it."
+            f"The authors' programs cannot load {name}. It differs from their {arch}: "
+            f"{differences}nothing is written. --to onnx takes it."
         )
     authors.load_state_dict(state)
     what = f"the authors' {arch}"
-    _require_alike(backbone, authors.eval(), size=_AUTHORS_SIZE, what=what)
+    _require_same_features(backbone, authors.eval(), size=_AUTHORS_SIZE, what=what)
     prefixed = {prefix + key: tensor for key, tensor in state.items()}
     torch.save({"arch": arch, "state_dict": prefixed}, path)
 
 
 def _differences(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
-    """Return the first keys that are missing, left over or of another shape; of none: ""."""
+    """Return the first keys that are missing, left over or of another shape, or ""."""
     shapes = [
         f"{key} {tuple(found[key].shape)} for {tuple(wanted[key].shape)}"
         for key in wanted
@@ -167,7 +167,7 @@ def _differences(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> s
 
 
 def _write_onnx(backbone: nn.Module, name: str, size: int, path: Path) -> None:
-    """Write the network from normalised images (N, 3, S, S) to features (N, D), any N."""
+    """Write the network: normalised images (N, 3, S, S) to features (N, D), for any N."""
     try:
         import onnxruntime
         import onnxscript  # noqa: F401
@@ -177,7 +177,7 @@ def _write_onnx(backbone: nn.Module, name: str, size: int, path: Path) -> None:
         ) from error
     images = torch.zeros(2, 3, size, size)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the exporter's, about itself
+        warnings.simplefilter("ignore")  # the exporter warns about its own code
         torch.onnx.export(
             backbone,
             (images,),
@@ -194,25 +194,25 @@ def _write_onnx(backbone: nn.Module, name: str, size: int, path: Path) -> None:
     def run(given: Tensor) -> Tensor:
         return torch.from_numpy(session.run(None, {"images": given.numpy()})[0])
 
-    _require_alike(backbone, run, size=size, what="ONNX Runtime")
+    _require_same_features(backbone, run, size=size, what="ONNX Runtime")
 
 
-def _require_alike(
+def _require_same_features(
     backbone: Callable[[Tensor], Tensor],
     other: Callable[[Tensor], Tensor],
     *,
     size: int,
     what: str,
 ) -> None:
-    """Compare both networks on three images of noise."""
+    """Refuse if the networks give other features for three images of noise."""
     images = torch.randn(3, 3, size, size, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         expected, found = backbone(images), other(images)
     distance = float((expected - found).abs().max() / expected.abs().max().clamp(min=1))
     if not distance <= _TOLERANCE:
         raise ConfigError(
-            f"{what} gives other features than this backbone ({distance:.2g} apart): the two are "
-            "not the same network, and nothing was written."
+            f"{what} gives other features than this backbone ({distance:.2g} apart): they are not "
+            "the same network, so nothing is written."
         )
 
 

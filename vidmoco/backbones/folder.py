@@ -1,4 +1,4 @@
-"""What a backbone folder is: a timm folder of two files."""
+"""A backbone folder is a timm folder of two files."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,11 @@ CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 
 
 def backbone_folder(source: str | Path) -> Path | None:
-    """Return the backbone folder that ``source`` means, or None where it reads as a timm name."""
+    """Return the backbone folder that ``source`` means, or None if it looks like a timm name.
+
+    Raises:
+        ConfigError: ``source`` is a path without a backbone.
+    """
     path = Path(source)
     if (path / "backbone" / CONFIG_FILE).is_file():
         return path / "backbone"
@@ -26,12 +30,16 @@ def backbone_folder(source: str | Path) -> Path | None:
 
 
 def check_folder(folder: Path) -> dict[str, Any]:
-    """Return the config of a backbone folder that has all its parts."""
+    """Return the config of a backbone folder.
+
+    Raises:
+        CheckpointError: a file is missing, or the config is damaged.
+    """
     for name in (CONFIG_FILE, WEIGHTS_FILE):
         if not (folder / name).is_file():
             raise CheckpointError(
                 f"{folder} is not a backbone folder: it has no {name}. A run writes its backbone "
-                "at its end."
+                "when it ends."
             )
     try:
         config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))

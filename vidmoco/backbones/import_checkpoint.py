@@ -1,4 +1,4 @@
-"""``vidmoco import``: the encoder of a published checkpoint as a backbone folder."""
+"""``vidmoco import``: turn the encoder of a published checkpoint into a backbone folder."""
 
 import hashlib
 import json
@@ -22,16 +22,17 @@ from vidmoco.console import say
 from vidmoco.errors import CheckpointError, ConfigError
 from vidmoco.text import first_of
 
-_DEFAULT_SIZE = 224  # of all these papers, where a ResNet does not say
-_ONE_OF_WEIGHTS = (WEIGHTS_FILE, "pytorch_model.bin")  # beside CONFIG_FILE; timm reads either
+_DEFAULT_SIZE = 224  # of all these papers; the weights of a ResNet do not tell
+_WEIGHTS_FILES = (WEIGHTS_FILE, "pytorch_model.bin")  # timm reads either beside CONFIG_FILE
 
 
 def import_checkpoint(command: ImportCommand, *, console: Console | None = None) -> Path:
-    """Write the backbone folder and say what became of each key.
+    """Write the backbone folder and print what each key was used for.
 
     Raises:
-        ConfigError: the file is not there, the folder is, or the architecture is another.
-        CheckpointError: the file is damaged, or does not hold all of an encoder.
+        ConfigError: the file is missing, the folder exists, or the architecture is wrong or
+            unknown.
+        CheckpointError: the file is damaged, or does not hold a complete encoder.
     """
     source, folder = command.checkpoint, command.output
     with writing(folder, advice=", or name another folder."):  # a name may be too long
@@ -51,9 +52,9 @@ def import_checkpoint(command: ImportCommand, *, console: Console | None = None)
     name = command.architecture or guess.architecture
     if not name:
         raise ConfigError(
-            f"The encoder of {source} has {_describe(encoder.weights)}, which is no architecture "
-            "known here. Name timm's with --architecture; or say with --prefix what the keys of "
-            "the backbone begin with, if these are others."
+            f"The encoder of {source} has {_describe(encoder.weights)}, whose architecture is "
+            "unknown. Name timm's architecture with --architecture, or the prefix of the "
+            "backbone's keys with --prefix if it has others."
         )
     size = command.size or guess.size or _DEFAULT_SIZE
     if backbone is None or size != (command.size or _DEFAULT_SIZE):  # positions of another size
@@ -61,7 +62,7 @@ def import_checkpoint(command: ImportCommand, *, console: Console | None = None)
         backbone = build_backbone(
             name, size=size, num_heads=command.heads or known or None, size_flag="--size"
         )
-    # First: of an architecture that does not fit, the heads are no question.
+    # First: the heads do not matter if the architecture does not fit.
     counters = load_strictly(backbone, encoder.weights, name=name, source=str(source))
     _require_heads(backbone, guess, command, name=name)
     provenance = {
@@ -72,14 +73,14 @@ def import_checkpoint(command: ImportCommand, *, console: Console | None = None)
     }
     save_backbone(backbone, folder, input_size=size, provenance=provenance)
     how = "as given" if command.heads else guess.how
-    stored = architecture_of(folder)  # of vidmoco's own names the network of timm's
+    stored = architecture_of(folder)  # for vidmoco's transformers, timm's network
     called = name if name == stored else f"{name} (config.json: {stored})"
     _report(encoder, backbone, called, counters, how, console or Console())
     return folder
 
 
 def _require_place(folder: Path, *, overwrite: bool) -> None:
-    """Refuse a folder to write that is there, but a backbone folder that is to be replaced."""
+    """Refuse an existing output, unless it is a backbone folder and ``overwrite`` is set."""
     if folder.name in ("", ".."):
         raise ConfigError(f"The folder {folder} cannot be replaced. Name a new folder with -o.")
     if not folder.exists():
@@ -89,18 +90,18 @@ def _require_place(folder: Path, *, overwrite: bool) -> None:
             f"{folder} is a file, and a backbone is written as a folder. Name a folder with -o."
         )
     names = sorted(path.name for path in folder.iterdir())
-    if names and not _is_backbone(folder, names):  # replacing it would lose what is in it
+    if names and not _is_backbone(folder, names):  # replacing it would delete other files
         raise ConfigError(
-            f"{folder} is there already, and holds other things than a backbone: "
+            f"{folder} already exists, and holds other files than a backbone: "
             f"{first_of(names)}. Name another folder with -o."
         )
     if not overwrite:
-        raise ConfigError(f"{folder} is there already. Add --overwrite, or name another folder.")
+        raise ConfigError(f"{folder} already exists. Add --overwrite, or name another folder.")
 
 
 def _is_backbone(folder: Path, names: list[str]) -> bool:
-    """Return whether a folder holds a backbone of timm's and nothing else."""
-    if names not in [[CONFIG_FILE, weights] for weights in _ONE_OF_WEIGHTS]:
+    """Return whether a folder holds a timm backbone and nothing else."""
+    if names not in [[CONFIG_FILE, weights] for weights in _WEIGHTS_FILES]:
         return False
     try:
         return "architecture" in json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
@@ -111,7 +112,7 @@ def _is_backbone(folder: Path, names: list[str]) -> bool:
 def load_strictly(
     backbone: nn.Module, weights: Mapping[str, Tensor], *, name: str, source: str
 ) -> int:
-    """Load each tensor into its place; return how many counters of batch norms were not there.
+    """Load each tensor into its place. Return the number of missing batch norm counters.
 
     Raises:
         CheckpointError: a tensor is missing, left over, of another shape, or cannot be weights.
@@ -122,7 +123,7 @@ def load_strictly(
     if missing or left_over:
         raise CheckpointError(
             f"The encoder of {source} is not a {name}: "
-            f"{few_of('missing', missing)}{few_of('left over', left_over)}nothing was written. "
+            f"{few_of('missing', missing)}{few_of('left over', left_over)}nothing is written. "
             "Name the right timm model with --architecture."
         )
     for key, tensor in weights.items():
@@ -139,35 +140,35 @@ def load_strictly(
 
 
 def _fault(key: str, tensor: Tensor, wanted: Tensor) -> str:
-    """Return what keeps the values of a tensor from being those of the network; else ""."""
+    """Return why a tensor cannot be weights of the network, or an empty string."""
     if wanted.is_floating_point() and not tensor.is_floating_point():
         return f"is of {tensor.dtype}, expected floating point"
     if tensor.layout is not torch.strided:
         return "is sparse, expected all values"
     if tensor.is_meta:
-        return "has a shape and no values"
+        return "has a shape but no values"
     if not torch.isfinite(tensor.to(torch.float32)).all():
         return "has values that are not finite in float32"
     if key.endswith("running_var") and (tensor < 0).any():
-        return "has negative values, and is a variance"
+        return "is a variance and has negative values"
     return ""
 
 
 def _require_heads(backbone: nn.Module, guess: Guess, command: ImportCommand, *, name: str) -> None:
-    """Refuse a transformer whose weights fit in shape, and were trained with other heads."""
+    """Refuse a transformer whose weights fit in shape but were trained with other heads."""
     heads = heads_of(backbone)
     if not heads or command.heads:
         return
     if not guess.heads:
         raise ConfigError(
             f"Nothing in {command.checkpoint} says how many heads its transformer has, and papers "
-            f"differ (timm's {name} has {heads}, MoCo v3's small one 12). With another number the "
-            "weights load, and their features are nonsense. Say it with --heads."
+            f"differ (timm's {name} has {heads}, MoCo v3's small one 12). With a wrong number the "
+            "weights load, but their features are nonsense. Give the number with --heads."
         )
     if heads != guess.heads:
         raise ConfigError(
             f"The transformer of {command.checkpoint} has {guess.heads} heads ({guess.how}), and "
-            f"{name} has {heads}: the weights would load, and their features would be nonsense. "
+            f"{name} has {heads}: the weights would load, but their features would be nonsense. "
             f"Use --architecture {guess.architecture or name}, or --heads if you know better."
         )
 

@@ -1,14 +1,14 @@
-"""The names that tools give to the weights of one network, to and from timm's.
+"""Translate the key names of other tools to timm's and back.
 
-torchvision's ResNets have timm's names. The ResNets of ``nn.Sequential`` have numbers in place of
-names; the transformers of mmselfsup and torchvision have names of their own.
+torchvision's ResNets have timm's names. ResNets made into an ``nn.Sequential`` have numbers in
+place of names. The transformers of mmselfsup and torchvision have other names.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 Names = tuple[tuple[str, str], ...]
-"""Name there, name in timm; ``{}`` is the number of a block."""
+"""Pairs of the tool's name and timm's name; ``{}`` is the number of a block."""
 
 _MM: Names = (
     ("patch_embed.projection", "patch_embed.proj"),
@@ -40,24 +40,28 @@ _OLD_TORCHVISION: Names = (
 
 
 def timm_names(keys: Iterable[str]) -> dict[str, str]:
-    """Return timm's name for each key; what is not known keeps its own."""
+    """Return timm's name for each key; an unknown key keeps its name."""
     keys = list(keys)
     if any(key.startswith("patch_embed.projection.") for key in keys):
         return {key: _renamed(key, _MM) for key in keys}
     if any(key.startswith("conv_proj.") for key in keys):
         return {key: _renamed(key, _TORCHVISION + _OLD_TORCHVISION) for key in keys}
-    numbers = _numbers_of_stages(keys)
-    return {key: _named(key, numbers) for key in keys}
+    names = _sequential_names(keys)
+    renamed = {}
+    for key in keys:
+        first, dot, rest = key.partition(".")
+        renamed[key] = names.get(first, first) + dot + rest
+    return renamed
 
 
 def torchvision_names(keys: Iterable[str]) -> dict[str, str]:
     """Return torchvision's name for each of timm's keys of a ResNet or a transformer."""
-    back = tuple((ours, theirs) for theirs, ours in _TORCHVISION)
-    return {key: _renamed(key, back) for key in keys}
+    from_timm = tuple((timm, torchvision) for torchvision, timm in _TORCHVISION)
+    return {key: _renamed(key, from_timm) for key in keys}
 
 
 def few_of(what: str, names: Sequence[str], *, count: int = 4) -> str:
-    """Return ``what`` with the first of the names, as the beginning of a sentence; of none: ""."""
+    """Return ``"what: a, b … and 3 more; "``, or an empty string if there are no names."""
     if not names:
         return ""
     more = f" … and {len(names) - count} more" if len(names) > count else ""
@@ -72,21 +76,16 @@ def _renamed(key: str, names: Names) -> str:
     return key
 
 
-def _numbers_of_stages(keys: list[str]) -> dict[str, str]:
-    """Return the names of the children of a ResNet that was made into an ``nn.Sequential``.
+def _sequential_names(keys: list[str]) -> dict[str, str]:
+    """Return timm's names for the numbered children of a ResNet in an ``nn.Sequential``.
 
-    The first is the convolution and the next its batch norm; those with blocks are the stages,
-    whatever was left out between (a pool, a ReLU); what comes after them is the last layer.
+    The first child is the convolution and the second its batch norm. Children with blocks are the
+    stages, whatever lies between (a pool, a ReLU). What follows them is the last layer.
     """
     numbers = {int(m[1]) for key in keys if (m := re.match(r"(\d+)\.", key))}
     stages = sorted({int(m[1]) for key in keys if (m := re.match(r"(\d+)\.\d+\.conv1\.", key))})
     if "0.weight" not in keys or len(stages) != 4:
         return {}
-    named = {str(number): f"layer{place}" for place, number in enumerate(stages, start=1)}
+    layers = {str(number): f"layer{stage}" for stage, number in enumerate(stages, start=1)}
     last = {str(number): "fc" for number in numbers if number > stages[-1]}
-    return {"0": "conv1", "1": "bn1"} | named | last
-
-
-def _named(key: str, numbers: Mapping[str, str]) -> str:
-    first, dot, rest = key.partition(".")
-    return numbers.get(first, first) + dot + rest
+    return {"0": "conv1", "1": "bn1"} | layers | last

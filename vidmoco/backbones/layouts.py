@@ -11,26 +11,26 @@ from vidmoco.backbones.key_names import timm_names
 from vidmoco.errors import CheckpointError
 
 WRAPPERS = ("module.", "_orig_mod.")  # of DistributedDataParallel and of torch.compile
-# What a tool calls its state dict; DINO's paper evaluates the teacher.
+# Keys under which tools keep the state dict. DINO's paper evaluates the teacher.
 _CONTAINERS = ("teacher", "state_dict", "model", "student")
-# Of DINO's head alone. A teacher without it may be anybody's.
+# Only DINO's head has this key. A teacher without it may come from any tool.
 _DINO = "head.last_layer."
-_OF_BATCH_NORM = "num_batches_tracked"
-# The last layers: of classifiers, and those in whose place a method has its projector.
+_BATCH_NORM_COUNTER = "num_batches_tracked"
+# Classifiers and projectors, which are not part of the backbone.
 HEADS = ("fc.", "head.", "heads.", "classifier.", "projection_head.", "prototypes.")
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The keys of one tool: what begins with ``prefix`` is the encoder."""
+    """The keys of one tool: those that begin with ``prefix`` are the encoder's."""
 
     name: str
     prefix: str
     marks: tuple[str, ...]
-    """Prefixes of keys of which a checkpoint of this layout has one at least."""
+    """Prefixes that identify this layout: some key begins with one of them."""
 
 
-# The first whose encoder and one of whose marks are there counts.
+# The first layout that has an encoder and a mark in the checkpoint is used.
 LAYOUTS = (
     Layout("moco", "encoder_q.net.", ("encoder_q.",)),  # the authors' CIFAR demo
     Layout("mmselfsup", "encoder_q.0.", ("encoder_q.1.",)),  # its old MoCo
@@ -50,14 +50,14 @@ LAYOUTS = (
 
 @dataclass(frozen=True)
 class Encoder:
-    """The weights of an encoder, by timm's names, and where they were."""
+    """The weights of an encoder under timm's names, and what they were found in."""
 
     layout: str
     weights: dict[str, Tensor]
     num_keys: int
-    """Tensors of the whole checkpoint."""
+    """Number of tensors in the whole checkpoint."""
     dropped: dict[str, int]
-    """Keys that are not the encoder's, by their first word: how many."""
+    """Number of other keys, by their first word."""
 
 
 def find_encoder(
@@ -66,11 +66,11 @@ def find_encoder(
     """Return the encoder that is in a checkpoint.
 
     Args:
-        content: of the file.
-        prefix: what the encoder's keys begin with (after ``module.``); None: find out.
-        wanted: the keys of the network, where it is known which one. Then no layout need fit, and a
-            last layer is kept that is the network's own.
-        source: named in errors.
+        content: what the file holds.
+        prefix: what the encoder's keys begin with (after ``module.``). None means find out.
+        wanted: the keys of the network, if it is known. Then no layout need fit, and a last layer
+            that belongs to the network is kept.
+        source: name of the file for errors.
 
     Raises:
         CheckpointError: there are no weights, or none that begin so.
@@ -96,7 +96,7 @@ def find_encoder(
 
 
 def _state_dict(content: Any, *, source: str) -> tuple[str, dict[str, Tensor]]:
-    """Return the tensors of a checkpoint by key, and the name of what held them."""
+    """Return the key of the state dict in the checkpoint ("" for the top), and its tensors."""
     for name, state in _dicts_of(content):
         tensors = {
             _unwrapped(str(key)): value for key, value in state.items() if isinstance(value, Tensor)
@@ -144,19 +144,19 @@ def _layout_of(
         is_dino = any(key.startswith(_DINO) for key in tensors)
         return Layout("dino" if is_dino else container, layout.prefix, ())
     raise CheckpointError(
-        f"{source} has no layout that is known here. Its keys begin with: {', '.join(words[:12])}. "
-        "Say with --prefix which of them are the backbone's."
+        f"The layout of {source} is unknown. Its keys begin with: {', '.join(words[:12])}. "
+        "Give the prefix of the backbone's keys with --prefix."
     )
 
 
 def _fitting(tensors: Mapping[str, Tensor]) -> Layout | None:
     for layout in LAYOUTS:
-        marks = any(key.startswith(layout.marks) for key in tensors)
-        if marks and any(key.startswith(layout.prefix) for key in tensors):
+        has_mark = any(key.startswith(layout.marks) for key in tensors)
+        if has_mark and any(key.startswith(layout.prefix) for key in tensors):
             return layout
     return None
 
 
 def without_counters(keys: set[str]) -> set[str]:
-    """Return the keys without the counters of batch norms, which old files lack and none needs."""
-    return {key for key in keys if not key.endswith(_OF_BATCH_NORM)}
+    """Return the keys without batch norm counters, which old files lack and inference ignores."""
+    return {key for key in keys if not key.endswith(_BATCH_NORM_COUNTER)}

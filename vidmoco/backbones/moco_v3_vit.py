@@ -1,8 +1,8 @@
-"""The vision transformers of MoCo v3, on timm's (Chen, Xie, He 2021, section 4 and appendix A).
+"""The vision transformers of MoCo v3 (Chen, Xie, He 2021, section 4 and appendix A), from timm's.
 
-They differ from timm's in the number of heads (the small one has 12, timm's 6; the shapes of all
-weights are the same, so these load into timm's without an error, and give nonsense), in the
-position embedding, which is fixed, and in the weights they start with.
+They differ from timm's in three points. The small one has 12 heads and not 6; the shapes are the
+same, so the weights load into timm's without an error and give nonsense. The position embedding is
+fixed. The initial weights have other distributions.
 """
 
 import math
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from vidmoco.shapes import Float
 
-# Name here: name in timm, and what timm is told.
+# Our name: the timm model that it is made from, and its options.
 STOCK = {
     "vidmoco_vit_small_moco_v3": ("vit_small_patch16_224", {"num_heads": 12}),
     "vidmoco_vit_base_moco_v3": ("vit_base_patch16_224", {}),
@@ -21,8 +21,8 @@ STOCK = {
 
 
 def register_transformers() -> None:
-    """Make timm know them by name; untrained, for weights are what a run is for."""
-    import timm  # here: its import imports this module, to register these (``timm_hook``)
+    """Register them with timm, without pretrained weights."""
+    import timm  # here: importing timm imports this module (``timm_hook``)
 
     for name, (stock, options) in STOCK.items():
 
@@ -45,10 +45,10 @@ def register_transformers() -> None:
 
 @torch.no_grad()
 def initialize(model: Any) -> None:
-    """Give a timm transformer MoCo v3's first weights and its fixed position embedding."""
+    """Give a timm transformer MoCo v3's initial weights and fixed position embedding."""
     for name, module in model.named_modules():
         if isinstance(module, nn.Linear):
-            # Query, key and value are three matrices in one.
+            # Query, key and value are three matrices in one layer.
             fan_out = len(module.weight) // (3 if name.endswith("qkv") else 1)
             bound = math.sqrt(6 / (module.in_features + fan_out))
             module.weight.uniform_(-bound, bound)
@@ -65,11 +65,11 @@ def initialize(model: Any) -> None:
 
 
 def position_embedding(height: int, width: int, *, dim: int) -> Float[Tensor, "1 t d"]:
-    """Return sines and cosines of the places of patches, after a row of zeros for the class token.
+    """Return the sine-cosine embedding of patches, after a row of zeros for the class token.
 
-    (1, 1 + height * width, dim): a quarter each sin and cos of the first, sin and cos of the second
-    coordinate, with frequencies 10000^(-4 i / dim). NOTE: as in the authors' code the first
-    coordinate, which they call w, is the slow one, that is the row.
+    Its shape is (1, 1 + height * width, dim). The quarters of dim are sin and cos of the first,
+    then sin and cos of the second coordinate, with frequencies 10000^(-4 i / dim). NOTE: as in the
+    authors' code the first coordinate, which they call w, is the slow one, that is the row.
     """
     if dim % 4:
         raise ValueError(f"{dim = } is not a multiple of 4")

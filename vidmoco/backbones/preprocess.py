@@ -1,7 +1,7 @@
-"""From uint8 images to what a backbone wants: resize, centre crop, normalise, as timm would.
+"""Turn uint8 images into a backbone's input, as timm does: resize, centre crop, normalise.
 
-The first two run where the images are decoded (a worker, on the CPU, in uint8), the last one on the
-device of the backbone. Evaluation and extraction both use these functions, so that a frame of a
+Resize and crop run where the images are decoded (in a worker, on the CPU, in uint8); normalise runs
+on the backbone's device. Evaluation and extraction share these functions, so that a frame of a
 video and the same frame saved as an image have the same feature.
 """
 
@@ -21,7 +21,7 @@ CropMode = Literal["center", "squash"]
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocess:
-    """What is done to an image before the backbone; the names and meanings are timm's."""
+    """How an image is prepared for the backbone; names and meanings are timm's."""
 
     size: int
     """Side of the square input, in pixels."""
@@ -30,11 +30,11 @@ class Preprocess:
     interpolation: Literal["bilinear", "bicubic"]
     """Filter of the (antialiased) resize."""
     mean: tuple[float, float, float]
-    """Mean of each channel, of pixels from 0 to 1."""
+    """Mean of each channel, for pixels from 0 to 1."""
     std: tuple[float, float, float]
-    """Standard deviation of each channel."""
+    """Standard deviation of each channel, for pixels from 0 to 1."""
     crop_mode: CropMode = "center"
-    """`center`: the short side is resized and the aspect kept. `squash`: both sides are resized."""
+    """`center` resizes the short side and keeps the aspect ratio; `squash` resizes both sides."""
 
     def as_json(self) -> dict[str, Any]:
         """Return it as files keep it."""
@@ -47,15 +47,15 @@ def preprocess_of(
     """Return the preprocessing that timm's ``pretrained_cfg`` states for a backbone.
 
     Args:
-        backbone: A timm model. What its ``pretrained_cfg`` leaves out has timm's default.
-        size: Input side in pixels in place of the backbone's own.
-        crop_mode: In place of the backbone's own.
+        backbone: A timm model. timm's defaults fill what its ``pretrained_cfg`` leaves out.
+        size: Input side in pixels; None means the backbone's own.
+        crop_mode: None means the backbone's own.
 
     Raises:
-        ConfigError: the backbone asks for something that is not done here: an input that is not
-            square, no three channels, a rare filter or crop.
+        ConfigError: the backbone needs something unsupported: an input that is not square or has
+            not three channels, another filter or crop.
     """
-    from timm.data import resolve_data_config  # here: processes that only resize start without timm
+    from timm.data import resolve_data_config  # here: processes that only resize need no timm
 
     config = resolve_data_config({}, model=backbone)
     channels, height, width = config["input_size"]
@@ -65,7 +65,7 @@ def preprocess_of(
     for holds, what in (
         (channels == 3, f"{channels} input channels (3 are supported)"),
         (height == width, f"a {height} x {width} input (square ones are supported; give --size)"),
-        (len(config["mean"]) == 3 and len(config["std"]) == 3, "a mean and std of not 3 channels"),
+        (len(config["mean"]) == 3 and len(config["std"]) == 3, "a mean and std of 3 channels"),
         (
             config["interpolation"] in ("bilinear", "bicubic"),
             f"{config['interpolation']} interpolation (bilinear and bicubic are supported)",
@@ -76,7 +76,7 @@ def preprocess_of(
         ),
     ):
         if not holds:
-            raise ConfigError(f"This backbone's preprocessing cannot be done: it wants {what}.")
+            raise ConfigError(f"This backbone's preprocessing is not supported: it needs {what}.")
     return Preprocess(
         size=int(height),
         crop_pct=float(config["crop_pct"]),
@@ -97,9 +97,9 @@ def resize_and_crop(
 
     Args:
         image: Images or frames of one size, on the CPU.
-        preprocess: The backbone's.
-        aspect_ratio: Width over height at which the images are meant to be seen, for video whose
-            pixels are not square. None: width over height in pixels.
+        preprocess: The backbone's preprocessing.
+        aspect_ratio: Display width over height, for video whose pixels are not square. None means
+            that pixels are square.
     """
     *leading, channels, height, width = image.shape
     size = preprocess.size
@@ -109,8 +109,8 @@ def resize_and_crop(
         images = F.interpolate(
             images, (new_height, new_width), mode=preprocess.interpolation, antialias=True
         )
-    # torchvision's CenterCrop, which timm uses: zeros around an image smaller than the crop (a
-    # crop_pct above 1), and Python's rounding of half a pixel.
+    # As torchvision's CenterCrop, which timm uses: pad an image smaller than the crop (crop_pct
+    # above 1) with zeros, and round half a pixel as Python does.
     pad_x, pad_y = max(size - new_width, 0), max(size - new_height, 0)
     if pad_x or pad_y:
         left, top = pad_x // 2, pad_y // 2
@@ -122,7 +122,7 @@ def resize_and_crop(
 
 
 def normalize(images: UInt8[Tensor, "n 3 s s"], preprocess: Preprocess) -> Float[Tensor, "n 3 s s"]:
-    """Return float32 images with the backbone's mean and standard deviation taken out."""
+    """Return float32 images, scaled to 0 to 1 and normalised by the backbone's mean and std."""
     mean = torch.tensor(preprocess.mean, device=images.device).view(3, 1, 1)
     std = torch.tensor(preprocess.std, device=images.device).view(3, 1, 1)
     return images.float().div_(255).sub_(mean).div_(std)
@@ -135,11 +135,11 @@ def feature_dim(backbone: nn.Module, preprocess: Preprocess, *, name: str) -> in
     Args:
         backbone: In eval mode.
         preprocess: Gives the input size.
-        name: What the backbone is called in an error.
+        name: Name of the backbone for errors.
 
     Raises:
         ConfigError: the backbone cannot take images of this size (many ViTs have a fixed one), or
-            its output is not one vector an image.
+            its output is not one vector per image.
     """
     size = preprocess.size
     device = next((p.device for p in backbone.parameters()), torch.device("cpu"))
@@ -151,14 +151,14 @@ def feature_dim(backbone: nn.Module, preprocess: Preprocess, *, name: str) -> in
         own = preprocess_of(backbone).size
         raise ConfigError(
             f"Backbone {name} cannot take images of {size} x {size} pixels"
-            + (f"; its own size is {own}: leave --size out" if own != size else "")
-            + f". It says: {' '.join(str(error).split()) or type(error).__name__}"
+            + (f"; its own size is {own}: leave out --size" if own != size else "")
+            + f". Its error: {' '.join(str(error).split()) or type(error).__name__}"
         ) from error
     if not isinstance(features, Tensor) or features.ndim != 2 or features.shape[0] != 1:
         shape = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
         raise ConfigError(
-            f"Backbone {name} gives {shape} for one image; one feature vector, (1, D), was "
-            "expected: a timm model with num_classes=0 and its own pooling."
+            f"Backbone {name} gives {shape} for one image; expected one feature vector, (1, D), as "
+            "of a timm model with num_classes=0 and its own pooling."
         )
     return int(features.shape[1])
 
@@ -166,8 +166,8 @@ def feature_dim(backbone: nn.Module, preprocess: Preprocess, *, name: str) -> in
 def _resized(
     height: int, width: int, preprocess: Preprocess, *, aspect_ratio: float | None
 ) -> tuple[int, int]:
-    # NOTE: floor, and int() of the long side, are timm's and torchvision's rounding; other sizes
-    # would shift the crop by a pixel.
+    # NOTE: timm and torchvision round by floor, and the long side by int(). Other rounding would
+    # shift the crop by a pixel.
     short = max(1, math.floor(preprocess.size / preprocess.crop_pct))
     if preprocess.crop_mode == "squash":
         return short, short

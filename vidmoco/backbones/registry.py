@@ -1,6 +1,6 @@
-"""The names that vidmoco gives to timm: the user's exported backbones, and what the papers need.
+"""Register the user's exported backbones and the papers' architectures with timm.
 
-Importing this registers them.
+Importing this module registers them.
 """
 
 import os
@@ -23,7 +23,7 @@ PREFIX = "vidmoco_"
 
 
 def user_backbone_folder() -> Path:
-    """Return where exported backbones live: $VIDMOCO_HOME, or the user's data folder."""
+    """Return the folder of exported backbones: in $VIDMOCO_HOME, or in the user's data folder."""
     if home := os.environ.get("VIDMOCO_HOME"):
         return Path(home) / "backbones"
     data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
@@ -31,10 +31,10 @@ def user_backbone_folder() -> Path:
 
 
 def export_backbone(source: str | Path, *, name: str, overwrite: bool = False) -> Path:
-    """Copy the backbone of a run to the user's backbone folder; timm shows it as ``vidmoco_NAME``.
+    """Copy the backbone of a run to the user's backbone folder; timm lists it as ``vidmoco_NAME``.
 
     Raises:
-        ConfigError: the name cannot be used, or is taken.
+        ConfigError: the name cannot be used or is taken, or there is no folder ``source``.
         CheckpointError: ``source`` holds no backbone.
     """
     folder = backbone_folder(source)
@@ -44,7 +44,7 @@ def export_backbone(source: str | Path, *, name: str, overwrite: bool = False) -
     target = user_backbone_folder() / _bare_name(name)
     if target.exists() and not overwrite:
         raise ConfigError(
-            f"There is a backbone {name!r} already ({target}). Add --overwrite, or choose "
+            f"There already is a backbone {name!r} ({target}). Add --overwrite, or choose "
             "another --name."
         )
     with atomic_write(target) as part:
@@ -60,13 +60,14 @@ def register_exported_backbones() -> None:
 
 
 def register_backbone(name: str, folder: str | Path) -> str:
-    """Give timm the backbone in ``folder`` under ``vidmoco_NAME``, and return that name.
+    """Register the backbone in ``folder`` with timm as ``vidmoco_NAME``, and return that name.
 
-    ``timm.create_model("vidmoco_NAME", pretrained=True)`` then loads its weights, and without
-    ``pretrained`` builds its architecture, as with timm's own names.
+    ``timm.create_model("vidmoco_NAME", pretrained=True)`` then loads its weights. Without
+    ``pretrained`` it builds the architecture with random weights, as for timm's own names.
 
     Raises:
-        ConfigError: the name is not made of letters, digits and underscores, or belongs to timm.
+        ConfigError: the name has other characters than small letters, digits and underscores, or
+            belongs to timm.
     """
     full_name = PREFIX + _bare_name(name)
     location = Path(folder).resolve()
@@ -91,9 +92,8 @@ def _bare_name(name: str) -> str:
     bare = name.removeprefix(PREFIX)
     if not re.fullmatch(r"[a-z0-9][a-z0-9_]*", bare):
         raise ConfigError(
-            f"The backbone name {name!r} cannot be used; it must be small letters, digits and "
-            "underscores, "
-            "such as 'kitchen_r50'."
+            f"The backbone name {name!r} cannot be used; expected small letters, digits and "
+            "underscores, such as 'kitchen_r50'."
         )
     return bare
 

@@ -1,6 +1,6 @@
-"""ResNets for pictures of 32 pixels, which timm has not: a 3 x 3 stem without stride or pooling.
+"""ResNets for images of 32 pixels, which timm lacks: a 3 x 3 stem without stride or pooling.
 
-As in the CIFAR demo of MoCo's authors, and in SimCLR (Chen et al. 2020, appendix B.9).
+They are those of the CIFAR demo of MoCo's authors, and of SimCLR (Chen et al. 2020, appendix B.9).
 """
 
 from typing import Any
@@ -8,13 +8,13 @@ from typing import Any
 from torch import nn
 
 RESNETS = {"vidmoco_resnet18_32px": "resnet18", "vidmoco_resnet50_32px": "resnet50"}
-"""Name here: name in timm."""
-CROP_PCT = 1.0  # pictures of 32 pixels are tested whole, in both
+"""Our name: the timm model that it is made from."""
+CROP_PCT = 1.0  # both sources test whole images of 32 pixels
 
 
 def register_resnets() -> None:
-    """Make timm know them by name; untrained, for weights are what a run is for."""
-    import timm  # here: its import imports this module, to register these (``timm_hook``)
+    """Register them with timm, without pretrained weights."""
+    import timm  # here: importing timm imports this module (``timm_hook``)
 
     for name, stock in RESNETS.items():
 
@@ -30,7 +30,7 @@ def register_resnets() -> None:
             kept = {key: value for key, value in given.items() if not key.startswith("pretrained")}
             model: Any = timm.create_model(stock, pretrained_cfg=pretrained_cfg, **kept)
             model.conv1 = nn.Conv2d(model.conv1.in_channels, 64, 3, padding=1, bias=False)
-            # As timm's ResNets begin.
+            # timm's initialisation of ResNets.
             nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
             model.maxpool = nn.Identity()
             ours = {"architecture": name, "crop_pct": CROP_PCT}

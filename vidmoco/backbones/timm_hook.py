@@ -1,8 +1,8 @@
-"""Registers the user's backbones with timm, without importing timm.
+"""Register the user's backbones with timm, without importing timm.
 
 ``import vidmoco`` must make ``timm.create_model("vidmoco_…")`` work, whichever of the two is
-imported first; and ``vidmoco --help`` must not wait seconds for timm. So where timm is not there
-yet, its import is watched, once, and the backbones are registered when it is over.
+imported first, and ``vidmoco --help`` must not wait seconds for timm. So if timm is not loaded yet,
+an import hook registers the backbones once its import is done.
 """
 
 import importlib.util
@@ -14,7 +14,7 @@ from typing import Any
 
 
 def register_with_timm() -> None:
-    """Register every exported backbone now, if timm is loaded, or as soon as it is."""
+    """Register every exported backbone now if timm is loaded, else when it is imported."""
     if "timm" in sys.modules:
         _register()
     elif not any(isinstance(finder, _TimmWatcher) for finder in sys.meta_path):
@@ -22,16 +22,16 @@ def register_with_timm() -> None:
 
 
 def _register() -> None:
-    import vidmoco.backbones.registry  # noqa: F401  (registers them; it may be what imports timm just now)
+    import vidmoco.backbones.registry  # noqa: F401  (its import registers them)
 
 
 class _TimmWatcher(MetaPathFinder):
-    """Finds timm where it is, with a loader that registers afterwards; finds nothing else."""
+    """Finds timm only, and gives it a loader that registers the backbones afterwards."""
 
     def find_spec(
         self,
         fullname: str,
-        path: Any,  # a list of folders or a namespace package's own kind of one
+        path: Any,  # a list of folders, or a namespace package's path object
         target: ModuleType | None = None,
     ) -> ModuleSpec | None:
         if fullname != "timm":
@@ -44,7 +44,7 @@ class _TimmWatcher(MetaPathFinder):
 
 
 class _ThenRegister(Loader):
-    """Loads a module with its own loader, then registers the backbones."""
+    """Loads a module by its own loader, then registers the backbones."""
 
     def __init__(self, loader: Loader) -> None:
         self._loader = loader

@@ -1,4 +1,4 @@
-"""The comparison of frozen backbones on labelled images: a row a backbone, one protocol for all."""
+"""Compare frozen backbones on labelled images: one row per backbone, the same protocol for all."""
 
 import time
 from functools import partial
@@ -50,15 +50,15 @@ _SHOWN_LEFT_OUT = 20
 def evaluate(
     command: EvaluateCommand, *, console: Console | None = None, output: Console | None = None
 ) -> dict[str, Any]:
-    """Compare backbones, print the table, write ``results.json`` and return what is in it.
+    """Compare backbones, print the table, and write and return the content of ``results.json``.
 
     Accuracies are in percent. Under torchrun the processes share the images; the main process
-    scores, prints and writes. It alone gets rows: on the others ``rows`` is empty.
+    scores, prints and writes. ``rows`` is empty on the others.
 
     Args:
         command: The settings.
-        console: Where progress is shown; default: standard error.
-        output: Where the table is printed; default: standard output.
+        console: Shows progress; the default is standard error.
+        output: Prints the table; the default is standard output.
 
     Raises:
         ConfigError: a setting, path or backbone name cannot be used.
@@ -91,9 +91,9 @@ def evaluate(
             f"{len(train)} train and {len(val)} {val.split} images of {len(train.classes)} classes "
             f"in {command.images}",
         )
-        # Whole files are read: by one process for all.
-        mine = find_equal_images(train, val) if distributed.is_main() else None
-        equal = distributed.gather_objects([mine])[0][0]
+        # It reads whole files, so one process does it for all.
+        found = find_equal_images(train, val) if distributed.is_main() else None
+        equal = distributed.gather_objects([found])[0][0]
         if warning := warning_of(equal, val):
             say(console, warning)
         rows, features = _rows(candidates, train, val, command, device=device, console=console)
@@ -107,11 +107,11 @@ def evaluate(
 
 
 def _folder_of_images(command: EvaluateCommand, console: Console) -> tuple[Path, list[str]]:
-    """Return the folder of the images, or of the frames of its videos, and what was left out."""
+    """Return the folder of the images, or of the videos' frames, and what was left out."""
     is_image = command.torchvision is not None or not command.images.is_dir()
     if command.videos.labels is None and (is_image or not holds_videos(command.images)):
         return command.images, []
-    with distributed.main_first():  # which reads the videos; the others find the frames
+    with distributed.main_first():  # the main process reads the videos, the others its frames
         fresh = command.fresh and distributed.is_main()
         folder, left_out = cached_frames(
             command.images, command.videos, seed=command.seed, console=console, fresh=fresh
@@ -131,9 +131,9 @@ def _rows(
     device: torch.device,
     console: Console,
 ) -> tuple[list[dict[str, Any]], Features]:
-    """Return the table's rows, and the features of the last backbone for what was refused.
+    """Return the table's rows, and the features of the last backbone, which list refused images.
 
-    The rows are on the main process alone, the others return none.
+    Only the main process returns rows.
     """
     rows: list[dict[str, Any]] = []
     loader: DataLoader[ImageBatch] | None = None
@@ -201,7 +201,7 @@ def _compute(
     candidate.move_to(device)
     features = compute_features(candidate, loader, on_batch=progress.advance)
     candidate.backbone.cpu()
-    # As MoCo's linear protocol does: frozen must mean frozen.
+    # MoCo's linear protocol checks this too.
     assert weights_hash(candidate.backbone) == candidate.weights_hash, "weights changed"
     return features
 
@@ -220,7 +220,7 @@ def _finetune(
     progress: ProgressBar,
     seconds: dict[str, float],
 ) -> dict[str, Any]:
-    """Return what fine-tuning by one rule gave, for the results file."""
+    """Fine-tune by one rule and return its entry of the results file."""
     name = command.finetune_recipe if rule == "head" else "simclr"
     recipe = HEAD_RECIPES[name] if rule == "head" else ALL_LAYERS
     settings = FinetuneSettings(
@@ -250,7 +250,7 @@ def _finetune(
         ),
         device=device,
         workers=workers,
-        on_step=lambda how_far: progress.update(note=how_far),
+        on_step=lambda note: progress.update(note=note),
     )
     seconds[f"finetune_{rule}"] = time.monotonic() - began
     about = {"recipe": name, "lr": settings.base_lr, "batch_size": settings.batch_size}

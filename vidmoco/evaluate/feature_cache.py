@@ -1,7 +1,7 @@
-"""Features that have been computed, kept on disk by what they are of.
+"""A cache of computed features on disk.
 
-A file holds the features of one backbone for one set of images, and the key that says so: hash of
-the weights, preprocessing, arithmetic, and hash of the images' names, sizes and times.
+A file holds the features of one backbone for one set of images, and their key: hash of the weights,
+network, preprocessing, precision, device type, and hash of the images' names, sizes and times.
 """
 
 import hashlib
@@ -28,8 +28,8 @@ FORMAT = 1
 
 
 def features_key(frozen: FrozenBackbone, images: str, *, device_type: str) -> dict[str, Any]:
-    """Return what the features depend on; ``images`` is from ``hash_of_images``."""
-    # Strides, paddings and heads are in no weight: six heads compute other features than twelve.
+    """Return what the features depend on; ``images`` comes from ``hash_of_images``."""
+    # No weight tells strides, paddings or heads: six heads compute other features than twelve.
     network = f"{frozen.backbone} {heads_of(frozen.backbone)} heads"
     key = {
         "format": FORMAT,
@@ -44,13 +44,13 @@ def features_key(frozen: FrozenBackbone, images: str, *, device_type: str) -> di
 
 
 def cache_path(key: dict[str, Any]) -> Path:
-    """Return the file of a key."""
+    """Return the cache file of a key."""
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:24]
     return cache_folder() / "features" / f"{digest}.safetensors"
 
 
 def load_features(key: dict[str, Any]) -> tuple[Features | None, str]:
-    """Return the features of a key, or none, and why a file that is there cannot be used."""
+    """Return the features of a key or None, and why an existing file cannot be used or ""."""
     path = cache_path(key)
     if not path.exists():
         return None, ""
@@ -61,13 +61,13 @@ def load_features(key: dict[str, Any]) -> tuple[Features | None, str]:
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         return None, f"{path} is damaged ({error}); the features are computed again."
     if about["key"] != key:
-        return None, f"{path} is of another backbone or other images; they are computed again."
+        return None, f"{path} has features of another key; the features are computed again."
     refused = [Refusal(**one) for one in about["refused"]]
     return Features(values=values, rows=rows, refused=refused), ""
 
 
 def save_features(features: Features, key: dict[str, Any]) -> str:
-    """Keep features; return why they cannot be kept, which is no reason to stop."""
+    """Write features to the cache. Return why they cannot be written, or an empty string."""
     path = cache_path(key)
     about = {"key": key, "refused": [asdict(refusal) for refusal in features.refused]}
     try:
@@ -83,7 +83,7 @@ def save_features(features: Features, key: dict[str, Any]) -> str:
 
 
 def hash_of_images(splits: Sequence[LabelledImages]) -> str:
-    """Return a hash over names, sizes and times of the images' files."""
+    """Return a hash of the names, sizes and times of the images' files."""
     digest = hashlib.sha256()
     for split in splits:
         digest.update(f"{split.split} {len(split)} {type(split.source).__name__}\n".encode())
@@ -102,7 +102,7 @@ def hash_of_images(splits: Sequence[LabelledImages]) -> str:
 
 
 def hash_of_labels(splits: Sequence[LabelledImages]) -> str:
-    """Return a hash over the classes, and over which of them each image is of."""
+    """Return a hash of the classes and of each image's class."""
     digest = hashlib.sha256()
     for split in splits:
         digest.update(json.dumps([split.classes, split.labels.tolist()]).encode())
@@ -110,7 +110,7 @@ def hash_of_labels(splits: Sequence[LabelledImages]) -> str:
 
 
 def _files_of(source: ParquetImages | TorchvisionImages) -> str:
-    """Return names, sizes and times of the files that the images are in."""
+    """Return names, sizes and times of the files that hold the images."""
     if isinstance(source, ParquetImages):
         return f"{source.path.resolve()} {_state(source.path)}\n"
     files = sorted(file for file in source.root.rglob("*") if file.is_file())

@@ -1,8 +1,8 @@
-"""Training a classifier on a backbone with labelled images: its head alone, or all layers.
+"""Train a classifier on a backbone with labelled images: only its head, or all layers.
 
-The head alone is the linear classification of the MoCo papers: a linear layer on the features of
-the frozen backbone in evaluation mode (its batch norms too), SGD on random crops. All layers: the
-backbone is trained with it. Accuracy on val is measured after every epoch; the last one counts.
+``head`` is the linear classification of the MoCo papers: a linear layer on the features of the
+frozen backbone, with batch norms in evaluation mode, by SGD on random crops. ``all`` trains the
+backbone too. Accuracy on val is measured after every epoch; the last one counts.
 """
 
 import copy
@@ -40,32 +40,32 @@ from vidmoco.optim.schedule import learning_rate, scaled_learning_rate
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneSettings:
-    """What a fine-tuning depends on, beside backbone and images."""
+    """What a fine-tuning depends on besides backbone and images."""
 
     rule: Rule
     recipe: FinetuneRecipe
     epochs: int
     lr: float
-    """Before it is scaled with the batch."""
+    """Learning rate before it is scaled with the batch."""
     batch_size: int
-    """Of all processes together; what ``batch_size_of`` gives."""
+    """Of all processes together, from ``batch_size_of``."""
     seed: int
     precision: Literal["bf16", "fp32"]
 
     def as_key(self) -> dict[str, Any]:
-        """Return them as JSON has them."""
+        """Return the settings as plain values for JSON."""
         key = asdict(self)
         del key["recipe"]["source"]
         return key
 
     @property
     def base_lr(self) -> float:
-        """The greatest learning rate of the training."""
+        """The peak learning rate."""
         return scaled_learning_rate(self.lr, batch_size=self.batch_size, scale=self.recipe.scale_lr)
 
 
 class Classifier(nn.Module):
-    """A backbone and a linear layer, which begins as in the MoCo papers' code."""
+    """A backbone and a linear layer, initialised as in the MoCo papers' code."""
 
     def __init__(self, backbone: nn.Module, *, dim: int, num_classes: int, is_frozen: bool) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class Classifier(nn.Module):
         backbone.requires_grad_(not is_frozen)
 
     def train(self, mode: bool = True) -> "Classifier":
-        """Set the mode; a frozen backbone stays in evaluation mode."""
+        """Set the mode. A frozen backbone stays in evaluation mode."""
         super().train(mode)
         if self.is_frozen:
             self.backbone.eval()
@@ -102,22 +102,22 @@ def finetune(
     workers: int,
     on_step: Callable[[str], None] = lambda state: None,
 ) -> list[dict[str, float]]:
-    """Train, from where ``state`` was left, and return what each epoch gave.
+    """Train, resuming from ``state``, and return the results of each epoch.
 
     Args:
         candidate: The backbone; it is not changed.
-        features: Its features of all images of train and val; they say which can be read.
-        train: The images that are learnt from.
-        val: The images that are judged.
-        settings: How.
-        state: Where epochs are kept.
-        device: Where to compute.
-        workers: Processes that read images; 0: this one.
-        on_step: Is told in words how far the training is, after every step.
+        features: Its features of all images of train and val; they tell which images are readable.
+        train: The training images.
+        val: The validation images.
+        settings: Recipe and hyperparameters.
+        state: Loads and saves checkpoints.
+        device: The device to train on.
+        workers: Processes that read images. 0 means this process.
+        on_step: Gets a text of the progress after every step.
 
     Returns:
-        ``{"epoch": 1.0, "train_loss": …, "top1": …, "top5": …}`` an epoch, accuracies in percent;
-        ``top5`` where there are more than five classes.
+        ``{"epoch": 1.0, "train_loss": …, "top1": …, "top5": …}`` for each epoch, accuracies in
+        percent; ``top5`` only for more than five classes.
 
     Raises:
         CheckpointError: the loss is not finite.
@@ -161,7 +161,7 @@ def finetune(
         loss = _train_epoch(
             trained, optimizer, loader, candidate, settings,
             epoch=epoch, num_batches=batches.batches_per_epoch, device=device,
-            so_far=f", top-1 {curve[-1]['top1']:.1f} % before it" if curve else "", on_step=on_step,
+            so_far=f", top-1 {curve[-1]['top1']:.1f} % so far" if curve else "", on_step=on_step,
         )  # fmt: skip
         if is_frozen:
             scores, truth = _scores_of_features(model.head, features, train, val)
@@ -172,7 +172,7 @@ def finetune(
             point["top5"] = top_accuracy(scores, truth, top=5)
         curve = [*curve, point]
         if is_frozen:
-            # As in the MoCo papers' code: frozen must mean frozen.
+            # The MoCo papers' code checks this too.
             assert weights_hash(model.backbone) == candidate.weights_hash, "weights changed"
         state.save(kept, optimizer, curve)
     return curve
@@ -191,7 +191,7 @@ def _train_epoch(
     so_far: str,
     on_step: Callable[[str], None],
 ) -> float:
-    """Take the steps of one epoch and return their mean loss."""
+    """Train for one epoch and return its mean loss."""
     recipe = settings.recipe
     model.train()
     total = torch.zeros((), device=device, dtype=torch.float64)
@@ -232,7 +232,7 @@ def _train_epoch(
 def _scores_of_features(
     head: nn.Module, features: Features, train: LabelledImages, val: LabelledImages
 ) -> tuple[Tensor, Tensor]:
-    """Return logits and classes of val, of features that are there already."""
+    """Return logits and classes of val from computed features."""
     is_val = features.rows >= len(train)
     device = next(head.parameters()).device
     scores = head(features.values[is_val].to(device)).cpu()

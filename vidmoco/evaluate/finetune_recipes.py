@@ -1,31 +1,31 @@
-"""The published ways to train a classifier on a backbone: of the head alone, or of all layers."""
+"""Published recipes to train a classifier on a backbone: only the head, or all layers."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 Rule = Literal["head", "all"]
-"""What is trained: a linear classifier on the frozen backbone, or both."""
+"""`head` trains a linear classifier on the frozen backbone, `all` trains both."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneRecipe:
-    """SGD with momentum 0.9 on random-resized crops and flips, and what the papers differ in."""
+    """Settings of SGD with momentum 0.9 on random-resized crops and flips."""
 
     source: str
-    """Where the numbers are from."""
+    """The paper or code of the numbers."""
     lr: float
     scale_lr: Literal["linear", "none"]
-    """Whether the rate is for a batch of 256 and grows with the batch, or for every batch."""
+    """`linear`: ``lr`` is for a batch of 256 and grows with the batch. `none`: for every batch."""
     epochs: int
     schedule: Literal["cosine", "step"]
     update_every: Literal["epoch", "step"]
     milestones: tuple[float, ...] = ()
-    """Shares of the training after which the rate falls to a tenth."""
+    """Shares of the training after which the learning rate is divided by ten."""
     nesterov: bool = False
     crop_scale: tuple[float, float] = (0.08, 1.0)
 
 
-# The decay is zero in all of them.
+# The weight decay is zero in all of them.
 HEAD_RECIPES = {
     "moco_v1": FinetuneRecipe(
         source="He et al. 2020, section 4.1, and the released main_lincls.py",
@@ -53,7 +53,7 @@ HEAD_RECIPES = {
         update_every="epoch",
     ),
 }
-# NOTE: SimCLR's fine-tuning says no schedule; a cosine to zero, as in its linear evaluation.
+# NOTE: SimCLR states no schedule for fine-tuning; this is its linear evaluation's, cosine to zero.
 ALL_LAYERS = FinetuneRecipe(
     source="Chen et al. 2020 (SimCLR), appendix B.5",
     lr=0.05,

@@ -1,7 +1,7 @@
-"""The epochs of a fine-tuning, kept on disk, so that the same command goes on where it stopped.
+"""Checkpoints of a fine-tuning in the cache, so that the same command resumes it.
 
-As with features, the folder is named for what the fine-tuning depends on. When it has ended, its
-curve alone is left of it.
+The folder is named by a hash of all that the fine-tuning depends on. After the last epoch only the
+curve is kept.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ FORMAT = 2
 
 
 class FinetuneState:
-    """Where the epochs of one fine-tuning are kept."""
+    """The checkpoint folder of one fine-tuning."""
 
     def __init__(
         self,
@@ -36,9 +36,9 @@ class FinetuneState:
 
         Args:
             key: What the fine-tuning depends on.
-            epochs: How many it has.
-            fresh: What is there is removed.
-            say: Is told that what is there cannot be used, or that nothing can be kept.
+            epochs: Number of epochs.
+            fresh: Remove earlier checkpoints.
+            say: Prints that a checkpoint cannot be read or written.
         """
         text = json.dumps({"format": FORMAT} | key, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:24]
@@ -48,7 +48,7 @@ class FinetuneState:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def load(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> list[dict[str, float]]:
-        """Bring model and optimiser to the last epoch kept; return the epochs, none at first."""
+        """Load the last checkpoint into model and optimiser; return the epochs so far."""
         state = self._newest()
         if not all(distributed.gather_objects(bool(state))):
             return []
@@ -63,13 +63,13 @@ class FinetuneState:
         try:
             return load_checkpoint(kept[-1]) if kept else {}
         except CheckpointError:
-            self.say(f"{kept[-1]} is damaged; the fine-tuning begins anew.")
+            self.say(f"{kept[-1]} is damaged; the fine-tuning starts again.")
             return {}
 
     def save(
         self, model: nn.Module, optimizer: torch.optim.Optimizer, curve: list[dict[str, float]]
     ) -> None:
-        """Keep an epoch, of the last one the curve alone."""
+        """Write a checkpoint; after the last epoch, only the curve."""
         if not distributed.is_main():
             return
         state: dict[str, Any] = {"step": len(curve), "curve": curve}

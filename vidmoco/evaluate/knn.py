@@ -1,7 +1,7 @@
 """Weighted k-nearest neighbours on frozen features, as in Instance Discrimination.
 
-Wu et al. 2018 (arXiv:1805.01978), section 3.4: the neighbours of a query by cosine similarity s
-vote for their classes with weight exp(s / tau); k = 200 and tau = 0.07 there.
+Wu et al. 2018 (arXiv:1805.01978), section 3.4: the nearest neighbours of a query by cosine
+similarity s vote for their classes with weight exp(s / tau). The paper has k = 200, tau = 0.07.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from vidmoco.shapes import Float, Int64
 
-# Similarities held at once, about 256 MB in float32. Measured: larger is not faster.
+# Similarities held at once, about 256 MB in float32. More is not faster (measured).
 _SIMILARITIES_AT_ONCE = 64 * 2**20
 
 
@@ -27,20 +27,20 @@ def weighted_knn(
     tau: float,
     chunk: int | None = None,
 ) -> dict[int, Float[Tensor, "m c"]]:
-    """Return, for each k, the classes' scores for each query; the prediction is the greatest.
+    """Return, for each k, the class scores of each query; the prediction is the greatest.
 
     Args:
-        train_features: The bank; any length, they are L2-normalised here.
-        train_labels: Their classes, from 0.
-        query_features: On the same device.
-        k: Numbers of neighbours; one larger than the bank takes the whole bank.
+        train_features: The bank; it is L2-normalised here.
+        train_labels: Classes of the bank, from 0.
+        query_features: On the same device; L2-normalised here.
+        k: Numbers of neighbours. A k above the size of the bank takes the whole bank.
         num_classes: c.
         tau: Temperature of the weights.
-        chunk: Queries at once; None: as many as fit a bounded memory.
+        chunk: Queries at once. The default bounds memory.
 
     Returns:
-        Scores on the CPU. NOTE: weights are exp((s - s_max) / tau), s_max of the query's nearest
-        neighbour, so that a small tau does not overflow; a common factor changes no prediction.
+        Scores on the CPU. NOTE: weights are exp((s - s_max) / tau), where s_max is the nearest
+        neighbour's, so that a small tau does not overflow. A common factor changes no prediction.
     """
     bank = F.normalize(train_features, dim=1)
     num_train = bank.shape[0]

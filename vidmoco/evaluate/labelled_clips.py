@@ -1,7 +1,7 @@
-"""Which frames of labelled videos make an image set: classes, train and val, and balance.
+"""Choose the frames of labelled videos for an image set: classes, train and val, and balance.
 
-A split goes by group (what belongs together, such as the clips of one place and day), never by
-frame: frames of one video are near-copies, and a split through them measures memory.
+A split is by group (what belongs together, such as the clips of one place and day), never by frame:
+frames of one video are near-copies, and a split between them measures memory.
 """
 
 import csv
@@ -18,8 +18,8 @@ from vidmoco.text import counted
 
 SPLITS = ("train", "val")
 _SPLIT_NAMES = {"train": "train", "val": "val", "test": "val"}
-"""What a split may be called, and which it is."""
-_OTHER_MARKS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+"""Names of splits in folders and manifests, and the split that each means."""
+_OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 """What spreadsheets write between columns in place of commas."""
 
 
@@ -31,7 +31,7 @@ class Clip:
     label: str
     group: str
     split: str = ""
-    """`train` or `val`; empty: not decided yet."""
+    """`train` or `val`, or empty if it is not decided yet."""
 
 
 def read_manifest(
@@ -43,21 +43,19 @@ def read_manifest(
     where: Sequence[str],
     split: str | None = None,
 ) -> tuple[list[Clip], list[str]]:
-    """Return the rows of a CSV that all conditions ``COLUMN=VALUE`` hold for.
-
-    Those without a label come as the second, by their paths.
+    """Return the labelled rows of a CSV that meet all conditions, and the paths without a label.
 
     Args:
-        manifest: The file, with a row a video.
+        manifest: A CSV file with a row per video.
         path: Column of the path below the folder of videos.
         label: Column of the class.
-        group: Column of what must stay together; None: each video is a group of its own.
-        where: The conditions.
-        split: Column of train and val (or test); None: the split is not decided.
+        group: Column of the group that must stay together. None means each video is a group.
+        where: Conditions ``COLUMN=VALUE``.
+        split: Column of train and val (or test). None means the split is not decided.
 
     Raises:
-        ConfigError: the file or a column is not there.
-        DataError: there are no such rows, a video is there twice, or a row lacks group or split.
+        ConfigError: the file or a column is missing.
+        DataError: there are no such rows, a video is listed twice, or a row lacks group or split.
     """
     try:
         with manifest.open(newline="", encoding="utf-8-sig") as file:
@@ -66,8 +64,10 @@ def read_manifest(
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"Cannot read the manifest {manifest}: {error}.") from error
     conditions = [condition.partition("=")[::2] for condition in where]
-    asked = (path, label, group, split, *(column for column, _ in conditions))
-    _require_columns([column for column in asked if column is not None], columns, manifest=manifest)
+    wanted = (path, label, group, split, *(column for column, _ in conditions))
+    _require_columns(
+        [column for column in wanted if column is not None], columns, manifest=manifest
+    )
     rows = [row for row in rows if all(row[column] == value for column, value in conditions)]
     unlabelled = [row[path] or "a row without a path" for row in rows if not row[label]]
     rows = [row for row in rows if row[label]]
@@ -75,12 +75,12 @@ def read_manifest(
     if odd:
         raise DataError(
             f"Column {split!r} of {manifest} has {odd[0][split]!r} for {odd[0][path]!r}; expected "
-            f"one of {', '.join(_SPLIT_NAMES)}. Leave other rows out with --videos.where."
+            f"one of {', '.join(_SPLIT_NAMES)}. Leave out other rows with --videos.where."
         )
     if split is not None and {"val", "test"} <= {row[split] for row in rows}:
         raise DataError(
-            f"Column {split!r} of {manifest} has val and test; one of them is judged at a time. "
-            f"Leave one out, such as by --videos.where, or name another column."
+            f"Column {split!r} of {manifest} has both val and test; expected one of them. Leave "
+            "out one with --videos.where, or name another column."
         )
     clips = [
         Clip(
@@ -96,34 +96,34 @@ def read_manifest(
     video, times = Counter(clip.path for clip in clips).most_common(1)[0]
     if times > 1:
         raise DataError(
-            f"{manifest} names {video!r} {times} times; expected one row a video. Take the others "
-            "out, or leave them out with --videos.where."
+            f"{manifest} lists {video!r} {times} times; expected one row per video. Delete the "
+            "other rows, or leave them out with --videos.where."
         )
     nameless = [clip.path for clip in clips if not clip.group]
     if nameless:
-        told = f"{counted(len(nameless), 'row')} of {manifest}"
         raise DataError(
-            f"{told} without a {group!r}, the first that of {nameless[0]!r}: what belongs together "
-            "cannot be said. Fill the column, or leave them out with --videos.where."
+            f"{counted(len(nameless), 'row')} of {manifest} without a {group!r} (the first is "
+            f"{nameless[0]!r}), so their group is unknown. Fill the column, or leave out these "
+            "rows with --videos.where."
         )
     return clips, unlabelled
 
 
-def _require_columns(asked: Sequence[str], columns: Sequence[str], *, manifest: Path) -> None:
-    """Raise ``ConfigError`` if the first line of the manifest has not all columns asked for."""
+def _require_columns(wanted: Sequence[str], columns: Sequence[str], *, manifest: Path) -> None:
+    """Raise ``ConfigError`` if the first line of the manifest lacks a wanted column."""
     if not columns:
         raise ConfigError(
             f"{manifest} is empty; expected a CSV whose first line names the columns "
-            f"{', '.join(asked)}, and then a row a video."
+            f"{', '.join(wanted)}, followed by a row per video."
         )
-    for column in asked:
+    for column in wanted:
         if column in columns:
             continue
-        for mark, name in _OTHER_MARKS.items():
-            if len(columns) == 1 and column in columns[0].split(mark):
+        for separator, name in _OTHER_SEPARATORS.items():
+            if len(columns) == 1 and column in columns[0].split(separator):
                 raise ConfigError(
                     f"The columns of {manifest} are separated by {name}; expected commas. Save it "
-                    "again as a CSV with commas."
+                    "as a CSV with commas."
                 )
         raise ConfigError(
             f"{manifest} has no column {column!r}.{nearest(column, columns)} Its columns: "
@@ -134,11 +134,11 @@ def _require_columns(asked: Sequence[str], columns: Sequence[str], *, manifest: 
 def clips_of_folders(keys: Sequence[str], *, folder: Path) -> list[Clip]:
     """Return labelled videos of CLASS/x.mp4, or of train/CLASS/x.mp4 and val/CLASS/y.mp4.
 
-    Each video is a group of its own.
+    Each video is its own group.
 
     Args:
         keys: Paths of videos below ``folder``.
-        folder: What an error calls it.
+        folder: Named in errors.
 
     Raises:
         DataError: the videos are not in folders of classes.
@@ -151,28 +151,29 @@ def clips_of_folders(keys: Sequence[str], *, folder: Path) -> list[Clip]:
         found = f"videos outside of class folders, such as {bare[0]!r}" if parts else "no videos"
         raise DataError(
             f"{folder} has {found}; expected CLASS/x.mp4, or train/CLASS/x.mp4 and "
-            "val/CLASS/y.mp4, or a CSV with a row a video: --videos.labels."
+            "val/CLASS/y.mp4, or a CSV with a row per video (--videos.labels)."
         )
     if is_split and any(names[0] == "val" for names in parts.values()):
-        parts = {key: names for key, names in parts.items() if names[0] != "test"}  # as of images
+        # As for images, test is used only where there is no val.
+        parts = {key: names for key, names in parts.items() if names[0] != "test"}
     if is_split:
         return [Clip(key, n[1], key, _SPLIT_NAMES[n[0]]) for key, n in parts.items()]
     return [Clip(key, n[0], key) for key, n in parts.items()]
 
 
 def given_splits(clips: Sequence[Clip]) -> dict[str, str]:
-    """Return the split of every group as the clips say; empty where they do not.
+    """Return the split of every group whose clips state one.
 
     Raises:
-        DataError: clips of one group are in both.
+        DataError: clips of one group are in both splits.
     """
     splits: dict[str, str] = {}
     for clip in clips:
         if clip.split and splits.setdefault(clip.group, clip.split) != clip.split:
             raise DataError(
-                f"Videos of group {clip.group!r} are in train and in val, such as {clip.path!r}: "
-                "what is alike would be in both. Put each group into one of them, or leave "
-                "--videos.split-column out, and the groups are split here."
+                f"Videos of group {clip.group!r} are in train and val, such as {clip.path!r}, so "
+                "similar frames would be in both. Put each group into one split, or leave out "
+                "--videos.split-column to have the groups split."
             )
     return splits
 
@@ -183,29 +184,32 @@ def drop_small_classes(
     """Return the clips of classes that are large enough, and a line for each other class."""
     by_class = clips_by(clips, "label")
     dropped = []
-    for name, mine in sorted(by_class.items()):
-        num_groups = len({clip.group for clip in mine})
-        if len(mine) < min_videos or num_groups < min_groups:
-            sizes = f"{counted(len(mine), 'video')} of {counted(num_groups, 'group')}"
+    for name, members in sorted(by_class.items()):
+        num_groups = len({clip.group for clip in members})
+        if len(members) < min_videos or num_groups < min_groups:
+            sizes = f"{counted(len(members), 'video')} of {counted(num_groups, 'group')}"
             dropped.append(f"{name}: {sizes}")
             del by_class[name]
     if len(by_class) < 2:
         raise DataError(
             f"Fewer than two classes have {min_videos} videos and {min_groups} groups: "
-            f"{'; '.join(dropped)}. Lower --videos.min-videos or --videos.min-groups, or "
-            "see that there are two classes."
+            f"{'; '.join(dropped)}. Lower --videos.min-videos or --videos.min-groups, or add "
+            "videos of other classes."
         )
     return [clip for clip in clips if clip.label in by_class], dropped
 
 
 def val_groups(clips: Sequence[Clip], *, share: float, seed: int) -> set[str]:
-    """Return the groups for val: about ``share`` of those of each class, one at least.
+    """Return the groups for val: about ``share`` of each class's groups, at least one.
 
-    A group may have clips of several classes and counts for each. The classes with the fewest
-    groups choose first, as they have the least to choose from.
+    A group may have clips of several classes and counts for each. Classes with the fewest groups
+    choose first, as they have the least choice.
+
+    Raises:
+        DataError: all groups of a class fell into one split.
     """
     generator = np.random.default_rng(seed)
-    groups_of = {name: {c.group for c in mine} for name, mine in clips_by(clips, "label").items()}
+    groups_of = {name: {c.group for c in some} for name, some in clips_by(clips, "label").items()}
     val: set[str] = set()
     train: set[str] = set()
     for name in sorted(groups_of, key=lambda name: (len(groups_of[name]), name)):
@@ -217,7 +221,7 @@ def val_groups(clips: Sequence[Clip], *, share: float, seed: int) -> set[str]:
         train |= set(free[missing:])
         if groups <= val or groups <= train:
             raise DataError(
-                f"All groups of {name} are shared with other classes and fell into one part. Give "
+                f"All groups of {name} are shared with other classes and fell into one split. Give "
                 "another --seed, or raise --min-groups."
             )
     return val
@@ -226,16 +230,16 @@ def val_groups(clips: Sequence[Clip], *, share: float, seed: int) -> set[str]:
 def choose_frames(
     clips: Sequence[Clip], *, per_video: int, per_class: int | Literal["min"] | None, seed: int
 ) -> dict[Clip, list[int]]:
-    """Return which of its ``per_video`` frames each clip gives; at most ``per_class`` of a class.
+    """Return the chosen ones of each clip's ``per_video`` frames, at most ``per_class`` a class.
 
-    ``min``: as many of each class as the rarest one has, so that the classes are balanced.
-    Where there are too many, one frame of one video of each group is taken first, then of each
-    group's next video, and so on: the most different ones.
+    ``min`` takes as many of each class as the rarest class has, so that classes are balanced. If
+    there are too many, the most different frames are taken: first one frame of one video of each
+    group, then one of each group's next video, and so on.
     """
     generator = np.random.default_rng(seed)
     ranked: dict[str, list[tuple[Clip, int]]] = {}
-    for name, mine in sorted(clips_by(clips, "label").items()):
-        by_group = clips_by(mine, "group")
+    for name, clips_of_class in sorted(clips_by(clips, "label").items()):
+        by_group = clips_by(clips_of_class, "group")
         order = []
         for rank, group in enumerate(generator.permutation(sorted(by_group)).tolist()):
             members = sorted(by_group[group], key=lambda clip: clip.path)
@@ -253,7 +257,7 @@ def choose_frames(
 
 
 def clips_by(clips: Sequence[Clip], attribute: str) -> dict[str, list[Clip]]:
-    """Return the clips of each value of an attribute."""
+    """Return the clips by the value of an attribute."""
     parts: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:
         parts[getattr(clip, attribute)].append(clip)

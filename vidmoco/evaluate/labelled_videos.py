@@ -1,10 +1,10 @@
-"""Frames of labelled videos as an image set, split by group.
+"""Make an image set from frames of labelled videos, split by group.
 
-Labels are in a CSV with a row a video, or in the folders: videos/CLASS/x.mp4, which are split here,
-or videos/train/CLASS/x.mp4 and videos/val/CLASS/y.mp4, which are.
+Labels come from a CSV with a row per video, or from folders: videos/CLASS/x.mp4, which is split
+here, or videos/train/CLASS/x.mp4 and videos/val/CLASS/y.mp4, which is split already.
 
-Written are train.parquet and val.parquet: `image` (bytes of a JPEG), `label`, `video`,
-`pts_seconds`, `group`. All frames of a group go to one of them.
+The set is train.parquet and val.parquet with the columns `image` (bytes of a JPEG), `label`,
+`video`, `pts_seconds` and `group`. All frames of a group go to one of the two files.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ from vidmoco.video.info import VideoInfo
 from vidmoco.video.open_catalog import open_catalog
 from vidmoco.video.requests import Request, read_requests
 
-FORMAT = 2  # of what is kept: another is made anew
+FORMAT = 2  # of the cached frames; frames of another format are made again
 ROWS_PER_GROUP = 500  # about 15 MB of small JPEGs; a reader holds one group in memory
 SCHEMA = pa.schema(
     [
@@ -55,17 +55,17 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class FrameSet:
-    """What became of labelled videos."""
+    """The image set made from labelled videos."""
 
     folder: Path
-    """With train.parquet and val.parquet."""
+    """The folder of train.parquet and val.parquet."""
     clips: list[Clip]
-    """The videos that frames were taken of."""
+    """The videos whose frames were taken."""
     val_groups: set[str]
     num_frames: dict[str, dict[str, int]]
-    """Of each split and class."""
+    """Number of frames by split and class."""
     left_out: list[str]
-    """A line for each class and each video that is not in it, and why."""
+    """A line for each class and each video that was left out, and why."""
 
 
 def cached_frames(
@@ -76,12 +76,13 @@ def cached_frames(
     console: Console,
     fresh: bool = False,
 ) -> tuple[Path, list[str]]:
-    """Return the folder of the frames, in the user's cache, and what was left out and why.
+    """Return the folder of the frames in the user's cache, and what was left out and why.
 
-    They are read once, or again if ``fresh``.
+    The videos are read once, or again if ``fresh``.
 
     Raises:
-        ConfigError, DataError: as ``make_frames``, or the cache cannot be written.
+        ConfigError: the cache cannot be written, or see ``make_frames``.
+        DataError: see ``make_frames``.
     """
     catalog = {video.key: video for video in open_catalog([videos]).rows()}
     digest = hashlib.sha256(
@@ -92,7 +93,7 @@ def cached_frames(
     for video in catalog.values():
         digest.update(f"{video.key} {video.num_bytes} {video.mtime_ns}\n".encode(errors="replace"))
     folder = cache_folder() / "labelled_frames" / digest.hexdigest()[:24]
-    about = folder / "left_out.json"  # put there last: where it is, the rest is whole
+    about = folder / "left_out.json"  # written last, so it marks a complete folder
     with writing(folder, advice=", or name another folder by VIDMOCO_CACHE."):
         if fresh or not about.exists():
             folder.mkdir(parents=True, exist_ok=True)
@@ -106,19 +107,19 @@ def cached_frames(
 def make_frames(
     videos: Path, config: LabelledVideosConfig, folder: Path, *, seed: int, console: Console
 ) -> FrameSet:
-    """Write the frames of labelled videos to ``folder``, which is there.
+    """Write the frames of labelled videos to an existing ``folder``.
 
     Args:
         videos: Folder of videos.
         config: Where the labels are, and which frames are taken.
         folder: Gets train.parquet and val.parquet.
         seed: Of the split and of the choice of frames.
-        console: Where progress is shown.
+        console: Shows progress.
 
     Raises:
-        ConfigError: the CSV or a column of it is not there.
-        DataError: there is nothing to learn from: no video of it, fewer than two classes, a class
-            that one split has not.
+        ConfigError: the CSV or one of its columns is missing.
+        DataError: there is nothing to learn from: no labelled video, fewer than two classes, or a
+            class that is missing in one split.
     """
     catalog = {video.key: video for video in open_catalog([videos]).rows()}
     unlabelled: list[str] = []
@@ -136,8 +137,8 @@ def make_frames(
     unknown = [clip for clip in clips if clip.path not in catalog]
     if len(unknown) == len(clips):
         raise DataError(
-            f"No video of {config.labels} is in {videos}; the column {config.path_column!r} has "
-            f"paths such as {clips[0].path!r}."
+            f"No video of {config.labels} is in {videos}. The column {config.path_column!r} has "
+            f"paths such as {clips[0].path!r}; expected paths below that folder."
         )
     left_out = [f"{name}: no label in the column {config.label_column!r}" for name in unlabelled]
     left_out += [f"{clip.path}: not in the folder of videos" for clip in unknown]
@@ -157,10 +158,10 @@ def make_frames(
         in_val = val_groups(clips, share=config.val_share, seed=seed)
         splits = {clip.group: SPLITS[clip.group in in_val] for clip in clips}
     classes = sorted({clip.label for clip in clips})
-    sides = {name: {splits[clip.group] for clip in clips if clip.label == name} for name in classes}
-    alone = [f"{name} is in {min(both)} alone" for name, both in sides.items() if len(both) == 1]
-    if alone:
-        raise DataError(f"Every class needs videos in train and in val: {'; '.join(alone[:8])}.")
+    found = {name: {splits[clip.group] for clip in clips if clip.label == name} for name in classes}
+    one_sided = [f"{name} is only in {min(s)}" for name, s in found.items() if len(s) == 1]
+    if one_sided:
+        raise DataError(f"Every class needs videos in train and val: {'; '.join(one_sided[:8])}.")
     num_frames = {}
     for split in SPLITS:
         chosen = choose_frames(
@@ -181,8 +182,8 @@ def make_frames(
     empty = [name for name in classes if not all(num_frames[split].get(name) for split in SPLITS)]
     if empty:
         raise DataError(
-            f"No frame of {', '.join(empty)} for both train and val: every class needs videos of "
-            "two groups that can be read."
+            f"Train or val has no frame of {', '.join(empty)}: every class needs readable videos "
+            "of two groups."
         )
     in_val = {clip.group for clip in clips if splits[clip.group] == "val"}
     return FrameSet(folder, clips, in_val, num_frames, left_out)
@@ -197,7 +198,7 @@ def _write_part(
     classes: Sequence[str],
     console: Console,
 ) -> tuple[dict[str, int], list[str]]:
-    """Write one part; return the frames of each class, and the videos that could not be read."""
+    """Write one split. Return the number of frames of each class, and the unreadable videos."""
     counts: dict[str, int] = defaultdict(int)
     failed = []
     rows: list[dict[str, object]] = []
@@ -208,7 +209,7 @@ def _write_part(
         ProgressBar(console, f"{path.stem} frames", total=len(chosen)) as bar,
     ):
         requests = [
-            # Frame i is that in the middle of the i-th of equal parts of the video.
+            # Frame i is in the middle of the i-th of ``per_video`` equal parts of the video.
             Request(video, tuple((i + 0.5) / per_video * video.duration_seconds for i in frames))
             for video, frames in ((catalog[clip.path], frames) for clip, frames in chosen.items())
         ]
@@ -217,7 +218,7 @@ def _write_part(
             if answer.failure:
                 failed.append(f"{clip.path}: {answer.failure}.")
                 continue
-            # A short video has fewer frames than are asked for.
+            # A short video has fewer frames than requested.
             shown = dict(zip(answer.pts_seconds, answer.images, strict=True))
             for pts, image in shown.items():
                 name = f"{clip.path}@{pts:.3f}.jpg"

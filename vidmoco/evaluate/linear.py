@@ -1,8 +1,8 @@
-"""Linear probe on frozen features: multinomial logistic regression, its decay chosen on train.
+"""Linear probe on frozen features: multinomial logistic regression, weight decay chosen on train.
 
-The quick protocol on features computed once, without augmentation (as in CLIP, arXiv:2103.00020,
-appendix A.3: L-BFGS, regularisation swept on held-out data). NOTE: the MoCo papers train by SGD on
-augmented crops, so their numbers are not comparable with these.
+It uses features computed once, without augmentation, as CLIP does (arXiv:2103.00020, appendix A.3:
+L-BFGS, regularisation chosen on held-out data). NOTE: the MoCo papers train by SGD on augmented
+crops, so their numbers are not comparable with these.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,12 +16,13 @@ from torch.nn import functional as F
 
 from vidmoco.shapes import Float, Int64
 
-# In scikit-learn's terms C = 1 / (decay * n). Measured on features of untrained ResNets on
-# tiny_imagenet_mini, CIFAR-10 and droid rooms: the best lies inside. One at an end is noted.
+# In scikit-learn's terms C = 1 / (decay * n). For features of untrained ResNets on
+# tiny_imagenet_mini, CIFAR-10 and droid rooms the best decay lies inside this range (measured). The
+# results note a best decay at an end.
 DECAYS = (1.0, 0.1, 0.01, 1e-3, 1e-4)
-# Rows in one pass: bounds the memory for logits; the objective is that of all rows together.
+# Bounds the memory for logits. The objective is still that of all rows together.
 _ROWS_AT_ONCE = 65536
-# Multiplications in a pass below which one thread does it in about 20 ms (measured).
+# Below this number of multiplications one thread takes at most about 20 ms a pass (measured).
 _ONE_THREAD_BELOW = 3e8
 
 
@@ -41,14 +42,14 @@ class LinearClassifier:
 
 @dataclass(frozen=True)
 class LinearProbe:
-    """What a linear probe found."""
+    """The result of a linear probe."""
 
     scores: Float[Tensor, "m c"]
     """Logits of the val images, on the CPU."""
     decay: float
-    """The weight decay chosen."""
+    """The chosen weight decay."""
     held_out_accuracy: dict[float, float]
-    """Accuracy on the held-out part of train, of each decay; empty where there was no choice."""
+    """Accuracy from 0 to 1 of each decay on the held-out part; empty if there was no choice."""
 
 
 def linear_probe(
@@ -63,18 +64,18 @@ def linear_probe(
 ) -> LinearProbe:
     """Fit a linear classifier on train features and score val features with it.
 
-    The decay is the best on a tenth of train, which the fit does not see; val has no part in it.
-    The tenth is one of each class, or of whole groups where there are groups. Then the classifier
-    is fitted again on all of train.
+    The weight decay is the one with the best accuracy on a held-out tenth of train; val is not
+    used for it. The tenth is stratified by class, or made of whole groups if there are groups. Then
+    the classifier is fitted again on all of train.
 
     Args:
         train_features: Frozen features.
         train_labels: Their classes, from 0.
         val_features: Features to score, on the same device.
         num_classes: c.
-        decays: Weight decays to choose from; one: no choice.
-        groups: What each row belongs to: frames of one video are near-copies, and a tenth of them
-            would be known by heart.
+        decays: Weight decays to choose from.
+        groups: The group of each row. Frames of one video are near-copies, so held-out frames must
+            not be of the videos that are fitted.
         seed: Of the held-out tenth.
     """
     ordered = sorted(decays, reverse=True)
@@ -94,7 +95,7 @@ def linear_probe(
         for decay, classifier in zip(ordered, path, strict=True):
             predicted = classifier(held_features).argmax(dim=1)
             accuracy[decay] = float((predicted == held_labels).double().mean())
-    # On equal accuracy the strongest decay: max takes the first.
+    # max takes the first, so the strongest decay wins a tie.
     best = max(accuracy, key=accuracy.__getitem__, default=ordered[len(ordered) // 2])
     (classifier,) = fit_logistic(
         train_features, train_labels, num_classes=num_classes, decays=[best]
@@ -111,18 +112,18 @@ def fit_logistic(
     num_classes: int,
     decays: Sequence[float],
 ) -> Iterator[LinearClassifier]:
-    """Yield, for each decay, the classifier that minimises an objective over all rows at once.
+    """Yield, for each decay, the classifier that minimises this objective over all rows.
 
-    mean cross-entropy(x @ weight.T + bias) + decay / 2 * ||weight||^2 on standardised features x;
-    the bias is not decayed. Each fit starts at the one before, which changes only the time it
-    takes: the optimum is unique for a decay above zero.
+    mean cross-entropy(x @ weight.T + bias) + decay / 2 * ||weight||^2 on standardised features x.
+    The bias is not decayed. Each fit starts from the previous one, which only saves time: the
+    optimum is unique for a decay above zero.
     """
     mean = features.mean(dim=0)
     std = features.std(dim=0, correction=0)
     std = torch.where(std > 1e-6 * std.max(), std, torch.ones_like(std))  # a constant feature
     rows = (features - mean) / std
     # The same objective in better coordinates: along the eigenvectors of the covariance, scaled by
-    # about the root of the curvature, the problem is round and L-BFGS needs a third of the steps.
+    # about the root of the curvature, it is well conditioned and L-BFGS needs a third of the steps.
     covariance = (rows.T @ rows / len(rows)).double()
     with _one_thread(when=len(covariance) <= 2048):  # measured: 1.5 s
         variance, basis = torch.linalg.eigh(covariance)
@@ -139,7 +140,7 @@ def fit_logistic(
 def _minimise(
     rows: Tensor, labels: Tensor, *, decay: float, scale: Tensor, weight: Tensor, bias: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return weight and bias at the optimum; L-BFGS runs in the variable ``weight / scale``."""
+    """Return weight and bias at the optimum; L-BFGS optimises ``weight / scale``."""
     scaled = (weight / scale).requires_grad_(True)
     bias = bias.clone().requires_grad_(True)
     optimizer = torch.optim.LBFGS(
@@ -147,7 +148,7 @@ def _minimise(
         max_iter=500,
         history_size=10,
         tolerance_grad=1e-6,
-        # Measured: the objective is then within 1e-4 of the optimum, accuracy within 0.1 points.
+        # The objective is then within 1e-4 of the optimum, accuracy within 0.1 points (measured).
         tolerance_change=1e-6,
         line_search_fn="strong_wolfe",
     )
@@ -174,10 +175,10 @@ def _minimise(
 
 @contextmanager
 def _one_thread(*, when: bool) -> Iterator[None]:
-    """Keep small operations on one thread.
+    """Run small operations on one thread.
 
-    Measured on a busy machine of 2 cores: 6,250 x 512 features took 1 s with one thread and 30 s
-    with two, which wait for each other after every small operation.
+    On a busy machine with 2 cores, 6,250 x 512 features took 1 s with one thread and 30 s with two,
+    which wait for each other after every operation (measured).
     """
     before = torch.get_num_threads()
     if when:
@@ -191,9 +192,9 @@ def _one_thread(*, when: bool) -> Iterator[None]:
 def stratified_part(
     labels: Int64[Tensor, " n"], *, share: float, seed: int, leave_one: bool = True
 ) -> Int64[Tensor, " h"]:
-    """Return row numbers of a share of each class, at least one row.
+    """Return row numbers of a share of each class, at least one row per class.
 
-    With ``leave_one`` never all of them: a class of one row gives none.
+    ``leave_one`` keeps at least one row of each class out, so a class of one row gives none.
     """
     generator = np.random.default_rng(seed)
     chosen = []
@@ -208,13 +209,13 @@ def stratified_part(
 def grouped_part(
     labels: Int64[Tensor, " n"], groups: Int64[Tensor, " n"], *, share: float, seed: int
 ) -> Int64[Tensor, " h"]:
-    """Return row numbers of whole groups, about a share of all rows.
+    """Return row numbers of whole groups, about ``share`` of all rows.
 
-    A group that has all that is left of a class stays, so there may be none.
+    A group that holds the remaining rows of a class is not chosen, so the result may be empty.
     """
     generator = np.random.default_rng(seed)
     classes, members = labels.cpu().numpy(), groups.cpu().numpy()
-    left = np.bincount(classes)
+    remaining = np.bincount(classes)
     by_group = np.split(
         np.argsort(members, kind="stable"),
         np.cumsum(np.unique(members, return_counts=True)[1])[:-1],
@@ -225,9 +226,9 @@ def grouped_part(
         if num_chosen >= share * len(classes):
             break
         rows = by_group[number]
-        mine = np.bincount(classes[rows], minlength=len(left))
-        if not ((mine > 0) & (mine == left)).any():
-            left -= mine
+        counts = np.bincount(classes[rows], minlength=len(remaining))
+        if not ((counts > 0) & (counts == remaining)).any():
+            remaining -= counts
             chosen.append(rows)
             num_chosen += len(rows)
     rows = np.sort(np.concatenate([*chosen, np.zeros(0, np.int64)]))

@@ -1,4 +1,4 @@
-"""What is computed of the features of one backbone: k-NN, linear probe, few shots."""
+"""Score the features of one backbone: k-NN, linear probe, few-shot linear probe."""
 
 import time
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from vidmoco.progress import ProgressBar
 from vidmoco.shapes import Float, Int64
 
 HEADLINE_K = 20
-"""The k of intervals, confusion matrices and videos, if it is asked for (DINO's choice)."""
+"""The k of intervals, confusion matrices and videos, if it is among the given ones (as in DINO)."""
 
 
 def score_features(
@@ -37,7 +37,7 @@ def score_features(
     name: str,
     seconds: dict[str, float],
 ) -> dict[str, Any]:
-    """Return the accuracies of one backbone, and add to ``seconds`` what each took."""
+    """Return the accuracies of one backbone in percent, and add each one's time to ``seconds``."""
     is_train = features.rows < len(train)
     labels = torch.cat([train.labels, val.labels])[features.rows]
     bank, queries = features.values[is_train].to(device), features.values[~is_train].to(device)
@@ -104,28 +104,28 @@ def score_features(
 
 
 def headline_k(k: Sequence[int]) -> int:
-    """Return the k that more is said of than its accuracy: 20, or else the last."""
+    """Return the k of intervals and confusion matrices: 20 if it is in ``k``, else the last."""
     return HEADLINE_K if HEADLINE_K in k else k[-1]
 
 
 def _numbered(names: Sequence[str] | None, rows: Int64[Tensor, " m"]) -> Int64[Tensor, " m"] | None:
-    """Return a number for each name of some rows, from 0, in the order of the names."""
+    """Return a number for the name of each row, from 0, in the order of the names."""
     if names is None:
         return None
-    mine = [names[row] for row in rows.tolist()]
-    number = {name: n for n, name in enumerate(sorted(set(mine)))}
-    return torch.tensor([number[name] for name in mine])
+    names_of_rows = [names[row] for row in rows.tolist()]
+    number = {name: n for n, name in enumerate(sorted(set(names_of_rows)))}
+    return torch.tensor([number[name] for name in names_of_rows])
 
 
 def _have_one_class(videos: Int64[Tensor, " m"], truth: Int64[Tensor, " m"]) -> bool:
-    """Return whether all frames of a video have its class, as those of an action do not."""
+    """Return whether the frames of each video have one class."""
     return len(torch.stack([videos, truth]).unique(dim=1).T) == len(videos.unique())
 
 
 def _video_top1(
     probabilities: Float[Tensor, "m c"], videos: Int64[Tensor, " m"], truth: Int64[Tensor, " m"]
 ) -> dict[str, float]:
-    """Return the share of videos that are right, in percent, by each way to judge a video."""
+    """Return the accuracy over videos in percent, for each way to score a video."""
     labels = torch.zeros(int(videos.max()) + 1, dtype=torch.int64)
     labels[videos] = truth
     ways: tuple[Literal["mean", "max", "vote"], ...] = ("mean", "max", "vote")
@@ -141,7 +141,7 @@ def _few_shots(
     share: float,
     seed: int,
 ) -> float:
-    """Return the accuracy of a linear probe that has seen a share of each class, one row at least.
+    """Return the accuracy in percent of a linear probe on a share of each class, at least one row.
 
     NOTE: SimCLR and others fine-tune on such shares; here the backbone stays frozen.
     """

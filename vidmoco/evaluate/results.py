@@ -1,4 +1,4 @@
-"""The results of a comparison: what is in the file."""
+"""The results of a comparison: make, write and print them."""
 
 import json
 from dataclasses import asdict
@@ -21,10 +21,10 @@ from vidmoco.images.equal_images import EqualImages, warning_of
 from vidmoco.images.labelled import LabelledImages
 from vidmoco.run_folder import make_writable_folder
 
-# Of the results file; a reader refuses another.
+# Format of the results file; a reader refuses others.
 FORMAT = 3
-# Settings that change no number, or by rounding alone.
-_HOW_NOT_WHAT = ("output", "batch_size", "workers", "device", "fresh")
+# Settings that change results by rounding at most.
+_NOT_IN_COMMAND = ("output", "batch_size", "workers", "device", "fresh")
 
 
 def require_writable(path: Path) -> None:
@@ -34,9 +34,7 @@ def require_writable(path: Path) -> None:
             f"--output is {path}, a folder; give a file, such as {path / 'results.json'}."
         )
     if path.suffix != ".json":
-        raise ConfigError(
-            f"--output is {path}; the results are JSON: give a name that ends in .json."
-        )
+        raise ConfigError(f"--output is {path}; expected a name that ends in .json.")
     make_writable_folder(path.parent, flag="--output")
 
 
@@ -50,16 +48,16 @@ def results_of(
     left_out: list[str],
     equal: EqualImages | None,
 ) -> dict[str, Any]:
-    """Return what the results file says.
+    """Return the content of the results file.
 
     Args:
-        command: What was asked for.
-        train: The images that were learnt from.
-        val: Those that were judged.
-        rows: What was measured, a row a backbone; none on processes that are not the main one.
-        features: Of any of the backbones; they say which images were refused.
-        left_out: Labelled videos and classes that no frames are of, and why.
-        equal: Images that are in train and in val; None: they were not looked for.
+        command: The settings.
+        train: The training images.
+        val: The validation images.
+        rows: The measurements of each backbone; empty unless this is the main process.
+        features: Of any backbone; they list the refused images.
+        left_out: Labelled videos and classes without frames, and why.
+        equal: Images that are in both train and val; None if they were not searched for.
     """
     num_refused = {part.split: 0 for part in (train, val)}
     for refusal in features.refused:
@@ -69,27 +67,30 @@ def results_of(
     notes = []
     if larger:
         notes.append(
-            f"k = {', '.join(larger)}: more than the {num_train} training images; all of them vote."
+            f"k = {', '.join(larger)} is more than the {num_train} training images; all of them "
+            "vote."
         )
     if left_out:
         what = "video or class is" if len(left_out) == 1 else "videos or classes are"
         notes.append(
-            f"{len(left_out):,} {what} left out (left_out in the file), the first: {left_out[0]}"
+            f"{len(left_out):,} {what} left out (left_out in the file). The first: {left_out[0]}"
         )
     if warning := warning_of(equal, val):
         notes.append(warning)
     if val.videos is not None and rows and "video_top1" not in rows[0]:
-        notes.append("Videos of val have frames of several classes, and no scores of their own.")
+        notes.append("Videos of val have frames of several classes, so there are no video scores.")
     notes += [
         f"{row['name']}: the probe's best decay, {row['linear_decay']:g}, is the "
-        f"{'strongest' if row['linear_decay'] == max(DECAYS) else 'weakest'} tried."
+        f"{'strongest' if row['linear_decay'] == max(DECAYS) else 'weakest'} one tried."
         for row in rows
-        if row.get("linear_decay") in (max(DECAYS), min(DECAYS)) and _is_best_alone(row)
+        if row.get("linear_decay") in (max(DECAYS), min(DECAYS)) and _is_sole_best(row)
     ]
     return {
         "format": FORMAT,
         "vidmoco": vidmoco.__version__,
-        "command": command_line("evaluate", command, positional="images", leave_out=_HOW_NOT_WHAT),
+        "command": command_line(
+            "evaluate", command, positional="images", leave_out=_NOT_IN_COMMAND
+        ),
         "images": str(command.images),
         "classes": list(train.classes),
         "num_train": num_train,
@@ -118,21 +119,21 @@ def results_of(
     }
 
 
-def _is_best_alone(row: dict[str, Any]) -> bool:
-    """Return whether no other decay was as good on the held-out part as the one chosen."""
+def _is_sole_best(row: dict[str, Any]) -> bool:
+    """Return whether the chosen decay was better on the held-out part than all others."""
     held_out = dict(row["linear_held_out_top1"])
     chosen = held_out.pop(str(row["linear_decay"]), 0.0)
     return all(other < chosen for other in held_out.values())
 
 
 def write_results(path: Path, results: dict[str, Any]) -> None:
-    """Write the results as JSON: the old file or the whole new one is there at any moment.
+    """Write the results as JSON, atomically.
 
     Raises:
-        ConfigError: they cannot be written.
+        ConfigError: the file cannot be written.
     """
     advice = (
-        ", or give another --output. Features and epochs are kept: the same command again is quick."
+        ", or give another --output. Features and epochs are kept, so the same command is quick."
     )
     with atomic_write(path, advice=advice) as part, part.open("w", encoding="utf-8") as file:
         json.dump(results, file, indent=2, allow_nan=False)
@@ -140,7 +141,7 @@ def write_results(path: Path, results: dict[str, Any]) -> None:
 
 
 def print_results(results: dict[str, Any], *, path: Path, console: Console | None = None) -> None:
-    """Print the table, the settings beside it, notes, and the images that were refused."""
+    """Print the table, the settings, the notes and the refused images."""
     console = wide_console(console, columns=120)
     say(console, f"Accuracy on {results['images']} (%)")
     for table in results_tables(results, width=console.width):

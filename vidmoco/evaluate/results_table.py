@@ -1,4 +1,4 @@
-"""What is printed of a comparison: the table, and the lines that one must know to read it."""
+"""The printed table of a comparison, and the lines that explain it."""
 
 import math
 from statistics import fmean, stdev
@@ -10,12 +10,12 @@ from rich.text import Text
 
 from vidmoco.text import counted
 
-# Refused images shown on the screen; the file lists all.
+# Refused images that are printed; the file lists all.
 _SHOWN_REFUSALS = 10
 
 
 def accuracy_columns(results: dict[str, Any]) -> list[tuple[str, list[float]]]:
-    """Return the table's columns of accuracies: a title, and a value in percent a backbone."""
+    """Return the accuracy columns: a title, and a value in percent for each backbone."""
     rows, tau = results["rows"], f"{results['settings']['knn_tau'][0]:g}"
     columns = [
         (f"k-NN {k}", [row["knn_top1"][tau][str(k)] for row in rows])
@@ -37,9 +37,9 @@ def accuracy_columns(results: dict[str, Any]) -> list[tuple[str, list[float]]]:
 
 
 def results_tables(results: dict[str, Any], *, width: int) -> list[Table]:
-    """Return one row a backbone, accuracies in percent, the best of each column in bold.
+    """Return tables with a row per backbone, in percent, the best of each column in bold.
 
-    As many tables as it takes for none to be wider than ``width`` characters.
+    There are enough tables that none is wider than ``width`` characters.
     """
     rows = results["rows"]
     names = [row["name"] for row in rows]
@@ -54,20 +54,20 @@ def results_tables(results: dict[str, Any], *, width: int) -> list[Table]:
     shown = [
         (title, [f"{value:.1f}" for value in values]) for title, values in accuracy_columns(results)
     ]
-    own = _width("backbone", names) + 1
+    name_width = _width("backbone", names) + 1
     blocks: list[list[tuple[str, list[str]]]] = [[]]
-    used = own + sum(_width(*column) for column in about)
+    used = name_width + sum(_width(*column) for column in about)
     for column in shown:
         if used + _width(*column) > width and blocks[-1]:
             blocks.append([])
-            used = own
+            used = name_width
         blocks[-1].append(column)
         used += _width(*column)
     return [_table(names, about if n == 0 else [], block) for n, block in enumerate(blocks)]
 
 
 def _width(title: str, values: list[str]) -> int:
-    """Return what a column takes: its longest text, a space on both sides, and a rule."""
+    """Return the width of a column: its longest text, a space on both sides, and a rule."""
     return max(map(cell_len, [title, *values])) + 3
 
 
@@ -81,7 +81,7 @@ def _table(
         table.add_column(
             title, justify="left" if text else "right", overflow="fold", no_wrap=not text
         )
-    # Bold goes by what is shown: 41.62 and 41.58 are both 41.6.
+    # Compare the printed numbers: 41.62 and 41.58 are both 41.6.
     best = [max(values, key=float) if len(names) > 1 else None for _, values in shown]
     for i, name in enumerate(names):
         cells = [
@@ -93,7 +93,7 @@ def _table(
 
 
 def settings_lines(results: dict[str, Any]) -> list[str]:
-    """Return what one must know to read or repeat the numbers."""
+    """Return the lines needed to read or repeat the numbers."""
     settings = results["settings"]
     num_classes = len(results["classes"])
     cap = settings["max_train_per_class"]
@@ -106,46 +106,46 @@ def settings_lines(results: dict[str, Any]) -> list[str]:
     ]
     lines = [
         f"images: {results['num_train']} train"
-        + (f" (at most {cap} a class)" if cap else "")
+        + (f" (at most {cap} per class)" if cap else "")
         + f", {results['num_val']} {results['val_split']}; {num_classes} classes, chance "
         f"{100 / num_classes:.1f} % when balanced",
         *_preprocessing_lines(results),
         f"features: {settings['layer']} of the frozen backbone, {settings['precision']}",
         f"k-NN: cosine, weights exp(s / {settings['knn_tau'][0]:g}), neighbours from train"
         + "".join(f"; exp(s / {tau:g}) is in the file" for tau in settings["knn_tau"][1:]),
-        f"95 % intervals, by the bootstrap, of {k_name}: {', '.join(map(_interval, shown))}",
+        f"95 % bootstrap intervals of {k_name}: {', '.join(map(_interval, shown))}",
     ]
     if settings["linear_decays"]:
         chosen = ", ".join(f"{row['linear_decay']:g}" for row in results["rows"])
         lines.append(
-            "linear: logistic regression (L-BFGS) on standardised features, no augmentation; decay "
-            f"chosen on a tenth of train: {chosen}"
+            "linear: logistic regression (L-BFGS) on standardised features, no augmentation; "
+            f"weight decay chosen on a tenth of train: {chosen}"
         )
     for share in settings["few_shot"]:
         draws = [row["few_shot_top1"][f"{share:g}"] for row in results["rows"]]
         spread = ", ".join(f"{stdev(d):.1f}" if len(d) > 1 else "one draw" for d in draws)
         lines.append(
-            f"linear, {100 * share:g} %: mean of {len(draws[0])} draws of so much of each class; "
-            f"standard deviations {spread}"
+            f"linear, {100 * share:g} %: mean over {len(draws[0])} draws of this share of each "
+            f"class; standard deviations {spread}"
         )
     if "video_top1" in results["rows"][0]:
         lines.append(
-            f"video: the mean of its frames' probabilities (k-NN {k}); max and vote are in the "
+            f"video: mean of its frames' probabilities (k-NN {k}); max and vote are in the "
             "file. Intervals draw whole groups of frames"
         )
     for rule in settings["finetune"]:
         done = results["rows"][0]["finetune"][rule]
-        what = "the head alone, the backbone frozen" if rule == "head" else "all layers"
+        what = "only the head, on the frozen backbone" if rule == "head" else "all layers"
         lines.append(
-            f"{rule}: {what}, trained by SGD on random crops ({done['recipe']}: rate "
+            f"{rule}: {what}, trained by SGD on random crops ({done['recipe']}: learning rate "
             f"{done['lr']:g}, {len(done['epochs'])} epochs, batches of "
-            f"{done['batch_size']}); the last epoch counts, all are in the file"
+            f"{done['batch_size']}); the last epoch counts, the file has all"
         )
     return [*lines, f"seed: {settings['seed']}"]
 
 
 def _preprocessing_lines(results: dict[str, Any]) -> list[str]:
-    """Return what is done to an image; for each backbone by name if they differ."""
+    """Return the preprocessing of images, by backbone if it differs."""
     done: dict[str, list[str]] = {}
     for row in results["rows"]:
         p = row["preprocess"]
@@ -167,7 +167,7 @@ def _interval(ends: list[float]) -> str:
 
 
 def refusal_lines(results: dict[str, Any]) -> list[str]:
-    """Return the images that could not be read, the first few by name."""
+    """Return lines about images that could not be read; the first few are named."""
     refused = results["refused"]
     lines = []
     if refused:
@@ -178,6 +178,6 @@ def refusal_lines(results: dict[str, Any]) -> list[str]:
             lines.append(f"  and {len(refused) - _SHOWN_REFUSALS} more, in the results file")
     if results["num_other_files"]:
         count = results["num_other_files"]
-        what = "is no image by its" if count == 1 else "are no images by their"
-        lines.append(f"{counted(count, 'file')} {what} suffix.")
+        what = "has a suffix" if count == 1 else "have suffixes"
+        lines.append(f"{counted(count, 'file')} {what} of no image format.")
     return lines

@@ -1,4 +1,4 @@
-"""What is said of predictions: accuracy, by class, and how sure it is."""
+"""Scores of predictions: accuracy, confusion matrix, scores of videos, confidence intervals."""
 
 from typing import Literal
 
@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from vidmoco.shapes import Bool, Float, Int64
 
-_RESAMPLINGS = 2000  # the ends of a 95 % interval then lie within a twentieth of its width
+_RESAMPLINGS = 2000  # gives the ends of a 95 % interval within a twentieth of its width
 
 
 def is_right(
@@ -30,7 +30,7 @@ def top_accuracy(
 def confusion_matrix(
     scores: Float[Tensor, "m c"], labels: Int64[Tensor, " m"]
 ) -> Int64[Tensor, "c c"]:
-    """Return how often each class (row) was taken for each class (column)."""
+    """Return how often each true class (row) was predicted as each class (column)."""
     num_classes = scores.shape[1]
     cells = labels * num_classes + scores.argmax(dim=1)
     return torch.bincount(cells, minlength=num_classes**2).view(num_classes, num_classes)
@@ -42,14 +42,14 @@ def video_scores(
     *,
     how: Literal["mean", "max", "vote"],
 ) -> Float[Tensor, "v c"]:
-    """Return scores of videos from those of their frames.
+    """Return scores of videos from the scores of their frames.
 
     Args:
-        scores: Probabilities of the frames, or what grows with them alike in all frames.
-        videos: Which video each is of, from 0 to v - 1, every one of them at least once.
-        how: ``mean`` over the frames (as in the testing of Two-Stream networks, Simonyan and
-            Zisserman 2014, section 5), the greatest score (``max``) of any, or the ``vote`` of the
-            frames, each for its best class; where votes are even, the mean decides.
+        scores: Probabilities of the frames.
+        videos: The video of each frame, from 0 to v - 1; each video has a frame.
+        how: ``mean`` over the frames (as Two-Stream networks are tested, Simonyan and Zisserman
+            2014, section 5), ``max`` over the frames, or ``vote``: each frame votes for its best
+            class, and the mean decides a tie.
     """
     num_videos = int(videos.max()) + 1
     index = videos[:, None].expand_as(scores)
@@ -60,18 +60,18 @@ def video_scores(
     if how == "mean":
         return means
     votes = F.one_hot(scores.argmax(dim=1), scores.shape[1]).to(scores.dtype)
-    # Less than half a vote: probabilities are 1 at most.
+    # The mean adds less than half a vote: probabilities are at most 1.
     return blank.scatter_add(0, index, votes) + means / 2.5
 
 
 def interval(
     right: Bool[Tensor, " m"], groups: Int64[Tensor, " m"] | None = None, *, seed: int = 0
 ) -> list[float]:
-    """Return both ends of the 95 % interval of the accuracy, in percent, over other val images.
+    """Return both ends of the 95 % interval of the accuracy in percent, over draws of val images.
 
-    Percentile bootstrap (Efron 1979, "Bootstrap Methods: Another Look at the Jackknife"). With
-    ``groups``, whole groups are drawn: frames of one video are right or wrong together, and are not
-    as many samples as they seem.
+    This is the percentile bootstrap (Efron 1979, "Bootstrap Methods: Another Look at the
+    Jackknife"). With ``groups``, whole groups are drawn: frames of one video are right or wrong
+    together, so they are not independent samples.
     """
     generator = np.random.default_rng(seed)
     if groups is None:
@@ -81,7 +81,7 @@ def interval(
         _, members = groups.unique(return_inverse=True)
         sizes = torch.bincount(members).numpy()
         hits = torch.bincount(members, weights=right.double()).numpy()
-        if len(sizes) == 1:  # one group says nothing of others
+        if len(sizes) == 1:  # one group says nothing about others
             return [0.0, 100.0]
         rows = (generator.integers(len(sizes), size=len(sizes)) for _ in range(_RESAMPLINGS))
         drawn = np.array([hits[some].sum() / sizes[some].sum() for some in rows])

@@ -1,4 +1,4 @@
-"""Labelled images for training: random-resized crops and flips, each a function of its place."""
+"""Labelled images for training: random-resized crops and flips, seeded by epoch and row."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -16,8 +16,7 @@ from vidmoco.errors import ConfigError
 from vidmoco.images.labelled import LabelledImages
 from vidmoco.shapes import Int64, UInt8
 
-# Height and width of a crop are between 3 / 4 and 4 / 3 of each other: torchvision's default, which
-# all the papers use.
+# Range of the aspect ratio of a crop: torchvision's default, which all the papers use.
 _ASPECT_RATIOS = (3 / 4, 4 / 3)
 
 Place = tuple[int, int]
@@ -32,7 +31,7 @@ class TrainingBatch(NamedTuple):
 
 
 class TrainingImages(Dataset[tuple[Tensor, int]]):
-    """Random crops of the images; the same for the same seed, epoch and row, in any process."""
+    """Random crops of the images. Seed, epoch and row determine a crop, in any process."""
 
     def __init__(
         self,
@@ -53,7 +52,7 @@ class TrainingImages(Dataset[tuple[Tensor, int]]):
         epoch, row = place
         image, label = self.images[row]
         size = self.preprocess.size
-        # torchvision draws from torch's global generator.
+        # torchvision uses torch's global generator.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(_seed_of(self.seed, epoch, row))
             top, left, height, width = RandomResizedCrop.get_params(
@@ -73,12 +72,12 @@ class TrainingImages(Dataset[tuple[Tensor, int]]):
 
 
 def batch_size_of(num_rows: int, *, asked: int) -> int:
-    """Return the images of a batch: as asked, but no more than there are, and as many a process.
+    """Return the batch size: at most ``asked`` and ``num_rows``, and equal for all processes.
 
-    (Batch norms and gradients of the processes are averaged.)
+    The processes average batch norms and gradients, so their shares must be equal.
 
     Raises:
-        ConfigError: there is not one for each process.
+        ConfigError: there are fewer images than processes.
     """
     most = min(asked, num_rows)
     size = most - most % distributed.world_size()
@@ -91,10 +90,10 @@ def batch_size_of(num_rows: int, *, asked: int) -> int:
 
 
 class EpochBatches(Sampler[list[Place]]):
-    """The places of this process in each batch of some epochs.
+    """This process's places in each batch of some epochs.
 
-    An epoch is a permutation of the rows, cut into batches. What is left over when no whole batch
-    can be made is not seen in that epoch; of fewer rows than a batch, all are one batch.
+    An epoch is a permutation of the rows, cut into batches. Rows that do not fill a last batch are
+    not seen in that epoch. If there are fewer rows than a batch, they form one batch.
     """
 
     def __init__(
@@ -119,18 +118,18 @@ class EpochBatches(Sampler[list[Place]]):
 def training_loader(
     images: TrainingImages, batches: EpochBatches, *, workers: int, pin_memory: bool
 ) -> DataLoader[TrainingBatch]:
-    """Return the batches, read by ``workers`` processes (0: by this one)."""
+    """Return the batches, read by ``workers`` processes. 0 means this process."""
     return DataLoader(
         images,  # type: ignore[arg-type]
         batch_sampler=batches,
         num_workers=workers,
         collate_fn=images.collate,
-        # Spawned: a forked worker inherits the threads and locks of torch and pyarrow half-alive.
+        # Forked workers would inherit locks of torch's and pyarrow's threads, but not the threads.
         multiprocessing_context="spawn" if workers else None,
         pin_memory=pin_memory,
     )
 
 
 def _seed_of(seed: int, epoch: int, row: int) -> int:
-    """Return a seed that no other place has, and that is unlike those of its neighbours."""
+    """Return a seed for one place, unrelated to the seeds of other places."""
     return int(np.random.SeedSequence([seed, epoch, row]).generate_state(1, np.uint64)[0] >> 1)

@@ -1,8 +1,8 @@
-"""Feature files: one row a frame, written in a stream, finished all at once.
+"""Feature files: one row per frame, written as a stream and renamed when complete.
 
     feats.npy              (T, D) features
-    feats.timestamps.npy   (T,) float64 seconds from the first shown frame, row by row
-    feats.json             what made them; put there last, so that where it is the rest is whole
+    feats.timestamps.npy   (T,) float64 seconds from the first shown frame
+    feats.json             sidecar: what made them. It is written last, so it marks a complete file
 
 `.parquet` has a column ``pts_seconds`` and a list column ``feature`` instead of the first two.
 """
@@ -24,16 +24,16 @@ from vidmoco.errors import ConfigError
 from vidmoco.shapes import Float64
 
 SUFFIXES = (".npy", ".parquet")
-"""What features are written to, by file type."""
-ROWS_PER_GROUP = 4096  # of Parquet; measured: 8 MiB at 512 float32 features
+"""File types of feature files."""
+ROWS_PER_GROUP = 4096  # of Parquet; measured: 8 MiB for 512 float32 features
 _ADVICE = ", then give the same command again (finished files are kept), or another -o."
 
 
 class RowWriter:
-    """Appends rows to a `.npy` file whose length is not known before the end.
+    """Appends rows to a `.npy` file whose length is unknown until the end.
 
-    The header is written twice: first as a space holder of the size that the largest row count
-    needs, then with the true shape.
+    The header is written twice: first as a placeholder with the largest row count, then with the
+    true shape.
     """
 
     def __init__(self, file: BinaryIO, *, row_shape: tuple[int, ...], dtype: str) -> None:
@@ -62,12 +62,12 @@ class RowWriter:
         self._file.seek(0)
         self._write_header(rows=self._num_rows)
         if self._file.tell() != self._header_size:
-            raise AssertionError("the header changed its size")
+            raise AssertionError("the size of the header changed")
         self._file.close()
 
 
 class _NpyFiles:
-    """Features and their times in a `.npy` file each."""
+    """Writes features and their times to a `.npy` file each."""
 
     def __init__(self, features: BinaryIO, times: BinaryIO, *, dim: int, dtype: str) -> None:
         self._features = RowWriter(features, row_shape=(dim,), dtype=dtype)
@@ -83,7 +83,7 @@ class _NpyFiles:
 
 
 class _ParquetFile:
-    """Features and their times in a Parquet file, in groups of ``ROWS_PER_GROUP``."""
+    """Writes features and their times to a Parquet file, in groups of ``ROWS_PER_GROUP``."""
 
     def __init__(self, file: BinaryIO, *, dim: int, dtype: str) -> None:
         self._file, self._dim, self._dtype = file, dim, np.dtype(dtype)
@@ -111,7 +111,7 @@ class _ParquetFile:
 
 
 class FeatureWriter:
-    """Takes the rows of a feature file, and at last what made them."""
+    """Takes the rows of a feature file, and finally its sidecar."""
 
     def __init__(self, path: Path, parts: Sequence[Path], rows: _NpyFiles | _ParquetFile) -> None:
         self._path, self._parts, self._rows = path, parts, rows
@@ -123,12 +123,12 @@ class FeatureWriter:
         self.num_rows += len(features)
 
     def finish(self, sidecar: dict[str, Any]) -> int:
-        """Write all to the disk, for the end of the block, and return the number of rows."""
+        """Write everything to the disk and return the number of rows."""
         self._rows.close()
         self._parts[0].write_text(json.dumps(sidecar, indent=2) + "\n", encoding="utf-8")
         for part in self._parts:
             flush_to_disk(part)
-        # All is on disk; from here on nothing needs room.
+        # Everything is on the disk; the renames need no more room.
         sidecar_path(self._path).unlink(missing_ok=True)
         self.is_finished = True
         return self.num_rows
@@ -136,10 +136,10 @@ class FeatureWriter:
 
 @contextmanager
 def feature_writer(path: Path, *, dim: int, dtype: str) -> Iterator[FeatureWriter]:
-    """Give a writer of a feature file, its timestamps and its sidecar, for a block.
+    """Yield a writer of a feature file, its timestamps and its sidecar; call ``finish`` on it.
 
-    A file that was there stays until all of the new one is on disk; where the block fails it
-    stays for good. What a killed process left of it is removed.
+    An old file stays until the new one is complete, and remains if the block fails. Temporary
+    files of killed processes are removed.
 
     Args:
         path: ends in one of ``SUFFIXES``.
@@ -147,14 +147,14 @@ def feature_writer(path: Path, *, dim: int, dtype: str) -> Iterator[FeatureWrite
         dtype: of the features in the file.
 
     Raises:
-        ConfigError: the suffix is another one, or a file cannot be written.
+        ConfigError: the suffix is unknown, or a file cannot be written.
     """
     require_known_suffix(path)
     files = [sidecar_path(path), *([timestamps_path(path)] if path.suffix == ".npy" else []), path]
     for file in files:
         remove_parts(file.parent, glob.escape(file.name))
     with ExitStack() as stack:
-        # What is begun last is renamed first: the sidecar comes last.
+        # Contexts end in reverse order, so the sidecar is renamed last.
         parts = [stack.enter_context(atomic_write(file, advice=_ADVICE)) for file in files]
         *opened, features = [stack.enter_context(part.open("wb")) for part in parts[1:]]
         rows = (
@@ -169,17 +169,17 @@ def feature_writer(path: Path, *, dim: int, dtype: str) -> Iterator[FeatureWrite
 
 
 def sidecar_path(path: Path) -> Path:
-    """Return where the JSON sidecar of a feature file is."""
+    """Return the path of a feature file's JSON sidecar."""
     return path.with_suffix(".json")
 
 
 def timestamps_path(path: Path) -> Path:
-    """Return where the timestamps of a `.npy` feature file are."""
+    """Return the path of a `.npy` feature file's timestamps."""
     return path.with_suffix(".timestamps.npy")
 
 
 def read_sidecar(path: Path) -> dict[str, Any] | None:
-    """Return the sidecar of a finished feature file, or None where there is none to read."""
+    """Return the sidecar of a finished feature file, or None if it cannot be read."""
     try:
         found = json.loads(sidecar_path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -188,23 +188,23 @@ def read_sidecar(path: Path) -> dict[str, Any] | None:
 
 
 def require_known_suffix(path: Path) -> None:
-    """Raise ``ConfigError`` for a file type that features are not written to."""
+    """Raise ``ConfigError`` if features cannot be written to this file type."""
     if path.suffix not in SUFFIXES:
         known = ", ".join(SUFFIXES)
         raise ConfigError(f"Cannot write features to {path}: expected a name that ends in {known}.")
 
 
 def siblings_of(path: Path) -> list[Path]:
-    """Return the feature files beside ``path`` that differ from it in their suffix alone."""
+    """Return the feature files beside ``path`` that differ from it only in their suffix."""
     siblings = (path.with_suffix(suffix) for suffix in SUFFIXES if suffix != path.suffix)
     return [sibling for sibling in siblings if sibling.is_file()]
 
 
 def require_own_sidecar(path: Path) -> None:
-    """Raise ``ConfigError`` if features of another file type would have the same sidecar."""
+    """Raise ``ConfigError`` if a feature file of another type has the same sidecar."""
     for sibling in siblings_of(path):
         if sidecar_path(path).is_file():
             raise ConfigError(
-                f"{path} would share its sidecar {sidecar_path(path)} with {sibling}, and it is "
-                "of one of them. Give another -o, or remove that file."
+                f"{path} would share its sidecar {sidecar_path(path)} with {sibling}, but a "
+                "sidecar describes one file. Give another -o, or remove that file."
             )

@@ -1,4 +1,4 @@
-"""Reading what ``feature_file`` writes: one pass over the rows, without all of them in memory."""
+"""Read feature files in one pass, without all rows in memory."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from vidmoco.shapes import Float64
 
 @dataclass(frozen=True)
 class Extent:
-    """What a file holds, known without reading its features."""
+    """Shape and timestamps of a file, read without its features."""
 
     num_rows: int
     dim: int
@@ -24,12 +24,12 @@ class Extent:
 
 
 def read_extent(path: Path) -> Extent:
-    """Return the shape of the features of a file, and its timestamps.
+    """Return the shape of a file's features, and its timestamps.
 
     Raises:
-        DataError: it cannot be read as features of frames, or rows and times do not fit.
+        DataError: the file cannot be read as features, or rows and times do not match.
     """
-    with _told(path):
+    with _readable(path):
         (num_rows, dim), times = _READERS[path.suffix].extent(path)
         if num_rows < 1 or dim < 1:
             raise ValueError(f"it holds {num_rows} features of {dim} numbers")
@@ -38,17 +38,17 @@ def read_extent(path: Path) -> Extent:
                 f"it has {num_rows} features, and timestamps {times.dtype} {times.shape}"
             )
         if not np.isfinite(times).all() or (np.diff(times) < 0).any():
-            raise ValueError("its timestamps are not finite and growing")
+            raise ValueError("its timestamps are not finite or decrease")
     return Extent(num_rows, dim, times)
 
 
 def read_rows(path: Path, *, at_once: int) -> Iterator[np.ndarray]:
-    """Yield the features of a file in pieces of at most ``at_once`` rows, (p, D), in order.
+    """Yield the features of a file in order, in pieces (p, D) of at most ``at_once`` rows.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: the file cannot be read.
     """
-    with _told(path):
+    with _readable(path):
         for rows in _READERS[path.suffix].rows(path, at_once):
             if not np.issubdtype(rows.dtype, np.floating):
                 raise ValueError(f"its features are {rows.dtype}, not floating point")
@@ -56,13 +56,13 @@ def read_rows(path: Path, *, at_once: int) -> Iterator[np.ndarray]:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Turn what a damaged file makes the libraries raise into one line about the file."""
+def _readable(path: Path) -> Iterator[None]:
+    """Turn the libraries' errors about a damaged file into one line that names it."""
     try:
         yield
     except (DataError, MemoryError, GeneratorExit):
         raise
-    except Exception as error:  # NumPy and Arrow have several each
+    except Exception as error:  # NumPy and Arrow raise several kinds
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
             f"{path} cannot be read as features: {reason}. Extract them again (--overwrite)."
@@ -71,7 +71,9 @@ def _told(path: Path) -> Iterator[None]:
 
 def _npy_extent(path: Path) -> tuple[Any, np.ndarray]:
     shape = np.load(path, mmap_mode="r").shape
-    return _pair(shape), np.load(timestamps_path(path))
+    if len(shape) != 2:
+        raise ValueError(f"its features have the shape {shape}, expected (frames, D)")
+    return shape, np.load(timestamps_path(path))
 
 
 def _npy_rows(path: Path, at_once: int) -> Iterator[np.ndarray]:
@@ -92,12 +94,6 @@ def _parquet_rows(path: Path, at_once: int) -> Iterator[np.ndarray]:
         dim = file.schema_arrow.field("feature").type.list_size
         for batch in file.iter_batches(batch_size=at_once, columns=["feature"]):
             yield batch["feature"].flatten().to_numpy(zero_copy_only=False).reshape(-1, dim)
-
-
-def _pair(shape: Any) -> tuple[int, int]:
-    if len(shape) != 2:
-        raise ValueError(f"its features have the shape {tuple(shape)}, not (frames, numbers)")
-    return int(shape[0]), int(shape[1])
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""The features of many frames: one feature file, or all that ``vidmoco extract`` wrote to a folder.
+"""Feature sets: one feature file, or all files that ``vidmoco extract`` wrote to a folder.
 
-Rows are numbered through all files, which are sorted by their video and then by their own path.
-Features are read in one pass, a piece at a time, so a million frames need little memory.
+Rows are numbered across all files, which are sorted by video and then by path. Features are read
+in one pass, a piece at a time, so a million frames need little memory.
 """
 
 import os
@@ -19,7 +19,7 @@ from vidmoco.features.feature_file import SUFFIXES, read_sidecar, siblings_of
 from vidmoco.features.feature_rows import read_extent, read_rows
 from vidmoco.shapes import Float32, Float64, Int64
 
-ROWS_AT_ONCE = 8192  # assumption: 64 MiB of 2,048 float32 numbers a row, enough for BLAS
+ROWS_AT_ONCE = 8192  # assumption: 64 MiB of 2,048 float32 numbers per row, enough for BLAS
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,75 +28,71 @@ class FeatureFile:
 
     path: Path
     name: str
-    """Of its video: the path below the folder that all videos share. A stranger may have chosen
-    it."""
+    """Path of the video below the folder that all videos share. It may come from a stranger."""
     source: Path
-    """The video, which may be gone."""
+    """The video, which may no longer exist."""
     times: Float64[np.ndarray, " t"]
-    """Seconds from the first shown frame, row by row; not falling."""
+    """Seconds from the first shown frame of each row; never decreasing."""
     dim: int
     sidecar: dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
 class FeatureSet:
-    """Features of one backbone. Made by ``open_features``."""
+    """Features of one backbone, opened by ``open_features``."""
 
     files: list[FeatureFile]
     folder: Path
     """The folder that all videos share."""
     left_out: list[str]
-    """A line for each file that looks like features and is not finished."""
+    """A line for each file that looks like features but is not finished."""
 
     @property
     def dim(self) -> int:
-        """D, the numbers of a feature."""
+        """D, the dimension of a feature."""
         return self.files[0].dim
 
     @property
     def num_rows(self) -> int:
-        """The frames of all files."""
+        """Number of frames in all files."""
         return int(self.starts[-1])
 
     @cached_property
     def starts(self) -> Int64[np.ndarray, " files_and_one"]:
-        """The first row of each file, and the number of all rows."""
+        """The first row of each file, and the total number of rows."""
         return np.cumsum([0] + [len(file.times) for file in self.files], dtype=np.int64)
 
     @cached_property
     def times(self) -> Float64[np.ndarray, " n"]:
-        """Seconds from the first shown frame of its video, for each row."""
+        """Seconds from the first shown frame of the video, for each row."""
         return np.concatenate([file.times for file in self.files])
 
     @cached_property
     def video_of_file(self) -> Int64[np.ndarray, " files"]:
-        """The number of the video that each file is of; several files may be of one."""
-        numbers = {source: n for n, source in enumerate(dict.fromkeys(self._sources))}
-        return np.array([numbers[source] for source in self._sources], dtype=np.int64)
+        """The video number of each file; several files may be of one video."""
+        sources = [file.source for file in self.files]
+        numbers = {source: n for n, source in enumerate(dict.fromkeys(sources))}
+        return np.array([numbers[source] for source in sources], dtype=np.int64)
 
     @cached_property
     def videos(self) -> Int64[np.ndarray, " n"]:
-        """The number of its video, for each row."""
+        """The video number of each row."""
         return np.repeat(self.video_of_file, np.diff(self.starts))
-
-    @property
-    def _sources(self) -> list[Path]:
-        return [file.source for file in self.files]
 
     def file_of(self, row: int) -> FeatureFile:
         """Return the file that holds a row."""
         return self.files[int(np.searchsorted(self.starts, row, side="right")) - 1]
 
     def name_of(self, row: int) -> str:
-        """Return the name of the video of a row; not escaped."""
+        """Return the name of a row's video; it is not escaped."""
         return self.file_of(row).name
 
     def pieces(
         self, files: slice = slice(None)
     ) -> Iterator[tuple[int, Float32[np.ndarray, "p d"]]]:
-        """Yield (first row, features of unit length) of ``files``; no piece is of two files.
+        """Yield (first row, features of unit length) of ``files``; a piece is of one file.
 
-        A feature of zeros stays one: it is like nothing, itself included.
+        A feature of zeros stays zero: it resembles nothing, not even itself.
 
         Raises:
             DataError: a file is damaged, or a feature is not finite.
@@ -126,7 +122,7 @@ class FeatureSet:
         return taken
 
     def evenly(self, most: int) -> Int64[np.ndarray, " m"]:
-        """Return all rows, or ``most`` of them at even distances, the first and last among them."""
+        """Return all rows, or ``most`` rows at even distances, including the first and last."""
         count = min(most, self.num_rows)
         return np.linspace(0, self.num_rows - 1, count).round().astype(np.int64)
 
@@ -135,9 +131,10 @@ def unit_rows(rows: np.ndarray, *, place: str, first: int = 0) -> Float32[np.nda
     """Return features (p, D) divided by their lengths.
 
     Raises:
-        DataError: one is not finite. ``place`` says of what, and ``first`` the number of the first.
+        DataError: a feature is not finite. ``place`` names the file, and ``first`` is the number
+            of the first row in it.
     """
-    # float64 lengths: squares of float16 features overflow, and of large float32 ones too.
+    # float64 lengths: squares of float16 and of large float32 features overflow.
     lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows, dtype=np.float64))
     bad = np.flatnonzero(~np.isfinite(lengths))
     if len(bad):
@@ -150,10 +147,10 @@ def unit_rows(rows: np.ndarray, *, place: str, first: int = 0) -> Float32[np.nda
 
 
 def open_features(path: Path) -> FeatureSet:
-    """Open a feature file, or all of a folder and the folders in it.
+    """Open a feature file, or all feature files of a folder and its subfolders.
 
     Raises:
-        ConfigError: there is nothing at ``path``, or no features, or those of several backbones.
+        ConfigError: ``path`` does not exist, has no features, or has those of several backbones.
         DataError: a file is damaged.
     """
     path = path.expanduser()
@@ -163,8 +160,8 @@ def open_features(path: Path) -> FeatureSet:
     elif path.is_file():
         if path.suffix not in SUFFIXES or path.name.endswith(".timestamps.npy"):
             raise ConfigError(
-                f"{path} is no feature file: expected one of `vidmoco extract`, whose name ends in "
-                f"{', '.join(SUFFIXES)}."
+                f"{path} is not a feature file: expected one that `vidmoco extract` wrote, whose "
+                f"name ends in {' or '.join(SUFFIXES)}."
             )
         candidates = [path]
     else:
@@ -175,7 +172,7 @@ def open_features(path: Path) -> FeatureSet:
     for candidate in candidates:
         sidecar = read_sidecar(candidate)
         if sidecar is None or not _is_ours(sidecar):
-            left_out.append(f"{candidate}: no sidecar of vidmoco extract beside it; not finished?")
+            left_out.append(f"{candidate}: has no sidecar of vidmoco extract; is it unfinished?")
         else:
             found.append((candidate, sidecar))
     if not found:
@@ -184,7 +181,7 @@ def open_features(path: Path) -> FeatureSet:
             f"There are no features in {path}.{more} Make some: vidmoco extract videos/ -o {path}"
         )
     named = [candidate for candidate, _ in found]
-    if path.is_file():  # one that is there beside it, too
+    if path.is_file():
         named += siblings_of(path)
     _require_one_sidecar_each(named)
     _require_one_backbone(path, found)
@@ -211,15 +208,15 @@ def _is_ours(sidecar: dict[str, Any]) -> bool:
 
 
 def _require_one_sidecar_each(paths: list[Path]) -> None:
-    """Refuse files that differ in their suffix alone: one sidecar cannot speak for both."""
+    """Refuse files that differ only in their suffix: one sidecar cannot describe both."""
     by_stem = defaultdict(list)
     for path in paths:
         by_stem[path.with_suffix("")].append(path)
     for several in by_stem.values():
         if len(several) > 1:
             raise ConfigError(
-                f"{' and '.join(map(str, several))} share one sidecar, which is of one of them. "
-                "Remove the other."
+                f"{' and '.join(map(str, several))} share one sidecar, which describes only one of "
+                "them. Remove the other."
             )
 
 
@@ -234,11 +231,11 @@ def _require_one_backbone(path: Path, found: list[tuple[Path, dict[str, Any]]]) 
 
 
 def describe_backbone(sidecar: dict[str, Any]) -> str:
-    """Return what decides a feature, in words: equal for features that can be compared."""
+    """Return a text of all that decides a feature; it is equal for comparable features."""
     preprocess = sidecar["preprocess"]
     rest = {key: value for key, value in preprocess.items() if key != "size"}
-    told = ", ".join(f"{key} {value}" for key, value in sorted(rest.items()))
+    details = ", ".join(f"{key} {value}" for key, value in sorted(rest.items()))
     return (
         f"{sidecar.get('architecture')} with weights {sidecar['weights_hash']} at "
-        f"{preprocess.get('size')} px ({told})"
+        f"{preprocess.get('size')} px ({details})"
     )

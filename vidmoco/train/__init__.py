@@ -1,1 +1,1 @@
-"""Pretraining: the loop, its parts, and what is measured while it goes on."""
+"""Pretraining: the training loop, its parts, and its measurements."""

@@ -1,4 +1,4 @@
-"""From settings to the method that a run trains: backbone, heads, batch norms."""
+"""Build the method of a run from its settings: backbone, heads, batch norms."""
 
 import numpy as np
 import torch
@@ -8,7 +8,7 @@ from vidmoco.backbones.build import build_backbone, num_features_of, strided_at_
 from vidmoco.config.method_settings import MethodSettings
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.device import memory_of
-from vidmoco.errors import ConfigError, is_hunger
+from vidmoco.errors import ConfigError, is_out_of_memory
 from vidmoco.methods.build import AnyMethod, build_method, require_memory
 from vidmoco.methods.normalization import sync_batch_norm
 from vidmoco.methods.protocol import Inputs
@@ -18,18 +18,18 @@ from vidmoco.shapes import Float64
 def assemble_method(
     config: PretrainConfig, *, device: torch.device, durations: Float64[np.ndarray, " videos"]
 ) -> AnyMethod:
-    """Return the method of a run on its backbone, ready to train, on the CPU or on ``device``.
+    """Return the method of a run with its backbone, ready to train, on the CPU or on ``device``.
 
-    ``durations`` are those of all videos, in seconds.
+    ``durations`` are the durations of all videos in seconds.
 
     Raises:
-        ConfigError: backbone, views, method and processes do not go together.
+        ConfigError: backbone, views, method and processes cannot be combined.
     """
     processes = distributed.world_size()
     if config.data.batch_size % processes:
         raise ConfigError(
-            f"--data.batch-size is {config.data.batch_size}, which {processes} processes cannot "
-            "share; it must be a multiple of their number."
+            f"--data.batch-size is {config.data.batch_size}, which is not a multiple of the number "
+            f"of processes, {processes}. Give a multiple."
         )
     require_memory(
         config.method,
@@ -69,11 +69,11 @@ def assemble_method(
             ),
         )
     except (RuntimeError, MemoryError) as error:
-        if not is_hunger(error):
+        if not is_out_of_memory(error):
             raise
         raise ConfigError(
             f"The heads of {config.method.name} do not fit into memory: --method.dim is "
-            f"{config.method.dim}. Give less of it, or of the other widths of --method."
+            f"{config.method.dim}. Give a smaller one, or smaller other widths of --method."
         ) from error
     if method.syncs_batch_norm:
         sync_batch_norm(method.to(device))
@@ -83,14 +83,14 @@ def assemble_method(
 
 
 def _share_of(config: PretrainConfig) -> MethodSettings:
-    """Return the settings of the method for this process, one of those that share a batch."""
+    """Return the settings of the method for this process's share of the batch."""
     processes = distributed.world_size()
     method = config.method.share_of(processes)
     pairs, parts = config.data.batch_size // processes, config.optim.accumulate * method.num_parts
     if pairs % parts or pairs // parts < 2:
         raise ConfigError(
             f"--data.batch-size is {config.data.batch_size}, {pairs} for each of {processes} "
-            f"processes, and each cuts its share into {parts}; that must leave at least 2 pairs in "
-            "equal parts. Give a larger batch, or less --optim.accumulate."
+            f"processes. Each process splits its share into {parts} equal parts, which need at "
+            "least 2 pairs each. Give a larger batch, or a smaller --optim.accumulate."
         )
     return method

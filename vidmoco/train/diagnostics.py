@@ -1,12 +1,12 @@
-"""What the embeddings of a batch look like as a whole: numbers that a loss does not show."""
+"""Statistics of a batch's embeddings, which show a collapse that the loss may hide."""
 
 import torch
 from torch import Tensor
 
 from vidmoco.shapes import Float
 
-# assumption: an untrained network has a spread of 0.1 to 0.3; after a tenth of the training less
-# than that, or fewer directions than this, is a collapse. A few embeddings have few directions.
+# assumption: an untrained network has a spread of 0.1 to 0.3. A lower spread or rank after a tenth
+# of the training is a collapse. The share of the greatest rank is for batches of few embeddings.
 LEAST_SPREAD, LEAST_RANK, LEAST_SHARE_OF_RANK = 0.1, 3.0, 0.5
 
 
@@ -14,14 +14,14 @@ LEAST_SPREAD, LEAST_RANK, LEAST_SHARE_OF_RANK = 0.1, 3.0, 0.5
 def describe_embeddings(
     query: Float[Tensor, "n c"], positive: Float[Tensor, "n c"]
 ) -> dict[str, float]:
-    """Return numbers of a batch of embeddings of unit length; reads them off the device.
+    """Return statistics of embeddings of unit length; this waits for the device.
 
-    ``spread``: standard deviation of a component, times sqrt(C): 1 on the whole sphere, 0 in one
-    point (Chen and He 2021, "Exploring Simple Siamese Representation Learning", section 4.1).
-    ``effective_rank``: exp of the entropy of the singular values, from 1 to min(N, C) (Garrido et
-    al. 2023, "RankMe", equation 1). ``alignment``: mean squared distance of query and positive;
-    ``uniformity``: log of the mean of exp(-2 distance^2) of all pairs of queries, less is better
-    (Wang and Isola 2020, "Understanding Contrastive Representation Learning").
+    ``spread`` is the standard deviation of a component times sqrt(C): 1 for the whole sphere, 0 for
+    one point (Chen and He 2021, "Exploring Simple Siamese Representation Learning", section 4.1).
+    ``effective_rank`` is exp of the entropy of the singular values, from 1 to min(N, C) (Garrido et
+    al. 2023, "RankMe", equation 1). ``alignment`` is the mean squared distance of query and
+    positive; ``uniformity`` is the log of the mean of exp(-2 distance^2) over all pairs of queries,
+    lower is better (Wang and Isola 2020, "Understanding Contrastive Representation Learning").
     """
     query, positive = query.float(), positive.float()
     values = torch.linalg.svdvals(query)
@@ -39,15 +39,15 @@ def describe_embeddings(
 
 
 def collapse_of(described: dict[str, float], *, most_rank: int) -> str:
-    """Return in words that embeddings have collapsed; empty: they have not.
+    """Return a warning that the embeddings have collapsed, or an empty string.
 
-    ``most_rank``: the smaller of the number of embeddings described and their dimension.
+    ``most_rank`` is the smaller of the number of embeddings and their dimension.
     """
     spread, rank = described["spread"], described["effective_rank"]
     if spread >= LEAST_SPREAD and rank >= min(LEAST_RANK, LEAST_SHARE_OF_RANK * most_rank):
         return ""
     return (
         f"The embeddings have collapsed: their spread is {spread:.2g} (1 is the whole sphere), "
-        f"their effective rank {rank:.1f}. The backbone learns nothing like this. Try a lower "
+        f"their effective rank {rank:.1f}. The backbone does not learn in this state. Try a lower "
         "--optim.lr, a warm-up (--optim.warmup-epochs) or, with MoCo, a smaller queue."
     )

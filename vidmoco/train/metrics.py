@@ -1,4 +1,4 @@
-"""metrics.jsonl: one line every few steps, the same lines after a resume as without it."""
+"""metrics.jsonl: one line every few steps. A resumed run writes the same lines."""
 
 import math
 import time
@@ -13,16 +13,16 @@ from vidmoco import distributed
 from vidmoco.errors import TrainingError
 from vidmoco.json_lines import append_line, drop_lines_after
 
-# What depends on the machine and not on the run; all else is reproducible.
+# These depend on the machine; everything else is reproducible.
 TIMING_KEYS = ("pairs_per_second", "data_wait_share", "seconds")
 _ADVICE = (
-    "Start again with a lower --optim.lr or with --engine.precision fp32; or go on from the run's "
-    "last checkpoint, if it has one, with --resume."
+    "Start again with a lower --optim.lr or --engine.precision fp32, or resume from the last "
+    "checkpoint, if there is one, with --resume."
 )
 
 
 class MetricsLog:
-    """Adds up diagnostics on the device and writes their means every ``log_every`` steps."""
+    """Sums diagnostics on the device and writes their means every ``log_every`` steps."""
 
     def __init__(self, path: Path, *, log_every: int, batch_size: int, total_steps: int) -> None:
         self.path, self.log_every = path, log_every
@@ -36,11 +36,11 @@ class MetricsLog:
         self._began, self._waited, self._timed_steps = time.monotonic(), 0.0, 0
 
     def waited(self, seconds: float) -> None:
-        """Count time in which the training waited for data."""
+        """Count time that the training waited for data."""
         self._waited += seconds
 
     def leave_out(self, seconds: float) -> None:
-        """Count time, up to now, that was not the training's: its speed is as without it."""
+        """Do not count the last ``seconds`` for the speed of the training."""
         self._began += seconds
 
     def log(
@@ -52,11 +52,11 @@ class MetricsLog:
         lr: float,
         describe: Callable[[], dict[str, float]],
     ) -> bool:
-        """Take the ``values`` (scalar tensors) of the ``step``-th step, counted from 1.
+        """Add the ``values`` (scalar tensors) of the ``step``-th step, counted from 1.
 
-        At the end of an interval, and of the run, a line is written with the means over the
-        interval, and with what ``describe`` then says; only then are values read off the device.
-        Return whether it was written.
+        At the end of an interval and of the run, a line is written with the means over the interval
+        and the numbers of ``describe``. Values are read off the device only then. Return whether
+        a line was written.
 
         Raises:
             TrainingError: the mean loss is not finite.
@@ -92,16 +92,16 @@ class MetricsLog:
         return True
 
     def require_finite(self) -> None:
-        """Raise ``TrainingError`` if the loss has not been finite since the last line."""
+        """Raise ``TrainingError`` if the loss was not finite since the last line."""
         if "loss" in self.sums:
             require_finite(self.sums["loss"].item())
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the sums of an interval that is not over, for the checkpoint."""
+        """Return the sums of the unfinished interval, for the checkpoint."""
         return {"sums": dict(self.sums), "count": self.count}
 
     def load_state_dict(self, state: dict[str, Any], *, step: int) -> None:
-        """Go on after ``step`` steps: take the sums, and drop the lines written after that step."""
+        """Load the sums of a checkpoint, and drop the lines written after ``step``."""
         self.sums, self.count = dict(state["sums"]), state["count"]
         self._start_interval()
         if distributed.is_main():
@@ -111,11 +111,11 @@ class MetricsLog:
 def require_finite(loss: float) -> None:
     """Raise ``TrainingError`` if ``loss`` is infinite or not a number."""
     if not math.isfinite(loss):
-        raise TrainingError(f"The loss is {loss}: the run stops here. {_ADVICE}")
+        raise TrainingError(f"The loss is {loss}, so the run stops. {_ADVICE}")
 
 
 def require_finite_weights(backbone: nn.Module) -> None:
     """Raise ``TrainingError`` if a weight of ``backbone`` is infinite or not a number."""
     for name, weight in backbone.named_parameters():
         if not weight.isfinite().all():
-            raise TrainingError(f"The weights {name} are not finite: they are not saved. {_ADVICE}")
+            raise TrainingError(f"The weights {name} are not finite and not saved. {_ADVICE}")

@@ -1,4 +1,4 @@
-"""When the features are measured, and where the numbers go: ``monitor.jsonl`` and the terminal."""
+"""Measure the features during a training, into ``monitor.jsonl`` and on the terminal."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -20,11 +20,11 @@ from vidmoco.train.monitor_backbone import FrozenCopy
 from vidmoco.train.monitor_knn import KnnProbe
 from vidmoco.train.monitor_retrieval import RetrievalProbe
 
-_MEASUREMENTS = 10  # of a training, besides the untrained backbone, where nothing else is asked for
+_MEASUREMENTS = 10  # default number per training, besides the untrained backbone
 
 
 class Monitor:
-    """Measures the features of a backbone every so many steps; without probes, nothing."""
+    """Measures the features of a backbone at a fixed interval; without probes it does nothing."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Monitor:
     def begin(
         self, path: Path, *, start_step: int, total_steps: int, num_steps_per_epoch: int
     ) -> None:
-        """Go on after ``start_step`` steps: the lines of ``path`` that come later are dropped."""
+        """Begin after ``start_step`` steps and drop the later lines of ``path``."""
         if self._frozen is None:
             return
         self._path, self._first_step = path, start_step
@@ -55,7 +55,7 @@ class Monitor:
         if distributed.is_main() and path.exists():
             drop_lines_after(path, start_step)
         done = {line["step"] for line in read_metrics(path)} if distributed.is_main() else set()
-        self._done: set[int] = distributed.gather_objects(done)[0]  # one file, one answer
+        self._done: set[int] = distributed.gather_objects(done)[0]  # only the main process reads
         self._began, self._seconds = time.monotonic(), 0.0
         say(
             self._console,
@@ -64,20 +64,20 @@ class Monitor:
         )
 
     def look(self, step: int) -> float:
-        """Measure the features after ``step`` steps, if it is time to; return the seconds taken."""
+        """Measure the features after ``step`` steps if they are due. Return the seconds taken."""
         if self._frozen is None or step in self._done:
             return 0.0
         if step % self._every and step != self._total_steps:
             return 0.0
         if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)  # what is under way is not the monitor's
+            torch.cuda.synchronize(self._device)  # do not time the training's pending work
         began = time.monotonic()
         self._frozen.update()
         line: dict[str, Any] = {"step": step, "epoch": round(step / self._num_steps_per_epoch, 4)}
         try:
             for probe in self._probes:
                 line |= probe(self._frozen)
-        except CheckpointError as error:  # in all processes alike; whether to go on, the loss says
+        except CheckpointError as error:  # in all processes; the loss decides if the run goes on
             line["failure"] = str(error)
         seconds = time.monotonic() - began
         self._seconds += seconds
@@ -85,13 +85,13 @@ class Monitor:
         if distributed.is_main():
             append_line(self._path, line | {"seconds": round(seconds, 3)})
             share = self._seconds / (time.monotonic() - self._began)
-            of_time = f", {share:.0%} of the time so far" if step > self._first_step else ""
-            say(self._console, f"{describe(line)} ({seconds:.1f} s{of_time})")
+            total = f", {share:.0%} of the time so far" if step > self._first_step else ""
+            say(self._console, f"{describe(line)} ({seconds:.1f} s{total})")
         return seconds
 
 
 def describe(line: dict[str, Any]) -> str:
-    """Return a line of monitor.jsonl as one short text."""
+    """Return a short text of a line of monitor.jsonl."""
     parts = [f"step {line['step']}, epoch {line['epoch']:.4g}:"]
     if "knn_top1" in line:
         parts.append(f"k-NN {line['knn_top1']:.1f} %")
@@ -111,30 +111,28 @@ def open_monitor(
     device: torch.device,
     console: Console,
 ) -> Monitor:
-    """Read all that is measured of a training of ``method``.
+    """Read the images and frames that the monitor measures, and return the monitor.
 
     Raises:
-        ConfigError: images, frames or memory cannot be had.
+        ConfigError: images or frames cannot be read, or take too much memory.
         DataError: the images cannot be used.
     """
-    asked = config.monitor
-    if asked.retrieval and not source.has_time:
-        say(
-            console, "Monitor: no retrieval of the same video; images have no second frame to find."
-        )
-    retrieves = asked.retrieval and source.has_time
-    if asked.images is None and not retrieves:
-        return Monitor(asked, None, (), device=device, console=console)
+    settings = config.monitor
+    if settings.retrieval and not source.has_time:
+        say(console, "Monitor: no retrieval of the same video, because images have only one frame.")
+    retrieves = settings.retrieval and source.has_time
+    if settings.images is None and not retrieves:
+        return Monitor(settings, None, (), device=device, console=console)
     frozen = FrozenCopy(
         method.backbone,
-        method.projector if asked.output == "projector" else None,
+        method.projector if settings.output == "projector" else None,
         size=config.augment.size,
         device=device,
-        precision=asked.precision,
+        precision=settings.precision,
     )
     probes: list[Callable[[FrozenCopy], dict[str, Any]]] = []
-    if asked.images is not None:
-        probes.append(KnnProbe(asked, frozen.preprocess, device=device, console=console))
+    if settings.images is not None:
+        probes.append(KnnProbe(settings, frozen.preprocess, device=device, console=console))
     if retrieves:
-        probes.append(RetrievalProbe(asked, source, frozen.preprocess, console=console))
-    return Monitor(asked, frozen, probes, device=device, console=console)
+        probes.append(RetrievalProbe(settings, source, frozen.preprocess, console=console))
+    return Monitor(settings, frozen, probes, device=device, console=console)

@@ -1,4 +1,4 @@
-"""The backbone as it will be saved, beside the one that trains."""
+"""A frozen copy of the training backbone, as the run will save it."""
 
 import copy
 import tempfile
@@ -18,11 +18,11 @@ from vidmoco.evaluate.features import Features, ImageBatch, compute_features
 
 
 class FrozenCopy:
-    """A copy of a backbone that trains, and of its head if given; frozen, in evaluation mode.
+    """A frozen copy of a backbone, and of its head if given, in evaluation mode.
 
-    It is loaded from a folder that is written as the run's will be, so preprocessing, memory format
-    and features are those of `vidmoco evaluate`. The backbone itself is only read, and random
-    numbers are left as they were.
+    It is loaded from a folder saved as the run's backbone will be, so preprocessing, memory format
+    and features are those of `vidmoco evaluate`. The training backbone is only read, and random
+    generators are not changed.
     """
 
     def __init__(
@@ -34,12 +34,12 @@ class FrozenCopy:
         device: torch.device,
         precision: Literal["bf16", "fp32"],
     ) -> None:
-        """Take the backbone, the side of its inputs in pixels, and how the copy computes.
+        """Copy the backbone; ``size`` is the side of its inputs in pixels.
 
-        With ``projector`` the features are its outputs.
+        With ``projector`` the features are the projector's outputs.
 
         Raises:
-            ConfigError: its features cannot be used.
+            ConfigError: the backbone's features cannot be used.
         """
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name) / "backbone"
@@ -60,18 +60,18 @@ class FrozenCopy:
         return self._frozen.preprocess
 
     def update(self) -> None:
-        """Take over the weights as they are now; those of batch norms as the run saves them."""
+        """Copy the current weights, and rank 0's batch norm statistics, which the run saves."""
         state = self._original.state_dict()
-        if distributed.world_size() > 1:  # statistics are each process's own
+        if distributed.world_size() > 1:  # statistics differ between processes
             names = [name for name, _ in self._original.named_buffers() if name in state]
             own = {name: state[name].cpu() for name in names} if distributed.is_main() else {}
             state |= distributed.gather_objects(own)[0]
         self._frozen.backbone.load_state_dict(state)
 
     def features(self, batches: Sequence[ImageBatch]) -> Features:
-        """Return the features of the images of all processes, of which these are this one's.
+        """Return the features of all processes' images; ``batches`` are those of this process.
 
         Raises:
-            CheckpointError: they are not finite.
+            CheckpointError: the features are not finite.
         """
         return compute_features(self._frozen, batches)

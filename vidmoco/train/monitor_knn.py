@@ -1,4 +1,4 @@
-"""k-NN accuracy on labelled images, the number that ``evaluate`` gives for the same weights."""
+"""k-NN accuracy on labelled images, equal to that of ``evaluate`` for the same weights."""
 
 import torch
 from rich.console import Console
@@ -22,7 +22,7 @@ from vidmoco.train.monitor_backbone import FrozenCopy
 
 
 class KnnProbe:
-    """Labelled images in memory, uint8 and resized: those of this process."""
+    """Measures k-NN accuracy. This process's images are in memory, resized, in uint8."""
 
     def __init__(
         self,
@@ -35,8 +35,8 @@ class KnnProbe:
         """Read the images of ``config.images``.
 
         Raises:
-            ConfigError: there is no such folder, or it takes too much memory.
-            DataError: it cannot be used: one class, or none of whose images can be read.
+            ConfigError: there is no such folder, or its images take too much memory.
+            DataError: there is only one class, or a class without readable images.
         """
         assert config.images is not None
         self._config, self._device = config, device
@@ -59,14 +59,14 @@ class KnnProbe:
         if refused:
             say(
                 console,
-                f"  {len(refused)} cannot be read and are left out, the first: {refused[0].name}: "
-                f"{refused[0].reason}",
+                f"  {len(refused)} cannot be read and are left out. The first is "
+                f"{refused[0].name}: {refused[0].reason}",
             )
         if config.k > (num_train := int((rows < len(self._train)).sum())):
-            say(console, f"  k is more than the {num_train} training images: all of them vote.")
+            say(console, f"  k is more than the {num_train} training images, so all of them vote.")
 
     def __call__(self, frozen: FrozenCopy) -> dict[str, float]:
-        """Return ``knn_top1`` in percent; nothing but on the main process."""
+        """Return ``knn_top1`` in percent on the main process, else an empty dict."""
         features = frozen.features(self._batches)
         if not distributed.is_main():
             return {}
@@ -89,19 +89,19 @@ def _read(
     loader = image_loader(
         splits, preprocess, batch_size=batch_size, workers=default_workers(splits, passes=1)
     )
-    with torch.random.fork_rng(devices=[]):  # a DataLoader draws a seed
+    with torch.random.fork_rng(devices=[]):  # a DataLoader draws a seed from torch's generator
         return list(loader)
 
 
 def _require_memory(
     config: MonitorConfig, train: LabelledImages, val: LabelledImages, *, size: int
 ) -> float:
-    """Return the GiB that the images of all processes take; refuse more than is allowed."""
+    """Return the GiB that the images of all processes take; refuse more than ``max_gib``."""
     gib = (len(train) + len(val)) * 3 * size**2 / 2**30
     if gib > config.max_gib:
         raise ConfigError(
             f"The {len(train):,} train and {len(val):,} {val.split} images of {config.images} take "
-            f"{gib:.3g} GiB at {size} px, and --monitor.max-gib is {config.max_gib:g}. Give more "
-            "of it, or a smaller --monitor.max-train-per-class."
+            f"{gib:.3g} GiB at {size} px, and --monitor.max-gib is {config.max_gib:g}. Give a "
+            "larger one, or a smaller --monitor.max-train-per-class."
         )
     return gib

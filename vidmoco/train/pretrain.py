@@ -1,4 +1,4 @@
-"""Pretraining: from videos and a config to a run folder. ``pretrain`` reads from top to bottom."""
+"""Pretraining: from videos and a config to a run folder."""
 
 import time
 from contextlib import closing
@@ -39,13 +39,14 @@ from vidmoco.train.progress import TrainingProgress
 from vidmoco.train.run_state import RunState
 from vidmoco.train.step import augmented_views, train_step
 
-# Of the training, and steps: an untrained network looks much like a collapsed one.
+# Warn of a collapse only after this share of the training and this many steps, because an untrained
+# network looks much like a collapsed one.
 WARN_AFTER, LEAST_STEPS = 0.1, 50
 
 
 @dataclass(frozen=True)
 class PretrainResult:
-    """Where a run is, how far it got, and the exit code (0; 130 or 143 when stopped)."""
+    """Run folder, number of steps done, and exit code: 0, or 130 or 143 if a signal stopped it."""
 
     run: Path
     step: int
@@ -60,14 +61,14 @@ def pretrain(
     recipe: str = "",
     console: Console | None = None,
 ) -> PretrainResult:
-    """Train as ``config`` says and leave everything in the folder ``run``.
+    """Train as ``config`` says and write everything to the folder ``run``.
 
-    SIGINT and SIGTERM end the run after a step, with a checkpoint. ``resume`` goes on from the
-    newest one, to the same numbers as if the run had never stopped (on the CPU, bit for bit).
+    SIGINT and SIGTERM end the run after a step, with a checkpoint. ``resume`` continues from the
+    newest checkpoint, with the same numbers as without the stop (on the CPU, bit for bit).
 
     Raises:
-        ConfigError: something asked for cannot be used, or a file cannot be written.
-        CheckpointError: there is no checkpoint to resume from that can be read.
+        ConfigError: a setting cannot be used, or a file cannot be written.
+        CheckpointError: the checkpoint to resume from cannot be read.
         TrainingError: the loss is not finite.
         VideoError: too many videos in a row cannot be read.
     """
@@ -91,8 +92,8 @@ def _pretrain(
     torch.manual_seed(config.seed)
     if is_main and not resume:
         run_folder.create_run_folder(run)
-    try:  # all that may be wrong with what was asked for, before anything is written
-        with distributed.main_first():  # which scans; the others find the catalog
+    try:  # find all mistakes in the settings before anything is written
+        with distributed.main_first():  # the main process scans; the others find the catalog
             source = open_source(
                 config,
                 resume=run if resume else None,
@@ -141,7 +142,7 @@ def _pretrain(
         compile_encoders(method, cuda_graphs=config.engine.cuda_graphs)
 
     stop = StopSignals()
-    alone = distributed.world_size() == 1  # else all stop together, after a step
+    alone = distributed.world_size() == 1  # several processes stop together, after a step
     batches = source.batches(
         batching,
         range(start_step, total_steps),
@@ -161,7 +162,7 @@ def _pretrain(
             set_learning_rate(optimizer, lr)
             began = time.monotonic()
             batch = next(batches, None)
-            if batch is None:  # stopped while it waited
+            if batch is None:  # stopped while waiting
                 break
             metrics.waited(time.monotonic() - began)
             failures.update(batch.failures)
@@ -216,7 +217,7 @@ def _pretrain(
                 "num_videos": batching.num_videos,
                 "seed": config.seed,
             },
-            advice=run_folder.go_on_with(run),
+            advice=run_folder.resume_advice(run),
         )
     _list_failures(source, failures, console=console)
     if step < total_steps:
@@ -224,11 +225,11 @@ def _pretrain(
         say(
             console,
             f"Stopped by {name} after step {step} of {total_steps}. "
-            f"Go on with: vidmoco pretrain --run {run} --resume",
+            f"Continue with: vidmoco pretrain --run {run} --resume",
         )
     else:
         say(console, f"Done: {run / run_folder.BACKBONE}")
-    # A signal in the last step has stopped nothing.
+    # A signal in the last step stops nothing.
     return PretrainResult(run, step, stop.exit_code if step < total_steps else 0)
 
 
@@ -246,7 +247,7 @@ def _print_start(
         console,
         f"{run}: steps {steps.start} to {steps.stop} on "
         f"{f'{processes} x ' if processes > 1 else ''}{device.type}, "
-        f"{batching.batches_per_epoch} an epoch, {batching.num_videos} videos, "
+        f"{batching.batches_per_epoch} per epoch, {batching.num_videos} videos, "
         f"{source.memory_bytes(batching) / 2**30:.2g} GiB for their frames",
     )
     if warning := config.method.warning(batching.num_videos):
@@ -256,7 +257,7 @@ def _print_start(
 def learning_rate_of(
     config: PretrainConfig, step: int, total_steps: int, num_steps_per_epoch: int
 ) -> float:
-    """Return the learning rate of a step of a run."""
+    """Return the learning rate of a step."""
     return learning_rate(
         step,
         total_steps=total_steps,
@@ -273,7 +274,7 @@ def learning_rate_of(
 
 
 def _warn_of_collapse(described: dict[str, Any], most_rank: int, console: Console) -> bool:
-    """Print that the embeddings have collapsed, if they have; return whether."""
+    """Warn if the embeddings have collapsed. Return whether they have."""
     text = collapse_of(described, most_rank=most_rank)
     if text:
         say(console, text, style="bold red")
@@ -281,8 +282,7 @@ def _warn_of_collapse(described: dict[str, Any], most_rank: int, console: Consol
 
 
 def _list_failures(source: PairSource, failures: dict[int, str], *, console: Console) -> None:
-    """List the videos that could not be read while training, each once."""
-    if not failures:
-        return
-    say(console, f"Could not be read, and were replaced by others: {len(failures)} of the videos")
-    say(console, *source.failure_lines(failures))
+    """List the videos that could not be read during the training."""
+    if failures:
+        say(console, f"{len(failures)} of the videos could not be read and were replaced:")
+        say(console, *source.failure_lines(failures))

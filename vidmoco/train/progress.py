@@ -1,4 +1,4 @@
-"""What a training shows while it goes on: steps, time left, and the newest metrics."""
+"""The progress display of a training: steps, time left, and the newest metrics."""
 
 from typing import Any
 
@@ -12,14 +12,14 @@ DAY = 86_400.0
 
 
 class TrainingProgress(ProgressBar):
-    """Steps done, time left, and the newest metrics; one warning of a run of days."""
+    """A progress bar with the newest metrics; it warns once if the run takes days."""
 
     def __init__(self, console: Console, *, total_steps: int, start_step: int, recipe: str) -> None:
         super().__init__(console, "step", total=total_steps, done=start_step, log=True)
         self._recipe, self._warned = recipe, False
 
     def show(self, step: int, metrics: dict[str, Any], *, num_failures: int) -> None:
-        """Show that ``step`` steps are done; ``metrics`` is the newest line of metrics.jsonl."""
+        """Show the number of steps done and ``metrics``, the newest line of metrics.jsonl."""
         self.update(done=step, note=describe(metrics, num_failures=num_failures))
         seconds_left = self.seconds_left()
         if seconds_left is not None and seconds_left > DAY and not self._warned:
@@ -31,7 +31,7 @@ class TrainingProgress(ProgressBar):
 
 
 def describe(metrics: dict[str, Any], *, num_failures: int) -> str:
-    """Return the newest metrics as one short text."""
+    """Return a short text of the newest metrics."""
     if not metrics:
         return ""
     text = (

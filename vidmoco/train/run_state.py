@@ -1,4 +1,4 @@
-"""All that a checkpoint of a run holds."""
+"""The state of a run, as its checkpoints hold it."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from vidmoco.train.metrics import MetricsLog
 
 
 class RunState:
-    """The parts of a run, which ``save`` writes and ``load_newest`` brings back."""
+    """Saves and loads the parts of a run that a resume needs."""
 
     def __init__(
         self,
@@ -26,7 +26,7 @@ class RunState:
         self.augment_generator = augment_generator
 
     def save(self, step: int, *, keep: int) -> None:
-        """Write the checkpoint of ``step``, unless the loss has become non-finite on the way."""
+        """Write the checkpoint of ``step``, or raise ``TrainingError`` for a non-finite loss."""
         self.metrics.require_finite()
         state = {
             "step": step,
@@ -39,7 +39,7 @@ class RunState:
         save_checkpoint(self.folder, step=step, state=state, keep=keep)
 
     def load_newest(self) -> int:
-        """Load the newest checkpoint and return its step; 0 where there is none yet."""
+        """Load the newest checkpoint and return its step, or 0 if there is none yet."""
         paths = list_checkpoints(self.folder)
         if not paths:
             self.metrics.load_state_dict({"sums": {}, "count": 0}, step=0)

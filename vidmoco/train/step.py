@@ -1,4 +1,4 @@
-"""One step of a training: views, loss, gradients, optimiser; on one process or on several."""
+"""One training step: views, loss, gradients, optimiser; in one process or several."""
 
 from contextlib import AbstractContextManager, nullcontext
 
@@ -22,7 +22,7 @@ def augmented_views(
     config: PretrainConfig,
     device: torch.device,
 ) -> list[Tensor]:
-    """Return the query view, the key view and the small crops, on the device."""
+    """Return the views of a batch on the device: large views first, then small crops."""
     own = distributed.shard(config.data.batch_size)
     aspect_ratios = distributed.gather_rows(batch.aspect_ratios)
     views = augment(to_device_ahead(batch.frames, device), aspect_ratios, generator, own=own)
@@ -47,25 +47,25 @@ def train_step(
     """Take one optimiser step over ``num_parts`` micro-batches; return loss and diagnostics.
 
     Args:
-        method: of the run.
+        method: the method of the run.
         optimizer: over its parameters.
-        views: of the whole batch of this process, as ``Method.forward`` takes them.
+        views: of this process's whole batch, as ``Method.forward`` takes them.
         source_ids: the video of each sample.
-        times: when its frames were shown, in seconds.
+        times: the pts of each sample's frames, in seconds.
         progress: share of the training that is done.
-        num_parts: micro-batches; the batch is a multiple of them.
-        clip_gradient: greatest norm of the whole gradient.
-        cast: the arithmetic of the forward passes.
-        replica: what ``on_all_ranks`` made of the method; None: the method itself.
+        num_parts: number of micro-batches; it divides the batch.
+        clip_gradient: maximum norm of the whole gradient.
+        cast: context of the forward passes (``autocast``).
+        replica: the method as wrapped by ``on_all_ranks``. None means the method itself.
 
     Raises:
-        TrainingError: the loss is not finite (on CUDA the metrics look later).
+        TrainingError: the loss is not finite (on CUDA, ``MetricsLog`` checks later).
     """
     forward = method if replica is None else replica
     sums: dict[str, Tensor] = {}
     embeddings: list[tuple[Tensor, Tensor]] = []
-    if views[0].is_cuda:  # elsewhere there are no graphs, and this imports the compiler: 5 s
-        torch.compiler.cudagraph_mark_step_begin()  # what the last step's graphs gave is done with
+    if views[0].is_cuda:  # CPUs have no CUDA graphs, and the call imports the compiler for 5 s
+        torch.compiler.cudagraph_mark_step_begin()  # outputs of the last step may be overwritten
     method.begin_step(progress)
     for part in range(num_parts):
         with nullcontext() if part == num_parts - 1 else without_averaging(forward):
@@ -79,11 +79,11 @@ def train_step(
         embeddings.append(method.embeddings)
         for name, value in {"loss": loss.detach(), **stats}.items():
             sums[name] = sums[name] + value if name in sums else value
-    if num_parts > 1:  # diagnostics are of the batch
+    if num_parts > 1:  # diagnostics describe the whole batch
         query, positive = map(torch.cat, zip(*embeddings, strict=True))
         method.embeddings = query, positive
     values = {name: total / num_parts for name, total in sums.items()}
-    if not values["loss"].is_cuda:  # on CUDA the metrics look, at every interval and checkpoint
+    if not values["loss"].is_cuda:  # on CUDA checked at every log interval and checkpoint
         require_finite(values["loss"].item())
     if clip_gradient is not None:
         nn.utils.clip_grad_norm_(method.parameters(), clip_gradient)

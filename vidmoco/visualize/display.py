@@ -1,4 +1,4 @@
-"""How this room shows things: colours and distances, times, what was left out."""
+"""Shared display settings: colours, distances, times, lists of left-out files."""
 
 import math
 from collections.abc import Sequence
@@ -13,15 +13,15 @@ _MAX_LINES = 10
 
 
 def shown_seconds(seconds: float) -> str:
-    """Return a time to the millisecond, rounded up: asked for again, it gives the same frame.
+    """Return a time in milliseconds precision, rounded up, so that it names the same frame.
 
-    A frame is shown from its time on, so a time that is rounded down names the one before.
+    A frame is shown from its time on, so a time that is rounded down names the previous frame.
     """
     return f"{math.ceil(seconds * 1000 - 1e-6) / 1000:.3f}"
 
 
 def print_left_out(lines: Sequence[str]) -> None:
-    """Say on stderr which files were not used."""
+    """Print to stderr which files were not used."""
     console = Console(stderr=True)
     if lines:
         say(console, "Left out:")

@@ -1,4 +1,4 @@
-"""Frames of different videos, or of one video after a while, that look the same."""
+"""Find near-duplicates: similar frames of different videos, or of one video some time apart."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ _ROWS_AT_ONCE = 512  # assumption: 40 MB of similarities to 20,000 frames
 
 @dataclass(frozen=True)
 class DuplicatePair:
-    """Two videos, or one and itself, with frames that look the same."""
+    """Two videos, or one video twice, with similar frames."""
 
     videos: tuple[int, int]
     """Their numbers, the lower one first."""
     num_frames: int
-    """Frames of the first video with one in the second that looks the same."""
+    """Number of frames of the first video with a similar frame in the second."""
     similarity: float
-    """Cosine of the two frames most alike."""
+    """Cosine of the two most similar frames."""
     best: tuple[int, int]
-    """Those frames, as rows of what was compared."""
+    """Rows of those two frames among the compared ones."""
 
 
 def find_duplicates(
@@ -32,17 +32,17 @@ def find_duplicates(
     least: float,
     apart: float,
 ) -> list[DuplicatePair]:
-    """Return the pairs of videos with frames that look the same, the most alike first.
+    """Return the pairs of videos with similar frames, the most similar pair first.
 
-    Within one video two frames count when they are ``apart`` seconds from each other or more, and
-    a frame between them is twice as unlike the first one as duplicates may be: it went and came
-    back. Else each video that stands still would be its own duplicate.
+    Two frames of one video count only if they are at least ``apart`` seconds apart and a frame
+    between them differs from the first by twice the distance allowed for duplicates. Otherwise
+    each still video would be its own duplicate.
 
     Args:
-        features: of unit length, the rows of a video together and in the order of time.
-        videos: the video of each row; the numbers rise.
-        times: seconds from its first frame.
-        least: cosine of frames that look the same.
+        features: of unit length, the rows of a video together and in time order.
+        videos: the video of each row, in ascending order.
+        times: seconds from the first frame of the video.
+        least: lowest cosine of similar frames.
         apart: seconds.
     """
     assert (np.diff(videos) >= 0).all()
@@ -52,15 +52,15 @@ def find_duplicates(
     for first in range(0, len(features), _ROWS_AT_ONCE):
         rows = np.arange(first, min(first + _ROWS_AT_ONCE, len(features)))
         similar = features[rows] @ features.T
-        # Each pair once: what is before the row, in its own video too, has been compared.
+        # Compare each pair of rows once: only with later rows.
         similar[rows[:, None] >= np.arange(len(features))] = -np.inf
         for number in np.unique(videos[rows]).tolist():
-            here = slice(*np.searchsorted(videos, [number, number + 1]).tolist())
-            mine = videos[rows] == number
-            block = similar[mine, here]
-            counts = _came_back(block, rows[mine] - here.start, least=least)
-            counts &= times[here] - times[rows[mine], None] >= apart
-            similar[mine, here] = np.where(counts, block, -np.inf)
+            of_video = slice(*np.searchsorted(videos, [number, number + 1]).tolist())
+            in_block = videos[rows] == number
+            block = similar[in_block, of_video]
+            counts = _left_between(block, rows[in_block] - of_video.start, least=least)
+            counts &= times[of_video] - times[rows[in_block], None] >= apart
+            similar[in_block, of_video] = np.where(counts, block, -np.inf)
         best = np.maximum.reduceat(similar, starts, axis=1)  # (rows, videos)
         for pair in _pairs(similar, best, rows, videos, numbers, least):
             before = found.get(pair.videos)
@@ -68,11 +68,11 @@ def find_duplicates(
     return sorted(found.values(), key=lambda pair: (-pair.similarity, pair.videos))
 
 
-def _came_back(
-    block: Float32[np.ndarray, "m t"], own: Int64[np.ndarray, " m"], *, least: float
+def _left_between(
+    block: Float32[np.ndarray, "m t"], row: Int64[np.ndarray, " m"], *, least: float
 ) -> Bool[np.ndarray, "m t"]:
-    """Return, for rows of one video, whether a frame between ``own`` and each later one differs."""
-    later = np.arange(block.shape[1]) > own[:, None]
+    """Return, for rows of one video, whether a frame between ``row`` and each later one differs."""
+    later = np.arange(block.shape[1]) > row[:, None]
     lowest = np.minimum.accumulate(np.where(later, block, np.inf), axis=1)
     return lowest < 1 - 2 * (1 - least)
 
@@ -86,23 +86,23 @@ def _pairs(
     least: float,
 ) -> Iterator[DuplicatePair]:
     """Yield the pairs of videos of a block of rows."""
-    alike = best >= least
-    for column in np.flatnonzero(alike.any(axis=0)).tolist():
-        there = slice(*np.searchsorted(videos, [numbers[column], numbers[column] + 1]).tolist())
-        for number in np.unique(videos[rows][alike[:, column]]).tolist():
-            mine = np.flatnonzero(alike[:, column] & (videos[rows] == number))
-            row = int(mine[best[mine, column].argmax()])
-            other = there.start + int(similar[row, there].argmax())
+    is_similar = best >= least
+    for column in np.flatnonzero(is_similar.any(axis=0)).tolist():
+        second = slice(*np.searchsorted(videos, [numbers[column], numbers[column] + 1]).tolist())
+        for number in np.unique(videos[rows][is_similar[:, column]]).tolist():
+            frames = np.flatnonzero(is_similar[:, column] & (videos[rows] == number))
+            row = int(frames[best[frames, column].argmax()])
+            other = second.start + int(similar[row, second].argmax())
             yield DuplicatePair(
                 (number, int(numbers[column])),
-                len(mine),
+                len(frames),
                 float(similar[row, other]),
                 (int(rows[row]), other),
             )
 
 
 def _merged(one: DuplicatePair, other: DuplicatePair) -> DuplicatePair:
-    """Return a pair of videos as seen in two blocks of rows of the first one."""
+    """Merge the results for one pair of videos from two blocks of rows."""
     better = one if one.similarity >= other.similarity else other
     num_frames = one.num_frames + other.num_frames
     return DuplicatePair(better.videos, num_frames, better.similarity, better.best)

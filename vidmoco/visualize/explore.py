@@ -1,4 +1,4 @@
-"""``vidmoco explore``: pictures of features over time and in the plane, shots and duplicates."""
+"""``vidmoco explore``: pictures of features over time and in the plane, shots, duplicates."""
 
 from pathlib import Path
 
@@ -29,19 +29,19 @@ from vidmoco.visualize.tables import (
     write_csv,
 )
 
-MAX_COMPARED = 10_000  # frames compared each with each: 10 s of two cores at 2,048 numbers
+MAX_COMPARED = 10_000  # frames compared with each other: 10 s of two cores at 2,048 numbers
 _LAYOUTS = {
-    "pca": "PCA: the first two principal components of the features, to the right and up.",
-    "tsne": "t-SNE: frames with like features are near each other; distances between groups say "
-    "nothing.",
+    "pca": "PCA: the first principal component to the right, the second upwards.",
+    "tsne": "t-SNE: frames with similar features are near each other; distances between groups "
+    "mean nothing.",
 }
 
 
 def explore(command: ExploreCommand) -> int:
-    """Write pictures and tables, print what they say, and return the exit code 0.
+    """Write pictures and tables, print a summary, and return exit code 0.
 
     Raises:
-        ConfigError: features, output or a missing library.
+        ConfigError: features or output cannot be used, or a library is missing.
         DataError: a file of features is damaged.
     """
     if command.layout == "tsne":
@@ -62,8 +62,8 @@ def explore(command: ExploreCommand) -> int:
     say(
         console,
         "",
-        f"Candidates of new shots, {LEAST_SCORE:g} times as unlike the frame before as is usual "
-        f"there: {len(shots):,}",
+        f"Candidates of new shots: {len(shots):,} frames that differ {LEAST_SCORE:g} times as "
+        "much from the previous frame as the frames around them, or more",
     )
     print_first_rows(console, SHOT_COLUMNS, rows)
     _report_duplicates(features, command, folder / "duplicates.csv", console)
@@ -84,21 +84,21 @@ def _report_duplicates(
     )
     rows = duplicate_rows(features, pairs, compared)
     write_csv(path, DUPLICATE_COLUMNS, rows)
-    of = "" if len(compared) == features.num_rows else f", of {len(compared):,} frames"
+    among = "" if len(compared) == features.num_rows else f" among {len(compared):,} frames"
     say(
         console,
         "",
-        f"Candidates of near-duplicates, similarity {least:g} or more{of}: {len(pairs):,} pairs "
-        "of videos",
+        f"Candidates of near-duplicates: {len(pairs):,} pairs of videos with frames of similarity "
+        f"{least:g} or more{among}",
     )
     print_first_rows(console, DUPLICATE_COLUMNS, rows)
     usual = usual_similarity(unit, videos)
     if usual is not None:
-        say(console, f"Frames of different videos are alike at {usual:.2f} in the median.")
+        say(console, f"The median similarity of frames of different videos is {usual:.2f}.")
         if usual >= least:
             say(
                 console,
-                "So this backbone hardly tells videos apart, and duplicates say little; give a "
+                "This backbone hardly tells videos apart, so the duplicates mean little. Give a "
                 "higher --duplicate-similarity.",
             )
 
@@ -106,7 +106,7 @@ def _report_duplicates(
 def usual_similarity(
     unit: Float32[np.ndarray, "n d"], videos: Int64[np.ndarray, " n"]
 ) -> float | None:
-    """Return the median cosine of frames of different videos; None where there is one video."""
+    """Return the median cosine of frames of different videos, or None if there is one video."""
     some = np.linspace(0, len(unit) - 1, min(len(unit), 1000)).round().astype(int)
     other = videos[some][:, None] != videos[some]
     return float(np.median((unit[some] @ unit[some].T)[other])) if other.any() else None
@@ -129,7 +129,7 @@ def _draw(
             console,
             "",
             f"{paths[0].name} and {paths[1].name} show {len(numbers)} of "
-            f"{len(features.files):,} files, evenly taken (--max-videos).",
+            f"{len(features.files):,} files, evenly chosen (--max-videos).",
         )
     save_png(draw_similarity(features, numbers, shots), paths[0])
     rows = features.evenly(command.map_frames)
@@ -137,7 +137,7 @@ def _draw(
         say(
             console,
             "",
-            f"{paths[2].name} is of {len(rows):,} of {features.num_rows:,} frames, evenly taken "
+            f"{paths[2].name} has {len(rows):,} of {features.num_rows:,} frames, evenly chosen "
             "(--map-frames).",
         )
     sample = features.take(rows)

@@ -1,7 +1,7 @@
-"""Frames in the plane: principal components or t-SNE, and a grid on which pictures do not overlap.
+"""Lay out frames in the plane: PCA or t-SNE, and a grid on which pictures do not overlap.
 
-PCA keeps true directions of the feature space and crowds the middle; t-SNE (van der Maaten and
-Hinton 2008) keeps neighbours together, and its distances between groups say nothing.
+PCA keeps directions of the feature space but crowds the middle. t-SNE (van der Maaten and Hinton
+2008) keeps neighbours together, but its distances between groups mean nothing.
 """
 
 from typing import Literal
@@ -12,21 +12,21 @@ from vidmoco.errors import ConfigError
 from vidmoco.shapes import Float32, Float64, Int64
 
 _PERPLEXITY = 30.0  # scikit-learn's default, within the 5 to 50 of the t-SNE paper
-_ROUNDING = 1e-6  # smaller differences, as a share, are those of float32
+_ROUNDING = 1e-6  # relative; smaller differences are rounding errors of float32
 _LEAST_FOR_TSNE = 8  # assumption: fewer frames have no neighbourhoods to keep
 
 
 def principal_components(
     features: Float32[np.ndarray, "n d"], num: int
 ) -> tuple[Float32[np.ndarray, " d"], Float32[np.ndarray, "{num} d"]]:
-    """Return the mean and the first principal axes of some features; zeros where there are fewer.
+    """Return the mean and the first principal axes of features; missing axes are zeros.
 
-    The sign of an axis is such that its largest number is positive, so that colours and places
-    are the same on every machine.
+    The largest component of each axis is positive, so colours and positions are the same on every
+    machine.
     """
     mean = features.mean(axis=0, dtype=np.float64).astype(np.float32)
     centred = (features - mean).astype(np.float64)
-    _, vectors = np.linalg.eigh(centred.T @ centred)  # values rise
+    _, vectors = np.linalg.eigh(centred.T @ centred)  # eigenvalues ascend
     axes = vectors[:, ::-1][:, :num].T
     largest = np.abs(axes).argmax(axis=1)
     axes = axes * np.sign(axes[np.arange(len(axes)), largest])[:, None]
@@ -38,16 +38,16 @@ def principal_components(
 def layout_2d(
     features: Float32[np.ndarray, "n d"], *, kind: Literal["pca", "tsne"], seed: int = 0
 ) -> Float64[np.ndarray, "n 2"]:
-    """Return a place for each frame; the same for the same seed.
+    """Return a position for each frame, a function of features and seed.
 
     Args:
         features: of unit length.
-        kind: ``pca``: along the first two principal axes; ``tsne``: of the first 50. Of fewer than
-            8 frames both are PCA.
+        kind: ``pca`` takes the first two principal components, ``tsne`` runs t-SNE on the first 50.
+            Fewer than 8 frames always use PCA.
         seed: of t-SNE.
 
     Raises:
-        ConfigError: t-SNE is asked for and scikit-learn is not installed.
+        ConfigError: ``tsne`` needs scikit-learn, which is not installed.
     """
     if kind == "tsne":
         require_tsne()
@@ -57,7 +57,7 @@ def layout_2d(
         return np.asarray(coordinates[:, :2])
     from sklearn.manifold import TSNE
 
-    # scikit-learn's own start from PCA divides by zero where all features are alike.
+    # scikit-learn's own initialisation from PCA divides by zero if all features are equal.
     spread = max(float(coordinates[:, 0].std()), 1e-12)
     jitter = np.random.default_rng(seed).standard_normal((len(features), 2))
     start = 1e-4 * (coordinates[:, :2] / spread + 1e-3 * jitter)
@@ -71,7 +71,7 @@ def layout_2d(
 
 
 def require_tsne() -> None:
-    """Raise ``ConfigError`` where scikit-learn is missing; nothing long has been done yet."""
+    """Raise ``ConfigError`` if scikit-learn is missing. Call this before long work."""
     try:
         import sklearn.manifold  # noqa: F401
     except ImportError as error:
@@ -84,10 +84,10 @@ def require_tsne() -> None:
 def snap_to_grid(
     points: Float64[np.ndarray, "n 2"], *, columns: int, rows: int
 ) -> tuple[Int64[np.ndarray, " m"], Int64[np.ndarray, "m 2"]]:
-    """Return which points get a cell of a grid, and their cells (column, row from the top).
+    """Return the points that get a grid cell, and their cells (column, row from the top).
 
-    A cell has one point at most. Those nearest to the middle of their cell come first; the others
-    take the nearest free cell among the eight around theirs, or none.
+    A cell has at most one point. Points nearest to the middle of their own cell come first; the
+    others take the nearest free cell among the eight around theirs, or none.
 
     Args:
         points: the grid is stretched over them; y grows upwards.
@@ -98,9 +98,9 @@ def snap_to_grid(
     is_flat = span <= _ROUNDING * span.max()
     shares = np.where(is_flat, 0.5, (points - low) / np.where(is_flat, 1.0, span))
     shares[:, 1] = 1 - shares[:, 1]
-    places = shares * [columns, rows]  # in cells
-    own = np.minimum(places.astype(np.int64), [columns - 1, rows - 1])
-    order = np.argsort(((places - own - 0.5) ** 2).sum(axis=1), kind="stable")
+    positions = shares * [columns, rows]  # in cells
+    own = np.minimum(positions.astype(np.int64), [columns - 1, rows - 1])
+    order = np.argsort(((positions - own - 0.5) ** 2).sum(axis=1), kind="stable")
     taken: dict[tuple[int, int], int] = {}
     steps = [(x, y) for y in (-1, 0, 1) for x in (-1, 0, 1)]
     for only_own in (True, False):
@@ -109,7 +109,7 @@ def snap_to_grid(
                 continue
             around = [(own[n, 0], own[n, 1])] if only_own else own[n] + steps
             free = [
-                (float(((places[n] - (x, y) - 0.5) ** 2).sum()), int(x), int(y))
+                (float(((positions[n] - (x, y) - 0.5) ** 2).sum()), int(x), int(y))
                 for x, y in around
                 if 0 <= x < columns and 0 <= y < rows and (int(x), int(y)) not in taken
             ]

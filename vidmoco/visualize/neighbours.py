@@ -1,4 +1,4 @@
-"""The frames most like a query, and not the same moment over and over."""
+"""Find the frames most similar to a query, without repeating the same moment."""
 
 import numpy as np
 
@@ -9,11 +9,9 @@ from vidmoco.shapes import Float32, Float64, Int64
 def similarities(
     features: FeatureSet, queries: Float32[np.ndarray, "q d"]
 ) -> Float32[np.ndarray, "q n"]:
-    """Return the cosine of each query with each row, in one pass over the files.
+    """Return the cosine of each query (of unit length) with each row, in one pass over the files.
 
-    Args:
-        features: a number a row and query is in memory, and a piece of features at a time.
-        queries: of unit length.
+    One number per row and query is in memory, and one piece of features at a time.
     """
     found = np.empty((len(queries), features.num_rows), dtype=np.float32)
     for first, piece in features.pieces():
@@ -30,29 +28,29 @@ def nearest_rows(
     per_video: int | None = None,
     min_gap: float = 0.0,
 ) -> Int64[np.ndarray, " m"]:
-    """Return at most ``top`` rows, the most similar first; of equal ones the first row.
+    """Return at most ``top`` rows, the most similar first; the lower row wins a tie.
 
-    A row is left out when a better one of the same video is nearer than ``min_gap`` seconds, or
-    when ``per_video`` better ones of its video are taken.
+    A row is left out if a better row of the same video is nearer than ``min_gap`` seconds, or if
+    ``per_video`` better rows of its video are chosen.
 
     Args:
-        similarity: to the query; rows of minus infinity are never taken.
+        similarity: to the query; rows of minus infinity are never chosen.
         videos: the video of each row.
-        times: seconds from its first frame.
-        top: rows at most.
-        per_video: rows of one video at most; None: as many as there are.
-        min_gap: least distance in seconds of two rows of one video.
+        times: seconds from the first frame of the video.
+        top: maximum number of rows.
+        per_video: maximum number of rows of one video; None means no limit.
+        min_gap: minimum distance in seconds of two rows of one video.
     """
-    left = similarity.copy()
-    taken: list[int] = []
-    while len(taken) < top:
-        best = int(left.argmax())
-        if left[best] == -np.inf:
+    remaining = similarity.copy()
+    chosen: list[int] = []
+    while len(chosen) < top:
+        best = int(remaining.argmax())
+        if remaining[best] == -np.inf:
             break
-        taken.append(best)
-        mine = videos == videos[best]
-        spent = per_video is not None and int(mine[taken].sum()) >= per_video
-        near = np.abs(times - times[best]) < min_gap
-        left[mine if spent else mine & near] = -np.inf
-        left[best] = -np.inf
-    return np.array(taken, dtype=np.int64)
+        chosen.append(best)
+        same_video = videos == videos[best]
+        is_full = per_video is not None and int(same_video[chosen].sum()) >= per_video
+        is_near = np.abs(times - times[best]) < min_gap
+        remaining[same_video if is_full else same_video & is_near] = -np.inf
+        remaining[best] = -np.inf
+    return np.array(chosen, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Pictures as PNG files, that replace PNGs alone, and whole ones."""
+"""Write PNG files, atomically, over nothing but other PNG files."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from vidmoco.errors import ConfigError
 
 
 def require_png(path: Path) -> None:
-    """Raise ``ConfigError`` where writing a PNG would replace a file of another kind."""
+    """Raise ``ConfigError`` if writing a PNG would replace a file of another kind."""
     if path.suffix.lower() != ".png":
         raise ConfigError(f"--output is {str(path)!r}; it must end in .png.")
     try:
@@ -20,14 +20,14 @@ def require_png(path: Path) -> None:
     except OSError as error:
         raise ConfigError(f"--output is {str(path)!r}, which cannot be used: {error}.") from error
     if not is_png:
-        raise ConfigError(f"--output is {str(path)!r}, which is no PNG inside; name another file.")
+        raise ConfigError(f"--output is {str(path)!r}, which is not a PNG file. Name another file.")
 
 
 def save_png(picture: Image.Image, path: Path) -> None:
-    """Write a picture, whole or not at all; its folder is made.
+    """Write a picture, atomically; make its folder.
 
     Raises:
-        ConfigError: it cannot be written.
+        ConfigError: the file cannot be written.
     """
     with atomic_write(path, advice=", or give another --output.") as part:
         picture.save(part, format="PNG")

@@ -1,6 +1,6 @@
-"""``vidmoco preview``: the first pairs of a run, their views and their gaps, in one picture.
+"""``vidmoco preview``: draw the first pairs of a run, their views and their gaps.
 
-Pairs and views are, number by number, those of ``pretrain`` with the same settings.
+Pairs and views are exactly those of ``pretrain`` with the same settings.
 """
 
 from contextlib import closing
@@ -20,12 +20,12 @@ from vidmoco.data.source import PairSource, open_source, pair_rule
 from vidmoco.visualize.contact_sheet import Sample, ShownPair, describe_gaps, draw_sheet
 from vidmoco.visualize.png_file import require_png, save_png
 
-# Pairs whose gaps are counted: those asked for cost nothing, for the achieved ones they are read.
+# Pairs whose gaps are counted. The requested gaps cost nothing; the achieved ones need decoding.
 NUM_ASKED, NUM_READ = 2000, 256
 
 
 def preview(command: PreviewCommand) -> int:
-    """Write the picture, print its numbers and return the exit code 0.
+    """Write the picture, print its numbers and return exit code 0.
 
     Raises:
         ConfigError: there is no video, or the output cannot be used.
@@ -42,12 +42,12 @@ def preview(command: PreviewCommand) -> int:
     ]
     if batch_size < config.data.batch_size:
         lines.append(
-            f"The batch is cut to the number of videos; pretrain needs --data.batch-size "
+            f"The batch is reduced to the number of videos; pretrain needs --data.batch-size "
             f"{batch_size} or less, not {config.data.batch_size}."
         )
     sample = sample_pairs(source, config, num_pairs=command.pairs, batch_size=batch_size)
     if sample.failures:
-        lines.append(f"Could not be read, and were replaced by others: {len(sample.failures)}")
+        lines.append(f"{len(sample.failures)} videos could not be read and were replaced")
     save_png(draw_sheet(sample, lines), output)
     console = Console()
     say(console, *lines, *source.failure_lines(sample.failures), *describe_gaps(sample))
@@ -58,12 +58,12 @@ def preview(command: PreviewCommand) -> int:
 def sample_pairs(
     source: PairSource, config: PretrainConfig, *, num_pairs: int, batch_size: int
 ) -> Sample:
-    """Return the first pairs of the run of ``config``, and the gaps of more of them.
+    """Return the first pairs of the run of ``config``, and the gaps of more pairs.
 
-    Whole batches are read, since the random numbers of a view are drawn for a batch together.
+    Whole batches are read, because the random numbers of views are drawn per batch.
 
     Raises:
-        VideoError: a video and all its stand-ins cannot be read.
+        VideoError: a video and all its replacements cannot be read.
     """
     batching = source.batching(batch_size=batch_size)
     batches = source.batches(batching, range(ceil(max(num_pairs, NUM_READ) / batch_size)))
@@ -79,7 +79,7 @@ def sample_pairs(
             failures.update(batch.failures)
             missing = num_pairs - len(pairs)
             if missing > 0:
-                views = augment(frames, aspects, generator)[:2]  # the sheet has no more
+                views = augment(frames, aspects, generator)[:2]  # the sheet shows two
                 for n, row in enumerate(batch.source_ids.tolist()[:missing]):
                     key, both = source.name(row), torch.stack([view[n] for view in views])
                     first, second = times[n][:2]
@@ -87,8 +87,8 @@ def sample_pairs(
                     pairs.append(ShownPair(key, float(aspects[n]), *drawn))
     order = BatchOrder(batching, seed=config.seed)
     plan = PairPlan(order, source.durations, rule=pair_rule(config.data), seed=config.seed)
-    asked = []
+    requested = []
     for step in range(ceil(NUM_ASKED / batch_size)):
         moments = [next(plan.moments(Place(step, n))) for n in range(batch_size)]
-        asked += [max(moment.times) - min(moment.times) for moment in moments]
-    return Sample(pairs, np.array(asked), np.array(achieved), failures)
+        requested += [max(moment.times) - min(moment.times) for moment in moments]
+    return Sample(pairs, np.array(requested), np.array(achieved), failures)

@@ -1,4 +1,4 @@
-"""The query of a search: an image, or the frame of a video that is shown at a time."""
+"""The query of a search: an image, or the frame of a video at a given time."""
 
 import math
 from dataclasses import dataclass
@@ -27,18 +27,18 @@ _HOW = "Give an image, or a video and a time in seconds: clip.mp4@12.5"
 
 @dataclass(frozen=True, eq=False)
 class Query:
-    """The picture that is searched for."""
+    """The image that is searched for."""
 
     name: str
     pixels: UInt8[np.ndarray, "h w 3"]
     seconds: float | None = None
-    """When the showing of the frame began; None: an image."""
+    """Pts of a frame; None for an image."""
     aspect_ratio: float | None = None
-    """Displayed width / height, where pixels are not square."""
+    """Display width / height if pixels are not square, else None."""
 
     @property
     def picture(self) -> Image.Image:
-        """The picture in its true shape."""
+        """The image with square pixels."""
         image = Image.fromarray(self.pixels)
         if self.aspect_ratio is None:
             return image
@@ -46,39 +46,40 @@ class Query:
 
 
 def read_query(text: str, *, limits: Limits = DEFAULT_LIMITS) -> Query:
-    """Return the picture that ``--query`` names.
+    """Return the image or frame that ``--query`` names.
 
     Args:
-        text: the path of an image; or of a video, ``@`` and seconds from its first shown frame.
-        limits: what the video may be.
+        text: the path of an image, or the path of a video, ``@`` and seconds from its first shown
+            frame.
+        limits: of the video.
 
     Raises:
         ConfigError: there is no such file, or no such time.
         DataError: the image cannot be read.
         VideoError: the video cannot be read.
     """
-    whole = Path(text).expanduser()
+    path = Path(text).expanduser()
     name, _, time = text.rpartition("@")
-    if whole.is_file():  # also one with an @ in its name
-        if whole.suffix.lower() in VIDEO_SUFFIXES - {".gif"}:
+    if path.is_file():  # its name may contain an @
+        if path.suffix.lower() in VIDEO_SUFFIXES - {".gif"}:
             raise ConfigError(f"--query {text} is a video without a time. {_HOW}")
         try:
-            image = decode_image(whole.read_bytes())
+            image = decode_image(path.read_bytes())
         except DataError as error:
             raise DataError(f"--query {text} cannot be read as an image: {error}. {_HOW}") from None
         except OSError as error:
             raise ConfigError(f"--query {text} cannot be read: {error.strerror}.") from error
-        return Query(whole.name, rearrange(image, "c h w -> h w c").numpy())
+        return Query(path.name, rearrange(image, "c h w -> h w c").numpy())
     video = Path(name).expanduser()
     if not name or not video.is_file():
-        what = "a folder" if whole.is_dir() else "not there"
-        raise ConfigError(f"--query {text} is {what}. {_HOW}")
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise ConfigError(f"--query {text} {what}. {_HOW}")
     try:
         seconds = float(time)
     except ValueError:
         seconds = math.nan
     if not (math.isfinite(seconds) and seconds >= 0):
-        raise ConfigError(f"--query {text}: {time!r} is no time in seconds, 0 or more. {_HOW}")
+        raise ConfigError(f"--query {text}: {time!r} is not a number of seconds from 0 on. {_HOW}")
     return _frame_of(video, seconds, limits=limits)
 
 
@@ -108,15 +109,15 @@ def backbone_of(
     """Load the backbone that made some features.
 
     Args:
-        features: their sidecars name it.
-        backbone: where it is now; None: where it was.
+        features: their sidecars name the backbone.
+        backbone: its path or name; None means that of the sidecar.
         device: to compute on.
 
     Raises:
-        ConfigError: it is another one, or preprocesses otherwise.
+        ConfigError: it is another backbone, or its preprocessing differs.
         CheckpointError: it cannot be loaded.
     """
-    where = resolve_device(device)
+    where = resolve_device(device)  # here, so that its errors do not blame the backbone
     sidecar = features.files[0].sidecar
     source = backbone or str(sidecar["backbone"])
     try:
@@ -129,21 +130,21 @@ def backbone_of(
         if backbone is not None and isinstance(error, VidmocoError):
             raise
         raise CheckpointError(
-            f"The backbone of these features, {source}, cannot be loaded: {error} Give --backbone: "
-            "where it is now."
+            f"The backbone of these features, {source}, cannot be loaded: {error} Give its current "
+            "place with --backbone."
         ) from error
-    ours, theirs = describe_backbone(frozen.provenance), describe_backbone(sidecar)
-    if ours != theirs or frozen.dim != features.dim:
+    given, expected = describe_backbone(frozen.provenance), describe_backbone(sidecar)
+    if given != expected or frozen.dim != features.dim:
         raise ConfigError(
-            f"{source} did not make these features: it is {ours}, they are of {theirs}. Give "
-            "--backbone the one that made them, or extract them again with this one."
+            f"{source} did not make these features: it is {given}, they are of {expected}. Give "
+            "the right --backbone, or extract the features again with this one."
         )
     frozen.move_to(where)
     return frozen
 
 
 def feature_of(frozen: FrozenBackbone, query: Query) -> Float32[np.ndarray, " d"]:
-    """Return the feature of a query as the extraction would make it, of unit length."""
+    """Return the feature of a query as the extraction computes it, of unit length."""
     image = rearrange(torch.from_numpy(query.pixels), "h w c -> c h w")
     images = resize_and_crop(image, frozen.preprocess, aspect_ratio=query.aspect_ratio)
     features = frozen.features(images[None].to(frozen.device)).cpu().numpy()

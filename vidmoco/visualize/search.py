@@ -1,4 +1,4 @@
-"""``vidmoco search``: the frames most like a picture, as a table and as a contact sheet."""
+"""``vidmoco search``: the frames most similar to an image, as a table and a contact sheet."""
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -29,7 +29,7 @@ _COLUMNS, _CAPTION = 4, 44
 
 
 def search(command: SearchCommand) -> int:
-    """Print the table, write the sheet and return the exit code 0.
+    """Print the table, write the sheet and return exit code 0.
 
     Raises:
         ConfigError: features, query or backbone cannot be used.
@@ -46,7 +46,7 @@ def search(command: SearchCommand) -> int:
     say(console, f"Backbone: {frozen.source}")
     similarity = similarities(features, feature_of(frozen, query)[None])[0]
     num_videos = len(set(features.videos.tolist()))
-    # Frames of one video are alike: as few of each as will do.
+    # Frames of one video are similar, so show as few of each video as fill the table.
     per_video = command.per_video or -(-command.top // num_videos)
     rows = nearest_rows(
         similarity,
@@ -94,7 +94,7 @@ def draw_results(
     pictures: list[Image.Image],
     lines: list[str],
 ) -> Image.Image:
-    """Return the contact sheet: the query, and under it the frames, the most similar first."""
+    """Return the contact sheet: the query, and below it the frames, the most similar first."""
     width, height = _TILE[0], max(picture.height for picture in pictures)
     step_x, step_y = width + SPACE, height + _CAPTION
     shown = query.picture

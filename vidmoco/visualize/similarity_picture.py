@@ -1,4 +1,4 @@
-"""The picture of similarities over time: each frame of a video with each other one."""
+"""Draw similarity over time: each frame of a video with each other frame."""
 
 from collections.abc import Sequence
 
@@ -14,19 +14,19 @@ from vidmoco.visualize.shots import Shot
 from vidmoco.visualize.timeline_axis import TimeAxis
 
 _SIDE, _MOST_COLUMNS = 300, 4
-_LEFT, _TOP, _BOTTOM = 40, 24, 30  # for seconds, the name, and seconds again
+_LEFT, _TOP, _BOTTOM = 40, 24, 30  # for seconds, the name, and seconds
 _HEAD = 92
-# Five points of matplotlib's viridis, which is as steep everywhere to the eye.
+# Five points of matplotlib's viridis, which is perceptually uniform.
 _RAMP = np.array([(68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37)])
 
 
 def draw_similarity(
     features: FeatureSet, numbers: Sequence[int], shots: Sequence[Shot]
 ) -> Image.Image:
-    """Return a panel for each file of ``numbers``, all in the same colours.
+    """Return a panel for each file of ``numbers``, all with the same colour scale.
 
-    Both axes are seconds; the time of a panel's top left corner is that of the first frame. Shot
-    boundaries are marked at the upper and the left side, and drawn as fine lines.
+    Both axes are seconds, from the first frame at the top left corner. Shot boundaries are marked
+    at the upper and left side, and drawn as fine lines.
     """
     axes = [TimeAxis(features, number, length=_SIDE) for number in numbers]
     matrices = []
@@ -42,8 +42,8 @@ def draw_similarity(
     sheet = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(sheet)
     draw.text((MARGIN, MARGIN - 6), "Similarity of frames over time", TEXT, font(20))
-    words = "Cosine of each frame with each other; seconds on both axes."
-    draw.text((MARGIN, MARGIN + 22), words, QUIET, font())
+    caption = "Cosine of each frame with each other frame; seconds on both axes."
+    draw.text((MARGIN, MARGIN + 22), caption, QUIET, font())
     draw.line((MARGIN, MARGIN + 51, MARGIN + 14, MARGIN + 51), MARK)
     draw.text((MARGIN + 22, MARGIN + 42), "candidate of a new shot", QUIET, font())
     _draw_legend(sheet, draw, low, left=MARGIN + 230, top=MARGIN + 44)
@@ -69,7 +69,7 @@ def draw_similarity(
 
 
 def coloured(values: Float32[np.ndarray, "h w"], low: float) -> UInt8[np.ndarray, "h w 3"]:
-    """Return colours of values from ``low`` (dark) to 1 (bright)."""
+    """Return the colours of values from ``low`` (dark) to 1 (bright)."""
     places = ((values - low) / (1 - low)).clip(0, 1) * (len(_RAMP) - 1)
     channels = [np.interp(places, np.arange(len(_RAMP)), _RAMP[:, c]) for c in range(3)]
     return np.stack(channels, axis=-1).round().astype(np.uint8)

@@ -1,4 +1,4 @@
-"""The coloured strip: the first three principal components of the features over time."""
+"""Draw the coloured strip: the first three principal components of the features over time."""
 
 from collections.abc import Callable, Sequence
 
@@ -32,26 +32,26 @@ def draw_strip(
     limits: Limits = DEFAULT_LIMITS,
     on_read: Callable[[int], None] = lambda _: None,
 ) -> Image.Image:
-    """Return a row for each file of ``numbers``: its colours over time, and frames under them.
+    """Return a row for each file of ``numbers``: its colours over time, and frames below them.
 
     Args:
         features: the files.
-        numbers: those to draw.
+        numbers: of the files to draw.
         shots: candidates, drawn as marks above the colours.
-        sample: features that the principal components are of; one colour is the same in all rows.
-        limits: of reading the frames.
-        on_read: as for ``thumbnails``.
+        sample: features from which the principal components are computed, for all rows.
+        limits: of the videos.
+        on_read: see ``thumbnails``.
     """
     colour = colours_of(sample)
     size = _WIDTH + 2 * MARGIN, 2 * MARGIN + _HEAD + _ROW * len(numbers)
     sheet = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(sheet)
     draw.text((MARGIN, MARGIN - 6), "Features over time", TEXT, font(20))
-    words = (
+    caption = (
         "Colours: the first three principal components of all features as red, green and blue. "
-        "Like colours are like features, in all rows."
+        "Similar colours mean similar features, in all rows."
     )
-    draw.text((MARGIN, MARGIN + 22), words, QUIET, font())
+    draw.text((MARGIN, MARGIN + 22), caption, QUIET, font())
     draw.line((MARGIN + 4, MARGIN + 45, MARGIN + 4, MARGIN + 57), MARK, width=2)
     draw.text((MARGIN + 14, MARGIN + 42), "candidate of a new shot", QUIET, font())
     axes = [TimeAxis(features, number, length=_WIDTH) for number in numbers]
@@ -63,8 +63,8 @@ def draw_strip(
         top = MARGIN + _HEAD + n * _ROW
         name = shortened(in_ascii(features.files[number].name), _WIDTH - 200)
         draw.text((MARGIN, top), name, TEXT, font())
-        told = f"{len(axis.times):,} frames, {axis.seconds:.1f} s"
-        draw.text((MARGIN + _WIDTH, top), told, QUIET, font(), anchor="ra")
+        facts = f"{len(axis.times):,} frames, {axis.seconds:.1f} s"
+        draw.text((MARGIN + _WIDTH, top), facts, QUIET, font(), anchor="ra")
         top += 20
         bar = colour(features.take(axis.rows(_WIDTH)))[None].repeat(_BAR, axis=0)
         sheet.paste(Image.fromarray(bar), (MARGIN, top))
@@ -78,7 +78,7 @@ def draw_strip(
             draw.line((x, top + _BAR, x, top + _BAR + 3), QUIET)
             draw.text((x, top + _BAR + 4), text, QUIET, font(11), anchor="ma")
         for place in range(len(rows)):
-            picture = next(pictures)  # shown in the middle of its part of the time
+            picture = next(pictures)  # centred below its part of the time
             left = round((place + 0.5) / len(rows) * _WIDTH - picture.width / 2)
             sheet.paste(picture, (MARGIN + left, top + _BAR + 20))
     return sheet
@@ -87,13 +87,13 @@ def draw_strip(
 def colours_of(
     sample: Float32[np.ndarray, "n d"],
 ) -> Callable[[Float32[np.ndarray, "m d"]], UInt8[np.ndarray, "m 3"]]:
-    """Return the function that gives features their colours.
+    """Return a function from features to colours.
 
-    A channel is dark below the second percentile of the sample, and bright above the 98th.
+    A channel is 0 below the second percentile of the sample, and 255 above the 98th.
     """
     mean, axes = principal_components(sample, 3)
     low, high = np.percentile((sample - mean) @ axes.T, [2, 98], axis=0)
-    is_flat = high - low < 1e-6  # rounding
+    is_flat = high - low < 1e-6  # only rounding errors
     scale = np.where(is_flat, 1, high - low)
 
     def colour(features: Float32[np.ndarray, "m d"]) -> UInt8[np.ndarray, "m 3"]:

@@ -1,4 +1,4 @@
-"""Candidates as tables: CSV files, and their first rows on the terminal."""
+"""Tables of candidates: CSV files, and their first rows on the terminal."""
 
 import csv
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ def shot_rows(features: FeatureSet, shots: Sequence[Shot]) -> list[tuple[object,
 def duplicate_rows(
     features: FeatureSet, pairs: Sequence[DuplicatePair], compared: Int64[np.ndarray, " m"]
 ) -> list[tuple[object, ...]]:
-    """Return the rows of ``DUPLICATE_COLUMNS``; ``compared`` are the rows that were looked at."""
+    """Return the rows of ``DUPLICATE_COLUMNS``; ``compared`` are the compared feature rows."""
     rows = []
     for pair in pairs:
         best = compared[list(pair.best)].tolist()
@@ -50,14 +50,14 @@ def duplicate_rows(
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Write a table, whole or not at all.
+    """Write a table, atomically.
 
     Raises:
-        ConfigError: it cannot be written.
+        ConfigError: the file cannot be written.
     """
     with (
         atomic_write(path, advice=", or give another -o.") as part,
-        # A name may hold what UTF-8 cannot.
+        # A file name may have bytes that are not UTF-8.
         part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
         writer = csv.writer(file, lineterminator="\n")

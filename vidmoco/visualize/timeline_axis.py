@@ -1,4 +1,4 @@
-"""Frames on an axis of time: which is shown at each pixel, and where the ticks are."""
+"""A time axis of frames: the frame at each pixel, and the ticks."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from vidmoco.visualize.contact_sheet import round_step
 class TimeAxis:
     """The time of one feature file along ``length`` pixels.
 
-    A frame is shown from its time to that of the next, the last one for the median of such steps.
+    A frame is shown until the time of the next one, the last frame for the median step.
     """
 
     def __init__(self, features: FeatureSet, number: int, *, length: int) -> None:
@@ -22,21 +22,21 @@ class TimeAxis:
 
     @property
     def seconds(self) -> float:
-        """How much time there is."""
+        """The duration of the axis."""
         return self.end - self.begin
 
     def rows(self, num: int) -> Int64[np.ndarray, "{num}"]:
-        """Return the rows shown in the middles of ``num`` equal parts; a row may come twice."""
+        """Return the rows shown in the middle of ``num`` equal parts; rows may repeat."""
         middles = self.begin + (np.arange(num) + 0.5) / num * self.seconds
         shown = np.searchsorted(self.times, middles, side="right") - 1
         return (self.first_row + shown.clip(0)).astype(np.int64)
 
     def pixel(self, seconds: float) -> float:
-        """Return where a time is, from 0 to ``length``."""
+        """Return the pixel of a time, from 0 to ``length``."""
         return (seconds - self.begin) / self.seconds * self.length
 
     def ticks(self, most: int) -> list[tuple[float, str]]:
-        """Return (pixel, seconds as a text) of at most about ``most`` round times."""
+        """Return (pixel, seconds as text) of about ``most`` round times at most."""
         step = round_step(self.seconds, most=most)
         first, last = int(np.ceil(self.begin / step - 1e-6)), int(np.floor(self.end / step + 1e-6))
         return [(self.pixel(n * step), f"{n * step:g}") for n in range(first, last + 1)]

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vidmoco.errors import VidmocoError, is_hunger
+from vidmoco.errors import VidmocoError, is_out_of_memory
 
 J = TypeVar("J")
 
@@ -43,7 +43,7 @@ def serve(
                 gc.collect()  # PyAV's files and decoders hold each other, and much memory
                 connection.send(("done", result))
             except Exception as error:  # whatever a file does, others are read
-                if is_hunger(error):
+                if is_out_of_memory(error):
                     more = f"it needs more than {max_memory / 2**30:.3g} GiB of memory"
                     connection.send(("failed", (f"{more} (--max-memory-per-worker)", "max_memory")))
                     return  # what is left of the heap may be of no use

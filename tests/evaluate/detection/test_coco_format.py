@@ -48,14 +48,14 @@ def change(*path, to):
         (change("images", 0, "file_name", to="../../a.png"), "not a path below"),
         (change("images", 0, "file_name", to=7), r"without a 'file_name' \(str\)"),
         (change("images", 0, to="a.png"), r"without a 'id' \(int\): 'a.png'"),
-        (change("images", 1, "id", to=100), "two images of the id 100"),
+        (change("images", 1, "id", to=100), "two images with the id 100"),
         (change("images", 0, "width", to="96"), r"without a 'width' \(int\)"),
         (change("annotations", 0, "image_id", to=5), "of image 5, which the file does not list"),
         (change("annotations", 0, "category_id", to=1), "of category 1, which the file does not"),
         (change("annotations", 0, "bbox", to=[1, 2, 3]), r"bbox is \[1, 2, 3\]; expected"),
         (change("annotations", 0, "bbox", to=[1, 2, 3, "4"]), "expected .left, top, width"),
         (change("annotations", 0, "bbox", to=[1, 2, 3, 10**400]), "expected .left, top, width"),
-        (change("categories", 0, "name", to="disc"), "two categories of one id or name"),
+        (change("categories", 0, "name", to="disc"), "two categories with one id or name"),
     ],
 )
 def test_files_of_another_form(given, change, message):
@@ -70,5 +70,5 @@ def test_files_of_another_form(given, change, message):
 @pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "[]", "7"])
 def test_files_that_are_something_else(given, text):
     (given / "train.json").write_text(text)
-    with pytest.raises(DataError, match=r"train\.json (is no JSON file|has no list 'images')"):
+    with pytest.raises(DataError, match=r"train\.json (is not a JSON file|has no list 'images')"):
         read(given)

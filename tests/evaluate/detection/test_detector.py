@@ -153,7 +153,7 @@ def test_norms_of_several_processes_on_cpus_are_not_synchronised(monkeypatch):
     model = build("c4")
     monkeypatch.setattr("vidmoco.distributed.world_size", lambda: 2)
     assert prepare_norms(model, "local") is model
-    with pytest.raises(ConfigError, match="several processes on CPUs cannot be"):
+    with pytest.raises(ConfigError, match="several processes on CPUs do not support"):
         prepare_norms(model, "synced")
 
 

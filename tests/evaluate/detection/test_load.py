@@ -49,7 +49,7 @@ def test_classes_that_only_one_part_has(tmp_path):
     content["categories"].append({"id": 9, "name": "ring"})
     (tmp_path / "more.json").write_text(json.dumps(content))
     more = f"{tmp_path / 'more.json'}:{tmp_path / 'coco' / 'train'}"
-    with pytest.raises(DataError, match="it has 'ring' besides"):
+    with pytest.raises(DataError, match="it has 'ring' in addition"):
         load_sets([coco], more)
     with pytest.raises(DataError, match="it lacks 'ring'"):
         load_sets([more], coco)
@@ -61,7 +61,7 @@ def test_nothing_to_train_on_or_to_find(tmp_path):
     none = write_voc(tmp_path / "none", [*marked, []])
     with pytest.raises(DataError, match="No image of --val has a box"):
         load_sets([some], none)
-    with pytest.raises(DataError, match="No image of --train has a box"):
+    with pytest.raises(DataError, match="No image of --train has a box that is neither"):
         load_sets([none], none)
 
 
@@ -71,8 +71,8 @@ def test_nothing_to_train_on_or_to_find(tmp_path):
         ("nowhere", "--train is 'nowhere'; expected instances.json:IMAGES"),
         (":", "expected instances.json:IMAGES"),
         ("nowhere:trainval", "there is no folder nowhere"),
-        ("no.json:images", "names no.json, which is not there"),
-        ("{}/a.json:nowhere", "no such folder"),
+        ("no.json:images", "names no.json, which does not exist"),
+        ("{}/a.json:nowhere", "does not exist"),
     ],
 )
 def test_parts_that_are_not_there(tmp_path, given, message):

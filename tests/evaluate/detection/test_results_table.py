@@ -21,7 +21,7 @@ def test_the_table(tmp_path, capsys):
     printed = capsys.readouterr().out
     for text in ("AP75", "COCO, 101 recalls", "VOC 2007, 11 recalls", "random (test_resnet)"):
         assert text in printed
-    assert "3 images are in train and in val: AP measures memory" in printed
+    assert "3 images are in both train and val, so AP measures memory" in printed
     assert f"Written to {tmp_path / 'run' / 'results.json'}" in printed
     assert (tmp_path / "run" / "environment.json").is_file()
 
@@ -40,8 +40,11 @@ def test_what_is_odd_is_said():
         "num_images_in_both": 0,
     }
     lines = notes(results)
-    assert "no object in val, so not in the mean: disc" in lines
-    assert "val: 3 images, 4 boxes (1 crowds, 0 difficult); 2 cut at an edge, 5 without" in lines[2]
+    assert "without objects in val, so not in the mean: disc" in lines
+    assert (
+        "val: 3 images, 4 boxes (1 crowds, 0 difficult); 2 clipped at an edge, 5 without"
+        in lines[2]
+    )
     assert not any("memory" in line for line in lines)
 
 

@@ -47,8 +47,8 @@ BOMB = '<!ENTITY a "aaaaaaaaaa">' + "".join(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "is no XML file"),
-        ("<annotation>", "is no XML file"),
+        ("", "is not an XML file"),
+        ("<annotation>", "is not an XML file"),
         (voc_xml("<object><name>disc</name></object>"), "no bndbox/xmin in its <object>"),
         (voc_xml(voc_object(Shape("", (1, 2, 3, 4)))), "no name in its <object>"),
         (voc_xml("").replace("96", "wide"), "size/width is 'wide'; expected a number"),
@@ -63,7 +63,7 @@ BOMB = '<!ENTITY a "aaaaaaaaaa">' + "".join(
             + voc_xml("<object><name>&x;</name></object>"),
             "has a document type",
         ),
-        ('<?xml version="1.0" encoding="nonsense"?><annotation/>', "is no XML file"),
+        ('<?xml version="1.0" encoding="nonsense"?><annotation/>', "is not an XML file"),
     ],
     ids=range(10),
 )

@@ -1,1 +1,1 @@
-"""Detection transfer: Faster R-CNN from a backbone, as the MoCo papers judge theirs."""
+"""Detection transfer: fine-tune Faster R-CNN from a backbone, as the MoCo papers do."""

@@ -1,4 +1,4 @@
-"""Images with boxes: what is kept of an annotation file, whatever its format."""
+"""Images with boxes, whatever the format of their annotation file."""
 
 import math
 from collections.abc import Sequence
@@ -12,19 +12,19 @@ from vidmoco.errors import DataError
 from vidmoco.images.decode import decode_image
 from vidmoco.shapes import Bool, Float32, Int64, UInt8
 
-# Assumption: thinner boxes (pixels) are slips of the mouse, and would be lost in float32 or by a
-# resize; torchvision refuses to train on boxes without area.
+# In pixels. Assumption: thinner boxes are mistakes of an annotator. They may lose their area in
+# float32 or by a resize, and torchvision refuses to train on boxes without area.
 _MIN_SIDE = 0.01
-_MAX_SIDE = 65535  # of a JPEG file
+_MAX_SIDE = 65535  # pixels, of a JPEG file
 
 
 @dataclass(frozen=True, kw_only=True)
 class Object:
-    """One object as a file has it."""
+    """One object as its file states it."""
 
     label: str
     box: tuple[float, float, float, float]
-    """Left, top, right, bottom in pixels; the corner of the image is (0, 0)."""
+    """Left, top, right, bottom in pixels; the image's corner is (0, 0)."""
     is_crowd: bool = False
     """A region of many objects (COCO's ``iscrowd``)."""
     is_difficult: bool = False
@@ -46,7 +46,7 @@ class AnnotatedImage:
     difficult: Bool[Tensor, " n"]
 
     def read(self) -> UInt8[Tensor, "3 h w"]:
-        """Decode the image. ``DataError`` if it is damaged, or of another size than annotated."""
+        """Decode the image; raise ``DataError`` if it is damaged or not of the annotated size."""
         try:
             image = decode_image(self.path.read_bytes())
         except OSError as error:
@@ -57,25 +57,25 @@ class AnnotatedImage:
             ) from error
         if image.shape[1:] != (self.height, self.width):
             raise DataError(
-                f"{self.path} has {image.shape[2]} x {image.shape[1]} pixels, and its annotation "
-                f"is for {self.width} x {self.height}: its boxes would be elsewhere. Annotate it "
-                "anew, or take it out."
+                f"{self.path} has {image.shape[2]} x {image.shape[1]} pixels, but its annotation "
+                f"is for {self.width} x {self.height}, so its boxes would be wrong. Annotate it "
+                "again, or take it out of the annotations."
             )
         return image
 
 
 @dataclass(kw_only=True)
 class Part:
-    """What one annotation file, or one list of annotation files, holds."""
+    """The content of one annotation file (COCO) or one list of annotation files (VOC)."""
 
     source: str
-    """As given by the user."""
+    """As the user gave it."""
     format: str
     """`coco` or `voc`."""
     classes: tuple[str, ...]
     """Names that the file declares (COCO), or those of its objects in sorted order (VOC)."""
     images: list[tuple[Path, float, float, list[Object]]] = field(default_factory=list)
-    """Path, width and height in pixels, objects; numbers as they stand in the file."""
+    """Path, width and height in pixels, objects; numbers are as in the file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,15 +87,15 @@ class DetectionSet:
     """Name of each label from 1 on."""
     images: Sequence[AnnotatedImage]
     num_clipped: int
-    """Boxes that went over the edge of their image, and were cut there."""
+    """Boxes that were clipped at the edge of their image."""
     num_dropped: int
-    """Boxes without area inside their image, left out."""
+    """Boxes that were left out because they have no area inside their image."""
 
     def trainable(self, *, difficult: bool) -> list[AnnotatedImage]:
-        """Return the images with the boxes to train on: no crowds, ``difficult`` ones if asked.
+        """Return the images with boxes to train on: no crowds, ``difficult`` ones if asked.
 
-        Images without any are left out, as detectron2 does. What is left out of an image counts as
-        background there.
+        Images without boxes are left out, as in detectron2. Left-out objects of an image count as
+        background.
         """
         kept = []
         for image in self.images:
@@ -116,10 +116,10 @@ class DetectionSet:
 
 
 def build_set(parts: Sequence[Part], classes: tuple[str, ...]) -> DetectionSet:
-    """Return the images of some parts with boxes cut at the edges and classes as numbers.
+    """Return the images of some parts with boxes clipped at the edges and classes as numbers.
 
     Raises:
-        DataError: a box is not finite, or an image is not there or named twice.
+        DataError: a box is not finite, or an image is missing or listed twice.
     """
     numbers = {name: number for number, name in enumerate(classes, start=1)}
     images: list[AnnotatedImage] = []
@@ -132,19 +132,19 @@ def build_set(parts: Sequence[Part], classes: tuple[str, ...]) -> DetectionSet:
             )
             kept: list[Object] = []
             boxes: list[list[float]] = []
-            for thing in objects:
-                if not all(map(math.isfinite, thing.box)):
+            for obj in objects:
+                if not all(map(math.isfinite, obj.box)):
                     raise DataError(
-                        f"A box of {thing.label!r} in {path.name} is {list(thing.box)}; expected "
-                        f"four finite numbers. Mend it in {part.source}."
+                        f"A box of {obj.label!r} in {path.name} is {list(obj.box)}; expected "
+                        f"four finite numbers. Correct it in {part.source}."
                     )
                 limits = (width, height, width, height)
-                box = [min(max(x, 0.0), float(m)) for x, m in zip(thing.box, limits, strict=True)]
+                box = [min(max(x, 0.0), float(m)) for x, m in zip(obj.box, limits, strict=True)]
                 if box[2] - box[0] < _MIN_SIDE or box[3] - box[1] < _MIN_SIDE:
                     num_dropped += 1
                     continue
-                num_clipped += box != list(thing.box)
-                kept.append(thing)
+                num_clipped += box != list(obj.box)
+                kept.append(obj)
                 boxes.append(box)
             images.append(
                 AnnotatedImage(
@@ -169,7 +169,7 @@ def build_set(parts: Sequence[Part], classes: tuple[str, ...]) -> DetectionSet:
 
 
 def inside(folder: Path, name: str, *, source: Path) -> Path:
-    """Return ``folder / name``, or refuse a ``name`` that an annotation file leads out with."""
+    """Return ``folder / name``, or refuse a ``name`` that leads out of ``folder``."""
     paths = PurePosixPath(name), PureWindowsPath(name)
     if (
         not name
@@ -193,11 +193,11 @@ def _whole(side: float, *, of: Path, source: str) -> int:
 
 
 def _require_files(part: Part) -> None:
-    gone = [path for path, *_ in part.images if not path.is_file()]
-    if gone:
+    missing = [path for path, *_ in part.images if not path.is_file()]
+    if missing:
         raise DataError(
-            f"{len(gone)} of the {len(part.images)} images of {part.source} are not there, such as "
-            f"{gone[0]}. Give the folder that holds them."
+            f"{len(missing)} of the {len(part.images)} images of {part.source} are missing, such "
+            f"as {missing[0]}. Give the folder that holds them."
         )
     if not part.images:
         raise DataError(f"{part.source} has no images.")
@@ -207,5 +207,5 @@ def _require_once(paths: Sequence[Path]) -> None:
     seen: set[Path] = set()
     for path in paths:
         if path in seen:
-            raise DataError(f"The image {path} is named twice; name it once, with all its boxes.")
+            raise DataError(f"The image {path} is listed twice; list it once, with all its boxes.")
         seen.add(path)

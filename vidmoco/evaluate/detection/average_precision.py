@@ -1,4 +1,4 @@
-"""Average precision of detections, by pycocotools: COCO's, and that of VOC 2007."""
+"""Average precision of detections by pycocotools: COCO's rule and VOC 2007's."""
 
 import contextlib
 import copy
@@ -15,18 +15,18 @@ from vidmoco.evaluate.detection.annotations import AnnotatedImage
 from vidmoco.shapes import Float32, Int64
 
 COCO_POINTS, VOC_POINTS = 101, 11
-"""Recalls at which precisions are averaged: COCO's API; VOC 2007's rule, which detectron2 applies
-to VOC 2007 at each of COCO's overlaps, and so MoCo's authors too."""
-MAX_DETECTIONS = 100  # of an image, the best ones; COCO's rule
+"""Number of recalls at which precisions are averaged, in COCO's API and in VOC 2007's rule.
+detectron2, and so MoCo's authors, apply VOC 2007's rule at each of COCO's overlaps."""
+MAX_DETECTIONS = 100  # the best ones of an image; COCO's rule
 
-# Of an object to ignore. COCO's API has a flag for crowds only, whose overlap is another; it also
-# ignores what is not of the asked range of areas, of which 0 is the least.
+# Area of a difficult object, which makes COCO's API ignore it: the API ignores areas outside the
+# given range, which begins at 0. Its flag for crowds would change how overlap is computed.
 _NO_AREA = -1.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Detections:
-    """What a detector found in one image, on the CPU."""
+    """The detections in one image, on the CPU."""
 
     boxes: Float32[Tensor, "n 4"]
     """Left, top, right, bottom in pixels."""
@@ -40,12 +40,12 @@ class AveragePrecision:
     """In percent."""
 
     ap: float
-    """Mean over overlaps of 0.50, 0.55 … 0.95 and over classes that have objects."""
+    """Mean over overlaps of 0.50, 0.55 … 0.95 and over classes with objects."""
     ap50: float
     """At an overlap (intersection over union) of 0.50."""
     ap75: float
     per_class: tuple[float | None, ...]
-    """AP of each class, in the order of their labels; None: it has no object."""
+    """AP of each class in the order of labels; None for a class without objects."""
 
 
 def require_pycocotools() -> None:
@@ -61,17 +61,17 @@ def require_pycocotools() -> None:
 def average_precision(
     images: Sequence[AnnotatedImage], detections: Sequence[Detections], *, num_classes: int
 ) -> dict[int, AveragePrecision]:
-    """Return COCO's AP and VOC 2007's, by their number of recalls.
+    """Return COCO's AP and VOC 2007's AP, by their number of recalls.
 
-    Detections in a crowd, or on a difficult object that no other object explains, count neither as
-    right nor as wrong.
+    A detection of a crowd or of a difficult object, and of no other object, counts neither as right
+    nor as wrong.
 
-    NOTE: VOC's own program lets any number of detections lie on a difficult object, and counts
-    pixels at both ends of an overlap. Here one may, as in COCO's API, and boxes are continuous.
+    NOTE: VOC's own program ignores any number of detections on a difficult object, and counts
+    pixels at both ends of an overlap. As in COCO's API, this ignores one, and boxes are continuous.
 
     Args:
-        images: with at least one object that is neither crowd nor difficult.
-        detections: of the same images, in their order.
+        images: some object must be neither crowd nor difficult.
+        detections: of the same images, in the same order.
         num_classes: labels are from 1 to this.
     """
     from pycocotools.coco import COCO
@@ -83,16 +83,16 @@ def average_precision(
     truth.dataset = {
         "images": numbers,
         "categories": categories,
-        "annotations": _with_ids([e for n, image in enumerate(images) for e in _objects(n, image)]),
+        "annotations": _with_ids([o for n, image in enumerate(images) for o in _objects(n, image)]),
     }
     found.dataset = {
         "images": numbers,
         "categories": categories,
         "annotations": _with_ids(
-            [e for n, one in enumerate(detections) for e in _detections(n, one)]
+            [d for n, found_in in enumerate(detections) for d in _detections(n, found_in)]
         ),
     }
-    with contextlib.redirect_stdout(io.StringIO()):  # it tells of each of its steps
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints each of its steps
         truth.createIndex()
         found.createIndex()
         evaluation = COCOeval(truth, found, "bbox")
@@ -105,7 +105,7 @@ def average_precision(
             params = copy.deepcopy(evaluation.params)
             params.recThrs = np.linspace(0, 1, points)
             evaluation.accumulate(params)
-            # (overlaps, recalls, classes); -1 where a class has no object
+            # (overlaps, recalls, classes); -1 for a class without objects
             results[points] = _summary(evaluation.eval["precision"][:, :, :, 0, 0])
     return results
 
@@ -117,7 +117,7 @@ def _summary(precision: np.ndarray) -> AveragePrecision:
     return AveragePrecision(
         ap=float(present.mean()),
         ap50=float(present[0].mean()),
-        ap75=float(present[5].mean()),  # of 0.50, 0.55 …
+        ap75=float(present[5].mean()),  # overlaps are 0.50, 0.55 …
         per_class=tuple(
             float(column.mean()) if has else None
             for column, has in zip(values.T, has_objects, strict=True)
@@ -167,5 +167,5 @@ def _corner_and_size(boxes: Tensor) -> list[list[float]]:
 
 
 def _with_ids(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Number entries from 1: to COCO's API, what is matched with number 0 is not matched."""
+    """Number entries from 1: COCO's API treats a match with number 0 as no match."""
     return [{"id": number, **entry} for number, entry in enumerate(entries, start=1)]

@@ -1,4 +1,4 @@
-"""Batches of annotated images: which ones is a function of seed and step; read one batch ahead."""
+"""Batches of annotated images, a function of seed and step, read ahead by a thread."""
 
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
@@ -16,14 +16,14 @@ from vidmoco.shapes import Float, UInt8
 
 _AHEAD = 2
 Read = list[tuple[AnnotatedImage, UInt8[Tensor, "3 h w"]]]
-"""A batch of images as they are in their files, on the CPU."""
+"""A batch of annotated and decoded images, on the CPU."""
 
 
 def rows_of_step(step: int, *, batch_size: int, num_images: int, seed: int) -> list[int]:
-    """Return this process's images of a step.
+    """Return the image numbers of this process in a step.
 
-    Every image comes once in each pass, each pass in an order of its own, whatever the number of
-    processes. A batch may hold the end of a pass and the beginning of the next.
+    Every image comes once per epoch, and each epoch has another order, whatever the number of
+    processes. A batch may hold the end of one epoch and the beginning of the next.
 
     Args:
         step: from 0.
@@ -39,10 +39,10 @@ def read_batches(batches: Iterable[Sequence[AnnotatedImage]]) -> Generator[Read]
     """Yield batches of decoded images; a thread reads ahead.
 
     One thread is enough: 16 photographs of COCO's size take 0.1 s (assumption: 6 ms each), and a
-    step of ResNet-50 on 16 of them takes longer on any GPU of today.
+    step of ResNet-50 on 16 of them takes longer on today's GPUs.
 
     Raises:
-        DataError: an image cannot be read, or is not of the size in its annotation.
+        DataError: an image cannot be read, or is not of the annotated size.
     """
     pending: deque[Future[Read]] = deque()
     with ThreadPoolExecutor(max_workers=1) as pool:
@@ -60,7 +60,7 @@ def read_batches(batches: Iterable[Sequence[AnnotatedImage]]) -> Generator[Read]
 def training_inputs(
     read: Read, device: torch.device
 ) -> tuple[list[Float[Tensor, "3 h w"]], list[dict[str, Tensor]]]:
-    """Return what torchvision's detectors train on; every other image is mirrored, by chance."""
+    """Return images and targets for torchvision's detectors, half of them mirrored at random."""
     images, targets = [], []
     for annotated, pixels in read:
         image, boxes = to_pixels(pixels, device), annotated.boxes
@@ -72,18 +72,18 @@ def training_inputs(
 
 
 def to_pixels(image: UInt8[Tensor, "3 h w"], device: torch.device) -> Float[Tensor, "3 h w"]:
-    """Return an image on the device, in float32 from 0 to 1."""
+    """Copy an image to the device as float32 from 0 to 1."""
     return to_device(image, device).float() / 255
 
 
 def mirrored(boxes: Float[Tensor, "n 4"], *, width: int) -> Float[Tensor, "n 4"]:
-    """Return the boxes in the image turned left to right."""
+    """Return the boxes of the image mirrored left to right."""
     left, top, right, bottom = boxes.unbind(1)
     return torch.stack([width - right, top, width - left, bottom], dim=1)
 
 
 def seed_step(seed: int, step: int, rank: int) -> None:
-    """Seed all that is drawn in a step: mirror, size, boxes. So a resume needs no more state."""
+    """Seed all random numbers of a step (mirror, size, boxes), so that no state is saved."""
     torch.manual_seed(int(np.random.SeedSequence([seed, step, rank]).generate_state(1)[0]))
 
 
@@ -91,6 +91,6 @@ def _read(batch: Sequence[AnnotatedImage]) -> Read:
     return [(annotated, annotated.read()) for annotated in batch]
 
 
-@lru_cache(maxsize=2)  # the passes that a batch may be of
+@lru_cache(maxsize=2)  # a batch may span two epochs
 def _order(seed: int, epoch: int, num_images: int) -> np.ndarray:
     return np.random.default_rng([seed, epoch]).permutation(num_images)

@@ -1,4 +1,4 @@
-"""COCO's format: one JSON file of images, boxes and categories, and a folder of images."""
+"""Read COCO's format: one JSON file of images, boxes and categories, and a folder of images."""
 
 import json
 from pathlib import Path
@@ -18,11 +18,11 @@ def read_coco(file: Path, folder: Path, *, source: str) -> Part:
             (``image_id``, ``category_id``, ``bbox``, ``iscrowd``), ``categories`` (``id``,
             ``name``).
         folder: of the images.
-        source: as the user gave both.
+        source: file and folder as the user gave them, for errors.
 
     Raises:
-        DataError: the file is damaged or not of this form, names an image outside ``folder``, or an
-            annotation is of an image or category that is not in it.
+        DataError: the file is damaged or of another format, names an image outside ``folder``, or
+            has an annotation of an image or category that it does not list.
     """
     content = _content(file)
     categories = {
@@ -30,7 +30,7 @@ def read_coco(file: Path, folder: Path, *, source: str) -> Part:
         for entry in content["categories"]
     }
     if len(set(categories.values())) < len(content["categories"]):
-        raise DataError(f"{file} has two categories of one id or name; each needs its own.")
+        raise DataError(f"{file} has two categories with one id or name; each needs its own.")
     objects: dict[int, list[Object]] = {}
     part = Part(
         source=source, format="coco", classes=tuple(name for _, name in sorted(categories.items()))
@@ -39,7 +39,7 @@ def read_coco(file: Path, folder: Path, *, source: str) -> Part:
         number = _value(entry, "id", int, file=file)
         name = _value(entry, "file_name", str, file=file)
         if number in objects:
-            raise DataError(f"{file} has two images of the id {number}; each needs its own.")
+            raise DataError(f"{file} has two images with the id {number}; each needs its own.")
         objects[number] = []
         width, height = (_value(entry, side, int, file=file) for side in ("width", "height"))
         part.images.append((inside(folder, name, source=file), width, height, objects[number]))
@@ -52,7 +52,7 @@ def read_coco(file: Path, folder: Path, *, source: str) -> Part:
             )
             raise DataError(
                 f"An annotation in {file} is of {kind} {number}, which the file does not list. Add "
-                "it there, or take the annotation out."
+                "it, or delete the annotation."
             )
         left, top, width, height = _bbox(entry, file=file)
         objects[image_id].append(
@@ -71,7 +71,7 @@ def _content(file: Path) -> dict[str, list[Any]]:
     except OSError as error:
         raise DataError(f"Cannot read {file}: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{file} is no JSON file: {error}.") from error
+        raise DataError(f"{file} is not a JSON file: {error}.") from error
     for key in ("images", "annotations", "categories"):
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
             raise DataError(
@@ -100,5 +100,5 @@ def _bbox(entry: dict[str, Any], *, file: Path) -> list[float]:
 
 
 def _is_number(value: Any) -> bool:
-    # A whole number of a thousand digits is no float.
+    # float() fails for an integer of a thousand digits.
     return isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**53)

@@ -1,14 +1,14 @@
-"""Faster R-CNN around a ResNet of timm: torchvision's parts, put together as MoCo's authors did.
+"""Faster R-CNN around a timm ResNet: torchvision's parts, assembled as by MoCo's authors.
 
-The stages of the backbone are taken as they are, so its weights are in the detector bit for bit.
+The stages of the backbone are used unchanged, so the detector has exactly its weights.
 
     c4    conv1 … layer3 ─▶ RPN ─▶ RoIAlign 14 x 14 ─▶ layer4, batch norm, mean ─▶ classes, boxes
     fpn   conv1 … layer4 ─▶ pyramid (with batch norm) ─▶ RPN ─▶ RoIAlign 7 x 7 ─▶ two layers ─▶ …
 
-NOTE: where torchvision differs from detectron2, which the papers used, and is left so: anchors are
-rounded to pixels; the loss of the RPN's boxes is quadratic below 1/9; batches are not of images of
-one aspect ratio; the pooling of ``fpn`` has no half-pixel centres (that of ``c4`` has). And the
-authors' synchronised batch norm weighs processes alike, torch's weighs each box.
+NOTE: torchvision differs from detectron2, which the papers used, in some points that are left as
+they are: anchors are rounded to pixels; the loss of the RPN's boxes is quadratic below 1/9; batches
+mix aspect ratios; the pooling of ``fpn`` has no half-pixel centres (that of ``c4`` has). The
+authors' synchronised batch norm weighs processes equally, torch's weighs boxes equally.
 """
 
 from collections import OrderedDict
@@ -31,8 +31,8 @@ from vidmoco.methods.normalization import sync_batch_norm
 _STAGES = ("layer1", "layer2", "layer3", "layer4")
 _STRIDES = (4, 8, 16, 32)
 _CHILDREN = {"conv1", "bn1", "act1", "maxpool", *_STAGES, "global_pool", "fc"}
-# detectron2's defaults and Base-RCNN-FPN.yaml, Base-RCNN-C4-BN.yaml: boxes before the suppression
-# of overlapping ones, in training and evaluation, and after it in training.
+# detectron2's defaults, Base-RCNN-FPN.yaml and Base-RCNN-C4-BN.yaml: proposals before non-maximum
+# suppression in training and in evaluation, and after it in training.
 _RPN = {"c4": (12000, 6000, 2000), "fpn": (2000, 1000, 1000)}
 _ANCHOR_SIDES = (32, 64, 128, 256, 512)
 _ASPECT_RATIOS = (0.5, 1.0, 2.0)
@@ -53,26 +53,25 @@ def build_detector(
     proposals: int,
     new_norms: bool,
 ) -> nn.Module:
-    """Return a Faster R-CNN that holds the modules of ``backbone``, all of which then train.
+    """Return a Faster R-CNN around the modules of ``backbone``, all of which are trained.
 
     It is called as torchvision's: with lists of float images (3, H, W) from 0 to 1 and of targets.
 
     Args:
         backbone: A timm ResNet.
-        name: of the backbone, in errors.
+        name: of the backbone, for errors.
         kind: ``c4`` or ``fpn``.
-        num_classes: without background.
-        preprocess: gives mean and deviation of the images.
-        short_sides: in pixels, of which one is drawn for each training image; the last is that of
-            an evaluation.
-        max_side: in pixels.
-        rois_per_image: boxes on which the head trains.
-        proposals: boxes at which it looks in evaluation.
-        new_norms: new layers have batch norms too: one after layer4 (MoCo, appendix), and in the
+        num_classes: number of classes without background.
+        preprocess: gives mean and standard deviation of the images.
+        short_sides: in pixels. One is drawn for each training image; evaluation uses the last.
+        max_side: limit of the long side in pixels.
+        rois_per_image: boxes per image on which the head is trained.
+        proposals: boxes per image that the head scores in evaluation.
+        new_norms: add batch norms to the new layers: after layer4 (MoCo, appendix), and in the
             pyramid (MoCo, section 4.2).
 
     Raises:
-        ConfigError: the backbone is not a ResNet, or not one of stride 32.
+        ConfigError: the backbone is not a ResNet, or its stride is not 32.
     """
     _require_resnet(backbone, name)
     backbone.requires_grad_(True)
@@ -116,11 +115,11 @@ def build_detector(
 
 
 def prepare_norms(model: nn.Module, norm: Literal["synced", "local", "frozen"]) -> nn.Module:
-    """Make the batch norms what the setting says; the model is on its device.
+    """Synchronise or freeze the batch norms, as ``norm`` says. The model is on its device.
 
     Raises:
-        ConfigError: processes on CPUs, where torch has no batch norm over batches of other sizes,
-            are to synchronise theirs.
+        ConfigError: ``synced`` for several processes on CPUs, where torch cannot synchronise batch
+            norms over batches of different sizes.
     """
     if norm == "frozen":
         for module in batch_norms(model):
@@ -129,14 +128,14 @@ def prepare_norms(model: nn.Module, norm: Literal["synced", "local", "frozen"]) 
         return model
     if not next(model.parameters()).is_cuda:
         raise ConfigError(
-            "--norm is synced, and several processes on CPUs cannot be. Give --norm local or "
-            "frozen, or train in one process."
+            "--norm is synced, which several processes on CPUs do not support. Give --norm local "
+            "or frozen, or train in one process."
         )
     return sync_batch_norm(model)
 
 
 def set_training(model: nn.Module, *, frozen_norms: bool) -> None:
-    """Set training mode; frozen batch norms go on with the statistics they have."""
+    """Set training mode; frozen batch norms keep their statistics."""
     model.train()
     if frozen_norms:
         for module in batch_norms(model):
@@ -150,7 +149,7 @@ def batch_norms(model: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
 
 
 class _PoolC4(nn.Module):
-    """RoIAlign with half-pixel centres, which torchvision's own pooling module has not."""
+    """RoIAlign with half-pixel centres, which torchvision's own pooling module lacks."""
 
     def forward(
         self, features: dict[str, Tensor], boxes: list[Tensor], image_sizes: list[tuple[int, int]]
@@ -168,7 +167,7 @@ class _PoolC4(nn.Module):
 
 
 def _c4_head(backbone: Any, channels: int, *, new_norm: bool) -> nn.Module:
-    """Return layer4 as the head of a box: (M, C, 14, 14) to (M, 2 C)."""
+    """Return layer4 as box head: (M, C, 14, 14) to (M, 2 C)."""
     parts: list[tuple[str, nn.Module]] = [("layer4", backbone.layer4)]
     if new_norm:
         parts.append(("norm", nn.BatchNorm2d(channels)))
@@ -177,7 +176,7 @@ def _c4_head(backbone: Any, channels: int, *, new_norm: bool) -> nn.Module:
 
 
 def _to_float32(_module: nn.Module, _given: Any, output: Any) -> Any:
-    """Return outputs as float32: bf16 has 8 bits, and the place of a box in an image needs more."""
+    """Return outputs as float32: the 8 bits of bf16 are too few for the position of a box."""
     if isinstance(output, Tensor):
         return output.float()
     return type(output)(_to_float32(_module, _given, part) for part in output)
@@ -187,8 +186,8 @@ def _require_resnet(backbone: nn.Module, name: str) -> None:
     children = {child for child, _ in backbone.named_children()}
     if children - _CHILDREN or not _CHILDREN - {"fc", "global_pool"} <= children:
         raise ConfigError(
-            f"--backbone {name} is a {type(backbone).__name__}; Faster R-CNN is built here around "
-            "ResNets of timm only (resnet18, resnet34, resnet50 …)."
+            f"--backbone {name} is a {type(backbone).__name__}; expected a timm ResNet (resnet18, "
+            "resnet34, resnet50 …)."
         )
     stages = IntermediateLayerGetter(backbone, {stage: stage for stage in _STAGES})
     with torch.no_grad():
@@ -196,6 +195,6 @@ def _require_resnet(backbone: nn.Module, name: str) -> None:
     strides = tuple(64 // features.shape[-1] for features in maps.values())
     if strides != _STRIDES:
         raise ConfigError(
-            f"--backbone {name} has stages of strides {', '.join(map(str, strides))}, as networks "
-            f"for tiny pictures have; a detector needs {', '.join(map(str, _STRIDES))}."
+            f"--backbone {name} has stages of strides {', '.join(map(str, strides))}, as for tiny "
+            f"images; a detector needs {', '.join(map(str, _STRIDES))}."
         )

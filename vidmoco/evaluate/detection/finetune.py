@@ -1,4 +1,4 @@
-"""One detection transfer from its settings to its results, top to bottom."""
+"""Run a detection transfer, from its settings to its results."""
 
 import time
 from collections import defaultdict
@@ -44,10 +44,10 @@ _WARMUP_START = 1 / 1000  # detectron2's WARMUP_FACTOR
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a transfer ended."""
+    """The end of a transfer."""
 
     results: dict[str, Any] | None
-    """None: it was stopped before its end, or another process has them."""
+    """None if the transfer was stopped, or if this is not the main process."""
     step: int
     exit_code: int
 
@@ -73,7 +73,7 @@ def finetune_detection(settings: DetectionCommand, *, console: Console) -> Outco
 
 
 class _Transfer:
-    """What all stages of a transfer need: settings, data, detector, optimiser, and the step."""
+    """The state of a transfer: settings, data, detector, optimiser, and the step."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class _Transfer:
         self.device, self.console, self.step = device, console, 0
         self.images = train.trainable(difficult=settings.train_difficult)
         (self.candidate,) = load_candidates([settings.backbone], seed=settings.seed)
-        torch.manual_seed(settings.seed)  # of the new layers
+        torch.manual_seed(settings.seed)  # for the new layers
         model = _build(settings, self.candidate, num_classes=len(train.classes)).to(device)
         self.model = prepare_norms(model, settings.norm)
         self.optimizer = build_optimizer(
@@ -110,7 +110,7 @@ class _Transfer:
                 run_folder.write_environment(environment, device=device)
 
     def run(self) -> Outcome:
-        """Train, measure batch norms, evaluate."""
+        """Train, recompute batch norm statistics, evaluate."""
         self._say(
             f"{self.settings.run}: steps {self.step} to {self.settings.iterations} on "
             f"{distributed.world_size()} x {self.device.type}; {len(self.images)} images to train "
@@ -120,7 +120,7 @@ class _Transfer:
             self._train(stop)
             if self.step < self.settings.iterations:
                 name = stop.received.name if stop.received else "another process"
-                self._say(f"Stopped by {name} after step {self.step}. Go on with --resume.")
+                self._say(f"Stopped by {name} after step {self.step}. Continue with --resume.")
                 return Outcome(results=None, step=self.step, exit_code=stop.exit_code or 1)
         if self.settings.norm != "frozen" and self.settings.precise_bn:
             steps = range(self.step, self.step + self.settings.precise_bn)
@@ -178,7 +178,7 @@ class _Transfer:
                     self._save()
 
     def _batches(self, steps: range) -> Generator[Read]:
-        """Yield this process's images of each step, read ahead."""
+        """Yield this process's images of each step."""
 
         def chosen(step: int) -> list[AnnotatedImage]:
             rows = rows_of_step(
@@ -217,7 +217,7 @@ class _Transfer:
             say(self.console, text)
 
     def _log(self, means: dict[str, float], lr: float, rate: float) -> None:
-        """Write a line of metrics; the losses are those of the first process."""
+        """Write a line of metrics with the losses of the main process."""
         if not distributed.is_main():
             return
         line = {"step": self.step, "lr": lr, **means, "images_per_second": round(rate, 2)}

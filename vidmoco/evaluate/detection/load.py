@@ -1,4 +1,4 @@
-"""The training and the validation images that the flags name, of one list of classes."""
+"""Load the training and validation images that the flags name, with one list of classes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,16 +12,16 @@ FORMS = "instances.json:IMAGES (COCO's format) or VOC2007:SPLIT (VOC's: JPEGImag
 
 
 def load_sets(train: Sequence[str], val: str) -> tuple[DetectionSet, DetectionSet]:
-    """Return the training images, of several parts together, and the validation images.
+    """Return the training images, from one or more parts, and the validation images.
 
     Args:
         train: Parts as ``FILE.json:FOLDER`` or ``FOLDER:SPLIT``.
-        val: One such.
+        val: One such part.
 
     Raises:
-        ConfigError: a part is not of these forms, or is not there.
-        DataError: annotations cannot be used, or the parts do not have the same classes. (In VOC's
-            format, whose files declare no classes, a part may lack objects of some.)
+        ConfigError: a part has another form, or does not exist.
+        DataError: annotations cannot be used, or the parts have different classes. (VOC's files
+            declare no classes, so a part of that format may lack objects of some.)
     """
     parts = [_read(source, flag="--train") for source in train]
     val_part = _read(val, flag="--val")
@@ -33,7 +33,7 @@ def load_sets(train: Sequence[str], val: str) -> tuple[DetectionSet, DetectionSe
         unknown = set(part.classes) - set(classes)
         if missing or unknown:
             what = [f"lacks {_few(missing)}"] * bool(missing)
-            what += [f"has {_few(unknown)} besides"] * bool(unknown)
+            what += [f"has {_few(unknown)} in addition"] * bool(unknown)
             raise DataError(
                 f"{part.source} does not have the classes of {parts[0].source}: it "
                 f"{' and '.join(what)}. Give parts of the same classes."
@@ -41,7 +41,7 @@ def load_sets(train: Sequence[str], val: str) -> tuple[DetectionSet, DetectionSe
     training, validation = build_set(parts, classes), build_set([val_part], classes)
     for given, flag in ((training, "--train"), (validation, "--val")):
         if not any((~(image.crowd | image.difficult)).any() for image in given.images):
-            raise DataError(f"No image of {flag} has a box (crowds and difficult ones aside).")
+            raise DataError(f"No image of {flag} has a box that is neither crowd nor difficult.")
     return training, validation
 
 
@@ -55,10 +55,10 @@ def _read(source: str, *, flag: str) -> Part:
     if path.suffix != ".json":
         raise ConfigError(f"{flag} is {source!r}, and there is no folder {path}. Expected {FORMS}.")
     if not path.is_file():
-        raise ConfigError(f"{flag} names {path}, which is not there.")
+        raise ConfigError(f"{flag} names {path}, which does not exist.")
     folder = Path(second)
     if not folder.is_dir():
-        raise ConfigError(f"{flag} names the images {folder}, and there is no such folder.")
+        raise ConfigError(f"{flag} names the image folder {folder}, which does not exist.")
     return read_coco(path, folder, source=source)
 
 

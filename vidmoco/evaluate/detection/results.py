@@ -1,4 +1,4 @@
-"""What a detection transfer says of itself: the content of its results.json."""
+"""The content of a detection transfer's results.json."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +19,7 @@ def described_results(
     trained_on: Sequence[AnnotatedImage],
     scores: dict[int, AveragePrecision],
 ) -> dict[str, Any]:
-    """Return scores in percent, and all that one must know to read or repeat them."""
+    """Return scores in percent, and all that is needed to read or repeat them."""
     coco, voc = scores[COCO_POINTS], scores[VOC_POINTS]
     in_both = {image.path for image in trained_on} & {image.path for image in val.images}
     return {

@@ -1,4 +1,4 @@
-"""What a detection transfer prints: a table of AP, and what one must know to read it."""
+"""The printed results of a detection transfer: a table of AP, and lines that explain it."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from vidmoco.console import say, wide_console
 
 
 def print_results(results: dict[str, Any]) -> None:
-    """Print the table, and what one must know to read it."""
+    """Print the table and the lines of ``notes``."""
     table = Table()
     table.add_column("backbone", overflow="fold")
     for title in ("detector", "rule"):
@@ -27,7 +27,7 @@ def print_results(results: dict[str, Any]) -> None:
 
 
 def notes(results: dict[str, Any]) -> list[str]:
-    """Return what was left out of the images, and what makes the numbers suspect."""
+    """Return settings, what was left out of the images, and what makes the numbers suspect."""
     backbone, settings = results["backbone"], results["settings"]
     lines = [
         f"{backbone['architecture']}, weights {backbone['weights_hash']}; {settings['iterations']} "
@@ -37,14 +37,15 @@ def notes(results: dict[str, Any]) -> list[str]:
         seen = results[part]
         lines.append(
             f"{part}: {seen['num_images']} images, {seen['num_boxes']} boxes ({seen['num_crowd']} "
-            f"crowds, {seen['num_difficult']} difficult); {seen['num_clipped']} cut at an edge, "
-            f"{seen['num_dropped']} without area left out"
+            f"crowds, {seen['num_difficult']} difficult); {seen['num_clipped']} clipped at an "
+            f"edge, {seen['num_dropped']} without area left out"
         )
     absent = [name for name, ap in results["per_class_ap"].items() if ap is None]
     if absent:
-        lines.append(f"no object in val, so not in the mean: {', '.join(absent)}")
+        lines.append(f"without objects in val, so not in the mean: {', '.join(absent)}")
     if results["num_images_in_both"]:
         lines.append(
-            f"{results['num_images_in_both']} images are in train and in val: AP measures memory"
+            f"{results['num_images_in_both']} images are in both train and val, so AP measures "
+            "memory"
         )
     return lines

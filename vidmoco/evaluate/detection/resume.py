@@ -1,4 +1,4 @@
-"""Checkpoints of a detection transfer, and what must be the same when one goes on."""
+"""Save and load checkpoints of a detection transfer, and check the settings of a resumed one."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from vidmoco.config.detection import DetectionCommand
 from vidmoco.errors import CheckpointError, ConfigError
 from vidmoco.json_lines import drop_lines_after
 
-# What a resumed run may have otherwise; all else must be as it was.
+# Settings that may differ when a run resumes.
 _FREE = {"run", "resume", "device", "checkpoint_every", "log_every"}
 
 
@@ -24,9 +24,9 @@ def save_transfer(
     classes: Sequence[str],
     weights_hash: str,
 ) -> None:
-    """Write the checkpoint of a step in place of the one before; the first process does.
+    """Write a checkpoint in place of the previous one, on the main process.
 
-    There are no states of random numbers in it: each step seeds its own.
+    It has no random state, because each step seeds itself.
     """
     if distributed.is_main():
         state = {
@@ -48,11 +48,13 @@ def load_transfer(
     classes: Sequence[str],
     weights_hash: str,
 ) -> int:
-    """Bring model, optimiser and metrics to the newest checkpoint of a run; return its step.
+    """Load the newest checkpoint of a run into model and optimiser, and return its step.
+
+    Later lines of the metrics file are removed.
 
     Raises:
-        ConfigError: there is none, or the run was begun with other settings.
-        CheckpointError: it is damaged, or of other data or another backbone.
+        ConfigError: there is no checkpoint, or the run has other settings.
+        CheckpointError: the checkpoint is damaged, or of other data or another backbone.
     """
     folder = settings.run / run_folder.CHECKPOINTS
     saved = list_checkpoints(folder)
@@ -68,14 +70,12 @@ def load_transfer(
     ]
     if changed:
         raise ConfigError(
-            f"{settings.run} was begun with other settings: {', '.join(changed)}. Give the same."
+            f"{settings.run} has other settings: {', '.join(changed)}. Give the same settings."
         )
     if state["classes"] != list(classes):
-        raise CheckpointError(f"{settings.run} was begun with other classes than --train has now.")
+        raise CheckpointError(f"{settings.run} has other classes than --train.")
     if state["weights_hash"] != weights_hash:
-        raise CheckpointError(
-            f"{settings.run} was begun from other weights than --backbone has now."
-        )
+        raise CheckpointError(f"{settings.run} began with other weights than --backbone has.")
     load_matching(model, state["model"], source=saved[-1])
     optimizer.load_state_dict(state["optimizer"])
     step: int = state["step"]

@@ -1,4 +1,4 @@
-"""Training a detector, its batch norms measured anew, and what it then finds."""
+"""Train a detector, recompute its batch norm statistics, and detect objects."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -17,12 +17,12 @@ from vidmoco.evaluate.detection.detector import batch_norms
 def build_optimizer(
     model: nn.Module, *, momentum: float, weight_decay: float
 ) -> torch.optim.Optimizer:
-    """Return SGD over all that trains; batch norms have no decay (detectron2's default)."""
-    of_norms = {id(p) for norm in batch_norms(model) for p in norm.parameters()}
+    """Return SGD; batch norms have no weight decay (detectron2's default)."""
+    norm_parameters = {id(p) for norm in batch_norms(model) for p in norm.parameters()}
     groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
     for parameter in model.parameters():
         if parameter.requires_grad:
-            groups[id(parameter) not in of_norms].append(parameter)
+            groups[id(parameter) not in norm_parameters].append(parameter)
     options = [
         {"params": parameters, "weight_decay": weight_decay if decays else 0.0}
         for decays, parameters in groups.items()
@@ -69,10 +69,10 @@ def measure_norms(
     *,
     cast: AbstractContextManager[None],
 ) -> None:
-    """Make the running statistics of batch norms their means over some training batches.
+    """Recompute the running statistics of batch norms as means over some training batches.
 
-    What detectron2 calls precise BN: the average that a training keeps is of weights long gone.
-    The model is in training mode.
+    detectron2 calls this precise BN: the running average of a training is partly of older weights.
+    The model must be in training mode.
     """
     norms = batch_norms(model)
     momenta = [norm.momentum for norm in norms]
@@ -94,7 +94,10 @@ def detect(
     device: torch.device,
     cast: AbstractContextManager[None],
 ) -> list[Detections]:
-    """Return what a detector in evaluation mode finds, image by image (as detectron2 does)."""
+    """Return a detector's detections, one image at a time (as detectron2 does).
+
+    The model must be in evaluation mode.
+    """
     found = []
     for batch in read_batches([image] for image in images):
         for _, pixels in batch:
