@@ -31,6 +31,11 @@ def views(seed, n=4, size=8, crops=0, large=2):
     return [torch.randn(n, 3, s, s, generator=generator) for s in sizes]
 
 
+def sources(step, n):
+    """Return the source of each sample; in step 2 a batch has some sources several times."""
+    return [i * i // 4 if step == 2 else i for i in range(n)]
+
+
 def built(config, backbone, **inputs):
     """A method of some settings, with first weights that are the same each time."""
     torch.manual_seed(0)

@@ -10,6 +10,7 @@ from method_material import (
     normed_backbone,
     run,
     sgd_step,
+    sources,
     views,
 )
 from reference import contrast
@@ -32,7 +33,7 @@ def test_three_steps_equal_divide_encode_combine_contrast(divide, combine):
     options = dict(divide=divide, combine=combine)
     method, slow = fast_moco(**options).double(), fast_moco(**options).double()
     for step in range(3):
-        pair = [view.double() for view in views(step, n=8, size=12)]
+        pair, ids = [view.double() for view in views(step, n=8, size=12)], sources(step, 8)
         q = []
         for view in pair:
             features = slow.backbone(torch.cat(contrast.patches_of(view, divide)))
@@ -44,11 +45,11 @@ def test_three_steps_equal_divide_encode_combine_contrast(divide, combine):
             for p_k, p_q in twins:
                 p_k.copy_(p_k * 0.9 + p_q * 0.1)
             k = [slow.encoder_k(view) for view in pair]  # whole views
-        losses = [contrast.in_batch(c, k[b], 0.5) for a, b in [(0, 1), (1, 0)] for c in q[a]]
+        losses = [contrast.in_batch(c, k[b], 0.5, ids) for a, b in [(0, 1), (1, 0)] for c in q[a]]
         assert len(losses) == 2 * math.comb(divide**2, combine)
         expected = sum(losses) / len(losses)
         expected.backward()
-        loss, stats = run(method, pair, progress=step / 3)
+        loss, stats = run(method, pair, ids=torch.tensor(ids), progress=step / 3)
         assert set(stats) == SHARED_STATS
         assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
         ours, theirs = gradients(method), gradients(slow)

@@ -99,9 +99,19 @@ def test_in_batch_losses_equal_the_slow_ones():
     labels = torch.arange(8).roll(3)
     loss, _ = in_batch_nce(first, second[labels.argsort()], labels, tau=0.3)
     torch.testing.assert_close(loss, contrast.in_batch(first, second, 0.3))
-    torch.testing.assert_close(
-        nt_xent(first, second, tau=0.3)[0], contrast.nt_xent(first, second, 0.3)
-    )
+    loss, _ = nt_xent(first, second, torch.arange(8), tau=0.3)
+    torch.testing.assert_close(loss, contrast.nt_xent(first, second, 0.3))
+    ids = [4, 1, 4, 4, 2, 1, 0, 3]
+    loss, stats = nt_xent(first, second, torch.tensor(ids), tau=0.3)
+    torch.testing.assert_close(loss, contrast.nt_xent(first, second, 0.3, ids))
+    assert stats["loss_minus_chance"].isfinite()
+
+
+def test_a_batch_of_one_source_has_nothing_to_tell_apart():
+    first, second = (one.requires_grad_() for one in embeddings(5)[:2])
+    loss, _ = nt_xent(first, second, torch.zeros(8, dtype=torch.int64), tau=0.3)
+    loss.backward()
+    assert loss.item() == 0 and not first.grad.any() and not second.grad.any()
 
 
 def test_nce_equals_the_slow_one_and_its_constant_the_mean():

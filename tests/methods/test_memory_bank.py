@@ -86,6 +86,17 @@ def test_momentum_is_the_share_of_the_entry_that_stays():
     assert (method.entries - before)[IDS].abs().max() > 0.1
 
 
+def test_an_instance_that_a_batch_has_twice_moves_towards_the_mean():
+    method = bank(loss="softmax")
+    before = method.entries.clone()
+    pair = views(0)
+    query = normalize(method.encoder(pair[0]), dim=1).detach()
+    run(method, pair, ids=torch.tensor([3, 1, 3, 3]))
+    expected = contrast.moved(before[3], query[[0, 2, 3]].mean(0), 0.5)
+    torch.testing.assert_close(method.entries[3], expected)
+    torch.testing.assert_close(method.entries[1], contrast.moved(before[1], query[1], 0.5))
+
+
 def test_the_second_view_is_not_looked_at():
     first, second = views(0)
     expected = run(bank(), [first, second], ids=IDS)[0]
@@ -154,7 +165,7 @@ def test_a_small_crop_is_of_the_instance_that_its_frame_is():
 
 
 def test_more_instances_than_can_be_counted():
-    with pytest.raises(ConfigError, match=r"instance-seconds is 1e-20: 1e\+20 instances"):
+    with pytest.raises(ConfigError, match=r"is 1e-20, which makes 1e\+20 instances"):
         count_instances(np.array([1.0]), seconds=1e-20)
 
 

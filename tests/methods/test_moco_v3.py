@@ -11,6 +11,7 @@ from method_material import (
     normed_backbone,
     run,
     sgd_step,
+    sources,
     views,
 )
 from reference import contrast
@@ -40,9 +41,9 @@ def test_three_steps_equal_algorithm_1(projector_layers, predictor_norm):
             for p_k, p_q in zip(f_k.parameters(), f_q.parameters(), strict=True):
                 p_k.copy_(p_k * m + p_q * (1 - m))
             k1, k2 = f_k(x1), f_k(x2)
-        expected = contrast.moco_v3(q1, q2, k1, k2, tau=0.3)
+        expected = contrast.moco_v3(q1, q2, k1, k2, tau=0.3, ids=sources(step, 8))
         expected.backward()
-        loss, stats = run(method, [x1, x2], progress=progress)
+        loss, stats = run(method, [x1, x2], ids=torch.tensor(sources(step, 8)), progress=progress)
         assert set(stats) == SHARED_STATS
         assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
         ours, theirs = gradients(method), gradients(slow)

@@ -2,7 +2,16 @@ import math
 
 import pytest
 import torch
-from method_material import SHARED_STATS, built, gradients, normed_backbone, run, sgd_step, views
+from method_material import (
+    SHARED_STATS,
+    built,
+    gradients,
+    normed_backbone,
+    run,
+    sgd_step,
+    sources,
+    views,
+)
 from reference import contrast
 from torch import nn
 
@@ -31,9 +40,10 @@ def test_three_steps_equal_algorithm_1(projector_layers):
     for step in range(3):
         pair = views(step)
         z = slow.encoder(torch.cat(pair))
-        expected = contrast.nt_xent(z[:4], z[4:], 0.3)
+        ids = sources(step, 4)
+        expected = contrast.nt_xent(z[:4], z[4:], 0.3, ids)
         expected.backward()
-        loss, stats = run(method, pair)
+        loss, stats = run(method, pair, ids=torch.tensor(ids))
         assert set(stats) == SHARED_STATS
         assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
         assert_same_gradients(method, slow)
@@ -72,9 +82,9 @@ def test_end_to_end_equals_figure_2a():
     for step in range(3):
         pair = views(step)
         q, k = (slow.encoder(view) for view in pair)
-        expected = contrast.in_batch(q, k, 0.3)
+        expected = contrast.in_batch(q, k, 0.3, sources(step, 4))
         expected.backward()
-        loss, stats = run(method, pair)
+        loss, stats = run(method, pair, ids=torch.tensor(sources(step, 4)))
         assert set(stats) == SHARED_STATS
         assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
         assert_same_gradients(method, slow)

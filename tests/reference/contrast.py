@@ -16,26 +16,36 @@ def cross_entropy(scores, label):
     return -(scores[label].exp() / total).log()
 
 
-def in_batch(queries, keys, tau):
-    """MoCo v3's ctr without its factor: query i against all keys, key i is right."""
-    losses = [
-        cross_entropy([unit(q) @ unit(k) / tau for k in keys], i) for i, q in enumerate(queries)
-    ]
+def in_batch(queries, keys, tau, ids=None):
+    """MoCo v3's ctr without its factor: query i against all keys, key i is right.
+
+    Keys of the same id as query i, other than key i, are left out.
+    """
+    ids = range(len(queries)) if ids is None else ids
+    losses = []
+    for i, q in enumerate(queries):
+        left = [j for j in range(len(keys)) if j == i or ids[j] != ids[i]]
+        losses.append(cross_entropy([unit(q) @ unit(keys[j]) / tau for j in left], left.index(i)))
     return sum(losses) / len(losses)
 
 
-def moco_v3(q1, q2, k1, k2, tau):
+def moco_v3(q1, q2, k1, k2, tau, ids=None):
     """Algorithm 1: 2 tau (ctr(q1, k2) + ctr(q2, k1))."""
-    return 2 * tau * (in_batch(q1, k2, tau) + in_batch(q2, k1, tau))
+    return 2 * tau * (in_batch(q1, k2, tau, ids) + in_batch(q2, k1, tau, ids))
 
 
-def nt_xent(first, second, tau):
-    """SimCLR's algorithm 1 with the views of image k at 2k - 1 and 2k."""
+def nt_xent(first, second, tau, ids=None):
+    """SimCLR's algorithm 1 with the views of image k at 2k - 1 and 2k.
+
+    Views of the same id as image k, other than its own, are left out.
+    """
+    ids = range(len(first)) if ids is None else ids
     z = [unit(v) for pair in zip(first, second, strict=True) for v in pair]
     total = 0.0
     for i in range(len(z)):
         j = i + 1 if i % 2 == 0 else i - 1
-        others = sum((z[i] @ z[k] / tau).exp() for k in range(len(z)) if k != i)
+        left = [k for k in range(len(z)) if k == j or ids[k // 2] != ids[i // 2]]
+        others = sum((z[i] @ z[k] / tau).exp() for k in left)
         total = total - ((z[i] @ z[j] / tau).exp() / others).log()
     return total / len(z)
 

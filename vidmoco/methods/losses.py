@@ -143,13 +143,21 @@ def _contrast(
 
 
 def nt_xent(
-    first: Float[Tensor, "n c"], second: Float[Tensor, "n c"], *, tau: float
+    first: Float[Tensor, "n c"],
+    second: Float[Tensor, "n c"],
+    source_ids: Int64[Tensor, " n"],
+    *,
+    tau: float,
 ) -> tuple[Float[Tensor, ""], Stats]:
-    """SimCLR's loss over 2N views of N images (Chen et al. 2020, equation 1 and algorithm 1)."""
+    """SimCLR's loss over 2N views of N images (Chen et al. 2020, equation 1 and algorithm 1).
+
+    Of views of one source, only the two of one sample are a positive pair; others are left out.
+    """
     both = torch.cat([first, second])
     labels = torch.arange(2 * len(first), device=both.device).roll(len(first))
-    itself = torch.eye(len(both), dtype=torch.bool, device=both.device)
-    return in_batch_nce(both, both, labels, tau=tau, masked=itself)
+    ids = source_ids.repeat(2)
+    masked = (ids[:, None] == ids).scatter(1, labels[:, None], False)  # itself among them
+    return in_batch_nce(both, both, labels, tau=tau, masked=masked)
 
 
 def nce(

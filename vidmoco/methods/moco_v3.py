@@ -16,7 +16,13 @@ from vidmoco.methods.heads import build_batch_norm_mlp
 from vidmoco.methods.losses import Stats, in_batch_nce
 from vidmoco.methods.momentum import momentum_at, update_momentum
 from vidmoco.methods.protocol import Inputs
-from vidmoco.methods.terms import labels_of_own, mean_of, pairs_of_views, scale_loss
+from vidmoco.methods.terms import (
+    labels_of_own,
+    mean_of,
+    pairs_of_views,
+    repeats_in_batch,
+    scale_loss,
+)
 from vidmoco.shapes import Float, Float64, Int64
 
 
@@ -98,8 +104,9 @@ class MoCoV3(nn.Module):
         self.embeddings = queries[0].detach(), keys[1]
         keys = [distributed.gather_rows(key) for key in keys]
         labels = labels_of_own(len(source_ids), source_ids.device)
+        repeats = repeats_in_batch(source_ids)
         loss, stats = mean_of(
-            in_batch_nce(queries[q], keys[k], labels, tau=self.tau)
+            in_batch_nce(queries[q], keys[k], labels, tau=self.tau, masked=repeats)
             for q, k in pairs_of_views(len(views), symmetric=True)
         )
         return scale_loss(2 * 2 * self.tau, loss, stats)

@@ -14,7 +14,7 @@ from vidmoco.methods.losses import Stats, in_batch_nce, nt_xent
 from vidmoco.methods.normalization import encode_shuffled, split_batch_norm
 from vidmoco.methods.protocol import Inputs
 from vidmoco.methods.random_state import RandomState
-from vidmoco.methods.terms import labels_of_own, mean_of, pairs_of_views
+from vidmoco.methods.terms import labels_of_own, mean_of, pairs_of_views, repeats_in_batch
 from vidmoco.shapes import Float, Float64, Int64
 
 
@@ -82,7 +82,10 @@ class SimCLR(nn.Module):
         self.embeddings = large[0].detach(), large[1].detach()
         gathered = [distributed.gather_rows_with_gradient(view) for view in (*large, *small)]
         crops = pairs_of_views(len(views), symmetric=True)[2:]
-        return mean_of(nt_xent(gathered[a], gathered[b], tau=self.tau) for a, b in [(0, 1), *crops])
+        ids = distributed.gather_rows(source_ids)
+        return mean_of(
+            nt_xent(gathered[a], gathered[b], ids, tau=self.tau) for a, b in [(0, 1), *crops]
+        )
 
     def end_step(self) -> None:
         """Keep nothing: there is no queue."""
@@ -149,8 +152,11 @@ class EndToEnd(nn.Module):
         )
         keys = normalize(keys.float(), dim=1)  # (M, C), of all processes
         labels = labels_of_own(len(source_ids), source_ids.device)
+        repeats = repeats_in_batch(source_ids)
         self.embeddings = queries[0].detach(), keys[labels].detach()
-        return mean_of(in_batch_nce(query, keys, labels, tau=self.tau) for query in queries)
+        return mean_of(
+            in_batch_nce(query, keys, labels, tau=self.tau, masked=repeats) for query in queries
+        )
 
     def end_step(self) -> None:
         """Keep nothing: there is no queue."""

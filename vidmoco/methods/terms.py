@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vidmoco import distributed
 from vidmoco.methods.losses import Stats
-from vidmoco.shapes import Float, Float64, Int64
+from vidmoco.shapes import Bool, Float, Float64, Int64
 
 
 def pairs_of_views(
@@ -44,6 +44,15 @@ def times_of_view(times: Float64[Tensor, "n f"], view: int) -> Float64[Tensor, "
 def labels_of_own(num: int, device: torch.device) -> Int64[Tensor, " n"]:
     """Return where the keys of this process's samples are among those of all processes."""
     return torch.arange(num, device=device) + num * distributed.rank()
+
+
+def repeats_in_batch(source_ids: Int64[Tensor, " n"]) -> Bool[Tensor, "n m"]:
+    """Return which keys of the batches of all processes are of a query's source and not its own.
+
+    They are no negatives. A batch has them only where there are fewer sources than pairs in it.
+    """
+    repeats = source_ids[:, None] == distributed.gather_rows(source_ids)
+    return repeats.scatter(1, labels_of_own(len(source_ids), source_ids.device)[:, None], False)
 
 
 def scale_loss(
