@@ -37,7 +37,7 @@ METHODS: dict[type, Any] = {
 
 
 def build_method(config: MethodSettings, backbone: nn.Module, inputs: Inputs) -> AnyMethod:
-    """Return the method that ``config`` describes, on a backbone that maps (N, 3, H, W) to (N, D)."""
+    """Return the method that ``config`` describes, on a backbone from (N, 3, H, W) to (N, D)."""
     settings = {name: value for name, value in vars(config).items() if name != "name"}
     method: AnyMethod = METHODS[type(config)](backbone, inputs, **settings)
     return method
