@@ -154,9 +154,7 @@ def test_a_small_crop_is_of_the_instance_that_its_frame_is():
 
 
 def test_more_instances_than_can_be_counted():
-    with pytest.raises(
-        ConfigError, match=r"instance-seconds is 1e-20, which makes 1e\+20 instances"
-    ):
+    with pytest.raises(ConfigError, match=r"instance-seconds is 1e-20, which makes 1e\+20"):
         count_instances(np.array([1.0]), seconds=1e-20)
 
 
