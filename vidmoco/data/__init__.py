@@ -1,1 +1,1 @@
-"""What a training reads: the order, the moments, the batches, and the loaders that fill them."""
+"""The training data: the order of videos, moments, batches, and the loaders that fill them."""

@@ -1,23 +1,23 @@
-"""Which videos make a batch. Pure functions of (seed, step); no video is touched here.
+"""The order of videos: which videos form a batch, as pure functions of (seed, step).
 
-Opening a video and decoding up to a frame costs far more than the next frame of the same video. So
-a video is *visited*: several pairs are taken at once, for several batches.
+Opening a video and seeking to a frame costs far more than decoding the next frame. So each *visit*
+to a video takes several pairs, for several batches.
 
-    one pair a visit      an epoch is a permutation of the videos, cut into batches
-    V pairs a visit       V epochs are taken together, as a round. One permutation is cut into
-                          blocks of some batches; the videos of a block go through V epochs of their
-                          own, each shuffled anew, before those of the next block
+    1 pair per visit      an epoch is a permutation of the videos, cut into batches
+    V pairs per visit     V epochs form a round. One permutation of the videos is cut into blocks of
+                          several batches. The videos of a block go through V epochs, each with a
+                          new shuffle, before those of the next block
 
         round                 block 0                   block 1
-        its permutation       a b c d e f               g h i j k l
+        permutation           a b c d e f               g h i j k l
         epoch 0               [a b] [c d] [e f]         [g h] [i j] [k l]
         epoch 1               [c f] [e b] [a d]         [k h] [g l] [i j]
 
     steps: the three batches of epoch 0 in block 0, those of epoch 1, and then block 1
 
-A batch never holds two pairs of one video, and each epoch takes each video once. A video keeps its
-position in the batch through a round: of several processes, each of which reads some positions of
-every batch, one reads the whole visit.
+A batch never holds two pairs of one video, and each epoch has each video once. A video keeps its
+position in the batch throughout a round. So if several processes share every batch by position, a
+visit belongs to one process.
 """
 
 from bisect import bisect_right
@@ -28,21 +28,21 @@ import numpy as np
 
 from vidmoco.shapes import Int64
 
-# Keep the streams of random numbers apart that share one seed (and from those of sampling.py).
+# Distinguish the streams of random numbers that share one seed (sampling.py has another).
 _ORDER, _SHUFFLE = 1, 3
 
-_PERMUTATIONS_KEPT = 64  # of blocks; a block needs one for each pair of a visit
+_PERMUTATIONS_KEPT = 64  # a block needs one per pair of a visit
 
 
 class Place(NamedTuple):
-    """A place in the batches of a run; places compare as the run comes to them."""
+    """A place in the batches of a run. Places are ordered as the run reaches them."""
 
     step: int
     position: int
 
 
 class Batching:
-    """How the videos of an epoch are cut into batches and blocks: numbers only, nothing random."""
+    """How the videos of an epoch are cut into batches and blocks. Nothing here is random."""
 
     def __init__(
         self,
@@ -53,15 +53,15 @@ class Batching:
         block_batches: int = 1,
         positions: range | None = None,
     ) -> None:
-        """Cut ``num_videos`` into batches, and these into nearly equal blocks of a round.
+        """Cut ``num_videos`` into batches, and the batches into nearly equal blocks.
 
         Args:
             num_videos: at least ``batch_size``.
-            batch_size: pairs in a batch, each of another video. What is left over of the videos
-                when the batches are full has no place in the round.
+            batch_size: pairs in a batch, each from a different video. Videos that do not fill a
+                batch are left out of the round.
             pairs_per_visit: V, the epochs of a round.
-            block_batches: greatest number of batches an epoch has in a block.
-            positions: those of each batch that this process reads; None: all.
+            block_batches: maximum number of batches that an epoch has in a block.
+            positions: the positions of each batch that this process reads. None means all.
         """
         self.num_videos, self.batch_size = num_videos, batch_size
         self.positions = range(batch_size) if positions is None else positions
@@ -76,26 +76,26 @@ class Batching:
 
     @property
     def largest_block(self) -> int:
-        """The batches that an epoch has in the largest block."""
+        """The number of batches per epoch in the largest block."""
         return max(self.num_batches(block) for block in range(len(self._edges) - 1))
 
     def locate(self, step: int) -> tuple[int, int, int]:
         """Return (round, block, step within the block) of a step."""
-        run, within = divmod(step, self.pairs_per_visit * self.batches_per_epoch)
+        round_, within = divmod(step, self.pairs_per_visit * self.batches_per_epoch)
         block = bisect_right(self._edges, within // self.pairs_per_visit) - 1
-        return run, block, within - self.pairs_per_visit * self._edges[block]
+        return round_, block, within - self.pairs_per_visit * self._edges[block]
 
     def block_of(self, index: int) -> int | None:
-        """Return the block of a place in an epoch's order; None: it is in no batch."""
+        """Return the block of an index in an epoch's order, or None if it is in no batch."""
         batch = index // self.batch_size
         return None if batch >= self.batches_per_epoch else bisect_right(self._edges, batch) - 1
 
     def first_index(self, block: int) -> int:
-        """Return the first place of a block in an epoch's order."""
+        """Return the first index of a block in an epoch's order."""
         return self._edges[block] * self.batch_size
 
     def num_batches(self, block: int) -> int:
-        """Return the batches that an epoch has in a block."""
+        """Return the number of batches per epoch in a block."""
         return self._edges[block + 1] - self._edges[block]
 
     def num_videos_of(self, block: int) -> int:
@@ -104,7 +104,7 @@ class Batching:
 
 
 class BatchOrder:
-    """Which video is at each place of a run, and which places a visit serves."""
+    """The video at each place of a run, and the places that each visit fills."""
 
     def __init__(self, batching: Batching, *, seed: int) -> None:
         self.batching, self._seed = batching, seed
@@ -112,17 +112,17 @@ class BatchOrder:
         self._shuffles: dict[tuple[int, int], Int64[np.ndarray, " block_videos"]] = {}
 
     def epoch_and_index(self, place: Place) -> tuple[int, int]:
-        """Return the epoch of a place and the place in that epoch's order."""
-        cut = self.batching
-        run, block, within = cut.locate(place.step)
-        turn, batch = divmod(within, cut.num_batches(block))
-        index = cut.first_index(block) + batch * cut.batch_size + place.position
-        return run * cut.pairs_per_visit + turn, index
+        """Return the epoch of a place, and its index in that epoch's order."""
+        batching = self.batching
+        round_, block, within = batching.locate(place.step)
+        turn, batch = divmod(within, batching.num_batches(block))
+        index = batching.first_index(block) + batch * batching.batch_size + place.position
+        return round_ * batching.pairs_per_visit + turn, index
 
     def video(self, epoch: int, index: int) -> int:
         """Return the video (a row of the catalog) at ``index`` of an epoch's order."""
-        run, turn = divmod(epoch, self.batching.pairs_per_visit)
-        base = self._permutation(run)
+        round_, turn = divmod(epoch, self.batching.pairs_per_visit)
+        base = self._permutation(round_)
         block = self.batching.block_of(index)
         if turn == 0 or block is None:
             return int(base[index])
@@ -130,10 +130,10 @@ class BatchOrder:
         return int(base[first + self._shuffle(epoch, block)[index - first]])
 
     def visits(self, steps: range) -> Iterator[list[Place]]:
-        """Yield the places of each visit: of one video, in different batches, in a growing order.
+        """Yield the places of each visit, which are of one video and in increasing order.
 
-        Visits come in the order in which their first places are needed; a place out of ``steps``
-        is left out.
+        Visits come in the order in which their first places are needed. Places outside ``steps``
+        are left out.
         """
         step = steps.start
         while step < steps.stop:
@@ -144,27 +144,27 @@ class BatchOrder:
 
     def _visits_of_block(self, start: int, steps: range) -> list[list[Place]]:
         """Return the visits of the block whose first step is ``start``."""
-        cut = self.batching
-        run, block, _ = cut.locate(start)
-        batches, size = cut.num_batches(block), cut.batch_size
-        visits: list[list[Place]] = [[] for _ in range(cut.num_videos_of(block))]
-        for turn in range(cut.pairs_per_visit):
-            shuffle = self._shuffle(run * cut.pairs_per_visit + turn, block)
+        batching = self.batching
+        round_, block, _ = batching.locate(start)
+        num_batches = batching.num_batches(block)
+        visits: list[list[Place]] = [[] for _ in range(batching.num_videos_of(block))]
+        for turn in range(batching.pairs_per_visit):
+            shuffle = self._shuffle(round_ * batching.pairs_per_visit + turn, block)
             for index, video in enumerate(shuffle.tolist()):
-                batch, position = divmod(index, size)
-                place = Place(start + turn * batches + batch, position)
-                if place.step in steps and position in cut.positions:
+                batch, position = divmod(index, batching.batch_size)
+                place = Place(start + turn * num_batches + batch, position)
+                if place.step in steps and position in batching.positions:
                     visits[video].append(place)
         return sorted(visit for visit in visits if visit)
 
-    def _permutation(self, run: int) -> Int64[np.ndarray, " num_videos"]:
-        if self._base is None or self._base[0] != run:
-            generator = np.random.default_rng((self._seed, _ORDER, run))
-            self._base = (run, generator.permutation(self.batching.num_videos))
+    def _permutation(self, round_: int) -> Int64[np.ndarray, " num_videos"]:
+        if self._base is None or self._base[0] != round_:
+            generator = np.random.default_rng((self._seed, _ORDER, round_))
+            self._base = (round_, generator.permutation(self.batching.num_videos))
         return self._base[1]
 
     def _shuffle(self, epoch: int, block: int) -> Int64[np.ndarray, " block_videos"]:
-        """Return which video of a block is at each of its places in an epoch."""
+        """Return the order of a block's videos in an epoch, as indices into the block."""
         num_videos = self.batching.num_videos_of(block)
         if epoch % self.batching.pairs_per_visit == 0:
             return np.arange(num_videos)

@@ -1,4 +1,4 @@
-"""Videos that have killed a process, and from which place of the order on they are skipped."""
+"""Videos that killed a process, and the place in the order from which they are skipped."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -18,14 +18,14 @@ class _Entry:
 
 
 class Quarantine:
-    """Rows of the catalog and why they are not read any more.
+    """Rows of the catalog that are skipped, with reasons.
 
-    With a file it is kept there, a line of JSON each, so that a run that resumes skips the same
-    videos from the same places on, without dying of them again.
+    A file keeps them, one JSON object per line. So a resumed run skips the same videos from the
+    same places, without another crash.
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        """Read what the file holds, if there is one.
+        """Read the file, if it exists.
 
         Raises:
             CheckpointError: the file is damaged.
@@ -36,29 +36,30 @@ class Quarantine:
             return
         try:
             text = path.read_text(encoding="utf-8")
-            for line in text[: text.rfind("\n") + 1].splitlines():  # the last may be half written
-                self._note(_Entry(**json.loads(line)))
+            for line in text[: text.rfind("\n") + 1].splitlines():  # drops a partial last line
+                self._remember(_Entry(**json.loads(line)))
         except (OSError, ValueError, TypeError) as error:
             raise CheckpointError(
-                f"{path} cannot be read: {error}. It lists the videos that this run skips; delete "
+                f"{path} cannot be read: {error}. It lists the videos that this run skips. Delete "
                 "it to try them again."
             ) from error
 
     def add(self, row: int, place: Place, key: str, reason: str) -> None:
-        """Skip a video from a place on."""
+        """Skip a video from this place on."""
         entry = _Entry(row, key, place.step, place.position, reason)
-        self._note(entry)
+        self._remember(entry)
         if self._path is not None:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(entry)) + "\n")
 
     def reason(self, row: int, place: Place) -> str:
-        """Return why a video is skipped at a place; empty: it is not."""
+        """Return why a video is skipped at a place, or an empty string."""
         entry = self._entries.get(row)
-        skipped = entry is not None and place >= Place(entry.step, entry.position)
-        return entry.reason if entry is not None and skipped else ""
+        if entry is None or place < Place(entry.step, entry.position):
+            return ""
+        return entry.reason
 
-    def _note(self, entry: _Entry) -> None:
+    def _remember(self, entry: _Entry) -> None:
         known = self._entries.get(entry.row)
         if known is None or (entry.step, entry.position) < (known.step, known.position):
             self._entries[entry.row] = entry

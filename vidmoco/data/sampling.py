@@ -1,7 +1,6 @@
-"""Which times of a video make a pair, or more than a pair. Pure functions; no video is touched.
+"""The times of the frames of a pair, as pure functions of the seed and the place in the order.
 
-Everything is decided by the seed and the place in the order (``order.py``): the same for any number
-of workers, and after a resume.
+So the times do not depend on the number of workers, and are the same after a resume.
 """
 
 import math
@@ -17,17 +16,17 @@ from vidmoco.shapes import Float64
 
 GapLaw = Literal["linear_decay", "uniform", "segments"]
 
-# Keeps this stream of random numbers apart from those of order.py.
+# Distinguishes this stream of random numbers from those of order.py.
 _PAIR = 2
 
-_HALVINGS = 50  # to a gap that is as exact as a float
+_BISECTIONS = 50  # enough for the precision of a float
 
-MAX_REPLACEMENTS = 32  # assumption: when so many in a row cannot be read, something else is wrong
+MAX_REPLACEMENTS = 32  # assumption: if this many videos fail in a row, the cause is elsewhere
 
 
 @dataclass(frozen=True)
 class Moment:
-    """One video (a row of the catalog) and the times wanted from it, from its first frame."""
+    """A video (a row of the catalog), and times in it, in seconds from its first frame."""
 
     row: int
     times: tuple[float, ...]
@@ -35,7 +34,7 @@ class Moment:
 
 @dataclass(frozen=True, kw_only=True)
 class PairRule:
-    """How the times of a pair are drawn. Times in seconds; see ``sample_times``."""
+    """How the times of a pair are drawn, in seconds (see ``sample_times``)."""
 
     gap_law: GapLaw = "linear_decay"
     min_gap: float = 0.0
@@ -52,20 +51,20 @@ def sample_times(
         0        a         b           duration
         |--------x---------x-------------|          min_gap <= b - a <= max_gap
 
-    ``linear_decay``: uniform over all pairs of times with such a gap. The density of the gap g is
-    then proportional to duration - g (Qian et al. 2021, "Spatiotemporal Contrastive Video
-    Representation Learning", section 3.3). ``uniform``: all gaps are equally likely.
-    ``segments``: a is of the first half of the video and b of the second (Xu and Wang 2021,
+    ``linear_decay`` is uniform over all pairs of times with an allowed gap. The density of the gap
+    g is then proportional to duration - g (Qian et al. 2021, "Spatiotemporal Contrastive Video
+    Representation Learning", section 3.3). With ``uniform`` all gaps are equally likely. With
+    ``segments`` a is in the first half of the video and b in the second (Xu and Wang 2021,
     "Rethinking Self-Supervised Correspondence Learning", section 3.2).
 
-    More than two frames: a and b are the first and the last, and the others uniform between them,
-    so that ``linear_decay`` is uniform over all such times; ``segments`` has as many parts.
+    With more than two frames, a and b are the first and the last, and the others are uniform
+    between them, so ``linear_decay`` is uniform over all allowed times. ``segments`` then has as
+    many equal parts as frames.
 
-    The distribution function of the gap is inverted, so nothing is rejected. A video shorter than
-    ``min_gap`` gives its longest gap. With ``single_frame`` all times are one time (views of one
-    frame).
+    The gap is drawn by inverting its distribution function, so nothing is rejected. A video shorter
+    than ``min_gap`` gives its longest gap. With ``single_frame`` all times are equal.
     """
-    generator.random()  # of no use today; without it every run would have other pairs than before
+    generator.random()  # unused, but kept so that a seed gives the same pairs as in older versions
     gap_draw, start_draw, swap = generator.random(), generator.random(), generator.random() < 0.5
     frames = rule.frames
     if rule.single_frame:
@@ -91,28 +90,29 @@ def sample_times(
 
 
 def _area(gap: float, duration: float, law: GapLaw, frames: int) -> float:
-    """Return the area below the density of gaps (not normalised) from 0 to ``gap``."""
+    """Return the integral of the unnormalised density of gaps from 0 to ``gap``."""
     if law == "uniform":
         return gap
     if law == "linear_decay":
-        # The density of the distance of the outer two of n uniform times is gap^(n-2) (d - gap).
+        # The range of n uniform times has the density gap^(n-2) (d - gap).
         share = gap / duration  # no overflow
         return duration**2 * (share ** (frames - 1) / (frames - 1) - share**frames / frames)
-    half = duration / 2  # the density grows as the gap up to half the video, and falls again
+    half = duration / 2  # the density rises up to half the video, and falls after it
     return gap * gap / 2 if gap <= half else half * half - (duration - gap) ** 2 / 2
 
 
 def _gap_of(area: float, duration: float, law: GapLaw, frames: int) -> float:
-    """Return the gap up to which there is such an area."""
+    """Return the gap that has this area: the inverse of ``_area``."""
     if law == "uniform":
         return area
     if law == "linear_decay" and frames > 2:
         low, high = 0.0, duration
-        for _ in range(_HALVINGS):
+        for _ in range(_BISECTIONS):
             middle = (low + high) / 2
-            low, high = (
-                (middle, high) if _area(middle, duration, law, frames) < area else (low, middle)
-            )
+            if _area(middle, duration, law, frames) < area:
+                low = middle
+            else:
+                high = middle
         return high
     if law == "linear_decay":
         return duration - math.sqrt(max(duration * duration - 2 * area, 0.0))
@@ -128,11 +128,11 @@ def pair_generator(*, seed: int, epoch: int, index: int, attempt: int = 0) -> np
 
 
 def replacements(*, index: int, num_videos: int, batch_size: int) -> Iterator[int]:
-    """Yield the indices whose videos stand in, one after the other, for one that cannot be read.
+    """Yield the indices of the videos that replace an unreadable one, in the order to try them.
 
-    First the same place in the other batches of the epoch: two failures of one batch then get
-    different videos. After those, the neighbours of that place. Only when all videos out of the
-    batch have been tried, those that are in it.
+    First comes the same position in the other batches of the epoch, so two failures of one batch
+    get different videos. Then come the neighbours of that position, and last the videos of the
+    batch itself.
     """
     tried = {index}
     position, num_others = index % batch_size, num_videos - batch_size
@@ -147,7 +147,7 @@ def replacements(*, index: int, num_videos: int, batch_size: int) -> Iterator[in
 
 
 class PairPlan:
-    """Which moment each place of a run is, and which stand in for it."""
+    """The moment of each place of a run, and its replacements."""
 
     def __init__(
         self,
@@ -157,19 +157,19 @@ class PairPlan:
         rule: PairRule,
         seed: int,
     ) -> None:
-        """Take the order, and the durations of all videos, in seconds, by row."""
+        """Take the order, and the durations of all videos by row, in seconds."""
         self.order = order
         self.rule = rule
         self._durations, self._seed = durations, seed
 
     def moments(self, place: Place) -> Iterator[Moment]:
-        """Yield the moment of a place, and then its stand-ins."""
+        """Yield the moment of a place, and then its replacements."""
         epoch, index = self.order.epoch_and_index(place)
         batching = self.order.batching
-        stand_ins = replacements(
+        others = replacements(
             index=index, num_videos=batching.num_videos, batch_size=batching.batch_size
         )
-        for attempt, candidate in enumerate(chain([index], stand_ins)):
+        for attempt, candidate in enumerate(chain([index], others)):
             row = self.order.video(epoch, candidate)
             generator = pair_generator(seed=self._seed, epoch=epoch, index=index, attempt=attempt)
             duration = float(self._durations[row])

@@ -1,4 +1,4 @@
-"""What MoCo's queries are contrasted with: the queue, and what video adds to it."""
+"""The keys that MoCo's queries are contrasted with: the queue, with options for video."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ class Negatives:
 
     keys: Float[Tensor, "k c"]
     masked: Bool[Tensor, "n k"] | None = None
-    """Which of them are left out for a query."""
+    """Which keys are left out for which query."""
     positives: Bool[Tensor, "n k"] | None = None
-    """Which of them are positives of a query too."""
+    """Which keys are positives too, for which query."""
 
 
 def keys_of_queue(
@@ -34,16 +34,17 @@ def keys_of_queue(
     same_video: SameVideo,
     within: float | None,
 ) -> tuple[Negatives, Stats]:
-    """Return the keys in the queue; their age, and the percentage of the query's own video.
+    """Return the keys of the queue, their mean age, and the percentage from the query's own video.
 
     Args:
-        queue: of keys.
+        queue: the queue of keys.
         source_ids: the video of each query.
-        times: when its frame was shown, in seconds.
-        same_video: what keys of the query's own video are: negatives as all others (the papers),
-            left out, or positives too (Han et al. 2020, "Self-supervised Co-training for Video
+        times: the time of each query's frame, in seconds.
+        same_video: role of keys from the query's own video: negatives like all others (the papers),
+            masked out, or positives (Han et al. 2020, "Self-supervised Co-training for Video
             Representation Learning").
-        within: only keys within so many seconds of the query's frame are of the same video.
+        within: only keys within this many seconds of the query's frame count as the same video.
+            None means the whole video.
     """
     stats = {"queue_age": queue.mean_age()}
     if same_video == "negative":
@@ -58,18 +59,19 @@ def keys_of_queue(
 def with_keys_of_batch(
     negatives: Negatives, keys: Sequence[Float[Tensor, "n c"]], source_ids: Int64[Tensor, " n"]
 ) -> tuple[Negatives, Stats]:
-    """Add the keys of all processes' batches; those of the query's own video are masked.
+    """Add the batch's keys of all processes, with those of the query's own video masked.
 
-    This is the block of VINCE (Gordon et al. 2020, "Watching the World Go By", section 3).
+    The mask is the block matrix of VINCE (Gordon et al. 2020, "Watching the World Go By",
+    section 3).
 
     Args:
-        negatives: what the queries are contrasted with otherwise.
-        keys: of each key view, of this process.
+        negatives: the keys to add to.
+        keys: the keys of each key view, of this process.
         source_ids: the video of each sample of this process.
     """
     gathered = [distributed.gather_rows(key) for key in keys]
     ids = distributed.gather_rows(source_ids).repeat(len(keys))
-    own = source_ids[:, None] == ids  # the block of VINCE's mask
+    own = source_ids[:, None] == ids
     none = torch.zeros(
         len(source_ids), len(negatives.keys), dtype=torch.bool, device=source_ids.device
     )

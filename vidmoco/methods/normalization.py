@@ -1,4 +1,4 @@
-"""Batch norm over parts of a batch (MoCo's Shuffling BN), and over those of all processes."""
+"""Batch norm over parts of a batch (MoCo's Shuffling BN), or over the batches of all processes."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,13 +13,13 @@ from vidmoco.shapes import Float
 
 
 class SplitBatchNorm:
-    """Mixed into a batch-norm class: training statistics over each of ``num_splits`` equal parts.
+    """A mixin for batch norms: in training, each of ``num_splits`` equal parts has own statistics.
 
-    Part i holds the i-th contiguous slice of the batch, which is what rank i of several would hold.
-    Names and shapes of the state do not change, so the backbone stays stock.
+    Part i is the i-th contiguous slice of the batch, which rank i of several would hold. Names and
+    shapes of the state do not change, so the backbone stays loadable by timm.
 
-    NOTE: ranks keep running statistics of rank 0's part only. Here every part moves them, each by a
-    part of the momentum, so they follow the mean over the parts.
+    NOTE: with several ranks, running statistics come from rank 0's part only. Here every part
+    updates them with a fraction of the momentum, so they follow the mean over the parts.
     """
 
     num_splits: int
@@ -27,7 +27,7 @@ class SplitBatchNorm:
     training: bool
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise ``x`` (N, ...) part by part in training, as a whole in evaluation."""
+        """Normalise ``x`` (N, ...), part by part in training and as a whole in evaluation."""
         whole = super().forward  # type: ignore[misc]
         if not self.training:
             return whole(x)  # type: ignore[no-any-return]
@@ -42,14 +42,14 @@ class SplitBatchNorm:
 
 
 def split_batch_norm(model: nn.Module, num_splits: int) -> nn.Module:
-    """Turn every batch norm of ``model`` into a split one, in place. 1 split changes nothing."""
+    """Split every batch norm of ``model`` in place. ``num_splits`` 1 changes nothing."""
     if num_splits == 1:
         return model
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             kind = type(module)
             if issubclass(kind, SplitBatchNorm):
-                raise ValueError("the batch norms of this model are split already")
+                raise ValueError("the batch norms of this model are already split")
             if kind not in _SPLIT_CLASSES:
                 _SPLIT_CLASSES[kind] = type(f"Split{kind.__name__}", (SplitBatchNorm, kind), {})
             module.__class__ = _SPLIT_CLASSES[kind]
@@ -68,49 +68,50 @@ def encode_shuffled(
     generator: torch.Generator,
     gather: Callable[[Tensor], Tensor] = distributed.gather_rows,
 ) -> Float[Tensor, "m c"]:
-    """Encode the views of all processes in random order; return what comes of all, in theirs.
+    """Encode the views of all processes in random order, and return the results in input order.
 
-    Shuffling BN (He et al. 2020, section 3.3): key and query meet different statistics. The order
-    is one over all processes, each of which encodes its share of it, and within a process over the
-    parts of its batch norms. ``gather`` brings the results together, with gradients or without.
+    This is Shuffling BN (He et al. 2020, section 3.3): a key and its query get different batch
+    statistics. One permutation shuffles the views over all processes and over the parts of their
+    batch norms, and each process encodes its share. ``gather`` collects the results, with or
+    without gradients.
     """
     if bn_splits == 1 and distributed.world_size() == 1:
         return encoder(view)  # type: ignore[no-any-return]
     everything = distributed.gather_rows(view)
-    order = torch.randperm(len(everything), generator=generator)  # the same everywhere
+    order = torch.randperm(len(everything), generator=generator)  # the same on every process
     to_parts, back = to_device(torch.stack([order, order.argsort()]), view.device)
     own = distributed.shard(len(everything))
     return gather(encoder(everything[to_parts[own.start : own.stop]]))[back]
 
 
 class GatheredBatchNorm:
-    """Mixed into a batch-norm class: training statistics over the batches of all processes.
+    """A mixin for batch norms: in training, statistics are over the batches of all processes.
 
-    For a CPU, where torch has no ``SyncBatchNorm``: every process normalises everything, and keeps
-    its own rows.
+    It is for CPUs, where torch has no ``SyncBatchNorm``. Every process normalises all rows and
+    keeps its own.
     """
 
     training: bool
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise ``x`` (N, ...), with gradients to the rows of the others."""
+        """Normalise ``x`` (N, ...), with gradients to the rows of all processes."""
         whole = super().forward  # type: ignore[misc]
         if not self.training:
             return whole(x)  # type: ignore[no-any-return]
         everything = whole(distributed.gather_rows_with_gradient(x))
-        # narrow, for what comes next may work in place, which views of a split forbid
+        # narrow, because the next layer may work in place, which is an error on views of a split
         return everything.narrow(0, len(x) * distributed.rank(), len(x))  # type: ignore[no-any-return]
 
 
 def sync_batch_norm(model: nn.Module) -> nn.Module:
-    """Make every batch norm of ``model`` one over all processes; a single one changes nothing.
+    """Make every batch norm of ``model`` use the statistics of all processes.
 
-    The model must be on its device.
+    The model must be on its device already. With a single process nothing changes.
     """
     if distributed.world_size() == 1:
         return model
     if any(parameter.is_cuda for parameter in model.parameters()):
-        # timm's, for its batch norms that hold an activation: torch's would lose it.
+        # timm's function, because torch's would drop the activation inside timm's batch norms.
         synced: nn.Module = convert_sync_batchnorm(model)
         return synced
     for module in model.modules():

@@ -1,4 +1,4 @@
-"""What a method is: the only thing that a training knows of one."""
+"""The interface of a method, which is all that the training loop uses."""
 
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
@@ -12,43 +12,43 @@ from vidmoco.shapes import Float, Float64, Int64
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What a method gets, beside its settings."""
+    """What a method gets in addition to its settings."""
 
     num_features: int
     """D, the dimension of the backbone's feature."""
     large_views: int = 2
-    """The views of the full size, which come before the small crops."""
+    """Number of full-size views, which come before the small crops."""
     durations: Float64[np.ndarray, " videos"] = field(default_factory=lambda: np.zeros(0))
-    """Seconds of each video; only the memory bank needs them."""
+    """Duration of each video in seconds. Only the memory bank needs it."""
     seed: int = 0
-    """Of the random numbers that the method draws while it trains."""
+    """Seed of the random numbers that the method draws during training."""
 
 
 @runtime_checkable
 class Method(Protocol):
-    """An ``nn.Module`` that a training step drives.
+    """An ``nn.Module`` that computes the loss of a training step.
 
-    A step calls ``begin_step``, then forward and backward once for each micro-batch, then lets the
-    optimiser move the weights, and calls ``end_step``.
+    A step calls ``begin_step``, then forward and backward for each micro-batch, then the optimiser,
+    then ``end_step``.
     """
 
     embeddings: tuple[Float[Tensor, "n c"], Float[Tensor, "n c"]]
     """Queries of the last batch and their positives, of unit length, for ``diagnostics``."""
     syncs_batch_norm: bool
-    """Whether batch norms take their statistics over the batches of all processes."""
+    """Whether batch norms use the statistics of all processes."""
 
     @property
     def backbone(self) -> nn.Module:
-        """What a run is for: (N, 3, H, W) to (N, D)."""
+        """The network that is trained, from (N, 3, H, W) to (N, D)."""
 
     @property
     def projector(self) -> nn.Module:
-        """What makes embeddings of the backbone's features."""
+        """The head, from features to embeddings."""
 
     def begin_step(self, progress: float) -> None:
-        """Do what comes before the batch, such as to move the key encoder.
+        """Do what precedes the batch, such as the momentum update of the key encoder.
 
-        ``progress`` is the share of the training that is done, from 0 to below 1.
+        ``progress`` is the finished fraction of the training, from 0 to below 1.
         """
 
     def forward(
@@ -61,10 +61,10 @@ class Method(Protocol):
         """Return the loss of a micro-batch, and its diagnostics.
 
         Args:
-            views: of the full size first, then small crops; view v is of frame v modulo F.
+            views: full-size views first, then small crops. View v shows frame v modulo F.
             source_ids: the video of each sample.
-            times: when each of its F frames was shown, in seconds.
+            times: the time of each of its F frames, in seconds.
         """
 
     def end_step(self) -> None:
-        """Do what comes after the backward passes, such as to let the keys enter the queue."""
+        """Do what follows the backward passes, such as adding the keys to the queue."""

@@ -1,11 +1,11 @@
-"""Random numbers that a method draws while it trains, as a part of its state."""
+"""A random generator whose state is saved with a method's weights."""
 
 import torch
 from torch import Tensor, nn
 
 
 class RandomState(nn.Module):
-    """Holds a generator of the CPU, whose state is in the state dict."""
+    """Holds a CPU generator, whose state is part of the state dict."""
 
     def __init__(self, seed: int) -> None:
         super().__init__()
@@ -17,5 +17,5 @@ class RandomState(nn.Module):
         return state
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Go on from a state that ``get_extra_state`` returned."""
+        """Restore a state that ``get_extra_state`` returned."""
         self.generator.set_state(state)

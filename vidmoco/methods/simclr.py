@@ -1,4 +1,4 @@
-"""SimCLR, and the end-to-end mechanism that MoCo is compared with: no key encoder, no memory.
+"""SimCLR, and the end-to-end mechanism to which MoCo is compared. Neither has a key encoder.
 
 SimCLR: Chen, Kornblith, Norouzi, Hinton, "A Simple Framework for Contrastive Learning of Visual
 Representations", ICML 2020. End to end: He et al. 2020 (MoCo), figure 2a.
@@ -19,7 +19,7 @@ from vidmoco.shapes import Float, Float64, Int64
 
 
 class SimCLR(nn.Module):
-    """SimCLR, Algorithm 1 of the paper."""
+    """SimCLR (Algorithm 1 of the paper)."""
 
     syncs_batch_norm = True
 
@@ -32,9 +32,9 @@ class SimCLR(nn.Module):
         projector_layers: int,
         tau: float,
     ) -> None:
-        """Take ``backbone``; the head is as wide as its features and has 2 layers (v1) or 3 (v2).
+        """Put a head on ``backbone``, as wide as its features, with 2 layers (v1) or 3 (v2).
 
-        Its last batch norm has a scale and no shift, as in the authors' code.
+        The last batch norm of the head has a scale and no shift, as in the authors' code.
         """
         super().__init__()
         projector = build_batch_norm_mlp(
@@ -60,7 +60,7 @@ class SimCLR(nn.Module):
         return self.encoder[1]
 
     def begin_step(self, progress: float) -> None:
-        """Move nothing: there is no key encoder."""
+        """Do nothing: there is no key encoder."""
 
     def forward(
         self,
@@ -69,13 +69,13 @@ class SimCLR(nn.Module):
         source_ids: Int64[Tensor, " n"],
         times: Float64[Tensor, "n f"],
     ) -> tuple[Float[Tensor, ""], Stats]:
-        """Return the mean over all 2N large views, and diagnostics.
+        """Return the mean loss of all 2N large views, and its diagnostics.
 
-        Every small crop makes two more terms like it, with each large view.
+        Every small crop adds two terms, one with each large view.
 
-        NOTE: the authors' TensorFlow code returns the sum of the two views' means: twice this.
+        NOTE: the authors' TensorFlow code returns the sum of both views' means, twice this loss.
         """
-        # Large views together: the batch norms see all 2N, as in the authors' code.
+        # Both large views in one pass: the batch norms see all 2N, as in the authors' code.
         num = len(source_ids)
         large = normalize(self.encoder(torch.cat(views[:2])).float(), dim=1).split(num)
         small = [normalize(self.encoder(view).float(), dim=1) for view in views[2:]]
@@ -88,13 +88,13 @@ class SimCLR(nn.Module):
         )
 
     def end_step(self) -> None:
-        """Keep nothing: there is no queue."""
+        """Do nothing: there is no queue."""
 
 
 class EndToEnd(nn.Module):
-    """MoCo's figure 2a: queries and keys of one encoder, gradients through both.
+    """MoCo's figure 2a: one encoder for queries and keys, with gradients through both.
 
-    The dictionary is the batch of keys, so its size is that of the batch.
+    The dictionary is the batch of keys, so it is as large as the batch.
     """
 
     syncs_batch_norm = False
@@ -108,10 +108,10 @@ class EndToEnd(nn.Module):
         tau: float,
         bn_splits: int,
     ) -> None:
-        """Take ``backbone``; the head is MoCo v1's linear layer.
+        """Put MoCo v1's linear head on ``backbone``.
 
-        With ``bn_splits`` > 1 the batch norms are split, and keys are shuffled between the
-        parts: Shuffling BN is in MoCo's end-to-end counterpart too (section 3.3).
+        With ``bn_splits`` > 1 the batch norms are split, and keys are shuffled between the parts:
+        the paper uses Shuffling BN for its end-to-end counterpart too (section 3.3).
         """
         super().__init__()
         projector = build_projector("linear", num_features=inputs.num_features, dim=dim)
@@ -131,7 +131,7 @@ class EndToEnd(nn.Module):
         return self.encoder[1]  # type: ignore[index, no-any-return]
 
     def begin_step(self, progress: float) -> None:
-        """Move nothing: there is no key encoder."""
+        """Do nothing: there is no key encoder."""
 
     def forward(
         self,
@@ -159,4 +159,4 @@ class EndToEnd(nn.Module):
         )
 
     def end_step(self) -> None:
-        """Keep nothing: there is no queue."""
+        """Do nothing: there is no queue."""

@@ -1,4 +1,4 @@
-"""Which views are contrasted with which: the terms of a loss."""
+"""The terms of a loss: which views are contrasted with each other."""
 
 from collections.abc import Iterable
 
@@ -13,12 +13,12 @@ from vidmoco.shapes import Bool, Float, Float64, Int64
 def pairs_of_views(
     num_views: int, *, symmetric: bool, large_views: int = 2
 ) -> list[tuple[int, int]]:
-    """Return the terms (query view, key view).
+    """Return the terms of the loss as (query view, key view).
 
-    View 0 is the query and the other large views are its keys, or each large view is a query and
-    all others are its keys (``symmetric``), in terms of their own (Feichtenhofer et al. 2021, "A
-    Large-Scale Study on Unsupervised Spatiotemporal Representation Learning", section 3.1). All
-    further views are small crops, which are queries only, against the keys of the same large views
+    View 0 is the query, and the other large views are its keys. With ``symmetric`` each large view
+    is a query, and all others are its keys. Each key makes its own term (Feichtenhofer et al. 2021,
+    "A Large-Scale Study on Unsupervised Spatiotemporal Representation Learning", section 3.1). The
+    views after the large ones are small crops. They are only queries, contrasted with the same keys
     (Caron et al. 2020, "Unsupervised Learning of Visual Features by Contrasting Cluster
     Assignments", section 3.2).
     """
@@ -37,12 +37,12 @@ def by_query(pairs: Iterable[tuple[int, int]]) -> dict[int, list[int]]:
 
 
 def times_of_view(times: Float64[Tensor, "n f"], view: int) -> Float64[Tensor, " n"]:
-    """Return when the frames of a view were shown: view v is of frame v modulo F."""
+    """Return the times of the frames of a view: view v shows frame v modulo F."""
     return times[:, view % times.shape[1]]
 
 
 def labels_of_own(num: int, device: torch.device) -> Int64[Tensor, " n"]:
-    """Return where the keys of this process's samples are among those of all processes."""
+    """Return the indices of this process's keys among those of all processes."""
     return torch.arange(num, device=device) + num * distributed.rank()
 
 
@@ -58,7 +58,7 @@ def repeats_in_batch(source_ids: Int64[Tensor, " n"]) -> Bool[Tensor, "n m"]:
 def scale_loss(
     factor: float, loss: Float[Tensor, ""], stats: Stats
 ) -> tuple[Float[Tensor, ""], Stats]:
-    """Return a loss times ``factor``, and the diagnostics; the loss at chance grows with it."""
+    """Return a loss times ``factor``, and its diagnostics with ``loss_minus_chance`` scaled too."""
     scaled = {"loss_minus_chance": stats["loss_minus_chance"] * factor}
     return loss * factor, stats | scaled
 
@@ -68,7 +68,7 @@ def mean_of(
 ) -> tuple[Float[Tensor, ""], Stats]:
     """Return the mean of several losses, and of each of their diagnostics.
 
-    ``counts`` says how many terms each loss is the mean of, so that all terms count alike.
+    ``counts`` is the number of terms that each loss averages, so that all terms weigh the same.
     """
     losses, stats = zip(*terms, strict=True)
     values = {name: torch.stack([one[name] for one in stats]) for name in stats[0]}

@@ -1,1 +1,1 @@
-"""A pool of processes that may die of what they read."""
+"""A pool of worker processes that a bad file may kill."""

@@ -1,7 +1,7 @@
-"""Processes that work on files which may kill them: by a hang, a crash, or hunger for memory.
+"""A pool of processes for files that may hang, crash, or exhaust the memory of a process.
 
-Each does one job at a time under limits of memory, CPU time and wall time. A process that dies, or
-is killed for its silence, costs the one job that it was at; its other job is done by its successor.
+Each process does one job at a time, under limits of memory, CPU time and silence. If a process
+dies, or is killed because it is silent, its current job fails. A new process does its next job.
 """
 
 import math
@@ -24,78 +24,77 @@ from vidmoco.workers.process import serve
 J = TypeVar("J")
 R = TypeVar("R")
 
-# A worker has one job at hand and one more in its pipe, so it never waits for the next.
-_JOBS_AT_ONCE = 2
-# assumption: imports from the slowest network disk are done by then.
-_SECONDS_TO_START = 300.0
+# A worker has one job under way and one in its pipe, so it never waits for the next.
+_JOBS_PER_WORKER = 2
+_SECONDS_TO_START = 300.0  # assumption: enough for imports from the slowest network disk
 _SECONDS_TO_END = 5.0
-# Seconds. assumption: who sleeps so much longer than asked was stopped, as by Ctrl-Z, and so were
-# the workers.
+# If this process wakes this many seconds too late, it was suspended, as by Ctrl-Z, and so were its
+# workers. assumption.
 _OVERSLEPT = 2.0
-# Ends that somebody else brings about; the file is not to blame.
-_FROM_OUTSIDE = frozenset({-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP})
+# Signals that others send. The file is not to blame.
+_SIGNALS_OF_OTHERS = frozenset({-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP})
 
 
 @dataclass(frozen=True)
 class Report(Generic[J, R]):
-    """What a worker says of a job, or what is said of a worker that cannot speak any more."""
+    """The result of a job, a part of its result, or its failure."""
 
     job: J
     value: R | None = None
-    """The result, or a part of it; None after the last part, and for a job that failed."""
+    """The result or a part of it. None after the last part, and for a failed job."""
     failure: str = ""
     """Why the job failed, as the end of a sentence about the file."""
     last: bool = True
-    """Nothing more comes of this job."""
+    """Whether this is the last report on the job."""
     limit: str = ""
-    """``max_seconds`` or ``max_memory``, when that is what the job failed of."""
+    """The exceeded limit, ``max_seconds`` or ``max_memory``, or an empty string."""
     killed: bool = False
-    """The job killed its process, or made it hang."""
+    """Whether the job killed its process or made it hang."""
 
 
 class _Worker(Generic[J]):
-    """A process, its pipe, and the jobs it has been given."""
+    """A process, its pipe, and its jobs."""
 
     def __init__(self, args: tuple[Any, ...], *, with_torch: bool) -> None:
         self.connection, other = multiprocessing.Pipe()
-        start = _start_forked if with_torch and sys.platform == "linux" else _start_afresh
+        start = _fork_preloaded if with_torch and sys.platform == "linux" else _spawn
         self.process = start(serve, (other, *args))
         other.close()
         self.started = False
         self.retires = False  # it ends by itself, after a job that took too much memory
-        self.in_parts = False  # parts of its job have come, which shall not come twice
+        self.in_parts = False  # parts of its job have been reported, so the job cannot be repeated
         self.jobs: deque[J] = deque()
-        self.heard = time.monotonic()  # the last sign of life
+        self.heard = time.monotonic()  # the time of the last sign of life
 
     def give(self, job: J) -> None:
         if not self.jobs and self.started:
             self.heard = time.monotonic()
         self.jobs.append(job)
-        with suppress(BrokenPipeError, ConnectionResetError):  # its end is seen by wait()
+        with suppress(BrokenPipeError, ConnectionResetError):  # wait() notices a dead process
             self.connection.send(job)
 
     def end(self, *, kill: bool) -> int:
-        """Wait for the process to end, or make it; return its exit code."""
+        """Kill the process, or let it end first, and return its exit code."""
         if not kill:
             self.process.join(_SECONDS_TO_END)
         self.process.kill()
-        # A process that waits for a dead network disk cannot even be killed; it is left to itself.
+        # A process that waits for a dead network disk cannot be killed. It is abandoned.
         self.process.join(_SECONDS_TO_END)
         self.connection.close()
         return self.process.exitcode or 0
 
 
-def _start_afresh(target: Callable[..., None], args: tuple[Any, ...]) -> BaseProcess:
+def _spawn(target: Callable[..., None], args: tuple[Any, ...]) -> BaseProcess:
     process = multiprocessing.get_context("spawn").Process(target=target, args=args, daemon=True)
     process.start()
     return process
 
 
-def _start_forked(target: Callable[..., None], args: tuple[Any, ...]) -> BaseProcess:
-    """Start a process from one that does nothing but this, and has imported torch already.
+def _fork_preloaded(target: Callable[..., None], args: tuple[Any, ...]) -> BaseProcess:
+    """Fork a process from a fork server that has already imported torch.
 
-    So torch is imported once, and its memory is there once, however many processes there are:
-    2.5 s and 250 MB (measured). On Linux alone: elsewhere torch may not survive a fork.
+    All processes then share one import of torch, which costs 2.5 s and 250 MB (measured). Only
+    Linux does this: elsewhere torch may not survive a fork.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["vidmoco.preload"])
@@ -105,19 +104,20 @@ def _start_forked(target: Callable[..., None], args: tuple[Any, ...]) -> BasePro
 
 
 class WorkerPool(Generic[J, R]):
-    """Some processes; jobs go in by ``give`` and reports come out of ``wait``.
+    """A pool of processes. ``give`` takes jobs, and ``wait`` returns reports on them.
 
     Args:
-        build: called in each process as ``build(*args)``; returns the function that does a job. It
-            returns the result, or an iterator of parts. What it raises is the job's failure.
-        args: plain values, or anything that can be given to a process that starts.
-        workers: processes at most, 1 or more; they start when there is work.
-        max_memory: bytes a process may use on top of what it uses after ``build``.
-        max_seconds: of silence that a job is allowed, and of CPU time between two signs of life.
-        with_torch: ``build`` needs torch, so processes start where it is there already.
+        build: called in each process as ``build(*args)``. It returns the function that does a job.
+            That function returns the result or an iterator of parts. An exception fails the job.
+        args: arguments that can be pickled for a new process.
+        workers: maximum number of processes, at least 1. They start when there is work.
+        max_memory: bytes that a process may use in addition to its use after ``build``.
+        max_seconds: returns the seconds of silence that a job may have. The same number limits the
+            CPU time between two signs of life.
+        with_torch: whether ``build`` needs torch. Processes then start with torch imported.
 
     Raises:
-        VidmocoError: processes cannot be started at all.
+        VidmocoError: the processes cannot be started.
     """
 
     def __init__(
@@ -152,9 +152,9 @@ class WorkerPool(Generic[J, R]):
 
     @property
     def room(self) -> int:
-        """The number of jobs that can be given before one is done."""
+        """The number of jobs that can be given now."""
         given = sum(len(worker.jobs) for worker in self._workers) + len(self._waiting)
-        return _JOBS_AT_ONCE * self._num_workers - given
+        return _JOBS_PER_WORKER * self._num_workers - given
 
     def give(self, job: J) -> None:
         """Queue a job."""
@@ -162,7 +162,7 @@ class WorkerPool(Generic[J, R]):
         self._hand_out()
 
     def wait(self, *others: Any) -> list[Report[J, R]]:
-        """Return what has happened, at once or when something does; empty: ``others`` are ready.
+        """Wait for reports, and return them. The list is empty if only ``others`` are ready.
 
         Args:
             others: file descriptors and connections to wait for too.
@@ -190,14 +190,14 @@ class WorkerPool(Generic[J, R]):
                 return reports
 
     def map(self, jobs: Iterable[J]) -> Iterator[Report[J, R]]:
-        """Yield the reports of all jobs, in the order in which they come."""
-        left = iter(jobs)
+        """Yield the reports on all jobs, in the order in which they arrive."""
+        remaining = iter(jobs)
         running = 0
         more = True
         while running or more:
             while more and self.room > 0:
                 try:
-                    self.give(next(left))
+                    self.give(next(remaining))
                     running += 1
                 except StopIteration:
                     more = False
@@ -206,22 +206,22 @@ class WorkerPool(Generic[J, R]):
                 yield report
 
     def close(self) -> None:
-        """End all processes, whatever they are at."""
+        """Kill all processes."""
         for worker in self._workers:
             worker.end(kill=True)
         self._workers.clear()
         self._waiting.clear()
 
     def _hand_out(self) -> None:
-        """Give waiting jobs to the processes that have least to do."""
+        """Give waiting jobs to the processes with the fewest jobs."""
         while self._waiting:
-            idle = min(self._workers, key=lambda worker: len(worker.jobs), default=None)
-            if (idle is None or idle.jobs) and len(self._workers) < self._num_workers:
-                idle = _Worker[J](self._build, with_torch=self._with_torch)
-                self._workers.append(idle)
-            if idle is None or len(idle.jobs) >= _JOBS_AT_ONCE:
+            worker = min(self._workers, key=lambda worker: len(worker.jobs), default=None)
+            if (worker is None or worker.jobs) and len(self._workers) < self._num_workers:
+                worker = _Worker[J](self._build, with_torch=self._with_torch)
+                self._workers.append(worker)
+            if worker is None or len(worker.jobs) >= _JOBS_PER_WORKER:
                 return
-            idle.give(self._waiting.popleft())
+            worker.give(self._waiting.popleft())
 
     def _deadline(self, worker: _Worker[J]) -> float:
         if not worker.started:
@@ -229,7 +229,7 @@ class WorkerPool(Generic[J, R]):
         return worker.heard + self._max_seconds(worker.jobs[0]) if worker.jobs else math.inf
 
     def _listen(self, worker: _Worker[J]) -> list[Report[J, R]]:
-        """Take all messages of a worker."""
+        """Receive the messages of a worker."""
         reports: list[Report[J, R]] = []
         try:
             while not reports or worker.connection.poll():
@@ -255,25 +255,26 @@ class WorkerPool(Generic[J, R]):
         return reports
 
     def _end(self, worker: _Worker[J], *, silent: bool) -> list[Report[J, R]]:
-        """Bury a worker; return the report on the job that it died of."""
+        """Remove a worker that died or is silent. Return a failure of the job that caused it."""
         code = worker.end(kill=silent)
         self._workers.remove(worker)
         if not worker.started:
-            how = "they hang" if silent else _ending(code)
+            how = "they hang" if silent else _describe_exit(code)
             raise VidmocoError(
                 f"The processes that read videos do not start ({how}). In a script, call "
                 'vidmoco under `if __name__ == "__main__":`.'
             )
         jobs = deque(worker.jobs)
         blamed = None
-        from_outside = code in _FROM_OUTSIDE and not silent
+        from_outside = code in _SIGNALS_OF_OTHERS and not silent
         if jobs and (silent or worker.in_parts or not (worker.retires or from_outside)):
             blamed = jobs.popleft()
         self._waiting.extendleft(reversed(jobs))
         if blamed is None:
             return []
         if from_outside:
-            return [Report(blamed, failure=f"its process was ended from outside ({_ending(code)})")]
+            reason = f"its process was ended from outside ({_describe_exit(code)})"
+            return [Report(blamed, failure=reason)]
         number = f"{self._max_seconds(blamed):.3f}".rstrip("0").rstrip(".")
         seconds = f"{number} s (--max-seconds)"
         if silent:
@@ -281,11 +282,11 @@ class WorkerPool(Generic[J, R]):
         elif code == -signal.SIGXCPU:
             reason, limit = f"its decoder used more CPU time than {seconds}", "max_seconds"
         else:
-            reason, limit = f"its decoder crashed ({_ending(code)})", ""
+            reason, limit = f"its decoder crashed ({_describe_exit(code)})", ""
         return [Report(blamed, failure=reason, limit=limit, killed=True)]
 
 
-def _ending(code: int) -> str:
+def _describe_exit(code: int) -> str:
     if code == -signal.SIGKILL:
-        return "SIGKILL, as the system does when memory runs out"
+        return "SIGKILL, which the system sends when memory runs out"
     return signal.Signals(-code).name if code < 0 else f"exit code {code}"

@@ -1,4 +1,4 @@
-"""The life of a process that works on files: one job after the other, under limits."""
+"""The main function of a worker process: it does one job after another, under limits."""
 
 import gc
 import math
@@ -26,39 +26,39 @@ def serve(
     max_memory: int,
     max_seconds: Callable[[J], float],
 ) -> None:
-    """Live as a worker, until the pipe closes or a job is too much."""
+    """Do jobs until the pipe closes or a job exceeds the memory limit."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # no copies of videos in core files
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # core files would hold frames of videos
     threading.Thread(target=_end_with_parent, daemon=True).start()
     do = build(*args)
     gc.collect()
-    gc.freeze()  # what is there now stays, so that the collections below are short
+    gc.freeze()  # existing objects stay, and the collections below need not visit them
     _limit_memory(max_memory)
-    with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent has gone
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent has ended
         connection.send(("started", None))
         while True:
             job = connection.recv()
             try:
                 result = _result(do, job, connection, max_seconds(job))
-                gc.collect()  # PyAV's files and decoders hold each other, and much memory
+                gc.collect()  # PyAV's files and decoders are reference cycles with much memory
                 connection.send(("done", result))
-            except Exception as error:  # whatever a file does, others are read
+            except Exception as error:  # a bad file must not stop the others
                 if is_out_of_memory(error):
                     more = f"it needs more than {max_memory / 2**30:.3g} GiB of memory"
                     connection.send(("failed", (f"{more} (--max-memory-per-worker)", "max_memory")))
-                    return  # what is left of the heap may be of no use
+                    return  # the heap may be fragmented
                 gc.collect()
                 connection.send(("failed", (describe(error), "")))
 
 
 def _result(do: Callable[[J], Any], job: J, connection: Connection, seconds: float) -> Any:
-    """Do a job and return its result; send the parts of one that comes in parts."""
+    """Do a job and return its result. If that is an iterator, send its parts and return None."""
 
-    def tell() -> None:
+    def report_alive() -> None:
         connection.send(("alive", None))
         _limit_cpu(seconds)
 
-    _LISTENERS.append(tell)
+    _LISTENERS.append(report_alive)
     try:
         _limit_cpu(seconds)
         result = do(job)
@@ -69,32 +69,32 @@ def _result(do: Callable[[J], Any], job: J, connection: Connection, seconds: flo
             _limit_cpu(seconds)
         return None
     finally:
-        _LISTENERS.remove(tell)
+        _LISTENERS.remove(report_alive)
 
 
-_LISTENERS: list[Callable[[], None]] = []  # one while a worker does a job, none elsewhere
+_LISTENERS: list[Callable[[], None]] = []  # one entry while a worker does a job, else none
 
 
 def still_alive() -> None:
-    """Say that a long job goes on; in a process that is no worker nothing happens."""
-    for tell in _LISTENERS:
-        tell()
+    """Report that a long job makes progress. Outside of a worker this does nothing."""
+    for report_alive in _LISTENERS:
+        report_alive()
 
 
 def _end_with_parent() -> None:
-    """End this process when the one that uses it is gone, even if a decoder hangs."""
+    """End this process when its parent ends, even if a decoder hangs."""
     if parent := multiprocessing.parent_process():
         parent.join()
         os._exit(1)
 
 
 def describe(error: Exception) -> str:
-    """Return an error as the end of a sentence about a file."""
+    """Return an error message as the end of a sentence about a file."""
     return str(error) if isinstance(error, VidmocoError) else f"{type(error).__name__}: {error}"
 
 
 def _limit_memory(num_bytes: int) -> None:
-    """Allow this process so many bytes more than it has. Only Linux knows such a limit."""
+    """Allow this process ``num_bytes`` more than it uses now. Only Linux has such a limit."""
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
     except OSError:
@@ -105,7 +105,7 @@ def _limit_memory(num_bytes: int) -> None:
 
 
 def _limit_cpu(seconds: float) -> None:
-    """Allow this process so many seconds of CPU time more than it has used."""
+    """Allow this process ``seconds`` more CPU time than it has used."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     _lower(resource.RLIMIT_CPU, math.ceil(usage.ru_utime + usage.ru_stime + seconds))
 

@@ -1,4 +1,4 @@
-"""Memory that a process shares with those it starts, and that no folder or name can leak."""
+"""Memory that a process shares with its child processes. It has no name that could leak."""
 
 import mmap
 import os
@@ -8,15 +8,15 @@ from typing import Any
 
 
 class SharedBuffer:
-    """Zeroed bytes; give it to a process that is being started, and both see ``memory``.
+    """Zeroed bytes in ``memory``. A new process that gets this object shares them.
 
-    It is not in /dev/shm, which containers keep small.
+    The memory is not in /dev/shm, which is small in containers.
     """
 
     def __init__(self, num_bytes: int) -> None:
         if hasattr(os, "memfd_create"):
             self._file = os.memfd_create("vidmoco")
-        else:  # not Linux: a file without a name
+        else:  # elsewhere than on Linux: a file without a name
             self._file, name = tempfile.mkstemp()
             os.unlink(name)  # noqa: PTH108
         os.ftruncate(self._file, num_bytes)
@@ -30,4 +30,4 @@ class SharedBuffer:
         self.memory = mmap.mmap(self._file, state["num_bytes"])
 
     def __del__(self) -> None:
-        os.close(self._file)  # the memory lives as long as something looks at it
+        os.close(self._file)  # the memory lives as long as a tensor or array uses it
