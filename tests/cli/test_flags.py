@@ -116,7 +116,7 @@ def test_a_recipe_that_does_not_fit_a_method_may_be_made_to_fit(tmp_path, capsys
     with pytest.raises(ConfigError) as refused:
         pretrain(*words)
     assert "moco has no predictor" in str(refused.value)
-    assert "The recipe is one for fast_moco; recipes for moco: " in str(refused.value)
+    assert "The recipe is for fast_moco. Recipes for moco: " in str(refused.value)
     assert "moco_v2" in str(refused.value)
     assert pretrain(*words, "--optim.predictor-lr", "None").method == MoCoConfig()
 
@@ -126,20 +126,20 @@ def test_a_recipe_that_does_not_fit_a_method_may_be_made_to_fit(tmp_path, capsys
     assert main(["pretrain", *words]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "--data.batch-size is 100; it must be a multiple of" in line
-    assert "recipes for moco: " in line
+    assert "Recipes for moco: " in line
     assert pretrain(*words, "--method.bn-splits", "1").method == MoCoConfig(bn_splits=1)
 
 
 def test_advice_is_given_where_the_recipe_is_at_fault():
     with pytest.raises(ConfigError, match=r"--data.batch-size is 100") as refused:
         pretrain("v", "--method.name", "moco", "--batch-size", "100")
-    assert "recipes for" not in str(refused.value)
+    assert "Recipes for" not in str(refused.value)
 
 
 def test_a_method_that_is_none(capsys):
     assert main(["pretrain", "v", "--method.name", "mocco"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "--method.name is 'mocco'. Did you mean 'moco'? It must be one of moco, moco_v3," in line
+    assert "--method.name is 'mocco'. Did you mean 'moco'? Expected one of moco, moco_v3," in line
 
 
 def test_a_resumed_run_keeps_its_method(tmp_path, capsys):
@@ -152,7 +152,7 @@ def test_a_resumed_run_keeps_its_method(tmp_path, capsys):
     assert pretrain(*resume, "--method.name", "simclr") == config
     assert main(["pretrain", *resume, "--method.name", "moco"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "Saved and given differ in method.name: 'simclr' and 'moco'. Leave" in line
+    assert "Saved and given settings differ in method.name: 'simclr' and 'moco'. Leave" in line
 
 
 def test_a_method_in_a_recipe_of_ones_own(tmp_path):

@@ -189,7 +189,7 @@ def test_prepared_frames_that_have_been_moved(
     assert main(["pretrain", str(video_folder), *resume]) == 2
     assert "does not hold the frames that run began with" in capsys.readouterr().err
     assert main(["pretrain", "there", "--seed", "3", *resume]) == 2
-    assert "Saved and given differ in seed: 0 and 3. Leave" in capsys.readouterr().err
+    assert "Saved and given settings differ in seed: 0 and 3. Leave" in capsys.readouterr().err
     assert main(["pretrain", "there", *resume]) == 0
     key = json.loads(Path("there/frames.json").read_text())
     key["content"] = "0"

@@ -12,7 +12,7 @@ def test_cells_are_shares_of_their_rows():
     assert places[0][1] == places[1][1] < places[2][1]
     assert places[0][0] == places[2][0] < places[1][0]
     titles = [text for element, text in page.texts if element == "title"]
-    assert titles[0] == f"{EVIL}, taken for {EVIL}: 3 of 4 (75%)"
+    assert titles[0] == f"{EVIL} predicted as {EVIL}: 3 of 4 (75%)"
     assert titles[3].endswith("0 of 0 (0%)")
     assert ("text", "a rather long na…") in page.texts
 

@@ -120,7 +120,7 @@ def test_what_cannot_be_shown_is_one_line(tmp_path, capsys):
     (run / "metrics.jsonl").write_text("{}\n")
     assert "damaged in line 1" in refusal(capsys, run)
     (run / "metrics.jsonl").write_text("")
-    assert "no numbers yet" in refusal(capsys, run)
+    assert "no metrics yet" in refusal(capsys, run)
     write_json(tmp_path / "r.json", results(row("a")))
     assert "There is nothing at" in refusal(
         capsys, tmp_path / "r.json", "--features", tmp_path / "no"
@@ -132,7 +132,7 @@ def test_outputs_that_cannot_be_written(tmp_path, capsys):
     assert "must end in .html" in refusal(capsys, run, "-o", tmp_path / "x.pdf")
     other = tmp_path / "other.html"
     other.write_text("<p>someone else's")
-    assert "is no report of vidmoco" in refusal(capsys, run, "-o", other)
+    assert "is not a report of vidmoco" in refusal(capsys, run, "-o", other)
     assert other.read_text() == "<p>someone else's"
     (tmp_path / "folder.html").mkdir()
     assert "cannot be written" in refusal(capsys, run, "-o", tmp_path / "folder.html")

@@ -74,7 +74,7 @@ def test_an_empty_file(tmp_path):
 
 @pytest.mark.parametrize("data", [[], 3, {}, {"format": FORMAT}])
 def test_other_json(tmp_path, data):
-    with pytest.raises(ConfigError, match="is JSON, but no results file"):
+    with pytest.raises(ConfigError, match="is JSON, but not a results file"):
         read_results(write_json(tmp_path / "r.json", data))
 
 
@@ -83,12 +83,12 @@ def test_other_json(tmp_path, data):
     [
         ({"rows": []}, "it has no rows"),
         ({"rows": [{"dim": 3}]}, r"rows\[0\] has no name"),
-        ({"rows": [3]}, "rows is no mapping"),
+        ({"rows": [3]}, "rows is not a mapping"),
         ({"rows": [row("a") | {"name": 3}]}, r"rows\[0\].name has 3, expected str"),
         ({"rows": [row("a") | {"knn_top1": {"0.1": {"1": "x"}}}]}, r"knn_top1.0.1.1 has 'x'"),
         ({"rows": [row("a") | {"linear_top1": True}]}, "linear_top1 has True"),
-        ({"rows": [row("a") | {"few_shot_top1": {"0.1": 3.0}}]}, "few_shot_top1.0.1 is no list"),
-        ({"classes": "ab"}, "classes is no list"),
+        ({"rows": [row("a") | {"few_shot_top1": {"0.1": 3.0}}]}, "few_shot_top1.0.1 is not a list"),
+        ({"classes": "ab"}, "classes is not a list"),
         ({"settings": {"k": []}}, "it has no settings.k"),
         ({"refused": [{"name": 3}]}, "refused.name has 3"),
     ],

@@ -43,7 +43,7 @@ def test_a_section_has_all_that_is_in_the_file():
     assert ("li", EVIL) in page.texts
     assert "linear: logistic regression" in page.text
     charts = [text for element, text in page.texts if element == "strong"]
-    assert charts[:2] == ["How sure", "k-NN by the number of neighbours"]
+    assert charts[:2] == ["How sure", "k-NN by number of neighbours"]
     columns = [text for element, text in page.texts if element == "title"]
     assert "k 20\na 41.0 %\nb 31.0 %" in columns
 
@@ -84,7 +84,7 @@ def test_charts_of_a_fine_tuning_have_a_line_a_backbone():
     ]
     assert "All layers" in every.text and "b" not in every.text.split()
     page = page_of(results(*rows, settings={"finetune": ["head"]}))
-    assert "head, top-1" in page.text and "Head alone: top-1 by epoch" in page.text
+    assert "head, top-1" in page.text and "Only the head: top-1 by epoch" in page.text
 
 
 def test_the_header_names_the_winners():

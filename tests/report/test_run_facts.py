@@ -66,10 +66,10 @@ def test_what_is_no_run(tmp_path):
     with pytest.raises(ConfigError, match=r"not a run folder: it has no config.yaml. It is empty"):
         read_run(tmp_path)
     run = make_run(tmp_path / "run", steps=0)
-    with pytest.raises(ConfigError, match="has no numbers yet"):
+    with pytest.raises(ConfigError, match="has no metrics yet"):
         read_run(run)
     (run / "metrics.jsonl").unlink()
-    with pytest.raises(ConfigError, match="has no numbers yet"):
+    with pytest.raises(ConfigError, match="has no metrics yet"):
         read_run(run)
 
 
@@ -103,7 +103,7 @@ def test_settings_that_are_lost_are_not_taken_for_the_defaults(tmp_path):
     run = make_run(tmp_path / "run")
     for nothing in ("", " \n"):
         (run / "config.yaml").write_text(nothing)
-        with pytest.raises(ConfigError, match=r"config.yaml is empty: what .*environment.json"):
+        with pytest.raises(ConfigError, match=r"config.yaml is empty, so .*environment.json"):
             read_run(run)
 
 

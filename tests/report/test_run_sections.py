@@ -29,14 +29,14 @@ def test_the_header_has_state_and_last_numbers(tmp_path):
     assert "moco · resnet50 · 1,234 videos · 30 steps · 3 epochs · begun 2026-01-02" in page.text
     bold = [text for element, text in page.texts if element == "b"]
     assert bold == ["−3", "30.0 %", "40", "2 min 30 s", "100"]
-    assert "loss 4" in page.text and "25.0 % of the time waits" in page.text
+    assert "loss 4" in page.text and "25.0 % waiting for data" in page.text
     assert page.all("p", class_="warning") == []
 
 
 def test_a_run_in_progress_says_so(tmp_path):
     facts = read_run(make_run(tmp_path / "run", steps=20, told=None))
     page = Page(Markup().join(run_header(facts)))
-    assert "In progress , or ended by force" in page.text and "20 of 30 steps" in page.text
+    assert "In progress , or killed" in page.text and "20 of 30 steps" in page.text
     assert f"--run {tmp_path / 'run'} --resume" in page_of(repeat_section(facts)).text
 
 
@@ -69,7 +69,7 @@ def test_what_differs_comes_first(tmp_path):
     config = replace(config, seed=5, optim=replace(config.optim, lr=0.0625))
     run = make_run(tmp_path / "run", config)
     section = configuration_section(read_run(run))
-    assert section.lead == "What differs from the recipe moco_v2."
+    assert section.lead == "Settings that differ from the recipe moco_v2."
     cells = [text for element, text in page_of(section).texts if element == "code"]
     assert cells[:6] == ["optim.lr", "0.0625", "0.03", "seed", "5", "0"]
     assert "lr: 0.0625" in cells[6]

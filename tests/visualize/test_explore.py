@@ -60,8 +60,8 @@ def test_planted_cuts_and_duplicates_are_written_and_others_are_not(tmp_path, ca
     (pair,) = rows_of(tmp_path / "out" / "duplicates.csv")
     assert (pair["file_a"], pair["file_b"], pair["similarity"]) == ("a.mp4", "c.mp4", "1.0000")
     assert (float(pair["seconds_a"]), float(pair["seconds_b"])) == (15, 0)
-    assert "Candidates of new shots: 1 frames" in printed
-    assert "near-duplicates: 1 pairs of videos with frames of similarity 0.95 or more" in printed
+    assert "as much from the previous frame as the frames around them: 1" in printed
+    assert "of similarity 0.95 or more: 1 pair of videos" in printed
 
 
 def test_one_file_of_one_frame(tmp_path, capsys):

@@ -1,1 +1,1 @@
-"""The command line: the only code that parses argv."""
+"""The command line. No other room parses argv."""

@@ -1,7 +1,7 @@
-"""``vidmoco doctor``: what is installed, what is known against it, and what to do.
+"""``vidmoco doctor``: installed versions, their known problems, and what to do.
 
-It must help where something is broken. So each library is imported here for the first time, and
-what needs a broken one is left out with its reason.
+It must work in a broken installation. So each library is imported here for the first time, and
+parts that need a broken library are left out with the reason.
 """
 
 import os
@@ -32,15 +32,15 @@ from vidmoco.video.builds import (
     torchcodec_build,
 )
 
-# In this order. decord comes last: on Linux its libraries stand in for those that are loaded later,
-# torch's and even PyAV's FFmpeg (measured: av 18.1.0 after decord2 3.4.0 ran on decord's 8.1.1).
+# They are imported in this order. decord comes last: on Linux its libraries replace those of later
+# imports, torch's and even PyAV's FFmpeg (measured: av 18.1.0 after decord2 3.4.0 ran on 8.1.1).
 NEEDED = ("torch", "torchvision", "timm", "numpy", "pyarrow", "tyro", "einops", "av", "decord")
 NOT_INSTALLED = "not installed"
 Rows = list[tuple[str, str]]
 
 
 def doctor(command: DoctorCommand) -> int:
-    """Print the report; return 0, or 1 when a library that vidmoco needs does not load."""
+    """Print the report. Return 0, or 1 if a library that vidmoco needs does not load."""
     console = Console()
     torchcodec, torchcodec_ffmpeg = _torchcodec()  # before decord
     broken = {name: reason for name in NEEDED if (reason := why_not_loaded(name))}
@@ -49,7 +49,7 @@ def doctor(command: DoctorCommand) -> int:
     builds += [torchcodec_ffmpeg] if torchcodec_ffmpeg else []
 
     _print(console, "Versions", [*_versions(broken), ("torchcodec", torchcodec)])
-    _print(console, f"FFmpeg builds, judged by what was public on {CHECKED}", _build_rows(builds))
+    _print(console, f"FFmpeg builds, and what is known of them on {CHECKED}", _build_rows(builds))
     _print(console, "Devices", _left_out(broken, ("torch",)) or _devices())
     needed = ("torch", "numpy", "pyarrow", "av", "decord")
     _print(console, "What reads which video", _left_out(broken, needed) or _readers())
@@ -60,15 +60,15 @@ def doctor(command: DoctorCommand) -> int:
     if torchcodec_ffmpeg is None and torchcodec != NOT_INSTALLED:
         _print(console, "Note", [("", f"torchcodec {torchcodec}. vidmoco does not need it.")])
     if broken:
-        title = "vidmoco needs these, and they do not load (mend them from the top)"
+        title = "vidmoco needs these libraries, and they do not load (repair them from the top)"
         _print(console, title, _repairs(broken), style="red")
     return 1 if broken else 0
 
 
 def why_not_loaded(module: str) -> str:
-    """Import a module and return why it cannot be, in one line; "" when it can.
+    """Import a module. Return one line why that fails, or an empty string.
 
-    Only an import tells: a library may be found and miss another one.
+    Only an import tells, because a library may exist but lack another one.
     """
     try:
         import_module(module)
@@ -79,7 +79,7 @@ def why_not_loaded(module: str) -> str:
 
 
 def decord_warnings(distributions: Sequence[str]) -> list[str]:
-    """Return what is wrong with the packages that bring the module ``decord``, and what to do."""
+    """Return what is wrong with the packages of the module ``decord``, and what to do."""
     others = [name for name in distributions if name != "decord2"]
     if not others:
         return []
@@ -87,21 +87,21 @@ def decord_warnings(distributions: Sequence[str]) -> list[str]:
     if "decord2" in distributions:
         wrong = f"decord2 is installed together with {names}: they overwrite each other's files."
     else:
-        wrong = f"The module decord comes from {names}, which is given up, and not from decord2."
+        wrong = f"The module decord comes from {names}, which is abandoned, and not from decord2."
     uninstall = f"pip uninstall {' '.join(others)}"
     return [f"{wrong}\nDo: {uninstall} && pip install --force-reinstall decord2"]
 
 
 def build_warnings(builds: Sequence[Build]) -> list[str]:
-    """Return which FFmpeg is open to known attacks, or cannot be judged, and what to do."""
+    """Return which FFmpeg builds have known holes or cannot be judged, and what to do."""
     warnings = []
     for build in builds:
         version = parse_version(build.version)
         subject = f"FFmpeg {build.version} of {build.reader} ({build.package})"
         if version is None:
-            why = "it is not to be found" if build.version == UNKNOWN else "it is no release"
+            why = "it is not found" if build.version == UNKNOWN else "it is not a release"
             warnings.append(
-                f"{subject} cannot be judged: {why}.\nDo: see that it is 8.1.2 or newer."
+                f"{subject} cannot be judged: {why}.\nDo: make sure that it is 8.1.2 or newer."
             )
         elif facts := known_against(version):
             names = " and ".join(fact.name for fact in facts)
@@ -115,28 +115,28 @@ def _remedy(build: Build) -> str:
         return "pip install --upgrade av"
     if build.reader == "decord" and build.in_wheel:
         if not build.package.startswith("decord2 "):
-            return "replace it by decord2, as said above."
+            return "replace it by decord2, see above."
         return (
-            "pip install --upgrade decord2, once one with FFmpeg 8.1.2 or newer is out.\n"
-            "Until then: no file with a video stream in MagicYUV is given to decord, since the "
-            "scan's list of codecs leaves it out. Read untrusted videos by PyAV alone "
-            "(pretrain --data.decoder pyav; extract does so anyway), in a container."
+            "pip install --upgrade decord2, once it has FFmpeg 8.1.2 or newer.\n"
+            "Until then: vidmoco gives decord no file with a MagicYUV stream, because the scan's "
+            "list of codecs does not have it. Read untrusted videos only by PyAV "
+            "(pretrain --data.decoder pyav; extract always does), in a container."
         )
     text = "update the FFmpeg of the system or environment."
     if build.reader == "torchcodec":
-        text += " vidmoco itself reads nothing with it."
-    return f"{text} A distribution may have mended its old version: see its security tracker."
+        text += " vidmoco does not use it."
+    return f"{text} A distribution may have fixed its old version: see its security tracker."
 
 
 def _torchcodec() -> tuple[str, Build | None]:
-    """Return torchcodec's version, with why it reads no video if so, and the FFmpeg it uses."""
+    """Return torchcodec's version, or why it cannot be used, and the FFmpeg it uses."""
     version = _version("torchcodec")
     if version is None:
         return NOT_INSTALLED, None
     if reason := why_not_loaded("torchcodec"):
         return f"{version} does not load: {reason}", None
     build = torchcodec_build()
-    return (version, build) if build else (f"{version} finds no FFmpeg that it can use", None)
+    return (version, build) if build else (f"{version} finds no usable FFmpeg", None)
 
 
 def _versions(broken: dict[str, str]) -> Rows:
@@ -169,15 +169,15 @@ def _build_rows(builds: list[Build]) -> Rows:
     for build in builds:
         license_ = f"Licence: {build.license}"
         if build.gpl_libraries:
-            license_ += f" as FFmpeg says; {' and '.join(build.gpl_libraries)} beside it: GPL"
+            license_ += f" says FFmpeg, but it ships with GPL: {' and '.join(build.gpl_libraries)}"
         lines = [f"FFmpeg {build.version}, {build.provider}", license_]
         version = parse_version(build.version)
         if version is None:
-            lines.append("Known against it: cannot be judged")
+            lines.append("Known problems: cannot be judged")
         else:
             facts = known_against(version)
             lines += [f"{fact.name}: {fact.what} ({fact.source})" for fact in facts]
-            lines += [] if facts else ["Known against it: nothing in this list"]
+            lines += [] if facts else ["Known problems: none in this list"]
         rows.append((build.reader, "\n".join(lines)))
     return rows
 
@@ -206,12 +206,12 @@ def _devices() -> Rows:
 
 
 def _instructions(cpu: Any) -> str:
-    """Return the CPU's instructions that matter for speed, as far as torch can tell."""
+    """Return the CPU's instructions that matter for speed, as far as torch knows."""
     import torch
 
     vectors = torch.backends.cpu.get_cpu_capability()
     if not hasattr(cpu, "get_capabilities"):  # an older torch
-        return f"{vectors}, whether it has bf16 or AMX cannot be told by this torch"
+        return f"{vectors}; this torch cannot tell whether it has bf16 or AMX"
     special = [
         name
         for name, here in sorted(cpu.get_capabilities().items())
@@ -232,15 +232,15 @@ def _readers() -> Rows:
     )
 
     decord = (
-        f"{_listed(DECORD_CODECS)} in {_listed(DECORD_CONTAINERS)} (FFmpeg's names: mov is mp4 "
-        f"too), of {_listed(DECORD_PIXEL_FORMATS)} pixels, from {DECORD_MIN_WIDTH} pixels wide, "
-        "where nothing in the file makes it wrong: vidmoco scan tells. Of these, a training reads "
-        "h264 by PyAV all the same, which is faster (--data.decoder decord: by decord)"
+        f"{_listed(DECORD_CODECS)} in {_listed(DECORD_CONTAINERS)} (FFmpeg's names: mov includes "
+        f"mp4), with {_listed(DECORD_PIXEL_FORMATS)} pixels and {DECORD_MIN_WIDTH} pixels or more "
+        "in width, unless something in the file makes decord wrong: see vidmoco scan. A training "
+        "reads h264 by PyAV, which is faster (--data.decoder decord takes decord)"
     )
     pyav = f"the rest. Containers: {_listed(FORMATS.split(','))}. Codecs: {_listed(CODECS)}"
     refused = (
-        "all other containers and codecs, playlists, what is encrypted, has no video or passes a "
-        "limit: vidmoco scan tells why"
+        "all other containers and codecs, playlists, and files that are encrypted, have no video "
+        "or exceed a limit: vidmoco scan says why"
     )
     cache = catalog_cache_path(Path("videos")).parent
     given = any(os.environ.get(name) for name in ("VIDMOCO_CACHE", "XDG_CACHE_HOME"))
@@ -248,8 +248,8 @@ def _readers() -> Rows:
         ("decord", decord),
         ("PyAV", pyav),
         ("refused", refused),
-        ("processes", f"{default_workers()} decode in a training, if --data.workers is not given"),
-        ("catalogs", f"{cache}{'' if given else ' (VIDMOCO_CACHE names another place)'}"),
+        ("processes", f"{default_workers()} decode in a training without --data.workers"),
+        ("catalogs", f"{cache}{'' if given else ' (VIDMOCO_CACHE sets another place)'}"),
     ]
 
 
@@ -272,7 +272,7 @@ def _repairs(broken: dict[str, str]) -> Rows:
 
 
 def _print(console: Console, title: str, rows: Rows, *, style: str = "") -> None:
-    """Print a block of named values; lines of a value are wrapped and indented, never markup."""
+    """Print a block of named values, with wrapped and indented lines and without markup."""
     say(console, title, style=f"bold {style}")
     rows = rows or [("", "none")]
     width = max(len(name) for name, _ in rows)

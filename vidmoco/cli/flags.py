@@ -1,4 +1,4 @@
-"""From the words of a command to its settings: a flag overrides a recipe, a recipe the defaults."""
+"""Parse a command line to settings: a flag overrides a recipe, a recipe overrides the defaults."""
 
 import argparse
 import copy
@@ -27,12 +27,12 @@ def parse(settings: type[Any], words: Sequence[str], *, prog: str) -> Any:
 
     Args:
         settings: The command's dataclass.
-        words: What stands behind ``prog``.
-        prog: The command as one types it.
+        words: The arguments after ``prog``.
+        prog: The command as typed, such as ``vidmoco scan``.
 
     Raises:
         ConfigError: A setting cannot be used.
-        SystemExit: After a help (0), or after a message about what is not understood (2).
+        SystemExit: After the help (0), or after a message about a wrong argument (2).
     """
     options: dict[str, Any] = {}
     advice = ""
@@ -40,16 +40,16 @@ def parse(settings: type[Any], words: Sequence[str], *, prog: str) -> Any:
         options["default"], advice = _defaults(settings, words)
     if {*HELP, HELP_ALL} & set(words):
         print_help(settings, prog=prog, everything=HELP_ALL in words, **options)
-    said = io.StringIO()
+    messages = io.StringIO()
     try:
-        with redirect_stderr(said):
+        with redirect_stderr(messages):
             given = tyro.cli(settings, args=words, prog=prog, **options)
     except (ConfigError, SystemExit) as stop:
         error: BaseException | None = stop
         while error is not None and not isinstance(error, ConfigError):
-            error = error.__context__  # of a constructor; tyro mostly puts it into a box
+            error = error.__context__  # a config's own error, which tyro mostly prints in a box
         if error is None:
-            print(said.getvalue(), end="", file=sys.stderr)
+            print(messages.getvalue(), end="", file=sys.stderr)
             raise
         raise ConfigError(f"{error}{advice}") from error
     require_finite(given)
@@ -59,7 +59,7 @@ def parse(settings: type[Any], words: Sequence[str], *, prog: str) -> Any:
 def _defaults(settings: type[Trains], words: Sequence[str]) -> tuple[Trains, str]:
     """Return the settings that flags override: those of the recipe, or of the run to resume.
 
-    And advice, in case that they cannot be used together.
+    Also return advice for the case that they cannot be used together, or an empty string.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     for flag in ("--recipe", "--run", "--method.name"):
@@ -67,7 +67,7 @@ def _defaults(settings: type[Trains], words: Sequence[str]) -> tuple[Trains, str
     parser.add_argument("--resume", action="store_true")
     try:
         given = vars(parser.parse_known_args(words)[0])
-    except argparse.ArgumentError:  # a flag without its value: tyro says it better
+    except argparse.ArgumentError:  # a flag without its value; tyro has a better message
         return settings(), ""
     recipe = given["recipe"] or settings.recipe
     is_resumed = settings is PretrainCommand and given["recipe"] is None and given["resume"]
@@ -82,7 +82,7 @@ def run_config(run: str | Path | None) -> Path:
     """Return the config file of the run to resume.
 
     Raises:
-        ConfigError: There is none.
+        ConfigError: The run has no config file.
     """
     run = Path(run or "runs/latest")
     config = run / "config.yaml"
@@ -92,14 +92,14 @@ def run_config(run: str | Path | None) -> Path:
 
 
 def _with_method(command: Trains, name: str) -> tuple[Trains, str]:
-    """Return the settings with the own defaults of another method, and advice (or none).
+    """Return the settings with another method and its defaults, and advice or an empty string.
 
-    Where the recipe does not fit the method, flags may still make it fit: so it is not refused
-    here, but when all of them are known.
+    If the recipe does not fit the method, flags may still make it fit. So it is not refused here,
+    but after all flags are parsed.
     """
     if name not in METHOD_CONFIGS:
         raise ConfigError(
-            f"--method.name is {name!r}.{nearest(name, METHOD_CONFIGS)} It must be one of "
+            f"--method.name is {name!r}.{nearest(name, METHOD_CONFIGS)} Expected one of "
             f"{', '.join(METHOD_CONFIGS)}."
         )
     method = METHOD_CONFIGS[name]()
@@ -110,7 +110,7 @@ def _with_method(command: Trains, name: str) -> tuple[Trains, str]:
         object.__setattr__(unchecked, "method", method)  # replace() would check it
         fitting = [one for one in shipped_recipes() if load_recipe(one).method.name == name]
         advice = (
-            f" The recipe is one for {command.config.method.name}; recipes for {name}: "
+            f" The recipe is for {command.config.method.name}. Recipes for {name}: "
             f"{', '.join(fitting)}."
         )
         return replace(command, config=unchecked), advice

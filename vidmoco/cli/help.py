@@ -1,4 +1,4 @@
-"""What ``--help`` shows: what everyone uses first, a box for each section, nothing for experts."""
+"""The text of ``--help``: common settings first, a box per section, no settings for experts."""
 
 import os
 import shutil
@@ -21,11 +21,11 @@ from vidmoco.config.methods import METHOD_CONFIGS
 
 HELP, HELP_ALL = ("-h", "--help"), "--help-all"
 
-_WIDEST = 120  # columns; where there are more, tyro sets boxes side by side, in its own order
+_WIDEST = 120  # columns; on wider terminals tyro puts boxes side by side, in its own order
 
-_annotated: Any = Annotated  # for types that are made here, which a type checker cannot follow
+_annotated: Any = Annotated  # for types made at run time, which a type checker cannot follow
 _literal: Any = Literal
-_METHOD_HELP = "The method. Another one than the recipe's comes with its own defaults."
+_METHOD_HELP = "The method. A method other than the recipe's comes with its own defaults."
 
 Rule = Callable[[StructTypeInfo], StructConstructorSpec | None]
 
@@ -35,7 +35,7 @@ def print_help(settings: type[Any], *, prog: str, everything: bool, **options: A
 
     Args:
         settings: The command's dataclass.
-        prog: The command as one types it.
+        prog: The command as typed, such as ``vidmoco scan``.
         everything: Show the settings for experts too.
         options: More arguments of ``tyro.cli``.
     """
@@ -48,14 +48,14 @@ def print_help(settings: type[Any], *, prog: str, everything: bool, **options: A
         finally:
             if hidden:
                 print(f"{prog} {HELP_ALL} shows {len(hidden)} more, which hardly anyone changes.")
-    raise AssertionError("tyro exits once it has printed a help")
+    raise AssertionError("tyro exits after it prints a help")
 
 
 def _rule(hidden: set[tuple[type, str]], *, everything: bool) -> Rule:
-    """Return a rule that changes what tyro knows of a dataclass, for the help alone.
+    """Return a rule that changes tyro's description of a dataclass, only for the help.
 
-    Settings for experts are left out, and noted in ``hidden``. Everyday settings of sections move
-    to where the sections are.
+    Settings for experts are left out and added to ``hidden``. Everyday settings of sections move
+    up to the level of the sections.
     """
     busy = False
 
@@ -63,7 +63,7 @@ def _rule(hidden: set[tuple[type, str]], *, everything: bool) -> Rule:
         nonlocal busy
         if busy or not is_dataclass(info.type):
             return None
-        busy = True  # tyro's own rule is to answer what is asked here
+        busy = True  # so that tyro's own rule answers the calls below
         try:
             spec = _spec(info)
             lifted = [one for section in spec.fields for one in _everyday(section)]
@@ -102,7 +102,7 @@ def _is(field: StructFieldSpec, marker: str) -> bool:
 
 
 def _everyday(section: StructFieldSpec) -> Iterator[StructFieldSpec]:
-    """Yield the everyday settings of a section, under their names from the outside."""
+    """Yield the everyday settings of a section under their full names."""
     if is_dataclass(section.default):
         kind = type(section.default)
         for one in _spec(StructTypeInfo.make(kind, section.default, in_union_context=False)).fields:
@@ -112,7 +112,7 @@ def _everyday(section: StructFieldSpec) -> Iterator[StructFieldSpec]:
 
 
 def _readable(field: StructFieldSpec) -> StructFieldSpec:
-    """Return a field whose help is one paragraph, without what goes without saying."""
+    """Return a field whose help is one paragraph, without obvious defaults."""
     text = field.helptext
 
     def paragraph() -> str | None:
@@ -129,7 +129,7 @@ def _default_hint(default: str) -> str:
 
 @contextmanager
 def _narrow_enough() -> Iterator[None]:
-    """Have tyro see a terminal of at most ``_WIDEST`` columns."""
+    """Show tyro a terminal of at most ``_WIDEST`` columns."""
     before = os.environ.get("COLUMNS")
     os.environ["COLUMNS"] = str(min(shutil.get_terminal_size().columns, _WIDEST))
     try:

@@ -1,10 +1,10 @@
-"""The command line: the only reader of argv, and the only writer of exit codes.
+"""The command line: runs a command and decides its exit code.
 
     0 done · 1 some videos failed · 2 the user's mistake · 130, 143 stopped by Ctrl-C, SIGTERM
-    141 what reads the output has ended, such as ``head``
+    141 the reader of the output ended, such as ``head``
 
-1 is of ``extract`` and ``prepare``, of findings of ``scan --verify`` and ``doctor``. What looks at
-results (``evaluate``, ``search``, ``explore``, ``report``) lists what it leaves out and returns 0.
+1 comes from ``extract`` and ``prepare``, and from findings of ``scan --verify`` and ``doctor``.
+``evaluate``, ``search``, ``explore`` and ``report`` list what they leave out and return 0.
 
 Nothing heavy is imported before the flags are parsed, so ``--help`` answers at once.
 """
@@ -44,7 +44,7 @@ from vidmoco.errors import ConfigError, VidmocoError, nearest
 from vidmoco.text import escaped
 from vidmoco.urls import absolute
 
-_PIPE_CLOSED = 141  # 128 + SIGPIPE, as of other programs
+_PIPE_CLOSED = 141  # 128 + SIGPIPE, as for other programs
 
 
 @dataclass(frozen=True)
@@ -54,18 +54,18 @@ class _Command:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command of ``argv`` (default: the process's own) and return its exit code."""
+    """Run the command of ``argv`` and return its exit code. The default is ``sys.argv``."""
     try:
         try:
             return _run(list(sys.argv[1:] if argv is None else argv))
         finally:
             print(end="", flush=True)
     except BrokenPipeError:
-        # Python would fail once more, at its end, with what could not be written.
+        # Otherwise Python fails again at exit, when it flushes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _PIPE_CLOSED
     except SystemExit as exit_:
-        if isinstance(exit_.__context__, BrokenPipeError):  # rich's way to end
+        if isinstance(exit_.__context__, BrokenPipeError):  # rich exits in this way
             return _PIPE_CLOSED
         raise
 
@@ -92,12 +92,12 @@ def _run(words: list[str]) -> int:
     except VidmocoError as error:
         print(f"vidmoco: {escaped(error)}", file=sys.stderr)
         return 2
-    except OSError as error:  # of a library that writes by itself
+    except OSError as error:  # from a library that writes files itself
         if error.errno not in NO_ROOM:
             raise
-        what = Path(error.filename or "A file that this command needs")
-        told = unwritable(error, what, advice=" and try again.")
-        print(f"vidmoco: {escaped(told)}", file=sys.stderr)
+        path = Path(error.filename or "A file that this command needs")
+        reason = unwritable(error, path, advice=" and try again.")
+        print(f"vidmoco: {escaped(reason)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("vidmoco: stopped", file=sys.stderr)
@@ -129,12 +129,12 @@ def _pretrain(command: PretrainCommand) -> int:
             for line in differences(to_plain(saved), to_plain(config))
             if not line.startswith(_free_on_resume(saved, config, command.run))
         ]
-        if saved.method.name != config.method.name:  # which says all of its settings
+        if saved.method.name != config.method.name:  # the name covers its settings
             changed = [line for line in changed if not re.match(r"method\.(?!name:)", line)]
         if changed:
             raise ConfigError(
-                "A run resumes with the settings it began with. Saved and given differ in "
-                f"{'; '.join(sorted(changed))}. Leave these flags out, or start a new run."
+                "A run resumes with the settings it began with. Saved and given settings differ in "
+                f"{'; '.join(sorted(changed))}. Leave out these flags, or start a new run."
             )
 
     from vidmoco.run_folder import LATEST, new_run_name
@@ -145,7 +145,7 @@ def _pretrain(command: PretrainCommand) -> int:
     return pretrain(config, run=run, resume=command.resume, recipe=recipe).exit_code
 
 
-# Where a run goes on does not change what it computes, nor does how often it is looked at.
+# These settings do not change what a run computes.
 _FREE_ON_RESUME = ("engine.", "data.workers:", "data.decoder:", "limits.", "monitor.every_epochs:",
                    "monitor.batch_size:", "monitor.max_gib:")  # fmt: skip
 
@@ -153,14 +153,15 @@ _FREE_ON_RESUME = ("engine.", "data.workers:", "data.decoder:", "limits.", "moni
 def _free_on_resume(
     saved: PretrainConfig, given: PretrainConfig, run: Path | None
 ) -> tuple[str, ...]:
-    """Return the settings that may change: all of a monitor that begins or ends with the resume.
+    """Return prefixes of the settings that may change on a resume.
 
-    One that goes on measures the same, or its curve would be of two things. Prepared frames may
-    have been moved: their key, which the run has kept, says whether they are the same.
+    They include all of a monitor that begins or ends with the resume. A monitor that continues must
+    measure the same, so that its curve stays comparable. Prepared frames may have moved: the run
+    holds their key, which tells whether they are the same.
     """
-    watched = [one.monitor.images is not None or one.monitor.retrieval for one in (saved, given)]
+    monitored = [one.monitor.images is not None or one.monitor.retrieval for one in (saved, given)]
     movable = ("videos:",) if (run_config(run).parent / "frames.json").exists() else ()
-    return (*_FREE_ON_RESUME, *movable, *(() if all(watched) else ("monitor.",)))
+    return (*_FREE_ON_RESUME, *movable, *(() if all(monitored) else ("monitor.",)))
 
 
 def _scan(command: ScanCommand) -> int:

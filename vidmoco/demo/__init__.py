@@ -1,1 +1,1 @@
-"""The demo: sample videos, the whole way, a picture of what was learnt."""
+"""The demo: sample videos, pretraining, evaluation, and a picture of what was learnt."""

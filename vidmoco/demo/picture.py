@@ -1,8 +1,8 @@
-"""The demo's one picture: what each backbone finds similar to images it never saw, and its score.
+"""The demo's picture: what each backbone finds similar to unseen images, and its score.
 
-Left, the queries; then one panel a backbone with the nearest training images of each query, framed
-green where they are of the query's class and red where not; right, the k-NN accuracies as bars.
-Takes plain arrays and knows nothing of how they were made.
+The queries are at the left. Then comes a panel per backbone with the nearest training images of
+each query, framed green if they are of the query's class and red if not. The k-NN accuracies are
+bars at the right.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ class Panel:
     """One backbone in the picture."""
 
     name: str
-    """Its title; may have a second line."""
+    """Its title, which may have two lines."""
     neighbours: UInt8[np.ndarray, "q k h w 3"]
     """The k nearest training images of each of q queries, nearest first."""
     correct: Bool[np.ndarray, "q k"]
@@ -49,15 +49,15 @@ def draw_demo_picture(
     caption: str,
     chance: float,
 ) -> None:
-    """Draw one PNG from ``queries`` and one panel a backbone, in the order given.
+    """Draw a PNG of ``queries`` and a panel per backbone.
 
     Args:
         path: the file to write; its folder is made.
-        queries: held-out images, one a row.
+        queries: held-out images, one per row.
         panels: the backbones; each has as many rows as there are queries.
-        title: the line on top.
-        caption: the lines below: what is seen, and how the numbers were made.
-        chance: the accuracy of guessing, in percent, drawn as a line.
+        title: the line at the top.
+        caption: the lines at the bottom.
+        chance: the accuracy of guessing in percent, drawn as a line.
 
     Raises:
         ConfigError: matplotlib is not installed, or a panel does not fit the queries.
@@ -67,12 +67,12 @@ def draw_demo_picture(
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ConfigError(
-            "The demo's picture is drawn with matplotlib, which is not installed; run: "
+            "The demo draws its picture with matplotlib, which is not installed. Run: "
             "pip install 'vidmoco[eval]'"
         ) from error
     _check(queries, panels)
     num_rows = len(queries)
-    # In tiles of 0.64 inch; the empty column is room for the numbers beside the bars.
+    # In tiles of 0.64 inch. The narrow column leaves room for the numbers beside the bars.
     widths = [1.0] + [panel.neighbours.shape[1] for panel in panels] + [0.1, 4.8]
     figure = Figure(figsize=(0.64 * (sum(widths) + 0.5 * len(widths)), 0.63 * num_rows + 2.2))
     FigureCanvasAgg(figure)  # no window, no global state
@@ -128,7 +128,7 @@ def _draw_tiles(
     correct: Bool[np.ndarray, "q k"],
     frame: str,
 ) -> None:
-    """Draw a table of framed images: ``frame`` where correct; else red, faded and crossed."""
+    """Draw a grid of images, framed in ``frame`` if correct, else in red, faded and crossed."""
     step = _TILE + _GAP
     rows, columns = correct.shape
     axes.set_xlim(-_GAP / 2, columns * step - _GAP / 2)
@@ -151,7 +151,7 @@ def _draw_tiles(
             zorder=2,
             aspect="equal",
         )
-        if not right:  # for those who see no difference between red and green
+        if not right:  # for readers who cannot tell red from green
             corner = x + _TILE - 20, y + 20
             axes.plot(*corner, "s", ms=9, color=_WRONG, mew=0, zorder=3)
             axes.plot(*corner, "x", ms=5, color="white", mew=1.6, zorder=4)
@@ -161,7 +161,7 @@ def _draw_tiles(
 
 
 def _draw_bars(axes: "Axes", panels: Sequence[Panel], *, chance: float) -> None:
-    """Draw one bar a backbone, its score on top, and the line of guessing."""
+    """Draw a bar per backbone with its score, and the line of chance."""
     places = np.arange(len(panels))
     scores = [panel.top1 for panel in panels]
     quieter = [_BARS[min(place, len(_BARS) - 2)] for place in places[:-1]]

@@ -1,4 +1,4 @@
-"""``vidmoco demo``: the whole way in a few minutes, each step a command that one could type."""
+"""``vidmoco demo``: all steps in a few minutes; each step is also a command of its own."""
 
 import time
 from dataclasses import replace
@@ -30,15 +30,15 @@ from vidmoco.run_folder import make_writable_folder
 from vidmoco.shapes import UInt8
 from vidmoco.train.pretrain import pretrain
 
-NUM_VIDEOS = 1200  # measured: fewer are learnt by heart, more cost more than they bring
-PER_CLASS_TRAIN, PER_CLASS_VAL = 150, 40  # a held-out accuracy to about 2.5 points
+NUM_VIDEOS = 1200  # measured: fewer are memorised, more cost more than they gain
+PER_CLASS_TRAIN, PER_CLASS_VAL = 150, 40  # accurate to about 2.5 points
 K, TAU = 20, "0.07"
 NUM_QUERIES, NUM_NEIGHBOURS = 6, 6
 NAMES = ("untrained", "single-frame\ncontrol", "frame\npairs")
 
 
 def demo(command: DemoCommand) -> int:
-    """Run the demo in a new folder; return 0, or 130 or 143 when a training was stopped."""
+    """Run the demo in a new folder. Return 0, or 130 or 143 if a signal stops a training."""
     console = Console(stderr=True)
     title, show = partial(say, console, style="bold"), partial(say, console, style="dim")
     began = time.monotonic()
@@ -79,12 +79,12 @@ def demo(command: DemoCommand) -> int:
             return stopped
 
     runs = [folder / "runs" / name for name in ("single_frame", "pairs")]
-    title("4. The feature of every frame of a clip it never saw")
+    title("4. The feature of every frame of an unseen clip")
     features = folder / "clip.npy"
     show(f"   $ vidmoco extract {folder}/clip.mp4 -o {features} --backbone {runs[1]}")
     extract(ExtractCommand(video=folder / "clip.mp4", output=features, backbone=str(runs[1])))
 
-    title("5. Evaluation on digits no video showed")
+    title("5. Evaluation on digits that no video showed")
     sources = ("random", *map(str, runs))
     show(f"   $ vidmoco evaluate {folder}/images --backbone {' '.join(sources)}")
     results = evaluate(
@@ -100,9 +100,9 @@ def demo(command: DemoCommand) -> int:
     picture = folder / "what_was_learnt.png"
     _draw(picture, folder / "images", sources, [scores[source] for source in sources], command.seed)
     page = folder / "report.html"
-    title("6. A page of all of it")
-    words = f"{runs[1]} --results {folder}/results.json --features {features} -o {page}"
-    show(f"   $ vidmoco report {words}")
+    title("6. A report of everything")
+    flags = f"--results {folder}/results.json --features {features} -o {page}"
+    show(f"   $ vidmoco report {runs[1]} {flags}")
     report(
         ReportCommand(
             source=runs[1], output=page, results=(folder / "results.json",), features=features
@@ -115,13 +115,13 @@ def demo(command: DemoCommand) -> int:
         f"{single:.1f} %, frame pairs {paired:.1f} %",
         f"Picture: {picture}",
         f"Features of a clip of a {digit}: {features}",
-        f"Done in {time.monotonic() - began:.0f} s. All of it, to look at: {page}",
+        f"Done in {time.monotonic() - began:.0f} s. The report: {page}",
     )
     return 0
 
 
 def _new_folder(asked: Path | None) -> Path:
-    """Return an empty folder: the one asked for, or the first free name."""
+    """Return an empty folder: ``asked``, or the first free ``vidmoco-demo-N``."""
     if asked is not None:
         make_writable_folder(asked, flag="-o")
         if any(asked.iterdir()):
@@ -140,7 +140,7 @@ def _draw(
 ) -> None:
     """Draw the nearest training images of a few held-out digits, as each backbone sees them."""
     train, val = load_labelled_images(images)
-    queries = _one_query_a_class(val.labels, seed=seed)[:NUM_QUERIES]
+    queries = _one_query_per_class(val.labels, seed=seed)[:NUM_QUERIES]
     panels = []
     for name, candidate, score in zip(
         NAMES, load_candidates(sources, seed=seed), scores, strict=True
@@ -156,14 +156,14 @@ def _draw(
         title="What a backbone learns from unlabelled videos of moving digits",
         caption=(
             f"Left: digits that no video showed. Then, for each backbone, their {NUM_NEIGHBOURS} "
-            "nearest training images; green: the same digit.\n"
+            "nearest training images; green means the same digit.\n"
             f"Right: k-NN top-1 over all held-out digits (k = {K}, tau = 0.07)."
         ),
         chance=100 / len(train.classes),
     )
 
 
-def _one_query_a_class(labels: torch.Tensor, *, seed: int) -> torch.Tensor:
+def _one_query_per_class(labels: torch.Tensor, *, seed: int) -> torch.Tensor:
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
     firsts: dict[int, int] = {}
     for row in order.tolist():

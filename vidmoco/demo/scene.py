@@ -1,15 +1,14 @@
-"""What the demo's sample videos show, drawn from real material that scikit-learn ships.
+"""Draw the scenes of the demo's videos from images that scikit-learn ships.
 
 One handwritten digit (8x8, ``load_digits``) moves, scales and turns over crops of two photographs
-(``load_sample_images``). The camera pans and zooms, and cuts at least once in 0.9 s to another
-place, photograph, mirror and tilt, drawn without a look at the digit: two frames further apart than
-that share the digit and nothing else. The ink changes its colour as well. So a backbone that learns
-what the two frames of a pair share learns digits; one that learns from single frames may as well
-learn the photographs.
+(``load_sample_images``). The camera pans and zooms. At least every 0.9 s it cuts to another place,
+photograph, mirror and tilt, independent of the digit, so frames further apart share only the digit.
+The ink also changes its colour. A backbone that learns what the two frames of a pair share learns
+digits; one that learns from single frames may learn the photographs as well.
 
 The held-out instances are the last quarter of the data set, not a random one: its samples are
-apparently grouped by writer (scikit-learn's own tests of cross-validation say so), so these should
-be mostly other hands, not only other samples.
+apparently grouped by writer (scikit-learn's own tests of cross-validation say so), so most of them
+should be by other writers.
 """
 
 import functools
@@ -24,22 +23,22 @@ from vidmoco.errors import ConfigError
 from vidmoco.shapes import Float, Float64, Int64, UInt8
 
 FRAME_SIZE = 64  # pixels; views of the demo are smaller
-SHOT_SECONDS = (0.5, 0.9)  # least and greatest time between two cuts
+SHOT_SECONDS = (0.5, 0.9)  # range of the time between two cuts
 NUM_HELD_OUT = 449  # a quarter of the 1,797 instances
-# Measured: harder than this (smaller, dimmer digits) a minute of training does not start to learn;
-# easier, and an untrained backbone is right as well.
+# Measured: if scenes are harder (smaller, dimmer digits), a minute of training learns nothing; if
+# they are easier, an untrained backbone is right as well.
 DIGIT_SIZE = (0.55, 0.8)  # share of the frame's side
-DIGIT_TURN = 20.0  # degrees to either side: less than would turn a 6 into a 9
-DIGIT_REACH = 0.75  # share of the room that the digit has to either side of the middle
-INK = (0.75, 1.0)  # least and greatest value of red, of green and of blue
-GAIN = (0.3, 0.6)  # brightness of a shot
-RIM = 0.8  # how much the rim darkens
-_GLYPH_SIDE = 12  # pixels: the 8 of the data set and a clear margin
+DIGIT_TURN = 20.0  # degrees to either side, too few to turn a 6 into a 9
+DIGIT_REACH = 0.75  # share of the room on either side of the middle that the digit uses
+INK = (0.75, 1.0)  # range of red, green and blue
+GAIN = (0.3, 0.6)  # range of the brightness of a shot
+RIM = 0.8  # opacity of the dark rim
+_GLYPH_SIDE = 12  # pixels: the 8 of the data set and a transparent margin
 
 
 @dataclass(frozen=True, kw_only=True)
 class Material:
-    """What scikit-learn ships, ready to be sampled."""
+    """scikit-learn's digits and photographs, ready to be sampled."""
 
     glyphs: Float[Tensor, "instances 2 g g"]
     """Opacity of the strokes and of the dark rim behind them, 0 to 1."""
@@ -60,14 +59,14 @@ def load_material() -> Material:
     except ImportError as error:
         raise ConfigError(
             "The demo makes its videos from scikit-learn's images, and scikit-learn is not "
-            "installed; run: pip install 'vidmoco[eval]'"
+            "installed. Run: pip install 'vidmoco[eval]'"
         ) from error
     digits = load_digits()
     small = torch.from_numpy(digits.images).float()[:, None] / 16  # 0 to 16 in the data set
     margin = (_GLYPH_SIDE - 8) // 2
     small = F.pad(small, (margin, margin, margin, margin))
     smooth = F.interpolate(small, scale_factor=6, mode="bicubic")
-    # From clear to full ink over 0.4 of the range: crisper than bicubic's edge, still soft.
+    # From transparent to full ink over 0.4 of the range: sharper than bicubic's edge, still soft.
     strokes = ((smooth - 0.3) / 0.4).clamp(0, 1)
     rims = F.avg_pool2d(F.max_pool2d(strokes, 7, stride=1, padding=3), 5, stride=1, padding=2)
     photographs = [
@@ -84,7 +83,7 @@ def load_material() -> Material:
 def instances(
     material: Material, *, held_out: bool, digit: int | None = None
 ) -> Int64[np.ndarray, " n"]:
-    """Return the rows of the data set in one split, of one digit or of all."""
+    """Return the rows of one split of the data set, of one digit or of all."""
     rows = np.arange(len(material.labels))
     chosen = (rows >= len(rows) - NUM_HELD_OUT) == held_out
     if digit is not None:
@@ -100,13 +99,13 @@ def render(
     rng: np.random.Generator,
     times: Float64[np.ndarray, " t"],
 ) -> UInt8[np.ndarray, "t h w 3"]:
-    """Return 64x64 frames of one digit on its way over one background.
+    """Return 64x64 frames of one digit that moves over a background.
 
-    ``rng`` decides the scene, the same for every ``instance``. ``times`` are seconds, ascending.
+    ``rng`` determines the scene, independent of ``instance``. ``times`` are ascending seconds.
     """
     background = _draw_background(material.photographs, rng=rng, times=times)
     stroke, rim, ink = _draw_digit(material.glyphs[instance], rng=rng, times=times)
-    # The rim keeps light ink legible on a light place of the photograph.
+    # The rim keeps light ink legible on light parts of the photograph.
     frames = background * (1 - RIM * rim)
     frames += stroke * (ink[:, None, None] - frames)
     pixels: UInt8[np.ndarray, "t h w 3"] = np.rint(frames * 255).astype(np.uint8)
@@ -141,7 +140,7 @@ def _draw_background(
     rng: np.random.Generator,
     times: Float64[np.ndarray, " t"],
 ) -> Float[np.ndarray, "t h w 3"]:
-    """Return panning, zooming crops of the photographs, cut into shots of ``SHOT_SECONDS``."""
+    """Return panning, zooming crops of the photographs, in shots of ``SHOT_SECONDS``."""
     shots = []
     end = float(times[0]) - rng.uniform(0, SHOT_SECONDS[0] / 2)
     while end <= times[-1]:
@@ -159,19 +158,19 @@ def _draw_shot(
     rng: np.random.Generator,
     phase: Float64[np.ndarray, " t"],
 ) -> Float[np.ndarray, "t h w 3"]:
-    """Return one shot: a window travels over one photograph as ``phase`` goes from 0 to 1."""
+    """Return one shot: a window moves over one photograph as ``phase`` goes from 0 to 1."""
     levels = photographs[rng.integers(len(photographs))]
     height, width = levels[0].shape[-2:]
     side = np.exp(rng.uniform(np.log(96), np.log(288), size=2))  # of the window, in pixels
     side = side[0] + phase * np.clip(side[1] - side[0], -0.4 * side[0], 0.4 * side[0])
-    # 0.71: half the diagonal, so that a tilted window stays on the photograph.
+    # 0.71 is half the diagonal, so a tilted window stays on the photograph.
     tilt, reach = rng.uniform(-0.3, 0.3), 0.71 * side
     centre = []
     for length in (width, height):
         travel = rng.uniform(size=2)
         at = travel[0] + phase * np.clip(travel[1] - travel[0], -0.35, 0.35)
         centre.append(reach + at * (length - 2 * reach))
-    # The level at which a pixel of the frame covers about one of the photograph.
+    # The level at which a pixel of the frame covers about one pixel of the photograph.
     level = int(np.clip(np.floor(np.log2(side.mean() / FRAME_SIZE)), 0, len(levels) - 1))
     shot = _sample_windows(
         levels[level],
@@ -191,7 +190,7 @@ def _sample_windows(
     tilt: Float64[np.ndarray, " t"],
     mirror: bool = False,
 ) -> Float[np.ndarray, "t s s c"]:
-    """Return square windows of ``image``, one a frame, sampled bilinearly; zero outside it.
+    """Return a square window of ``image`` per frame, sampled bilinearly, zero outside the image.
 
     ``centre`` (x, y) is in shares of width and height, ``side`` in shares of the width, ``tilt`` in
     radians.
@@ -204,8 +203,8 @@ def _sample_windows(
     x, y = (grid[..., axis].reshape(len(side), FRAME_SIZE, FRAME_SIZE) for axis in (0, 1))
     x[:] = 2 * (centre[0][:, None, None] + cos * u - sin * v) - 1  # -1 to 1 over the image
     y[:] = 2 * (centre[1][:, None, None] + (sin * u + cos * v) * width / height) - 1
-    # All frames as one tall image: without a copy of ``image`` for each, and on one thread of torch
-    # (it splits work by images), as many of ours run side by side.
+    # All frames as one tall image need no copy of ``image`` per frame. torch splits work by images,
+    # so this uses one thread, and several videos are made in parallel threads.
     tall = F.grid_sample(image, torch.from_numpy(grid), align_corners=False)[0].numpy()
     return tall.transpose(1, 2, 0).reshape(len(side), FRAME_SIZE, FRAME_SIZE, -1)
 
@@ -213,6 +212,6 @@ def _sample_windows(
 def _sway(
     rng: np.random.Generator, low: float, high: float, times: Float64[np.ndarray, " t"]
 ) -> Float64[np.ndarray, " t"]:
-    """Return a value that swings between ``low`` and ``high`` once in 1.2 to 3 s."""
+    """Return a value that oscillates between ``low`` and ``high`` with a period of 1.2 to 3 s."""
     turns = rng.uniform(size=1) + times / rng.uniform(1.2, 3.0)
     return (low + high) / 2 + (high - low) / 2 * np.sin(2 * np.pi * turns)

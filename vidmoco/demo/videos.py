@@ -1,9 +1,8 @@
-"""Sample videos, labelled images and a test clip for the demo, written to files.
+"""Write the demo's sample videos, labelled images and test clip.
 
 ``scene.py`` draws them. Videos show only training instances of the digits. Everything is a function
-of the seed, one generator a video, whatever the number of threads.
-
-NOTE: the one place that encodes video. ``decode.py`` and ``scan.py`` are the only readers.
+of the seed, with one generator per video, whatever the number of threads. No other module encodes
+video.
 """
 
 import os
@@ -23,23 +22,23 @@ from vidmoco.shapes import Float64, UInt8
 FPS = 10
 NUM_FRAMES = 24
 
-# A generator's key is (seed, one of these, index): the three makers never share a scene.
+# A generator's key is (seed, one of these, index), so the three functions never share a scene.
 _VIDEO, _IMAGE, _CLIP = 0, 1, 2
 
 
 def make_sample_videos(
     folder: Path, *, num_videos: int, seed: int, progress: Callable[[int], None] | None = None
 ) -> list[Path]:
-    """Write unlabelled videos of training digits: ``00000.mp4`` and so on, 2.4 s of 64x64 H.264.
+    """Write unlabelled videos of training digits: ``00000.mp4`` …, 2.4 s of 64x64 H.264.
 
-    Each instance is shown once before any is shown twice. ``progress`` is called with 1 for each
-    finished video.
+    Each instance is shown once before any is shown twice. ``progress`` is called with 1 after each
+    video.
 
     Raises:
         ConfigError: ``num_videos`` is less than 1, or scikit-learn is not installed.
     """
     if num_videos < 1:
-        raise ConfigError(f"num_videos is {num_videos}; it must be at least 1.")
+        raise ConfigError(f"num_videos is {num_videos}; expected 1 or more.")
     material = load_material()
     order = np.random.default_rng([seed, _VIDEO]).permutation(instances(material, held_out=False))
     folder.mkdir(parents=True, exist_ok=True)
@@ -52,7 +51,7 @@ def make_sample_videos(
         )
         _write_video(paths[index], frames)
 
-    # Threads suffice: sampling and encoding both run outside the interpreter's lock.
+    # Threads suffice: sampling and encoding release the interpreter's lock.
     with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, 8)) as pool:
         for _ in pool.map(make, range(num_videos)):
             if progress is not None:
@@ -65,14 +64,14 @@ def make_labelled_images(
 ) -> None:
     """Write ``train/<digit>/*.png`` of training and ``val/<digit>/*.png`` of held-out instances.
 
-    Every image is one moment of a video that was never written, 64x64.
+    Every image is a 64x64 frame of a scene that no video shows.
 
     Raises:
         ConfigError: a count is less than 1, or scikit-learn is not installed.
     """
     for name, count in (("per_class_train", per_class_train), ("per_class_val", per_class_val)):
         if count < 1:
-            raise ConfigError(f"{name} is {count}; it must be at least 1.")
+            raise ConfigError(f"{name} is {count}; expected 1 or more.")
     material = load_material()
     for split, count in (("train", per_class_train), ("val", per_class_val)):
         held_out = split == "val"
@@ -92,13 +91,13 @@ def make_labelled_images(
 
 
 def make_test_clip(path: Path, *, seed: int, num_frames: int = 48) -> int:
-    """Write one video of a held-out digit and return which digit it shows.
+    """Write a video of a held-out digit and return the digit.
 
     Raises:
         ConfigError: ``num_frames`` is less than 1, or scikit-learn is not installed.
     """
     if num_frames < 1:
-        raise ConfigError(f"num_frames is {num_frames}; it must be at least 1.")
+        raise ConfigError(f"num_frames is {num_frames}; expected 1 or more.")
     material = load_material()
     rng = np.random.default_rng([seed, _CLIP])
     instance = int(rng.choice(instances(material, held_out=True)))
@@ -112,7 +111,7 @@ def _times(num_frames: int) -> Float64[np.ndarray, " t"]:
 
 
 def _write_video(path: Path, frames: UInt8[np.ndarray, "t h w 3"]) -> None:
-    """Encode ``frames`` as H.264 with a keyframe every 8 frames: cheap to enter anywhere."""
+    """Encode ``frames`` as H.264 with a keyframe every 8 frames, so that seeks are cheap."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(
             "libx264",

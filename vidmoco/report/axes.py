@@ -1,4 +1,4 @@
-"""Numbers on axes: round ticks, how they are written, and where a value is in the picture."""
+"""Axes of figures: scales, round ticks, and formatted numbers."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from vidmoco.visualize.contact_sheet import round_step
 
 @dataclass(frozen=True)
 class Scale:
-    """A straight way from values to places: ``low`` is at ``start``, ``high`` at ``end``."""
+    """A linear scale: ``low`` is at pixel ``start``, ``high`` at pixel ``end``."""
 
     low: float
     high: float
@@ -18,17 +18,17 @@ class Scale:
     end: float
 
     def place(self, value: float) -> float:
-        """Return where a value is, in pixels of the picture."""
+        """Return the pixel of a value."""
         share = (value - self.low) / (self.high - self.low)
         return self.start + share * (self.end - self.start)
 
 
 def round_ticks(low: float, high: float, *, most: int) -> list[float]:
-    """Return round numbers, evenly spaced, of which the first is <= low and the last >= high.
+    """Return evenly spaced round numbers; the first is <= low and the last >= high.
 
-    ``most`` is the number of spaces between them that is aimed at; one more may be needed.
+    There are at most about ``most`` intervals; one more may be needed.
     """
-    if low == high:  # a constant: its line is in the middle
+    if low == high:  # a constant line is drawn in the middle
         around = abs(low) / 2 or 1.0
         low, high = low - around, high + around
     step = round_step(high - low, most=most)
@@ -37,7 +37,7 @@ def round_ticks(low: float, high: float, *, most: int) -> list[float]:
 
 
 def inner_ticks(low: float, high: float, *, most: int) -> list[float]:
-    """Return round numbers from ``low`` to ``high``, none outside; ``low`` alone if none fits."""
+    """Return round numbers within ``low`` and ``high``, or ``low`` if there are none."""
     if low == high:
         return [low]
     step = round_step(high - low, most=most)
@@ -46,7 +46,7 @@ def inner_ticks(low: float, high: float, *, most: int) -> list[float]:
 
 
 def tick_labels(ticks: Sequence[float]) -> list[str]:
-    """Return numbers of one axis, all with the decimals that their distance needs."""
+    """Return the ticks of an axis as text, with as many decimals as their distance needs."""
     step = min((b - a for a, b in pairwise(ticks)), default=abs(ticks[0]) or 1)
     return [_tick(value, step) for value in ticks]
 
@@ -61,7 +61,7 @@ def _tick(value: float, step: float) -> str:
 
 
 def number(value: float, unit: str = "") -> str:
-    """Return a measured number as one reads it, three or four digits, with its unit."""
+    """Return a measured number with three or four digits and its unit."""
     if unit == " %" and math.isfinite(value):
         return signed(f"{value:.1f} %")
     return f"{_number(value)}{unit}"
@@ -85,5 +85,5 @@ def _short_power(text: str) -> str:
 
 
 def signed(text: str) -> str:
-    """Return a number with a true minus sign, as wide as a digit."""
+    """Return a number with a typographic minus sign, which is as wide as a digit."""
     return text.replace("-", "\u2212", 1) if text.startswith("-") else text

@@ -1,4 +1,4 @@
-"""Accuracy class by class, and what is taken for what."""
+"""Accuracy by class, and confusion matrices."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,16 +9,16 @@ from vidmoco.report.heat_map import heat_map
 from vidmoco.report.markup import folded, render
 
 Matrix = Sequence[Sequence[int]]
-"""How often each class (row) was taken for each class (column)."""
+"""How often each true class (row) was predicted as each class (column)."""
 
-_SHOWN_CLASSES = 12  # more are shown on a click
-MOST_CLASSES = 30  # of a heat map that can be read
+_SHOWN_CLASSES = 12  # more are folded
+MOST_CLASSES = 30  # of a readable heat map
 
 
 def class_parts(rows: Sequence[dict[str, Any]], classes: Sequence[str]) -> list[Markup]:
     """Return the accuracy of each class for each backbone, and the confusion matrices.
 
-    They are of the linear probe where all backbones have one, else of the k-NN.
+    They are those of the linear probe if all backbones have one, else of k-NN.
     """
     names = [row["name"] for row in rows]
     for key, what in (("linear_confusion", "linear probe"), ("knn_confusion", "k-NN")):
@@ -33,7 +33,7 @@ def _parts(
 ) -> list[Markup]:
     shares = [class_shares(matrix) for matrix in found]
     counts = [sum(row) for row in found[0]]
-    # The classes that are known best come first.
+    # The best classes come first.
     order = sorted(range(len(classes)), key=lambda n: -sum(some[n] or 0.0 for some in shares))
     body = [
         {
@@ -52,12 +52,12 @@ def _parts(
     if len(classes) <= MOST_CLASSES:
         maps = [heat_map(name, matrix, classes) for name, matrix in zip(names, found, strict=True)]
         cells = render("heat_maps", maps=maps)
-        parts.append(folded(f"What is taken for what, {what}", cells, is_open=few))
+        parts.append(folded(f"Confusion matrix, {what}", cells, is_open=few))
     return parts
 
 
 def class_shares(matrix: Matrix) -> list[float | None]:
-    """Return the share (0 to 1) of each class's images that is right; None: it has none."""
+    """Return the accuracy (0 to 1) of each class, or None for a class without images."""
     return [
         counts[n] / total if (total := sum(counts)) else None for n, counts in enumerate(matrix)
     ]

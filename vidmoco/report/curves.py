@@ -1,4 +1,4 @@
-"""The curves of a run: which numbers of metrics.jsonl and monitor.jsonl are drawn, and how."""
+"""The section of curves of a run, from metrics.jsonl and monitor.jsonl."""
 
 import math
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ from vidmoco.report.run_facts import RunFacts
 class _Curve:
     title: str
     keys: dict[str, str]
-    """Key of metrics.jsonl -> name in the legend."""
+    """Key of metrics.jsonl: name in the legend."""
     about: str = ""
     unit: str = ""
-    times: float = 1.0
-    """Factor from the file to the unit."""
+    factor: float = 1.0
+    """Factor from the file's numbers to the unit."""
     low: float | None = None
     high: float | None = None
     mark: tuple[float, str] | None = None
@@ -29,13 +29,13 @@ class _Curve:
 _LEARNING = (
     _Curve(
         title="Loss minus chance",
-        about="0: no better than equal similarities",
+        about="0 is no better than equal similarities",
         keys={"loss_minus_chance": "loss − chance"},
         mark=(0.0, "chance"),
     ),
     _Curve(
         title="The positive among all keys",
-        about="(K+1)-way accuracy: the positive is first, or one of the first five",
+        about="(K+1)-way accuracy: the positive is first, or among the first five",
         keys={"top1": "top-1", "top5": "top-5"},
         unit=" %",
         low=0.0,
@@ -57,14 +57,14 @@ _EMBEDDINGS = (
     ),
     _Curve(
         title="Spread",
-        about="1: over the whole sphere, 0: collapsed to a point",
+        about="1 is the whole sphere, 0 is collapsed to a point",
         keys={"spread": "spread"},
         low=0.0,
         high=1.0,
     ),
     _Curve(
         title="Alignment and uniformity",
-        about="distance of positives, evenness of all; less is better",
+        about="distance of positives, evenness of all; lower is better",
         keys={"alignment": "alignment", "uniformity": "uniformity"},
     ),
 )
@@ -76,22 +76,22 @@ _PACE = (
         about="share of the time",
         keys={"data_wait_share": "wait"},
         unit=" %",
-        times=100.0,
+        factor=100.0,
         low=0.0,
     ),
 )
 
 
 def curves_section(facts: RunFacts) -> Section:
-    """Return the curves of a run; those of which it has no number are left out."""
+    """Return the curves of a run that it has numbers for."""
     charts = [
         *(_drawn(curve, facts.metrics) for curve in _LEARNING),
         *monitor_charts(facts.monitor),
         *(_drawn(curve, facts.metrics) for curve in (*_EMBEDDINGS, *_PACE)),
     ]
     lead = (
-        f"Means over the steps between two lines of the log, {len(facts.metrics):,} lines. Point "
-        "at a curve to read its numbers."
+        f"Each point is the mean over the steps since the previous one; there are "
+        f"{len(facts.metrics):,}. Point at a curve to see its numbers."
     )
     failures = [line["failure"] for line in facts.monitor if isinstance(line.get("failure"), str)]
     notes = [f"The monitor: {text}" for text in dict.fromkeys(failures)]
@@ -100,7 +100,7 @@ def curves_section(facts: RunFacts) -> Section:
 
 
 def monitor_charts(lines: Sequence[dict[str, Any]]) -> list[Markup]:
-    """Return the curves of the monitor: k-NN on labels, retrieval by distance in time."""
+    """Return the curves of the monitor: k-NN accuracy, and retrieval by distance in time."""
     knn = Series("k-NN", _points(lines, "knn_top1"))
     found = [
         (_place(line), line["retrieval"])
@@ -120,14 +120,14 @@ def monitor_charts(lines: Sequence[dict[str, Any]]) -> list[Markup]:
         ),
         line_chart(
             "Retrieval", retrieval, x_name=_x_name(lines), unit=" %",
-            about="the nearest frame is of the same video, by distance in time",
+            about="how often the nearest frame is of the same video, by distance in time",
         ),
     ]  # fmt: skip
 
 
 def _drawn(curve: _Curve, lines: Sequence[dict[str, Any]]) -> Markup:
     series = [
-        Series(name, [(x, y * curve.times) for x, y in _points(lines, key)])
+        Series(name, [(x, y * curve.factor) for x, y in _points(lines, key)])
         for key, name in curve.keys.items()
         if any(key in line for line in lines)
     ]
@@ -146,7 +146,7 @@ def _x_name(lines: Sequence[dict[str, Any]]) -> str:
 
 
 def _place(line: dict[str, Any]) -> float:
-    """Return where a line is on the x axis."""
+    """Return the x value of a line."""
     return _as_float(line["epoch"] if _has_epoch(line) else line["step"])
 
 
@@ -155,13 +155,13 @@ def _has_epoch(line: dict[str, Any]) -> bool:
 
 
 def _by_number(text: str) -> tuple[bool, float, str]:
-    """Return what sorts texts by their numbers, those without one last: NaN has no order."""
+    """Return a sort key: texts by their number, other texts last (NaN cannot be sorted)."""
     value = _as_float(text)
     return math.isnan(value), 0.0 if math.isnan(value) else value, text
 
 
 def _as_float(value: Any) -> float:
-    """Return a number, or NaN for what is none: a gap in the curve."""
+    """Return ``value`` as a number, or NaN (a gap in the curve) if it is not one."""
     try:
         return float(value)
     except (TypeError, ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""What the frames look like to a backbone: a map of them, and the nearest of some."""
+"""Sections of features: a map of frames, and nearest neighbours."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,11 +16,11 @@ from vidmoco.visualize.layout import layout_2d, require_tsne, snap_to_grid
 from vidmoco.visualize.neighbours import nearest_rows, similarities
 from vidmoco.visualize.thumbnails import thumbnails
 
-MAP_FRAMES = 600  # assumption: more do not find a cell in the grid
+MAP_FRAMES = 600  # assumption: more frames do not find a cell in the grid
 _COLUMNS, _ROWS = 14, 9
 _MAP_BOX, _SHEET_BOX = (96, 72), (144, 108)
 _QUERIES, _NEIGHBOURS = 6, 6
-_MIN_GAP = 2.0  # seconds between two neighbours of one video: frames closer are one picture
+_MIN_GAP = 2.0  # seconds between neighbours of one video; closer frames look the same
 
 
 def feature_sections(features: FeatureSet) -> list[Section]:
@@ -36,15 +36,12 @@ def _map_section(features: FeatureSet) -> Section:
     rows = features.evenly(MAP_FRAMES)
     try:
         require_tsne()
-        kind, how = (
-            "tsne",
-            "t-SNE, in which neighbours are alike and distances of groups say little",
-        )
+        kind, how = "tsne", "t-SNE (neighbours are similar, distances of groups mean little)"
     except ConfigError:
         kind, how = "pca", "their first two principal components"
     points = layout_2d(features.take(rows), kind=kind)  # type: ignore[arg-type]
-    which, cells = snap_to_grid(points, columns=_COLUMNS, rows=_ROWS)
-    pictures = thumbnails(features, rows[which], box=_MAP_BOX)
+    drawn, cells = snap_to_grid(points, columns=_COLUMNS, rows=_ROWS)
+    pictures = thumbnails(features, rows[drawn], box=_MAP_BOX)
     tiles = [
         {
             "picture": _tile(features, row, image),
@@ -53,14 +50,14 @@ def _map_section(features: FeatureSet) -> Section:
             "row": line + 1,
         }
         for row, image, (column, line) in zip(
-            rows[which].tolist(), pictures, cells.tolist(), strict=True
+            rows[drawn].tolist(), pictures, cells.tolist(), strict=True
         )
     ]
     box = render("map", tiles=tiles, columns=_COLUMNS)
     lead = (
-        f"{len(which)} of {features.num_rows:,} frames of {len(np.unique(features.videos)):,} "
-        f"videos, placed by {how}. Features of {_backbone(features)}. Point at a frame to read "
-        "where it is from."
+        f"{len(drawn)} of {features.num_rows:,} frames of {len(np.unique(features.videos)):,} "
+        f"videos, placed by {how}. The features are of {_backbone(features)}. Point at a frame to "
+        "see its video and time."
     )
     return Section("Map of the frames", [box], lead, short="Frame map")
 
@@ -71,11 +68,11 @@ def _neighbour_section(features: FeatureSet) -> Section:
     one_video = len(np.unique(features.videos)) == 1
     lines: list[Int64[np.ndarray, " m"]] = []
     for row, similarity in zip(queries.tolist(), found, strict=True):
-        mine = features.videos == features.videos[row]
-        if one_video:  # only what is near in time is left out
-            mine &= np.abs(features.times - features.times[row]) < _MIN_GAP
+        left_out = features.videos == features.videos[row]
+        if one_video:  # leave out only frames near in time
+            left_out &= np.abs(features.times - features.times[row]) < _MIN_GAP
         near = nearest_rows(
-            np.where(mine, -np.inf, similarity).astype(np.float32),
+            np.where(left_out, -np.inf, similarity).astype(np.float32),
             videos=features.videos, times=features.times, top=_NEIGHBOURS, min_gap=_MIN_GAP,
             per_video=None if one_video else 1,
         )  # fmt: skip
@@ -94,12 +91,12 @@ def _neighbour_section(features: FeatureSet) -> Section:
     ]
     box = render("neighbours", lines=sheet)
     where = "at other times" if one_video else "of other videos"
-    lead = f"A frame (left) and the most similar ones {where}, by cosine."
+    lead = f"A frame (left) and the most similar frames {where}, by cosine."
     return Section("Nearest neighbours", [box], lead)
 
 
 def _spread(features: FeatureSet) -> Int64[np.ndarray, " q"]:
-    """Return the middle frames of a few videos, evenly taken; of one video, frames all along it."""
+    """Return the middle frames of a few evenly chosen videos, or frames all along a single one."""
     owners = np.unique(features.videos)
     if len(owners) == 1:
         return features.evenly(_QUERIES)
@@ -109,7 +106,7 @@ def _spread(features: FeatureSet) -> Int64[np.ndarray, " q"]:
 
 
 def place_of(features: FeatureSet, row: int) -> str:
-    """Return where a frame is from: its video and its time."""
+    """Return the video and time of a frame as text."""
     return f"{features.name_of(row)} at {features.times[row]:.2f} s"
 
 

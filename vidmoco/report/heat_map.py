@@ -1,4 +1,4 @@
-"""A confusion matrix in colours: what is right along the diagonal, mistakes in another colour."""
+"""Confusion matrices in colours: the diagonal in one colour, mistakes in another."""
 
 from collections.abc import Sequence
 
@@ -6,15 +6,15 @@ from markupsafe import Markup
 
 from vidmoco.report.markup import render
 
-_CELL, _LABEL, _TOP = 14, 118, 112  # pixels: side of a cell, room for the names of rows, of columns
-_LEAST = 0.06  # opacity of a single mistake: it must be seen
+_CELL, _LABEL, _TOP = 14, 118, 112  # pixels: side of a cell, width of row names, height of columns'
+_LEAST = 0.06  # minimum opacity, so that a single mistake is visible
 _MOST_LETTERS = 17
 
 
 def heat_map(title: str, matrix: Sequence[Sequence[int]], names: Sequence[str]) -> Markup:
-    """Return a figure of how often each class (row) was taken for each class (column).
+    """Return a figure of how often each true class (row) was predicted as each class (column).
 
-    Colours are shares of a row's images: opaque is all of them.
+    The opacity is the share of the row's images.
     """
     size = len(names)
     cells = []
@@ -27,7 +27,7 @@ def heat_map(title: str, matrix: Sequence[Sequence[int]], names: Sequence[str]) 
                     "row": row,
                     "column": column,
                     "opacity": max(share, _LEAST) if count else 0,
-                    "text": f"{names[row]}, taken for {names[column]}: {count} of {total} "
+                    "text": f"{names[row]} predicted as {names[column]}: {count} of {total} "
                     f"({share:.0%})",
                 }
             )

@@ -1,4 +1,4 @@
-"""How values are spread: bars side by side, as a figure with inline SVG."""
+"""Histograms with bars side by side, as inline SVG."""
 
 from collections.abc import Sequence
 
@@ -23,11 +23,11 @@ def histogram(
     """Return a figure of the shares (0 to 1) of some sets in [0, step), [step, 2 step) ...
 
     Args:
-        title: What is drawn.
-        shares: Name and shares of each set, of one length.
-        step: Width of a bar's range.
+        title: Title of the figure.
+        shares: Name and shares of each set, all of the same length.
+        step: Range of a bar.
         x_name: Name of the x axis.
-        about: A sentence under the title.
+        about: A sentence below the title.
     """
     num_bars = len(shares[0][1])
     ticks = round_ticks(0, 100 * max(max(values) for _, values in shares), most=4)

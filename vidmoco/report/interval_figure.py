@@ -1,4 +1,4 @@
-"""Intervals of one score beside each other, on one scale: how sure the order of backbones is."""
+"""The intervals of one score for all backbones, on one scale."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from vidmoco.report.results_file import Column
 
 
 def interval_figure(names: Sequence[str], columns: Sequence[Column], *, num_classes: int) -> Markup:
-    """Return a figure of the first column that has an interval of every backbone; empty: none."""
+    """Return a figure of the first column with intervals of all backbones, or an empty text."""
     column = next((c for c in columns if all(c.ends) and None not in c.values), None)
     if column is None:
         return Markup("")
@@ -35,8 +35,8 @@ def interval_figure(names: Sequence[str], columns: Sequence[Column], *, num_clas
         )
     return render(
         "intervals",
-        about=f"95 % intervals of {column.group}, {column.title}; dotted: chance, were all classes "
-        "of one size",
+        about=f"95 % intervals of {column.group}, {column.title}; the dotted line is chance for "
+        "balanced classes",
         chance=x.place(chance),
         rows=rows,
     )

@@ -1,8 +1,8 @@
-"""Lines over one axis, as a figure with inline SVG that needs neither scripts nor libraries.
+"""Line charts as inline SVG, without scripts or libraries.
 
-Colours are classes (``s0`` …) that the page's style gives for light and dark. As colour alone says
-nothing to some readers, each line has a dash of its own too. A hidden column at each x has a
-``<title>``, which browsers show on hover.
+Colours are CSS classes (``s0`` …) with a light and a dark value. Each line also has its own dash
+pattern, for readers who cannot tell the colours apart. A hidden column at each x has a ``<title>``,
+which browsers show on hover.
 """
 
 import math
@@ -15,15 +15,15 @@ from markupsafe import Markup
 from vidmoco.report.axes import Scale, inner_ticks, number, round_ticks, tick_labels
 from vidmoco.report.markup import render
 
-WIDTH, HEIGHT = 360, 196  # of the picture; it is shown about as large on screens of any size
+WIDTH, HEIGHT = 360, 196  # pixels; about the display size on all screens
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 10, 30
-COLOURS, DASHES = 6, 5  # of the style; no common factor, so 30 lines differ
+COLOURS, DASHES = 6, 5  # number in the style; they have no common factor, so 30 lines differ
 _MOST_POINTS, _MOST_COLUMNS, _DOTS = 400, 120, 30
 
 
 @dataclass(frozen=True)
 class Series:
-    """A line: its name and its points (x, y), x ascending; y that are not finite are gaps."""
+    """A line: its name and its points (x, y), x ascending. A non-finite y is a gap."""
 
     name: str
     points: Sequence[tuple[float, float]]
@@ -41,28 +41,28 @@ def line_chart(
     high: float | None = None,
     x_ticks: Sequence[tuple[float, str]] | None = None,
 ) -> Markup:
-    """Return a figure; an empty text where no series has a point.
+    """Return a figure, or an empty text if no series has a point.
 
     Args:
-        title: What is drawn.
+        title: Title of the figure.
         series: The lines.
         x_name: Name of the x axis.
-        unit: Put after each value, such as `` %``.
-        about: A sentence under the title.
-        mark: A value of y to mark by a line across, and its name.
-        low: A value of y that is on the axis in any case.
-        high: Another.
-        x_ticks: Places and texts of the x axis; None: round numbers.
+        unit: Follows each value, such as `` %``.
+        about: A sentence below the title.
+        mark: A value of y to mark by a horizontal line, and its name.
+        low: A value of y that the axis includes.
+        high: Another value of y that the axis includes.
+        x_ticks: Values and texts of the x axis; the default is round numbers.
     """
     shown = [Series(s.name, [p for p in s.points if math.isfinite(p[0])]) for s in series]
     values = [y for s in shown for _, y in s.points if math.isfinite(y)]
     if not values:
         return Markup("")
     xs = sorted({x for s in shown for x, _ in s.points})
-    asked = [v for v in (low, high, mark[0] if mark else None) if v is not None]
-    ticks = round_ticks(min([*values, *asked]), max([*values, *asked]), most=4)
-    wide = (xs[0], xs[-1]) if xs[0] < xs[-1] else (xs[0] - 1, xs[0] + 1)
-    x = Scale(*wide, _LEFT, WIDTH - _RIGHT)
+    included = [v for v in (low, high, mark[0] if mark else None) if v is not None]
+    ticks = round_ticks(min([*values, *included]), max([*values, *included]), most=4)
+    x_range = (xs[0], xs[-1]) if xs[0] < xs[-1] else (xs[0] - 1, xs[0] + 1)
+    x = Scale(*x_range, _LEFT, WIDTH - _RIGHT)
     y = Scale(ticks[0], ticks[-1], HEIGHT - _BOTTOM, _TOP)
     named = x_ticks is not None
     if x_ticks is None:
@@ -90,13 +90,13 @@ def line_chart(
 
 
 def thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return at most 400 points that look the same: the least and the greatest of each stretch."""
+    """Return at most 400 points that look the same: minimum and maximum of each part."""
     if len(points) <= _MOST_POINTS:
         return list(points)
-    stretches = _MOST_POINTS // 2
+    num_parts = _MOST_POINTS // 2
     kept: list[tuple[float, float]] = []
-    for n in range(stretches):
-        part = points[n * len(points) // stretches : (n + 1) * len(points) // stretches]
+    for n in range(num_parts):
+        part = points[n * len(points) // num_parts : (n + 1) * len(points) // num_parts]
         finite = [p for p in part if math.isfinite(p[1])]
         ends = {min(finite, key=_y), max(finite, key=_y)} if finite else {part[0]}
         kept += sorted(ends)
@@ -108,17 +108,17 @@ def _y(point: tuple[float, float]) -> float:
 
 
 def _line(n: int, points: Sequence[tuple[float, float]], x: Scale, y: Scale) -> dict[str, Any]:
-    """Return the look and path of a line, with gaps where it has none, and dots if they are few."""
-    words, pen_is_up = [], True
+    """Return the CSS classes and the SVG path of a line with its gaps, and dots if they are few."""
+    path, pen_is_up = [], True
     dots = []
     for at, value in points:
         if not math.isfinite(value):
             pen_is_up = True
             continue
-        words.append(f"{'M' if pen_is_up else 'L'}{x.place(at):.1f} {y.place(value):.1f}")
+        path.append(f"{'M' if pen_is_up else 'L'}{x.place(at):.1f} {y.place(value):.1f}")
         pen_is_up = False
         dots.append((x.place(at), y.place(value)))
-    return {"look": _look(n), "path": "".join(words), "dots": dots if len(dots) <= _DOTS else []}
+    return {"look": _look(n), "path": "".join(path), "dots": dots if len(dots) <= _DOTS else []}
 
 
 def _look(n: int) -> str:
@@ -134,9 +134,9 @@ def _columns(
     x_texts: dict[float, str],
     unit: str,
 ) -> list[tuple[float, float, str]]:
-    """Return left, width and text of a hidden column around each x, at most 120 of them."""
+    """Return left, width and text of a hidden column around each x, at most 120 columns."""
     step = math.ceil(len(xs) / _MOST_COLUMNS)
-    kept = list(xs[::-1][::step])[::-1]  # the last is among them
+    kept = list(xs[::-1][::step])[::-1]  # includes the last
     found = [dict(s.points) for s in series]
     columns = []
     for n, at in enumerate(kept):
@@ -155,9 +155,9 @@ def _columns(
 def _legend(
     series: Sequence[Series], unit: str, mark: tuple[float, str] | None
 ) -> list[tuple[str, str, str]]:
-    """Return look, name and last value of each line that has one.
+    """Return CSS classes, name and last value of each line that has values, then of the mark.
 
-    The mark comes last, with its value: in the drawing a curve would run through its name.
+    The mark is named here because a curve could run through its name in the drawing.
     """
     entries = []
     for n, one in enumerate(series):

@@ -1,4 +1,4 @@
-"""Markup from templates, which escape all text: names from outside are never markup."""
+"""Markup from templates, which escape all text, so names from strangers never become markup."""
 
 import base64
 import re
@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-# Control characters, and halves of surrogate pairs (from file names that are no UTF-8).
+# Control characters, and halves of surrogate pairs (from file names that are not UTF-8).
 _NOT_IN_HTML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -20,57 +20,57 @@ class Section:
 
     title: str
     parts: Sequence[str]
-    """Markup as it is, other text escaped."""
+    """Markup, or text that gets escaped."""
     lead: str = ""
-    """A quiet line under the title."""
+    """A line below the title."""
     short: str = ""
-    """Its name in the list at the top of the page; empty: the title."""
+    """Name in the list at the top of the page; the default is the title."""
 
 
 def render(template: str, /, **values: Any) -> Markup:
-    """Return a template of ``templates/`` with its values; all text in them is escaped."""
+    """Return a template of ``templates/`` with its values; text in them is escaped."""
     return Markup(_TEMPLATES.get_template(f"{template}.html").render(values))
 
 
 def table(
     head: Sequence[str], rows: Iterable[Iterable[str]], *, label: str, left: int = 1, foot: str = ""
 ) -> Markup:
-    """Return a table in a box of its own, in which it scrolls where it is wide.
+    """Return a table, which scrolls if it is wide.
 
-    The first ``left`` columns are text, the others numbers, which end at the right.
+    The first ``left`` columns are text; the others are numbers, aligned to the right.
     """
     return render("table", head=head, rows=rows, label=label, left=left, foot=foot)
 
 
 def paragraph(text: str, kind: str = "") -> Markup:
-    """Return a paragraph; ``kind`` is its class in the style, such as ``lead`` or ``warning``."""
+    """Return a paragraph; ``kind`` is its CSS class, such as ``lead`` or ``warning``."""
     return render("paragraph", text=text, kind=kind)
 
 
 def code(text: str, *, block: bool = False) -> Markup:
-    """Return text in a fixed width, within a line or as a block."""
+    """Return monospaced text, inline or as a block."""
     return render("code", text=text, block=block)
 
 
 def folded(title: str, *parts: str, is_open: bool = False) -> Markup:
-    """Return parts that are shown on a click on their title."""
+    """Return parts that are shown after a click on their title."""
     return render("folded", title=title, parts=parts, is_open=is_open)
 
 
 def command_line(text: str) -> Markup:
-    """Return a command to copy; its lines are broken before its flags where that is enough."""
+    """Return a command to copy, with line breaks preferably before its flags."""
     first, *flags = text.split(" --")
     return render("command_line", parts=[first, *(f"--{flag}" for flag in flags)])
 
 
 def picture(jpeg: bytes, *, width: int, height: int, alt: str) -> Markup:
-    """Return an image whose bytes are in the page."""
+    """Return an image embedded in the page."""
     data = base64.b64encode(jpeg).decode()
     return render("picture", data=data, width=width, height=height, alt=alt)
 
 
-def _shown(value: Any) -> Any:
-    """Return what is written of a value: numbers as short as a pixel needs them."""
+def _finalized(value: Any) -> Any:
+    """Return a value as written to the page: floats with two decimals, text without controls."""
     if isinstance(value, float):
         return f"{round(value, 2):g}"
     if isinstance(value, str) and not isinstance(value, Markup):
@@ -79,7 +79,7 @@ def _shown(value: Any) -> Any:
 
 
 def _groupby_in_order(items: Iterable[Any], attribute: str) -> list[tuple[Any, list[Any]]]:
-    """Group neighbours by an attribute; Jinja's own filter sorts them."""
+    """Group consecutive items by an attribute. Jinja's own filter would sort them."""
     groups = groupby(items, lambda item: getattr(item, attribute))
     return [(key, list(some)) for key, some in groups]
 
@@ -87,7 +87,7 @@ def _groupby_in_order(items: Iterable[Any], attribute: str) -> list[tuple[Any, l
 _TEMPLATES = Environment(
     loader=PackageLoader("vidmoco.report"),
     autoescape=True,
-    finalize=_shown,
+    finalize=_finalized,
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,

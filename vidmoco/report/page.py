@@ -1,4 +1,4 @@
-"""The skeleton of the page: head, header, sections, foot. Nothing in it comes from elsewhere."""
+"""The skeleton of the page: head, header, sections, foot. It loads nothing from elsewhere."""
 
 from collections.abc import Sequence
 
@@ -7,12 +7,12 @@ from markupsafe import Markup
 from vidmoco.report.markup import Section, render
 from vidmoco.report.style import STYLE
 
-# No script, no request: even if a name from outside were taken for markup, nothing would run.
+# No scripts and no requests: even if a stranger's name became markup, nothing would run.
 _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
     "form-action 'none'"
 )
-GENERATOR = '<meta name="generator" content="vidmoco">'  # by which a report is known
+GENERATOR = '<meta name="generator" content="vidmoco">'  # identifies a report
 
 
 def page(
@@ -21,10 +21,10 @@ def page(
     """Return the whole page.
 
     Args:
-        title: The name of what is shown.
-        kind: What it is, above the title.
-        header: What follows the title.
-        sections: What follows, in its order.
+        title: Name of the run or comparison.
+        kind: What the page shows; stands above the title.
+        header: Markup below the title.
+        sections: In their order.
         foot: The last line.
     """
     return str(

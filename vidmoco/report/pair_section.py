@@ -1,4 +1,4 @@
-"""Sampled pairs with their views, as the training of a run has had them, and their gaps."""
+"""The section of sampled pairs: frames and views of a run's training, and their gaps."""
 
 import tempfile
 from io import BytesIO
@@ -26,22 +26,22 @@ from vidmoco.shapes import UInt8
 from vidmoco.visualize.contact_sheet import Sample, ShownPair, count_gaps, describe_gaps, round_step
 from vidmoco.visualize.preview import sample_pairs
 
-_SIDE = 176  # pixels of an embedded picture's height: sharp at the size it is shown, a few KB
-_MOST_WIDE = 2.4  # of a frame's width / height beside its views
+_SIDE = 176  # pixels, height of an embedded picture: sharp at its display size, a few KB
+_MOST_WIDE = 2.4  # maximum width / height of a frame beside its views
 _MOST_BARS = 20
 
 
 def pair_section(facts: RunFacts, *, num_pairs: int, console: Console) -> Section | None:
-    """Return the first pairs of a run; a line that says why, if its videos cannot be read now.
+    """Return the first pairs of a run, or the reason why its videos cannot be read now.
 
-    Frames are decoded as in a training: in processes that a video may kill. The run folder is not
+    Frames are decoded as in a training, in processes that a video may kill. The run folder is not
     changed.
     """
     if facts.config is None or num_pairs == 0:
         return None
-    gone = [path for path in facts.config.videos if not path.exists()]
-    if gone:
-        return _without(f"the videos are not there any more: {gone[0]} is missing")
+    missing = [path for path in facts.config.videos if not path.exists()]
+    if missing:
+        return _without(f"the videos no longer exist: {missing[0]} is missing")
     say(console, f"Reading pairs of {facts.folder} …")
     try:
         sample = read_sample(facts.folder, facts.config, num_pairs=num_pairs, console=console)
@@ -54,24 +54,24 @@ def pair_section(facts: RunFacts, *, num_pairs: int, console: Console) -> Sectio
         gaps=_gaps(sample),
         foot=f"{failed} videos could not be read now." if failed else "",
     )
-    lead = "The first pairs of the run: two frames of a video, and the view that is made of each."
+    lead = "The first pairs of the run: two frames of a video, and the view made from each."
     return Section("Sampled pairs", [shown], lead)
 
 
 def read_sample(run: Path, config: PretrainConfig, *, num_pairs: int, console: Console) -> Sample:
-    """Return the first pairs of a run, without those videos that have killed its processes.
+    """Return the first pairs of a run, without the videos that killed its processes.
 
     Raises:
-        ConfigError: the videos are not those of the run's start, or cannot be read.
-        CheckpointError: the frames have been prepared anew.
+        ConfigError: the videos are not those that the run began with, or cannot be read.
+        CheckpointError: the frames were prepared again.
         VideoError: too many videos in a row cannot be read.
     """
     with tempfile.TemporaryDirectory() as folder:
-        # A copy: what dies while the report is made is not noted in the run.
-        known, mine = run_folder.quarantine_of(run, 0), Path(folder) / run_folder.QUARANTINE
+        # A copy, so that the report adds nothing to the run's quarantine.
+        known, copied = run_folder.quarantine_of(run, 0), Path(folder) / run_folder.QUARANTINE
         if known.is_file():
-            mine.write_bytes(known.read_bytes())
-        source = open_source(config, resume=run, console=console, quarantine=mine)
+            copied.write_bytes(known.read_bytes())
+        source = open_source(config, resume=run, console=console, quarantine=copied)
         batch_size = min(config.data.batch_size, len(source.durations))
         return sample_pairs(source, config, num_pairs=num_pairs, batch_size=batch_size)
 
@@ -81,7 +81,7 @@ def _without(reason: str) -> Section:
 
 
 def _pair(pair: ShownPair) -> dict[str, Any]:
-    """Return what is shown of a pair: its video and gap, and both frames beside both views."""
+    """Return a pair for the template: its video and gap, both frames and both views."""
     first, second = pair.pts_seconds
     gap = "the same frame" if first == second else f"{abs(second - first):.3f} s apart"
     aspect = min(pair.aspect_ratio, _MOST_WIDE)
@@ -106,21 +106,21 @@ def _shot(pixels: UInt8[Tensor, "3 h w"], aspect: float, caption: str) -> dict[s
 
 
 def embedded(image: Image.Image, *, alt: str) -> Markup:
-    """Return a picture whose bytes are in the page, as JPEG."""
+    """Return a picture embedded in the page as JPEG."""
     buffer = BytesIO()
     image.convert("RGB").save(buffer, format="JPEG", quality=85)
     return picture(buffer.getvalue(), width=image.width, height=image.height, alt=alt)
 
 
 def _gaps(sample: Sample) -> Markup:
-    """Return the histogram of the gaps, those asked for beside those of the frames shown."""
+    """Return the histogram of the requested gaps and of the achieved ones."""
     both = (sample.asked_gaps, sample.achieved_gaps)
     gaps = np.concatenate(both)
-    usual = 3 * np.quantile(gaps, 0.95) or gaps.max()  # a few long videos do not crush the rest
+    usual = 3 * np.quantile(gaps, 0.95) or gaps.max()  # so that a few long gaps do not set the axis
     step = round_step(float(min(gaps.max(), usual)), most=_MOST_BARS)
     num_bars = max(1, ceil(min(gaps.max(), usual) / step - 1e-6))
     shares = [(count_gaps(g, width=step, num_bars=num_bars) / len(g)).tolist() for g in both]
-    more = "; the last bar also holds all longer ones" if gaps.max() > usual else ""
+    more = "; the last bar includes all longer gaps" if gaps.max() > usual else ""
     return histogram(
         "Seconds between the frames of a pair",
         list(zip(describe_gaps(sample), shares, strict=True)),

@@ -1,4 +1,4 @@
-"""``vidmoco report``: one HTML file of a run, or of comparisons, that needs nothing beside it."""
+"""``vidmoco report``: one self-contained HTML file of a run or of comparisons."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,15 +32,15 @@ from vidmoco.run_folder import make_writable_folder
 from vidmoco.visualize.display import print_left_out
 
 _ADVICE = ", or give another file by --output."
-RESULTS = "results.json"  # of a run folder, where it is there
+RESULTS = "results.json"  # in a run folder, shown if it exists
 
 
 def report(command: ReportCommand, *, console: Console | None = None) -> int:
-    """Write the page, print where it is and return the exit code 0.
+    """Write the page, print its path and return exit code 0.
 
     Raises:
-        ConfigError: the source is no run and no results file, something of it is damaged, or the
-            output cannot be written.
+        ConfigError: the source is neither a run nor a results file, or is damaged, or the output
+            cannot be written.
         DataError: the features are damaged.
     """
     console = console or Console(stderr=True)
@@ -87,12 +87,12 @@ def report(command: ReportCommand, *, console: Console | None = None) -> int:
 def _comparison(path: Path, results: dict[str, Any]) -> Section:
     try:
         return results_section(results, name=str(path))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:  # beyond the first look
+    except (KeyError, TypeError, ValueError, AttributeError) as error:  # read_results missed it
         raise ConfigError(f"{path} is damaged: {error!r}. Evaluate again.") from error
 
 
 def require_replaceable(path: Path) -> None:
-    """Raise ``ConfigError`` where the page cannot be written, or would replace another file."""
+    """Raise ``ConfigError`` if the page cannot be written, or would replace another file."""
     if path.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(f"--output is {str(path)!r}; it must end in .html.")
     try:
@@ -105,7 +105,7 @@ def require_replaceable(path: Path) -> None:
     make_writable_folder(path.parent, flag="--output")
     if not is_ours:
         raise ConfigError(
-            f"--output is {str(path)!r}, which is there and is no report of vidmoco; name another "
+            f"--output is {str(path)!r}, which exists and is not a report of vidmoco. Name another "
             "file."
         )
 
@@ -127,7 +127,7 @@ def _beside(source: Path, facts: RunFacts | None) -> Path:
 def _head(
     facts: RunFacts | None, results: list[tuple[Path, dict[str, Any]]]
 ) -> tuple[str, str, list[Markup]]:
-    """Return title, kind and what follows them."""
+    """Return title, kind and header of the page."""
     if facts is not None:
         name = facts.folder.resolve().name
         return name, "A run of vidmoco pretrain", run_header(facts)
@@ -137,6 +137,5 @@ def _head(
 
 
 def _write(markup: str, path: Path) -> None:
-    """Write the page: the old file or the whole new one is there at any moment."""
     with atomic_write(path, advice=_ADVICE) as part:
         part.write_text(markup, encoding="utf-8")

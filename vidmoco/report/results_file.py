@@ -1,4 +1,4 @@
-"""Reading a results file of ``vidmoco evaluate``, and the columns of its table."""
+"""Read a results file of ``vidmoco evaluate``, and make the columns of its table."""
 
 import json
 from collections.abc import Sequence
@@ -10,7 +10,8 @@ from typing import Any
 from vidmoco.errors import ConfigError
 from vidmoco.evaluate.results import FORMAT
 
-# What must be where if it is there: a type, [of each item], {of each value}.
+# Expected types of the keys, if they exist: a type, [of each item], {key: of its value}. The key ""
+# stands for any key.
 _ROW = {
     "name": str,
     "knn_top1": {"": {"": float}},
@@ -40,33 +41,33 @@ _WHOLE = {
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: a cell a backbone."""
+    """A column of a table, with a cell per backbone."""
 
     group: str
-    """What it is a column of: ``k-NN`` …"""
+    """The kind of score, such as ``k-NN``."""
     title: str
     values: list[float | None]
-    """Percent; None: not measured."""
+    """Percent; None if not measured."""
     ends: list[tuple[float, float] | None]
-    """The 95 % interval of each value; None: it has none."""
+    """The 95 % interval of each value, if it has one."""
     spread: list[str] = field(default_factory=list)
-    """What else stands under each value; empty: nothing."""
+    """Texts below the values, in place of intervals."""
 
     @property
     def notes(self) -> list[str]:
-        """What stands under each value."""
+        """The texts below the values."""
         if self.spread:
             return self.spread
         return [f"{ends[0]:.1f}–{ends[1]:.1f}" if ends else "" for ends in self.ends]
 
     @property
     def shown(self) -> list[str]:
-        """The values as the table has them."""
+        """The values as printed."""
         return ["" if value is None else f"{value:.1f}" for value in self.values]
 
     @property
     def is_best(self) -> list[bool]:
-        """Which are the best of the column, by what is shown: 41.62 and 41.58 are both 41.6."""
+        """Whether each is the best value as printed: 41.62 and 41.58 are both 41.6."""
         known = [float(text) for text in self.shown if text]
         if len(known) < 2:
             return [False] * len(self.values)
@@ -74,14 +75,14 @@ class Column:
 
 
 def read_results(path: Path) -> dict[str, Any]:
-    """Return what a results file holds.
+    """Return the content of a results file.
 
     Raises:
-        ConfigError: it is no results file, of another format, or damaged.
+        ConfigError: the file is not a results file, has another format, or is damaged.
     """
     if path.suffix.lower() != ".json":
         raise ConfigError(
-            f"{path} is no results file: `vidmoco evaluate` writes them with the suffix .json."
+            f"{path} is not a results file: those of `vidmoco evaluate` have the suffix .json."
         )
     try:
         text = path.read_text(encoding="utf-8")
@@ -89,7 +90,7 @@ def read_results(path: Path) -> dict[str, Any]:
             raise ConfigError(
                 f"{path} is empty; expected a results file of `vidmoco evaluate`. Evaluate again."
             )
-        results = json.loads(text, parse_constant=_no_number)
+        results = json.loads(text, parse_constant=_refuse_constant)
     except FileNotFoundError as error:
         raise ConfigError(
             f"There is no results file at {path}: `vidmoco evaluate` writes one."
@@ -102,7 +103,7 @@ def read_results(path: Path) -> dict[str, Any]:
             "evaluate`; evaluate again if it is damaged."
         ) from error
     if not isinstance(results, dict) or not {"format", "rows", "settings"} <= results.keys():
-        raise ConfigError(f"{path} is JSON, but no results file of `vidmoco evaluate`.")
+        raise ConfigError(f"{path} is JSON, but not a results file of `vidmoco evaluate`.")
     if results["format"] != FORMAT:
         raise ConfigError(
             f"{path} is a results file of format {results['format']!r}, written by vidmoco "
@@ -120,7 +121,7 @@ def read_results(path: Path) -> dict[str, Any]:
 
 
 def knn_columns(rows: Sequence[dict[str, Any]], tau: str) -> list[Column]:
-    """Return the columns of the k-NN of a temperature, in the order of the file's k."""
+    """Return the k-NN columns of a temperature, in the file's order of k."""
     columns = []
     for k in _keys([row.get("knn_top1", {}) for row in rows], tau):
         values = [row.get("knn_top1", {}).get(tau, {}).get(k) for row in rows]
@@ -130,7 +131,7 @@ def knn_columns(rows: Sequence[dict[str, Any]], tau: str) -> list[Column]:
 
 
 def other_columns(rows: Sequence[dict[str, Any]]) -> list[Column]:
-    """Return the columns of all that is measured beside k-NN and was measured of any backbone."""
+    """Return the columns of all other scores that some backbone has."""
     none: list[tuple[float, float] | None] = [None] * len(rows)
     ends = [_two(row.get("linear_interval")) for row in rows]
     columns = [
@@ -155,7 +156,7 @@ def other_columns(rows: Sequence[dict[str, Any]]) -> list[Column]:
 
 
 def _last(curve: dict[str, Any] | None, key: str) -> float | None:
-    """Return the last number of a fine-tuning: its own, or that of its last epoch."""
+    """Return the final score of a fine-tuning, or that of its last epoch."""
     if not curve:
         return None
     epochs = curve.get("epochs") or [{}]
@@ -164,26 +165,26 @@ def _last(curve: dict[str, Any] | None, key: str) -> float | None:
 
 
 def _keys(rows: Sequence[dict[str, Any]], name: str) -> list[str]:
-    """Return the keys that any row has under a name, in their order."""
+    """Return the keys that any row has under ``name``, in their order."""
     return list(dict.fromkeys(key for row in rows for key in row.get(name, {})))
 
 
 def _missing(results: dict[str, Any]) -> str:
-    """Return what a results file cannot be without and is, in words; empty: nothing."""
+    """Return which required keys are missing, or an empty string."""
     if not results["rows"]:
         return "it has no rows"
-    gone = [key for key in ("images", "command", "num_train", "num_val") if key not in results]
-    gone += [] if results["classes"] else ["classes"]
-    gone += [
+    missing = [key for key in ("images", "command", "num_train", "num_val") if key not in results]
+    missing += [] if results["classes"] else ["classes"]
+    missing += [
         f"settings.{key}"
         for key in ("k", "knn_tau", "headline_k")
         if not results["settings"].get(key)
     ]
-    return f"it has no {' and no '.join(gone)}" if gone else ""
+    return f"it has no {' and no '.join(missing)}" if missing else ""
 
 
-def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is no number of JSON")
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a number of JSON")
 
 
 def _two(ends: Sequence[float] | None) -> tuple[float, float] | None:
@@ -191,11 +192,11 @@ def _two(ends: Sequence[float] | None) -> tuple[float, float] | None:
 
 
 def _misfit(value: Any, shape: Any, at: str) -> str:
-    """Return where a value is not of a shape, in words; empty: it fits."""
+    """Return where a value does not have the expected shape, or an empty string."""
     here = at or "it"
     if isinstance(shape, dict):
         if not isinstance(value, dict):
-            return f"{here} is no mapping"
+            return f"{here} is not a mapping"
         for name, item in value.items():
             inner = shape.get(name, shape.get(""))
             problem = _misfit(item, inner, f"{at}.{name}".lstrip(".")) if inner else ""
@@ -204,7 +205,7 @@ def _misfit(value: Any, shape: Any, at: str) -> str:
         return ""
     if isinstance(shape, list):
         if not isinstance(value, list):
-            return f"{here} is no list"
+            return f"{here} is not a list"
         return next((m for item in value if (m := _misfit(item, shape[0], at))), "")
     kinds = int | float if shape is float else shape
     fits = isinstance(value, kinds) and not isinstance(value, bool)

@@ -1,4 +1,4 @@
-"""A comparison as tables and charts: a section for each results file."""
+"""The section of a results file: tables and charts."""
 
 from collections.abc import Sequence
 from math import log10
@@ -16,18 +16,18 @@ from vidmoco.report.results_file import Column, knn_columns, other_columns
 from vidmoco.text import counted
 
 _RULES = {
-    "head": ("Head alone", "the backbone is frozen, its head learns on random crops"),
-    "all": ("All layers", "the backbone learns too"),
+    "head": ("Only the head", "the backbone is frozen, its head is trained on random crops"),
+    "all": ("All layers", "the backbone is trained too"),
 }
 _SHOWN_REFUSALS = 200
 _LEGEND = (
-    "▲ best of its column as shown. Small numbers: 95 % intervals by the bootstrap, or the "
-    "standard deviation over draws. Where intervals overlap, a difference may be chance."
+    "▲ marks the best value of a column. Small numbers are 95 % bootstrap intervals, or the "
+    "standard deviation over draws. If intervals overlap, a difference may be chance."
 )
 
 
 def results_section(results: dict[str, Any], *, name: str) -> Section:
-    """Return all that a results file holds; ``name`` is the file's."""
+    """Return the section of a results file; ``name`` is the file's name."""
     rows, classes = results["rows"], results["classes"]
     knn = [column for tau in _taus(results) for column in knn_columns(rows, tau)]
     others = other_columns(rows)
@@ -54,7 +54,7 @@ def results_section(results: dict[str, Any], *, name: str) -> Section:
 
 
 def results_header(results: dict[str, Any]) -> list[Markup]:
-    """Return what one wants to know first: the best backbone of each kind of score."""
+    """Return the header: the best backbone of each score."""
     rows = results["rows"]
     columns = [*_headline(results), *other_columns(rows)]
     tiles = []
@@ -64,8 +64,9 @@ def results_header(results: dict[str, Any]) -> list[Markup]:
                  if shown == f"{max(known):.1f}"]  # fmt: skip
         value = f"{max(known):.1f} %"
         tiles.append((f"{column.group}, {column.title}", value, " and ".join(names)))
-    words = f"{len(rows)} backbones · the best of each score" if len(rows) > 1 else rows[0]["name"]
-    return [render("header", state="", summary=words, warning="", tiles=tiles)]
+    several = len(rows) > 1
+    summary = f"{len(rows)} backbones · the best of each score" if several else rows[0]["name"]
+    return [render("header", state="", summary=summary, warning="", tiles=tiles)]
 
 
 def _taus(results: dict[str, Any]) -> list[str]:
@@ -73,7 +74,7 @@ def _taus(results: dict[str, Any]) -> list[str]:
 
 
 def _headline(results: dict[str, Any]) -> list[Column]:
-    """Return the column of the k-NN that stands for all of them, if there is one."""
+    """Return the k-NN column of the headline k, if there is one."""
     title = f"k = {results['settings']['headline_k']}"
     columns = [c for tau in _taus(results)[:1] for c in knn_columns(results["rows"], tau)]
     return [column for column in columns if column.title == title]
@@ -82,7 +83,7 @@ def _headline(results: dict[str, Any]) -> list[Column]:
 def scores_table(
     rows: Sequence[dict[str, Any]], columns: Sequence[Column], *, label: str
 ) -> Markup:
-    """Return a table of a row a backbone, with the best of each column marked."""
+    """Return a table with a row per backbone; the best value of each column is marked."""
     names = []
     for row in rows:
         words = [row.get("architecture"), f"{row['dim']}-d" if "dim" in row else ""]
@@ -92,7 +93,7 @@ def scores_table(
 
 
 def finetune_charts(rows: Sequence[dict[str, Any]]) -> list[Markup]:
-    """Return a chart of the accuracy by epoch for each rule, with a line a backbone."""
+    """Return a chart of the accuracy by epoch for each rule, with a line per backbone."""
     charts = []
     for rule in dict.fromkeys(rule for row in rows for rule in row.get("finetune", {})):
         title, about = _RULES.get(rule, (rule, ""))
@@ -108,7 +109,7 @@ def finetune_charts(rows: Sequence[dict[str, Any]]) -> list[Markup]:
 
 
 def _knn_chart(rows: Sequence[dict[str, Any]], tau: str) -> Markup:
-    """Return the accuracy of k-NN by the number of neighbours, on a logarithmic axis."""
+    """Return a chart of the k-NN accuracy by k, on a logarithmic axis."""
     series = [
         Series(
             row["name"],
@@ -122,7 +123,7 @@ def _knn_chart(rows: Sequence[dict[str, Any]], tau: str) -> Markup:
     if len(ticks) < 2:
         return Markup("")
     return line_chart(
-        "k-NN by the number of neighbours", series, x_name="k", unit=" %", x_ticks=ticks,
+        "k-NN by number of neighbours", series, x_name="k", unit=" %", x_ticks=ticks,
         about=f"τ = {tau}; k on a logarithmic scale",
     )  # fmt: skip
 
@@ -138,11 +139,11 @@ def _about(results: dict[str, Any]) -> list[Markup]:
         foot = f"and {more:,} more, in the file" if more else ""
         head = ["image", "split", "reason"]
         listed = table(head, shown, label="Refused images", left=3, foot=foot)
-        told = f"{counted(len(refused), 'image')} could not be read, and left out"
-        parts.append(folded(told, listed))
+        title = f"{counted(len(refused), 'image')} could not be read and left out"
+        parts.append(folded(title, listed))
     try:
         lines = settings_lines(results)
-    except (KeyError, IndexError, TypeError, ValueError):  # another set of keys than today's
+    except (KeyError, IndexError, TypeError, ValueError):  # keys are missing
         lines = []
     return [
         render(

@@ -1,4 +1,4 @@
-"""What a run folder says of a run, read without training code and without changing anything."""
+"""Read the content of a run folder, without training code and without changing anything."""
 
 import json
 from dataclasses import dataclass
@@ -15,25 +15,25 @@ from vidmoco.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class RunFacts:
-    """A run as its folder has it."""
+    """The content of a run folder."""
 
     folder: Path
     text: str
-    """config.yaml."""
+    """config.yaml as text."""
     config: PretrainConfig | None
-    """The same; None if this version cannot read it."""
+    """config.yaml, or None if this version cannot read it."""
     config_problem: str
-    """Why it cannot; empty: it can."""
+    """Why the config cannot be read, or an empty string."""
     environment: dict[str, Any]
     """environment.json; empty if it is missing or damaged."""
     metrics: list[dict[str, Any]]
-    """Lines of metrics.jsonl, one at least."""
+    """Lines of metrics.jsonl, at least one."""
     monitor: list[dict[str, Any]]
-    """Lines of monitor.jsonl, without the damaged ones."""
+    """Undamaged lines of monitor.jsonl."""
     monitor_problem: str
-    """Which of them are damaged, in words; empty: none."""
+    """Which lines of it are damaged, or an empty string."""
     provenance: dict[str, Any]
-    """What the backbone folder says of its making; empty before the end of the run."""
+    """Provenance in the backbone folder; empty before the end of the run."""
 
     @property
     def last(self) -> dict[str, Any]:
@@ -42,7 +42,7 @@ class RunFacts:
 
     @property
     def total_steps(self) -> int | None:
-        """Steps that were asked for; None if it is not known."""
+        """Number of steps of the whole run, or None if it is unknown."""
         if self.config is None:
             return None
         if self.config.steps:
@@ -54,34 +54,33 @@ class RunFacts:
 
     @property
     def state(self) -> str:
-        """``finished``, ``stopped``, or ``open``: in progress, or ended by force."""
+        """``finished``, ``stopped``, or ``open``: in progress or killed."""
         step = self.last["step"]
         if self.total_steps is not None and step >= self.total_steps:
             return "finished" if self.provenance else "open"
-        # A run that is told to stop writes its backbone; lines come after the step it stopped at
-        # only when it goes on.
-        told = _number(self.provenance.get("steps"))
-        return "stopped" if told is not None and told >= step else "open"
+        # A run that a signal stops writes its backbone. It has later lines only if it was resumed.
+        saved_at = _number(self.provenance.get("steps"))
+        return "stopped" if saved_at is not None and saved_at >= step else "open"
 
     @property
     def seconds(self) -> float:
-        """Time of the steps of all lines, in seconds."""
+        """Total time of the logged steps, in seconds."""
         return sum(_number(line.get("seconds")) or 0.0 for line in self.metrics)
 
     def base_recipe(self) -> tuple[str, PretrainConfig]:
-        """Return the shipped recipe that the run began with, or the defaults; and its name."""
-        name = self.provenance.get("recipe") or _after(self.environment, "--recipe") or "vidmoco"
+        """Return name and settings of the shipped recipe of the run, or the defaults."""
+        name = self.provenance.get("recipe") or _flag(self.environment, "--recipe") or "vidmoco"
         if name in shipped_recipes():
             return f"the recipe {name}", load_recipe(name)
         return "the defaults", PretrainConfig()
 
 
 def read_run(folder: Path) -> RunFacts:
-    """Return what a run folder holds.
+    """Return the content of a run folder.
 
     Raises:
-        ConfigError: it is no run folder, has no settings or no numbers yet, or the numbers of the
-            training are damaged. A damaged line of the monitor's is told in ``monitor_problem``.
+        ConfigError: the folder is not a run folder, has no settings or metrics yet, or its metrics
+            are damaged. Damage of the monitor's lines goes to ``monitor_problem``.
     """
     config_file = folder / run_folder.CONFIG
     if not config_file.is_file():
@@ -93,15 +92,15 @@ def read_run(folder: Path) -> RunFacts:
     metrics = read_lines(folder / run_folder.METRICS)
     if not metrics:
         raise ConfigError(
-            f"The run {folder} has no numbers yet: {run_folder.METRICS} gets its first line after "
+            f"The run {folder} has no metrics yet: {run_folder.METRICS} gets its first line after "
             "--engine.log-every steps. Try again then."
         )
     text = config_file.read_text(encoding="utf-8", errors="replace")
     if not text.strip():
         raise ConfigError(
-            f"{config_file} is empty: what the run was told is lost, and the defaults may be "
-            f"others. The command it began with is in {folder / run_folder.ENVIRONMENT}: begin a "
-            "new run with it, and put that one's file here."
+            f"{config_file} is empty, so the settings of the run are lost. The command that began "
+            f"it is in {folder / run_folder.ENVIRONMENT}. Begin a new run with that command, and "
+            "copy its config file here."
         )
     config, problem = None, ""
     try:
@@ -124,9 +123,7 @@ def read_run(folder: Path) -> RunFacts:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Return the lines of a metrics.jsonl; none if there is no such file.
-
-    A last line that is half written is left out.
+    """Return the lines of a metrics.jsonl, without an unfinished last line; none if it is missing.
 
     Raises:
         ConfigError: another line is damaged.
@@ -134,8 +131,8 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     lines, damaged = _lines_of(path)
     if damaged:
         raise ConfigError(
-            f"{path} is damaged in line {damaged[0]}: expected an object of JSON with a step. "
-            "Without that line the report shows the others."
+            f"{path} is damaged in line {damaged[0]}: expected a JSON object with a step. "
+            "Delete that line to see the others."
         )
     return lines
 
@@ -149,7 +146,7 @@ def _damage(damaged: list[int]) -> str:
 
 
 def _lines_of(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
-    """Return the lines of a file that can be read, and the numbers, from 1, of the damaged ones."""
+    """Return the readable lines of a file, and the numbers (from 1) of the damaged ones."""
     lines: list[dict[str, Any]] = []
     damaged: list[int] = []
     if not path.is_file():
@@ -169,7 +166,7 @@ def _lines_of(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
 
 
 def _json_of(path: Path) -> dict[str, Any]:
-    """Return the object in a JSON file; empty if there is none that can be read."""
+    """Return the object in a JSON file, or an empty dict if it cannot be read."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -177,8 +174,8 @@ def _json_of(path: Path) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def _after(environment: dict[str, Any], flag: str) -> str | None:
-    """Return the word after a flag of the command that began the run."""
+def _flag(environment: dict[str, Any], flag: str) -> str | None:
+    """Return the value of a flag in the command that began the run."""
     words = environment.get("command")
     words = words if isinstance(words, list) else []
     words = [part for word in words for part in str(word).split("=", 1)]
@@ -186,5 +183,5 @@ def _after(environment: dict[str, Any], flag: str) -> str | None:
 
 
 def _number(value: Any) -> float | None:
-    """Return a JSON number; None for anything else."""
+    """Return ``value`` if it is a number, else None."""
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -1,4 +1,4 @@
-"""A run in words: the header of its page, its configuration, its machine, what it refused."""
+"""Sections of a run: header, configuration, environment, refused files, commands to repeat it."""
 
 import json
 import shlex
@@ -24,7 +24,7 @@ _STATES = {"finished": "Finished", "stopped": "Stopped", "open": "In progress"}
 
 
 def run_header(facts: RunFacts) -> list[Markup]:
-    """Return what one wants to know first: how the run ended, and its last numbers."""
+    """Return the header: how the run ended, and its last numbers."""
     try:
         collapsed = collapse_of(facts.last, most_rank=_most_rank(facts.config))
     except (KeyError, TypeError, ValueError):  # a log without these numbers
@@ -47,40 +47,40 @@ def _most_rank(config: PretrainConfig | None) -> int:
 
 
 def repeat_section(facts: RunFacts) -> Section:
-    """Return the commands that make the run again."""
+    """Return the commands that repeat the run."""
     words = facts.environment.get("command")
     parts: list[Markup] = []
     if isinstance(words, list) and len(words) > 1:
         began = shlex.join(["vidmoco", *map(str, words[1:])])
-        parts += [paragraph("As it was begun:"), command_line(began)]
+        parts += [paragraph("The command that began it:"), command_line(began)]
     again = shlex.join(["vidmoco", "pretrain", "--recipe", str(facts.folder / run_folder.CONFIG)])
-    parts += [paragraph("With every setting as it was, from its own file:"), command_line(again)]
+    parts += [paragraph("With all settings from its own file:"), command_line(again)]
     if facts.state != "finished":
         resume = shlex.join(["vidmoco", "pretrain", "--run", str(facts.folder), "--resume"])
-        parts += [paragraph("To go on from its last checkpoint:"), command_line(resume)]
+        parts += [paragraph("To resume from its last checkpoint:"), command_line(resume)]
     return Section("Repeat it", parts)
 
 
 def configuration_section(facts: RunFacts) -> Section:
-    """Return the settings: what differs from the recipe first, then all of them."""
+    """Return the settings: first those that differ from the recipe, then all."""
     whole = folded(run_folder.CONFIG, code(facts.text, block=True))
     if facts.config is None:
         lead = "This version of vidmoco cannot read the settings; here is their file."
         reason = paragraph(facts.config_problem, "warning")
         return Section("Configuration", [reason, whole], lead)
     name, base = facts.base_recipe()
-    usual, mine = to_plain(base), to_plain(facts.config)
-    keys = sorted(line.partition(":")[0] for line in differences(usual, mine))
+    of_recipe, of_run = to_plain(base), to_plain(facts.config)
+    keys = sorted(line.partition(":")[0] for line in differences(of_recipe, of_run))
     if not keys:
         return Section("Configuration", [whole], f"All settings are those of {name}.")
-    rows = [[code(key), _value(mine, key), _value(usual, key)] for key in keys]
-    lead = f"What differs from {name}."
+    rows = [[code(key), _value(of_run, key), _value(of_recipe, key)] for key in keys]
+    lead = f"Settings that differ from {name}."
     shown = table(["setting", "this run", name], rows, label="Settings that differ", left=3)
     return Section("Configuration", [shown, whole], lead)
 
 
 def environment_section(facts: RunFacts) -> Section | None:
-    """Return the machine and the versions; None if the run has not noted them."""
+    """Return the machine and the versions, or None if the run did not record them."""
     known = facts.environment
     if not known:
         return None
@@ -92,7 +92,7 @@ def environment_section(facts: RunFacts) -> Section | None:
 
 
 def refused_section(facts: RunFacts) -> Section | None:
-    """Return the videos that could not be read, and those that killed a process; None: none."""
+    """Return the videos that could not be read or killed a process, or None if there are none."""
     parts: list[Markup] = []
     catalog_file = facts.folder / run_folder.CATALOG
     if catalog_file.is_file():
@@ -107,7 +107,7 @@ def refused_section(facts: RunFacts) -> Section | None:
 
 
 def _summary(facts: RunFacts) -> str:
-    """Return what the run was, after the word for how it ended."""
+    """Return a summary of the run, which follows its state ("Finished")."""
     last, total = facts.last, facts.total_steps
     words = []
     if facts.config is not None:
@@ -119,13 +119,13 @@ def _summary(facts: RunFacts) -> str:
     if isinstance(last.get("epoch"), int | float):
         words.append(f"{last['epoch']:,.4g} epochs")
     if started := facts.environment.get("time"):
-        words.append(f"begun {str(started).replace('T', ' ').replace('+00:00', ' UTC')}")
-    about = ", or ended by force" if facts.state == "open" else ""
+        words.append(f"started {str(started).replace('T', ' ').replace('+00:00', ' UTC')}")
+    about = ", or killed" if facts.state == "open" else ""
     return f"{about} · {' · '.join(words)}"
 
 
 def _tiles(facts: RunFacts) -> list[tuple[str, str, str]]:
-    """Return name, value and explanation of the numbers of the header."""
+    """Return name, value and explanation of the header's numbers."""
     last = facts.last
     tiles = []
 
@@ -147,13 +147,13 @@ def _tiles(facts: RunFacts) -> list[tuple[str, str, str]]:
     speeds = [v for m in facts.metrics if isinstance(v := m.get("pairs_per_second"), int | float)]
     waits = [v for m in facts.metrics if isinstance(v := m.get("data_wait_share"), int | float)]
     if speeds:
-        wait = f"median; {100 * sum(waits) / len(waits):.1f} % of the time waits" if waits else ""
-        tiles.append(("Pairs a second", number(median(speeds)), wait))
+        wait = f"median; {100 * sum(waits) / len(waits):.1f} % waiting for data" if waits else ""
+        tiles.append(("Pairs per second", number(median(speeds)), wait))
     return tiles
 
 
 def duration(seconds: float) -> str:
-    """Return a time in the two units that say most."""
+    """Return a time in its two largest units."""
     whole = round(seconds)
     for name, below, size, part in (
         ("d", "h", 86400, 3600), ("h", "min", 3600, 60), ("min", "s", 60, 1)
@@ -193,7 +193,7 @@ def _refusals(catalog: Catalog) -> list[Markup]:
 
 
 def _quarantined(facts: RunFacts) -> list[Markup]:
-    """Return the videos of quarantine.jsonl, of all processes; a damaged line is left out."""
+    """Return the videos of all processes' quarantine files; a damaged line is shown as it is."""
     rows = []
     for path in sorted(facts.folder.glob("quarantine*.jsonl")):
         for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -204,6 +204,6 @@ def _quarantined(facts: RunFacts) -> list[Markup]:
                 rows.append([text[:200], f"a damaged line of {path.name}", ""])
     if not rows:
         return []
-    lead = "These killed a process that decoded them, and were skipped from that step on:"
+    lead = "These videos killed a decoding process and were skipped from that step on:"
     shown = table(["video", "what happened", "step"], rows, label="Quarantine", left=2)
     return [paragraph(lead), shown]

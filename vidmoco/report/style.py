@@ -1,7 +1,7 @@
-"""The style of the page: two themes by the reader's system, columns that fit, a form for paper.
+"""The CSS of the page: a light and a dark theme, responsive columns, a print layout.
 
-The colours of lines are those of Okabe and Ito ("Color Universal Design", 2008), which readers with
-any of the common colour vision deficiencies tell apart, made darker on white and lighter on black.
+The colours of lines are those of Okabe and Ito ("Color Universal Design", 2008), darker on white
+and lighter on black. Readers with any common colour vision deficiency can tell them apart.
 """
 
 _LIGHT = """

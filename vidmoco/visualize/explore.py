@@ -12,6 +12,7 @@ from vidmoco.features.feature_set import FeatureSet, open_features
 from vidmoco.progress import ProgressBar
 from vidmoco.run_folder import make_writable_folder
 from vidmoco.shapes import Float32, Int64
+from vidmoco.text import counted
 from vidmoco.visualize.display import print_left_out
 from vidmoco.visualize.duplicates import find_duplicates
 from vidmoco.visualize.frame_map import draw_map
@@ -62,8 +63,8 @@ def explore(command: ExploreCommand) -> int:
     say(
         console,
         "",
-        f"Candidates of new shots: {len(shots):,} frames that differ {LEAST_SCORE:g} times as "
-        "much from the previous frame as the frames around them, or more",
+        f"Candidates of new shots, which differ at least {LEAST_SCORE:g} times as much from the "
+        f"previous frame as the frames around them: {len(shots):,}",
     )
     print_first_rows(console, SHOT_COLUMNS, rows)
     _report_duplicates(features, command, folder / "duplicates.csv", console)
@@ -84,12 +85,12 @@ def _report_duplicates(
     )
     rows = duplicate_rows(features, pairs, compared)
     write_csv(path, DUPLICATE_COLUMNS, rows)
-    among = "" if len(compared) == features.num_rows else f" among {len(compared):,} frames"
+    among = "" if len(compared) == features.num_rows else f" among {len(compared):,} frames,"
     say(
         console,
         "",
-        f"Candidates of near-duplicates: {len(pairs):,} pairs of videos with frames of similarity "
-        f"{least:g} or more{among}",
+        f"Candidates of near-duplicates{among} of similarity {least:g} or more: "
+        f"{counted(len(pairs), 'pair')} of videos",
     )
     print_first_rows(console, DUPLICATE_COLUMNS, rows)
     usual = usual_similarity(unit, videos)
