@@ -90,6 +90,12 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test meets what another has kept."""
+    monkeypatch.setenv("VIDMOCO_CACHE", str(tmp_path / "cache"))
+
+
 @pytest.fixture(scope="session")
 def video_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of six small painted videos (do not write into it: all tests share it).

@@ -173,9 +173,6 @@ def test_every_module_has_its_test_file():
         "config.evaluation",
         "config.method_settings",  # in config/test_methods.py
         "methods.protocol",  # in methods/test_build.py
-        "json_lines",  # in train/test_metrics.py
-        "data.prepared_loader",  # in frames/test_prepared.py
-        "video.open_catalog",  # in video/test_scan_command.py
     }  # fmt: skip
     missing = [
         name_of(path)

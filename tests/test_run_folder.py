@@ -32,7 +32,6 @@ def videos(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def somewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("VIDMOCO_CACHE", str(tmp_path / "cache"))
 
 
 def without_room_at(monkeypatch, place, name, *, call):

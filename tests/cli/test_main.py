@@ -47,9 +47,8 @@ def test_a_reader_that_has_ended_is_no_error_of_ours(words):
     assert (result.returncode, result.stderr) == (141, b"")
 
 
-def test_a_table_for_a_reader_that_has_ended(tmp_path, monkeypatch):
+def test_a_table_for_a_reader_that_has_ended(tmp_path):
     """Tables are rich's, which has an end of its own for this."""
-    monkeypatch.setenv("VIDMOCO_CACHE", str(tmp_path / "cache"))
     write_video(tmp_path / "v" / "a.mp4", num_frames=2)
     reader, writer = os.pipe()
     os.close(reader)

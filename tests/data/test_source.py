@@ -21,11 +21,6 @@ from vidmoco.errors import CheckpointError, ConfigError
 CONSOLE = Console(stderr=True)
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("VIDMOCO_CACHE", str(tmp_path / "cache"))
-
-
 @pytest.fixture(scope="module")
 def prepared_folder(video_folder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("prepared") / "frames"

@@ -12,7 +12,6 @@ from vidmoco.demo import run as demo_module
 def small(monkeypatch, tmp_path):
     """The demo's way with 40 videos and 3 steps."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("VIDMOCO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(demo_module, "NUM_VIDEOS", 40)
     monkeypatch.setattr(demo_module, "PER_CLASS_TRAIN", 3)
     monkeypatch.setattr(demo_module, "PER_CLASS_VAL", 2)

@@ -22,9 +22,8 @@ from vidmoco.images.labelled import load_labelled_images
 from vidmoco.images.torchvision import TorchvisionImages
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("VIDMOCO_CACHE", str(tmp_path / "cache"))
+@pytest.fixture
+def cache(tmp_path):
     return tmp_path / "cache" / "features"
 
 

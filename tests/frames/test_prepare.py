@@ -40,7 +40,6 @@ def originals(tmp_path_factory):
 
 @pytest.fixture
 def videos(originals, tmp_path, monkeypatch):
-    monkeypatch.setenv("VIDMOCO_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     shutil.copytree(originals, tmp_path / "videos")
     return tmp_path / "videos"

@@ -25,7 +25,6 @@ QUIET = Console(quiet=True)
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """A run of three videos; reading is kept short."""
-    monkeypatch.setenv("VIDMOCO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(preview_module, "NUM_READ", 6)
     videos = tmp_path / "videos"
     for n in range(3):

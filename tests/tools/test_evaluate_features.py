@@ -12,8 +12,7 @@ TOOL = Path(__file__).parents[2] / "tools" / "evaluate_features.py"
 
 
 @pytest.mark.slow
-def test_two_processes_find_what_one_finds(tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("VIDMOCO_CACHE", str(tmp_path / "cache"))
+def test_two_processes_find_what_one_finds(tmp_path, capsys):
     generator = np.random.default_rng(0)
     for split, count in (("train", 5), ("val", 4)):
         for label in ("a", "b"):

@@ -16,7 +16,6 @@ spec.loader.exec_module(tool)
 
 @pytest.fixture
 def videos(tmp_path, monkeypatch):
-    monkeypatch.setenv("VIDMOCO_CACHE", str(tmp_path / "cache"))
     for n in range(4):
         name = tmp_path / "videos" / ("attic" if n < 2 else "hall") / f"{n}.mp4"
         name.parent.mkdir(parents=True, exist_ok=True)

@@ -46,6 +46,5 @@ def backbone():
 
 @pytest.fixture(autouse=True)
 def somewhere(tmp_path, monkeypatch):
-    """No test writes to the folder it runs in, or meets what another has kept."""
+    """No test writes to the folder it runs in."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("VIDMOCO_CACHE", str(tmp_path / "cache"))

@@ -3,9 +3,8 @@ import math
 
 import pytest
 import torch
-from full_disk import no_file_larger_than
 
-from vidmoco.errors import ConfigError, TrainingError
+from vidmoco.errors import TrainingError
 from vidmoco.json_lines import read_metrics
 from vidmoco.train.metrics import TIMING_KEYS, MetricsLog, require_finite_weights
 
@@ -87,24 +86,6 @@ def test_time_that_was_not_the_trainings_is_left_out(tmp_path):
     (line,) = read_metrics(tmp_path / "m.jsonl")
     assert line["seconds"] == pytest.approx(4.0, abs=0.1)
     assert line["pairs_per_second"] == pytest.approx(1.0, abs=0.03)
-
-
-def test_without_room_the_run_stops_with_a_line_and_loses_no_line(tmp_path):
-    path = tmp_path / "run" / "metrics.jsonl"
-    path.parent.mkdir()
-    with (
-        no_file_larger_than(1000),
-        pytest.raises(ConfigError, match=rf"{path} cannot .*too large.*--run {path.parent} --resu"),
-    ):
-        feed(log(path, total_steps=100), range(1, 100))
-    whole = read_metrics(path)  # the last is cut off
-    assert len(path.read_bytes()) == 1000
-    with no_file_larger_than(100), pytest.raises(ConfigError, match="too large"):
-        log(path).load_state_dict({"sums": {}, "count": 0}, step=10)
-    assert read_metrics(path) == whole and list(path.parent.iterdir()) == [path]
-    metrics = log(path)
-    metrics.load_state_dict({"sums": {}, "count": 0}, step=whole[-1]["step"])
-    assert read_metrics(path) == whole and path.read_bytes().endswith(b"\n")
 
 
 def test_weights_that_are_not_finite_are_not_saved():

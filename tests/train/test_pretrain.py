@@ -43,12 +43,6 @@ def videos(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(autouse=True)
-def somewhere(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("VIDMOCO_CACHE", str(tmp_path / "cache"))
-
-
 def pretrain(videos, run, *words, steps=6):
     given = [] if videos is None else [str(videos)]
     return main(["pretrain", *given, *TINY, "--run", str(run), "--steps", str(steps), *words])

@@ -81,8 +81,6 @@ def numbers(run):
 
 @pytest.mark.parametrize("name", RUNS)
 def test_a_run_in_two_parts_is_the_run_in_one(name, videos, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("VIDMOCO_CACHE", str(tmp_path / "cache"))
     (tmp_path / "small.yaml").write_text(SMALL % RUNS[name])
     words = ["pretrain", str(videos), "--recipe", "small.yaml"]
     if "four frames" in name:
@@ -113,10 +111,8 @@ def test_a_run_in_two_parts_is_the_run_in_one(name, videos, tmp_path, monkeypatc
     assert json.loads(text)["vidmoco"]["method"] == name.split(",")[0]
 
 
-def test_pairs_without_a_gap_are_the_image_method_bit_for_bit(videos, tmp_path, monkeypatch):
+def test_pairs_without_a_gap_are_the_image_method_bit_for_bit(videos, tmp_path):
     """Frames of videos at gap zero, the same as single frames, the same as image files."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("VIDMOCO_CACHE", str(tmp_path / "cache"))
     # One frame a video, as a JPEG file in a shard; then the same files by themselves.
     assert main(["prepare", str(videos), "-o", "frames", "--fps", "0.1", "--workers", "1"]) == 0
     for shard in (tmp_path / "frames" / "shards").iterdir():

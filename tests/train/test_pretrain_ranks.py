@@ -38,12 +38,6 @@ def videos(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(autouse=True)
-def somewhere(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("VIDMOCO_CACHE", str(tmp_path / "cache"))
-
-
 def lines(run):
     return [
         {key: value for key, value in line.items() if key not in TIMING_KEYS}

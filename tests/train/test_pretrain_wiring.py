@@ -143,7 +143,6 @@ def test_the_logged_rate_is_the_optimisers_and_every_step_moves_the_weights(reco
 
 
 def test_weights_that_the_last_step_spoils_are_not_saved(videos, tmp_path, monkeypatch):
-    monkeypatch.setenv("VIDMOCO_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
 
     def spoil(method, *args, **options):

@@ -81,8 +81,7 @@ def test_a_scan_that_is_wrong(tmp_path, change, words):
     assert any(words in text for text in found(video).findings)
 
 
-def test_damage_is_found_and_remembered(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("VIDMOCO_CACHE", str(tmp_path / "cache"))
+def test_damage_is_found_and_remembered(tmp_path, capsys):
     folder = tmp_path / "videos"
     for name in ("bad.mp4", "good.mp4", "good.ts"):
         write_video(folder / name, num_frames=30, size=WIDE, gop=10, b_frames=0)

@@ -26,7 +26,6 @@ TINY = [
 @pytest.fixture(autouse=True)
 def somewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("VIDMOCO_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture
