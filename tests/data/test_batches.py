@@ -129,7 +129,7 @@ def test_a_failure_goes_over_to_the_stand_in(catalog):
     assert slot.failures == [(first, "it is damaged")]
     for _ in range(8):
         batches.fail([slot], "it is damaged", killed=False)
-    with pytest.raises(VideoError, match="None of 10 videos tried for one pair"):
+    with pytest.raises(VideoError, match="None of the 10 videos tried for one pair"):
         batches.fail([slot], "it is damaged", killed=False)
 
 

@@ -107,7 +107,7 @@ def test_videos_come_first(folder, tmp_path):
     picture(1).save(videos / "poster.png")  # beside a video it is no image of a corpus
     assert open_image_corpus([videos]) is None
     assert open_image_corpus([tmp_path / "none"]) is None
-    with pytest.raises(ConfigError, match=r"videos holds no images, and other sources do"):
+    with pytest.raises(ConfigError, match=r"videos holds no images, but other sources do"):
         open_image_corpus([folder, videos])
 
 
@@ -137,7 +137,7 @@ def test_a_column_of_another_name_is_said(tmp_path):
 
 def test_where_no_image_can_be_read(tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"no")
-    with pytest.raises(ConfigError, match=r"No image can be read, such as a\.jpg"):
+    with pytest.raises(ConfigError, match=r"None of the images can be read, such as a\.jpg"):
         open_image_corpus([tmp_path]).some_aspect_ratios()
 
 

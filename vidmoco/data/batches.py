@@ -1,4 +1,4 @@
-"""The batches of pairs that are under way. Knows the order and the memory, and no process."""
+"""The batches of pairs that are being read: their order and memory, but no processes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,24 +16,24 @@ from vidmoco.shapes import Float, Float64, Int64, UInt8
 from vidmoco.video.catalog import Catalog
 from vidmoco.workers.shared_buffer import SharedBuffer
 
-# Batches in memory besides those of a block: one that is taken, and one that is begun.
+# Batches in memory besides those of a block: one that is being taken, and one that is begun.
 BATCHES_AHEAD = 2
 
 
 @dataclass(frozen=True)
 class PairBatch:
-    """A batch of pairs. Frames fill their canvas; ``aspect_ratios`` undoes the distortion."""
+    """A batch of pairs. Frames are stretched to the canvas; ``aspect_ratios`` are the true ones."""
 
     frames: UInt8[Tensor, "n f 3 h w"]
     aspect_ratios: Float[Tensor, " n"]  # displayed width / height of each video
     source_ids: Int64[Tensor, " n"]  # row of each video in the catalog
-    pts_seconds: Float64[Tensor, "n f"]  # of the frames, from the first of the video
-    failures: list[tuple[int, str]]  # rows of videos that could not be read, and why
+    pts_seconds: Float64[Tensor, "n f"]  # times of the frames, from the first of the video
+    failures: list[tuple[int, str]]  # rows of videos that could not be read, with reasons
 
 
 @dataclass
 class Slot:
-    """A pair that is being read, and the place in memory that it has when it is given out."""
+    """A pair that is being read. Its ``number`` is its place in memory, once it has one."""
 
     place: Place
     moments: Iterator[Moment]
@@ -45,13 +45,13 @@ class Slot:
 
 
 def slots_needed(batching: Batching) -> int:
-    """Return the pairs that are in memory at once: those of the largest block and some more."""
+    """Return the number of pairs that are in memory at once."""
     batches = batching.pairs_per_visit * batching.largest_block + BATCHES_AHEAD
     return batches * len(batching.positions)
 
 
 class Batches:
-    """The batches that are under way, and the memory that they are read into."""
+    """The batches that are being read, and the memory that they are read into."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Batches:
         self.pixels = slots_of(self.buffer, self.frames_per_video, canvas)
 
     def visits(self, steps: range) -> Iterator[list[Slot]]:
-        """Yield the pairs of the batches of ``steps``, those of one video together."""
+        """Yield the pairs of the batches of ``steps``, grouped into visits."""
         for places in self._plan.order.visits(steps):
             slots = []
             for place in places:
@@ -86,7 +86,7 @@ class Batches:
             yield slots
 
     def settle(self, slots: list[Slot]) -> list[list[Slot]]:
-        """Return pairs as visits that can be given out now: each of one video that may be read."""
+        """Group pairs into visits of one video each, after replacing quarantined videos."""
         visits: dict[int, list[Slot]] = {}
         for slot in slots:
             self._skip_quarantined(slot)
@@ -94,11 +94,11 @@ class Batches:
         return list(visits.values())
 
     def has_room(self, slots: list[Slot]) -> bool:
-        """Return whether there is memory for the pairs of a visit."""
+        """Return whether there is free memory for the pairs of a visit."""
         return sum(slot.number is None for slot in slots) <= len(self._free)
 
     def job(self, slots: list[Slot]) -> VisitJob:
-        """Return what a worker must do for the pairs of a visit that is settled."""
+        """Return the job of a worker for a visit that ``settle`` returned."""
         pairs = []
         for slot in slots:
             if slot.number is None:
@@ -108,7 +108,7 @@ class Batches:
         return VisitJob(self._num_jobs, self._catalog[slots[0].moment.row], tuple(pairs))
 
     def finish(self, slots: list[Slot], results: Results) -> list[Slot]:
-        """Note what a worker has read; return the pairs that must be read from a stand-in."""
+        """Store the results of a worker. Return the pairs that need a replacement."""
         again = []
         for slot, result in zip(slots, results, strict=True):
             if isinstance(result, str):
@@ -121,10 +121,10 @@ class Batches:
         return again
 
     def fail(self, slots: list[Slot], reason: str, *, killed: bool) -> list[Slot]:
-        """Go over to the stand-ins of a visit; return all pairs that must be read again.
+        """Replace the videos of a failed visit. Return all pairs that must be read again.
 
-        A video that killed a process is read no more from here on. What was read of it further on,
-        ahead of time, is dropped too: a run that resumes here would not have it either.
+        A video that killed a process is skipped from here on. Its later pairs, which may already
+        have been read, are dropped too, because a run that resumes here would not have them.
         """
         if not killed:
             for slot in slots:
@@ -153,8 +153,8 @@ class Batches:
         frames = torch.empty(
             (len(slots), *self.pixels.shape[1:]), dtype=torch.uint8, pin_memory=self._pin_memory
         )
-        # A plain copy: torch would share it among threads, which wait for each other, spinning, on
-        # cores that the decoding processes have (measured: up to 7 ms of CPU a pair against 0.3).
+        # NumPy copies with one thread. torch's threads would spin while they wait for each other on
+        # cores that decode (measured: up to 7 ms of CPU per pair instead of 0.3).
         np.take(self.pixels.numpy(), numbers, axis=0, out=frames.numpy(), mode="clip")
         self._free += numbers
         rows = [slot.moment.row for slot in slots]
@@ -167,7 +167,7 @@ class Batches:
         )
 
     def _skip_quarantined(self, slot: Slot) -> bool:
-        """Go on to the first stand-in that is not in quarantine; return whether it was needed."""
+        """Replace a quarantined video by the first that is not. Return whether it was needed."""
         skipped = False
         while reason := self._quarantine.reason(slot.moment.row, slot.place):
             self._replace(slot, reason)
@@ -180,7 +180,7 @@ class Batches:
         moment = next(slot.moments, None)
         if moment is None:
             raise VideoError(
-                f"None of {len(slot.failures)} videos tried for one pair could be read. The last: "
-                f"{reason}"
+                f"None of the {len(slot.failures)} videos tried for one pair could be read. The "
+                f"last error: {reason}"
             )
         slot.moment = moment

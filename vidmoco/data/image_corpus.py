@@ -1,6 +1,7 @@
-"""Unlabelled images as a corpus to train on: each is a video of one frame.
+"""Unlabelled images as training data. Each image is a video of one frame.
 
-images/any/depth/x.jpg …    or    images.parquet    a column `image` as for evaluation
+The images are files at any depth of a folder, or the column ``image`` of a Parquet file, as for
+evaluation.
 """
 
 import hashlib
@@ -25,32 +26,32 @@ from vidmoco.images.parquet import image_column
 from vidmoco.shapes import Float32, Float64, UInt8
 from vidmoco.video.files import VIDEO_SUFFIXES
 
-_SECONDS = 1e-3  # of a still image: a moment in it has a time
-_LOOKED_AT = 256  # images whose shape says that of the canvas
-_PARQUET_BYTES_MOST = 2**35  # assumption: what is more is not one file, and does not fit a memory
+_DURATION = 1e-3  # seconds of an image, so that a moment in it has a time
+_SHAPES_READ = 256  # images whose shapes decide the canvas
+_MAX_PARQUET_BYTES = 2**35  # assumption: a larger file does not fit into memory
 
 
 @dataclass(frozen=True)
 class ImageCorpus:
-    """Images that are read when they are asked for; what ``load_prepared`` reads frames from."""
+    """Images that are read on demand, with the interface of ``StoredFrames``."""
 
     names: list[str]
     sources: list[Path | Any]
-    """A file, or the bytes of one in a Parquet file (an arrow scalar)."""
+    """For each image a file, or the bytes of one in a Parquet file (an arrow scalar)."""
 
     @cached_property
     def durations(self) -> Float64[np.ndarray, " n"]:
-        """One moment each."""
-        return np.full(len(self.names), _SECONDS)
+        """The same short duration for every image, in seconds."""
+        return np.full(len(self.names), _DURATION)
 
-    @cached_property  # asked for with every pair
+    @cached_property  # used for every pair
     def pts_seconds(self) -> Float64[np.ndarray, " n"]:
-        """Every image is at the beginning of its video."""
+        """Zeros: every image is at the start of its video."""
         return np.zeros(len(self.names))
 
     @property
     def key(self) -> dict[str, Any]:
-        """What tells one corpus from another, for a resume."""
+        """What identifies the images, for a resume."""
         states = (
             f"{source} {source.stat().st_size}" if isinstance(source, Path) else ""
             for source in self.sources
@@ -60,14 +61,14 @@ class ImageCorpus:
         return {"format": "vidmoco.images", "images": len(self.names), "content": content}
 
     def frame_at(self, video: int, seconds: float) -> int:
-        """Return the only frame."""
+        """Return the only frame, which has the index of its video."""
         return video
 
     def read(self, frame: int) -> UInt8[Tensor, "3 h w"]:
         """Return an image.
 
         Raises:
-            VideoError: it cannot be read.
+            VideoError: the image cannot be read.
         """
         try:
             return decode_image(self._bytes(frame))
@@ -75,24 +76,25 @@ class ImageCorpus:
             raise VideoError(f"{self.names[frame]}: {error}") from error
 
     def aspect_ratio(self, video: int, picture: UInt8[Tensor, "3 h w"]) -> float:
-        """Return the width / height of an image that has been read."""
+        """Return the width / height of an image."""
         return picture.shape[2] / picture.shape[1]
 
     def some_aspect_ratios(self) -> Float32[np.ndarray, " some"]:
-        """Return those of a few images, from their headers.
+        """Return the width / height of evenly spaced images, from their headers.
 
         Raises:
-            ConfigError: none of them is an image.
+            ConfigError: none of them can be read.
         """
         ratios = []
-        for row in np.unique(np.linspace(0, len(self.names) - 1, _LOOKED_AT).astype(int)).tolist():
+        rows = np.linspace(0, len(self.names) - 1, _SHAPES_READ).astype(int)
+        for row in np.unique(rows).tolist():
             try:
                 with Image.open(io.BytesIO(self._bytes(row))) as image:
                     ratios.append(image.width / image.height)
             except (OSError, ValueError, Image.DecompressionBombError):
-                continue  # listed when its turn comes
+                continue  # the training reports it when it reads the image
         if not ratios:
-            raise ConfigError(f"No image can be read, such as {self.names[0]}.")
+            raise ConfigError(f"None of the images can be read, such as {self.names[0]}.")
         return np.array(ratios, dtype=np.float32)
 
     def _bytes(self, row: int) -> bytes:
@@ -101,10 +103,12 @@ class ImageCorpus:
 
 
 def open_image_corpus(sources: Sequence[Path]) -> ImageCorpus | None:
-    """Return the images of folders and Parquet files; None where there are videos, or no images.
+    """Return the images of folders and Parquet files, or None if no source holds images.
+
+    A folder that holds any video counts as a folder of videos.
 
     Raises:
-        ConfigError: some of the sources hold images, and others videos.
+        ConfigError: some sources hold images, and others do not.
     """
     found = [_parquet(source) or _folder(source) for source in sources]
     if not any(found):
@@ -112,15 +116,15 @@ def open_image_corpus(sources: Sequence[Path]) -> ImageCorpus | None:
     for source, images in zip(sources, found, strict=True):
         if not images:
             raise ConfigError(
-                f"{source} holds no images, and other sources do. Train on images or on videos; "
-                "`vidmoco scan` says what is in a folder."
+                f"{source} holds no images, but other sources do. Train either on images or on "
+                "videos. `vidmoco scan` lists the videos of a folder."
             )
-    images = [image for some in found for image in some]
+    images = [image for source in found for image in source]
     return ImageCorpus([name for name, _ in images], [source for _, source in images])
 
 
 def _folder(folder: Path) -> list[tuple[str, Any]]:
-    """Return name and path of each image below a folder; nothing where there is any video."""
+    """Return the name and path of each image below a folder, or nothing if there is a video."""
     paths: list[Path] = []
     for path in _walk(folder) if folder.is_dir() else []:
         suffix = path.suffix.lower()
@@ -138,9 +142,9 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _parquet(path: Path) -> list[tuple[str, Any]]:
-    """Return name and bytes of each row of a Parquet file of images, else nothing.
+    """Return the name and bytes of each row of a Parquet file of images, or nothing.
 
-    All bytes are in memory: rows are read at random, and a row group is read as a whole.
+    All bytes stay in memory, because rows are read at random and Parquet reads whole row groups.
     """
     if path.suffix.lower() != ".parquet" or not path.is_file():
         return []
@@ -148,10 +152,10 @@ def _parquet(path: Path) -> list[tuple[str, Any]]:
         with pq.ParquetFile(path) as file:
             if "key" in file.schema_arrow.names and "image" not in file.schema_arrow.names:
                 return []  # a catalog
-            if path.stat().st_size > _PARQUET_BYTES_MOST:
+            if path.stat().st_size > _MAX_PARQUET_BYTES:
                 raise ConfigError(
-                    f"{path} has {path.stat().st_size / 2**30:.0f} GiB, and images in Parquet are "
-                    "read into memory. Write them to a folder of files."
+                    f"{path} has {path.stat().st_size / 2**30:.0f} GiB, but images in Parquet are "
+                    "read into memory. Write them to a folder of image files."
                 )
             column = file.read(columns=[image_column(file.schema_arrow, path)]).column(0)
     except (pa.ArrowException, OSError, DataError) as error:

@@ -1,7 +1,7 @@
-"""Moments to batches of uint8 pairs, in an order that is a function of (seed, step).
+"""Batches of uint8 pairs from videos, in an order that is a function of (seed, step).
 
-Processes decode, each under limits, into memory that they share with this one. A video that cannot
-be read, or that its process dies of, is replaced by a stand-in that the order decides.
+Processes under limits decode into memory that they share with this process. A video that cannot be
+read, or that kills its process, is replaced by a video that is a function of the order too.
 """
 
 import os
@@ -33,16 +33,16 @@ from vidmoco.video.readers import Decoder
 from vidmoco.workers.pool import Report, WorkerPool
 from vidmoco.workers.process import describe
 
-_SECONDS_TO_LISTEN = 0.5  # between two questions whether to stop
-MAX_WORKERS = 16  # assumption: beyond it the training device, not decoding, is the limit
+_SECONDS_TO_LISTEN = 0.5  # between two calls of ``stopped``
+MAX_WORKERS = 16  # assumption: with more, the training device is the limit and not decoding
 
 
 def canvas_size(aspect_ratios: Float32[np.ndarray, " n"], *, short_side: int) -> tuple[int, int]:
     """Return the (height, width) that all frames are resized to: the shape of the median video.
 
-    A batch needs one size. Frames of another shape are squeezed into it and cropped in their true
-    shape later, so a collection of one shape loses nothing. The longer side is at most twice the
-    shorter one, which bounds memory.
+    A batch needs one size. Frames of another shape are stretched to it, and crops are drawn in
+    their true shape later. So videos of one shape lose nothing. The long side is at most twice the
+    short side, which bounds memory.
     """
     aspect = float(np.median(aspect_ratios).clip(0.5, 2.0))
     if aspect >= 1:
@@ -51,7 +51,7 @@ def canvas_size(aspect_ratios: Float32[np.ndarray, " n"], *, short_side: int) ->
 
 
 def default_workers() -> int:
-    """Return the number of worker processes when none is asked for: one a core, at most 16."""
+    """Return the default number of worker processes: one per core, at most 16."""
     return min(num_cores(), MAX_WORKERS)
 
 
@@ -68,23 +68,23 @@ def cut_batches(
     """Return how the videos are cut into batches and blocks.
 
     Args:
-        num_videos: readable videos.
-        batch_size: pairs in a batch, each from another video.
+        num_videos: number of readable videos.
+        batch_size: pairs in a batch, each from a different video.
         canvas: (height, width) of the frames.
-        pairs_per_visit: pairs that are read from a video at once, for as many batches.
-        block_gib: memory for the pairs of a block, in GiB, of all processes together: the more, the
-            better are they mixed.
-        frames_per_video: frames of a pair; more than 2 are no pair, but are called one here.
-        positions: those of each batch that this process reads; None: all.
+        pairs_per_visit: pairs that are read from a video at once, each for another batch.
+        block_gib: memory for the pairs of a block, in GiB, over all processes. Larger blocks mix
+            videos better.
+        frames_per_video: frames of a "pair", which may be more than 2.
+        positions: the positions of each batch that this process reads. None means all.
 
     Raises:
-        ConfigError: there are too few videos for a batch, or there is too little memory.
+        ConfigError: there are too few videos for a batch, or too little memory for a block.
     """
     if num_videos < batch_size:
         raise ConfigError(
-            f"--data.batch-size is {batch_size}, and {num_videos} videos can be read; a batch "
-            f"takes each video once. Give --data.batch-size {max(num_videos, 2)} or less, or more "
-            "videos."
+            f"--data.batch-size is {batch_size}, but only {num_videos} videos can be read, and a "
+            f"batch takes each video once. Give --data.batch-size {max(num_videos, 2)} or less, "
+            "or more videos."
         )
     if pairs_per_visit == 1:
         return Batching(num_videos=num_videos, batch_size=batch_size, positions=positions)
@@ -93,8 +93,8 @@ def cut_batches(
     if block_batches < 1:
         raise ConfigError(
             f"--data.pairs-per-visit {pairs_per_visit} with batches of {batch_size} and frames of "
-            f"{canvas[1]}x{canvas[0]} needs {needed / 2**30:.3g} GiB of memory, and "
-            f"--data.block-gib is {block_gib:g}. Give more of it, or fewer pairs a visit."
+            f"{canvas[1]}x{canvas[0]} needs {needed / 2**30:.3g} GiB of memory, but "
+            f"--data.block-gib is {block_gib:g}. Give a larger one, or fewer pairs per visit."
         )
     return Batching(
         num_videos=num_videos,
@@ -120,24 +120,24 @@ def load_pairs(
     pin_memory: bool = False,
     stopped: Callable[[], bool] = bool,
 ) -> Generator[PairBatch]:
-    """Yield the batches of some steps of a run, the positions of them that ``batching`` has.
+    """Yield the batches of consecutive steps of a run, restricted to the positions of ``batching``.
 
     Args:
         catalog: readable videos.
         batching: how they are cut into batches, from ``cut_batches``.
         rule: how the times of a pair are drawn.
-        seed: of the order and of the times.
+        seed: seed of the order and of the times.
         canvas: (height, width) of the frames.
-        steps: of the run, one after the other.
-        workers: processes; 0: this one decodes, by PyAV alone, with nothing to protect it.
-        limits: what a video may be and cost.
-        quarantine: videos that processes have died of; a run keeps it for its resume.
-        decoder: what reads which video (``build_fast_reader``).
-        pin_memory: give the frames in memory from which CUDA copies without waiting.
-        stopped: asked while a batch is waited for; True ends the iteration.
+        steps: the steps of the run.
+        workers: number of processes. With 0 this process decodes, by PyAV only and unprotected.
+        limits: limits on videos and processes.
+        quarantine: videos that killed a process. A run keeps them for its resume.
+        decoder: which decoder reads which video (see ``build_fast_reader``).
+        pin_memory: put frames into pinned memory, from which CUDA copies asynchronously.
+        stopped: called while waiting for a batch. The iteration ends when it returns true.
 
     Raises:
-        VideoError: a video and all its stand-ins cannot be read.
+        VideoError: a video and all its replacements cannot be read.
     """
     decoder = settled(decoder, catalog)
     order = BatchOrder(batching, seed=seed)
@@ -164,9 +164,9 @@ def load_pairs(
 
 
 def settled(decoder: Decoder, catalog: Catalog) -> Decoder:
-    """Return ``decoder``, or ``pyav`` where ``auto`` would read none of the videos by decord.
+    """Return ``decoder``, but ``pyav`` for ``auto`` if decord would read none of the videos.
 
-    decord takes each process 250 MB and a second to load (measured).
+    Loading decord costs each process 250 MB and a second (measured).
     """
     by_decord = (catalog.column("route") == "decord") & (catalog.column("codec") != "h264")
     return "pyav" if decoder == "auto" and not by_decord.any() else decoder
@@ -178,7 +178,7 @@ def _read_here(batches: Batches, visit: list[Slot], limits: Limits) -> None:
         for slots in batches.settle(to_read.popleft()):
             try:
                 results = read_visit(batches.job(slots), batches.pixels, limits)
-            except Exception as error:  # as in a worker: whatever a file does, others are read
+            except Exception as error:  # as in a worker: a bad file must not stop the others
                 again = batches.fail(slots, describe(error), killed=False)
             else:
                 again = batches.finish(slots, results)
@@ -186,7 +186,7 @@ def _read_here(batches: Batches, visit: list[Slot], limits: Limits) -> None:
 
 
 class _Feeder:
-    """A thread that keeps processes at work while this one trains."""
+    """A thread that gives jobs to processes while the main thread trains."""
 
     def __init__(
         self, batches: Batches, steps: range, *, workers: int, limits: Limits, decoder: Decoder
@@ -199,7 +199,7 @@ class _Feeder:
         self._changed = threading.Condition()
         self._error: BaseException | None = None
         self._stopped = False
-        self._bell, self._rope = os.pipe()
+        self._wake_reader, self._wake_writer = os.pipe()
         self._thread = threading.Thread(target=self._run, name="load pairs", daemon=True)
 
     def __enter__(self) -> "_Feeder":
@@ -213,13 +213,13 @@ class _Feeder:
         trace: TracebackType | None,
     ) -> None:
         self._stopped = True
-        self._ring()
+        self._wake()
         self._thread.join()
-        os.close(self._bell)
-        os.close(self._rope)
+        os.close(self._wake_reader)
+        os.close(self._wake_writer)
 
     def take(self, step: int, *, timeout: float) -> PairBatch | None:
-        """Return the batch of a step, or None when it is not there after so many seconds."""
+        """Return the batch of a step, or None if it is not ready after ``timeout`` seconds."""
         with self._changed:
             self._changed.wait_for(lambda: self._error or self._batches.is_ready(step), timeout)
             if self._error is not None:
@@ -227,26 +227,26 @@ class _Feeder:
             if not self._batches.is_ready(step):
                 return None
             batch = self._batches.take(step)
-        self._ring()
+        self._wake()
         return batch
 
-    def _ring(self) -> None:
-        os.write(self._rope, b".")
+    def _wake(self) -> None:
+        os.write(self._wake_writer, b".")
 
     def _run(self) -> None:
         try:
             with self._pool() as pool:
                 while not self._stopped:
                     with self._changed:
-                        self._give(pool)
-                    reports = pool.wait(self._bell)
+                        self._give_jobs(pool)
+                    reports = pool.wait(self._wake_reader)
                     with self._changed:
                         for report in reports:
-                            self._note(report)
+                            self._store(report)
                         self._changed.notify_all()
                     if not reports:
-                        os.read(self._bell, 4096)
-        except BaseException as error:  # raised where the batches are taken
+                        os.read(self._wake_reader, 4096)
+        except BaseException as error:  # take() raises it in the main thread
             with self._changed:
                 self._error = error
                 self._changed.notify_all()
@@ -268,8 +268,8 @@ class _Feeder:
             with_torch=True,
         )
 
-    def _give(self, pool: WorkerPool[VisitJob, Results]) -> None:
-        """Give jobs while there is room: first what must be read again, then the next visits."""
+    def _give_jobs(self, pool: WorkerPool[VisitJob, Results]) -> None:
+        """Give jobs while there is room: first pairs to read again, then the next visits."""
         while pool.room > 0:
             if not self._to_read:
                 self._to_read.extend(islice(self._visits, 1))
@@ -284,7 +284,7 @@ class _Feeder:
             self._being_read[job.number] = first
             pool.give(job)
 
-    def _note(self, report: Report[VisitJob, Results]) -> None:
+    def _store(self, report: Report[VisitJob, Results]) -> None:
         slots = self._being_read.pop(report.job.number)
         if report.value is not None:
             again = self._batches.finish(slots, report.value)

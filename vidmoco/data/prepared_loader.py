@@ -1,4 +1,4 @@
-"""Batches of pairs from frames that can be read one by one: prepared frames, or single images."""
+"""Batches of pairs from stored frames: prepared frames, or images."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
@@ -19,13 +19,13 @@ from vidmoco.errors import VideoError
 from vidmoco.shapes import Float64, UInt8
 from vidmoco.video.decode import resize_frames
 
-BATCHES_AHEAD = 3  # that are read while one is trained on
-_SECONDS_TO_LISTEN = 0.5  # between two questions whether to stop
+BATCHES_AHEAD = 3  # batches that are read ahead of the training
+_SECONDS_TO_LISTEN = 0.5  # between two calls of ``stopped``
 
 
 @runtime_checkable  # for the type checks of the tests
 class StoredFrames(Protocol):
-    """Frames that can be read one by one, at once: prepared frames, or single images."""
+    """Frames with random access: prepared frames, or images."""
 
     @property
     def durations(self) -> Float64[np.ndarray, " videos"]:
@@ -33,16 +33,16 @@ class StoredFrames(Protocol):
 
     @property
     def pts_seconds(self) -> Float64[np.ndarray, " frames"]:
-        """When each frame begins to be shown, in seconds from the first of its video."""
+        """The time of each frame, in seconds from the first frame of its video."""
 
     def frame_at(self, video: int, seconds: float) -> int:
-        """Return the frame that is shown at a time."""
+        """Return the index of the frame that is shown at a time."""
 
     def read(self, frame: int) -> UInt8[Tensor, "3 h w"]:
-        """Return a frame; ``VideoError`` if it cannot be read."""
+        """Return a frame, or raise ``VideoError`` if it cannot be read."""
 
     def aspect_ratio(self, video: int, picture: UInt8[Tensor, "3 h w"]) -> float:
-        """Return the displayed width / height of a video, of which there is a frame."""
+        """Return the displayed width / height of a video, given one of its frames."""
 
 
 def load_prepared(
@@ -57,10 +57,10 @@ def load_prepared(
     pin_memory: bool = False,
     stopped: Callable[[], bool] = bool,
 ) -> Generator[PairBatch]:
-    """Yield the batches of some steps of a run, as ``load_pairs`` does, by threads.
+    """Yield the batches of consecutive steps of a run, as ``load_pairs`` does, but with threads.
 
     Raises:
-        VideoError: a frame and all its stand-ins cannot be read.
+        VideoError: a frame and all its replacements cannot be read.
     """
     plan = PairPlan(BatchOrder(batching, seed=seed), frames.durations, rule=rule, seed=seed)
     positions = batching.positions
@@ -100,7 +100,7 @@ def load_prepared(
 
 @dataclass(frozen=True)
 class _Read:
-    """A pair that has been read: of which video, from when, and what failed before it."""
+    """A pair that has been read: its video, its times, and the videos that failed before it."""
 
     row: int
     aspect_ratio: float
@@ -114,7 +114,7 @@ def _read_pair(
     failures: list[tuple[int, str]] = []
     pts_seconds = frames.pts_seconds
     height, width = pixels.shape[-2:]
-    # numpy's: torch would have other threads copy a part, and wait for them on busy cores.
+    # NumPy copies with one thread. torch would use several, and wait for them on busy cores.
     into = pixels.numpy()[place.position - plan.order.batching.positions.start]
     for moment in plan.moments(place):
         shown = [frames.frame_at(moment.row, time) for time in moment.times]
@@ -125,13 +125,13 @@ def _read_pair(
                 else:
                     picture = frames.read(frame)
                     into[view] = _on_canvas(picture, height=height, width=width).numpy()
-        except (VideoError, RuntimeError) as error:  # RuntimeError: libjpeg's
+        except (VideoError, RuntimeError) as error:  # RuntimeError comes from libjpeg
             failures.append((moment.row, str(error)))
             continue
         aspect_ratio = frames.aspect_ratio(moment.row, picture)
         return _Read(moment.row, aspect_ratio, tuple(pts_seconds[shown].tolist()), failures)
     raise VideoError(
-        f"None of {len(failures)} videos tried for one pair could be read. The last: "
+        f"None of the {len(failures)} videos tried for one pair could be read. The last error: "
         f"{failures[-1][1]}"
     )
 
@@ -154,7 +154,7 @@ def _is_done(future: "Future[_Read]") -> bool:
 
 @contextmanager
 def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads that drop what they have not begun when the block is left."""
+    """Yield a pool of threads. On exit, work that has not begun is cancelled."""
     pool = ThreadPoolExecutor(count, thread_name_prefix="read frames")
     try:
         yield pool

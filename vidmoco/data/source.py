@@ -1,4 +1,4 @@
-"""From settings to batches of pairs, of videos, prepared frames or images: for a run, a preview."""
+"""Open the source of a run's pairs: videos, prepared frames or images."""
 
 import json
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -37,7 +37,7 @@ MAX_FAILURES_LISTED = 50
 
 @dataclass(frozen=True, kw_only=True)
 class PairSource:
-    """Where the pairs of a run come from."""
+    """The source of a run's pairs."""
 
     config: PretrainConfig
     durations: Float64[np.ndarray, " n"]
@@ -48,36 +48,37 @@ class PairSource:
     slots_needed: Callable[[Batching], int]
     """Returns the number of pairs that are in memory at once."""
     decodes: bool
-    """Whether other processes decode videos meanwhile, on cores of their own."""
+    """Whether other processes decode videos during the training."""
     name: Callable[[int], str]
-    """Returns the key of a video."""
+    """Returns the name of a video."""
     save: Callable[[Path], None]
-    """Notes in a run folder what its pairs come from, for its resume."""
+    """Writes the source's identity to a run folder, for its resume."""
     load: Callable[..., Generator[PairBatch]]
-    """``load_pairs`` or ``load_prepared`` with what the other does not take."""
+    """``load_pairs`` or ``load_prepared``, with their different arguments bound."""
     read: Callable[..., list[MomentFrames | str]]
-    """``read_moments`` or ``read_stored_moments``, in the same way."""
+    """``read_moments`` or ``read_stored_moments``, with their different arguments bound."""
     has_time: bool
-    """Whether there is more than one frame of a video, as of single images there is not."""
+    """Whether videos have more than one frame. False for images."""
 
     def batching(self, *, batch_size: int | None = None) -> Batching:
-        """Return how the videos are cut into batches (of another size, if one is given).
+        """Return how the videos are cut into batches. ``batch_size`` overrides the config's.
 
         Raises:
-            ConfigError: there are too few videos, or there is too little memory.
+            ConfigError: there are too few videos or too little memory.
         """
+        batch_size = batch_size or self.config.data.batch_size
         return cut_batches(
             num_videos=len(self.durations),
-            batch_size=batch_size or self.config.data.batch_size,
+            batch_size=batch_size,
             canvas=self.canvas,
             frames_per_video=self.config.data.frames_per_video,
             pairs_per_visit=self.pairs_per_visit,
             block_gib=self.config.data.block_gib,
-            positions=distributed.shard(batch_size or self.config.data.batch_size),
+            positions=distributed.shard(batch_size),
         )
 
     def memory_bytes(self, batching: Batching) -> int:
-        """Return the memory that frames take which have been read and wait for their step."""
+        """Return the memory of the frames that are read ahead of their step, in bytes."""
         frames = self.config.data.frames_per_video
         return self.slots_needed(batching) * bytes_of_slot(frames, self.canvas)
 
@@ -89,7 +90,7 @@ class PairSource:
         pin_memory: bool = False,
         stopped: Callable[[], bool] = bool,
     ) -> Generator[PairBatch]:
-        """Yield the batches of some steps of a run.
+        """Yield the batches of consecutive steps of a run.
 
         Raises:
             VideoError: too many videos in a row cannot be read.
@@ -108,11 +109,11 @@ class PairSource:
     def read_moments(
         self, moments: Sequence[Moment], *, preprocess: Preprocess
     ) -> list[MomentFrames | str]:
-        """Return the frames of each moment for a backbone, or why they cannot be read."""
+        """Return the preprocessed frames of each moment, or the reason they cannot be read."""
         return self.read(moments, preprocess=preprocess, workers=self._workers())
 
     def failure_lines(self, failures: Mapping[int, str]) -> list[str]:
-        """Return a line for each video that could not be read, and how many more there are."""
+        """Return a line for each unreadable video, up to a limit, and the number of the others."""
         listed = sorted(failures.items())[:MAX_FAILURES_LISTED]
         lines = [f"  {self.name(row)!r}: {reason}" for row, reason in listed]
         more = len(failures) - len(lines)
@@ -132,20 +133,20 @@ def open_source(
     console: Console,
     quarantine: Path | None = None,
 ) -> PairSource:
-    """Open the videos or the prepared frames of a run.
+    """Open the videos, prepared frames or images of a run.
 
     Args:
-        config: of the run.
-        resume: the folder of a run that goes on; its videos are those of its start.
-        console: where videos that cannot be read are listed.
-        quarantine: the file of videos that have killed a process, which a run keeps.
+        config: config of the run.
+        resume: the folder of a run to resume, whose videos are those of its start.
+        console: where to list unreadable videos.
+        quarantine: the run's file of videos that killed a process.
 
     Raises:
-        ConfigError: there is nothing that can be read.
-        CheckpointError: the frames have been prepared anew since the run began.
+        ConfigError: nothing can be read.
+        CheckpointError: the frames are not those that the run began with.
     """
     if not config.videos:
-        raise ConfigError("No videos given. Name a folder of videos: vidmoco pretrain videos/")
+        raise ConfigError("No videos given. Give a folder of videos: vidmoco pretrain videos/")
     prepared = [source for source in config.videos if is_prepared(source)]
     if prepared and len(config.videos) > 1:
         raise ConfigError(
@@ -172,7 +173,7 @@ def open_source(
     if resume is not None and (resume / run_folder.FRAMES).exists():
         raise CheckpointError(
             f"{config.videos[0]} does not hold the frames that {resume} began with. If they have "
-            f"been moved, say where they are: vidmoco pretrain FOLDER --run {resume} --resume"
+            f"moved, give their folder: vidmoco pretrain FOLDER --run {resume} --resume"
         )
     if resume is not None:
         return _of_videos(config, Catalog.load(resume / run_folder.CATALOG), quarantine)
@@ -180,12 +181,12 @@ def open_source(
     if len(found.refused()):
         print_catalog(found, console=console)
     if not len(found.readable()):
-        raise ConfigError("None of these videos can be read; the reasons are listed above.")
+        raise ConfigError("None of these videos can be read. The reasons are listed above.")
     return _of_videos(config, found, quarantine)
 
 
 def pair_rule(config: DataConfig) -> PairRule:
-    """Return how the times of a pair are drawn; the single-frame control overrides the rest."""
+    """Return how the times of a pair are drawn."""
     return PairRule(
         gap_law=config.gap_law,
         min_gap=config.min_gap,
@@ -233,8 +234,8 @@ def _of_frames(
 ) -> PairSource:
     if resume is not None and not same_frames(_key_of(resume), frames.key):
         raise CheckpointError(
-            f"{config.videos[0]} has other frames than those that {resume} began with, so its "
-            "pairs would be others. Give the folder that it began with, or start a new run."
+            f"The frames of {config.videos[0]} are not those that {resume} began with, so the run "
+            "would continue with other pairs. Give the original folder, or start a new run."
         )
     text = json.dumps(frames.key, indent=2) + "\n"
 
@@ -245,7 +246,7 @@ def _of_frames(
         config=config,
         durations=frames.durations,
         canvas=canvas_size(aspect_ratios, short_side=config.data.short_side),
-        pairs_per_visit=1,  # frames at random cost nothing more
+        pairs_per_visit=1,  # random access costs nothing
         slots_needed=lambda batching: (BATCHES_AHEAD + 2) * len(batching.positions),
         decodes=False,
         name=name,
@@ -262,5 +263,5 @@ def _key_of(run: Path) -> dict[str, Any]:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise CheckpointError(
-            f"{path} cannot be read: {error}. It says which frames the run has been trained on."
+            f"{path} cannot be read: {error}. It identifies the frames that the run trains on."
         ) from error

@@ -1,0 +1,97 @@
+"""The sources of a training: whole videos, and the parts of long ones.
+
+A source is what the batches, the masks of a queue and the instances of a memory bank go by. Of
+recordings of an hour each, a pair should be two frames of one scene and not of one day, and twenty
+files should be more than twenty instances.
+
+    a video of 10 s        one source
+    a video of 3 minutes   6 sources of 30 s
+    cut at its shots       a source a shot, and long shots in parts
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vidmoco.errors import ConfigError
+from vidmoco.shapes import Float64, Int64
+
+PART_SECONDS = 30.0  # assumption: a scene; the papers' clips of Kinetics last 10 s
+_SHORTEST_SECONDS = 2.0
+_LEAST_SOURCES = 8  # for which parts may be shorter still
+
+
+@dataclass(frozen=True, eq=False)
+class Sources:
+    """Which part of which video each source is."""
+
+    rows: Int64[np.ndarray, " n"]
+    """The video of each, a row of the catalog; not falling."""
+    starts: Float64[np.ndarray, " n"]
+    """Seconds from the first frame of the video."""
+    durations: Float64[np.ndarray, " n"]
+    """In seconds."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def part_seconds(
+    durations: Float64[np.ndarray, " videos"], *, batch_size: int, asked: float | None
+) -> float:
+    """Return how long the parts of videos should be, in seconds.
+
+    Unless it is asked for, a part lasts 30 s, or less where there would be fewer sources than
+    ``batch_size``: down to 2 s, and down to an eighth of all footage where it is only seconds.
+
+    Raises:
+        ConfigError: what is asked for is longer than every video.
+    """
+    if asked is None:
+        total = float(durations.sum())
+        shortest = min(_SHORTEST_SECONDS, total / _LEAST_SOURCES)
+        return float(np.clip(total / batch_size, shortest, PART_SECONDS)) or PART_SECONDS
+    if asked > durations.max():
+        raise ConfigError(
+            f"--data.segment-seconds is {asked:g}, and the longest video lasts "
+            f"{durations.max():.3g} s. Give less, or --data.segments whole."
+        )
+    return asked
+
+
+def cut_sources(
+    durations: Float64[np.ndarray, " videos"],
+    *,
+    seconds: float,
+    cuts: Sequence[Sequence[float]] | None = None,
+) -> Sources:
+    """Return the sources of videos.
+
+    Each shot is cut into equal parts of about ``seconds``, one of less than one and a half times
+    that into one.
+
+    Args:
+        durations: of the videos, in seconds; 0 for a single image.
+        seconds: length of a part; infinity leaves shots whole.
+        cuts: when the shots of each video begin, without the first. None means one shot a video.
+    """
+    rows, starts, ends = _shots(durations, cuts)
+    parts = np.maximum(np.rint((ends - starts) / seconds), 1).astype(np.int64)
+    first = np.repeat(parts.cumsum() - parts, parts)
+    length = np.repeat((ends - starts) / parts, parts)
+    number = np.arange(parts.sum()) - first
+    return Sources(np.repeat(rows, parts), np.repeat(starts, parts) + number * length, length)
+
+
+def _shots(
+    durations: Float64[np.ndarray, " videos"], cuts: Sequence[Sequence[float]] | None
+) -> tuple[Int64[np.ndarray, " n"], Float64[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
+    """Return video, begin and end of each shot."""
+    rows = np.arange(len(durations))
+    if cuts is None:
+        return rows, np.zeros(len(durations)), durations
+    rows = np.repeat(rows, [len(own) + 1 for own in cuts])
+    starts = np.concatenate([[0.0, *own] for own in cuts])
+    ends = np.concatenate([[*own, last] for own, last in zip(cuts, durations, strict=True)])
+    return rows, starts, ends
