@@ -113,7 +113,7 @@ def prepared(frames: PreparedFrames, canvas: tuple[int, int], workers: int) -> A
     """Yield batches for ever."""
     return load_prepared(
         frames,
-        Batching(num_videos=len(frames.videos), batch_size=BATCH),
+        Batching(num_sources=len(frames.videos), batch_size=BATCH),
         rule=PairRule(),
         seed=0,
         canvas=canvas,
@@ -162,7 +162,7 @@ def main() -> None:
                 loaders[name] = (partial(naive, dataset, workers=given.workers), 4, epoch)
             for pairs in (1, 4, 8):
                 batching = cut_batches(
-                    num_videos=len(catalog),
+                    num_sources=len(catalog),
                     batch_size=BATCH,
                     canvas=canvas,
                     pairs_per_visit=pairs,

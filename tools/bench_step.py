@@ -158,6 +158,8 @@ def build_training(config: PretrainConfig, catalog: Catalog) -> Training:
         pairs.to(device),
         torch.full((batch_size,), canvas[1] / canvas[0]),
         torch.arange(batch_size),
+        torch.arange(batch_size),
+        torch.zeros(batch_size, dtype=torch.float64),
         torch.zeros(batch_size, 2, dtype=torch.float64),
         [],
     )

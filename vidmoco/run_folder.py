@@ -34,6 +34,7 @@ RUNS = Path("runs")
 LATEST = RUNS / "latest"
 CONFIG, CATALOG, METRICS = "config.yaml", "catalog.parquet", "metrics.jsonl"
 MONITOR = "monitor.jsonl"
+SHOTS = "shots.json"
 FRAMES = "frames.json"  # in place of the catalog for a training from prepared frames
 QUARANTINE = "quarantine.jsonl"
 CHECKPOINTS, BACKBONE, ENVIRONMENT = "checkpoints", "backbone", "environment.json"

@@ -7,6 +7,7 @@ from vidmoco.data.batches import Batches
 from vidmoco.data.order import Batching, BatchOrder, Place
 from vidmoco.data.quarantine import Quarantine
 from vidmoco.data.sampling import PairPlan, PairRule
+from vidmoco.data.sources import whole_videos
 from vidmoco.errors import VideoError
 from vidmoco.video.catalog import Catalog
 from vidmoco.video.info import VideoInfo
@@ -21,11 +22,11 @@ def catalog():
 
 
 def batches_of(catalog, quarantine=None, **cut):
-    order = BatchOrder(Batching(num_videos=10, batch_size=5, **cut), seed=0)
+    order = BatchOrder(Batching(num_sources=10, batch_size=5, **cut), seed=0)
     durations = torch.arange(1.0, 11).double().numpy()
     return Batches(
         catalog,
-        PairPlan(order, durations, rule=PairRule(), seed=0),
+        PairPlan(order, whole_videos(durations), rule=PairRule(), seed=0),
         canvas=(4, 6),
         quarantine=quarantine or Quarantine(),
         pin_memory=False,

@@ -47,7 +47,7 @@ def parquet(request, tmp_path):
 
 
 def batches(corpus, batch_size=4, canvas=(20, 30), **options):
-    batching = Batching(num_videos=len(corpus.names), batch_size=batch_size)
+    batching = Batching(num_sources=len(corpus.names), batch_size=batch_size)
     settings = {"rule": PairRule(), "seed": 0, "canvas": canvas, "steps": range(3), "workers": 2}
     return list(load_prepared(corpus, batching, **(settings | options)))
 

@@ -44,7 +44,7 @@ def catalog(folder):
 
 def load(catalog, *, start=0, stop=5, workers=0, seed=0, batch_size=4, visit=1, block=1, **more):
     batching = Batching(
-        num_videos=len(catalog), batch_size=batch_size, pairs_per_visit=visit, block_batches=block
+        num_sources=len(catalog), batch_size=batch_size, pairs_per_visit=visit, block_batches=block
     )
     return list(
         load_pairs(
@@ -290,7 +290,7 @@ def test_decord_is_loaded_only_where_it_is_of_use(catalog, video_folder, monkeyp
 def test_leaving_early_ends_the_processes(catalog):
     batches = load_pairs(
         catalog,
-        Batching(num_videos=10, batch_size=4),
+        Batching(num_sources=10, batch_size=4),
         rule=PairRule(),
         seed=0,
         canvas=(64, 96),
@@ -321,13 +321,8 @@ def test_many_epochs_of_few_videos_with_few_batches_ahead(catalog):
 
 
 def cut(**changes):
-    settings = {"num_videos": 1000, "batch_size": 10, "canvas": (64, 96), "block_gib": 1.0}
+    settings = {"num_sources": 1000, "batch_size": 10, "canvas": (64, 96), "block_gib": 1.0}
     return cut_batches(**(settings | {"pairs_per_visit": 4} | changes))
-
-
-def test_a_batch_larger_than_the_data_is_refused():
-    with pytest.raises(ConfigError, match=r"--data\.batch-size is 11, and 10 videos"):
-        cut(num_videos=10, batch_size=11)
 
 
 def test_a_block_is_as_large_as_its_memory():

@@ -14,7 +14,7 @@ from vidmoco.data.order import Batching, BatchOrder, Place
 def orders(draw):
     batch_size = draw(st.integers(2, 12))
     batching = Batching(
-        num_videos=draw(st.integers(batch_size, 100)),
+        num_sources=draw(st.integers(batch_size, 100)),
         batch_size=batch_size,
         pairs_per_visit=draw(st.integers(1, 6)),
         block_batches=draw(st.integers(1, 9)),
@@ -24,7 +24,7 @@ def orders(draw):
 
 def videos_of(order, step):
     places = [Place(step, position) for position in range(order.batching.batch_size)]
-    return [order.video(*order.epoch_and_index(place)) for place in places]
+    return [order.source(*order.epoch_and_index(place)) for place in places]
 
 
 def steps_per_round(order):
@@ -35,7 +35,7 @@ def steps_per_round(order):
 def test_a_batch_takes_a_video_once(order, step):
     videos = videos_of(order, step)
     assert len(set(videos)) == len(videos) == order.batching.batch_size
-    assert set(videos) <= set(range(order.batching.num_videos))
+    assert set(videos) <= set(range(order.batching.num_sources))
 
 
 @given(orders(), st.integers(0, 3))
@@ -62,7 +62,7 @@ def test_visits_serve_every_place_once_and_one_video_each(order, start, length):
         Place(step, position) for step in steps for position in range(order.batching.batch_size)
     ]
     for visit in visits:
-        assert len({order.video(*order.epoch_and_index(place)) for place in visit}) == 1
+        assert len({order.source(*order.epoch_and_index(place)) for place in visit}) == 1
         assert visit == sorted(visit)
         assert len({place.step for place in visit}) == len(visit) <= order.batching.pairs_per_visit
     blocks = [order.batching.locate(visit[0].step)[:2] for visit in visits]
@@ -77,7 +77,7 @@ def test_a_whole_block_opens_each_video_once(order):
     opened = Counter()
     for visit in order.visits(range(steps_per_round(order))):
         assert len(visit) == order.batching.pairs_per_visit
-        opened[order.video(*order.epoch_and_index(visit[0]))] += 1
+        opened[order.source(*order.epoch_and_index(visit[0]))] += 1
     assert set(opened.values()) == {1}
     assert len(opened) == order.batching.batches_per_epoch * order.batching.batch_size
 
@@ -92,22 +92,22 @@ def test_blocks_are_nearly_equal_and_no_larger_than_asked(order):
 
 
 def test_a_block_is_no_larger_than_asked():
-    cut = Batching(num_videos=100, batch_size=4, pairs_per_visit=3, block_batches=7)
+    cut = Batching(num_sources=100, batch_size=4, pairs_per_visit=3, block_batches=7)
     assert cut.largest_block == 7
     assert [cut.num_batches(block) for block in range(4)] == [6, 6, 6, 7]
 
 
 def test_one_pair_a_visit_is_an_epoch_of_a_permutation():
-    order = BatchOrder(Batching(num_videos=10, batch_size=3), seed=4)
+    order = BatchOrder(Batching(num_sources=10, batch_size=3), seed=4)
     for epoch in range(3):
         permutation = np.random.default_rng((4, 1, epoch)).permutation(10)
         steps = range(3 * epoch, 3 * epoch + 3)
         assert list(chain(*(videos_of(order, step) for step in steps))) == permutation[:9].tolist()
-        assert order.video(epoch, 9) == permutation[9]
+        assert order.source(epoch, 9) == permutation[9]
 
 
 def test_the_epochs_of_a_block_are_shuffled_each_in_its_own_way():
-    batching = Batching(num_videos=60, batch_size=5, pairs_per_visit=4, block_batches=6)
+    batching = Batching(num_sources=60, batch_size=5, pairs_per_visit=4, block_batches=6)
     order = BatchOrder(batching, seed=0)
     # Steps 0 to 5 are the first epoch of the first block, 6 to 11 the second, ...
     epochs = [[videos_of(order, step) for step in range(6 * n, 6 * n + 6)] for n in range(4)]
@@ -121,7 +121,7 @@ def test_the_epochs_of_a_block_are_shuffled_each_in_its_own_way():
 
 def test_the_seed_and_the_round_decide():
     def first(seed, run):
-        batching = Batching(num_videos=50, batch_size=5, pairs_per_visit=2, block_batches=3)
+        batching = Batching(num_sources=50, batch_size=5, pairs_per_visit=2, block_batches=3)
         order = BatchOrder(batching, seed=seed)
         return tuple(videos_of(order, steps_per_round(order) * run))
 
@@ -131,16 +131,35 @@ def test_the_seed_and_the_round_decide():
 
 def test_an_order_forgets_old_blocks_and_stays_the_same(monkeypatch):
     monkeypatch.setattr("vidmoco.data.order._PERMUTATIONS_KEPT", 2)
-    batching = Batching(num_videos=40, batch_size=4, pairs_per_visit=3, block_batches=2)
+    batching = Batching(num_sources=40, batch_size=4, pairs_per_visit=3, block_batches=2)
     order, other = BatchOrder(batching, seed=0), BatchOrder(batching, seed=0)
     forwards = [videos_of(order, step) for step in range(60)]
     assert [videos_of(other, step) for step in reversed(range(60))] == forwards[::-1]
     assert len(order._shuffles) <= 2
 
 
-def test_more_in_a_batch_than_there_are():
-    with pytest.raises(ValueError, match="num_videos = 3 is less than batch_size = 4"):
-        Batching(num_videos=3, batch_size=4)
+@given(st.integers(1, 40), st.integers(1, 8), st.integers(1, 4), st.integers(0, 60))
+def test_a_batch_larger_than_the_sources_takes_each_about_equally(sources, more, visit, step):
+    batch_size = sources + more
+    batching = Batching(
+        num_sources=sources, batch_size=batch_size, pairs_per_visit=visit, block_batches=3
+    )
+    order = BatchOrder(batching, seed=1)
+    assert batching.batches_per_epoch in (8, 9)
+    counts = Counter(videos_of(order, step))
+    assert set(counts) <= set(range(sources))
+    if visit == 1:
+        assert max(counts.values()) <= batch_size // sources + 2
+        assert min(counts[source] for source in range(sources)) >= batch_size // sources - 1
+    # Over a round, nothing is taken more often than anything else, but for the last batch.
+    steps = range(steps_per_round(order))
+    counts = Counter(chain(*(videos_of(order, step) for step in steps)))
+    assert max(counts.values()) - min(counts.values()) <= visit * 2
+
+
+def test_no_sources():
+    with pytest.raises(ValueError, match="num_sources = 0, expected 1 or more"):
+        Batching(num_sources=0, batch_size=4)
 
 
 @given(orders(), st.integers(1, 4))

@@ -8,6 +8,7 @@ from prepared_folders import NUM_VIDEOS, flip, spelled, write_prepared
 from vidmoco.data.order import Batching, BatchOrder, Place
 from vidmoco.data.prepared_loader import load_prepared
 from vidmoco.data.sampling import PairPlan, PairRule
+from vidmoco.data.sources import whole_videos
 from vidmoco.errors import VideoError
 from vidmoco.frames.index import shard_name
 from vidmoco.frames.prepared import open_prepared
@@ -25,7 +26,7 @@ def folder(originals, tmp_path):
 
 
 def load(frames, *, steps=range(6), rule=PairRule(), workers=2, seed=0, **more):  # noqa: B008
-    batching = Batching(num_videos=len(frames.videos), batch_size=3)
+    batching = Batching(num_sources=len(frames.videos), batch_size=3)
     return list(
         load_prepared(
             frames,
@@ -49,8 +50,10 @@ def same(a, b):
 
 def test_batches_are_those_of_the_plan(originals):
     frames = open_prepared(originals)
-    batching = Batching(num_videos=NUM_VIDEOS, batch_size=3)
-    plan = PairPlan(BatchOrder(batching, seed=0), frames.durations, rule=PairRule(), seed=0)
+    batching = Batching(num_sources=NUM_VIDEOS, batch_size=3)
+    plan = PairPlan(
+        BatchOrder(batching, seed=0), whole_videos(frames.durations), rule=PairRule(), seed=0
+    )
     for step, batch in enumerate(load(frames)):
         assert batch.frames.shape == (3, 2, 3, 64, 96)
         assert batch.aspect_ratios.tolist() == [1.5] * 3
@@ -92,7 +95,7 @@ def test_single_frames(originals):
 
 def test_other_sizes_are_resized(originals):
     frames = open_prepared(originals)
-    batching = Batching(num_videos=NUM_VIDEOS, batch_size=3)
+    batching = Batching(num_sources=NUM_VIDEOS, batch_size=3)
     (batch,) = load_prepared(
         frames, batching, rule=PairRule(), seed=0, canvas=(48, 56), steps=range(1), workers=1
     )
@@ -102,7 +105,7 @@ def test_other_sizes_are_resized(originals):
 
 def test_leaving_and_being_stopped(originals):
     frames = open_prepared(originals)
-    batching = Batching(num_videos=NUM_VIDEOS, batch_size=3)
+    batching = Batching(num_sources=NUM_VIDEOS, batch_size=3)
     options = {"rule": PairRule(), "seed": 0, "canvas": (64, 96), "workers": 2}
     batches = load_prepared(frames, batching, steps=range(10**6), **options)
     next(batches)

@@ -12,6 +12,7 @@ from vidmoco.data.sampling import (
     replacements,
     sample_times,
 )
+from vidmoco.data.sources import whole_videos
 
 seconds = st.floats(0.01, 10_000)
 
@@ -111,7 +112,7 @@ def test_the_same_place_gives_the_same_pair_and_others_give_others():
 @given(st.integers(2, 300), st.integers(2, 64), st.data())
 def test_replacements_are_other_videos_and_differ_within_a_batch(num_videos, batch_size, data):
     index = data.draw(st.integers(0, num_videos - 1))
-    found = list(replacements(index=index, num_videos=num_videos, batch_size=batch_size))
+    found = list(replacements(index=index, num_pairs=num_videos, batch_size=batch_size))
     assert index not in found
     assert len(found) == len(set(found)) == min(num_videos - 1, MAX_REPLACEMENTS)
     if num_videos >= 2 * batch_size and index + batch_size < num_videos:
@@ -126,7 +127,7 @@ def test_replacements_are_of_other_batches_while_there_are_videos(num_videos, ba
     batch = range(start, start + batch_size)
     firsts = []
     for index in batch:
-        found = list(replacements(index=index, num_videos=num_videos, batch_size=batch_size))
+        found = list(replacements(index=index, num_pairs=num_videos, batch_size=batch_size))
         assert not set(found[:num_others]) & set(batch)
         assert set(found[num_others:]) <= set(batch)
         firsts.append(found[0])
@@ -136,15 +137,15 @@ def test_replacements_are_of_other_batches_while_there_are_videos(num_videos, ba
 
 def test_a_plan_draws_the_moment_of_a_place_and_then_its_stand_ins():
     durations = np.arange(1.0, 21.0)
-    batching = Batching(num_videos=20, batch_size=4, pairs_per_visit=2, block_batches=2)
+    batching = Batching(num_sources=20, batch_size=4, pairs_per_visit=2, block_batches=2)
     order = BatchOrder(batching, seed=3)
-    plan = PairPlan(order, durations, rule=PairRule(), seed=3)
+    plan = PairPlan(order, whole_videos(durations), rule=PairRule(), seed=3)
     place = Place(6, 2)
     epoch, index = order.epoch_and_index(place)
     moments = list(plan.moments(place))
     assert moments == list(plan.moments(place))
     rows = [moment.row for moment in moments]
-    assert rows[0] == order.video(epoch, index)
+    assert rows[0] == order.source(epoch, index)
     assert sorted(rows) == list(range(20))
     for attempt, moment in enumerate(moments):
         drawn = pair_generator(seed=3, epoch=epoch, index=index, attempt=attempt)

@@ -51,7 +51,7 @@ def test_the_control_overrides_the_gaps():
 def test_batching_follows_the_settings(video_folder):
     source = open_it(config_of(video_folder, pairs_per_visit=3, block_gib=1.0))
     batching = source.batching()
-    assert (batching.num_videos, batching.batch_size, batching.pairs_per_visit) == (6, 2, 3)
+    assert (batching.num_sources, batching.batch_size, batching.pairs_per_visit) == (6, 2, 3)
     assert batching.largest_block == 3  # all of an epoch
     small = open_it(config_of(video_folder, pairs_per_visit=3, block_gib=3 * 2**-15))
     assert small.batching().largest_block == 1

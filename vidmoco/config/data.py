@@ -16,7 +16,8 @@ class DataConfig(Settings):
     SECTION: ClassVar[str] = "data"
 
     batch_size: Annotated[Everyday[int], arg(aliases=["--batch-size"])] = 256
-    """Pairs in one step, counted over all processes. Each pair comes from a different video."""
+    """Pairs in one step, over all processes. Each is of another video or segment, if there are
+    enough."""
     short_side: int = 256
     """Decoded frames are resized to this short side, in pixels, before they are cropped."""
     gap_law: Literal["linear_decay", "uniform", "segments"] = "linear_decay"
@@ -35,6 +36,12 @@ class DataConfig(Settings):
     frames_per_video: int = 2
     """Frames drawn from a video at a time. More than 2 give MoCo more positives, Fast-MoCo more
     sources of patches, or small crops their own frames. See --augment.large-views."""
+    segments: Literal["time", "shots", "whole"] = "time"
+    """Parts of videos that count as videos of their own. `time`: parts of about 30 s, and shorter
+    ones where there is little footage. `shots`: the shots between hard cuts, which all frames are
+    decoded to find, and parts of long shots. `whole`: whole videos."""
+    segment_seconds: float | None = None
+    """Length of these parts in seconds, in place of 30."""
     pairs_per_visit: int = 4
     """Pairs drawn from a video each time it is opened, each for another batch. A larger number
     costs less decoding, but brings the pairs of a video closer together in the training order."""
@@ -66,6 +73,16 @@ class DataConfig(Settings):
             self.max_gap is None or self.max_gap >= self.min_gap,
             "max_gap",
             f"None or at least --data.min-gap ({self.min_gap} s)",
+        )
+        self._require(
+            self.segment_seconds is None or self.segment_seconds > 0,
+            "segment_seconds",
+            "None or greater than 0 seconds",
+        )
+        self._require(
+            self.segment_seconds is None or self.segments != "whole",
+            "segment_seconds",
+            "None for --data.segments whole",
         )
         self._require(1 <= self.pairs_per_visit <= 64, "pairs_per_visit", "from 1 to 64")
         self._require(self.block_gib > 0, "block_gib", "greater than 0 GiB")

@@ -34,7 +34,8 @@ class PretrainConfig(Settings):
     seed: int = 0
     """Seed of the weights, the order of videos, the pairs and the views."""
     epochs: float = 200
-    """Length of the training in epochs. An epoch takes one pair from every video."""
+    """Length of the training in epochs. An epoch takes one pair from every video, or from every
+    segment of a long one (--data.segments)."""
     steps: int | None = None
     """Length of the training in steps. It replaces --epochs."""
     data: DataConfig = field(default_factory=DataConfig)

@@ -26,6 +26,7 @@ from vidmoco.data.pair_worker import (
 )
 from vidmoco.data.quarantine import Quarantine
 from vidmoco.data.sampling import PairPlan, PairRule
+from vidmoco.data.sources import Sources, whole_videos
 from vidmoco.errors import ConfigError
 from vidmoco.shapes import Float32
 from vidmoco.video.catalog import Catalog
@@ -57,7 +58,7 @@ def default_workers() -> int:
 
 def cut_batches(
     *,
-    num_videos: int,
+    num_sources: int,
     batch_size: int,
     canvas: tuple[int, int],
     pairs_per_visit: int,
@@ -65,11 +66,11 @@ def cut_batches(
     frames_per_video: int = 2,
     positions: range | None = None,
 ) -> Batching:
-    """Return how the videos are cut into batches and blocks.
+    """Return how the pairs of an epoch are cut into batches and blocks.
 
     Args:
-        num_videos: number of readable videos.
-        batch_size: pairs in a batch, each from a different video.
+        num_sources: number of sources.
+        batch_size: pairs in a batch, each from a different source where there are as many.
         canvas: (height, width) of the frames.
         pairs_per_visit: pairs that are read from a video at once, each for another batch.
         block_gib: memory for the pairs of a block, in GiB, over all processes. Larger blocks mix
@@ -78,16 +79,10 @@ def cut_batches(
         positions: the positions of each batch that this process reads. None means all.
 
     Raises:
-        ConfigError: there are too few videos for a batch, or too little memory for a block.
+        ConfigError: there is too little memory for a block.
     """
-    if num_videos < batch_size:
-        raise ConfigError(
-            f"--data.batch-size is {batch_size}, but only {num_videos} videos can be read, and a "
-            f"batch takes each video once. Give --data.batch-size {max(num_videos, 2)} or less, "
-            "or more videos."
-        )
     if pairs_per_visit == 1:
-        return Batching(num_videos=num_videos, batch_size=batch_size, positions=positions)
+        return Batching(num_sources=num_sources, batch_size=batch_size, positions=positions)
     needed = pairs_per_visit * batch_size * bytes_of_slot(frames_per_video, canvas)
     block_batches = int(block_gib * 2**30 / needed)
     if block_batches < 1:
@@ -97,7 +92,7 @@ def cut_batches(
             f"--data.block-gib is {block_gib:g}. Give a larger one, or fewer pairs per visit."
         )
     return Batching(
-        num_videos=num_videos,
+        num_sources=num_sources,
         batch_size=batch_size,
         pairs_per_visit=pairs_per_visit,
         block_batches=block_batches,
@@ -114,6 +109,7 @@ def load_pairs(
     canvas: tuple[int, int],
     steps: range,
     workers: int,
+    sources: Sources | None = None,
     limits: Limits = DEFAULT_LIMITS,
     quarantine: Quarantine | None = None,
     decoder: Decoder = "auto",
@@ -130,6 +126,7 @@ def load_pairs(
         canvas: (height, width) of the frames.
         steps: the steps of the run.
         workers: number of processes. With 0 this process decodes, by PyAV only and unprotected.
+        sources: what the batches are of. None means whole videos.
         limits: limits on videos and processes.
         quarantine: videos that killed a process. A run keeps them for its resume.
         decoder: which decoder reads which video (see ``build_fast_reader``).
@@ -140,10 +137,12 @@ def load_pairs(
         VideoError: a video and all its replacements cannot be read.
     """
     decoder = settled(decoder, catalog)
+    if sources is None:
+        sources = whole_videos(catalog.column("duration_seconds"))
     order = BatchOrder(batching, seed=seed)
     batches = Batches(
         catalog,
-        PairPlan(order, catalog.column("duration_seconds"), rule=rule, seed=seed),
+        PairPlan(order, sources, rule=rule, seed=seed),
         canvas=canvas,
         quarantine=Quarantine() if quarantine is None else quarantine,
         pin_memory=pin_memory,

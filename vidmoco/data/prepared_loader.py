@@ -15,6 +15,7 @@ from torch import Tensor
 from vidmoco.data.batches import PairBatch
 from vidmoco.data.order import Batching, BatchOrder, Place
 from vidmoco.data.sampling import PairPlan, PairRule
+from vidmoco.data.sources import Sources, whole_videos
 from vidmoco.errors import VideoError
 from vidmoco.shapes import Float64, UInt8
 from vidmoco.video.decode import resize_frames
@@ -54,6 +55,7 @@ def load_prepared(
     canvas: tuple[int, int],
     steps: range,
     workers: int,
+    sources: Sources | None = None,
     pin_memory: bool = False,
     stopped: Callable[[], bool] = bool,
 ) -> Generator[PairBatch]:
@@ -62,7 +64,9 @@ def load_prepared(
     Raises:
         VideoError: a frame and all its replacements cannot be read.
     """
-    plan = PairPlan(BatchOrder(batching, seed=seed), frames.durations, rule=rule, seed=seed)
+    if sources is None:
+        sources = whole_videos(frames.durations)
+    plan = PairPlan(BatchOrder(batching, seed=seed), sources, rule=rule, seed=seed)
     positions = batching.positions
     to_begin = iter(steps)
     under_way: deque[tuple[Tensor, list[Future[_Read]]]] = deque()
@@ -88,11 +92,13 @@ def load_prepared(
                     if stopped():
                         return
                 pairs.append(future.result())
-            rows = [pair.row for pair in pairs]
+            ids = [pair.source for pair in pairs]
             yield PairBatch(
                 pixels,
                 torch.tensor([pair.aspect_ratio for pair in pairs], dtype=torch.float32),
-                torch.tensor(rows),
+                torch.tensor(ids),
+                torch.from_numpy(plan.sources.rows[ids]),
+                torch.from_numpy(plan.sources.starts[ids]),
                 torch.tensor([pair.pts for pair in pairs], dtype=torch.float64),
                 [failure for pair in pairs for failure in pair.failures],
             )
@@ -102,7 +108,7 @@ def load_prepared(
 class _Read:
     """A pair that has been read: its video, its times, and the videos that failed before it."""
 
-    row: int
+    source: int
     aspect_ratio: float
     pts: tuple[float, ...]
     failures: list[tuple[int, str]]
@@ -129,7 +135,7 @@ def _read_pair(
             failures.append((moment.row, str(error)))
             continue
         aspect_ratio = frames.aspect_ratio(moment.row, picture)
-        return _Read(moment.row, aspect_ratio, tuple(pts_seconds[shown].tolist()), failures)
+        return _Read(moment.source, aspect_ratio, tuple(pts_seconds[shown].tolist()), failures)
     raise VideoError(
         f"None of the {len(failures)} videos tried for one pair could be read. The last error: "
         f"{failures[-1][1]}"

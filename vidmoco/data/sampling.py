@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from vidmoco.data.order import BatchOrder, Place
-from vidmoco.shapes import Float64
+from vidmoco.data.sources import Sources
 
 GapLaw = Literal["linear_decay", "uniform", "segments"]
 
@@ -30,6 +30,8 @@ class Moment:
 
     row: int
     times: tuple[float, ...]
+    source: int = -1
+    """Of a plan's moment: the source that the times are in."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,23 +129,23 @@ def pair_generator(*, seed: int, epoch: int, index: int, attempt: int = 0) -> np
     return np.random.default_rng((seed, _PAIR, epoch, index, attempt))
 
 
-def replacements(*, index: int, num_videos: int, batch_size: int) -> Iterator[int]:
-    """Yield the indices of the videos that replace an unreadable one, in the order to try them.
+def replacements(*, index: int, num_pairs: int, batch_size: int) -> Iterator[int]:
+    """Yield the indices of the pairs that replace an unreadable one, in the order to try them.
 
     First comes the same position in the other batches of the epoch, so two failures of one batch
-    get different videos. Then come the neighbours of that position, and last the videos of the
+    get different sources. Then come the neighbours of that position, and last the pairs of the
     batch itself.
     """
     tried = {index}
-    position, num_others = index % batch_size, num_videos - batch_size
+    position, num_others = index % batch_size, num_pairs - batch_size
     start = index - position
     far, near = range(0, num_others, batch_size), range(1, num_others)
     others = (start + batch_size + (position + n) % num_others for n in chain(far, near))
     own = (start + (position + n) % batch_size for n in range(1, batch_size))
     for candidate in chain(others, own):
-        if candidate % num_videos not in tried and len(tried) <= MAX_REPLACEMENTS:
-            tried.add(candidate % num_videos)
-            yield candidate % num_videos
+        if candidate % num_pairs not in tried and len(tried) <= MAX_REPLACEMENTS:
+            tried.add(candidate % num_pairs)
+            yield candidate % num_pairs
 
 
 class PairPlan:
@@ -152,25 +154,29 @@ class PairPlan:
     def __init__(
         self,
         order: BatchOrder,
-        durations: Float64[np.ndarray, " num_videos"],
+        sources: Sources,
         *,
         rule: PairRule,
         seed: int,
     ) -> None:
-        """Take the order, and the durations of all videos by row, in seconds."""
+        """Take the order, and the sources that it puts in order."""
         self.order = order
         self.rule = rule
-        self._durations, self._seed = durations, seed
+        self.sources, self._seed = sources, seed
 
     def moments(self, place: Place) -> Iterator[Moment]:
         """Yield the moment of a place, and then its replacements."""
         epoch, index = self.order.epoch_and_index(place)
         batching = self.order.batching
         others = replacements(
-            index=index, num_videos=batching.num_videos, batch_size=batching.batch_size
+            index=index, num_pairs=batching.pairs_per_epoch, batch_size=batching.batch_size
         )
         for attempt, candidate in enumerate(chain([index], others)):
-            row = self.order.video(epoch, candidate)
+            source = self.order.source(epoch, candidate)
             generator = pair_generator(seed=self._seed, epoch=epoch, index=index, attempt=attempt)
-            duration = float(self._durations[row])
-            yield Moment(row, sample_times(generator, duration=duration, rule=self.rule))
+            start = float(self.sources.starts[source])
+            duration = float(self.sources.durations[source])
+            times = sample_times(generator, duration=duration, rule=self.rule)
+            yield Moment(
+                int(self.sources.rows[source]), tuple(start + time for time in times), source
+            )

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from einops import rearrange
 from rich.console import Console
 
 from vidmoco import distributed, run_folder
@@ -23,16 +25,23 @@ from vidmoco.data.pair_worker import bytes_of_slot
 from vidmoco.data.prepared_loader import BATCHES_AHEAD, load_prepared
 from vidmoco.data.quarantine import Quarantine
 from vidmoco.data.sampling import Moment, PairRule
+from vidmoco.data.sources import Sources, cut_sources, part_seconds, whole_videos
 from vidmoco.errors import CheckpointError, ConfigError
 from vidmoco.frames.key import same_frames
 from vidmoco.frames.prepared import PreparedFrames, open_prepared
 from vidmoco.frames.store import is_prepared
+from vidmoco.progress import ProgressBar
 from vidmoco.shapes import Float32, Float64
 from vidmoco.video.catalog import Catalog
 from vidmoco.video.open_catalog import open_catalog
 from vidmoco.video.scan_command import print_catalog
+from vidmoco.video.shots import changes_of, cuts_of_videos, is_cut
 
 MAX_FAILURES_LISTED = 50
+
+
+Cuts = list[tuple[float, ...]]
+"""When the shots of each video begin, without the first, in seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +51,8 @@ class PairSource:
     config: PretrainConfig
     durations: Float64[np.ndarray, " n"]
     """The durations of the videos, in seconds."""
+    sources: Sources
+    """What the pairs are drawn from."""
     canvas: tuple[int, int]
     """(height, width) of the frames."""
     pairs_per_visit: int
@@ -61,14 +72,14 @@ class PairSource:
     """Whether videos have more than one frame. False for images."""
 
     def batching(self, *, batch_size: int | None = None) -> Batching:
-        """Return how the videos are cut into batches. ``batch_size`` overrides the config's.
+        """Return how an epoch is cut into batches. ``batch_size`` overrides the config's.
 
         Raises:
-            ConfigError: there are too few videos or too little memory.
+            ConfigError: there is too little memory.
         """
         batch_size = batch_size or self.config.data.batch_size
         return cut_batches(
-            num_videos=len(self.durations),
+            num_sources=len(self.sources),
             batch_size=batch_size,
             canvas=self.canvas,
             frames_per_video=self.config.data.frames_per_video,
@@ -102,6 +113,7 @@ class PairSource:
             canvas=self.canvas,
             steps=steps,
             workers=self._workers(),
+            sources=self.sources,
             pin_memory=pin_memory,
             stopped=stopped,
         )
@@ -120,10 +132,7 @@ class PairSource:
         return [*lines, f"  … and {more} more"] if more else lines
 
     def _workers(self) -> int:
-        workers = self.config.data.workers
-        if workers is not None:
-            return workers
-        return max(1, default_workers() // distributed.local_world_size())
+        return _workers(self.config)
 
 
 def open_source(
@@ -161,6 +170,7 @@ def open_source(
             aspect_ratios=frames.aspect_ratios,
             name=lambda row: frames.videos[row].name,
             resume=resume,
+            console=console,
         )
     if images := open_image_corpus(config.videos):
         return _of_frames(
@@ -169,6 +179,7 @@ def open_source(
             aspect_ratios=images.some_aspect_ratios(),
             name=lambda row: images.names[row],
             resume=resume,
+            console=console,
         )
     if resume is not None and (resume / run_folder.FRAMES).exists():
         raise CheckpointError(
@@ -176,13 +187,14 @@ def open_source(
             f"moved, give their folder: vidmoco pretrain FOLDER --run {resume} --resume"
         )
     if resume is not None:
-        return _of_videos(config, Catalog.load(resume / run_folder.CATALOG), quarantine)
+        catalog = Catalog.load(resume / run_folder.CATALOG)
+        return _of_videos(config, catalog, quarantine, resume=resume, console=console)
     found = open_catalog(config.videos, workers=config.data.workers or None, limits=config.limits)
     if len(found.refused()):
         print_catalog(found, console=console)
     if not len(found.readable()):
         raise ConfigError("None of these videos can be read. The reasons are listed above.")
-    return _of_videos(config, found, quarantine)
+    return _of_videos(config, found, quarantine, resume=None, console=console)
 
 
 def pair_rule(config: DataConfig) -> PairRule:
@@ -196,17 +208,41 @@ def pair_rule(config: DataConfig) -> PairRule:
     )
 
 
-def _of_videos(config: PretrainConfig, found: Catalog, quarantine: Path | None) -> PairSource:
+def _of_videos(
+    config: PretrainConfig,
+    found: Catalog,
+    quarantine: Path | None,
+    *,
+    resume: Path | None,
+    console: Console,
+) -> PairSource:
     catalog = found.readable()
+    durations = catalog.column("duration_seconds")
+    cuts = _cuts(
+        config,
+        resume,
+        lambda: cuts_of_videos(
+            list(catalog.rows()),
+            workers=max(1, _workers(config)),
+            limits=config.limits,
+            console=console,
+        ),
+    )
+
+    def save(run: Path) -> None:
+        found.save(run / run_folder.CATALOG)
+        _save_cuts(cuts, run)
+
     return PairSource(
         config=config,
-        durations=catalog.column("duration_seconds"),
+        durations=durations,
+        sources=_sources(config, durations, cuts),
         canvas=canvas_size(catalog.aspect_ratios(), short_side=config.data.short_side),
         pairs_per_visit=config.data.pairs_per_visit,
         slots_needed=slots_needed,
         decodes=True,
         name=lambda row: catalog[row].key,
-        save=lambda run: found.save(run / run_folder.CATALOG),
+        save=save,
         load=partial(
             load_pairs,
             catalog,
@@ -231,6 +267,7 @@ def _of_frames(
     aspect_ratios: Float32[np.ndarray, " n"],
     name: Callable[[int], str],
     resume: Path | None,
+    console: Console,
 ) -> PairSource:
     if resume is not None and not same_frames(_key_of(resume), frames.key):
         raise CheckpointError(
@@ -238,13 +275,19 @@ def _of_frames(
             "would continue with other pairs. Give the original folder, or start a new run."
         )
     text = json.dumps(frames.key, indent=2) + "\n"
+    has_time = not isinstance(frames, ImageCorpus)
+    cuts = None
+    if isinstance(frames, PreparedFrames):
+        cuts = _cuts(config, resume, partial(_cuts_of_frames, frames, config, console))
 
     def save(run: Path) -> None:
         (run / run_folder.FRAMES).write_text(text, encoding="utf-8")
+        _save_cuts(cuts, run)
 
     return PairSource(
         config=config,
         durations=frames.durations,
+        sources=_sources(config, frames.durations, cuts),
         canvas=canvas_size(aspect_ratios, short_side=config.data.short_side),
         pairs_per_visit=1,  # random access costs nothing
         slots_needed=lambda batching: (BATCHES_AHEAD + 2) * len(batching.positions),
@@ -253,8 +296,64 @@ def _of_frames(
         save=save,
         load=partial(load_prepared, frames),
         read=partial(read_stored_moments, frames),
-        has_time=not isinstance(frames, ImageCorpus),
+        has_time=has_time,
     )
+
+
+def _workers(config: PretrainConfig) -> int:
+    workers = config.data.workers
+    if workers is not None:
+        return workers
+    return max(1, default_workers() // distributed.local_world_size())
+
+
+def _sources(
+    config: PretrainConfig, durations: Float64[np.ndarray, " n"], cuts: Cuts | None
+) -> Sources:
+    data = config.data
+    if data.segments == "whole" or not durations.any():  # of images
+        return whole_videos(durations)
+    seconds = part_seconds(durations, batch_size=data.batch_size, asked=data.segment_seconds)
+    return cut_sources(durations, seconds=seconds, cuts=cuts)
+
+
+def _cuts(config: PretrainConfig, resume: Path | None, find: Callable[[], Cuts]) -> Cuts | None:
+    """Return where videos are cut into shots, if they are to be; a run that goes on has noted it.
+
+    Raises:
+        CheckpointError: the run's note cannot be read.
+    """
+    if config.data.segments != "shots":
+        return None
+    if resume is None:
+        return find()
+    path = resume / run_folder.SHOTS
+    try:
+        return [tuple(own) for own in json.loads(path.read_text(encoding="utf-8"))]
+    except (OSError, ValueError, TypeError) as error:
+        raise CheckpointError(f"{path}, the shots of the run, cannot be read: {error}.") from error
+
+
+def _save_cuts(cuts: Cuts | None, run: Path) -> None:
+    if cuts is not None:
+        (run / run_folder.SHOTS).write_text(json.dumps(cuts) + "\n", encoding="utf-8")
+
+
+def _cuts_of_frames(frames: PreparedFrames, config: PretrainConfig, console: Console) -> Cuts:
+    """Return where prepared videos are cut, as far as their frames show it."""
+
+    def find(video: int) -> tuple[float, ...]:
+        first, end = frames.firsts[video], frames.firsts[video + 1]
+        shown = ((frames.pts_seconds[n], frames.read(n)) for n in range(first, end))
+        times, changes = changes_of((t, rearrange(p, "c h w -> h w c").numpy()) for t, p in shown)
+        return tuple(times[1:][is_cut(changes)].tolist())
+
+    videos = range(len(frames.videos))
+    with (
+        ThreadPoolExecutor(max(1, _workers(config)), thread_name_prefix="find shots") as threads,
+        ProgressBar(console, "find shots", total=len(videos), log=True) as bar,
+    ):
+        return list(bar.track(threads.map(find, videos)))
 
 
 def _key_of(run: Path) -> dict[str, Any]:

@@ -37,6 +37,11 @@ class Sources:
         return len(self.rows)
 
 
+def whole_videos(durations: Float64[np.ndarray, " videos"]) -> Sources:
+    """Return a source for each video; ``durations`` are in seconds."""
+    return cut_sources(durations, seconds=np.inf)
+
+
 def part_seconds(
     durations: Float64[np.ndarray, " videos"], *, batch_size: int, asked: float | None
 ) -> float:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from rich.console import Console
 
@@ -103,7 +104,9 @@ def _pretrain(
         batching = source.batching()
         use_threads(device, config.engine.threads, beside_decoders=source.decodes)
         keep_freed_memory(device)
-        method = assemble_method(config, device=device, durations=source.durations).to(device)
+        method = assemble_method(config, device=device, durations=source.sources.durations).to(
+            device
+        )
         monitor = open_monitor(config, method, source, device=device, console=console)
     except VidmocoError:
         if is_main:
@@ -172,7 +175,7 @@ def _pretrain(
                 optimizer,
                 views,
                 source_ids=to_device(batch.source_ids, device),
-                times=to_device(batch.pts_seconds, device),
+                times=to_device(batch.source_seconds, device),
                 progress=step / total_steps,
                 num_parts=config.optim.accumulate,
                 clip_gradient=config.optim.clip_gradient,
@@ -214,7 +217,8 @@ def _pretrain(
                 "method": config.method.name,
                 "recipe": recipe,
                 "steps": step,
-                "num_videos": batching.num_videos,
+                "num_videos": len(source.durations),
+                "num_sources": len(source.sources),
                 "seed": config.seed,
             },
             advice=run_folder.resume_advice(run),
@@ -247,11 +251,22 @@ def _print_start(
         console,
         f"{run}: steps {steps.start} to {steps.stop} on "
         f"{f'{processes} x ' if processes > 1 else ''}{device.type}, "
-        f"{batching.batches_per_epoch} per epoch, {batching.num_videos} videos, "
+        f"{batching.batches_per_epoch} per epoch, {_described(source, batching)}, "
         f"{source.memory_bytes(batching) / 2**30:.2g} GiB for their frames",
     )
-    if warning := config.method.warning(batching.num_videos):
+    if warning := config.method.warning(len(source.sources)):
         say(console, warning)
+
+
+def _described(source: PairSource, batching: Batching) -> str:
+    """Return what an epoch is of, in words."""
+    videos, sources = len(source.durations), len(source.sources)
+    text = f"{videos:,} videos"
+    if sources > videos:
+        text += f" in {sources:,} segments of {np.median(source.sources.durations):.2g} s"
+    if batching.pairs_per_source > 1:
+        text += f", {batching.pairs_per_source} pairs of each per epoch"
+    return text
 
 
 def learning_rate_of(

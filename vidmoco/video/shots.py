@@ -70,7 +70,7 @@ def changes_of(
 def is_cut(changes: Float64[np.ndarray, " steps"]) -> Bool[np.ndarray, " steps"]:
     """Return which changes are cuts."""
     ratio = changes / np.maximum(median_around(changes), LEAST_USUAL)
-    return (ratio >= LEAST_RATIO) & is_peak(changes)
+    return np.asarray((ratio >= LEAST_RATIO) & is_peak(changes))
 
 
 def median_around(values: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:

@@ -80,13 +80,13 @@ def sample_pairs(
             missing = num_pairs - len(pairs)
             if missing > 0:
                 views = augment(frames, aspects, generator)[:2]  # the sheet shows two
-                for n, row in enumerate(batch.source_ids.tolist()[:missing]):
+                for n, row in enumerate(batch.rows.tolist()[:missing]):
                     key, both = source.name(row), torch.stack([view[n] for view in views])
                     first, second = times[n][:2]
                     drawn = (first, second), frames[n, :2], both
                     pairs.append(ShownPair(key, float(aspects[n]), *drawn))
     order = BatchOrder(batching, seed=config.seed)
-    plan = PairPlan(order, source.durations, rule=pair_rule(config.data), seed=config.seed)
+    plan = PairPlan(order, source.sources, rule=pair_rule(config.data), seed=config.seed)
     requested = []
     for step in range(ceil(NUM_ASKED / batch_size)):
         moments = [next(plan.moments(Place(step, n))) for n in range(batch_size)]

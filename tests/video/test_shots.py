@@ -1,0 +1,80 @@
+import av
+import numpy as np
+import pytest
+from rich.console import Console
+
+from vidmoco.config.limits import DEFAULT_LIMITS
+from vidmoco.video import shots
+from vidmoco.video.probe import probe_video
+from vidmoco.video.shots import changes_of, cuts_of_videos, find_cuts, is_cut, median_around
+
+
+def scene(seed, *, restless=0.0, frames=20):
+    """Frames of a picture that drifts, with noise that is new in each."""
+    rng = np.random.default_rng(seed)
+    picture = rng.integers(0, 256, (9, 16, 3)).repeat(8, 0).repeat(8, 1)
+    for number in range(frames):
+        noise = rng.normal(0, 255 * restless, picture.shape)
+        yield (np.roll(picture, number, 1) + noise).clip(0, 255).astype(np.uint8)
+
+
+def cuts(*scenes):
+    pictures = [picture for frames in scenes for picture in frames]
+    _, changes = changes_of((n / 10, picture) for n, picture in enumerate(pictures))
+    return (np.flatnonzero(is_cut(changes)) + 1).tolist()
+
+
+def test_cuts_are_found_and_nothing_else():
+    assert cuts(scene(0), scene(1), scene(2)) == [20, 40]
+    assert cuts(scene(0, restless=0.05), scene(1, restless=0.05)) == [20]
+    assert cuts(scene(0, frames=60)) == []
+    assert cuts(scene(0, restless=0.3, frames=60)) == []  # each picture is unlike the last
+
+
+def test_a_fade_is_not_found():
+    (first, *_), (second, *_) = scene(0), scene(1)
+    fade = [((20 - n) * first.astype(float) + n * second.astype(float)) / 20 for n in range(20)]
+    assert cuts([first] * 10, [picture.astype(np.uint8) for picture in fade], [second] * 10) == []
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3])
+def test_short_videos_have_none(frames):
+    assert cuts(scene(0, frames=frames)) == []
+
+
+def test_the_median_leaves_out_the_value_itself():
+    assert median_around(np.array([1.0, 9.0, 3.0])).tolist() == [6.0, 2.0, 5.0]
+    assert median_around(np.array([4.0])).tolist() == [0.0]
+
+
+def write_scenes(path, *seeds):
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 128, 72, "yuv420p"
+        for picture in (picture for seed in seeds for picture in scene(seed)):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    return probe_video(path, root=path.parent)
+
+
+def test_cuts_of_files_are_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("VIDMOCO_CACHE", str(tmp_path / "cache"))
+    videos = [
+        write_scenes(tmp_path / "a.mp4", 0, 1, 2),
+        write_scenes(tmp_path / "b.mp4", 3),
+        write_scenes(tmp_path / "gone.mp4", 4, 5),
+    ]
+    (tmp_path / "gone.mp4").unlink()
+    console = Console(record=True, width=200)
+
+    def found():
+        return cuts_of_videos(videos, workers=1, limits=DEFAULT_LIMITS, console=console)
+
+    assert found() == [(2.0, 4.0), (), ()] and find_cuts(videos[0]) == (2.0, 4.0)
+    assert "No shots of 'gone.mp4': " in console.export_text()
+    monkeypatch.setattr(shots, "find_cuts", None)  # what is kept is not looked for again
+    assert found() == [(2.0, 4.0), (), ()]
+    next((tmp_path / "cache").rglob("*.json")).write_text("{")
+    monkeypatch.undo()
+    monkeypatch.setenv("VIDMOCO_CACHE", str(tmp_path / "cache"))
+    assert found() == [(2.0, 4.0), (), ()]
