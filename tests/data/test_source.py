@@ -195,4 +195,4 @@ def test_prepared_frames_that_have_been_moved(
     key["content"] = "0"
     Path("there/frames.json").write_text(json.dumps(key))
     assert main(["pretrain", "there", *resume]) == 2
-    assert "has other frames than those that run began with" in capsys.readouterr().err
+    assert "are not those that run began with" in capsys.readouterr().err

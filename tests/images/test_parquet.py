@@ -131,7 +131,7 @@ def test_tables_that_cannot_be_used(tmp_path, table, message):
 @pytest.mark.parametrize(
     ("labels", "classes", "message"),
     [
-        ([0, 2], "cat,dog", "go from 0 to 2; its metadata names 2 classes"),
+        ([0, 2], "cat,dog", "go from 0 to 2, but its metadata names 2 classes"),
         ([-1, 1], "cat,dog", "go from -1 to 1"),
         (["cat", "eel"], "cat,dog", r"does not name: \['eel'\]"),
         ([0, 1], "cat,cat", "names a class twice"),
@@ -181,7 +181,7 @@ def test_a_planted_leak_is_refused(tmp_path, column):
     assert getattr(val, f"{column}s") == ["c", "d"]
     assert getattr(train.subset([1]), f"{column}s") == ["b"]
     write(tmp_path, "val", [0, 1], **{column: ["c", "b"]})
-    with pytest.raises(DataError, match=f"has 1 {column} in train and in val too, such as 'b'"):
+    with pytest.raises(DataError, match=f"has 1 {column} in both train and val, such as 'b'"):
         load_labelled_images(tmp_path)
 
 
