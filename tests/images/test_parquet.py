@@ -135,7 +135,7 @@ def test_tables_that_cannot_be_used(tmp_path, table, message):
         ([-1, 1], "cat,dog", "go from -1 to 1"),
         (["cat", "eel"], "cat,dog", r"does not name: \['eel'\]"),
         ([0, 1], "cat,cat", "names a class twice"),
-        ([0, 1], "[cat", "no JSON list"),
+        ([0, 1], "[cat", "not a JSON list"),
     ],
 )
 def test_labels_that_do_not_fit_the_metadata(tmp_path, labels, classes, message):
@@ -189,10 +189,10 @@ def test_a_planted_leak_is_refused(tmp_path, column):
 def test_a_leak_that_cannot_be_seen_is_refused(tmp_path, column):
     write(tmp_path, "train", [0, 1], **{column: ["a", None]})
     write(tmp_path, "val", [0, 1], **{column: ["c", "d"]})
-    with pytest.raises(DataError, match=f"1 rows of .* have no '{column}', and others have"):
+    with pytest.raises(DataError, match=f"1 rows of .* have no '{column}', but others have"):
         load_labelled_images(tmp_path)
     write(tmp_path, "train", [0, 1])
-    with pytest.raises(DataError, match=f"a column '{column}' in val alone"):
+    with pytest.raises(DataError, match=f"a column '{column}' only in val"):
         load_labelled_images(tmp_path)
     write(tmp_path, "train", [0, 1], **{column: pa.array([None, None], pa.string())})
     write(tmp_path, "val", [0, 1])
