@@ -150,4 +150,4 @@ def test_training_on_images_and_going_on(folder, tmp_path, monkeypatch, capsys):
     assert len(read_metrics(tmp_path / "run" / "metrics.jsonl")) == 2
     picture(1).save(folder / "class0" / "new.png")
     assert main(["pretrain", "--run", "run", "--resume"]) == 2
-    assert "those that run began with, so its pairs would be others" in capsys.readouterr().err
+    assert "those that run began with, so the run would continue" in capsys.readouterr().err

@@ -81,7 +81,7 @@ def test_images_without_class_folders_are_refused(make_images):
     shutil.rmtree(folder / "train")
     (folder / "train").mkdir()
     Image.new("RGB", (4, 4)).save(folder / "train" / "a.png")
-    with pytest.raises(DataError, match=r"has no images in folders of classes; expected .*CLASS"):
+    with pytest.raises(DataError, match=r"has no class folders with images; expected .*CLASS"):
         load_labelled_images(folder)
 
 

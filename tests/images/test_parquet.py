@@ -131,11 +131,11 @@ def test_tables_that_cannot_be_used(tmp_path, table, message):
 @pytest.mark.parametrize(
     ("labels", "classes", "message"),
     [
-        ([0, 2], "cat,dog", "go from 0 to 2; its metadata names 2 classes"),
+        ([0, 2], "cat,dog", "go from 0 to 2, but its metadata names 2 classes"),
         ([-1, 1], "cat,dog", "go from -1 to 1"),
         (["cat", "eel"], "cat,dog", r"does not name: \['eel'\]"),
         ([0, 1], "cat,cat", "names a class twice"),
-        ([0, 1], "[cat", "no JSON list"),
+        ([0, 1], "[cat", "not a JSON list"),
     ],
 )
 def test_labels_that_do_not_fit_the_metadata(tmp_path, labels, classes, message):
@@ -181,7 +181,7 @@ def test_a_planted_leak_is_refused(tmp_path, column):
     assert getattr(val, f"{column}s") == ["c", "d"]
     assert getattr(train.subset([1]), f"{column}s") == ["b"]
     write(tmp_path, "val", [0, 1], **{column: ["c", "b"]})
-    with pytest.raises(DataError, match=f"has 1 {column} in train and in val too, such as 'b'"):
+    with pytest.raises(DataError, match=f"has 1 {column} in both train and val, such as 'b'"):
         load_labelled_images(tmp_path)
 
 
@@ -189,10 +189,10 @@ def test_a_planted_leak_is_refused(tmp_path, column):
 def test_a_leak_that_cannot_be_seen_is_refused(tmp_path, column):
     write(tmp_path, "train", [0, 1], **{column: ["a", None]})
     write(tmp_path, "val", [0, 1], **{column: ["c", "d"]})
-    with pytest.raises(DataError, match=f"1 rows of .* have no '{column}', and others have"):
+    with pytest.raises(DataError, match=f"1 rows of .* have no '{column}', but others have"):
         load_labelled_images(tmp_path)
     write(tmp_path, "train", [0, 1])
-    with pytest.raises(DataError, match=f"a column '{column}' in val alone"):
+    with pytest.raises(DataError, match=f"a column '{column}' only in val"):
         load_labelled_images(tmp_path)
     write(tmp_path, "train", [0, 1], **{column: pa.array([None, None], pa.string())})
     write(tmp_path, "val", [0, 1])

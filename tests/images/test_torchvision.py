@@ -86,8 +86,8 @@ def test_a_damaged_image_is_a_data_error(words):
         ("CIFER10", ConfigError, "no dataset 'CIFER10'. Did you mean 'CIFAR10'"),
         ("mnist", ConfigError, "no dataset 'mnist'. Did you mean 'MNIST'"),
         ("nn", ConfigError, "no dataset 'nn'"),
-        ("CIFAR10", DataError, "cannot read its CIFAR10 in .* Nothing is downloaded here"),
-        ("STL10", DataError, "cannot read its STL10"),
+        ("CIFAR10", DataError, "cannot read CIFAR10 in .* vidmoco downloads no data"),
+        ("STL10", DataError, "cannot read STL10"),
         ("EuroSAT", ConfigError, "no train and val parts"),
     ],
 )

@@ -1,4 +1,4 @@
-"""One image file of any common kind to RGB uint8, or a clear refusal."""
+"""Decode an image file of any common format to RGB uint8, or refuse it with a reason."""
 
 import io
 import warnings
@@ -16,33 +16,32 @@ IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
     | {".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".avif"}
 )
-# What those suffixes hold, and nothing else: PIL would hand an EPS file to an external interpreter.
+# The formats of those suffixes only: PIL would give an EPS file to an external interpreter.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
 
 
 def decode_image(data: bytes) -> UInt8[Tensor, "3 h w"]:
     """Decode an image file to RGB, turned as its EXIF orientation says.
 
-    Grey, palette and CMYK images become RGB. Transparent ones are laid over white: cut-out pictures
-    and line drawings are made for white paper, and black lines would vanish over black. 16-bit grey
-    is scaled to 8 bits (PIL by itself would clip it). Of an animation, the first frame. Colour
-    profiles are ignored, as torchvision and timm do.
+    Grey, palette and CMYK images become RGB. Transparent images are put on white, because cut-outs
+    and line drawings are made for white paper. 16-bit grey is scaled to 8 bits (PIL would clip it).
+    An animation gives its first frame. Colour profiles are ignored, as in torchvision and timm.
 
     Raises:
-        DataError: the file is damaged, cut off, empty, not an image, larger than PIL's limit
-            against decompression bombs, or of a kind whose range of values is not known.
+        DataError: the file is empty, damaged, cut off or not an image, exceeds PIL's limit against
+            decompression bombs, or has pixels of an unknown range.
     """
     if not data:
         raise DataError("the file is empty")
     try:
-        # PIL warns of odd metadata and of large images; the pixels decide here.
+        # PIL warns about odd metadata and large images. Only errors matter here.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data), formats=_formats_here()) as opened:
                 opened.load()
                 file_format = opened.format
                 image = ImageOps.exif_transpose(opened)
-    except Exception as error:  # a decoder can fail with anything; the caller lists the reason
+    except Exception as error:  # decoders raise many kinds, and the caller lists the reason
         reason = " ".join(str(error).split()).replace(" <_io.BytesIO object", "").split(" at 0x")[0]
         raise DataError(f"{type(error).__name__}: {reason}") from error
     rgb = np.array(_to_rgb(image, file_format=file_format))
@@ -51,7 +50,7 @@ def decode_image(data: bytes) -> UInt8[Tensor, "3 h w"]:
 
 @cache
 def _formats_here() -> list[str]:
-    """Return those of the formats that this build of PIL reads."""
+    """Return the formats that this build of PIL can read."""
     Image.init()
     return [name for name in _FORMATS if name in Image.OPEN]
 
@@ -61,7 +60,7 @@ def _to_rgb(image: Image.Image, *, file_format: str | None) -> Image.Image:
     # Older PIL opens a 16-bit grey PNG as "I"; elsewhere that mode is 32 bits of unknown range.
     if mode.startswith("I;16") or (mode == "I" and file_format in ("PNG", "PPM")):
         values = np.asarray(image).astype(np.int64)
-        # 65535 / 255 = 257; half of it rounds.
+        # 65535 / 255 = 257. Adding 128 rounds to nearest.
         return Image.fromarray(((values + 128) // 257).clip(0, 255).astype(np.uint8)).convert("RGB")
     if mode in ("I", "F"):
         raise DataError(f"its pixels (mode {mode}) have no known range; save it with 8 or 16 bits")

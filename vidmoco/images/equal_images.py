@@ -1,7 +1,7 @@
-"""Equal images in train and val: what lies on both sides is remembered, not recognised.
+"""Find images that are in both train and val, and would make the accuracy too high.
 
-Equal means byte for byte. Images are compared by size first, and only those of a size that both
-sides have are read. The same picture in another encoding is not found.
+Images are equal if their files are equal byte for byte. Only images whose size occurs in both
+parts are read. The same picture in another encoding is not found.
 """
 
 import hashlib
@@ -20,20 +20,20 @@ from vidmoco.text import counted
 
 @dataclass(frozen=True)
 class EqualImages:
-    """Images that both sides have."""
+    """Images that are in both train and val."""
 
     num_train: int
-    """Images of train that are in val too."""
+    """Number of images of train that are in val too."""
     num_val: int
-    """Images of val that are in train too."""
+    """Number of images of val that are in train too."""
     example: tuple[str, str] | None
-    """One of train and the same of val, by their names; None: there is none."""
+    """The names of one such image in train and in val, or None."""
 
 
 def find_equal_images(train: LabelledImages, val: LabelledImages) -> EqualImages | None:
-    """Return the images that lie in train and in val; None for those of torchvision's datasets.
+    """Return the images that are in both train and val, or None for torchvision's datasets.
 
-    Those that cannot be read are equal to none.
+    Unreadable images are equal to no other.
     """
     first, second = _own_source(train), _own_source(val)
     if first is None or second is None:
@@ -57,19 +57,19 @@ def find_equal_images(train: LabelledImages, val: LabelledImages) -> EqualImages
 
 
 def warning_of(found: EqualImages | None, val: LabelledImages) -> str:
-    """Return in words that images of ``val`` are in train too; empty: none is known to be."""
+    """Return a warning about images of ``val`` that are in train too, or an empty string."""
     if found is None or found.example is None:
         return ""
     return (
         f"{counted(found.num_val, 'image')} of the {len(val):,} in {val.split} "
         f"{'is' if found.num_val == 1 else 'are'} in train too, byte for byte "
         f"(as {counted(found.num_train, 'image')} there), such as {found.example[1]} and "
-        f"{found.example[0]}: what is remembered counts as recognised."
+        f"{found.example[0]}. The accuracy counts such images as recognised."
     )
 
 
 def _own_source(images: LabelledImages) -> ImageFiles | ParquetImages | None:
-    """Return what the images are read from, of which nothing stays open; None: no files."""
+    """Return a separate source of the images, which can be closed, or None for torchvision's."""
     if isinstance(images.source, TorchvisionImages):
         return None
     if isinstance(images.source, ParquetImages):
@@ -80,12 +80,12 @@ def _own_source(images: LabelledImages) -> ImageFiles | ParquetImages | None:
 def _by_hash(
     source: ImageFiles | ParquetImages, rows: Sequence[int], indexes: Sequence[int]
 ) -> dict[bytes, list[int]]:
-    """Return which of some images have which hash of their bytes."""
+    """Return the indexes of images by the hash of their bytes."""
     found = defaultdict(list)
     for index in indexes:
         try:
             data = source.read(rows[index])
-        except DataError:  # listed when its turn to be decoded comes
+        except DataError:  # reported when the image is decoded
             continue
         found[hashlib.sha256(data).digest()].append(index)
     return found

@@ -1,4 +1,4 @@
-"""What lies in folders of labelled images."""
+"""List the files of image folders."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ from vidmoco.video.files import VIDEO_SUFFIXES
 
 
 def holds_videos(folder: Path) -> bool:
-    """Return whether a folder has, in any depth, videos and no images."""
+    """Return whether a folder has videos and no images, at any depth."""
     if any((folder / f"{name}.parquet").exists() for name in ("train", "val", "test")):
         return False
     found = False
@@ -22,7 +22,7 @@ def holds_videos(folder: Path) -> bool:
 
 
 def entries(folder: Path) -> list[Path]:
-    """List a folder by name, without hidden entries."""
+    """List a folder in the order of names, without hidden entries."""
     try:
         return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     except OSError as error:
@@ -30,7 +30,7 @@ def entries(folder: Path) -> list[Path]:
 
 
 def files_below(folder: Path, *, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
-    """Yield the files of a folder and of those below, by name; a link to a folder above is left."""
+    """Yield all files below a folder, by name. Links to a folder above are not followed."""
     real = folder.resolve()
     if real in above:
         return

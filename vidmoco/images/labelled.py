@@ -1,12 +1,10 @@
-"""Labelled images: folders of classes, or Parquet files, as train and val sets of one class list.
+"""Labelled images: class folders, Parquet files or torchvision datasets, as train and val sets.
 
     images/train/CLASS/any/depth/x.jpg    or    images/train.parquet    columns `image`, `label`
     images/val/CLASS/y.png                      images/val.parquet      (or test/, test.parquet)
 
-or a dataset of torchvision that is on the disk.
-
-Only paths and labels are read here; an image is read when it is asked for, so that a set may be
-larger than memory and worker processes may share the work.
+Only paths and labels are read here. Images are read on demand, so a set may be larger than memory,
+and worker processes can share the work.
 """
 
 from collections.abc import Sequence
@@ -31,19 +29,19 @@ _VAL_NAMES = ("val", "test")
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFiles:
-    """Images that are files."""
+    """Images in files."""
 
     paths: Sequence[Path]
 
     def read(self, row: int) -> bytes:
-        """Return the bytes of one file; ``DataError`` if it cannot be read."""
+        """Return the bytes of one file, or raise ``DataError`` if it cannot be read."""
         try:
             return self.paths[row].read_bytes()
         except OSError as error:
             raise DataError(f"{type(error).__name__}: {error.strerror}") from error
 
     def sizes(self) -> Int64[np.ndarray, " n"]:
-        """Return the bytes of each file; -1 where it cannot be read."""
+        """Return the size of each file in bytes, or -1 if it cannot be read."""
         return np.array([_size_of(path) for path in self.paths], dtype=np.int64)
 
 
@@ -57,29 +55,29 @@ class LabelledImages(Dataset[tuple[Tensor, int]]):
     """Name of each label."""
     labels: Int64[Tensor, " n"]
     names: Sequence[str]
-    """What each image is called where it is listed: its path in the set."""
+    """Name of each image in lists: its path in the set."""
     source: ImageFiles | ParquetImages | TorchvisionImages
     rows: Sequence[int]
-    """Which row of the source each image is."""
+    """Row of each image in the source."""
     videos: Sequence[str] | None = None
-    """Which video each is a frame of; None: they are no frames of videos."""
+    """The video of each image, if the images are frames of videos."""
     groups: Sequence[str] | None = None
-    """What each belongs to: all of a group is in one split."""
+    """The group of each image. All of a group is in one split."""
     num_other_files: int = 0
-    """Files beside the images that are no images by their suffix."""
+    """Number of files in the folders that are not images by their suffix."""
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, index: int) -> tuple[UInt8[Tensor, "3 h w"], int]:
-        """Decode one image. ``DataError``, with the reason only, if it is damaged."""
+        """Decode one image. Raise ``DataError``, whose text is the reason, if it is damaged."""
         row = self.rows[index]
         if isinstance(self.source, TorchvisionImages):
             return self.source.image(row), int(self.labels[index])
         return decode_image(self.source.read(row)), int(self.labels[index])
 
     def subset(self, indexes: Sequence[int]) -> "LabelledImages":
-        """Return some of the images, in the order given."""
+        """Return some of the images, in the given order."""
         return replace(
             self,
             labels=self.labels[torch.as_tensor(indexes, dtype=torch.int64)],
@@ -101,16 +99,16 @@ def load_labelled_images(
     """Return the train and val images of a folder.
 
     Args:
-        path: A folder with ``train/`` and ``val/`` (or ``test/``), a folder a class in each; or
-            with ``train.parquet`` and ``val.parquet`` (or ``test.parquet``).
-        max_train_per_class: Keep so many training images of each class.
-        seed: Which ones those are.
+        path: A folder with ``train/`` and ``val/`` (or ``test/``), with one folder per class in
+            each; or with ``train.parquet`` and ``val.parquet`` (or ``test.parquet``).
+        max_train_per_class: Maximum number of training images per class.
+        seed: Seed of their choice.
         label_column: Column of the classes in Parquet files.
-        torchvision: Name of the dataset of torchvision that ``path`` is the root of.
+        torchvision: Name of the torchvision dataset whose root is ``path``.
 
     Raises:
         ConfigError: there is no such folder, or it has no train or no val part.
-        DataError: a part cannot be read, has no images, or has other classes than the other one; or
+        DataError: a part cannot be read or has no images; the parts have different classes; or
             frames of one video, or images of one group, are in both.
     """
     if not path.is_dir():
@@ -131,9 +129,9 @@ def load_labelled_images(
 
 
 def at_most_per_class(images: LabelledImages, count: int, *, seed: int) -> LabelledImages:
-    """Return ``count`` images of each class, all where there are fewer.
+    """Return at most ``count`` images of each class, drawn at random.
 
-    Drawn from the names in sorted order, so the order of files on the disk does not matter.
+    They are drawn from the sorted names, so the order of files on the disk does not matter.
     """
     generator = np.random.default_rng(seed)
     by_name = np.array(sorted(range(len(images)), key=images.names.__getitem__), dtype=np.int64)
@@ -158,9 +156,9 @@ def _find(path: Path, names: Sequence[str]) -> Path:
             if candidate.exists():
                 return candidate
     wanted = " or ".join(f"{name}/ or {name}.parquet" for name in names)
-    there = sorted(entry.name for entry in path.iterdir())[:8]
+    found = sorted(entry.name for entry in path.iterdir())[:8]
     raise ConfigError(
-        f"{path} has no {wanted}. It has: {', '.join(there) or 'nothing'}. Give the folder that "
+        f"{path} has no {wanted}. It has: {', '.join(found) or 'nothing'}. Give the folder that "
         "holds a training and a validation part."
     )
 
@@ -204,15 +202,14 @@ def _read_class_folders(folder: Path, *, split: str) -> LabelledImages:
         num_others += len(files) - len(images)
         if not images:
             raise DataError(
-                f"Class folder {folder / name} has no images; add some, or remove the folder from "
+                f"Class folder {folder / name} has no images. Add some, or remove the folder from "
                 f"train/ and val/. Known suffixes: {' '.join(sorted(IMAGE_SUFFIXES))}"
             )
         paths += images
         labels += [label] * len(images)
     if not classes:
         raise DataError(
-            f"{folder} has no images in folders of classes; expected "
-            f"{folder / 'CLASS' / 'image.jpg'}."
+            f"{folder} has no class folders with images; expected {folder / 'CLASS' / 'image.jpg'}."
         )
     return LabelledImages(
         split=split,
@@ -228,7 +225,7 @@ def _read_class_folders(folder: Path, *, split: str) -> LabelledImages:
 def _with_common_classes(
     train: LabelledImages, val: LabelledImages, *, path: Path
 ) -> tuple[LabelledImages, LabelledImages]:
-    """Refuse classes that only one part has, and number those of both parts alike."""
+    """Refuse classes that only one part has, and give both parts the same class numbers."""
     present = [
         {images.classes[label] for label in images.labels.unique().tolist()}
         for images in (train, val)
@@ -248,28 +245,28 @@ def _with_common_classes(
         )
     if len(present[0]) < 2:
         raise DataError(
-            f"{path} has images of one class only ({_few(sorted(present[0]))}); two are needed."
+            f"{path} has images of one class only ({_few(sorted(present[0]))}); it needs two."
         )
     classes = tuple(name for name in train.classes if name in present[0])
     return _renumbered(train, classes), _renumbered(val, classes)
 
 
 def _require_no_leak(train: LabelledImages, val: LabelledImages, *, path: Path) -> None:
-    """Refuse frames of one video, or images of one group, on both sides: val would be easy."""
+    """Refuse frames of one video, or images of one group, in both parts: val would be too easy."""
     for what in ("video", "group"):
         mine, others = getattr(train, f"{what}s"), getattr(val, f"{what}s")
         if (mine is None) != (others is None):
             alone = train.split if others is None else val.split
             raise DataError(
-                f"{path} has a column {what!r} in {alone} alone: "
-                "whether both share one cannot be said. Give it in both, or in none."
+                f"{path} has a column {what!r} only in {alone}, so it is unknown whether both "
+                f"share a {what}. Add it to both, or to none."
             )
         shared = set(mine or ()) & set(others or ())
         if shared:
             raise DataError(
-                f"{path} has {counted(len(shared), what)} in train and in {val.split} too, such as "
-                f"{min(shared)!r}: frames that are nearly alike would be in both, and the accuracy "
-                f"would be that of memory. Put all of a {what} into one of them."
+                f"{path} has {counted(len(shared), what)} in both train and {val.split}, such as "
+                f"{min(shared)!r}. Near-duplicate frames would be in both, and the accuracy would "
+                f"measure memory. Put all of a {what} into one part."
             )
 
 

@@ -1,4 +1,4 @@
-"""Labelled images in a Parquet file: the labels at once, the images one row group at a time."""
+"""Labelled images in a Parquet file. Images are read one row group at a time."""
 
 import json
 from bisect import bisect_right
@@ -18,25 +18,25 @@ from vidmoco.shapes import Int64
 
 @dataclass(frozen=True, kw_only=True)
 class ParquetLabels:
-    """What a Parquet file says of its images."""
+    """The labels and names of the images in a Parquet file."""
 
     classes: tuple[str, ...]
     labels: Int64[np.ndarray, " n"]
     names: list[str]
     videos: list[str] | None
-    """Which video each is a frame of, where the file has a column `video`."""
+    """The video of each image, if the file has a column `video`."""
     groups: list[str] | None
-    """What each belongs to, where the file has a column `group`."""
+    """The group of each image, if the file has a column `group`."""
 
 
-# Row groups in memory: rows in order need one, rows drawn at random as many as there are.
+# Limit of the row groups in memory. Rows in order need one group, random rows need all.
 _MAX_HELD_BYTES = 512 * 2**20
 
 
 class ParquetImages:
-    """The images of a Parquet file. Holds the row groups it read last, up to half a GiB.
+    """The images of a Parquet file. It caches the last row groups, up to half a GiB.
 
-    Every process opens the file for itself.
+    Every process opens the file itself.
     """
 
     def __init__(self, path: Path) -> None:
@@ -50,7 +50,7 @@ class ParquetImages:
         return ParquetImages, (self.path,)
 
     def read(self, row: int) -> bytes:
-        """Return the bytes of one image; ``DataError`` if there are none, or cannot be read."""
+        """Return the bytes of one image, or raise ``DataError`` if they are missing or damaged."""
         self._open()
         group = bisect_right(self._starts, row) - 1
         if group not in self._held:
@@ -62,7 +62,7 @@ class ParquetImages:
         return data
 
     def sizes(self) -> Int64[np.ndarray, " n"]:
-        """Return the bytes of each image; -1 where there are none, or cannot be read."""
+        """Return the size of each image in bytes, or -1 if it is missing or damaged."""
         self._open()
         sizes = np.full(self._starts[-1], -1, dtype=np.int64)
         for group, start in enumerate(self._starts[:-1]):
@@ -92,7 +92,7 @@ class ParquetImages:
         return pc.struct_field(column, "bytes") if pa.types.is_struct(column.type) else column
 
     def _hold(self, group: int) -> None:
-        """Read a row group, and let go of the oldest ones that there is no room for."""
+        """Read a row group, and drop the oldest ones beyond the limit."""
         self._held[group] = self._read_group(group)
         while len(self._held) > 1 and sum(c.nbytes for c in self._held.values()) > _MAX_HELD_BYTES:
             self._held.popitem(last=False)
@@ -101,13 +101,13 @@ class ParquetImages:
 def read_parquet_labels(path: Path, *, label: str = "label") -> ParquetLabels:
     """Return labels, class names and image names of a Parquet file.
 
-    The file has a column ``image`` (binary, or a struct with ``bytes`` and perhaps ``path``; also
-    a binary ``image.bytes``) and a column ``label``: whole numbers or strings. The schema metadata
-    may name the classes under ``classes``, as a JSON list or with commas between. It may have
-    columns ``video`` and ``group``.
+    The file has a column ``image`` (binary, or a struct with ``bytes`` and perhaps ``path``) or
+    ``image.bytes`` (binary), and a column ``label`` of whole numbers or strings. It may have
+    columns ``video`` and ``group``. The schema metadata may name the classes under ``classes``, as
+    a JSON list or separated by commas.
 
     Raises:
-        DataError: it is no Parquet file, lacks a column, or has labels that cannot be used.
+        DataError: the file is not Parquet, lacks a column, or has unusable labels.
     """
     try:
         file = pq.ParquetFile(path, memory_map=True)
@@ -116,7 +116,7 @@ def read_parquet_labels(path: Path, *, label: str = "label") -> ParquetLabels:
         if label not in schema.names:
             raise DataError(
                 f"{path} has no column {label!r}.{nearest(label, schema.names)} Its columns: "
-                f"{', '.join(schema.names)}. --label-column names the one with the classes."
+                f"{', '.join(schema.names)}. Name the column of the classes with --label-column."
             )
         column = file.read(columns=[label]).column(label)
         videos, groups = (_texts(file, name, path=path) for name in ("video", "group"))
@@ -130,7 +130,7 @@ def read_parquet_labels(path: Path, *, label: str = "label") -> ParquetLabels:
 
 
 def _texts(file: Any, name: str, *, path: Path) -> list[str] | None:
-    """Return a column as text, or None where there is none or it is empty."""
+    """Return a column as text, or None if it is missing or empty."""
     if name not in file.schema_arrow.names:
         return None
     column = file.read(columns=[name]).column(name)
@@ -138,8 +138,8 @@ def _texts(file: Any, name: str, *, path: Path) -> list[str] | None:
         return None
     if column.null_count:
         raise DataError(
-            f"{column.null_count} rows of {path} have no {name!r}, and others have: whether train "
-            f"and val share one cannot be said. Fill the column, or take it out."
+            f"{column.null_count} rows of {path} have no {name!r}, but others have. Whether train "
+            "and val share one is unknown. Fill the column, or remove it."
         )
     return [str(value) for value in column.to_pylist()]
 
@@ -170,13 +170,13 @@ def _has_member(schema: Any, name: str) -> bool:
 
 
 def _image_paths(file: Any, image: str, *, path: Path) -> list[str]:
-    """Return a name for each row: the image's path where the file has it, else the row's number."""
+    """Return a name for each row: its number, with the image's path if the file has one."""
     names: list[str | None] = [None] * file.metadata.num_rows
     schema = file.schema_arrow
     if image == "image.bytes" and "image" in schema.names and _has_member(schema, "path"):
         column = file.read(columns=["image.path"]).column("image")
         names = pc.struct_field(column, "path").to_pylist()
-    # The row as well: paths in a Parquet file need not differ.
+    # With the row number, because paths in a Parquet file need not be unique.
     return [
         f"{path.name} row {row:08d}" + (f" ({name})" if name else "")
         for row, name in enumerate(names)
@@ -193,7 +193,7 @@ def _class_names(schema: Any, path: Path) -> list[str] | None:
             names = json.loads(decoded)
         except ValueError as error:
             raise DataError(
-                f"The metadata 'classes' of {path} is no JSON list: {error}."
+                f"The metadata 'classes' of {path} is not a JSON list: {error}."
             ) from error
     else:
         names = decoded.split(",")
@@ -216,7 +216,7 @@ def _classes_and_labels(
         unknown = sorted(set(values) - set(classes))
         if unknown:
             raise DataError(
-                f"Labels of {path} that its metadata 'classes' does not name: {unknown[:8]}."
+                f"{path} has labels that its metadata 'classes' does not name: {unknown[:8]}."
             )
         lookup = {name: label for label, name in enumerate(classes)}
         return tuple(classes), np.array([lookup[value] for value in values], dtype=np.int64)
@@ -230,7 +230,7 @@ def _classes_and_labels(
         return tuple(str(number) for number in found), labels.astype(np.int64)
     if numbers.min() < 0 or numbers.max() >= len(names):
         raise DataError(
-            f"Labels of {path} go from {numbers.min()} to {numbers.max()}; its metadata names "
-            f"{len(names)} classes, 0 to {len(names) - 1}."
+            f"The labels of {path} go from {numbers.min()} to {numbers.max()}, but its metadata "
+            f"names {len(names)} classes, 0 to {len(names) - 1}."
         )
     return tuple(names), numbers

@@ -1,4 +1,4 @@
-"""Labelled images of torchvision's datasets, from the disk; nothing is downloaded."""
+"""Labelled images of torchvision's datasets on the disk. Nothing is downloaded."""
 
 from inspect import signature
 from pathlib import Path
@@ -13,12 +13,12 @@ from torchvision.transforms.v2 import functional as pixels
 from vidmoco.errors import ConfigError, DataError, nearest
 from vidmoco.shapes import UInt8
 
-# What the datasets call the two parts; the first that a dataset knows.
+# The datasets' names of the two parts. The first one that a dataset knows is used.
 _SPLITS = {"train": ("train", "trainval"), "val": ("val", "test")}
 
 
 class TorchvisionImages:
-    """One split of a dataset; every process opens it for itself."""
+    """One split of a dataset. Every process opens it itself."""
 
     def __init__(self, name: str, root: Path, split: str) -> None:
         self.name, self.root, self.split = name, root, split
@@ -32,7 +32,7 @@ class TorchvisionImages:
         return TorchvisionImages, (self.name, self.root, self._part)
 
     def image(self, row: int) -> UInt8[Tensor, "3 h w"]:
-        """Return one image; ``DataError``, with the reason only, if it is damaged."""
+        """Return one image, or raise ``DataError``, whose text is the reason, if it is damaged."""
         try:
             picture, _ = self._dataset[row]
             upright = ImageOps.exif_transpose(picture).convert("RGB")
@@ -46,14 +46,14 @@ def open_torchvision(name: str, root: Path) -> tuple[TorchvisionImages, Torchvis
     """Return the train and val parts of the dataset ``name`` below ``root``.
 
     Raises:
-        ConfigError: torchvision has no such dataset, or none with classes and two parts.
-        DataError: it is not there, or damaged.
+        ConfigError: torchvision has no such dataset, or it has no classes or no two parts.
+        DataError: its files are missing or damaged.
     """
     return TorchvisionImages(name, root, "train"), TorchvisionImages(name, root, "val")
 
 
 def _open(name: str, root: Path, split: str) -> tuple[Any, str]:
-    """Return one part of a dataset, and what it is called there."""
+    """Return one part of a dataset, and its name there."""
     kind = getattr(torchvision.datasets, name, None)
     if name not in torchvision.datasets.__all__ or kind is None:
         raise ConfigError(
@@ -67,24 +67,24 @@ def _open(name: str, root: Path, split: str) -> tuple[Any, str]:
         if "split" not in known:
             raise ConfigError(
                 f"torchvision's {name} has no train and val parts. Give a folder with train/ and "
-                "val/, a folder a class in each."
+                "val/, each with one folder per class."
             )
         for word in _SPLITS[split]:
             try:
                 return kind(str(root), split=word, **options), word
-            except ValueError:  # not a word that this dataset knows
+            except ValueError:  # this dataset has another name for the part
                 continue
     except (TypeError, ImportError) as error:
         raise ConfigError(
-            f"torchvision's {name} is not a dataset of labelled images that can be opened by its "
-            f"name and folder alone: {error}."
+            f"torchvision's {name} cannot be opened as labelled images by its name and folder "
+            f"alone: {error}."
         ) from error
     except (RuntimeError, OSError) as error:
-        reason = str(error).split(". ")[0]  # what follows is how to download it
+        reason = str(error).split(". ")[0]  # the rest explains how to download it
         raise DataError(
-            f"torchvision cannot read its {name} in {root}: {reason}. Nothing is downloaded here."
+            f"torchvision cannot read {name} in {root}: {reason}. vidmoco downloads no data."
         ) from error
-    raise ConfigError(f"torchvision's {name} knows none of the parts {', '.join(_SPLITS[split])}.")
+    raise ConfigError(f"torchvision's {name} has none of the parts {', '.join(_SPLITS[split])}.")
 
 
 def _labels_of(dataset: Any, name: str) -> list[int]:
@@ -99,8 +99,8 @@ def _labels_of(dataset: Any, name: str) -> list[int]:
     if samples is not None and len(samples) == len(dataset):
         return [int(label) for _, label in samples]
     raise ConfigError(
-        f"torchvision's {name} does not say the classes of its images without reading them all. "
-        "Give its images in folders: train/CLASS/x.jpg and val/CLASS/y.jpg."
+        f"torchvision's {name} gives the classes of its images only by reading them all. Give its "
+        "images in folders: train/CLASS/x.jpg and val/CLASS/y.jpg."
     )
 
 

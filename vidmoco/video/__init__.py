@@ -1,1 +1,1 @@
-"""All that touches video files."""
+"""Reading of video files: scan, catalog and decoders."""

@@ -1,8 +1,8 @@
-"""The FFmpeg builds that read videos here, and what is publicly known against their versions.
+"""The FFmpeg builds of the decoders, and publicly known vulnerabilities of their versions.
 
-Each library brings an FFmpeg of its own: PyAV and decord inside their wheels, torchcodec takes the
-system's. Versions are judged by a table that is as old as ``CHECKED``; a version without an entry
-is not thereby without holes. Nothing here imports decord or, when it is imported, torch.
+PyAV and decord have their own FFmpeg inside their wheels, and torchcodec uses the system's.
+Versions are looked up in a table that is as old as ``CHECKED``. A version without an entry may
+still have vulnerabilities. This module never imports decord, and imports no torch at import time.
 """
 
 import ctypes
@@ -16,21 +16,21 @@ Version = tuple[int, int, int]
 
 UNKNOWN = "unknown"
 NO_PACKAGE = "a copy that pip does not know"
-CHECKED = "2026-06-29"  # the day of the copy of FFmpeg's security page behind FACTS
+CHECKED = "2026-06-29"  # when FFmpeg's security page was read for FACTS
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fact:
-    """Something publicly known against versions of FFmpeg."""
+    """A publicly known vulnerability of some versions of FFmpeg."""
 
     name: str
     what: str
-    """What it is and where it is mended, in one sentence."""
+    """The vulnerability and the versions that fix it, in one sentence."""
     source: str
     branch: tuple[int, int] | None = None
-    """It is about this branch (major, minor) alone; None: about every version."""
+    """The only affected branch (major, minor). None means that all branches are affected."""
     fixed: tuple[Version, ...]
-    """The first good release of each branch that has one; all above the greatest are good too."""
+    """The first fixed release of each branch that has one. Later branches are fixed too."""
 
 
 FACTS = (
@@ -61,27 +61,27 @@ class Build:
     package: str
     """The distribution that brings or uses it, with its version."""
     in_wheel: bool = False
-    """The distribution brings it; else it is the system's or the environment's."""
+    """Whether FFmpeg is in the wheel, and not the system's or the environment's."""
     version: str = UNKNOWN
-    """FFmpeg's own text."""
+    """The version that FFmpeg reports."""
     license: str = UNKNOWN
-    """The licence that FFmpeg reports for itself."""
+    """The licence that FFmpeg reports."""
     gpl_libraries: tuple[str, ...] = ()
-    """Encoders under the GPL beside it in the wheel, which that licence leaves out."""
+    """GPL encoders in the same wheel, which that licence does not mention."""
 
     @property
     def provider(self) -> str:
-        """Where it comes from, in words."""
+        """Where the build comes from."""
         if self.in_wheel:
             return f"in the wheel of {self.package}"
         return f"used by {self.package}, not in its wheel"
 
 
 def parse_version(text: str) -> Version | None:
-    """Return the release that a build calls itself; None: built from git, or not a version.
+    """Return the release that a version text names, or None for a git build or another text.
 
-    "8.1.2", "n8.1" and "5.1.9-0+deb12u1" are releases; "N-12345-gabcdef", "n8.2-dev-99-gabcdef" and
-    "2026-01-01-git-abcdef" are states between releases, which may have a fix or not.
+    "8.1.2", "n8.1" and "5.1.9-0+deb12u1" are releases. "N-12345-gabcdef", "n8.2-dev-99-gabcdef" and
+    "2026-01-01-git-abcdef" are states between releases, which may or may not have a fix.
     """
     found = re.fullmatch(r"n?(\d{1,2})\.(\d+)(?:\.(\d+))?(?P<rest>[-+~].*)?", text)
     if not found or re.search(r"-(dev|git|rc\d*|\d+-g[0-9a-f]+)(-|$)", found["rest"] or ""):
@@ -90,7 +90,7 @@ def parse_version(text: str) -> Version | None:
 
 
 def known_against(version: Version) -> list[Fact]:
-    """Return the facts of the table that hold for a release."""
+    """Return the vulnerabilities in the table that affect a release."""
     return [fact for fact in FACTS if _holds(fact, version)]
 
 
@@ -104,17 +104,17 @@ def _holds(fact: Fact, version: Version) -> bool:
 
 
 def decord_distributions() -> list[str]:
-    """Return the installed distributions that bring the module ``decord``: at best decord2 alone.
+    """Return the installed distributions with a module ``decord``. It should be only decord2.
 
-    Classic ``decord`` and ``eva-decord`` have the same module, with FFmpeg 4.1.6.
+    ``decord`` and ``eva-decord`` have a module of this name too, with FFmpeg 4.1.6.
     """
     return sorted(set(metadata.packages_distributions().get("decord", [])))
 
 
 def pyav_build() -> Build:
-    """Return PyAV's FFmpeg: the one in its wheel, else the one that it says it uses.
+    """Return PyAV's FFmpeg: the one in its wheel, or the one that PyAV reports.
 
-    In a process that loaded decord first, PyAV says decord's, because it uses it.
+    In a process that loaded decord first, PyAV uses decord's FFmpeg, and reports it.
 
     Raises:
         ImportError: PyAV does not load.
@@ -133,7 +133,7 @@ def pyav_build() -> Build:
 
 
 def decord_builds() -> list[Build]:
-    """Return decord's FFmpeg: one for each distribution of the module; [] where there is none."""
+    """Return decord's FFmpeg, one for each distribution of the module."""
     builds = [_wheel_build("decord", name) for name in decord_distributions()]
     if not builds and util.find_spec("decord"):
         builds.append(Build(reader="decord", package=NO_PACKAGE))
@@ -141,12 +141,12 @@ def decord_builds() -> list[Build]:
 
 
 def torchcodec_build() -> Build | None:
-    """Return the system's FFmpeg as torchcodec found it; None: it found none that it can use.
+    """Return the system's FFmpeg that torchcodec found, or None if it found none.
 
     Raises:
         ImportError, OSError, RuntimeError: torchcodec does not load.
     """
-    # It can be imported without FFmpeg (for pictures); its major version is then None.
+    # It can be imported without FFmpeg (for images). Its major version is then None.
     if getattr(import_module("torchcodec"), "ffmpeg_major_version", 0) is None:
         return None
     package = f"torchcodec {metadata.version('torchcodec')}"
@@ -154,16 +154,16 @@ def torchcodec_build() -> Build | None:
     try:
         versions = core.get_ffmpeg_library_versions()
         version, number = str(versions["ffmpeg_version"]), int(versions["libavutil"][0])
-    except (AttributeError, KeyError, RuntimeError):  # not a public function: it may go
+    except (AttributeError, KeyError, RuntimeError):  # the function is private and may disappear
         return Build(reader="torchcodec", package=package)
     names = {"darwin": f"libavutil.{number}.dylib", "win32": f"avutil-{number}.dll"}
-    # It is loaded already, so its name is enough to find the same one.
+    # The library is already loaded, so its name finds the same one.
     _, license_ = ask_library(names.get(sys.platform, f"libavutil.so.{number}"))
     return Build(reader="torchcodec", package=package, version=version, license=license_)
 
 
 def ask_library(libavutil: Path | str) -> tuple[str, str]:
-    """Return the version and the licence that an FFmpeg reports; "unknown" if it does not load."""
+    """Return the version and licence that an FFmpeg reports, or "unknown" if it does not load."""
     try:
         library = ctypes.CDLL(str(libavutil))
         answers = []
@@ -189,10 +189,10 @@ def _wheel_build(reader: str, distribution: str) -> Build:
 
 
 def _wheel_libraries(distribution: str) -> tuple[Path | None, tuple[str, ...]]:
-    """Return the libavutil of an installed wheel, and the names of its libraries under the GPL.
+    """Return the libavutil of an installed wheel, and the names of its GPL libraries.
 
-    Linux has DIST.libs/libavutil-0a1b.so.60, macOS .dylibs/libavutil.60.dylib, Windows
-    DIST.libs/avutil-60-0a1b.dll.
+    Its path is DIST.libs/libavutil-0a1b.so.60 on Linux, .dylibs/libavutil.60.dylib on macOS, and
+    DIST.libs/avutil-60-0a1b.dll on Windows.
     """
     libavutil, gpl_libraries = None, set()
     for file in metadata.files(distribution) or []:

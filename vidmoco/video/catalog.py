@@ -1,4 +1,4 @@
-"""The catalog as a table: one row a video, in Arrow memory and in a Parquet file."""
+"""The catalog: a table with one row per video, in Arrow memory and in a Parquet file."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
@@ -15,7 +15,7 @@ from vidmoco.errors import ConfigError
 from vidmoco.shapes import Float32
 from vidmoco.video.info import VideoInfo
 
-# Raised when the columns, the probe or the routing rule change: older catalogs are scanned anew.
+# Increased when columns, probe or routing rule change. Older catalogs are then scanned again.
 FORMAT_VERSION = "2"
 _VERSION_KEY = b"vidmoco.catalog"
 _TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
@@ -35,7 +35,7 @@ def is_catalog(path: Path) -> bool:
 
 
 class Catalog:
-    """What is known of many videos; rows are sorted by root and key."""
+    """The rows of many videos, sorted by root and key."""
 
     def __init__(self, table: pa.Table) -> None:
         self._table = table.combine_chunks()
@@ -48,14 +48,14 @@ class Catalog:
 
     @classmethod
     def merge(cls, catalogs: Sequence["Catalog"]) -> "Catalog":
-        """Return all rows of several catalogs; of rows of one file, the first."""
+        """Return the rows of several catalogs. If a file has several rows, the first is kept."""
         table = pa.concat_tables([SCHEMA.empty_table(), *(c._table for c in catalogs)])
         seen: set[str] = set()
         keep = []
         for root, key in zip(table["root"].to_pylist(), table["key"].to_pylist(), strict=True):
-            place = f"{root}/{key}"  # one file may be below two roots
-            keep.append(place not in seen)
-            seen.add(place)
+            path = f"{root}/{key}"  # a file may be below two roots
+            keep.append(path not in seen)
+            seen.add(path)
         return cls(_sorted(table.filter(pa.array(keep, pa.bool_()))))
 
     @classmethod
@@ -63,10 +63,10 @@ class Catalog:
         """Read a catalog that ``save`` wrote.
 
         Raises:
-            ConfigError: there is no such file, or it is no catalog of this version.
+            ConfigError: the file does not exist, or is not a catalog of this version.
         """
         try:
-            # ParquetFile, not read_table: a path with "=" in it is not a partition.
+            # ParquetFile, because read_table takes a path with "=" for a partition.
             with pq.ParquetFile(path) as file:
                 table = file.read()
         except FileNotFoundError as error:
@@ -77,15 +77,15 @@ class Catalog:
         version = (table.schema.metadata or {}).get(_VERSION_KEY)
         if version is None:
             raise ConfigError(
-                f"{path} is a Parquet file, but not a catalog of videos; `vidmoco scan` writes one."
+                f"{path} is a Parquet file, but not a catalog of videos. `vidmoco scan` writes one."
             )
         if version.decode(errors="replace") != FORMAT_VERSION or table.schema != SCHEMA:
             raise ConfigError(
-                f"{path} is a catalog of another version of vidmoco; scan the videos again."
+                f"{path} is a catalog of another version of vidmoco. Scan the videos again."
             )
         outside = pc.match_substring_regex(table["key"], r"^/|(^|/)\.\.(/|$)")
         if pc.any(outside).as_py():
-            raise ConfigError(f"{path} names files outside of its folders; it is not used.")
+            raise ConfigError(f"{path} names files outside of its folders, and is not used.")
         return cls(table)
 
     def save(self, path: Path) -> None:
@@ -112,11 +112,11 @@ class Catalog:
                 yield VideoInfo(**row)
 
     def column(self, name: str) -> np.ndarray:
-        """Return one field of all rows; texts as an array of objects."""
+        """Return one field of all rows. Strings are an array of objects."""
         return self._table[name].to_numpy()  # type: ignore[no-any-return]
 
     def aspect_ratios(self) -> Float32[np.ndarray, " n"]:
-        """Return the displayed width / height of all videos (1 where a video has no size)."""
+        """Return the displayed width / height of all videos, or 1 for a video without a size."""
         width, height, pixel_aspect = (
             self.column(name) for name in ("width", "height", "sample_aspect_ratio")
         )
@@ -127,15 +127,15 @@ class Catalog:
         return Catalog(self._table.take(pa.array(indices, pa.int64())))
 
     def updated(self, rows: Iterable[VideoInfo]) -> "Catalog":
-        """Return the catalog with some of its rows as they are now; rows of other files are new."""
+        """Return the catalog with these rows replaced or added."""
         return Catalog.merge([Catalog.from_rows(rows), self])
 
     def readable(self) -> "Catalog":
-        """Return the rows that a decoder reads."""
+        """Return the rows that are not refused."""
         return Catalog(self._table.filter(pc.not_equal(self._table["route"], "refused")))
 
     def refused(self) -> "Catalog":
-        """Return the rows that nothing reads; each has a reason."""
+        """Return the refused rows. Each has a reason."""
         return Catalog(self._table.filter(pc.equal(self._table["route"], "refused")))
 
 

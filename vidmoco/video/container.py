@@ -1,7 +1,7 @@
-"""Opening a file with PyAV so that it can do no harm: only local files, known formats and codecs.
+"""Open a file safely with PyAV: only local files, known formats and known codecs.
 
-FFmpeg takes the format from the content, not from the suffix: a playlist that is named ``.mp4``
-would make it open what the playlist names. So formats, protocols and codecs are allow-lists.
+FFmpeg detects the format by the content, not by the suffix. A playlist named ``.mp4`` would make it
+open the files that the playlist names. So formats, protocols and codecs are allow-lists.
 """
 
 import logging
@@ -28,14 +28,14 @@ from vidmoco.errors import VideoError
 from vidmoco.shapes import UInt8
 from vidmoco.video.files import describe_unknown
 
-# FFmpeg's demuxers of files that hold a video themselves. The last ones hold sound: they are opened
-# to say so.
+# FFmpeg's demuxers of files that contain a video themselves. The last ones contain sound only: they
+# are opened for a better error message.
 FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,rm,gif,ivf,mxf,dv,"
     "mp3,wav,flac,aac"
 )
-# Codecs of cameras, archives and the web. Left out: image codecs and rare lossless ones, whose
-# decoders are the least tested (FFmpeg's security page lists most holes there).
+# Codecs of cameras, archives and the web, without image codecs and rare lossless ones. Those have
+# the least tested decoders, and the most entries on FFmpeg's security page.
 CODECS = frozenset(
     {
         *("av1", "cfhd", "cinepak", "dnxhd", "dvvideo", "ffv1", "flv1", "gif", "h263", "h264"),
@@ -61,9 +61,9 @@ _DECODERS = ",".join(
 
 _SCALERS = threading.local()
 
-# What FFmpeg says goes to Python's logging, where only those hear it who ask. Decoding listens.
+# FFmpeg's log goes to Python's logging, and is silent by default. Decoding captures it.
 av.logging.set_level(av.logging.INFO)
-av.logging.set_skip_repeated(False)  # the same fault in the next picture is a fault too
+av.logging.set_skip_repeated(False)  # the same error in the next picture matters too
 logging.getLogger("libav").addHandler(logging.NullHandler())
 
 
@@ -71,17 +71,17 @@ logging.getLogger("libav").addHandler(logging.NullHandler())
 def open_video(
     path: Path, *, limits: Limits = DEFAULT_LIMITS
 ) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a local file and choose its video stream; nothing is decoded yet.
+    """Open a local file and choose its video stream, without decoding.
 
-    A decoder that notices damage will say so instead of patching the picture up.
+    The decoder is told to fail on damage instead of concealing it.
 
     Args:
         path: the file.
         limits: a picture of more than ``limits.max_pixels`` is never decoded.
 
     Raises:
-        VideoError: it cannot be opened, holds no video, or one that is not allowed. The message is
-            the reason alone, without the path.
+        VideoError: the file cannot be opened, has no video, or one that is not allowed. The message
+            is the reason, without the path.
     """
     try:
         container = av.open(
@@ -92,7 +92,7 @@ def open_video(
                 "protocol_whitelist": "file",
                 "format_whitelist": FORMATS,
                 "max_pixels": str(limits.max_pixels),
-                "codec_whitelist": _DECODERS,  # no other stream wakes another decoder
+                "codec_whitelist": _DECODERS,  # no stream of the file opens another decoder
             },
             metadata_errors="ignore",
         )
@@ -121,14 +121,14 @@ def _choose_stream(container: InputContainer, limits: Limits) -> VideoStream:
     stream = next((stream for stream in streams if stream == best), streams[0])
     codec = codec_name(stream)
     if codec not in CODECS:
-        raise VideoError(f"its codec ({codec or 'unknown'}) is not one that is read here")
+        raise VideoError(f"its codec ({codec or 'unknown'}) is not supported")
     context = stream.codec_context
     limits.require(width=context.width, height=context.height)
     context.options = {
         "max_pixels": str(limits.max_pixels),
         "codec_whitelist": _DECODERS,
-        # aggressive: bits that are left after the last block of a picture are a fault as well. In
-        # other codecs they are allowed.
+        # aggressive: surplus bits after the last block of a picture are an error too. Other codecs
+        # allow them.
         "err_detect": "explode+aggressive" if codec == "h264" else "explode",
     }
     context.thread_count = 1
@@ -136,9 +136,9 @@ def _choose_stream(container: InputContainer, limits: Limits) -> VideoStream:
 
 
 def foreign_codec(container: InputContainer) -> str:
-    """Return the codec of a video stream that is not on the list; empty: there is none.
+    """Return the codec of a video stream that is not on the allow-list, or an empty string.
 
-    PyAV is told not to decode it; decord cannot be told.
+    PyAV never decodes such a stream, but decord might.
     """
     for stream in container.streams.video:
         if codec_name(stream) not in CODECS:
@@ -147,16 +147,16 @@ def foreign_codec(container: InputContainer) -> str:
 
 
 def codec_name(stream: VideoStream) -> str:
-    """Return FFmpeg's name of the codec (not of the decoder); empty when it is unknown."""
+    """Return FFmpeg's name of the codec (not of the decoder), or an empty string."""
     context: Any = stream.codec_context
     return "" if context is None else str(context.codec.canonical_name)
 
 
 def shows_picture(packet: "Packet[Any]", *, container: str, codec: str) -> bool:
-    """Return whether a player shows a picture for a packet; False: it is only decoded, or empty.
+    """Return whether a player shows a picture for a packet, which is neither hidden nor empty.
 
-    In VP8 a bit of the first byte tells (RFC 6386 9.1). DivX in AVI writes one byte for a frame
-    that it drops, which in VP9 is a whole picture.
+    In VP8 a bit of the first byte says so (RFC 6386 9.1). DivX in AVI writes one byte for a dropped
+    frame, but in VP9 one byte can be a whole picture.
     """
     if packet.size <= (1 if container == "avi" else 0):
         return False
@@ -165,7 +165,7 @@ def shows_picture(packet: "Packet[Any]", *, container: str, codec: str) -> bool:
 
 
 def explain(error: Exception, path: Path) -> str:
-    """Return in plain words why FFmpeg could not read a file."""
+    """Return the reason why FFmpeg could not read a file."""
     if isinstance(error, PermissionError):
         return "it may not be read: permission denied"
     if isinstance(error, FileNotFoundError):
@@ -184,9 +184,9 @@ def explain(error: Exception, path: Path) -> str:
 
 
 def rotation_of(frame: VideoFrame) -> tuple[int, bool]:
-    """Return how a picture is displayed: degrees counter-clockwise, and mirrored first or not.
+    """Return the counter-clockwise rotation in degrees, and whether the picture is mirrored first.
 
-    FFmpeg gives the angle of a display matrix alone; a mirrored one (front cameras) has another.
+    FFmpeg's function gives only the angle, which is wrong for mirrored matrices (front cameras).
     """
     matrix: Any = frame.side_data.get("DISPLAYMATRIX")
     if matrix is None:
@@ -194,22 +194,22 @@ def rotation_of(frame: VideoFrame) -> tuple[int, bool]:
     # ISO 14496-12 6.2.2: rows (a b u) (c d v) (x y w), a to d in 16.16; y points down.
     a, b, _, c, d = np.frombuffer(matrix, dtype=np.int32)[:5].astype(np.int64).tolist()
     mirrored = a * d - b * c < 0
-    if mirrored:  # the same turn of a picture that is flipped left to right first
+    if mirrored:  # the rotation after a flip from left to right
         a, b = -a, -b
     degrees = -math.degrees(math.atan2(b, a))
     return round(degrees / 90) * 90 % 360, mirrored
 
 
 def to_rgb(frame: VideoFrame, *, coded_size: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
-    """Return a decoded picture as it is displayed, in RGB.
+    """Return a decoded picture in RGB, as it is displayed.
 
     Args:
         frame: the picture as coded.
-        coded_size: (width, height) of the first picture: one of another size is scaled to it.
+        coded_size: (width, height) of the first picture, to which others are scaled.
     """
     width, height = coded_size
     if not hasattr(_SCALERS, "scaler"):
-        _SCALERS.scaler = VideoReformatter()  # kept: its tables cost as much as a small picture
+        _SCALERS.scaler = VideoReformatter()  # kept, because it costs as much as a small picture
     scaled = _SCALERS.scaler.reformat(frame, width, height, "rgb24", threads=1)
     picture = scaled.to_ndarray()
     rotation, mirrored = rotation_of(frame)
