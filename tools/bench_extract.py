@@ -1,21 +1,21 @@
 #!/usr/bin/env python
-"""Extraction against the obvious loop and against what bounds it; a table in Markdown.
+"""Compare extraction with a naive loop and with its upper bounds; prints a Markdown table.
 
     python tools/bench_extract.py videos/ --frames 2000
     python tools/bench_extract.py clip.mp4 --memory
 
-The sides take turns on the same frames, and the figures are medians of five rounds after one
-to warm up: frames a second by the clock, and the CPU time of this process and all it starts.
+The variants take turns on the same frames. Numbers are medians of five rounds after a warm-up
+round: frames per second of wall time, and the CPU time of this process and its children.
 
-    naive        PyAV, torchvision's transforms a frame, the backbone a batch; one process
-    model only   uint8 inputs that are there already: normalised, through the backbone
-    decode only  PyAV with one thread; nothing is done with the pictures
-    ours         vidmoco.extract_videos with its files, once its processes run
-    ours, cold   the same with their start: seconds, however long the videos are, for each
-                 process imports torch, and all that this script imports
+    naive        PyAV, torchvision's transforms per frame, the backbone per batch; one process
+    model only   normalises uint8 inputs in memory and passes them through the backbone
+    decode only  PyAV with one thread; the pictures are not used
+    ours         vidmoco.extract_videos with its files, after its processes have started
+    ours, cold   the same with the start of its processes, which import torch and all that this
+                 script imports: some seconds, however long the videos are
 
-The backbone has random weights. With ``--memory`` the greatest memory of extracting a video of one
-minute and of one of ``--minutes`` is printed as well (320 x 180, 30 frames a second).
+The backbone has random weights. ``--memory`` also prints the peak memory of extracting a video of
+one minute and a video of ``--minutes`` (320 x 180, 30 frames per second).
 """
 
 import argparse
@@ -50,14 +50,14 @@ MEMORY_SIZE, MEMORY_FPS = (320, 180), 30
 
 @dataclass(frozen=True)
 class Cost:
-    """What one side took for all frames."""
+    """The cost of one variant for all frames."""
 
     seconds: float
     cpu_seconds: float
 
 
 def build(arguments: argparse.Namespace) -> Extractor:
-    """Return a backbone of random weights as an extractor."""
+    """Return an extractor with random weights."""
     torch.manual_seed(0)
     device = resolve_device(arguments.device)
     backbone = timm.create_model(arguments.backbone, pretrained=False, num_classes=0).eval()
@@ -82,7 +82,7 @@ def pictures(videos: list[VideoInfo]) -> Iterator[av.VideoFrame]:
 
 @torch.inference_mode()
 def naive(extractor: Extractor, videos: list[VideoInfo], batch_size: int, output: Path) -> None:
-    """Extract as one would without a toolkit, and save the features of each video."""
+    """Extract without vidmoco's pipeline, and save the features of each video."""
     preprocess = extractor.preprocess
     short_side = int(preprocess.size / preprocess.crop_pct)
     mode = v2.InterpolationMode(preprocess.interpolation)
@@ -116,7 +116,7 @@ def naive(extractor: Extractor, videos: list[VideoInfo], batch_size: int, output
 
 @torch.inference_mode()
 def model_only(extractor: Extractor, num_frames: int, batch_size: int) -> None:
-    """Pass as many frames through the backbone, from one uint8 batch on its device."""
+    """Pass ``num_frames`` frames of one uint8 batch on the device through the backbone."""
     size = extractor.preprocess.size
     images = torch.randint(0, 256, (batch_size, 3, size, size), dtype=torch.uint8)
     images = images.to(extractor.device)
@@ -142,9 +142,9 @@ def ours(
     *,
     started: bool = False,
 ) -> Cost:
-    """Extract with vidmoco; a video that fails ends the comparison.
+    """Extract with vidmoco. A video that fails ends the comparison.
 
-    With ``started`` the first video is extracted twice, and the first time does not count.
+    With ``started`` the first video is extracted once more beforehand, which is not counted.
     """
     wanted = videos[:1] * started + videos
     todo = [(video, output / f"{number}.npy") for number, video in enumerate(wanted)]
@@ -161,14 +161,14 @@ def ours(
 
 
 def measured(work: Callable[[], None]) -> Cost:
-    """Return what some work takes."""
+    """Return the cost of ``work``."""
     began, before = time.monotonic(), cpu_seconds()
     work()
     return Cost(time.monotonic() - began, cpu_seconds() - before)
 
 
 def compare(extractor: Extractor, videos: list[VideoInfo], batch_size: int) -> dict[str, Cost]:
-    """Return the medians of the sides, which take turns."""
+    """Return the median costs of the variants, which take turns."""
     num_frames = sum(video.num_frames for video in videos)
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder)
@@ -192,7 +192,7 @@ def compare(extractor: Extractor, videos: list[VideoInfo], batch_size: int) -> d
 
 
 def synthetic(path: Path, minutes: float) -> VideoInfo:
-    """Write a video of a moving gradient and return its row."""
+    """Write a video of a moving gradient and return its catalog row."""
     width, height = MEMORY_SIZE
     slope = np.add.outer(np.arange(height), np.arange(width))
     with av.open(str(path), "w") as container:
@@ -206,19 +206,19 @@ def synthetic(path: Path, minutes: float) -> VideoInfo:
 
 
 def peak_of_extracting(arguments: argparse.Namespace, video: VideoInfo, batch_size: int) -> int:
-    """Return the greatest memory in bytes of extracting a video, beside its file."""
+    """Return the peak memory in bytes of extracting a video into its folder."""
     extractor = build(arguments)
-    keep_freed_memory(extractor.device)  # as `extract` does; all sides have it
+    keep_freed_memory(extractor.device)  # as `extract` does
     with peak_memory(every_seconds=0.1) as peak:
         ours(extractor, [video], batch_size, video.path.parent)
     return peak[0]
 
 
 def print_memory(arguments: argparse.Namespace, batch_size: int) -> None:
-    """Print the greatest memory of a video of a minute and of a long one.
+    """Print the peak memory for a video of one minute and for a long one.
 
-    Each video is written and extracted by processes of their own: what an earlier work leaves in
-    the heap of this one would count.
+    Each video is written and extracted in fresh processes, because leftovers in this process's heap
+    would count.
     """
     peaks = []
     with (
@@ -241,7 +241,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--precision", choices=["bf16", "fp32"], default="bf16")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--batch-size", type=int, default=None)
-    parser.add_argument("--frames", type=int, default=None, help="whole videos up to so many")
+    parser.add_argument("--frames", type=int, help="take whole videos until this many frames")
     parser.add_argument("--memory", action="store_true", help="measure memory as well")
     parser.add_argument("--minutes", type=float, default=20.0, help="of the long video of --memory")
     return parser.parse_args()
