@@ -1,10 +1,10 @@
-"""The batched views of MoCo v2 against torchvision's, one sample at a time; a table in Markdown.
+"""Time vidmoco's batched views of MoCo v2 and torchvision's views; prints a Markdown table.
 
     python tools/bench_augment.py
 
-Both sides make the same views of the same frames on one thread of the CPU, in turn; the figures are
-medians of five rounds after one to warm up, in CPU time. Frames are smooth noise, not photographs:
-no step of either side looks at what it is given.
+Both make the same views of the same frames on one CPU thread, in turn. Numbers are medians of the
+CPU time of five rounds, after a warm-up round. Frames are smooth noise, because the time does not
+depend on their content.
 """
 
 import time
@@ -25,7 +25,7 @@ CASES = [(64, (72, 128), 128), (224, (256, 455), 32)]  # size, canvas (height, w
 
 
 def torchvision_view(config: AugmentConfig) -> Callable[[Tensor], Tensor]:
-    """Return the same view as torchvision's transforms make it, of one uint8 frame (3, H, W)."""
+    """Return the same view of one uint8 frame (3, H, W) by torchvision's transforms."""
     jitter = v2.ColorJitter(config.brightness, config.contrast, config.saturation, config.hue)
     blur = v2.GaussianBlur(blur_kernel_size(config.size), config.blur_sigma)
     return v2.Compose(
@@ -42,7 +42,7 @@ def torchvision_view(config: AugmentConfig) -> Callable[[Tensor], Tensor]:
 
 
 def milliseconds_per_view(size: int, canvas: tuple[int, int], num_pairs: int) -> list[float]:
-    """Return the CPU time of a view: batched, and one sample at a time."""
+    """Return the CPU time per view in ms: batched, and one sample at a time."""
     config = AugmentConfig(size=size)
     height, width = canvas
     generator = torch.Generator().manual_seed(0)
@@ -69,7 +69,7 @@ def main() -> None:
     """Print the table."""
     torch.set_num_threads(1)
     keep_freed_memory(torch.device("cpu"))  # as in a training; both sides have it
-    print("| view | canvas | pairs | batched, ms a view | torchvision, ms a view | ratio |")
+    print("| view | canvas | pairs | batched, ms per view | torchvision, ms per view | ratio |")
     print("|---|---|---|---|---|---|")
     for size, (height, width), num_pairs in CASES:
         ours, theirs = milliseconds_per_view(size, (height, width), num_pairs)

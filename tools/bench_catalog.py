@@ -1,13 +1,12 @@
-"""A catalog of a million videos: time and memory to build, load, and begin to train; a table.
+"""Time and memory to build and load a large catalog and to begin a training; prints a table.
 
     python tools/bench_catalog.py VIDEO [--videos 1000 1000000] [--workers 8]
 
-Every row is of the one file VIDEO. Memory that processes share counts once. The smallest catalog
-shows what imports and decoders take by themselves.
+Every row of the catalogs is the file VIDEO. Shared memory counts once. The smallest catalog shows
+what imports and decoders take.
 """
 
-# Imports are in the functions: the processes that decode import this file too, as they do the
-# program that starts them.
+# Imports are in the functions, because the spawned processes import this file too.
 import argparse
 import multiprocessing
 import os
@@ -19,7 +18,7 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Print a table, a part for each catalog."""
+    """Print a table with rows for each catalog."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("video", type=Path)
     parser.add_argument("--videos", type=int, nargs="+", default=[1_000, 1_000_000])
@@ -27,7 +26,7 @@ def main() -> None:
     given = parser.parse_args()
     print("| videos | | seconds | memory of all processes, MB |")
     print("|---|---|---|---|")
-    start = multiprocessing.get_context("spawn").Process  # so that nothing is there from before
+    start = multiprocessing.get_context("spawn").Process  # a fresh process for each measurement
     for number in given.videos:
         with tempfile.TemporaryDirectory() as folder:
             for step in (
@@ -51,7 +50,7 @@ def build_catalog(video: Path, folder: Path, num_videos: int) -> None:
     plain = asdict(row) | {"root": str(folder)}
     same = pa.array([0] * num_videos, pa.int64())
     columns = {name: pa.array([value]).take(same) for name, value in plain.items()}
-    # v/./././clip.mp4: other names of the same file.
+    # v/./././clip.mp4 and so on are other names of the same file.
     keys = [f"v/{'./' * (number % 7)}{row.path.name}" for number in range(num_videos)]
     columns["key"] = pa.array(keys)
     table = pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA)

@@ -1,21 +1,21 @@
 #!/usr/bin/env python
-"""Extraction against the obvious loop and against what bounds it; a table in Markdown.
+"""Compare extraction with a naive loop and with its upper bounds; prints a Markdown table.
 
     python tools/bench_extract.py videos/ --frames 2000
     python tools/bench_extract.py clip.mp4 --memory
 
-The sides take turns on the same frames, and the figures are medians of five rounds after one
-to warm up: frames a second by the clock, and the CPU time of this process and all it starts.
+The variants take turns on the same frames. Numbers are medians of five rounds after a warm-up
+round: frames per second of wall time, and the CPU time of this process and its children.
 
-    naive        PyAV, torchvision's transforms a frame, the backbone a batch; one process
-    model only   uint8 inputs that are there already: normalised, through the backbone
-    decode only  PyAV with one thread; nothing is done with the pictures
-    ours         vidmoco.extract_videos with its files, once its processes run
-    ours, cold   the same with their start: seconds, however long the videos are, for each
-                 process imports torch, and all that this script imports
+    naive        PyAV, torchvision's transforms per frame, the backbone per batch; one process
+    model only   normalises uint8 inputs in memory and passes them through the backbone
+    decode only  PyAV with one thread; the pictures are not used
+    ours         vidmoco.extract_videos with its files, after its processes have started
+    ours, cold   the same with the start of its processes, which import torch and all that this
+                 script imports: some seconds, however long the videos are
 
-The backbone has random weights. With ``--memory`` the greatest memory of extracting a video of one
-minute and of one of ``--minutes`` is printed as well (320 x 180, 30 frames a second).
+The backbone has random weights. ``--memory`` also prints the peak memory of extracting a video of
+one minute and a video of ``--minutes`` (320 x 180, 30 frames per second).
 """
 
 import argparse
@@ -49,7 +49,7 @@ MEMORY_SIZE, MEMORY_FPS = (320, 180), 30
 
 @dataclass(frozen=True)
 class Cost:
-    """What one side took for all frames."""
+    """The cost of one variant for all frames."""
 
     seconds: float
     cpu_seconds: float
@@ -131,9 +131,9 @@ def ours(
     *,
     started: bool = False,
 ) -> Cost:
-    """Extract with vidmoco; a video that fails ends the comparison.
+    """Extract with vidmoco. A video that fails ends the comparison.
 
-    With ``started`` the first video is extracted twice, and the first time does not count.
+    With ``started`` the first video is extracted once more beforehand, which is not counted.
     """
     wanted = videos[:1] * started + videos
     todo = [(video, output / f"{number}.npy") for number, video in enumerate(wanted)]
@@ -150,7 +150,7 @@ def ours(
 
 
 def measured(work: Callable[[], None]) -> Cost:
-    """Return what some work takes."""
+    """Return the cost of ``work``."""
     began, before = time.monotonic(), cpu_seconds()
     work()
     return Cost(time.monotonic() - began, cpu_seconds() - before)
@@ -181,7 +181,7 @@ def compare(frozen: FrozenBackbone, videos: list[VideoInfo], batch_size: int) ->
 
 
 def synthetic(path: Path, minutes: float) -> VideoInfo:
-    """Write a video of a moving gradient and return its row."""
+    """Write a video of a moving gradient and return its catalog row."""
     width, height = MEMORY_SIZE
     slope = np.add.outer(np.arange(height), np.arange(width))
     with av.open(str(path), "w") as container:
@@ -204,10 +204,10 @@ def peak_of_extracting(arguments: argparse.Namespace, video: VideoInfo, batch_si
 
 
 def print_memory(arguments: argparse.Namespace, batch_size: int) -> None:
-    """Print the greatest memory of a video of a minute and of a long one.
+    """Print the peak memory for a video of one minute and for a long one.
 
-    Each video is written and extracted by processes of their own: what an earlier work leaves in
-    the heap of this one would count.
+    Each video is written and extracted in fresh processes, because leftovers in this process's heap
+    would count.
     """
     peaks = []
     with (
@@ -230,7 +230,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--precision", choices=["bf16", "fp32"], default="bf16")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--batch-size", type=int, default=None)
-    parser.add_argument("--frames", type=int, default=None, help="whole videos up to so many")
+    parser.add_argument("--frames", type=int, help="take whole videos until this many frames")
     parser.add_argument("--memory", action="store_true", help="measure memory as well")
     parser.add_argument("--minutes", type=float, default=20.0, help="of the long video of --memory")
     return parser.parse_args()

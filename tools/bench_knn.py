@@ -1,11 +1,11 @@
 #!/usr/bin/env python
-"""Seconds of the k-NN evaluation, and of scikit-learn's on the same features.
+"""Time the k-NN evaluation and scikit-learn's on the same features.
 
     python tools/bench_knn.py images/ --backbone runs/latest --size 64
 
-Features are computed once, and kept. Then, in turn, ``weighted_knn`` and scikit-learn's
-``KNeighborsClassifier`` (brute force, cosine, the same weights) judge all val images; medians of
-the rounds, and how many predictions are the same.
+Features are computed once and cached. Then ``weighted_knn`` and scikit-learn's
+``KNeighborsClassifier`` (brute force, cosine, the same weights) classify all val images in turn.
+The table has the medians of the rounds; the share of equal predictions follows.
 """
 
 import sys
@@ -41,7 +41,7 @@ from vidmoco.images.labelled import load_labelled_images
 
 @dataclass(frozen=True, kw_only=True)
 class BenchKnn:
-    """Seconds of the k-NN evaluation, and of scikit-learn's on the same features."""
+    """Time the k-NN evaluation and scikit-learn's on the same features."""
 
     images: Positional[Path]
     """As for `vidmoco evaluate`."""
@@ -52,15 +52,15 @@ class BenchKnn:
     precision: Literal["bf16", "fp32"] = "bf16"
     """Arithmetic of the backbone."""
     k: int = 200
-    """Neighbours."""
+    """Number of neighbours."""
     tau: float = 0.07
     """Temperature of their weights."""
     rounds: int = 3
-    """Times that each is measured."""
+    """Number of measurements of each."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run; 0 done, 2 the user's mistake."""
+    """Run, and return 0, or 2 for the user's mistake."""
     try:
         return bench(tyro.cli(BenchKnn, args=argv))
     except VidmocoError as error:
@@ -104,7 +104,7 @@ def bench(command: BenchKnn) -> int:
     same = (scores["vidmoco"].argmax(1) == scores["scikit-learn"].argmax(1)).double().mean()
     console = Console()
     console.print(table)
-    say(console, f"features: {seconds:.1f} s; the same prediction for {100 * same:.2f} %")
+    say(console, f"features: {seconds:.1f} s; equal predictions for {100 * same:.2f} %")
     return 0
 
 

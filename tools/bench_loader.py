@@ -1,11 +1,11 @@
-"""Pairs of frames per second and per CPU-second, of several loaders; a table in Markdown.
+"""Compare loaders by pairs of frames per second and per CPU-second; prints a Markdown table.
 
     python tools/bench_loader.py VIDEOS [--size 64 224] [--rounds 5] [--workers 2]
 
-All deliver the same: batches of uint8 pairs on one canvas, two frames at random times of a video,
-each video once in a batch. None augments. The naive loader is decord as its README has it, opened
-for each item in a DataLoader; it resizes while it decodes. Loaders take turns, round by round, and
-a number is the median of the rounds; CPU time and memory are those of all processes together.
+All loaders yield batches of uint8 pairs on one canvas: two frames at random times of a video, each
+video once per batch, without augmentation. The naive loader uses decord as its README does, opened
+for each item of a DataLoader; it resizes while it decodes. Loaders take turns, and numbers are
+medians of the rounds. CPU time and memory are those of all processes together.
 """
 
 import argparse
@@ -48,7 +48,7 @@ class Measurement:
 
 
 class NaivePairs(Dataset[Tensor]):
-    """Two random frames of a video, by decord, opened anew for each item."""
+    """Two random frames of a video by decord, which opens the video for each item."""
 
     def __init__(self, paths: list[str], canvas: tuple[int, int]) -> None:
         self.paths, self.canvas = paths, canvas
@@ -69,7 +69,7 @@ class NaivePairs(Dataset[Tensor]):
 
 
 class NaiveTorchcodec(NaivePairs):
-    """The same by torchcodec, where it is installed."""
+    """The same by torchcodec, if it is installed."""
 
     def __getitem__(self, index: int) -> Tensor:
         """Return (2, 3, H, W) in uint8."""
@@ -123,7 +123,7 @@ def prepared(frames: PreparedFrames, canvas: tuple[int, int], workers: int) -> A
 
 
 def measure(build: Callable[[], Any], *, warm_up: int, batches: int) -> Measurement:
-    """Return what ``batches`` cost after ``warm_up``; whole blocks of visits each."""
+    """Return the cost of ``batches`` after ``warm_up`` batches; both are whole blocks of visits."""
     stream = build()
     with peak_memory() as peak:
         for _ in range(warm_up):
@@ -199,7 +199,7 @@ def print_table(loaders: dict[str, tuple[Callable[[], Any], int, int]], *, round
             found[name].append(measure(build, warm_up=warm_up, batches=batches))
     base = median(m.cpu_ms_per_pair for m in found["naive decord"])
     base_rate = median(m.pairs_per_second for m in found["naive decord"])
-    print("| loader | pairs/s | CPU-ms a pair | pairs per CPU-second | pairs/s | peak memory, GB |")
+    print("| loader | pairs/s | CPU-ms/pair | pairs per CPU-second | pairs/s | peak memory, GB |")
     print("|---|---|---|---|---|---|")
     for name, rows in found.items():
         cpu = median(row.cpu_ms_per_pair for row in rows)

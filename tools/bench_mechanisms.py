@@ -1,14 +1,13 @@
-"""Memory and time of the three mechanisms of contrastive learning; a table in Markdown.
+"""Memory and time of the three mechanisms of contrastive learning; prints a Markdown table.
 
     python tools/bench_mechanisms.py [--backbone resnet18] [--size 64] [--negatives 256 1024 65536]
 
-End to end, memory bank and MoCo (He et al. 2020, figure 2) on one encoder and one batch of random
-views, for numbers of negatives: the end-to-end mechanism needs a batch as large as its negatives,
-and is left out where that is more than --largest-batch; the others keep their batch. Each row is a
-process of its own; memory is its peak (on a CPU of the whole process, which begins with 0.6 GB).
-Time is the median of the steps. As table 3 of MoCo v2 (Chen et al. 2020), which has 5.0 GB and 53
-hours for MoCo with a batch of 256, 7.4 GB and 65 hours for SimCLR's mechanism with 256, and 93 GB
-(estimated) with 4,096.
+The mechanisms are end to end, memory bank and MoCo (He et al. 2020, figure 2), with one encoder and
+random views. End to end needs a batch as large as its negatives, and is left out if that exceeds
+--largest-batch; the others keep their batch. Each row is measured in its own process. Memory is its
+peak (on a CPU that of the whole process, which begins with 0.6 GB); time is the median of the
+steps. Compare table 3 of MoCo v2 (Chen et al. 2020): 5.0 GB and 53 hours for MoCo with a batch of
+256, 7.4 GB and 65 hours for SimCLR's mechanism with 256, and 93 GB (estimated) with 4,096.
 """
 
 import argparse
@@ -32,7 +31,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--device", default="auto")
     given = parser.parse_args()
-    print("| mechanism | negatives | batch | ms a step | samples/s | peak memory, GB |")
+    print("| mechanism | negatives | batch | ms per step | samples/s | peak memory, GB |")
     print("|---|---|---|---|---|---|")
     for negatives in given.negatives:
         for mechanism in ("end_to_end", "memory_bank", "moco"):

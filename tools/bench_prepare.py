@@ -1,9 +1,10 @@
-"""`vidmoco prepare` against nothing but decoding, in CPU time; a table in Markdown.
+"""Compare the CPU time of `vidmoco prepare` with that of decoding; prints a Markdown table.
 
     python tools/bench_prepare.py VIDEOS [--fps 2 4 8] [--rounds 3]
 
-Decoding alone: PyAV, one thread, every frame of every readable video, none converted or kept. Both
-sides take turns, and a number is the median of the rounds; CPU time is that of all processes.
+"Decoding alone" is PyAV with one thread over every frame of every readable video; no frame is
+converted or kept. The variants take turns, and numbers are medians of the rounds. CPU time is that
+of all processes.
 """
 
 import argparse
@@ -61,7 +62,7 @@ def main() -> None:
             say(Console(stderr=True), f"round {number + 1}: {name} {cost[1]:.0f} s")
     base = median(cpu for cpu, _ in costs["decoding alone"])
     print(f"{len(paths)} videos; short side {given.short_side}\n")
-    print("| | CPU-ms a video | seconds | speed against decoding alone, by CPU time |")
+    print("| | CPU-ms per video | seconds | speed relative to decoding alone, by CPU time |")
     print("|---|---|---|---|")
     for name, of_rounds in costs.items():
         cpu, seconds = (median(part) for part in zip(*of_rounds, strict=True))

@@ -1,14 +1,14 @@
-"""Where the time of a training step goes, on a CPU or a GPU; a table in Markdown.
+"""Time the parts of a training step on a CPU or a GPU; prints a Markdown table.
 
     python tools/bench_step.py VIDEOS [FRAMES] [--recipe tiny_cpu] [--steps 20] [--rounds 5]
 
-Each row adds a part to the one before: forward and backward of the query encoder on a resident
-tensor; the whole method (key encoder, momentum update, queue); the views, from resident uint8
-pairs; the loaders, of prepared FRAMES and of VIDEOS. The last row is the usual way: decord opened
-for each item of a DataLoader, torchvision's transforms sample by sample, and the same step. Rows
-take turns, and a number is the median of the rounds. "Wait": the share of the time in which the
-step waits for its views. "Threads": of the training; the loaders have the threads that `pretrain`
-gives them, and the usual way those that torch takes by itself.
+Each row adds a part to the previous one: forward and backward of the query encoder on a tensor in
+memory; the whole method (key encoder, momentum update, queue); the views, from uint8 pairs in
+memory; the loaders, of prepared FRAMES and of VIDEOS. The last row is the usual way: decord opened
+for each item of a DataLoader, torchvision's transforms per sample, and the same step. Rows take
+turns, and numbers are medians of the rounds. "Wait" is the share of the time that the step waits
+for its views. "Threads" are those of the training: the loaders have as many as in `pretrain`, the
+usual way has torch's default.
 """
 
 import argparse
@@ -55,7 +55,7 @@ class Row:
 
 
 class NaiveViews(Dataset[Any]):
-    """Two views of random frames of a video, as one writes it with decord and torchvision."""
+    """Two views of random frames of a video, by decord and torchvision."""
 
     def __init__(self, frames: NaivePairs, config: PretrainConfig) -> None:
         self.frames, self.view = frames, torchvision_view(config.augment)
@@ -100,7 +100,7 @@ def main() -> None:
 
 @dataclass(frozen=True)
 class Training:
-    """All that a step needs, on the device, with a batch that is there already."""
+    """All that a step needs on the device, with a batch in memory."""
 
     config: PretrainConfig
     device: torch.device
@@ -112,7 +112,7 @@ class Training:
 
     @property
     def encoder(self) -> Any:
-        """The encoder that gradients go to."""
+        """The encoder that is trained by gradients."""
         return getattr(self.method, "encoder_q", None) or self.method.encoder
 
     def views(self, batch: PairBatch) -> list[Tensor]:
@@ -134,7 +134,7 @@ class Training:
         )
 
     def bare_step(self, views: list[Tensor], source_ids: Tensor) -> None:
-        """Go forward and backward through one encoder."""
+        """Train only the encoder, with an arbitrary loss."""
         with autocast(self.device, self.config.engine.precision):
             loss = self.encoder(views[0]).float().square().mean()
         loss.backward()
@@ -143,14 +143,14 @@ class Training:
 
 
 def build_training(config: PretrainConfig, catalog: Catalog) -> Training:
-    """Return the training that ``pretrain`` would run, with random pixels as its batch."""
+    """Return the training of ``pretrain``, with a batch of random pixels."""
     device = resolve_device(config.engine.device)
     method = assemble_method(
         config, device=device, durations=catalog.column("duration_seconds")
     ).to(device)
     optimizer = build_optimizer(method.named_parameters(), config.optim)
     set_learning_rate(optimizer, 1e-6)
-    keep_freed_memory(device)  # as `pretrain` does; all rows have it
+    keep_freed_memory(device)  # as `pretrain` does
     batch_size = config.data.batch_size
     canvas = canvas_size(catalog.aspect_ratios(), short_side=config.data.short_side)
     pairs = torch.randint(0, 256, (batch_size, 2, 3, *canvas), dtype=torch.uint8)
@@ -177,7 +177,7 @@ def build_training(config: PretrainConfig, catalog: Catalog) -> Training:
 def build_rows(
     training: Training, catalog: Catalog, videos: Path, frames: Path | None
 ) -> list[Row]:
-    """Return what is measured."""
+    """Return the rows of the table."""
     config, device, resident = training.config, training.device, training.resident
     views = training.views(resident)
 
@@ -226,7 +226,7 @@ def build_rows(
 
 
 def measure(row: Row, device: torch.device, batch_size: int, steps: int) -> tuple[float, float]:
-    """Return pairs per second, and the share of the time in which the step waits for views."""
+    """Return pairs per second, and the share of the time that the step waits for views."""
     torch.set_num_threads(row.threads)
     stream = row.views()
     for _ in range(4):

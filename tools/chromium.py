@@ -1,4 +1,4 @@
-"""A headless Chromium, told what to do over a pipe by the DevTools protocol, without a library."""
+"""Control a headless Chromium by the DevTools protocol over a pipe, without a library."""
 
 import base64
 import fcntl
@@ -17,10 +17,10 @@ _FLAGS = [
 
 
 class Chromium:
-    """A browser with one page. Use it in a ``with``."""
+    """A browser with one page, for a ``with`` block."""
 
     def __init__(self, program: str, folder: Path) -> None:
-        # Chromium reads commands from its file 3 and writes answers to its file 4.
+        # Chromium reads commands from file descriptor 3 and writes answers to 4.
         theirs_in, self._to = map(_out_of_the_way, os.pipe())
         self._from, theirs_out = map(_out_of_the_way, os.pipe())
         shell = f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}'
@@ -55,7 +55,7 @@ class Chromium:
         os.close(self._from)
 
     def open(self, path: Path, *, width: int, height: int, dark: bool) -> None:
-        """Show a file in a window of a size, as a reader with a theme sees it."""
+        """Show a file in a window of a given size and theme."""
         self.resize(width=width, height=height)
         theme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.call("Emulation.setEmulatedMedia", features=theme)
@@ -67,23 +67,23 @@ class Chromium:
             self._read()
 
     def resize(self, *, width: int, height: int) -> None:
-        """Give the window a size in pixels."""
+        """Set the size of the window in pixels."""
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         self.call("Emulation.setDeviceMetricsOverride", **size)
 
     def value(self, expression: str) -> object:
-        """Return what a JavaScript expression is in the page."""
+        """Return the value of a JavaScript expression in the page."""
         found = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 
     def screenshot(self, *, whole: bool = False) -> bytes:
-        """Return a PNG of what is seen, or of the whole page."""
+        """Return a PNG of the window, or of the whole page."""
         picture = self.call("Page.captureScreenshot", captureBeyondViewport=whole)
         return base64.b64decode(picture["data"])
 
     def requests(self) -> list[str]:
-        """Return the addresses that the page has asked for; its own pictures are not counted."""
+        """Return the addresses that the page requested, without embedded pictures."""
         addresses = [
             event["params"]["request"]["url"]
             for event in self.events
@@ -92,7 +92,7 @@ class Chromium:
         return [address for address in addresses if not address.startswith("data:")]
 
     def complaints(self) -> list[str]:
-        """Return what the browser has to say of the page, such as refused styles."""
+        """Return the browser's messages about the page, such as refused styles."""
         return [
             json.dumps(event["params"])
             for event in self.events
@@ -100,7 +100,7 @@ class Chromium:
         ]
 
     def call(self, method: str, **params: object) -> dict:
-        """Do something, wait until it is done and return the answer."""
+        """Send a command, wait for its answer and return it."""
         number = self._send(method, params, self._session)
         while True:
             answer = self._read()
@@ -129,7 +129,7 @@ class Chromium:
 
 
 def _out_of_the_way(descriptor: int) -> int:
-    """Move a file out of the way of 3 and 4."""
+    """Move a file descriptor away from 3 and 4."""
     moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 10)
     os.close(descriptor)
     return moved

@@ -1,12 +1,12 @@
-"""Wrong frames of several decoders, by kind of file; a table in Markdown.
+"""Count the wrong frames of several decoders by kind of file; prints a Markdown table.
 
     python tools/compare_decoders.py [FOLDER]
 
-Each picture of the videos that are made here spells its own index. 60 frames of each are asked for
-in random order, each from a freshly opened file: of vidmoco by the time at which the frame is
-shown, of decord and torchcodec by its index, of PyAV with a seek and a decode up to that time, as
-one writes it without further thought. A frame that does not come counts apart (!). Run it from a
-checkout: the videos are painted by the tests' own painter.
+Each picture of the generated videos encodes its own index. 60 frames of each video are read in
+random order, each from a freshly opened file: by vidmoco at the time of the frame, by decord and
+torchcodec at its index, by PyAV with a seek and a decode up to its time, as in a simple script. A
+missing frame is counted separately (!). Run this from a checkout: the tests' painter makes the
+videos.
 """
 
 import importlib.util
@@ -66,7 +66,7 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
 
 @dataclass(frozen=True)
 class Pick:
-    """A frame that is asked for: of the shown ones the ``index``-th, shown at ``seconds``."""
+    """A requested frame: the ``index``-th shown frame, at ``seconds``."""
 
     video: VideoInfo
     index: int
@@ -102,25 +102,25 @@ def main() -> None:
 
 
 def start(build: Callable[[], Any]) -> WorkerPool[Pick, np.ndarray]:
-    """Return a process for a decoder: some crash or hang."""
+    """Return a process for a decoder, because some crash or hang."""
     return WorkerPool(build, workers=1, max_memory=4 * 2**30, max_seconds=a_minute)
 
 
 def a_minute(pick: Pick) -> float:
-    """Return how long a decoder may take for a frame, in seconds."""
+    """Return the time limit of a decoder for a frame, in seconds."""
     return 60.0
 
 
 def picks_of(video: VideoInfo, times: list[float]) -> list[Pick]:
-    """Return the frames that are asked for, in random order."""
+    """Return the requested frames in random order."""
     indices = [i % len(times) for i in range(NUM_PICKS)]
     random.Random(video.key).shuffle(indices)
-    # A frame is asked for a little after it appears: clocks of containers are rounded.
+    # Ask a little after the frame appears, because containers round their times.
     return [Pick(video, index, times[index] + 0.005) for index in indices]
 
 
 def count_wrong(pool: WorkerPool[Pick, np.ndarray], picks: list[Pick], *, first: int) -> str:
-    """Return the number of wrong frames, and of those that did not come."""
+    """Return the numbers of wrong and of missing frames as text."""
     wrong = missing = 0
     for report in pool.map(picks):
         if report.value is None:
@@ -128,7 +128,7 @@ def count_wrong(pool: WorkerPool[Pick, np.ndarray], picks: list[Pick], *, first:
             continue
         try:
             wrong += read_index(report.value) != first + report.job.index
-        except ValueError:  # a picture that spells nothing
+        except ValueError:  # the picture encodes no index
             wrong += 1
     return f"{'**' if wrong else ''}{wrong}{'**' if wrong else ''}" + (
         f" {missing}!" * bool(missing)
@@ -148,7 +148,7 @@ def flip_bytes(path: Path) -> None:
 
 
 def build_vidmoco() -> Callable[[Pick], np.ndarray]:
-    """As the training reads."""
+    """Read a frame by its time, as a training does."""
     from vidmoco.video.decode import read_frames
     from vidmoco.video.readers import build_fast_reader
 
@@ -157,7 +157,7 @@ def build_vidmoco() -> Callable[[Pick], np.ndarray]:
 
 
 def build_decord() -> Callable[[Pick], np.ndarray]:
-    """A frame by its number."""
+    """Read a frame by its index."""
     import torch  # noqa: F401  before decord
     from decord import VideoReader, logging
 
@@ -166,7 +166,7 @@ def build_decord() -> Callable[[Pick], np.ndarray]:
 
 
 def build_naive_pyav() -> Callable[[Pick], np.ndarray]:
-    """A seek, and a decode up to the time."""
+    """Seek, and decode up to the time."""
 
     def read(pick: Pick) -> np.ndarray:
         with av.open(str(pick.video.path)) as container:
@@ -182,7 +182,7 @@ def build_naive_pyav() -> Callable[[Pick], np.ndarray]:
 
 
 def build_torchcodec() -> Callable[[Pick], np.ndarray]:
-    """A frame by its number, with the exact index that torchcodec makes."""
+    """Read a frame by its index, with torchcodec's exact seek mode."""
     from torchcodec.decoders import VideoDecoder
 
     def read(pick: Pick) -> np.ndarray:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Per-frame embeddings of videos, from a checkout or under torchrun.
+"""Extract per-frame features of videos, from a checkout or under torchrun.
 
     python tools/export_embeddings.py videos/ -o feats/ --backbone runs/latest
     torchrun --nproc-per-node 8 tools/export_embeddings.py videos/ -o feats/ --backbone runs/latest

@@ -1,10 +1,10 @@
 #!/usr/bin/env python
-r"""Detection transfer from a checkout, or under torchrun: ``vidmoco evaluate-detection``.
+r"""Run a detection transfer from a checkout or under torchrun.
 
     torchrun --nproc-per-node 8 tools/finetune_detection.py --backbone runs/latest --run runs/voc \
         --train VOCdevkit/VOC2007:trainval VOCdevkit/VOC2012:trainval --val VOCdevkit/VOC2007:test
 
-The flags are those of ``vidmoco evaluate-detection``; docs/evaluation.md has those of the papers.
+The flags are those of ``vidmoco evaluate-detection``; docs/evaluation.md has the papers' settings.
 """
 
 import sys

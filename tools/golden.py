@@ -1,9 +1,9 @@
-"""Writes tests/golden/: the first 20 losses of every recipe, made small, and some of its views.
+"""Write tests/golden/: the first 20 losses of every recipe, made small, and some of its views.
 
     python tools/golden.py
 
-tests/test_golden.py holds the methods to them. Write them anew only where a method is meant to
-compute something else, and say why in the change.
+tests/test_golden.py compares the methods with these files. Write them again only if a method is
+meant to compute something else, and say why in the commit.
 """
 
 import json
@@ -31,7 +31,7 @@ SMALL |= {"num_negatives": 32}
 
 
 def small(name: str) -> PretrainConfig:
-    """Return a recipe with everything small: what is computed stays, how much of it does not."""
+    """Return a recipe with small sizes; the computation is the same."""
     config = load_recipe(name)
     is_resnet = "resnet" in config.backbone.name
     has_splits = getattr(config.method, "bn_splits", 1) > 1
@@ -53,9 +53,9 @@ def small(name: str) -> PretrainConfig:
 def losses_of(name: str) -> list[float]:
     """Return the losses of the first steps of a recipe, all in float64.
 
-    So few samples make a chaotic training: what float32 rounds away, 1 in 10 million, is a tenth of
-    the loss after ten steps. In float64 another machine's rounding does not show, if nothing that
-    goes in has been rounded to float32: views are cut out of the frames, and not drawn.
+    So few samples make a chaotic training: rounding errors of float32, 1 in 10 million, grow to a
+    tenth of the loss in ten steps. In float64 the rounding of another machine does not matter if no
+    input was rounded to float32. So views are cut out of the frames instead of augmented.
     """
     config = small(name)
     torch.manual_seed(0)
@@ -86,14 +86,14 @@ def losses_of(name: str) -> list[float]:
 
 
 def views_of(name: str) -> list[list[float]]:
-    """Return of some views of a recipe, in float32 as in a training: their means and deviations."""
+    """Return means and standard deviations of some views of a recipe, in float32."""
     augment, draws = build_augment(small(name).augment), torch.Generator().manual_seed(0)
     views = augment(frames(), torch.full((VIDEOS,), 1.5), draws)
     return [[round(float(value), 5) for value in (view.mean(), view.std())] for view in views]
 
 
 def frames() -> Tensor:
-    """Return uint8 (videos, 2, 3, 40, 60): pictures of 24 squares; two of a video are alike."""
+    """Return uint8 (videos, 2, 3, 40, 60): pictures of 24 squares, similar within a video."""
     generator = torch.Generator().manual_seed(1)
     first = torch.randint(0, 200, (VIDEOS, 1, 3, 4, 6), generator=generator)
     both = torch.cat([first, first + torch.randint(0, 56, first.shape, generator=generator)], 1)
@@ -101,7 +101,7 @@ def frames() -> Tensor:
 
 
 def cut_views(pairs: Tensor, config: PretrainConfig, *, step: int) -> list[Tensor]:
-    """Return as many views as the recipe has, in float64: windows that wander with the steps."""
+    """Return as many views as the recipe has, in float64: windows that move with the steps."""
     sizes = [config.augment.size] * config.augment.large_views
     sizes += [config.augment.small_size] * config.augment.small_crops
     height, width = pairs.shape[-2:]

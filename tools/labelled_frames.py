@@ -1,14 +1,14 @@
 #!/usr/bin/env python
-r"""Frames of labelled videos as an image set of its own, split by group.
+r"""Write frames of labelled videos as an image set, split by group.
 
     python tools/labelled_frames.py videos/ -o rooms/ --videos.labels videos/manifest.csv \
         --videos.group-column split_group --videos.where group=droid --videos.frames-per-class min
     vidmoco evaluate rooms/ --backbone runs/latest random
 
-``vidmoco evaluate videos/`` with the same flags does both; this keeps the set, for other tools too:
-OUT/train.parquet and OUT/val.parquet have columns `image` (bytes of a JPEG), `label`, `video`,
-`pts_seconds` and `group`. OUT/labelled_frames.json says that the folder is this tool's, and may be
-written anew; another folder that has something in it is not touched.
+``vidmoco evaluate videos/`` with the same flags does both; this keeps the set for other tools.
+OUT/train.parquet and OUT/val.parquet have the columns `image` (bytes of a JPEG), `label`, `video`,
+`pts_seconds` and `group`. OUT/labelled_frames.json marks a folder that this tool may overwrite. Any
+other folder must be empty.
 """
 
 import json
@@ -52,7 +52,7 @@ class LabelledFrames:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run; 0 done, 1 something was left out, 2 the user's mistake."""
+    """Run, and return 0, 1 if something was left out, or 2 for the user's mistake."""
     console = Console(stderr=True)
     try:
         command = tyro.cli(LabelledFrames, args=argv)
@@ -72,13 +72,13 @@ def claim_folder(folder: Path, *, source: Path) -> None:
     """Make the folder and mark it as this tool's.
 
     Raises:
-        ConfigError: it has something in it and is not marked, or cannot be written.
+        ConfigError: the folder is neither empty nor marked, or cannot be written.
     """
     mark = folder / MARK
     make_writable_folder(folder, flag="--output")
     if any(folder.iterdir()) and not mark.is_file():
         raise ConfigError(
-            f"--output is {folder}, which has files that this tool has not made: it lacks {MARK}. "
+            f"--output is {folder}, which has files that this tool did not make: it lacks {MARK}. "
             "Give a new or an empty folder."
         )
     mark.write_text(json.dumps({"videos": str(source.resolve())}) + "\n", encoding="utf-8")

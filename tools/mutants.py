@@ -1,9 +1,9 @@
-"""Breaks one line of the methods at a time: every time a test must turn red. A table in Markdown.
+"""Break one line of the methods at a time; a test must fail each time. Prints a Markdown table.
 
     python tools/mutants.py [NAME ...]
 
-Each mutant is made in a copy of the checkout, in which the tests that concern it run until the
-first fails. The exit code is 1 if any mutant survives.
+Each mutant is made in a copy of the checkout, in which its tests run until the first failure. The
+exit code is 1 if any mutant survives.
 """
 
 # ruff: noqa: E501  (lines of other files, one level deeper)
@@ -24,7 +24,7 @@ SIMCLR, BANK = "vidmoco/methods/simclr.py", "vidmoco/methods/memory_bank.py"
 
 @dataclass(frozen=True)
 class Mutant:
-    """One line, broken."""
+    """A line and its broken version."""
 
     name: str
     file: str
@@ -417,7 +417,7 @@ MUTANTS = [
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help="parts of the names of the mutants to make")
+    parser.add_argument("names", nargs="*", help="parts of names of mutants; the default is all")
     given = parser.parse_args()
     chosen = [
         mutant
@@ -431,7 +431,7 @@ def main() -> None:
 
 
 def is_seen(mutant: Mutant) -> bool:
-    """Return whether a test turns red; print a row of the table."""
+    """Return whether a test fails; print a row of the table."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as temporary:
         copy = Path(temporary) / "checkout"
@@ -454,7 +454,7 @@ def is_seen(mutant: Mutant) -> bool:
         )
     red = done.returncode == 1
     nonsense = re.search(r"^E +(Name|Syntax|Import|Type|Attribute)Error", done.stdout, re.MULTILINE)
-    if done.returncode not in (0, 1) or nonsense:  # it breaks the program, not what is computed
+    if done.returncode not in (0, 1) or nonsense:  # the mutant breaks the program, not its results
         raise SystemExit(f"{mutant.name}: the tests do not run.\n{done.stdout}{done.stderr}")
     seen = mutant.tests if red else "**nothing**"
     seconds = time.monotonic() - began

@@ -1,4 +1,4 @@
-"""CPU time and memory of this process and all below it, as Linux counts them; for benchmarks."""
+"""CPU time and memory of this process and its descendants on Linux, for benchmarks."""
 
 import os
 import re
@@ -11,17 +11,17 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def cpu_seconds() -> float:
-    """Return the CPU time used so far by this process and its children, ended ones too."""
+    """Return the CPU time of this process and its descendants, including ended ones."""
     return sum(_times(pid) for pid in _family())
 
 
 def memory_bytes() -> int:
-    """Return the memory in use now; what processes share is counted once."""
+    """Return the memory in use; shared memory counts once."""
     total = 0
     for pid in _family():
         try:
             text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
-        except OSError:  # it has just ended
+        except OSError:  # the process has just ended
             continue
         found = re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)
         total += int(found[1]) * 1024 if found else 0
@@ -30,7 +30,7 @@ def memory_bytes() -> int:
 
 @contextmanager
 def peak_memory(every_seconds: float = 1.0) -> Iterator[list[int]]:
-    """Read ``memory_bytes`` again and again; the greatest is in the list when the block ends."""
+    """Poll ``memory_bytes`` during the block; the list then holds the maximum."""
     peak = [memory_bytes()]
     done = threading.Event()
 
@@ -49,8 +49,8 @@ def peak_memory(every_seconds: float = 1.0) -> Iterator[list[int]]:
 
 
 def _times(pid: int) -> float:
-    # After the name in brackets: state, parent, …; fields 14 to 17 of proc(5) are the times of the
-    # process and of its children that have ended.
+    # ``_stat`` begins after the name: state, parent, … Fields 14 to 17 of proc(5) are the times of
+    # the process and of its ended children.
     fields = _stat(pid)
     return sum(int(field) for field in fields[11:15]) / _TICKS if fields else 0.0
 
@@ -64,7 +64,7 @@ def _stat(pid: int) -> list[str]:
 
 
 def _family() -> set[int]:
-    """Return this process and all that it, or they, have started."""
+    """Return this process and its descendants."""
     parents = {}
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():

@@ -1,9 +1,10 @@
-"""Which part of a training step takes which share of its time; a table in Markdown.
+"""Measure the share of each part of a training step; prints a Markdown table.
 
     python tools/profile_step.py VIDEOS [--recipe tiny_cpu] [--steps 10] [--trace trace.json]
 
-The step of ``bench_step`` on a resident batch, under torch's profiler: on a CPU time of one thread,
-on CUDA time of the kernels. ``--trace`` writes what chrome://tracing and Perfetto open.
+It runs the step of ``bench_step`` on a batch in memory under torch's profiler, and counts the time
+of one thread on a CPU, or of the kernels on CUDA. ``--trace`` writes a file for chrome://tracing
+and Perfetto.
 """
 
 import argparse
@@ -51,7 +52,7 @@ def main() -> None:
 
 
 def profiled(training: Training, *, steps: int, trace: Path | None) -> dict[str, float]:
-    """Return the microseconds of all steps in the ranges of this file and in torch's, by name."""
+    """Return the microseconds of all steps by the names of this file's and torch's ranges."""
     method = training.method
     ranges = {METHOD: method}
     ranges |= {
@@ -80,13 +81,13 @@ def profiled(training: Training, *, steps: int, trace: Path | None) -> dict[str,
     if not on_cuda:
         return {event.key: event.cpu_time_total for event in events}
     times = {event.key: event.device_time_total for event in events}
-    # Kernels of the backward pass are started by another thread, outside of the ranges.
+    # Another thread starts the kernels of the backward pass, outside of the ranges.
     kernels = [event for event in events if not event.is_user_annotation]
     return times | {WHOLE: sum(event.self_device_time_total for event in kernels)}
 
 
 def mark(module: nn.Module, name: str) -> None:
-    """Make a range of what a module does forward."""
+    """Record the forward pass of a module as a range."""
     forward: Callable[..., Any] = module.forward
 
     def marked(*args: Any, **kwargs: Any) -> Any:
@@ -97,7 +98,7 @@ def mark(module: nn.Module, name: str) -> None:
 
 
 def shares(times: dict[str, float]) -> dict[str, float]:
-    """Return the time of each part of the step; they add up to the whole."""
+    """Return the time of each part of the step; the parts add up to the whole."""
     parts = {VIEWS: times[VIEWS]}
     parts |= {name: times[name] for name in ENCODERS.values() if name in times}
     encoders = sum(parts.values()) - parts[VIEWS]

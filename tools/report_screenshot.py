@@ -1,11 +1,11 @@
 #!/usr/bin/env python
-"""A picture of the top of a report, as docs/report.png is one of the demo's; or of its charts.
+"""Take a picture of the top of a report, such as docs/report.png, or of some of its charts.
 
     vidmoco demo -o demo
     python tools/report_screenshot.py demo/report.html docs/report.png --height 1500
     python tools/report_screenshot.py results.html docs/finetune.png --charts "by epoch"
 
-Needs a Chromium on the PATH.
+It needs Chromium on the PATH.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from chromium import Chromium
 
-# Takes all but some charts out of the page, and says how high they are together.
+# Removes everything but some charts from the page, and returns their total height.
 _KEEP = """(() => {
   const charts = [...document.querySelectorAll('figure')].filter(
     figure => figure.querySelector('strong')?.textContent.includes(TEXT));
@@ -31,13 +31,13 @@ _KEEP = """(() => {
 
 
 def main() -> int:
-    """Run; 0 done, 2 the user's mistake."""
+    """Run, and return 0, or 2 for the user's mistake."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("page", type=Path, help="the report (.html)")
     parser.add_argument("picture", type=Path, help="the PNG to write")
     parser.add_argument("--width", type=int, default=1200, help="of the window, in pixels")
     parser.add_argument("--height", type=int, default=1000, help="of the window, in pixels")
-    parser.add_argument("--charts", help="show the charts alone whose title has this text")
+    parser.add_argument("--charts", help="show only charts whose title contains this text")
     parser.add_argument("--dark", action="store_true", help="the dark theme")
     options = parser.parse_args()
     program = shutil.which("chromium")

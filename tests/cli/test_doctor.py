@@ -229,7 +229,7 @@ def with_torchcodec(monkeypatch, *, problem, build):
     ("problem", "said"),
     [
         ("Could not load libtorchcodec", "torchcodec 0.17.0 does not load: Could not load libt"),
-        ("", "torchcodec 0.17.0 finds no FFmpeg"),
+        ("", "torchcodec 0.17.0 finds no usable FFmpeg"),
     ],
 )
 def test_a_torchcodec_that_does_not_load_is_a_note(report, monkeypatch, problem, said):

@@ -25,7 +25,7 @@ def test_every_curve_with_a_number_is_there(tmp_path):
         "Throughput",
         "Waiting for data",
     ]
-    assert "3 lines" in section.lead
+    assert "there are 3" in section.lead
     columns = [text for element, text in page.texts if element == "title"]
     assert "epoch 3\ntop-1 30.0 %\ntop-5 50.0 %" in columns
     assert "epoch 3\nwait 25.0 %" in columns

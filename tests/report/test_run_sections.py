@@ -26,7 +26,7 @@ def page_of(section):
 def test_the_header_has_state_and_last_numbers(tmp_path):
     page = Page(Markup().join(run_header(read_run(make_run(tmp_path / "run")))))
     assert ("span", "Finished") in page.texts
-    assert "moco · resnet50 · 1,234 videos · 30 steps · 3 epochs · begun 2026-01-02" in page.text
+    assert "moco · resnet50 · 1,234 videos · 30 steps · 3 epochs · started 2026-01-02" in page.text
     bold = [text for element, text in page.texts if element == "b"]
     assert bold == ["−3", "30.0 %", "40", "2 min 30 s", "100"]
     assert "loss 4" in page.text and "25.0 % waiting for data" in page.text

@@ -54,8 +54,8 @@ def test_an_image_even_with_an_at_sign(tmp_path):
 @pytest.mark.parametrize(
     ("query", "kind", "reason"),
     [
-        ("none.jpg", ConfigError, "is not there"),
-        ("none.mp4@1", ConfigError, "is not there"),
+        ("none.jpg", ConfigError, "does not exist"),
+        ("none.mp4@1", ConfigError, "does not exist"),
         ("", ConfigError, "is a folder"),
         ("x.mp4", ConfigError, "a video without a time. Give an image, or a video and a time"),
         ("x.mp4@abc", ConfigError, "'abc' is not a number of seconds"),
@@ -79,7 +79,7 @@ def test_features_of_another_backbone_are_refused(painted_features, tmp_path):
     source = tmp_path / "a.mp4"
     for n, (about, kind, reason) in enumerate(
         [
-            ({}, CheckpointError, "runs/none, cannot be loaded: .*Give --backbone"),
+            ({}, CheckpointError, "runs/none, cannot be loaded: .*with --backbone"),
             ({"backbone": str(backbone)}, ConfigError, "did not make these features"),
             ({"backbone": str(backbone), "preprocess": {}}, CheckpointError, "cannot be loaded"),
         ]
