@@ -56,8 +56,7 @@ def test_batching_follows_the_settings(video_folder):
     small = open_it(config_of(video_folder, pairs_per_visit=3, block_gib=3 * 2**-15))
     assert small.batching().largest_block == 1
     assert source.batching(batch_size=6).batch_size == 6
-    with pytest.raises(ConfigError, match=r"--data\.batch-size is 7"):
-        source.batching(batch_size=7)
+    assert source.batching(batch_size=7).batches_per_epoch == 8  # with each of the 6 ten times
 
 
 def test_settings_reach_the_loader(video_folder, monkeypatch):
