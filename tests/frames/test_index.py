@@ -87,7 +87,7 @@ def tables_of(folder, key):
 def test_the_tables_of_another_key(tmp_path):
     write_index(tmp_path, index_of("a"))
     key = json.loads((tmp_path / "frames.json").read_text())
-    with pytest.raises(ConfigError, match="The index of x is not whole"):
+    with pytest.raises(ConfigError, match="The index of x is incomplete"):
         read_tables(*tables_of(tmp_path, key), key | {"num_videos": 2}, where="x")
 
 

@@ -34,10 +34,10 @@ def test_labels_by_column_and_video(tmp_path):
     ("text", "expected"),
     [
         ("path\na.mp4\n", "'path'; expected 'path' and one or more labels"),
-        ("path,room,room\na.mp4,x,y\n", "each with a name of its own"),
-        ("path,\na.mp4,x\n", "each with a name of its own"),
-        ("path,room\na.mp4,x,y\n", "not as many fields as its header"),
-        ("path,room\na.mp4\n", "not as many fields as its header"),
+        ("path,room,room\na.mp4,x,y\n", "more labels with different names"),
+        ("path,\na.mp4,x\n", "more labels with different names"),
+        ("path,room\na.mp4,x,y\n", "not as many fields as the header"),
+        ("path,room\na.mp4\n", "not as many fields as the header"),
     ],
 )
 def test_labels_that_cannot_be_told_apart(tmp_path, text, expected):

@@ -163,7 +163,7 @@ def test_a_second_run_decodes_what_is_new_or_has_changed(here, videos, monkeypat
     assert Path("frames/shards/000000.tar").read_bytes() == first
     with tarfile.open("frames/shards/000001.tar") as tar:
         assert len(tar.getnames()) == 10
-    assert "frames of videos that have changed or gone" in capsys.readouterr().out
+    assert "frames of videos that have changed" in capsys.readouterr().out
     assert prepare(videos) == 0  # nothing to do
     assert content() == sorted(expected)
     assert len(list(Path("frames/shards").iterdir())) == 2
@@ -246,7 +246,7 @@ def test_other_settings_are_another_folders(here, videos, monkeypatch, capsys):
     assert prepare(videos, output="other") == 130
     assert prepare(videos, "--quality", "50", output="other") == 2
     assert re.fullmatch(
-        r"vidmoco: other holds the beginning of a run with other settings: \{'fps': 5.*\}\. Give "
+        r"vidmoco: other holds an unfinished run with other settings: \{'fps': 5.*\}\. Give "
         r"the same, or another folder\.",
         capsys.readouterr().err.splitlines()[-1],
     )
@@ -322,7 +322,7 @@ def build_dying(settings, limits):
 
 def test_dropped_frames_are_counted(here, videos, capsys):
     assert prepare(videos, "--min-change", "255") == 0
-    assert "Left out: 54 unchanged" in capsys.readouterr().out
+    assert "Dropped: 54 unchanged" in capsys.readouterr().out
     assert len(content()) == 6
     assert json.loads(open_index(Path("frames")).videos[0].dropped) == {"unchanged": 9}
 
@@ -350,7 +350,7 @@ def test_a_first_run_of_which_nothing_is_kept(here, videos, black_video, capsys)
     for _ in range(2):
         assert prepare(black_video.parent, "--drop-black") == 2
         captured = capsys.readouterr()
-        assert "Left out: 10 black" in captured.out
+        assert "Dropped: 10 black" in captured.out
         assert captured.err.splitlines()[-1].startswith("vidmoco: frames holds no frames: none of")
     shutil.copy(black_video, videos)
     assert prepare(videos, "--drop-black") == 0
@@ -363,7 +363,7 @@ def test_a_folder_of_the_users_is_left_alone(here, videos, capsys):
         Path("mine", name).write_text(name)
     assert prepare(videos, output="mine") == 2
     assert capsys.readouterr().err == (
-        "vidmoco: mine is not empty, and holds no prepared frames: there is 'a', "
+        "vidmoco: mine is not empty, and holds no prepared frames. It holds 'a', "
         "'frames-1.parquet', 'notes.txt' and 2 more. Give a new folder with -o.\n"
     )
     names = {str(path.relative_to("mine")) for path in Path("mine").rglob("*") if path.is_file()}
@@ -401,7 +401,7 @@ def test_a_folder_that_is_up_to_date_stays_as_it_is(here, videos):
     ("harm", "state"),
     [
         (lambda path: path.unlink(), "is missing"),
-        (lambda path: os.truncate(path, 5000), "has 5,000 bytes, and should have"),
+        (lambda path: os.truncate(path, 5000), "has 5,000 bytes, expected"),
     ],
 )
 def test_videos_whose_shard_is_harmed_are_prepared_again(here, videos, harm, state, capsys):
@@ -415,7 +415,7 @@ def test_videos_whose_shard_is_harmed_are_prepared_again(here, videos, harm, sta
     captured = capsys.readouterr()
     line = next(line for line in captured.err.splitlines() if "shards/000001.tar" in line)
     assert line.startswith(f"frames/shards/000001.tar {state}")
-    assert line.endswith("its videos are prepared again.")
+    assert line.endswith("Its videos are prepared again.")
     assert content() == EXPECTED
     with tarfile.open(f"frames/shards/{len(shards):06d}.tar") as tar:
         assert 0 < len(tar.getnames()) < 60  # those alone

@@ -32,7 +32,7 @@ def add(writer, folder, name, *, size=1024):
         start=start,
         end=start + size,
     )
-    writer.note(row, {"offset": [start]})
+    writer.add(row, {"offset": [start]})
     return shard, start
 
 
@@ -127,7 +127,7 @@ def test_a_journal_of_other_settings_is_not_damaged(tmp_path):
     with pytest.raises(ConfigError) as caught:
         open_writer(tmp_path, settings={"fps": 9})
     assert str(caught.value) == (
-        f"{tmp_path} holds the beginning of a run with other settings: {{'fps': 4}}. Give the "
+        f"{tmp_path} holds an unfinished run with other settings: {{'fps': 4}}. Give the "
         "same, or another folder."
     )
 

@@ -87,12 +87,12 @@ def test_a_server_that_sends_whole_files_only(folder):
         store = Store(url)
         assert store.content("frames.json") == b"{}"
         with pytest.raises(ConfigError, match=r"does not serve parts of files.* Copy the folder"):
-            store.check_parts()
+            store.check_ranges()
         with pytest.raises(OSError, match=r"asked for 4 bytes, the server sent 256: it does not"):
             store.read(3, 10, 4)
     with served(folder, Parts) as url:
         store = Store(url)
-        store.check_parts()
+        store.check_ranges()
         assert store.read(3, 10, 4) == bytes([10, 11, 12, 13])
         assert store.size(shard_name(3)) == 256
         assert store.size(shard_name(4)) == -1

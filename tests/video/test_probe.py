@@ -241,7 +241,7 @@ def test_the_unexpected_ends_in_the_row_of_the_file(tmp_path, monkeypatch):
     def broken(*args, **kwargs):
         raise RuntimeError("a surprise")
 
-    monkeypatch.setattr(probe, "_read_all", broken)
+    monkeypatch.setattr(probe, "_read_packets", broken)
     assert refusal(tmp_path / "a.mp4").reason == "RuntimeError: a surprise"
 
 
@@ -299,7 +299,7 @@ def test_hunger_for_memory_is_the_callers_to_handle(tmp_path, monkeypatch):
     def hungry(*args, **kwargs):
         raise av.MemoryError(12, "Cannot allocate memory")
 
-    monkeypatch.setattr(probe, "_read_all", hungry)
+    monkeypatch.setattr(probe, "_read_packets", hungry)
     with pytest.raises(MemoryError):
         probe_video(tmp_path / "a.mp4", root=tmp_path)
 

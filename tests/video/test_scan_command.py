@@ -74,7 +74,7 @@ def test_scan_command(tmp_path, scans, capsys):
     images = tmp_path / "images.parquet"
     pq.write_table(pa.table({"image": [b"x"]}), images)
     before = images.read_bytes()
-    with pytest.raises(ConfigError, match=r"images\.parquet is there, and is no catalog"):
+    with pytest.raises(ConfigError, match=r"images\.parquet exists, and is not a catalog"):
         scan_command(ScanCommand(videos=(tmp_path / "v",), output=images))
     assert images.read_bytes() == before
     assert scans[1] == ([tmp_path / "v"], None)

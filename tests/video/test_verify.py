@@ -67,8 +67,8 @@ def test_a_decoder_that_shows_another_frame_or_time(tmp_path, reader):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"num_frames": 31}, "30 frames are decoded, and the scan counts 31"),
-        ({"last_seconds": 2.8}, "its last frame is shown at 2.900000 s, and the scan says 2.80"),
+        ({"num_frames": 31}, "30 frames are decoded, but the scan counts 31"),
+        ({"last_seconds": 2.8}, "its last frame is shown at 2.900000 s, but at 2.80"),
         ({"start_seconds": -0.5}, "its first frame is shown at 0.500000 s, not at zero"),
         ({"width": 128}, "its pictures have the sizes 256 x 192"),
     ],
@@ -99,7 +99,7 @@ def test_damage_is_found_and_remembered(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "  bad.mp4: damaged frames: 10, the first at 1.000 s: " in printed
     assert "Verified: 3 videos, 80 frames decoded in" in printed
-    assert "1 not as scanned" in printed
+    assert "1 differ from the scan" in printed
     bad, good, _ = open_catalog([folder]).rows()
     assert (bad.route, good.route) == ("pyav", "decord")
     assert bad.reason.startswith("damaged frames: 10")

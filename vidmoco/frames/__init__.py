@@ -1,1 +1,1 @@
-"""Folders of prepared frames: JPEG in tar shards with a Parquet index."""
+"""Prepared folders: JPEG frames in tar shards with a Parquet index."""

@@ -1,4 +1,4 @@
-"""The folder that ``prepare`` writes to: whose it is, who writes to it, what is cleared away."""
+"""The folder that ``prepare`` writes to: its owner, its lock, and its temporary files."""
 
 import fcntl
 from collections.abc import Iterator
@@ -16,28 +16,28 @@ _LOCK, _PIECES = ".lock", "pieces"
 
 
 def refuse_foreign(folder: Path) -> None:
-    """Look whether a folder is empty, or one that ``prepare`` has begun; there may be none yet.
+    """Check that a folder is missing, empty, or written by ``prepare``.
 
     Raises:
         ConfigError: it holds something else, which ``prepare`` might overwrite, or is a URL.
     """
     if is_url(folder):
         raise ConfigError(
-            f"-o {url_of(folder)} is a URL; frames are written to local folders. Give one, and "
-            "copy it to where it is to be read."
+            f"-o {url_of(folder)} is a URL, but frames are written to local folders. Give one, and "
+            "copy it afterwards."
         )
     if not folder.is_dir() or (folder / KEY_FILE).exists() or not _is_blank(folder / JOURNAL):
         return
     others = sorted(path.name for path in folder.iterdir() if not _is_blank(path))
     if others:
         raise ConfigError(
-            f"{folder} is not empty, and holds no prepared frames: there is "
+            f"{folder} is not empty, and holds no prepared frames. It holds "
             f"{first_of(others)}. Give a new folder with -o."
         )
 
 
 def _is_blank(path: Path) -> bool:
-    """Return whether nothing is there, or what a ``prepare`` that has just begun leaves."""
+    """Return whether a path is missing, or in the state in which ``prepare`` creates it."""
     if path.name in (SHARDS, _PIECES) and path.is_dir():
         return not any(path.iterdir())
     if path.name in (_LOCK, JOURNAL) and path.is_file():
@@ -47,10 +47,10 @@ def _is_blank(path: Path) -> bool:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, which ends with this process.
+    """Hold the folder's lock, which the system releases if this process dies.
 
     Raises:
-        ConfigError: another process holds it, or there can be none.
+        ConfigError: another process holds it, or the disk has no locks.
     """
     path = folder / _LOCK
     with ExitStack() as stack:
@@ -64,15 +64,15 @@ def locked(folder: Path) -> Iterator[None]:
             ) from error
         except OSError as error:
             raise ConfigError(
-                f"{path} cannot be locked: {error.strerror or error}. Give a folder on another "
-                "disk, one that has locks."
+                f"{path} cannot be locked: {error.strerror or error}. Give a folder on a disk that "
+                "supports locks."
             ) from error
         yield
 
 
 @contextmanager
 def pieces_of(folder: Path) -> Iterator[Path]:
-    """Yield the folder for the frames of single videos, without any, and clear it away after."""
+    """Yield an empty folder for the frames of single videos, and remove it afterwards."""
     pieces = folder / _PIECES
     pieces.mkdir(exist_ok=True)
     _remove_pieces(pieces)
@@ -80,12 +80,12 @@ def pieces_of(folder: Path) -> Iterator[Path]:
         yield pieces
     finally:
         _remove_pieces(pieces)
-        with suppress(OSError):  # something of the user's is in it
+        with suppress(OSError):  # it contains a file of the user
             pieces.rmdir()
 
 
 def piece_name(number: int) -> str:
-    """Return the name of the file of a video in the folder of pieces."""
+    """Return the name of a video's file in the folder of pieces."""
     return f"{number}.tar"
 
 

@@ -1,12 +1,12 @@
-"""The index of a prepared folder: which frames of which videos lie where. Two tables and a key.
+"""The index of a prepared folder: two tables that locate the frames of each video, and a key.
 
-    frames.json           the key: settings, and the names and sums of the two tables (``key``)
-    frames-N.parquet      a row a frame: video, pts_seconds, shard, offset, length, crc32, labels
-    videos-N.parquet      a row a video: what it was when it was prepared, and its frames
-    shards/000000.tar     JPEG files named VIDEO/NUMBER.jpg; WebDataset and tar read them
+    frames.json           the key: settings, and names and checksums of the two tables (``key``)
+    frames-N.parquet      a row per frame: video, pts_seconds, shard, offset, length, crc32, labels
+    videos-N.parquet      a row per video: its state when it was prepared, and its frames
+    shards/000000.tar     JPEG files named VIDEO/NUMBER.jpg, readable by WebDataset and tar
 
-The tables are written under a new N, and then the key is replaced: a folder is as it was, or as it
-is to be, whenever the writing ends.
+New tables get a new N, and then the key is replaced. So the folder is always in the old or in the
+new state, even if the writing is interrupted.
 """
 
 import hashlib
@@ -41,22 +41,22 @@ class VideoRow:
     """A prepared video."""
 
     name: str
-    """Its key; with that of its folder, where keys of several folders are alike."""
+    """Its key, preceded by the name of its folder if several folders have the same key."""
     num_bytes: int
     mtime_ns: int
     duration_seconds: float
     aspect_ratio: float
     """Displayed width / height."""
     num_frames: int
-    """Frames that are kept."""
+    """Number of kept frames."""
     shard: int
     start: int
     """First byte of its piece of the shard."""
     end: int
     dropped: str = ""
-    """JSON: frames that were left out, by reason."""
+    """JSON: numbers of dropped frames by reason."""
     damage: str = ""
-    """What could not be decoded, or why nothing of it could be."""
+    """A description of the frames that could not be decoded."""
 
 
 _TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64()}
@@ -71,25 +71,25 @@ Entry = tuple[VideoRow, dict[str, list[Any]]]
 
 @dataclass(frozen=True)
 class FrameIndex:
-    """What ``read_index`` finds."""
+    """The index of a prepared folder."""
 
     settings: dict[str, Any]
     videos: list[VideoRow]
     frames: pa.Table
     """Sorted by video and time; ``video`` is dictionary-encoded."""
     key: dict[str, Any] = field(default_factory=dict)
-    """Of the folder that it was read from."""
+    """The key of the folder that the index was read from."""
 
     def shard_sizes(self) -> dict[int, int]:
-        """Return the bytes that each shard has at least."""
+        """Return the minimum size of each shard in bytes."""
         sizes: dict[int, int] = {}
         for video in self.videos:
-            if video.num_frames:  # the shard that a video without frames names may never have been
+            if video.num_frames:  # the shard of a video without frames may not exist
                 sizes[video.shard] = max(sizes.get(video.shard, 0), video.end)
         return sizes
 
     def content(self) -> str:
-        """Return a hash of what pairs are made of: names, shapes, times, and the JPEG files."""
+        """Return a hash of everything that pairs depend on: names, shapes, times and JPEG files."""
         digest = hashlib.sha256()
         for video in self.videos:
             if video.num_frames:
@@ -100,7 +100,7 @@ class FrameIndex:
         return digest.hexdigest()
 
     def same_as(self, other: "FrameIndex") -> bool:
-        """Return whether another index says the same."""
+        """Return whether another index has the same videos and frames."""
         return self.videos == other.videos and self.frames.equals(other.frames)
 
 
@@ -110,7 +110,7 @@ def shard_name(number: int) -> str:
 
 
 def write_index(folder: Path, index: FrameIndex) -> None:
-    """Write both tables and the key, whole or not at all; tables of an earlier key are removed.
+    """Write both tables and the key atomically, and remove older tables.
 
     Raises:
         ConfigError, OSError: they cannot be written.
@@ -134,7 +134,7 @@ def write_index(folder: Path, index: FrameIndex) -> None:
         **tables,
     )
     for name, data in tables.items():
-        (folder / key[name]).write_bytes(data)  # a new name, which nothing refers to yet
+        (folder / key[name]).write_bytes(data)  # a new name, to which nothing refers yet
         flush_to_disk(folder / key[name])
     remove_parts(folder, KEY_FILE)
     with atomic_write(folder / KEY_FILE) as part:
@@ -143,7 +143,7 @@ def write_index(folder: Path, index: FrameIndex) -> None:
 
 
 def remove_old_tables(folder: Path, key: dict[str, Any]) -> None:
-    """Remove tables that the key does not name: of an earlier one, or one never written."""
+    """Remove tables that the key does not name: those of earlier or unfinished keys."""
     for path in folder.glob("*.parquet"):
         if number_of_table(path.name) and path.name not in (key[name] for name in TABLES):
             path.unlink(missing_ok=True)
@@ -158,10 +158,10 @@ def _parquet_of(table: pa.Table) -> pa.Buffer:
 def read_tables(
     frames: bytes, videos: bytes, key: dict[str, Any], *, where: str
 ) -> tuple[pa.Table, list[VideoRow]]:
-    """Return both tables from what is in their files.
+    """Return both tables from the content of their files.
 
     Raises:
-        ConfigError: they are damaged, or not those of the key.
+        ConfigError: they are damaged, or do not match the key.
     """
     check_table("frames", frames, key, where=where)
     check_table("videos", videos, key, where=where)
@@ -170,7 +170,7 @@ def read_tables(
             frame_table = file.read()
         with pq.ParquetFile(pa.BufferReader(videos)) as file:
             rows = [VideoRow(**row) for row in file.read().to_pylist()]
-    except (pa.ArrowException, OSError, TypeError, ValueError) as error:  # Value: text not in UTF-8
+    except (pa.ArrowException, OSError, TypeError, ValueError) as error:  # ValueError: not UTF-8
         reason = str(error).partition("\n")[0]
         raise ConfigError(
             f"The index of {where} cannot be read: {reason}. Prepare the videos into an empty "
@@ -180,7 +180,7 @@ def read_tables(
     missing = {"video", *FRAME_COLUMNS} - set(frame_table.column_names)
     if missing or (frame_table.num_rows, len(rows)) != expected:
         raise ConfigError(
-            f"The index of {where} is not whole. Prepare the videos into an empty folder."
+            f"The index of {where} is incomplete. Prepare the videos into an empty folder."
         )
     return frame_table, rows
 
@@ -191,25 +191,25 @@ def frame_table(
     """Return the table of the frames of some videos, with the labels of each video.
 
     Args:
-        names: of the videos.
-        columns: for each, one array for every column of ``FRAME_COLUMNS``.
-        labels: by column and by name of the video.
+        names: names of the videos.
+        columns: for each video, an array for every column of ``FRAME_COLUMNS``.
+        labels: labels by column and by name of the video.
     """
     counts = [len(column["offset"]) for column in columns]
     index = np.repeat(np.arange(len(names), dtype=np.int32), counts)
 
-    def by_video(values: list[str]) -> pa.Array:
+    def repeat_per_frame(values: list[str]) -> pa.Array:
         distinct = sorted(set(values))
-        places = {value: place for place, value in enumerate(distinct)}
-        codes = np.array([places[value] for value in values], dtype=np.int32)
+        code_of = {value: code for code, value in enumerate(distinct)}
+        codes = np.array([code_of[value] for value in values], dtype=np.int32)
         return pa.DictionaryArray.from_arrays(pa.array(codes[index]), pa.array(distinct))
 
-    arrays: dict[str, pa.Array] = {"video": by_video(names)}
+    arrays: dict[str, pa.Array] = {"video": repeat_per_frame(names)}
     for name, kind in FRAME_COLUMNS.items():
         values = [column[name] for column in columns]
         arrays[name] = pa.array(np.concatenate(values) if values else [], type=kind)
     for name, by_name in labels.items():
-        arrays[name] = by_video([by_name.get(video, "") for video in names])
+        arrays[name] = repeat_per_frame([by_name.get(video, "") for video in names])
     return pa.table(arrays)
 
 
@@ -222,15 +222,16 @@ def merge_index(
     *,
     lost: AbstractSet[str] = frozenset(),
 ) -> FrameIndex:
-    """Return the index of the videos as they are now, from an earlier one and what is new.
+    """Return an up-to-date index from an earlier one and new videos.
 
     Args:
         known: the earlier index.
         entries: new videos, and the columns of their frames.
-        current: size and mtime_ns of the videos that there are, by name.
-        labels: by column and by name of the video; empty: those of the earlier index stay.
-        settings: of all frames.
-        lost: videos of the earlier index whose frames are not in the shards any more.
+        current: size and mtime_ns of the current videos, by name.
+        labels: labels by column and by name of the video. If empty, those of the earlier index
+            stay.
+        settings: settings of all frames.
+        lost: videos of the earlier index whose frames are missing in the shards.
     """
     rows: dict[str, VideoRow] = {}
     columns: dict[str, dict[str, np.ndarray]] = {}
@@ -239,11 +240,11 @@ def merge_index(
         arrays = {name: table[name].to_numpy() for name in FRAME_COLUMNS}
         first = 0
         for row in known.videos:
-            some = slice(first, first + row.num_frames)
+            part = slice(first, first + row.num_frames)
             first += row.num_frames
             if row.name not in lost:
                 rows[row.name] = row
-                columns[row.name] = {name: array[some] for name, array in arrays.items()}
+                columns[row.name] = {name: array[part] for name, array in arrays.items()}
         if not labels:
             labels = _labels_of(known)
     for row, frames in entries:
@@ -262,17 +263,9 @@ def merge_index(
 def _labels_of(index: FrameIndex) -> dict[str, dict[str, str]]:
     """Return the label columns of an index, each by the name of the video."""
     known = {"video", *FRAME_COLUMNS}
-    names = [name for name in index.frames.column_names if name not in known]
+    columns = [name for name in index.frames.column_names if name not in known]
     with_frames = [row for row in index.videos if row.num_frames]
+    videos = [row.name for row in with_frames]
     counts = np.array([0, *(row.num_frames for row in with_frames)])
-    firsts = pa.array(counts.cumsum()[:-1])
-    return {
-        name: dict(
-            zip(
-                (row.name for row in with_frames),
-                index.frames[name].take(firsts).to_pylist(),
-                strict=True,
-            )
-        )
-        for name in names
-    }
+    firsts = index.frames.select(columns).take(pa.array(counts.cumsum()[:-1]))
+    return {name: dict(zip(videos, firsts[name].to_pylist(), strict=True)) for name in columns}

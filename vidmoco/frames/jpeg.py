@@ -1,7 +1,7 @@
-"""JPEG files of frames: written by Pillow, read by torchvision; each is measured 1.5 times as fast.
+"""JPEG files of frames, written by Pillow and read by torchvision.
 
-torchvision's functions are deprecated since 0.29; where they are gone, Pillow reads too. All are of
-libjpeg-turbo: the same bytes, and the same pixels.
+Each was measured to be 1.5 times as fast as the other. torchvision's functions are deprecated since
+0.29, and without them Pillow reads too. Both use libjpeg-turbo, so the pixels are the same.
 """
 
 import functools
@@ -27,7 +27,7 @@ def decode(data: bytes) -> UInt8[Tensor, "3 h w"]:
     """Return the RGB picture of a JPEG file.
 
     Raises:
-        RuntimeError: it is none, or damaged.
+        RuntimeError: the file is not JPEG, or damaged.
     """
     if (decode_jpeg := _torchvision_decoder()) is not None:
         return decode_jpeg(torch.frombuffer(bytearray(data), dtype=torch.uint8))
@@ -41,7 +41,7 @@ def decode(data: bytes) -> UInt8[Tensor, "3 h w"]:
 
 @functools.cache
 def _torchvision_decoder() -> Callable[[Tensor], Tensor] | None:
-    """Return torchvision's function. Imported here: it takes seconds, and who writes has no use."""
+    """Return torchvision's function, or None. The import takes seconds, and writers need none."""
     try:
         from torchvision.io import ImageReadMode, decode_jpeg
     except ImportError:

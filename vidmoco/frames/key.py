@@ -1,11 +1,11 @@
-"""The key of a prepared folder, ``frames.json``: its settings, and its two tables' names and sums.
+"""The key of a prepared folder, ``frames.json``: settings, and checksums of its two tables.
 
     {"format": "vidmoco.frames", "version": 1, "settings": {…}, "num_videos": 9, "num_frames": 180,
      "frames": "frames-1.parquet", "videos": "videos-1.parquet",
      "num_bytes": {"frames": 7015, "videos": 4226}, "sha256": {"frames": "…", "videos": "…"},
      "content": "…"}
 
-``content`` is a hash of what pairs are made of, wherever in the shards it lies.
+``content`` is a hash of everything that pairs depend on, independent of the places in the shards.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ _KINDS = {
     "sha256": dict,
     "content": str,
 }
-_ANEW = "Bring it back from a copy, or prepare the videos into an empty folder."
+_ADVICE = "Restore it from a copy, or prepare the videos into an empty folder."
 
 number_of_table = re.compile(r"(?:frames|videos)-(\d+)\.parquet").fullmatch
 
@@ -42,7 +42,7 @@ def build_key(
     content: str,
     **tables: Any,
 ) -> dict[str, Any]:
-    """Return the key of two tables, which are given as what is in their files."""
+    """Return the key of two tables, given as the content of their files."""
     return {
         "format": _FORMAT,
         "version": _VERSION,
@@ -60,34 +60,34 @@ def read_key(text: str, *, where: str) -> dict[str, Any]:
     """Return the content of a key file.
 
     Raises:
-        ConfigError: it is damaged, of something else, or of another version.
+        ConfigError: it is damaged, or of another format or version.
     """
     path = f"{where}/{KEY_FILE}"
     try:
         key = dict(json.loads(text))
     except (ValueError, TypeError, RecursionError) as error:
-        raise ConfigError(f"{path} is damaged: {error}. {_ANEW}") from error
+        raise ConfigError(f"{path} is damaged: {error}. {_ADVICE}") from error
     if "format" in key and key["format"] != _FORMAT:
         raise ConfigError(
-            f"{path} is not of prepared frames: its format is {key['format']!r}, and not "
+            f"{path} does not belong to prepared frames: its format is {key['format']!r}, not "
             f"{_FORMAT!r}. Give another folder."
         )
     if "version" in key and type(key["version"]) is not int:
-        raise ConfigError(f"{path} is damaged: 'version' is {key['version']!r}. {_ANEW}")
+        raise ConfigError(f"{path} is damaged: 'version' is {key['version']!r}. {_ADVICE}")
     if "version" in key and key["version"] != _VERSION:
         raise ConfigError(
-            f"{where} was prepared by another version of vidmoco (format {key['version']}, and "
-            f"this one reads {_VERSION}). Prepare it again into an empty folder."
+            f"{where} was prepared by another version of vidmoco (its format is {key['version']}, "
+            f"this version reads {_VERSION}). Prepare it again into an empty folder."
         )
     for name in ("format", "version"):
         if name not in key:
-            raise ConfigError(f"{path} is damaged: it has no {name!r}. {_ANEW}")
+            raise ConfigError(f"{path} is damaged: it has no {name!r}. {_ADVICE}")
     for name, kind in _KINDS.items():
         if not isinstance(key.get(name), kind) or (name in TABLES and not _is_table(key[name])):
-            raise ConfigError(f"{path} is damaged: {name!r} is {key.get(name)!r}. {_ANEW}")
+            raise ConfigError(f"{path} is damaged: {name!r} is {key.get(name)!r}. {_ADVICE}")
     for name, kind in (("num_bytes", int), ("sha256", str)):
         if any(type(key[name].get(table)) is not kind for table in TABLES):
-            raise ConfigError(f"{path} is damaged: {name!r} is {key[name]!r}. {_ANEW}")
+            raise ConfigError(f"{path} is damaged: {name!r} is {key[name]!r}. {_ADVICE}")
     return key
 
 
@@ -96,22 +96,20 @@ def _is_table(name: str) -> bool:
 
 
 def check_table(table: str, data: bytes, key: dict[str, Any], *, where: str) -> None:
-    """Compare what is in the file of a table, ``"frames"`` or ``"videos"``, with the key.
+    """Compare the content of a table's file, ``"frames"`` or ``"videos"``, with the key.
 
     Raises:
-        ConfigError: it is not what was written.
+        ConfigError: they do not match.
     """
-    path, least = f"{where}/{key[table]}", key["num_bytes"][table]
-    if len(data) != least:
+    path, expected = f"{where}/{key[table]}", key["num_bytes"][table]
+    if len(data) != expected:
         raise ConfigError(
-            f"{path} is damaged: it has {len(data):,} bytes, and should have {least:,}. {_ANEW}"
+            f"{path} is damaged: it has {len(data):,} bytes, expected {expected:,}. {_ADVICE}"
         )
     if hashlib.sha256(data).hexdigest() != key["sha256"][table]:
-        raise ConfigError(
-            f"{path} is damaged: its SHA-256 is not the one that {KEY_FILE} has. {_ANEW}"
-        )
+        raise ConfigError(f"{path} is damaged: its SHA-256 is not the one in {KEY_FILE}. {_ADVICE}")
 
 
 def same_frames(saved: dict[str, Any], key: dict[str, Any]) -> bool:
-    """Return whether two keys are of the same frames, wherever in the shards those are."""
+    """Return whether two keys describe the same frames, independent of their shards."""
     return all(saved.get(name) == key[name] for name in ("format", "content"))

@@ -1,4 +1,4 @@
-"""What prepared videos are called, and what is known of them besides their frames."""
+"""Names and labels of prepared videos."""
 
 import csv
 from collections import Counter
@@ -10,10 +10,10 @@ from vidmoco.video.catalog import Catalog
 
 
 def names_of(catalog: Catalog) -> list[str]:
-    """Return a name for each video: its key, after that of its folder where keys are alike.
+    """Return the name of each video: its key, preceded by its folder's name if keys repeat.
 
     Raises:
-        ConfigError: two videos would have one name.
+        ConfigError: two videos would have the same name.
     """
     keys, roots = catalog.column("key").tolist(), catalog.column("root").tolist()
     if len(set(keys)) < len(keys):
@@ -21,8 +21,8 @@ def names_of(catalog: Catalog) -> list[str]:
     (name, count), *_ = Counter(keys).most_common(1)
     if count > 1:
         raise ConfigError(
-            f"{count} videos of different folders would be named {name!r}. Prepare the folder "
-            "above them, or each into a folder of its own."
+            f"{count} videos of different folders would be named {name!r}. Prepare their common "
+            "parent folder, or each into its own folder."
         )
     return list(keys)
 
@@ -31,7 +31,7 @@ def read_labels(path: Path, *, key: str) -> dict[str, dict[str, str]]:
     """Return the columns of a CSV file, each by the name of the video.
 
     Raises:
-        ConfigError: it cannot be read, has no such column, or names a video twice.
+        ConfigError: the file cannot be read, has no column ``key``, or names a video twice.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -42,18 +42,18 @@ def read_labels(path: Path, *, key: str) -> dict[str, dict[str, str]]:
     if key not in columns:
         raise ConfigError(
             f"{path} has no column {key!r}.{nearest(key, columns)} Its columns: "
-            f"{', '.join(columns)}. Name the one with the videos' paths by --labels-key."
+            f"{', '.join(columns)}. Name the column of the videos' paths with --labels-key."
         )
     if len(columns) == 1 or "" in columns or len(set(columns)) < len(columns):
         raise ConfigError(
             f"{path} has the columns {', '.join(map(repr, columns))}; expected {key!r} and one or "
-            "more labels, each with a name of its own."
+            "more labels with different names."
         )
-    if any(None in row or None in row.values() for row in rows):  # DictReader's, of other lengths
-        raise ConfigError(f"A row of {path} has not as many fields as its header.")
+    if any(None in row or None in row.values() for row in rows):  # DictReader's mark of a length
+        raise ConfigError(f"A row of {path} has not as many fields as the header.")
     reserved = {"video", *FRAME_COLUMNS} & set(columns) - {key}
     if reserved:
         raise ConfigError(f"{path} has a column {min(reserved)!r}, which the index has already.")
     if len({row[key] for row in rows}) < len(rows):
-        raise ConfigError(f"{path} names a video twice; one row a video was expected.")
+        raise ConfigError(f"{path} names a video twice; expected one row per video.")
     return {column: {row[key]: row[column] for row in rows} for column in columns if column != key}

@@ -1,4 +1,4 @@
-"""``vidmoco prepare``: videos to a folder of frames, in parallel, as often as one likes."""
+"""``vidmoco prepare``: decode videos into a folder of frames, or update such a folder."""
 
 import json
 import time
@@ -31,7 +31,7 @@ from vidmoco.frames.labels import names_of, read_labels
 from vidmoco.frames.prepared import open_prepared
 from vidmoco.frames.selection import Selection
 from vidmoco.frames.shard_writer import ShardWriter
-from vidmoco.frames.store import Store, harmed_shards, open_index
+from vidmoco.frames.store import Store, damaged_shards, open_index
 from vidmoco.frames.writer import (
     ADVICE,
     PAIRS_TIMED,
@@ -48,16 +48,16 @@ from vidmoco.video.open_catalog import open_catalog
 from vidmoco.video.scan_command import print_catalog
 from vidmoco.workers.pool import WorkerPool
 
-_VISITS_APART = 50  # videos between two whose visits are timed
+_VISITS_APART = 50  # a visit is timed for every 50th video
 _FRAMES_TIMED = 200
 _MAX_LINES = 50
 
 
 def prepare(command: PrepareCommand) -> int:
-    """Run ``vidmoco prepare``; return 0, or 1 if a video could not be read.
+    """Run ``vidmoco prepare``. Return 0, or 1 if a video could not be read.
 
     Raises:
-        ConfigError: something asked for cannot be used, or the disk is full.
+        ConfigError: a setting or path cannot be used, or the disk is full.
     """
     console = Console(stderr=True)
     folder = command.output
@@ -68,9 +68,9 @@ def prepare(command: PrepareCommand) -> int:
     if len(readable) < len(catalog):
         print_catalog(catalog, console=console)
     if not len(readable):
-        raise ConfigError("None of these videos can be read; the reasons are listed above.")
+        raise ConfigError("None of these videos can be read. The reasons are listed above.")
     videos = dict(zip(names_of(readable), readable.rows(), strict=True))
-    _look_at_labels(labels, videos, command)
+    _check_labels(labels, videos, command)
     settings = FrameSettings(
         fps=command.fps,
         short_side=command.short_side,
@@ -87,12 +87,14 @@ def prepare(command: PrepareCommand) -> int:
         known = open_index(folder) if (folder / KEY_FILE).exists() else None
         if known is not None and known.settings != asdict(settings):
             raise ConfigError(
-                f"{folder} was prepared with other settings: {known.settings}. Give the same, or "
-                "another folder."
+                f"{folder} was prepared with other settings: {known.settings}. Give the same "
+                "settings, or another folder."
             )
         shards = known.shard_sizes() if known else {}
-        harmed = _harmed_shards(folder, known, console) if known else set()
-        lost = {row.name for row in known.videos if row.shard in harmed} if known else set()
+        damaged = damaged_shards(Store(folder), known) if known else {}
+        for shard, state in damaged.items():
+            say(console, f"{folder}/{shard_name(shard)} {state}. Its videos are prepared again.")
+        lost = {row.name for row in known.videos if row.shard in damaged} if known else set()
         with writing(folder, advice=ADVICE):
             writer = ShardWriter(
                 folder,
@@ -114,40 +116,32 @@ def prepare(command: PrepareCommand) -> int:
                 else:
                     write_index(folder, index)
                 writer.forget_journal()
-            if not failed:  # else it may be all that there is of a video
-                for shard in harmed:
+            if not failed:  # otherwise a damaged shard may have the only frames of a video
+                for shard in damaged:
                     (folder / shard_name(shard)).unlink(missing_ok=True)
     _print_result(folder, index, failed, seconds=time.monotonic() - began, console=console)
     if not index.frames.num_rows:
         raise ConfigError(
-            f"{folder} holds no frames: none of these videos was kept, for what is said above. Add "
-            "other videos, or prepare them with other settings into another folder."
+            f"{folder} holds no frames: all frames of these videos were dropped, for the reasons "
+            "above. Add other videos, or prepare them with other settings into another folder."
         )
     if pair_seconds:
         _print_saving(folder, float(np.mean(pair_seconds)))
     return 1 if failed or len(readable) < len(catalog) else 0
 
 
-def _look_at_labels(
+def _check_labels(
     labels: dict[str, dict[str, str]], videos: dict[str, VideoInfo], command: PrepareCommand
 ) -> None:
-    """Refuse labels of other videos, which would make columns of nothing."""
+    """Refuse labels that name none of the videos."""
     labelled = {name for by_name in labels.values() for name in by_name}
     if labels and not labelled & videos.keys():
-        there = f"it has {min(map(str, labelled))!r}" if labelled else "it has no rows"
+        found = f"it has {min(map(str, labelled))!r}" if labelled else "it has no rows"
         raise ConfigError(
             f"{command.labels} names none of these videos in its column {command.labels_key!r}: "
-            f"{there}, and a video is called {min(videos)!r}. Name the column by --labels-key, or "
-            "write the videos as they are called."
+            f"{found}, and a video is called {min(videos)!r}. Name the column with --labels-key, "
+            "or write the videos' names in this form."
         )
-
-
-def _harmed_shards(folder: Path, known: FrameIndex, console: Console) -> set[int]:
-    """Return the shards that are missing or cut short, and say so; their videos are made anew."""
-    harmed = harmed_shards(Store(folder), known)
-    for shard, state in harmed.items():
-        say(console, f"{folder}/{shard_name(shard)} {state}: its videos are prepared again.")
-    return set(harmed)
 
 
 def _write_missing(
@@ -158,19 +152,19 @@ def _write_missing(
     settings: FrameSettings,
     command: PrepareCommand,
 ) -> tuple[dict[str, str], list[float]]:
-    """Write the frames of all videos that are not in the folder as they are now.
+    """Write the frames of all videos that the folder lacks in their current state.
 
     Returns:
-        Why videos could not be read, by name; and the CPU seconds of a pair in a visit of some
-        videos.
+        The reasons why videos could not be read, by name; and the CPU seconds per pair of some
+        videos' visits.
     """
     rows = [row for row in (known.videos if known else []) if row.name not in lost]
     rows += [row for row, _ in writer.entries]
-    there = {row.name: (row.num_bytes, row.mtime_ns) for row in rows}
+    done = {row.name: (row.num_bytes, row.mtime_ns) for row in rows}
     todo = {
         name: video
         for name, video in videos.items()
-        if there.get(name) != (video.num_bytes, video.mtime_ns)
+        if done.get(name) != (video.num_bytes, video.mtime_ns)
     }
     limits = command.limits
     pool = WorkerPool[PrepareJob, PreparedVideo](
@@ -205,7 +199,7 @@ def _write_missing(
 
 
 def _append(writer: ShardWriter, job: PrepareJob, prepared: PreparedVideo) -> None:
-    """Move the frames of a video from their piece to the shard."""
+    """Move the frames of a video from its piece to the shard."""
     if prepared.cannot_write:
         raise ConfigError(prepared.cannot_write)
     shard, start = writer.append(job.piece, num_bytes=prepared.num_bytes)
@@ -230,11 +224,11 @@ def _append(writer: ShardWriter, job: PrepareJob, prepared: PreparedVideo) -> No
         "length": prepared.lengths,
         "crc32": prepared.checksums,
     }
-    writer.note(row, frames)
+    writer.add(row, frames)
 
 
 def _print_saving(folder: Path, pair_seconds: float) -> None:
-    """Say what a pair of frames costs from the folder, measured, and what from the videos."""
+    """Print the measured cost of a pair of frames from the folder, and from the videos."""
     frames = open_prepared(folder)
     total = len(frames.columns["offset"])
     picks = np.random.default_rng(0).integers(0, total, _FRAMES_TIMED)
@@ -244,7 +238,7 @@ def _print_saving(folder: Path, pair_seconds: float) -> None:
     prepared = 2 * (time.process_time() - began) / _FRAMES_TIMED
     say_result(
         f"A pair of frames takes {prepared * 1e3:.2f} ms of CPU time from here, and "
-        f"{pair_seconds * 1e3:.2f} ms from the videos ({PAIRS_TIMED} pairs a visit).",
+        f"{pair_seconds * 1e3:.2f} ms from the videos ({PAIRS_TIMED} pairs per visit).",
     )
 
 
@@ -263,13 +257,13 @@ def _print_result(
     )
     if dropped:
         counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(dropped.items()))
-        say_result(f"Left out: {counts}")
-    live = sum(row.end - row.start for row in index.videos)
-    dead = num_bytes - live - len(sizes) * 1024
-    if dead > 0:
+        say_result(f"Dropped: {counts}")
+    used = sum(row.end - row.start for row in index.videos)
+    unused = num_bytes - used - len(sizes) * 1024
+    if unused > 0:
         say_result(
-            f"{dead / 1e6:,.1f} MB of the shards are frames of videos that have changed or gone; "
-            "vidmoco does not read them.",
+            f"{unused / 1e6:,.1f} MB of the shards are unused: frames of videos that have changed "
+            "or are gone.",
         )
     problems = failed | {row.name: row.damage for row in index.videos if row.damage}
     listed = [f"{name!r}: {reason}" for name, reason in problems.items()]

@@ -1,4 +1,4 @@
-"""Prepared frames: any frame of any video, by a read of a few kilobytes and a JPEG decode."""
+"""Prepared frames: random access to any frame, by reading a few kilobytes and decoding JPEG."""
 
 import zlib
 from dataclasses import dataclass
@@ -11,24 +11,24 @@ from torch import Tensor
 from vidmoco.errors import ConfigError, VideoError
 from vidmoco.frames import jpeg
 from vidmoco.frames.index import FRAME_COLUMNS, VideoRow, shard_name
-from vidmoco.frames.store import Store, harmed_shards, open_index
+from vidmoco.frames.store import Store, damaged_shards, open_index
 from vidmoco.shapes import Float32, Float64, UInt8
 
 
 @dataclass(frozen=True)
 class PreparedFrames:
-    """The frames of a prepared folder, and where each lies. Videos without frames are left out."""
+    """The frames of a prepared folder, and their places. Videos without frames are left out."""
 
     store: Store
     key: dict[str, Any]
     videos: list[VideoRow]
     firsts: np.ndarray
-    """The first frame of each video, and one more."""
+    """The index of each video's first frame, and the number of all frames."""
     columns: dict[str, np.ndarray]
 
     @property
     def pts_seconds(self) -> Float64[np.ndarray, " frames"]:
-        """When each frame begins to be shown, in seconds from the first of its video."""
+        """The time of each frame, in seconds from the first frame of its video."""
         return self.columns["pts_seconds"]
 
     def aspect_ratio(self, video: int, picture: UInt8[Tensor, "3 h w"]) -> float:
@@ -46,16 +46,16 @@ class PreparedFrames:
         return np.array([video.aspect_ratio for video in self.videos], dtype=np.float32)
 
     def frame_at(self, video: int, seconds: float) -> int:
-        """Return the frame that is shown at a time: the last that began at or before it."""
+        """Return the index of the frame shown at a time: the last that began at or before it."""
         first, end = self.firsts[video], self.firsts[video + 1]
-        begun = np.searchsorted(self.columns["pts_seconds"][first:end], seconds, side="right")
-        return int(first + max(begun - 1, 0))
+        num_begun = np.searchsorted(self.pts_seconds[first:end], seconds, side="right")
+        return int(first + max(num_begun - 1, 0))
 
     def read(self, frame: int) -> UInt8[Tensor, "3 h w"]:
         """Return a frame.
 
         Raises:
-            VideoError: its bytes are not those that were written.
+            VideoError: its bytes cannot be read, or do not match their checksum.
         """
         shard, offset, length = (int(self.columns[n][frame]) for n in ("shard", "offset", "length"))
         try:
@@ -70,18 +70,18 @@ class PreparedFrames:
 
 
 def open_prepared(source: Path) -> PreparedFrames:
-    """Open a prepared folder, and look whether all its shards are there.
+    """Open a prepared folder, and check its shards.
 
     Raises:
-        ConfigError: something of it is missing, damaged, or of another version.
+        ConfigError: a part of it is missing, damaged, or of another version.
     """
     store = Store(source)
     index = open_index(source, store)
-    store.check_parts()
-    for shard, state in harmed_shards(store, index).items():
+    store.check_ranges()
+    for shard, state in damaged_shards(store, index).items():
         raise ConfigError(
-            f"{store.where}/{shard_name(shard)} {state}. Bring it back, or give the same `vidmoco "
-            "prepare` again: it prepares its videos anew."
+            f"{store.where}/{shard_name(shard)} {state}. Restore it, or give the same `vidmoco "
+            "prepare` command again, which prepares its videos again."
         )
     counts = [video.num_frames for video in index.videos]
     firsts = np.cumsum([0, *(count for count in counts if count)])

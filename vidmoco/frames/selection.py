@@ -1,4 +1,4 @@
-"""Which frames are worth keeping: not black, not blurred, not like the one before."""
+"""Drop frames that are black, blurred, or like the one before."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,25 +9,25 @@ from torch.nn import functional as F
 
 from vidmoco.shapes import Float, UInt8
 
-# FFmpeg's blackdetect: a pixel is black below a tenth of full brightness, and a picture when 98 of
-# 100 pixels are.
+# As in FFmpeg's blackdetect: a pixel is black below a tenth of full brightness, and a picture if 98
+# of 100 pixels are.
 _BLACK_PIXEL, _BLACK_SHARE = 0.10 * 255, 0.98
-# Duplicates are told by pictures of this side: noise of the coding averages out.
+# Side of the thumbnails that are compared, on which coding noise averages out.
 _THUMBNAIL = 32
 
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """What is left out."""
+    """The frames to drop."""
 
     black: bool = False
-    """Black frames."""
+    """Drop black frames."""
     min_sharpness: float = 0.0
-    """Frames whose Laplacian has a smaller variance, on grey levels of 0 to 255 at the size that is
-    kept (Pech-Pacheco et al. 2000); 100 is a common choice."""
+    """Drop frames whose Laplacian has a smaller variance, on grey levels from 0 to 255 at the size
+    of the kept frames (Pech-Pacheco et al. 2000). 100 is a common choice."""
     min_change: float = 0.0
-    """Frames that differ less from the last that was kept: mean difference of grey levels of
-    thumbnails."""
+    """Drop frames whose thumbnail differs less from that of the last kept frame, in mean grey
+    levels."""
 
 
 def select_frames(
@@ -35,7 +35,7 @@ def select_frames(
     selection: Selection,
     dropped: dict[str, int],
 ) -> Iterator[tuple[float, UInt8[Tensor, "3 h w"]]]:
-    """Yield the frames that are kept; count the others in ``dropped``."""
+    """Yield the kept frames, and count the others in ``dropped`` by reason."""
     if selection == Selection():
         yield from frames
         return
@@ -58,12 +58,12 @@ def select_frames(
 
 
 def is_black(gray: Float[Tensor, "h w"]) -> bool:
-    """Return whether a picture (grey levels of 0 to 255) is black."""
+    """Return whether a picture (grey levels from 0 to 255) is black."""
     return float((gray < _BLACK_PIXEL).float().mean()) >= _BLACK_SHARE
 
 
 def sharpness(gray: Float[Tensor, "h w"]) -> float:
-    """Return the variance of the Laplacian of a picture (grey levels of 0 to 255)."""
+    """Return the variance of the Laplacian of a picture (grey levels from 0 to 255)."""
     if min(gray.shape) < 3:
         return 0.0
     kernel = torch.tensor([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]])

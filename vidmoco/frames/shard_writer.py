@@ -1,7 +1,7 @@
-"""The shards of a prepared folder while they are written, and the journal of what is in them.
+"""Write the shards of a prepared folder, with a journal of their videos.
 
-A video is in a shard when its line is in the journal. Lines are written after the shard is on the
-disk; what a shard holds beyond them is cut off when the writing goes on, after whatever end.
+A video is in a shard if its line is in the journal. Lines are written after the shard is on the
+disk. After an interruption, everything in a shard beyond the journal is cut off.
 """
 
 import json
@@ -19,7 +19,7 @@ from vidmoco.frames.index import SHARDS, Entry, VideoRow, shard_name
 from vidmoco.frames.key import KEY_FILE
 
 JOURNAL = "journal.jsonl"
-_SECONDS_BETWEEN_SYNCS = 5.0  # what a power cut may cost
+_SECONDS_BETWEEN_SYNCS = 5.0  # the work that a power failure may cost
 
 
 class ShardWriter:
@@ -28,10 +28,10 @@ class ShardWriter:
     def __init__(
         self, folder: Path, *, settings: dict[str, Any], shard_bytes: int, first_shard: int
     ) -> None:
-        """Go on with what the journal of the folder holds, or begin at a new shard.
+        """Continue from the folder's journal, or start with a new shard.
 
         Raises:
-            ConfigError: the journal is of other settings, or damaged.
+            ConfigError: the journal is damaged, or has other settings.
             OSError: the folder cannot be written.
         """
         self.folder, self._shard_bytes = folder, shard_bytes
@@ -39,12 +39,12 @@ class ShardWriter:
         self._synced = time.monotonic()
         (folder / SHARDS).mkdir(parents=True, exist_ok=True)
         self.entries = self._recover(settings)
-        """Videos that are in the shards and not yet in the index."""
+        """Videos that are in the shards, but not yet in the index."""
         rows = [row for row, _ in self.entries if row.num_frames]
         self.shard = max([row.shard for row in rows], default=first_shard)
         self._position = max([row.end for row in rows if row.shard == self.shard], default=0)
         self._journal = (folder / JOURNAL).open("a", encoding="utf-8")
-        if not self._journal.tell():  # before a shard: it says whose folder this is
+        if not self._journal.tell():  # written before any shard, to mark the folder as ours
             self._journal.write(json.dumps({"settings": settings}) + "\n")
             self._journal.flush()
         self._open()
@@ -54,17 +54,17 @@ class ShardWriter:
         if not path.exists():
             return []
         data = path.read_bytes()
-        whole = data[: data.rfind(b"\n") + 1]  # the last line may be half written
+        whole = data[: data.rfind(b"\n") + 1]  # drops a partial last line
         try:
             lines = [json.loads(line) for line in whole.decode("utf-8").splitlines()]
-            noted = lines[0]["settings"] if lines else settings
+            earlier = lines[0]["settings"] if lines else settings
             entries = [(VideoRow(**line["video"]), line["frames"]) for line in lines[1:]]
         except (ValueError, TypeError, KeyError) as error:
             raise ConfigError(f"{path} is damaged: {error}. {self._advice()}") from error
-        if noted != settings:
+        if earlier != settings:
             raise ConfigError(
-                f"{self.folder} holds the beginning of a run with other settings: {noted}. Give "
-                "the same, or another folder."
+                f"{self.folder} holds an unfinished run with other settings: {earlier}. Give the "
+                "same settings, or another folder."
             )
         os.truncate(path, len(whole))
         for number in {row.shard for row, _ in entries if row.num_frames}:
@@ -75,10 +75,10 @@ class ShardWriter:
         return entries
 
     def _advice(self) -> str:
-        """Return what to do about a journal that cannot be used: what the index has is whole."""
-        rubbish = [JOURNAL] if (self.folder / KEY_FILE).exists() else [JOURNAL, SHARDS]
-        names = " and ".join(str(self.folder / name) for name in rubbish)
-        return f"Delete {names}, and give the same command again: what is missing is made anew."
+        """Return what to do about an unusable journal. The index is not affected."""
+        useless = [JOURNAL] if (self.folder / KEY_FILE).exists() else [JOURNAL, SHARDS]
+        names = " and ".join(str(self.folder / name) for name in useless)
+        return f"Delete {names}, and give the same command again."
 
     def _open(self) -> None:
         path = self.folder / shard_name(self.shard)
@@ -87,10 +87,10 @@ class ShardWriter:
         self._file.seek(self._position)
 
     def append(self, piece: Path, *, num_bytes: int) -> tuple[int, int]:
-        """Append a file, and remove it; return the shard and the place where it begins.
+        """Append a file and delete it. Return the shard and the offset of its first byte.
 
         Raises:
-            OSError: it cannot be written. The shard is as before.
+            OSError: it cannot be written. The shard does not change.
         """
         if self._position and self._position + num_bytes > self._shard_bytes:
             self.close_shard()
@@ -109,18 +109,15 @@ class ShardWriter:
         piece.unlink()
         return self.shard, start
 
-    def note(self, video: VideoRow, frames: dict[str, list[Any]]) -> None:
-        """Count a video as written, at the latest with the next call of ``sync``."""
+    def add(self, video: VideoRow, frames: dict[str, list[Any]]) -> None:
+        """Add a video to the entries, and to the journal at the latest with the next ``sync``."""
         self.entries.append((video, frames))
-        self._note(json.dumps({"video": asdict(video), "frames": frames}))
-
-    def _note(self, line: str) -> None:
-        self._pending.append(line + "\n")
+        self._pending.append(json.dumps({"video": asdict(video), "frames": frames}) + "\n")
         if time.monotonic() - self._synced > _SECONDS_BETWEEN_SYNCS:
             self.sync()
 
     def sync(self) -> None:
-        """Write to the disk what has been appended, and then the journal."""
+        """Write the shard to the disk, and then the journal."""
         self._file.flush()
         os.fsync(self._file.fileno())
         self._journal.writelines(self._pending)
@@ -130,7 +127,7 @@ class ShardWriter:
         self._synced = time.monotonic()
 
     def close_shard(self) -> None:
-        """End the shard as a tar file ends; one without a video is removed."""
+        """Write the end of the tar file. A shard without a video is removed."""
         self.sync()
         if self._position:
             self._file.write(tarfile.NUL * (2 * tarfile.BLOCKSIZE))
@@ -141,13 +138,13 @@ class ShardWriter:
             (self.folder / shard_name(self.shard)).unlink()
 
     def forget_journal(self) -> None:
-        """Remove the journal: the index has it all."""
+        """Remove the journal, whose videos are in the index now."""
         self._journal.close()
         (self.folder / JOURNAL).unlink()
 
     def close(self) -> None:
-        """Close the files as they are; a run that goes on begins with what the journal holds."""
-        with suppress(OSError):  # a full disk has been told of by whoever met it
+        """Close the files as they are. Another run can continue from the journal."""
+        with suppress(OSError):  # a full disk has already been reported
             self._file.close()
         with suppress(OSError):
             self._journal.close()

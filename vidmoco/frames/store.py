@@ -1,4 +1,4 @@
-"""The files of a prepared folder, which may be anywhere that fsspec reaches."""
+"""The files of a prepared folder, on the disk or anywhere that fsspec reaches."""
 
 import os
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from vidmoco.urls import is_url, url_of
 
 
 def is_prepared(source: Path) -> bool:
-    """Return whether ``prepare`` has written to a folder; every URL is taken for such a one."""
+    """Return whether a source is a folder that ``prepare`` has written to, or any URL."""
     return is_url(source) or (source / KEY_FILE).is_file() or (source / JOURNAL).is_file()
 
 
@@ -24,10 +24,10 @@ class Store:
     """The files of a prepared folder."""
 
     def __init__(self, source: Path) -> None:
-        """Connect to it.
+        """Connect to the file system.
 
         Raises:
-            ConfigError: fsspec does not know the kind of URL, or lacks a library for it.
+            ConfigError: fsspec does not support the URL, or lacks a library for it.
         """
         self._files: dict[int, int] = {}
         self.where = url_of(source)
@@ -42,12 +42,12 @@ class Store:
             os.close(file)
 
     def exists(self, name: str) -> bool:
-        """Return whether there is a file."""
+        """Return whether a file exists."""
         with self._reached():
             return bool(self._system.exists(f"{self._root}/{name}"))
 
     def size(self, name: str) -> int | None:
-        """Return the bytes of a file; -1: there is none; None: its server does not say."""
+        """Return a file's size in bytes, -1 if it is missing, or None if the server does not say."""
         try:
             with self._reached():
                 size = self._system.size(f"{self._root}/{name}")
@@ -61,29 +61,29 @@ class Store:
             return bytes(self._system.cat_file(f"{self._root}/{name}"))
 
     def read(self, shard: int, offset: int, length: int) -> bytes:
-        """Return some bytes of a shard; threads may call it at the same time."""
+        """Return a range of bytes of a shard. Threads may call it at the same time."""
         name = shard_name(shard)
         if not self.is_local:
-            return self._part(name, offset, length)
+            return self._range(name, offset, length)
         if shard not in self._files:
             opened = os.open(Path(self._root) / name, os.O_RDONLY | os.O_CLOEXEC)
             if self._files.setdefault(shard, opened) != opened:  # another thread was faster
                 os.close(opened)
         return os.pread(self._files[shard], length, offset)
 
-    def check_parts(self) -> None:
-        """Look whether parts of files can be read, by the first byte of the small key file.
+    def check_ranges(self) -> None:
+        """Check that ranges of bytes can be read, with the first byte of the small key file.
 
         Raises:
             ConfigError: the server answers with the whole file.
         """
         if not self.is_local:
             try:
-                self._part(KEY_FILE, 0, 1)
+                self._range(KEY_FILE, 0, 1)
             except OSError as error:
                 raise ConfigError(f"{self.where}: {error}. Copy the folder to a disk.") from error
 
-    def _part(self, name: str, offset: int, length: int) -> bytes:
+    def _range(self, name: str, offset: int, length: int) -> bytes:
         with self._reached():
             path = f"{self._root}/{name}"
             data = bytes(self._system.cat_file(path, start=offset, end=offset + length))
@@ -96,7 +96,7 @@ class Store:
 
     @contextmanager
     def _reached(self) -> Iterator[None]:
-        """Turn errors into ``OSError``: each library below fsspec has its own kinds."""
+        """Turn the errors of the libraries below fsspec into ``OSError``."""
         try:
             yield
         except OSError:
@@ -111,18 +111,19 @@ def read_store_key(store: Store) -> dict[str, Any]:
     """Return the content of a prepared folder's key file.
 
     Raises:
-        ConfigError: there is none, or it is not of this version.
+        ConfigError: there is none, it is damaged, or it is of another version.
     """
     try:
         text = store.content(KEY_FILE).decode("utf-8", errors="replace")
     except FileNotFoundError as error:
         if store.exists(JOURNAL):
             raise ConfigError(
-                f"{store.where} is not finished. Give the same `vidmoco prepare` again: it goes on "
-                "from where it was stopped."
+                f"{store.where} is not finished. Give the same `vidmoco prepare` command again: it "
+                "continues where it stopped."
             ) from error
         raise ConfigError(
-            f"{store.where} holds no prepared frames; `vidmoco prepare` makes them of local videos."
+            f"{store.where} holds no prepared frames. `vidmoco prepare` makes them from local "
+            "videos."
         ) from error
     except OSError as error:
         if store.is_local:
@@ -145,7 +146,7 @@ def open_index(source: Path, store: Store | None = None) -> FrameIndex:
         frames, videos = store.content(key["frames"]), store.content(key["videos"])
     except FileNotFoundError as error:
         raise ConfigError(
-            f"The index of {store.where} is missing: {_line(error)}. Bring it back from a copy, or "
+            f"The index of {store.where} is missing: {_line(error)}. Restore it from a copy, or "
             "prepare the videos into an empty folder."
         ) from error
     except OSError as error:
@@ -154,16 +155,15 @@ def open_index(source: Path, store: Store | None = None) -> FrameIndex:
     return FrameIndex(key["settings"], rows, table, key)
 
 
-def harmed_shards(store: Store, index: FrameIndex) -> dict[int, str]:
-    """Return which shards are missing or shorter than the index says, each with what it is."""
-    harmed = {}
-    for shard, least in sorted(index.shard_sizes().items()):
+def damaged_shards(store: Store, index: FrameIndex) -> dict[int, str]:
+    """Return the shards that are missing or too short, each with a description."""
+    damaged = {}
+    for shard, expected in sorted(index.shard_sizes().items()):
         size = store.size(shard_name(shard))
-        if size is not None and size < least:
-            harmed[shard] = (
-                "is missing" if size < 0 else f"has {size:,} bytes, and should have {least:,}"
-            )
-    return harmed
+        if size is not None and size < expected:
+            missing = f"has {size:,} bytes, expected {expected:,}"
+            damaged[shard] = "is missing" if size < 0 else missing
+    return damaged
 
 
 def _line(error: OSError) -> str:

@@ -1,4 +1,4 @@
-"""What a process of ``prepare`` does: the frames of a video, as JPEG files, as a piece of tar."""
+"""What a process of ``prepare`` does: write a video's frames as JPEG files to a piece of a tar."""
 
 import tarfile
 import time
@@ -25,23 +25,23 @@ from vidmoco.video.info import VideoInfo
 from vidmoco.video.sequential_reader import iter_frames
 
 PAIRS_TIMED = 4  # the default of --data.pairs-per-visit
-ADVICE = ", and give the same command again: it goes on from here."
+ADVICE = ", and give the same command again: it continues from here."
 """What to do when frames cannot be written, after "Make room there"."""
-TAR_BLOCK = 512  # of POSIX.1-1988: headers and files begin at multiples
+TAR_BLOCK = 512  # headers and files begin at multiples (POSIX.1-1988)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FrameSettings:
-    """Which frames of a video are kept, and how. A prepared folder has one of these."""
+    """The settings of a prepared folder: which frames are kept, and in which form."""
 
     fps: float | None
-    """Frames shown at 0, 1/fps, 2/fps … seconds, each once; None: all."""
+    """Keep the frames shown at 0, 1/fps, 2/fps, … seconds, each once. None means all frames."""
     short_side: int
-    """Greatest short side in pixels; smaller frames stay as they are."""
+    """Maximum short side in pixels. Smaller frames are not enlarged."""
     quality: int
-    """Of the JPEG files, 1 to 100."""
+    """Quality of the JPEG files, 1 to 100."""
     selection: Selection
-    """Which of these frames are left out."""
+    """Which of these frames are dropped."""
 
 
 @dataclass(frozen=True)
@@ -52,36 +52,36 @@ class PrepareJob:
     name: str
     piece: Path
     time_visit: bool = False
-    """Measure, too, what a visit of the video costs, which prepared frames save."""
+    """Also measure the cost of a visit to the video, which prepared frames save."""
 
 
 @dataclass
 class PreparedVideo:
-    """The frames of a video in its piece: one number each in all lists."""
+    """The frames of a video in its piece. Each list has one item per frame."""
 
     pts_seconds: list[float] = field(default_factory=list)
     offsets: list[int] = field(default_factory=list)
-    """Where the JPEG file begins, in bytes from the start of the piece."""
+    """First byte of the JPEG file in the piece."""
     lengths: list[int] = field(default_factory=list)
     checksums: list[int] = field(default_factory=list)
     """CRC-32 of the JPEG file."""
     num_bytes: int = 0
-    """Of the piece."""
+    """Size of the piece."""
     dropped: dict[str, int] = field(default_factory=dict)
-    """Frames that were left out, by reason."""
+    """Numbers of dropped frames by reason."""
     damage: str = ""
-    """What could not be decoded, in a line."""
+    """One line about the frames that could not be decoded."""
     visit_seconds: float = 0.0
-    """CPU time of a visit of ``PAIRS_TIMED`` pairs; 0: not measured."""
+    """CPU time of a visit of ``PAIRS_TIMED`` pairs, or 0 if it was not measured."""
     cannot_write: str = ""
-    """Why the piece could not be written, and what to do: the disk is full, say."""
+    """Why the piece could not be written (such as a full disk), and what to do."""
 
 
 def write_frames(job: PrepareJob, settings: FrameSettings, limits: Limits) -> PreparedVideo:
-    """Write the frames of a video, in the order of showing, to the file ``job.piece``.
+    """Write the frames of a video to the file ``job.piece``, in display order.
 
     Raises:
-        VideoError: no frame of it can be read.
+        VideoError: no frame of the video can be read.
     """
     fast = reads_forward(job.video) and settings.fps is not None
     for forward in (True, False) if fast else (False,):
@@ -103,18 +103,18 @@ def write_frames(job: PrepareJob, settings: FrameSettings, limits: Limits) -> Pr
         except VideoError:
             if not forward:
                 raise
-            continue  # the exact reader leaves out what is damaged, and says what
+            continue  # the exact reader leaves out damaged frames, and reports them
         except OSError as error:
             prepared.cannot_write = str(unwritable(error, job.piece.parent, advice=ADVICE))
         prepared.damage = "; ".join(damage)
         if job.time_visit:
             prepared.visit_seconds = _time_visit(job.video, settings.short_side, limits)
         return prepared
-    raise AssertionError("the last way returns or raises")
+    raise AssertionError("the exact reader returns or raises")
 
 
 def _time_visit(video: VideoInfo, short_side: int, limits: Limits) -> float:
-    """Return the CPU time of a visit, in seconds; 0 where one fails."""
+    """Return the CPU time of a visit in seconds, or 0 if the visit fails."""
     times = np.random.default_rng(0).uniform(0, video.duration_seconds, 2 * PAIRS_TIMED)
     began = time.process_time()
     try:
@@ -127,8 +127,8 @@ def _time_visit(video: VideoInfo, short_side: int, limits: Limits) -> float:
 
 
 def _frames_at_rate(video: VideoInfo, fps: float, limits: Limits) -> Iterator[TimedPicture]:
-    """Yield the frames shown at 0, 1/fps, 2/fps … seconds, each once."""
-    count = int(np.ceil(video.duration_seconds * fps - 1e-6))  # as ``take_at_rate``
+    """Yield the frames shown at 0, 1/fps, 2/fps, … seconds, each once."""
+    count = int(np.ceil(video.duration_seconds * fps - 1e-6))  # as in ``take_at_rate``
     last = -1.0
     times = (np.arange(max(count, 1)) / fps + 1e-6).tolist()
     for seconds, picture in frames_forward(video, times, limits=limits):
@@ -170,6 +170,6 @@ def _write_frame(
 def build_frame_writer(
     settings: FrameSettings, limits: Limits
 ) -> Callable[[PrepareJob], PreparedVideo]:
-    """Return what a process of ``prepare`` does with a job."""
-    torch.set_num_threads(1)  # a process a core
+    """Return the function with which a process of ``prepare`` does a job."""
+    torch.set_num_threads(1)  # there is one process per core
     return lambda job: write_frames(job, settings, limits)

@@ -1,4 +1,4 @@
-"""Finding video files below a folder, and saying what a file is that no demuxer understands."""
+"""Find video files below a folder, and describe files that no demuxer understands."""
 
 import codecs
 import os
@@ -17,14 +17,14 @@ VIDEO_SUFFIXES = frozenset(
         *(".ogv", ".qt", ".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv"),
     }
 )
-_LEADS_OUT = "the link leads out of the folder (--follow-links reads what it leads to)"
+_LEADS_OUT = "the link leads out of the folder (--follow-links follows it)"
 _HEAD_BYTES = 4096
 _MAX_MOOV_BYTES = 64 * 2**20  # assumption: an index of hours of video is smaller
 
 
 @dataclass(frozen=True)
 class FoundFile:
-    """A file to look at, or (``problem`` not empty) one that cannot be looked at."""
+    """A file to inspect, or with a ``problem`` one that cannot be inspected."""
 
     key: str
     num_bytes: int = 0
@@ -33,12 +33,12 @@ class FoundFile:
 
 
 def find_videos(root: Path, *, follow_links: bool = False) -> Iterator[FoundFile]:
-    """Yield the video files below ``root``, by suffix in any case, and what cannot be looked into.
+    """Yield the files below ``root`` with a video suffix (in any case), and unreadable folders.
 
-    Links are followed, after everything that is no link, and each folder and file is taken once:
-    a loop of links ends, and a video that is linked twice is found once. A link that leads out of
-    ``root`` is a problem, unless ``follow_links``: a folder from a stranger must not name the files
-    that are read.
+    Links are followed after all other entries, and each file and folder is visited once. So a loop
+    of links ends, and a video that is linked twice is found once. Without ``follow_links`` a link
+    that leads out of ``root`` is a problem: a folder from a stranger must not decide which files
+    are read.
     """
     real_root = os.path.realpath(root)
     seen = {real_root}
@@ -82,7 +82,7 @@ def find_videos(root: Path, *, follow_links: bool = False) -> Iterator[FoundFile
 
 
 def look_at(path: Path, *, root: Path) -> FoundFile:
-    """Return size and time of a file, or why it cannot be opened. Opens nothing."""
+    """Return size and time of a file, or why it cannot be read, without opening it."""
     key = _key(path, root)
     if os.fsencode(path.relative_to(root).as_posix()) != key.encode():
         return FoundFile(key, problem="its name is not valid UTF-8; rename it")
@@ -98,7 +98,7 @@ def look_at(path: Path, *, root: Path) -> FoundFile:
 
 
 def require_as_scanned(video: VideoInfo) -> None:
-    """Raise ``VideoError`` for a video that is refused, missing, or not what the scan saw."""
+    """Raise ``VideoError`` if a video is refused, missing, or has changed since the scan."""
     if video.route == "refused":
         raise VideoError(f"{video.path}: {video.reason}.")
     try:
@@ -110,7 +110,7 @@ def require_as_scanned(video: VideoInfo) -> None:
 
 
 def describe_unknown(path: Path) -> str:
-    """Return why a file that no demuxer understands is no readable video, from its first bytes."""
+    """Return what a file is that no demuxer understands, judged by its first bytes."""
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     if not head:
@@ -128,7 +128,7 @@ def describe_unknown(path: Path) -> str:
 
 
 def find_moov(path: Path) -> bytes | None:
-    """Return the index (the ``moov`` box) of an MP4, or None when there is no whole one."""
+    """Return the index (the ``moov`` box) of an MP4, or None if it is missing or cut off."""
     size = path.stat().st_size
     with path.open("rb") as file:
         position = 0
@@ -152,7 +152,7 @@ def find_moov(path: Path) -> bytes | None:
 def is_encrypted_mp4(path: Path) -> bool:
     """Return whether the video of an MP4 is encrypted (a sample entry ``encv``, ISO 14496-12 8.12).
 
-    FFmpeg passes such packets on undecrypted, and what is decoded from them is noise.
+    FFmpeg does not decrypt such packets, and would decode noise.
     """
     moov = find_moov(path)
     return moov is not None and b"encv" in moov and b"sinf" in moov
@@ -165,7 +165,7 @@ def _key(path: Path, root: Path) -> str:
 
 def _is_text(head: bytes) -> bool:
     try:
-        # Incremental: the head may end in the middle of a character.
+        # Incremental, because the head may end within a character.
         codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
         return False

@@ -1,10 +1,10 @@
-"""Several frames of a video in one pass forward, by PyAV, for plain H.264 files.
+"""Read several frames of a plain H.264 file in one forward pass, with PyAV.
 
-Decoding begins at the last key frame before a wanted time, and ends when its frames have come. On
-the way, pictures that no other picture needs and that nobody wants are not decoded: half of them
-with usual settings of x264, and decord cannot leave them out (measured: docs/benchmarks.md).
+Decoding starts at the last key frame before a wanted time, and ends when the wanted frames are
+there. Unwanted pictures that no other picture needs are skipped. With usual settings of x264 these
+are half of all pictures, and decord cannot skip them (measured: docs/benchmarks.md).
 
-Whatever is unusual, or damaged, is declined: then the exact reader has the word.
+The reader declines anything unusual or damaged, and the exact reader takes over.
 """
 
 import math
@@ -31,33 +31,33 @@ from vidmoco.video.frames import Frames, TimedPicture
 from vidmoco.video.info import VideoInfo
 from vidmoco.workers.process import still_alive
 
-_PICTURES_AT_ONCE = 4  # that wait, decoded, to be converted; bounds memory
-_CONTAINERS = frozenset({"mov", "matroska"})  # they have an index, and times on every packet
+_PICTURES_AT_ONCE = 4  # decoded before they are converted to RGB; bounds memory
+_CONTAINERS = frozenset({"mov", "matroska"})  # with an index, and times on every packet
 
 
 def reads_forward(video: VideoInfo) -> bool:
-    """Return whether a video is of the plain kind that this module reads.
+    """Return whether this module reads a video.
 
-    Each group of pictures stands alone (no leading pictures), all of them are shown (no edit list),
-    and the times are the file's own.
+    Each group of pictures must be independent (no leading pictures), all pictures are shown (no
+    edit list), and the times are the file's own.
     """
     return (
         video.codec == "h264"
         and video.container in _CONTAINERS
-        and "420p" in video.pixel_format  # 4:4:4 is decoded otherwise after a start in the middle
+        and "420p" in video.pixel_format  # 4:4:4 is decoded differently after a seek
         and video.route != "refused"
         and not (video.leading_pictures or video.edit_list or video.estimated_times)
     )
 
 
 class ForwardReader:
-    """A ``FastReader`` of what ``reads_forward``."""
+    """A ``FastReader`` for the videos that ``reads_forward`` accepts."""
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self._limits = limits
 
     def read(self, video: VideoInfo, times: Float64[np.ndarray, " t"]) -> Frames | None:
-        """Return the frames shown at growing times, or None: ask the exact reader."""
+        """Return the frames shown at increasing times, or None if the exact reader must read."""
         if not reads_forward(video):
             return None
         try:
@@ -65,17 +65,17 @@ class ForwardReader:
                 *frames_forward(video, times.tolist(), limits=self._limits), strict=True
             )
         except VideoError:
-            return None  # the exact reader says what is wrong in plain words
+            return None  # the exact reader gives a better message
         return Frames(np.stack(images), np.array(seconds))
 
 
 def frames_forward(
     video: VideoInfo, times: Sequence[float], *, limits: Limits = DEFAULT_LIMITS
 ) -> Iterator[TimedPicture]:
-    """Yield the frame that is shown at each of the growing ``times``, and when its showing began.
+    """Yield the frame that is shown at each of the increasing ``times``, with its own time.
 
     Raises:
-        VideoError: the video is damaged on the way, or unusual; all frames before it are right.
+        VideoError: the video is damaged or unusual. All frames yielded before are correct.
     """
     try:
         with open_video(video.path, limits=limits) as (container, stream):
@@ -92,7 +92,7 @@ def _frames(
     base = stream.time_base or Fraction(1)
     start = start_ticks(video, base)
 
-    def seconds_of(pts: int) -> float:  # what Fraction says, measured much faster
+    def seconds_of(pts: int) -> float:  # measured: much faster than Fraction, with the same result
         return (pts - start) * base.numerator / base.denominator
 
     groups = _groups(container, stream)
@@ -103,19 +103,19 @@ def _frames(
         end = math.inf if following is None else seconds_of(following[0].pts)
         if times[done] >= end:
             group = following
-            if times[done] - end > video.keyframe_seconds:  # a whole group can be jumped over
+            if times[done] - end > video.keyframe_seconds:  # a seek skips at least one group
                 ticks = math.floor(times[done] / base)
                 container.seek(start + ticks, stream=stream, backward=True)
                 groups = _groups(container, stream)
                 group = next(groups, None)
             continue
         if group is None:
-            raise VideoError("it ends before its time")
+            raise VideoError("it ends too early")
         shown = sorted((seconds_of(packet.pts), packet.pts) for packet in group)
         here = times[done : bisect_left(times, end, lo=done)]
         places = [bisect_right(shown, (max(time, 0.0), math.inf)) - 1 for time in here]
         if places[0] < 0:
-            raise VideoError("no key frame of it comes before a time at which it shows a frame")
+            raise VideoError("no key frame precedes a time at which a frame is shown")
         wanted = [shown[place] for place in places]
         pictures = _decode_group(stream, group, {pts for _, pts in wanted}, video)
         for (seconds, _), times_shown in groupby(wanted):
@@ -126,10 +126,10 @@ def _frames(
 
 
 def _groups(container: InputContainer, stream: VideoStream) -> Iterator[list[Any]]:
-    """Yield the packets from each key frame to the next.
+    """Yield the packets of each group, from a key frame to the next.
 
     Raises:
-        VideoError: a packet is not as in a plain file.
+        VideoError: a packet is unusual.
     """
     group: list[Any] = []
     for packet in container.demux(stream):
@@ -151,19 +151,19 @@ def _groups(container: InputContainer, stream: VideoStream) -> Iterator[list[Any
 def _decode_group(
     stream: VideoStream, group: list[Any], wanted: set[int], video: VideoInfo
 ) -> Iterator[np.ndarray]:
-    """Yield the wanted pictures of a group in the order of showing.
+    """Yield the wanted pictures of a group in display order.
 
     Raises:
-        VideoError: not all of them come, without errors and in this order.
+        VideoError: the decoder does not return all of them in this order without errors.
     """
     decoding = _decode(stream.codec_context, group, wanted)
-    for some in _batched(sorted(wanted), _PICTURES_AT_ONCE):
+    for expected in _batched(sorted(wanted), _PICTURES_AT_ONCE):
         still_alive()
-        next_frames = partial(list[VideoFrame], islice(decoding, len(some)))
+        next_frames = partial(list[VideoFrame], islice(decoding, len(expected)))
         frames, error = decode_listening(next_frames, to_log=True)
-        come = [frame.pts for frame in frames]
-        if error or come != some or any(frame.is_corrupt for frame in frames):
-            raise VideoError(error or "a picture of it does not come whole")
+        in_order = [frame.pts for frame in frames] == expected
+        if error or not in_order or any(frame.is_corrupt for frame in frames):
+            raise VideoError(error or "a picture of it is missing or not whole")
         yield from (to_rgb(frame, coded_size=coded_size(video)) for frame in frames)
 
 
@@ -173,7 +173,7 @@ def _batched(items: list[int], size: int) -> Iterator[list[int]]:
 
 
 def _decode(context: Any, group: list[Any], wanted: set[int]) -> Iterator[VideoFrame]:
-    """Yield the wanted frames of a group as they come; leave out what nothing needs."""
+    """Yield the wanted frames of a group in decoding order. Skip pictures that no other needs."""
     context.flush_buffers()
     missing = set(wanted)
     skip = ""

@@ -1,7 +1,7 @@
-"""The pictures of a video in the order of showing, with the lost ones in their places.
+"""The frames of a video in display order, including the lost ones.
 
-A decoder that is asked for it stops at damage instead of patching the picture up. What a file shows
-is known from its packets, so a picture that does not come is missed.
+The decoder is told to stop at damage instead of concealing it. The packets say which pictures a
+file shows, so a picture that the decoder does not return is noticed.
 """
 
 import heapq
@@ -22,16 +22,16 @@ from vidmoco.video.container import shows_picture
 from vidmoco.video.info import VideoInfo
 from vidmoco.workers.process import still_alive
 
-_CORRUPT = "its decoder says that it is not whole"
-# Decoders that conceal missing pictures. Others log errors that are none (MS-MPEG4: no end mark).
-_MAKING_UP = frozenset({"h264", "hevc"})
+_CORRUPT = "its decoder marks it as corrupt"
+# Decoders that conceal missing pictures. Others log harmless messages (MS-MPEG4: no end mark).
+_CONCEALING = frozenset({"h264", "hevc"})
 _PACKETS_PER_SIGN_OF_LIFE = 32
-NOT_DECODED = "it does not come out of the decoder"
+NOT_DECODED = "the decoder does not return it"
 
 
 @dataclass(frozen=True)
 class Lost:
-    """A frame that the file should show and that cannot be decoded without errors."""
+    """A frame that the file should show, but that cannot be decoded without errors."""
 
     reason: str
 
@@ -42,16 +42,16 @@ Timed = tuple[float, VideoFrame | Lost]
 def decoded_frames(
     container: InputContainer, stream: VideoStream, video: VideoInfo, *, after_seek: bool = False
 ) -> Iterator[Timed]:
-    """Yield (seconds, frame) in the order of showing, from where the container is.
+    """Yield (seconds, frame) in display order, from the container's position on.
 
-    From an error on, up to the next key frame, every frame is ``Lost``, for it is built on damage.
-    So is one that the file holds and that does not come out of the decoder.
+    After an error every frame up to the next key frame is ``Lost``, because it depends on damaged
+    data. So is a frame that the file holds but the decoder does not return.
 
     Args:
         container: the opened file.
-        stream: its video.
-        video: the file's row.
-        after_seek: begin at the next key frame, and with what is shown from then on.
+        stream: its video stream.
+        video: the file's row of the catalog.
+        after_seek: start at the next key frame, and drop frames that are shown before it.
     """
     frames = _counted if video.estimated_times else _timed
     yield from frames(container, stream, video, after_seek=after_seek)
@@ -91,20 +91,19 @@ def _timed(
 
 
 class Due:
-    """The times at which packets say that pictures are shown, and what is known of each."""
+    """The display times of decoded packets whose pictures are still to come, with their damage."""
 
     def __init__(self, earliest: int) -> None:
-        """Begin at a time; it may be moved before the first packet."""
         self.earliest = earliest
-        """No picture before it is shown."""
+        """Pictures before this time are not shown. It may change before the first packet."""
         self._times: list[int] = []  # a heap
         self._lost: dict[int, str] = {}
         self._damage = ""
         self._key = self._clean_from = earliest
-        self._told = True  # pictures have come at the times of the packets, and at no others
+        self._reliable = True  # all pictures so far had the time of a packet
 
     def add(self, packet: "Packet[Any]", *, error: str, shown: bool) -> None:
-        """Note a packet that has been decoded, perhaps with an error."""
+        """Add a packet that has been decoded, perhaps with an error."""
         if packet.is_keyframe and packet.pts is not None:
             self._key = packet.pts
             if self._damage:
@@ -112,35 +111,35 @@ class Due:
         if packet.is_corrupt:
             error = error or "a part of it is missing"
         if error and packet.pts is not None and packet.pts < self._key:
-            self._clean_from = self._key  # only such as come before the key frame lean on it
+            self._clean_from = self._key  # only pictures before the key frame depend on it
         else:
             self._damage = self._damage or error
         if packet.pts is None or packet.pts < self.earliest or not shown:
             return
         heapq.heappush(self._times, packet.pts)
         if self._damage or packet.pts < self._clean_from:
-            self._lost[packet.pts] = self._damage or error or "it is built on damaged pictures"
+            self._lost[packet.pts] = self._damage or error or "it depends on damaged pictures"
 
     def until(self, frame: VideoFrame) -> Iterator[tuple[int, VideoFrame | Lost]]:
-        """Yield the pictures up to one that the decoder gives, which may be damaged itself."""
+        """Yield the pictures up to and including a decoded one, which may be damaged itself."""
         pts = frame.pts
         if pts is None or pts < self.earliest:
             return
         while self._times and self._times[0] < pts:
             time = heapq.heappop(self._times)
-            if self._told or time in self._lost:
+            if self._reliable or time in self._lost:
                 yield time, Lost(self._lost.pop(time, NOT_DECODED))
         if self._times and self._times[0] == pts:
             heapq.heappop(self._times)
         else:
-            self._told = False  # an unusual file: what is missing cannot be told by the times
+            self._reliable = False  # an unusual file, whose times do not show what is missing
         if frame.is_corrupt:
             self._damage_from(pts)
         reason = self._lost.pop(pts, _CORRUPT if frame.is_corrupt else "")
         yield pts, Lost(reason) if reason else frame
 
     def _damage_from(self, pts: int) -> None:
-        """Note a damaged picture: what comes after it up to a key frame, known or yet to come."""
+        """Mark the pictures after a damaged one as lost, up to the next key frame."""
         if self._key <= pts:
             self._damage = self._damage or _CORRUPT
         self._lost.update((time, _CORRUPT) for time in self._times if pts < time < self._key)
@@ -148,16 +147,16 @@ class Due:
             self._lost.update((time, self._damage) for time in self._times if time > pts)
 
     def rest(self) -> Iterator[tuple[int, Lost]]:
-        """Yield what has not come when all is decoded."""
+        """Yield the pictures that are missing after the last packet."""
         for time in sorted(self._times):
-            if self._told or time in self._lost:
+            if self._reliable or time in self._lost:
                 yield time, Lost(self._lost.get(time, NOT_DECODED))
 
 
 def _counted(
     container: InputContainer, stream: VideoStream, video: VideoInfo, *, after_seek: bool
 ) -> Iterator[Timed]:
-    """As ``decoded_frames``, of a video whose frames have no times: all after an error is lost."""
+    """Like ``decoded_frames``, for frames without times. All frames after an error are lost."""
     count, damage = 0, ""
     for packet, broken_off in _packets(container, stream):
         frames, error = decode_packet(stream, packet)
@@ -174,18 +173,19 @@ def _counted(
 def decode_packet(
     stream: VideoStream, packet: "Packet[Any] | None"
 ) -> tuple[list[VideoFrame], str]:
-    """Return the pictures that a packet gives (None: what the decoder still holds), or an error."""
+    """Return the pictures that a packet gives, and an error. None flushes the decoder."""
     return decode_listening(
-        lambda: stream.decode(packet), to_log=stream.codec_context.name in _MAKING_UP
+        lambda: stream.decode(packet), to_log=stream.codec_context.name in _CONCEALING
     )
 
 
 def decode_listening(
     decode: Callable[[], list[VideoFrame]], *, to_log: bool
 ) -> tuple[list[VideoFrame], str]:
-    """Return the pictures that ``decode`` gives, and the error that it raises or only logs.
+    """Return the pictures that ``decode`` gives, and the error that it raises.
 
-    Of a picture that is missing, H.264 and HEVC decoders make up another and only log it.
+    With ``to_log`` a logged error counts too: H.264 and HEVC decoders conceal a missing picture and
+    only log it.
     """
     try:
         with av.logging.Capture() as messages:
@@ -194,25 +194,25 @@ def decode_listening(
         raise
     except av.FFmpegError as failure:
         return [], str(failure.strerror or failure)
-    # That a picture is patched up from its neighbours is mere information to FFmpeg.
-    faults = [
+    # FFmpeg logs concealment at the level of information.
+    errors = [
         text.strip()
         for level, _, text in messages
         if level <= av.logging.ERROR or text.startswith("concealing")
     ]
-    return frames, faults[0] if faults and to_log else ""
+    return frames, errors[0] if errors and to_log else ""
 
 
 def _packets(
     container: InputContainer, stream: VideoStream
 ) -> "Iterator[tuple[Packet[Any] | None, str]]":
-    """Yield (packet, "") for each packet, and at the end (None, the error that ended it)."""
+    """Yield (packet, "") for each packet, and at the end (None, error), with "" for no error."""
     error = ""
     try:
         for number, packet in enumerate(container.demux(stream)):
             if number % _PACKETS_PER_SIGN_OF_LIFE == 0:
                 still_alive()
-            if packet.size:  # an empty one in the middle would end the decoding
+            if packet.size:  # an empty packet would flush the decoder
                 yield packet, ""
     except av.MemoryError:
         raise
@@ -222,11 +222,11 @@ def _packets(
 
 
 def start_ticks(video: VideoInfo, base: Fraction) -> int:
-    """Return the raw time of the first shown frame on the clock of the file."""
+    """Return the raw time of the first shown frame in ticks of ``base`` seconds."""
     return round(video.start_seconds / base)
 
 
 def coded_size(video: VideoInfo) -> tuple[int, int]:
-    """Return (width, height) of the picture before it is turned."""
-    turned = video.rotation in (90, 270)
-    return (video.height, video.width) if turned else (video.width, video.height)
+    """Return (width, height) of the picture before rotation."""
+    rotated = video.rotation in (90, 270)
+    return (video.height, video.width) if rotated else (video.width, video.height)

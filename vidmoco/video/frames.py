@@ -1,4 +1,4 @@
-"""Frames of a video, and what may read them."""
+"""Frames of a video, and the interface of fast readers."""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -19,7 +19,7 @@ class Frames:
     images: UInt8[np.ndarray, "t h w 3"]
     """Displayed RGB pictures."""
     pts_seconds: Float64[np.ndarray, " t"]
-    """When the showing of each began, from the first shown frame of the video."""
+    """The time of each frame, in seconds from the first shown frame of the video."""
 
 
 @runtime_checkable
@@ -27,4 +27,4 @@ class FastReader(Protocol):
     """A decoder that may decline."""
 
     def read(self, video: VideoInfo, times: Float64[np.ndarray, " t"]) -> Frames | None:
-        """Return the frames shown at growing times, or None: ask PyAV."""
+        """Return the frames shown at increasing times, or None if the exact reader must read."""

@@ -1,4 +1,4 @@
-"""What the scan knows of one video: a row of the catalog. Imports nothing heavy."""
+"""A row of the catalog: what the scan found out about one video. Imports nothing heavy."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,68 +9,68 @@ Route = Literal["decord", "pyav", "refused"]
 
 @dataclass(frozen=True, kw_only=True)
 class VideoInfo:
-    """One video file: what it is, how it may be read, or why it is refused.
+    """One video file: its properties, its decoder, or why it is refused.
 
-    Times are in seconds from the first shown frame, unless they are called raw.
+    Times are in seconds from the first shown frame, except for those called raw.
     """
 
     root: str
     """Absolute folder that was scanned, or the folder of a single file."""
     key: str
-    """Path below ``root``, with ``/``; a folder that cannot be listed ends with ``/``."""
+    """Path relative to ``root``, with ``/``. An unreadable folder ends with ``/``."""
     num_bytes: int
     """Size of the file at the scan."""
     mtime_ns: int
-    """Time of the last change of the file, in nanoseconds; 0: look again at the next scan."""
+    """Time of the last change in nanoseconds, or 0 if the next scan must inspect the file again."""
     container: str = ""
-    """FFmpeg's (first) name of the container format: ``mov``, ``matroska`` …; empty: unknown."""
+    """FFmpeg's (first) name of the container format, such as ``mov``, or empty if unknown."""
     codec: str = ""
-    """FFmpeg's name of the codec; empty: unknown."""
+    """FFmpeg's name of the codec, or empty if unknown."""
     pixel_format: str = ""
-    """FFmpeg's name of the pixel format; empty: unknown."""
+    """FFmpeg's name of the pixel format, or empty if unknown."""
     width: int = 0
-    """Width of the displayed picture in pixels: after rotation, before the sample aspect ratio."""
+    """Width of the displayed picture in pixels, after rotation, before the sample aspect ratio."""
     height: int = 0
     """Height of the displayed picture in pixels."""
     coded_width: int = 0
-    """Width of the picture as it is coded, with the padding that the codec needs."""
+    """Width of the coded picture in pixels, with the codec's padding."""
     coded_height: int = 0
-    """Height of the picture as it is coded."""
+    """Height of the coded picture in pixels."""
     rotation: int = 0
     """Degrees counter-clockwise (0, 90, 180, 270) from the coded to the displayed picture, as in
     ``np.rot90(picture, rotation // 90)``."""
     sample_aspect_ratio: float = 1.0
-    """Width to height of a pixel of the displayed picture; 1 when unknown."""
+    """Width / height of a pixel of the displayed picture, or 1 if unknown."""
     color_range: Literal["", "limited", "full"] = ""
-    """Whether black to white is 16 to 235 or 0 to 255 (of 8 bits); empty: not said."""
+    """Whether black to white is 16 to 235 or 0 to 255 (in 8 bits), or empty if unknown."""
     hdr: Literal["", "pq", "hlg"] = ""
-    """The transfer function of a high dynamic range (ITU-R BT.2100), which is not tone-mapped."""
+    """The transfer function of an HDR video (ITU-R BT.2100). Frames are not tone-mapped."""
     num_frames: int = 0
-    """Frames that a player would show, counted by their packets."""
+    """Number of frames that a player would show, counted by packets."""
     start_seconds: float = 0.0
     """Raw time of the first shown frame."""
     last_seconds: float = 0.0
-    """When the last frame begins to be shown."""
+    """Time of the last frame."""
     duration_seconds: float = 0.0
-    """From the first shown frame to the end of the last; at each t before it a frame is shown."""
+    """End of the last frame. A frame is shown at every time before it."""
     frame_rate: float = 0.0
-    """Average frames a second."""
+    """Average frames per second."""
     variable_rate: bool = False
-    """The distances of frames vary."""
+    """Whether the gaps between frames vary."""
     keyframe_seconds: float = 0.0
-    """Greatest distance of key frames."""
+    """Largest gap between key frames."""
     edit_list: bool = False
-    """Some packets are decoded but not shown."""
+    """Whether some packets are decoded but not shown."""
     leading_pictures: bool = False
-    """Some pictures follow a key frame in the file and come before it on the screen (open GOP)."""
+    """Whether a picture follows a key frame in the file but is shown before it (open GOP)."""
     estimated_times: bool = False
-    """The file's times are missing or out of order: frame i is shown at i / frame_rate."""
+    """Whether the file's times are missing or out of order. Frame i is shown at i / frame_rate."""
     ticks_per_second: int = 0
-    """The clock of the file, whose ticks all its times are; 0: not a whole number."""
+    """Ticks per second of the file's clock, or 0 if that is not a whole number."""
     route: Route = "refused"
-    """What reads the video."""
+    """The decoder of the video."""
     reason: str = ""
-    """Why it is not routed to decord, or why it is refused; empty for decord."""
+    """Why it is not routed to decord, or why it is refused. Empty for decord."""
     limit: str = ""
     """The limit that refused it, with its value at the scan: ``max_pixels=35389440``."""
 

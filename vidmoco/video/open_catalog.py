@@ -1,4 +1,4 @@
-"""The catalog of the user's videos: found in the cache, and brought up to date."""
+"""Open the catalog of the user's videos from the cache, and update it."""
 
 import hashlib
 import os
@@ -17,10 +17,7 @@ from vidmoco.video.scan import scan_videos
 
 
 def catalog_cache_path(source: Path) -> Path:
-    """Return where the catalog of a folder is kept between runs.
-
-    They are below ``cache_folder``.
-    """
+    """Return the path of a folder's catalog below ``cache_folder``."""
     absolute = os.path.abspath(source)  # noqa: PTH100  (resolve() would follow a link)
     digest = hashlib.sha256(os.fsencode(absolute)).hexdigest()[:16]
     name = re.sub(r"[^A-Za-z0-9._-]", "_", Path(absolute).name)[:40]
@@ -35,20 +32,20 @@ def open_catalog(
     fresh: bool = False,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Catalog:
-    """Return the catalog of some videos, looking only at files that are new or have changed.
+    """Return the catalog of some videos. Only new and changed files are inspected.
 
     Args:
-        sources: folders, video files, or catalogs (.parquet), which are taken as they are.
-        workers: processes that look at files; None: one a core.
+        sources: folders, video files, or catalogs (.parquet), which are not updated.
+        workers: number of processes. None means one per core.
         progress: show a bar on stderr.
-        fresh: look at every file again.
-        limits: what a video may be, and whether links are followed.
+        fresh: inspect every file again.
+        limits: limits on videos, and whether links are followed.
 
     Raises:
-        ConfigError: a source does not exist, holds no video, or is no catalog.
+        ConfigError: a source does not exist, has no video, or is not a catalog.
     """
     if not sources:
-        raise ConfigError("No videos are given: name folders, video files or catalogs (.parquet).")
+        raise ConfigError("No videos given. Give folders, video files or catalogs (.parquet).")
     catalogs = []
     for source in sources:
         if source.suffix.lower() == ".parquet" and not source.is_dir():
@@ -66,14 +63,14 @@ def open_catalog(
         try:
             catalog.save(cache)
         except ConfigError as error:
-            say(Console(stderr=True), f"{error} The next run will look at every file again.")
+            say(Console(stderr=True), f"{error} The next run will inspect every file again.")
         catalogs.append(catalog)
     return Catalog.merge(catalogs)
 
 
 def cached_catalog(path: Path) -> Catalog | None:
-    """Return the catalog of an earlier run, or None: none, of another version, or broken."""
+    """Return the catalog of an earlier run, or None if it is missing, outdated or damaged."""
     try:
         return Catalog.load(path)
-    except ConfigError:  # it is only a cache, and is about to be written anew
+    except ConfigError:  # only a cache, which will be written again
         return None

@@ -1,8 +1,8 @@
-"""What one video is and how it may be read: its packets are listed, its first picture is decoded.
+"""Probe one video: list its packets, decode its first picture, and choose its decoder.
 
 The worker processes of the scan import this module, so it imports PyAV and little else. Packets are
-read to the end but not decoded. NOTE: the first shown picture is decoded, because only it tells how
-the video is turned, and whether anything can be decoded at all.
+read to the end but not decoded. NOTE: the first shown picture is decoded, because only it shows the
+rotation, and whether the video can be decoded at all.
 """
 
 import os
@@ -35,53 +35,52 @@ from vidmoco.video.routes import route_of
 from vidmoco.video.timeline import PacketList, timeline_of
 from vidmoco.workers.process import still_alive
 
-# assumption: a video whose first so many pictures are all damaged is of no use.
-_MAX_LOST = 100
-_PACKETS_PER_SIGN_OF_LIFE = 256  # not decoded, so they are many a second
+_MAX_LOST = 100  # assumption: a video whose first pictures are all damaged is of no use
+_PACKETS_PER_SIGN_OF_LIFE = 256  # packets are not decoded, so there are many per second
 _COLOR_RANGES: dict[int, Literal["limited", "full"]] = {1: "limited", 2: "full"}  # AVColorRange
 _HDR_TRANSFERS: dict[int, Literal["pq", "hlg"]] = {16: "pq", 18: "hlg"}  # ITU-T H.273, table 3
-# Pictures that are decoded when times may be those of decoding; more than a codec delays (16).
+# Pictures to decode if times may be decoding times. A codec delays pictures by at most 16.
 _PICTURES_TO_CHECK = 40
 
 
 @dataclass(frozen=True)
 class ProbeJob:
-    """A file to look at."""
+    """A file to probe."""
 
     root: Path
     found: FoundFile
 
 
 def probe_video(path: Path, *, root: Path, limits: Limits = DEFAULT_LIMITS) -> VideoInfo:
-    """Return what a file is; never raises for a bad one: its route is "refused", with a reason.
+    """Return the row of a file. A bad file does not raise: its route is "refused", with a reason.
 
     Args:
         path: the file, below ``root``.
         root: the absolute folder of the catalog's keys.
-        limits: what the file may be.
+        limits: limits on the file.
 
     Raises:
-        MemoryError: the process may not use as much memory as the file needs.
+        MemoryError: the file needs more memory than the process may use.
     """
     found = look_at(path, root=root)
     if found.problem:
         return refused(found, root=root, reason=found.problem)
     try:
-        return _look_inside(path, found, root=root, limits=limits)
+        return _probe(path, found, root=root, limits=limits)
     except MemoryError:
         raise
     except LimitError as error:
         return refused(found, root=root, reason=str(error), keep=True, limit=error.limit)
     except VideoError as error:
         return refused(found, root=root, reason=str(error), keep=os.access(path, os.R_OK))
-    except Exception as error:  # whatever a file does, the others are scanned, and its row says it
+    except Exception as error:  # a bad file must not stop the scan of the others
         return refused(found, root=root, reason=f"{type(error).__name__}: {error}")
 
 
 def refused(
     found: FoundFile, *, root: Path, reason: str, keep: bool = False, limit: str = ""
 ) -> VideoInfo:
-    """Return the row of a refused file; with ``keep`` it is looked at again only if it changes."""
+    """Return the row of a refused file. With ``keep`` a scan probes it again only if it changes."""
     return VideoInfo(
         root=str(root),
         key=found.key,
@@ -92,19 +91,19 @@ def refused(
     )
 
 
-def _look_inside(path: Path, found: FoundFile, *, root: Path, limits: Limits) -> VideoInfo:
+def _probe(path: Path, found: FoundFile, *, root: Path, limits: Limits) -> VideoInfo:
     with open_video(path, limits=limits) as (container, stream):
         container_name, codec = container.format.name.split(",")[0], codec_name(stream)
         if container_name == "mov" and is_encrypted_mp4(path):
             raise VideoError("it is encrypted")
         packets = PacketList()
-        pictures = _Pictures(stream, container=container_name, codec=codec)
-        _read_all(container, stream, packets, pictures, limits)
+        pictures = _FirstPictures(stream, container=container_name, codec=codec)
+        _read_packets(container, stream, packets, pictures, limits)
         if container_name == "mov" and stream.frames > len(packets.pts):
             packets.num_damaged += 1  # its index promises more than the file holds
         first = pictures.first
         if first is None:
-            if not stream.codec_context.width:  # FFmpeg has not even looked at it
+            if not stream.codec_context.width:  # FFmpeg refused it for its size
                 raise LimitError(
                     f"no picture of at most {limits.max_pixels:,} pixels can be decoded "
                     "(--max-pixels)",
@@ -114,7 +113,7 @@ def _look_inside(path: Path, found: FoundFile, *, root: Path, limits: Limits) ->
         timeline = timeline_of(
             packets,
             first_pts=pictures.start,
-            in_order=pictures.in_order() and not _counts_only(container, stream),
+            in_order=pictures.in_order() and not _has_no_times(container, stream),
             time_base=stream.time_base or Fraction(1),
             average_rate=stream.average_rate,
             nominal_rate=stream.guessed_rate or stream.average_rate,
@@ -169,22 +168,22 @@ def _look_inside(path: Path, found: FoundFile, *, root: Path, limits: Limits) ->
         )
 
 
-class _Pictures:
-    """The first pictures that come out of the decoder."""
+class _FirstPictures:
+    """The first pictures that the decoder returns."""
 
     def __init__(self, stream: VideoStream, *, container: str, codec: str) -> None:
         self._stream, self._container, self._codec = stream, container, codec
         self._due = Due(earliest=-(2**63))
         self._num_lost = 0
         self.first: VideoFrame | None = None
-        """The first good one."""
+        """The first undamaged picture."""
         self.start: int | None = None
-        """When the first is due, good or not."""
+        """The time of the first picture, damaged or not."""
         self.pts: list[int | None] = []
-        """Of all, as they come."""
+        """The times of all pictures, as they are decoded."""
 
     def decode(self, packet: "Packet[Any]") -> None:
-        """Take the pictures that a packet gives; an empty one: what the decoder still holds."""
+        """Decode a packet. An empty one flushes the decoder."""
         frames, error = decode_packet(self._stream, packet if packet.size else None)
         shown = shows_picture(packet, container=self._container, codec=self._codec)
         self._due.add(packet, error=error, shown=shown)
@@ -194,7 +193,7 @@ class _Pictures:
             if frame.pts is None and not self._num_lost:
                 self.first = self.first or frame
             for pts, picture in self._due.until(frame):
-                # Leading pictures at the start of a file need frames that it does not hold.
+                # Leading pictures at the start of a file need frames that it does not have.
                 if not isinstance(picture, Lost):
                     self.first = self.first or picture
                 elif picture.reason == NOT_DECODED:
@@ -206,33 +205,34 @@ class _Pictures:
             raise VideoError("none of its first pictures can be decoded without errors")
 
     def in_order(self) -> bool:
-        """Whether the pictures came with growing times."""
+        """Return whether the pictures were decoded with increasing times."""
         return all(a is not None and b is not None and a < b for a, b in pairwise(self.pts))
 
 
-def _counts_only(container: InputContainer, stream: VideoStream) -> bool:
-    """Whether the file has no times of showing, and a codec that shows pictures in another order.
+def _has_no_times(container: InputContainer, stream: VideoStream) -> bool:
+    """Return whether a file is an AVI with B-frames.
 
-    An AVI stores pictures as they are decoded; what FFmpeg makes of it with B-frames is a guess.
+    An AVI has no display times and stores pictures in decoding order. The times that FFmpeg gives
+    to B-frames are a guess.
     """
     return container.format.name == "avi" and bool(stream.codec_context.has_b_frames)
 
 
-def _read_all(
+def _read_packets(
     container: InputContainer,
     stream: VideoStream,
     packets: PacketList,
-    pictures: _Pictures,
+    pictures: _FirstPictures,
     limits: Limits,
 ) -> None:
-    """List all packets; decode until the first picture, or longer where times look doubtful.
+    """List all packets. Decode up to the first picture, or further if the times are doubtful.
 
-    A codec that delays pictures, in a file that never shows one before one decoded earlier: the
-    times may be those of decoding (H.264 in AVI). Then pictures come out with times out of order.
+    Times are doubtful if the codec delays pictures, but the packets' times are in decoding order:
+    they may be decoding times (H.264 in AVI). The decoded pictures then have times out of order.
     """
-    looking = True
+    decoding = True
     name, codec = container.format.name, codec_name(stream)
-    # An MP4 marks only the packet corrupt in which the file ends; a stream also those after a gap.
+    # In an MP4 only the packet at a cut end is corrupt. In a stream, packets after gaps are too.
     cuts = name.startswith("mov")
     try:
         for number, packet in enumerate(container.demux(stream)):
@@ -251,11 +251,11 @@ def _read_all(
                 limits.require(num_frames=len(packets.pts) - packets.num_hidden)
                 if len(packets.pts) > 1 and packet.has_sidedata("new_extradata"):
                     packets.size_changes = True
-            if looking:
+            if decoding:
                 pictures.decode(packet)
                 doubtful = bool(stream.codec_context.has_b_frames) and packets.in_order
                 enough = _PICTURES_TO_CHECK if doubtful else 1
-                looking = pictures.first is None or len(pictures.pts) < enough
+                decoding = pictures.first is None or len(pictures.pts) < enough
     except av.MemoryError:
         raise
     except av.FFmpegError:
@@ -263,5 +263,5 @@ def _read_all(
 
 
 def build_probe(limits: Limits) -> Callable[[ProbeJob], VideoInfo]:
-    """Return what a worker process does with a file."""
+    """Return the function with which a worker process probes a file."""
     return lambda job: probe_video(job.root / job.found.key, root=job.root, limits=limits)

@@ -1,4 +1,4 @@
-"""Scan: look at every video file of some folders, each in a process that may die of it."""
+"""Scan folders: probe every video file, in processes that a bad file may kill."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from vidmoco.video.info import VideoInfo
 from vidmoco.video.probe import ProbeJob, build_probe, refused
 from vidmoco.workers.pool import WorkerPool
 
-# assumption: starting a process takes as long as probing so many files.
+# assumption: starting a process takes as long as probing this many files.
 _FILES_PER_PROCESS = 16
 
 
@@ -33,14 +33,14 @@ def scan_videos(
 
     Args:
         sources: folders, which are searched for video files, and files of any name.
-        previous: an earlier catalog; files of unchanged size and time are not looked at again.
-        workers: processes that look at files; None: one a core.
-        progress: show a bar on stderr, where that is a terminal.
-        limits: what a video may be, and whether links out of the folders are followed; files that
-            another limit refused are looked at again.
+        previous: an earlier catalog. Files whose size and time have not changed are not probed
+            again, except those that a different limit refused.
+        workers: number of processes. None means one per core.
+        progress: show a bar on stderr, if that is a terminal.
+        limits: limits on videos, and whether links out of the folders are followed.
 
     Raises:
-        ConfigError: a source does not exist, or a folder holds no video file.
+        ConfigError: a source does not exist, or a folder has no video file.
     """
     jobs: list[ProbeJob] = []
     rows: list[VideoInfo] = []
@@ -63,7 +63,7 @@ def scan_videos(
 
 
 def _index(previous: Catalog | None, limits: Limits) -> dict[tuple[str, str], tuple[int, int, int]]:
-    """Return (root, key) -> (row, size, time) of what an earlier catalog still knows rightly."""
+    """Return (root, key) -> (row, size, time) of the earlier rows that the limits do not change."""
     if previous is None:
         return {}
     names = ("root", "key", "num_bytes", "mtime_ns", "limit")
@@ -75,8 +75,7 @@ def _index(previous: Catalog | None, limits: Limits) -> dict[tuple[str, str], tu
         name, _ = limits.problem(
             width=width, height=height, num_frames=num_frames, duration=duration
         )
-        as_before = limit == limits.text_of(limit.partition("=")[0]) if limit else not name
-        if as_before:
+        if limit == limits.text_of(limit.partition("=")[0]) if limit else not name:
             known[root, key] = (row, size, time)
     return known
 
@@ -99,14 +98,14 @@ def _listed(sources: Sequence[Path], *, follow_links: bool) -> Iterator[ProbeJob
             yield ProbeJob(path.parent, look_at(path, root=path.parent))
         elif is_url(source):
             raise ConfigError(
-                f"{url_of(source)} is a URL; only local files are read. Download it first."
+                f"{url_of(source)} is a URL, but only local files are read. Download it first."
             )
         else:
             raise ConfigError(f"No such file or folder: {source}.")
 
 
 def _probe_all(jobs: Sequence[ProbeJob], *, workers: int, limits: Limits) -> Iterator[VideoInfo]:
-    """Yield the row of each file, in the order in which they are done."""
+    """Yield the row of each file, in the order in which they are finished."""
     pool = WorkerPool[ProbeJob, VideoInfo](
         build_probe,
         (limits,),
@@ -121,6 +120,6 @@ def _probe_all(jobs: Sequence[ProbeJob], *, workers: int, limits: Limits) -> Ite
             else:
                 limit = limits.text_of(report.limit) if report.limit else ""
                 root, found = report.job.root, report.job.found
-                # A crash may come from others' hunger for memory: the file is looked at again.
+                # A crash may be due to other programs' use of memory: the next scan tries again.
                 keep = bool(limit) or not report.killed
                 yield refused(found, root=root, reason=report.failure, keep=keep, limit=limit)

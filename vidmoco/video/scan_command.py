@@ -1,4 +1,4 @@
-"""``vidmoco scan``: what kinds of videos there are, which are refused and why."""
+"""``vidmoco scan``: list the kinds of videos, and the refused ones with reasons."""
 
 import time
 from collections import defaultdict
@@ -26,12 +26,12 @@ _MAX_REFUSED_LINES = 50
 
 
 def print_catalog(catalog: Catalog, *, console: Console, catalog_path: Path | None = None) -> None:
-    """Print what kinds of videos there are, and which are refused and why.
+    """Print the kinds of videos, and the refused ones with reasons.
 
     Args:
         catalog: the videos.
         console: where to print.
-        catalog_path: the file that holds all of them, named where a long list is cut.
+        catalog_path: the file of the catalog, to name where a long list is cut.
     """
     counts: dict[tuple[str, str, str], list[float]] = defaultdict(lambda: [0, 0, 0.0])
     names = ("container", "codec", "route", "num_frames", "duration_seconds")
@@ -54,7 +54,7 @@ def print_catalog(catalog: Catalog, *, console: Console, catalog_path: Path | No
     if num_hdr:
         say(
             console,
-            f"HDR: {num_hdr:,} videos. Their colours are taken as they are coded, not tone-mapped.",
+            f"HDR: {num_hdr:,} videos. Their colours are taken as coded, without tone mapping.",
         )
     refused = catalog.refused()
     if not len(refused):
@@ -70,17 +70,17 @@ def print_catalog(catalog: Catalog, *, console: Console, catalog_path: Path | No
 
 
 def scan_command(command: ScanCommand) -> int:
-    """Run ``vidmoco scan``; return 0, or 1 when the verification finds something.
+    """Run ``vidmoco scan``. Return 0, or 1 if the verification finds a difference.
 
     Raises:
-        ConfigError: a path or an output that cannot be used.
+        ConfigError: a path or the output cannot be used.
         VideoError: none of the videos can be read.
     """
     output = command.output
     if output is not None and output.suffix.lower() != ".parquet":
         raise ConfigError(f"--output is {str(output)!r}; it must end with .parquet.")
     if output is not None and output.exists() and not is_catalog(output):
-        raise ConfigError(f"{output} is there, and is no catalog of videos. Name another file.")
+        raise ConfigError(f"{output} exists, and is not a catalog of videos. Give another file.")
     catalog = open_catalog(
         command.videos, workers=command.workers, fresh=command.fresh, limits=command.limits
     )
@@ -102,7 +102,7 @@ def scan_command(command: ScanCommand) -> int:
 
 
 def _verify(catalog: Catalog, command: ScanCommand, *, console: Console) -> tuple[Catalog, int]:
-    """Decode everything, print what is not as scanned, and keep it in the catalogs of the cache."""
+    """Decode everything, print the differences from the scan, and update the cached catalogs."""
     from vidmoco.video.verify import verify_videos  # it needs torch, which a plain scan does not
 
     began = time.monotonic()
@@ -120,12 +120,12 @@ def _verify(catalog: Catalog, command: ScanCommand, *, console: Console) -> tupl
     say(
         console,
         f"Verified: {num_videos:,} videos, {num_frames:,} frames decoded in "
-        f"{time.monotonic() - began:.1f} s; {num_findings:,} not as scanned",
+        f"{time.monotonic() - began:.1f} s; {num_findings:,} differ from the scan",
     )
     for source in command.videos if changed else ():
         cache = catalog_cache_path(source)
         known = cached_catalog(cache)
         if known is not None:
-            places = {(info.root, info.key) for info in known.rows()}
-            known.updated(v for v in changed if (v.root, v.key) in places).save(cache)
+            paths = {(info.root, info.key) for info in known.rows()}
+            known.updated(v for v in changed if (v.root, v.key) in paths).save(cache)
     return catalog.updated(changed), num_findings

@@ -1,10 +1,10 @@
-"""Exact reading with PyAV: the frame that is shown at a time, wherever a seek may land.
+"""The exact reader: it returns the frame that is shown at a time, wherever a seek lands.
 
-A seek lands where the container's index leads it, which is not always before the wanted frame, and
-what follows a key frame in the file may be shown before it and need frames that were skipped. So:
-decoding starts at a key frame; frames shown before that key frame are dropped; and the place is
-accepted only when the first frame left is not later than the wanted time, and when that frame is
-not damaged. Else the seek goes further back, and at last the video is read from its start.
+A seek lands where the container's index leads, which is not always before the wanted frame. And
+pictures that follow a key frame in the file may be shown before it, and need frames that the seek
+skipped. So decoding starts at a key frame, and frames shown before it are dropped. The place is
+accepted only if the first remaining frame is not later than the wanted time, and is not damaged.
+Otherwise the seek goes further back, and at last the video is read from its start.
 """
 
 import math
@@ -23,22 +23,21 @@ from vidmoco.video.container import open_video, to_rgb
 from vidmoco.video.frame_stream import Lost, Timed, coded_size, decoded_frames, start_ticks
 from vidmoco.video.info import VideoInfo
 
-# How much further back a second and a third seek go, in seconds. Measured: MPEG-TS needs one or two
-# of them in most cases.
+# How far back further seeks go, in seconds. Measured: MPEG-TS usually needs one or two of them.
 _STEPS_BACK = (2.0, 8.0)
-# Containers whose packets have their own times. Elsewhere (measured wrong: MPEG-PS) a time may be
-# reckoned from the packets before, which a seek skips, and videos are read from the start.
+# Containers whose packets have their own times. In others a time may be computed from earlier
+# packets, which a seek skips (measured wrong: MPEG-PS). Those are read from the start.
 _SEEKABLE = frozenset({"mov", "matroska", "mpegts", "avi", "flv", "asf"})
 
 
 class SeekReader:
-    """One open video and a place in it. Frames are (seconds from the first shown frame, frame)."""
+    """An open video with a position. Frames are (seconds from the first shown frame, frame)."""
 
     def __init__(self, video: VideoInfo, *, limits: Limits = DEFAULT_LIMITS) -> None:
-        """Open the video; its first frames are decoded.
+        """Open the video and decode its first frame.
 
         Raises:
-            VideoError: it cannot be opened or decoded (the reason, without the path).
+            VideoError: it cannot be opened or decoded. The message is the reason, without the path.
         """
         self._video, self._limits = video, limits
         self._file = ExitStack()
@@ -59,14 +58,14 @@ class SeekReader:
         self._file.close()
 
     def at(self, seconds: float) -> tuple[float, VideoFrame]:
-        """Return the frame that is shown at a time, and when its showing began.
+        """Return the frame that is shown at a time, and the frame's own time.
 
         Args:
-            seconds: from the first shown frame, not before the time of the last call. A time after
-                the end gives the last frame.
+            seconds: from the first shown frame, and not before the time of the last call. A time
+                after the end gives the last frame.
 
         Raises:
-            VideoError: that frame is lost, or no frame can be decoded.
+            VideoError: the frame is lost, or no frame can be decoded.
         """
         here = self._shown or self._ahead
         found: Timed | None = None
@@ -96,7 +95,7 @@ class SeekReader:
         self._ahead = next(frames, None)
 
     def _advance(self, seconds: float) -> Timed:
-        """Decode up to a time, and return what is shown then."""
+        """Decode up to a time, and return the frame that is shown then."""
         while self._ahead is not None and (self._shown is None or self._ahead[0] <= seconds):
             self._shown, self._ahead = self._ahead, next(self._frames, None)
         if self._shown is None:
@@ -104,10 +103,10 @@ class SeekReader:
         return self._shown
 
     def _go_to(self, seconds: float) -> Timed:
-        """Return what is shown at a time, as a decode from the start would have it.
+        """Seek, and return the frame that a decode from the start would show at a time.
 
-        After a seek to a key frame that others before it are still needed for, a decoder may find
-        damage where there is none. So damage is believed when decoding began a whole GOP earlier.
+        If pictures after the key frame need earlier ones, a decoder reports damage where there is
+        none. So damage is believed only if decoding began at least one group of pictures earlier.
         """
         if not self._video.estimated_times and self._video.container in _SEEKABLE:
             gop = self._video.keyframe_seconds

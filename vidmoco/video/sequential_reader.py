@@ -1,4 +1,4 @@
-"""All frames of a video in order, as they are displayed.
+"""Read all frames of a video in order, as they are displayed.
 
 Worker processes import this module, so it imports PyAV and NumPy and little else.
 """
@@ -28,16 +28,16 @@ def iter_frames(
     limits: Limits = DEFAULT_LIMITS,
     on_damage: Callable[[str], None] | None = None,
 ) -> Iterator[TimedPicture]:
-    """Yield shown frames in order as (seconds from the first shown frame, displayed RGB).
+    """Yield the frames in order as (seconds from the first shown frame, displayed RGB).
 
-    What cannot be decoded without errors is left out.
+    Frames that cannot be decoded without errors are left out.
 
     Args:
         video: a row of the catalog.
-        fps: take the frames shown at 0, 1/``fps``, 2/``fps`` … seconds, each once.
-        every: take each so-manieth frame that can be decoded.
-        limits: what the video may be.
-        on_damage: called at the end, with one line, when frames were left out.
+        fps: take the frames shown at 0, 1/``fps``, 2/``fps``, … seconds, each once.
+        every: take every n-th frame of those that can be decoded.
+        limits: limits on the video.
+        on_damage: called at the end with one line, if frames were left out.
 
     Raises:
         VideoError: no frame can be read.
@@ -50,7 +50,7 @@ def iter_frames(
         any_good = True
         yield seconds, to_rgb(frame, coded_size=coded_size(video))
     if not any_good:
-        reason = lost[0][1].reason if lost else "it holds none"
+        reason = lost[0][1].reason if lost else "it has none"
         raise VideoError(f"{video.path}: no frame of it can be decoded: {reason}.")
     if lost and on_damage is not None:
         seconds, first = lost[0]
@@ -63,7 +63,7 @@ def iter_frames(
 def _good_frames(
     video: VideoInfo, limits: Limits, lost: list[tuple[float, Lost]]
 ) -> Iterator[tuple[float, VideoFrame]]:
-    """Yield the frames that can be decoded without errors; the others are added to ``lost``."""
+    """Yield the frames that can be decoded without errors, and append the others to ``lost``."""
     require_as_scanned(video)
     try:
         with open_video(video.path, limits=limits) as (container, stream):
@@ -77,16 +77,16 @@ def _good_frames(
 
 
 def take_every(frames: Iterable[T], every: int) -> Iterator[T]:
-    """Yield every ``every``-th frame, the first among them."""
+    """Yield every n-th frame, starting with the first."""
     for index, frame in enumerate(frames):
         if index % every == 0:
             yield frame
 
 
 def take_at_rate(frames: Iterable[tuple[float, T]], fps: float) -> Iterator[tuple[float, T]]:
-    """Yield the frames shown at 0, 1/``fps``, 2/``fps`` … seconds, each once.
+    """Yield the frames shown at 0, 1/``fps``, 2/``fps``, … seconds, each once.
 
-    A frame is shown from its pts to that of the next, the last one as long as the one before it:
+    A frame is shown from its pts to the next pts, and the last one as long as the one before it:
 
         time     0     1     2     3          fps = 1
         frames   a--b------c--d--d            a, b, c, d
@@ -96,13 +96,13 @@ def take_at_rate(frames: Iterable[tuple[float, T]], fps: float) -> Iterator[tupl
     for pts, frame in frames:
         if previous is not None:
             shown = pts - previous[0]
-            if _wanted(previous[0], pts, fps):
+            if _has_sample(previous[0], pts, fps):
                 yield previous
         previous = (pts, frame)
-    if previous is not None and _wanted(previous[0], previous[0] + shown, fps):
+    if previous is not None and _has_sample(previous[0], previous[0] + shown, fps):
         yield previous
 
 
-def _wanted(start: float, end: float, fps: float) -> bool:
-    """Return whether n / fps is in [start, end) for a whole n, give or take a microsecond."""
+def _has_sample(start: float, end: float, fps: float) -> bool:
+    """Return whether n / fps is in [start, end) for a whole n, with a tolerance of 1 us."""
     return math.ceil((start - 1e-6) * fps) / fps < end - 1e-6

@@ -1,4 +1,4 @@
-"""When the frames of a video are shown, from what its packets say. Pure; knows no decoder."""
+"""Compute the times of a video's frames from its packets, without a decoder."""
 
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -6,36 +6,36 @@ from itertools import pairwise
 
 import numpy as np
 
-# assumption: frames whose distances differ by more than this share are of a variable rate.
+# assumption: the rate is variable if gaps between frames differ by more than this fraction.
 _RATE_TOLERANCE = 0.05
-# Clocks of milliseconds (Matroska) round each time, so distances differ by two ticks.
+# A clock of milliseconds (Matroska) rounds each time, so gaps differ by up to two ticks.
 _ROUNDING_TICKS = 2
 
 
 @dataclass
 class PacketList:
-    """What the packets of a stream say, in decode order. Times are ticks of the file's clock."""
+    """The packets of a stream in decoding order. Times are in ticks of the file's clock."""
 
     pts: list[int | None] = field(default_factory=list)
-    """When the picture is shown; None: not said."""
+    """Display time of each packet's picture, or None if unknown."""
     durations: list[int] = field(default_factory=list)
-    """How long; 0: not said."""
+    """Duration of each packet, or 0 if unknown."""
     keys: list[bool] = field(default_factory=list)
-    """Decoding can start here."""
+    """Whether decoding can start at the packet."""
     shown: list[bool] = field(default_factory=list)
-    """Neither hidden nor cut off."""
+    """Whether the packet is neither hidden nor cut off."""
     num_hidden: int = 0
-    """Packets that are decoded but not shown."""
+    """Number of packets that are decoded but not shown."""
     num_damaged: int = 0
-    """Packets that are damaged or cut off; 1 more when the file ends early."""
+    """Number of packets that are damaged or cut off, plus 1 if the file ends early."""
     in_order: bool = True
-    """No picture so far is shown before one that is decoded before it."""
+    """Whether the pictures so far are shown in decoding order."""
     jumps_back: bool = False
-    """A picture is shown before the key frame before last: several recordings, put end to end."""
+    """Whether times go back past an earlier key frame, as in concatenated recordings."""
     leading: bool = False
-    """A picture is shown before the last key frame that is decoded before it."""
+    """Whether a picture is shown before the last key frame that is decoded before it."""
     size_changes: bool = False
-    """A new decoder configuration comes in the middle."""
+    """Whether a new decoder configuration comes in the middle."""
     _key: int | None = None
     _key_before: int | None = None
 
@@ -49,7 +49,7 @@ class PacketList:
         damaged: bool = False,
         cut_off: bool = False,
     ) -> None:
-        """Note the next packet; a damaged one is still shown unless the file ends in it."""
+        """Add the next packet. A damaged one is still shown unless it is cut off."""
         if pts is not None:
             last = self.pts[-1] if self.pts else None
             self.in_order &= last is None or last < pts
@@ -68,34 +68,24 @@ class PacketList:
 
 @dataclass(frozen=True, kw_only=True)
 class Timeline:
-    """When the frames of a video are shown."""
+    """The times of a video's frames. Fields that ``VideoInfo`` has too are described there."""
 
     num_frames: int
-    """Frames that are shown."""
     start_seconds: float
-    """Raw time of the first."""
     last_seconds: float
-    """When the last begins, from the first."""
     duration_seconds: float
-    """From the first frame to the end of the last."""
     frame_rate: float
-    """Average frames a second."""
     variable_rate: bool
-    """The distances of frames vary."""
     keyframe_seconds: float
-    """Greatest distance of key frames."""
     edit_list: bool
-    """Some packets are decoded but not shown."""
     leading_pictures: bool
-    """Some pictures follow a key frame in the file and come before it on the screen."""
     starts_with_key: bool
-    """The first packet is a key frame."""
+    """Whether the first packet is a key frame."""
     estimated: bool
-    """The times are missing or out of order; frame i is taken to be shown at i / frame_rate."""
+    """``VideoInfo.estimated_times``."""
     damaged: bool
-    """Some packets are cut off, or the file ends early."""
+    """Whether packets are damaged or cut off, or the file ends early."""
     ticks_per_second: int
-    """The clock of the file; 0: not a whole number."""
 
 
 def timeline_of(
@@ -107,22 +97,22 @@ def timeline_of(
     average_rate: Fraction | None,
     nominal_rate: Fraction | None,
 ) -> Timeline:
-    """Return when frames are shown.
+    """Return the times of a video's frames.
 
     Args:
-        packets: every packet, in decode order.
-        first_pts: time of the first picture that the decoder gave.
-        in_order: the first pictures came out of the decoder with growing times.
-        time_base: seconds in a tick.
-        average_rate: average frames a second as the container says it, if it does.
-        nominal_rate: frames a second as the codec or the container says it, if one does.
+        packets: all packets, in decoding order.
+        first_pts: time of the first decoded picture.
+        in_order: whether the first pictures were decoded with increasing times.
+        time_base: seconds per tick.
+        average_rate: average frames per second according to the container.
+        nominal_rate: frames per second according to the codec or the container.
     """
     pts = [p for p, shown in zip(packets.pts, packets.shown, strict=True) if shown]
     known = [p for p in pts if p is not None]
     in_order &= not packets.jumps_back
     if not in_order or first_pts is None or len(set(known)) < len(pts):
         return _estimated(packets, num_frames=len(pts), time_base=time_base, rate=nominal_rate)
-    # Pictures before the first that is decoded lead it and need frames that the file does not hold.
+    # Pictures before the first decoded one are leading, and need frames that the file lacks.
     times = np.sort(np.array([p for p in known if p >= first_pts] or [first_pts], dtype=np.int64))
     start, last, gaps = int(times[0]), int(times[-1]), np.diff(times)
     end = last + _last_duration(packets, last=last, gaps=gaps, nominal=nominal_rate, base=time_base)
@@ -131,7 +121,7 @@ def timeline_of(
     )
     rate = Fraction(len(times), end - start) / time_base
     if average_rate and not variable and abs(average_rate / rate - 1) < _RATE_TOLERANCE:
-        rate = average_rate  # not rounded to the clock
+        rate = average_rate  # it is not rounded to ticks
     keys = [p for p, key in zip(packets.pts, packets.keys, strict=True) if key and p is not None]
     starts = sorted({*keys, min([start, *keys]), end})
     return Timeline(
@@ -154,11 +144,11 @@ def timeline_of(
 def _estimated(
     packets: PacketList, *, num_frames: int, time_base: Fraction, rate: Fraction | None
 ) -> Timeline:
-    """Return a timeline of equal distances: frame i at i / rate."""
+    """Return a timeline with equal gaps, where frame i is shown at i / rate."""
     known = sorted(p for p in packets.pts if p is not None)
     if not rate and len(known) > 1 and known[-1] > known[0]:
         rate = Fraction(len(known) - 1, known[-1] - known[0]) / time_base
-    rate = rate or Fraction(25)  # assumption: PAL; a file that says neither rate nor times
+    rate = rate or Fraction(25)  # assumption: PAL, for a file without rate and times
     num_frames = max(num_frames, 1)
     keys = [i for i, key in enumerate(packets.keys) if key]
     longest = max(b - a for a, b in pairwise(sorted({0, *keys, len(packets.keys)})))
@@ -182,7 +172,7 @@ def _estimated(
 def _last_duration(
     packets: PacketList, *, last: int, gaps: np.ndarray, nominal: Fraction | None, base: Fraction
 ) -> int:
-    """Return for how many ticks the last frame is shown, at least 1."""
+    """Return the duration of the last frame in ticks, at least 1."""
     if last in packets.pts and packets.durations[packets.pts.index(last)] > 0:
         return packets.durations[packets.pts.index(last)]
     if len(gaps):
