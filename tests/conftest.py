@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import timm  # noqa: F401
 import torch
+import torch._dynamo  # noqa: F401
 from hypothesis import settings
 from PIL import Image
 
