@@ -162,7 +162,7 @@ def test_errors_in_leading_pictures_stay_with_them():
     due.add(packet(11), error="", shown=True)
     assert told(due, frame(10)) == [
         (8, "no reference"),
-        (9, "it is built on damaged pictures"),
+        (9, "it depends on damaged pictures"),
         (10, "good"),
     ]
     assert told(due, frame(11)) == [(11, "good")]

@@ -47,7 +47,7 @@ class Store:
             return bool(self._system.exists(f"{self._root}/{name}"))
 
     def size(self, name: str) -> int | None:
-        """Return a file's size in bytes, -1 if it is missing, or None if the server does not say."""
+        """Return a file's size in bytes, -1 if it is missing, or None if unknown to the server."""
         try:
             with self._reached():
                 size = self._system.size(f"{self._root}/{name}")
