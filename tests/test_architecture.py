@@ -1,6 +1,7 @@
 """The rooms of docs/architecture.md: who may import whom, who owns which library."""
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -45,11 +46,15 @@ def name_of(path):
     )
 
 
+NAMES = {name_of(path) for path in FILES}
+
+
 def room_of(name):
     """The room of a module: its folder, or itself where the table has a row for it."""
     return name if name in ROWS else name.rpartition(".")[0]
 
 
+@functools.cache
 def imports_of(path):
     """Every imported module of a file, full names, wherever in the file it is imported."""
     found = set()
@@ -62,13 +67,13 @@ def imports_of(path):
     return found
 
 
+@functools.cache
 def own_imports_of(path):
     """The modules of vidmoco that a file imports, without ``vidmoco.``."""
-    known = {name_of(file) for file in FILES}
     found = set()
     for imported in imports_of(path):
         target = imported.removeprefix("vidmoco.") if imported.startswith("vidmoco.") else ""
-        while target and target not in known:
+        while target and target not in NAMES:
             target = target.rpartition(".")[0]
         if target:
             found.add(target)

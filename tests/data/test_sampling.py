@@ -55,7 +55,7 @@ def test_without_limits_the_two_times_are_independent_and_uniform():
     np.testing.assert_allclose(histogram / len(pairs), 1 / 16, atol=0.006)  # 3.5 sigma
 
 
-def slow_pairs(law, n=400_000):
+def slow_pairs(law, n=100_000):
     """Pairs of a law in a video of 10 seconds, without limits of the gap."""
     drawn = np.random.default_rng(1).uniform(0, 10, size=(n, 2))
     if law == "segments":
@@ -155,7 +155,7 @@ def test_a_plan_draws_the_moment_of_a_place_and_then_its_stand_ins():
     assert not batch & set(rows[1:4])  # the first stand-ins are not in the batch
 
 
-def slow_times(law, frames, n=400_000):
+def slow_times(law, frames, n=100_000):
     """Times of more than two frames in a video of 10 seconds, without limits of the gap."""
     generator = np.random.default_rng(3)
     drawn = generator.uniform(0, 10, size=(n, frames))
@@ -184,7 +184,8 @@ def test_more_frames_follow_the_law_between_first_and_last(law, least, greatest,
     free = np.sort(slow_times(law, frames), axis=1)
     gaps = np.ptp(free, axis=1)
     kept = free[(gaps >= least) & (gaps <= (greatest or 10))]
-    ours = draw(PairRule(gap_law=law, min_gap=least, max_gap=greatest, frames=frames))
+    rule = PairRule(gap_law=law, min_gap=least, max_gap=greatest, frames=frames)
+    ours = draw(rule, n=6000)
     assert ours.shape[1] == frames and ours.min() >= 0 and ours.max() < 10
     ordered = np.sort(ours, axis=1)
     levels = np.linspace(0.05, 0.95, 19)
