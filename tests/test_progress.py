@@ -1,6 +1,7 @@
 import io
 
 import pytest
+from child_processes import until
 from rich.console import Console
 
 from vidmoco import progress
@@ -26,13 +27,25 @@ def test_a_terminal_has_a_bar():
     assert bar.done == 3
 
 
-def test_a_log_has_nothing_unless_it_is_asked_for(monkeypatch):
-    monkeypatch.setattr(progress, "LOG_LINE_SECONDS", -1.0)
+def test_a_log_has_few_lines_unless_more_are_asked_for():
     console = log()
     with ProgressBar(console, "a", total=3) as bar:
         bar.begin("b")
         bar.advance(3)
     assert console.file.getvalue() == ""
+
+
+@pytest.mark.parametrize("step", [True, False])
+def test_a_log_has_a_line_now_and_then_also_within_a_long_step(monkeypatch, step):
+    console = log()
+    with ProgressBar(console, "a", total=3) as bar:
+        bar.update(done=1, note="x")
+        monkeypatch.setattr(progress, "LOG_LINE_SECONDS", -1.0 if step else 0.01)
+        if step:
+            bar.update(done=2, note="x")
+        until(lambda: console.file.getvalue().count("\n") > 1)
+    lines = set(console.file.getvalue().splitlines())
+    assert lines <= {"a 1/3  x", "a 2/3  x"} and (not step or "a 2/3  x" in lines)
 
 
 @pytest.mark.parametrize("make", [log, terminal])
@@ -47,6 +60,8 @@ def test_a_quiet_console_shows_nothing(make):
 def test_lines_of_a_log(monkeypatch):
     console = log()
     with ProgressBar(console, "a", total=10, done=2, unit="images", log=True) as bar:
+        bar._ended.set()  # no lines of themselves
+        bar._heartbeat.join()
         bar.advance()  # too soon after the start
         assert console.file.getvalue() == ""
         monkeypatch.setattr(progress, "LOG_LINE_SECONDS", -1.0)

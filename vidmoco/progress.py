@@ -1,5 +1,6 @@
 """Progress and time left: a bar on a terminal, lines in a log."""
 
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from types import TracebackType
@@ -26,7 +27,11 @@ _STEPS_BEFORE_ESTIMATE = 5
 
 
 class ProgressBar:
-    """A progress bar, shown inside its ``with`` block."""
+    """A progress bar, shown inside its ``with`` block.
+
+    Where the console is no terminal (a log, a notebook), a line is printed at least every
+    ``LOG_LINE_SECONDS``, also while a step takes longer than that.
+    """
 
     def __init__(
         self,
@@ -46,13 +51,16 @@ class ProgressBar:
             total: number of steps; None if it is unknown.
             done: number of steps that are done already.
             unit: name of a step in the bar, such as "videos".
-            log: on a terminal, leave the bar when the block ends. Elsewhere, print a line every
-                ``LOG_LINE_SECONDS``, at the last step and for each ``begin``.
+            log: on a terminal, leave the bar when the block ends. Elsewhere, also print a line at
+                the last step and for each ``begin``.
         """
         self.console, self.total, self.done = console, total, done
         self._what, self._unit = what, f" {unit}" if unit else ""
         is_shown = console.is_terminal and not console.quiet
-        self._logs = log and not is_shown
+        self._logs, self._log_all = not is_shown, log and not is_shown
+        self._note = ""
+        self._ended = threading.Event()
+        self._heartbeat = threading.Thread(target=self._beat, daemon=True)
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
@@ -72,6 +80,8 @@ class ProgressBar:
 
     def __enter__(self) -> "ProgressBar":
         self._bar.start()
+        if self._logs:
+            self._heartbeat.start()
         return self
 
     def __exit__(
@@ -81,12 +91,15 @@ class ProgressBar:
         trace: TracebackType | None,
     ) -> None:
         self._bar.stop()
+        self._ended.set()
+        if self._logs:
+            self._heartbeat.join()
 
     def begin(self, what: str) -> None:
         """Show that another part of the same total begins."""
         self._what = what
         self._bar.update(self._task, description=escaped(what), note="")
-        if self._logs:
+        if self._log_all:
             self._say(f"{what} …")
 
     def advance(self, count: int = 1) -> None:
@@ -101,7 +114,7 @@ class ProgressBar:
 
     def update(self, *, done: int | None = None, note: str = "") -> None:
         """Show the number of steps done (None leaves it as it is) and a note."""
-        before = self.done
+        before, self._note = self.done, note
         if done is not None:
             self.done = done if self.total is None else min(done, self.total)
             self._num_updates += 1
@@ -109,7 +122,7 @@ class ProgressBar:
                 self._measured_from = self.done, time.monotonic()
         is_last = self.done == self.total != before
         self._bar.update(self._task, completed=self.done, note=escaped(note))
-        if self._logs and (is_last or time.monotonic() - self._last_line > LOG_LINE_SECONDS):
+        if (is_last and self._log_all) or (self._logs and self._is_time()):
             self._say(self._line(note, with_count=done is not None))
 
     def seconds_left(self) -> float | None:
@@ -126,6 +139,15 @@ class ProgressBar:
         left = "" if seconds is None else f", {seconds / 60:.1f} min left"
         count = f"{self.done}/{self.total}" if self.total is not None else str(self.done)
         return f"{self._what} {count}{self._unit}{left}  {note}".rstrip()
+
+    def _is_time(self) -> bool:
+        return time.monotonic() - self._last_line > LOG_LINE_SECONDS
+
+    def _beat(self) -> None:
+        """Print a line now and then for as long as nothing else does."""
+        while not self._ended.wait(max(LOG_LINE_SECONDS / 10, 0.01)):
+            if self._is_time():
+                self._say(self._line(self._note, with_count=True))
 
     def _say(self, line: str) -> None:
         self._last_line = time.monotonic()

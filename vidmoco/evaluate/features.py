@@ -16,6 +16,7 @@ from vidmoco.cores import num_cores
 from vidmoco.errors import CheckpointError, DataError
 from vidmoco.images.labelled import LabelledImages
 from vidmoco.shapes import Bool, Float, Int64, UInt8
+from vidmoco.workers.start import SPAWN
 
 # Measured: a worker process takes 5 s to start (it imports torch), 20 s on a busy machine.
 _SECONDS_WORTH_WORKERS = 30.0
@@ -99,7 +100,7 @@ def image_loader(
         num_workers=workers,
         collate_fn=images.collate,
         # Spawned: a forked worker inherits the threads and locks of torch and pyarrow half-alive.
-        multiprocessing_context="spawn" if workers else None,
+        multiprocessing_context=SPAWN if workers else None,
         persistent_workers=workers > 0,
         pin_memory=pin_memory,
     )

@@ -15,6 +15,7 @@ from vidmoco.backbones.preprocess import Preprocess
 from vidmoco.errors import ConfigError
 from vidmoco.images.labelled import LabelledImages
 from vidmoco.shapes import Int64, UInt8
+from vidmoco.workers.start import SPAWN
 
 # Range of the aspect ratio of a crop: torchvision's default, which all the papers use.
 _ASPECT_RATIOS = (3 / 4, 4 / 3)
@@ -125,7 +126,7 @@ def training_loader(
         num_workers=workers,
         collate_fn=images.collate,
         # Forked workers would inherit locks of torch's and pyarrow's threads, but not the threads.
-        multiprocessing_context="spawn" if workers else None,
+        multiprocessing_context=SPAWN if workers else None,
         pin_memory=pin_memory,
     )
 

@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import wait
-from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from vidmoco.errors import VidmocoError
 from vidmoco.workers.process import serve
+from vidmoco.workers.start import FORK_SERVER, SPAWN
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -57,8 +57,11 @@ class _Worker(Generic[J]):
 
     def __init__(self, args: tuple[Any, ...], *, with_torch: bool) -> None:
         self.connection, other = multiprocessing.Pipe()
-        start = _fork_preloaded if with_torch and sys.platform == "linux" else _spawn
-        self.process = start(serve, (other, *args))
+        # A fork of what has imported torch saves 2.5 s and 250 MB a process (measured). On Linux
+        # alone: elsewhere torch may not survive a fork.
+        context = FORK_SERVER if with_torch and sys.platform == "linux" else SPAWN
+        self.process = context.Process(target=serve, args=(other, *args), daemon=True)
+        self.process.start()
         other.close()
         self.started = False
         self.retires = False  # it ends by itself, after a job that took too much memory
@@ -82,25 +85,6 @@ class _Worker(Generic[J]):
         self.process.join(_SECONDS_TO_END)
         self.connection.close()
         return self.process.exitcode or 0
-
-
-def _spawn(target: Callable[..., None], args: tuple[Any, ...]) -> BaseProcess:
-    process = multiprocessing.get_context("spawn").Process(target=target, args=args, daemon=True)
-    process.start()
-    return process
-
-
-def _fork_preloaded(target: Callable[..., None], args: tuple[Any, ...]) -> BaseProcess:
-    """Fork a process from a fork server that has already imported torch.
-
-    All processes then share one import of torch, which costs 2.5 s and 250 MB (measured). Only
-    Linux does this: elsewhere torch may not survive a fork.
-    """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["vidmoco.preload"])
-    process = context.Process(target=target, args=args, daemon=True)
-    process.start()
-    return process
 
 
 class WorkerPool(Generic[J, R]):
@@ -261,8 +245,8 @@ class WorkerPool(Generic[J, R]):
         if not worker.started:
             how = "they hang" if silent else _describe_exit(code)
             raise VidmocoError(
-                f"The processes that read videos do not start ({how}). In a script, call "
-                'vidmoco under `if __name__ == "__main__":`.'
+                f"The processes that read videos do not start ({how}). `vidmoco doctor` "
+                "shows what this machine has."
             )
         jobs = deque(worker.jobs)
         blamed = None

@@ -1,0 +1,36 @@
+import os
+import subprocess
+import sys
+
+SCRIPT = """
+print("the script runs")
+from operator import methodcaller
+from torch.utils.data import DataLoader
+from vidmoco.config.limits import DEFAULT_LIMITS
+from vidmoco.workers.pool import WorkerPool
+from vidmoco.workers.start import SPAWN
+
+for with_torch in (False, True):
+    with WorkerPool(
+        methodcaller, ("upper",),
+        workers=1, max_memory=2**30, max_seconds=DEFAULT_LIMITS.seconds_of_silence, with_torch=with_torch,
+    ) as pool:
+        pool.give("worked")
+        print(pool.wait()[0].value)
+loader = DataLoader(range(4), num_workers=1, multiprocessing_context=SPAWN)
+print([int(one) for one in loader])
+print(__file__ == __import__("sys").argv[0])
+"""
+
+
+def test_a_script_needs_no_guard(tmp_path):
+    """Processes do not run it again, whatever they are for."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    result = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, env=os.environ, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines() == [
+        "the script runs", "WORKED", "WORKED", "[0, 1, 2, 3]", "True",
+    ]  # fmt: skip
