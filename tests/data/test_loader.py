@@ -188,7 +188,7 @@ def test_when_nothing_can_be_read_the_run_says_so(folder, tmp_path, workers):
         file.write_bytes(b"")
     with pytest.raises(VideoError) as caught:
         load(catalog, workers=workers)
-    assert str(caught.value).startswith("None of 10 videos")
+    assert str(caught.value).startswith("None of the 10 videos")
     assert "Traceback" not in str(caught.value)
 
 

@@ -16,7 +16,7 @@ def test_folders_that_prepare_may_write_to(tmp_path):
     (tmp_path / "journal.jsonl").touch()
     refuse_foreign(tmp_path)  # as a kill leaves it before the first shard
     (tmp_path / "shards" / "000000.tar").touch()
-    with pytest.raises(ConfigError, match="there is 'shards'"):
+    with pytest.raises(ConfigError, match="It holds 'shards'"):
         refuse_foreign(tmp_path)
     (tmp_path / "journal.jsonl").write_text('{"settings": {}}\n')
     refuse_foreign(tmp_path)
@@ -29,7 +29,7 @@ def test_folders_that_prepare_may_write_to(tmp_path):
 def test_a_file_of_the_users(tmp_path, name):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text("mine")
-    with pytest.raises(ConfigError, match=f"there is '{name[0] if '/' in name else name}'"):
+    with pytest.raises(ConfigError, match=f"It holds '{name[0] if '/' in name else name}'"):
         refuse_foreign(tmp_path)
 
 

@@ -247,7 +247,7 @@ def test_other_settings_are_another_folders(here, videos, monkeypatch, capsys):
     assert prepare(videos, "--quality", "50", output="other") == 2
     assert re.fullmatch(
         r"vidmoco: other holds an unfinished run with other settings: \{'fps': 5.*\}\. Give "
-        r"the same, or another folder\.",
+        r"the same settings, or another folder\.",
         capsys.readouterr().err.splitlines()[-1],
     )
 
@@ -351,7 +351,9 @@ def test_a_first_run_of_which_nothing_is_kept(here, videos, black_video, capsys)
         assert prepare(black_video.parent, "--drop-black") == 2
         captured = capsys.readouterr()
         assert "Dropped: 10 black" in captured.out
-        assert captured.err.splitlines()[-1].startswith("vidmoco: frames holds no frames: none of")
+        assert captured.err.splitlines()[-1].startswith(
+            "vidmoco: frames holds no frames: all frames"
+        )
     shutil.copy(black_video, videos)
     assert prepare(videos, "--drop-black") == 0
     assert content() == EXPECTED

@@ -128,7 +128,7 @@ def test_a_journal_of_other_settings_is_not_damaged(tmp_path):
         open_writer(tmp_path, settings={"fps": 9})
     assert str(caught.value) == (
         f"{tmp_path} holds an unfinished run with other settings: {{'fps': 4}}. Give the "
-        "same, or another folder."
+        "same settings, or another folder."
     )
 
 

@@ -142,13 +142,10 @@ def open_source(
     console: Console,
     quarantine: Path | None = None,
 ) -> PairSource:
-    """Open the videos, prepared frames or images of a run.
+    """Open the videos, prepared frames or images of a run, and list unreadable videos.
 
-    Args:
-        config: config of the run.
-        resume: the folder of a run to resume, whose videos are those of its start.
-        console: where to list unreadable videos.
-        quarantine: the run's file of videos that killed a process.
+    A run that resumes, from the folder ``resume``, gets the videos that it began with.
+    ``quarantine`` is the run's file of videos that killed a process.
 
     Raises:
         ConfigError: nothing can be read.

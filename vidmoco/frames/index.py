@@ -190,10 +190,8 @@ def frame_table(
 ) -> pa.Table:
     """Return the table of the frames of some videos, with the labels of each video.
 
-    Args:
-        names: names of the videos.
-        columns: for each video, an array for every column of ``FRAME_COLUMNS``.
-        labels: labels by column and by name of the video.
+    ``columns`` has an array for every column of ``FRAME_COLUMNS``, for each video. ``labels`` are
+    by column and by name of the video.
     """
     counts = [len(column["offset"]) for column in columns]
     index = np.repeat(np.arange(len(names), dtype=np.int32), counts)

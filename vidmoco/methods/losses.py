@@ -109,12 +109,8 @@ def in_batch_nce(
 ) -> tuple[Float[Tensor, ""], Stats]:
     """InfoNCE over the keys of the batch (Chen et al. 2021, "An Empirical Study …", algorithm 1).
 
-    Args:
-        query: N queries of unit length.
-        keys: M keys of unit length, those of all processes.
-        labels: index of each query's positive among the keys.
-        tau: temperature.
-        masked: which keys are left out for which query.
+    All vectors have unit length. ``labels`` are the indices of the positives among the M keys of
+    all processes. Keys that are ``masked`` for a query are left out.
     """
     with torch.autocast(query.device.type, enabled=False):
         logits = torch.einsum("nc,mc->nm", query.float(), keys.float()) / tau

@@ -62,12 +62,7 @@ def with_keys_of_batch(
     """Add the batch's keys of all processes, with those of the query's own video masked.
 
     The mask is the block matrix of VINCE (Gordon et al. 2020, "Watching the World Go By",
-    section 3).
-
-    Args:
-        negatives: the keys to add to.
-        keys: the keys of each key view, of this process.
-        source_ids: the video of each sample of this process.
+    section 3). ``keys`` (of each key view) and ``source_ids`` are those of this process.
     """
     gathered = [distributed.gather_rows(key) for key in keys]
     ids = distributed.gather_rows(source_ids).repeat(len(keys))

@@ -73,11 +73,8 @@ def open_video(
 ) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a local file and choose its video stream, without decoding.
 
-    The decoder is told to fail on damage instead of concealing it.
-
-    Args:
-        path: the file.
-        limits: a picture of more than ``limits.max_pixels`` is never decoded.
+    The decoder is told to fail on damage instead of concealing it, and to decode no picture of more
+    than ``limits.max_pixels``.
 
     Raises:
         VideoError: the file cannot be opened, has no video, or one that is not allowed. The message
@@ -201,12 +198,7 @@ def rotation_of(frame: VideoFrame) -> tuple[int, bool]:
 
 
 def to_rgb(frame: VideoFrame, *, coded_size: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
-    """Return a decoded picture in RGB, as it is displayed.
-
-    Args:
-        frame: the picture as coded.
-        coded_size: (width, height) of the first picture, to which others are scaled.
-    """
+    """Return a decoded picture in RGB, scaled to ``coded_size`` (width, height) and rotated."""
     width, height = coded_size
     if not hasattr(_SCALERS, "scaler"):
         _SCALERS.scaler = VideoReformatter()  # kept, because it costs as much as a small picture

@@ -45,13 +45,8 @@ def decoded_frames(
     """Yield (seconds, frame) in display order, from the container's position on.
 
     After an error every frame up to the next key frame is ``Lost``, because it depends on damaged
-    data. So is a frame that the file holds but the decoder does not return.
-
-    Args:
-        container: the opened file.
-        stream: its video stream.
-        video: the file's row of the catalog.
-        after_seek: start at the next key frame, and drop frames that are shown before it.
+    data. So is a frame that the file holds but the decoder does not return. With ``after_seek`` the
+    first frame is the next key frame, and frames that are shown before it are dropped.
     """
     frames = _counted if video.estimated_times else _timed
     yield from frames(container, stream, video, after_seek=after_seek)

@@ -54,10 +54,7 @@ class ProbeJob:
 def probe_video(path: Path, *, root: Path, limits: Limits = DEFAULT_LIMITS) -> VideoInfo:
     """Return the row of a file. A bad file does not raise: its route is "refused", with a reason.
 
-    Args:
-        path: the file, below ``root``.
-        root: the absolute folder of the catalog's keys.
-        limits: limits on the file.
+    ``root`` is the absolute folder to which the catalog's keys are relative.
 
     Raises:
         MemoryError: the file needs more memory than the process may use.

@@ -16,12 +16,9 @@ Decoder = Literal["auto", "decord", "pyav"]
 def build_fast_reader(decoder: Decoder, limits: Limits) -> FastReader:
     """Return the fast reader of a worker process.
 
-    Args:
-        decoder: ``auto`` reads H.264 with PyAV's forward reader (measured: 1.6 times as fast as
-            decord), and other videos with decord where it is correct. ``decord`` uses decord
-            wherever it is correct, and the forward reader for other H.264. ``pyav`` does not load
-            decord. The frames are the same.
-        limits: limits on videos.
+    ``auto`` reads H.264 with PyAV's forward reader (measured: 1.6 times as fast as decord), and
+    other videos with decord where it is correct. ``decord`` uses decord wherever it is correct, and
+    the forward reader for other H.264. ``pyav`` does not load decord. The frames are the same.
     """
     forward = ForwardReader(limits)
     if decoder == "pyav":

@@ -16,11 +16,7 @@ from vidmoco.progress import ProgressBar
 from vidmoco.text import escaped
 from vidmoco.video.catalog import Catalog, is_catalog
 from vidmoco.video.info import VideoInfo
-from vidmoco.video.open_catalog import (
-    cached_catalog,
-    catalog_cache_path,
-    open_catalog,
-)
+from vidmoco.video.open_catalog import cached_catalog, catalog_cache_path, open_catalog
 
 _MAX_REFUSED_LINES = 50
 
@@ -28,10 +24,7 @@ _MAX_REFUSED_LINES = 50
 def print_catalog(catalog: Catalog, *, console: Console, catalog_path: Path | None = None) -> None:
     """Print the kinds of videos, and the refused ones with reasons.
 
-    Args:
-        catalog: the videos.
-        console: where to print.
-        catalog_path: the file of the catalog, to name where a long list is cut.
+    A long list is cut, and refers to ``catalog_path``.
     """
     counts: dict[tuple[str, str, str], list[float]] = defaultdict(lambda: [0, 0, 0.0])
     names = ("container", "codec", "route", "num_frames", "duration_seconds")

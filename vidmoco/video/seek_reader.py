@@ -60,9 +60,7 @@ class SeekReader:
     def at(self, seconds: float) -> tuple[float, VideoFrame]:
         """Return the frame that is shown at a time, and the frame's own time.
 
-        Args:
-            seconds: from the first shown frame, and not before the time of the last call. A time
-                after the end gives the last frame.
+        The time must not be before that of the last call. After the end, the last frame is shown.
 
         Raises:
             VideoError: the frame is lost, or no frame can be decoded.
