@@ -64,13 +64,13 @@ def read_index(frame: np.ndarray) -> int:
     frame = np.asarray(frame)
     if frame.ndim != 3 or frame.shape[2] != 3:
         raise ValueError(f"{frame.shape = }, expected (height, width, 3)")
-    light = frame.astype(np.float64).max(axis=2)  # max: a tinted white is still bright
     bits = []
     for row, column in itertools.product(range(GRID), range(GRID)):
         # The middle of a block: its borders blur when encoded or resized.
-        top, bottom = _middle(row, light.shape[0])
-        left, right = _middle(column, light.shape[1])
-        level = float(light[top:bottom, left:right].mean())
+        top, bottom = _middle(row, frame.shape[0])
+        left, right = _middle(column, frame.shape[1])
+        # max: a tinted white is still bright
+        level = float(frame[top:bottom, left:right].max(axis=2).mean(dtype=np.float64))
         if 90 < level < 165:
             raise ValueError(f"block ({row}, {column}) is grey ({level:.0f}): unreadable picture")
         bits.append(int(level > 127))

@@ -1,9 +1,11 @@
 """Checkpoints with the keys, shapes and containers of other tools, made of random weights.
 
 Each function returns what the tool's file holds and the network whose features it should give.
+Networks are made once for all tests, which leave them as they are.
 """
 
 import argparse
+import functools
 from itertools import pairwise
 
 import timm
@@ -25,12 +27,14 @@ def _random(model):
     return model.eval()
 
 
+@functools.cache
 def resnet(name="resnet18"):
     model = _random(getattr(torchvision.models, name)())
     model.fc = nn.Identity()
     return model
 
 
+@functools.cache
 def transformer(name="vit_small_patch16_224", **options):
     return _random(timm.create_model(name, num_classes=0, **options))
 
