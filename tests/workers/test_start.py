@@ -13,7 +13,8 @@ from vidmoco.workers.start import SPAWN
 for with_torch in (False, True):
     with WorkerPool(
         methodcaller, ("upper",),
-        workers=1, max_memory=2**30, max_seconds=DEFAULT_LIMITS.seconds_of_silence, with_torch=with_torch,
+        workers=1, max_memory=2**30, max_seconds=DEFAULT_LIMITS.seconds_of_silence,
+        with_torch=with_torch,
     ) as pool:
         pool.give("worked")
         print(pool.wait()[0].value)

@@ -17,6 +17,7 @@ from vidmoco.config.base import require_finite
 from vidmoco.config.commands import PretrainCommand, PreviewCommand
 from vidmoco.config.methods import METHOD_CONFIGS
 from vidmoco.config.recipe import load_recipe, shipped_recipes
+from vidmoco.cores import sees_gpu
 from vidmoco.errors import ConfigError, nearest
 
 Trains = PretrainCommand | PreviewCommand
@@ -64,18 +65,25 @@ def _defaults(settings: type[Trains], words: Sequence[str]) -> tuple[Trains, str
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     for flag in ("--recipe", "--run", "--method.name"):
         parser.add_argument(flag)
+    parser.add_argument("--device", "--engine.device", dest="device", default="auto")
     parser.add_argument("--resume", action="store_true")
     try:
         given = vars(parser.parse_known_args(words)[0])
     except argparse.ArgumentError:  # a flag without its value; tyro has a better message
         return settings(), ""
-    recipe = given["recipe"] or settings.recipe
+    recipe = given["recipe"] or default_recipe(given["device"])
     is_resumed = settings is PretrainCommand and given["recipe"] is None and given["resume"]
     source = str(run_config(given["run"])) if is_resumed else recipe
     command = settings(config=load_recipe(source), recipe=recipe)
     if given["method.name"] in (None, command.config.method.name):
         return command, ""
     return _with_method(command, given["method.name"])
+
+
+def default_recipe(device: str = "auto") -> str:
+    """Return the recipe of a training on ``device`` that names none."""
+    on_gpu = sees_gpu() if device == "auto" else device.startswith("cuda")
+    return "vidmoco_gpu" if on_gpu else "vidmoco"
 
 
 def run_config(run: str | Path | None) -> Path:

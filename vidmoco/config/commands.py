@@ -21,7 +21,7 @@ class PretrainCommand:
     """Train a backbone on pairs of frames, and write a run folder."""
 
     config: Annotated[PretrainConfig, arg(name="")] = field(default_factory=PretrainConfig)
-    recipe: Recipe = "vidmoco"
+    recipe: Recipe = None
     run: Path | None = None
     """The run folder to write. The default is runs/RECIPE-NUMBER."""
     resume: bool = False
@@ -102,7 +102,7 @@ class PreviewCommand(Settings):
     """Draw the first pairs and views that pretrain would use with the same flags."""
 
     config: Annotated[PretrainConfig, arg(name="")] = field(default_factory=PretrainConfig)
-    recipe: Recipe = "vidmoco"
+    recipe: Recipe = None
     output: Annotated[Path, arg(aliases=["-o"])] = Path("preview.png")
     """The picture to write (.png)."""
     pairs: int = 8

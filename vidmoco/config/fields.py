@@ -43,8 +43,11 @@ MaxTrainPerClass = Annotated[
     int | None, arg(help="Maximum number of training images per class. None means all.")
 ]
 Recipe = Annotated[
-    str,
-    arg(help="A shipped recipe, or a YAML file such as a run's config.yaml. Flags override it."),
+    str | None,
+    arg(
+        help="A shipped recipe, or a YAML file such as a run's config.yaml. Flags override it. The "
+        "default is vidmoco on a CPU, and vidmoco_gpu where there is a GPU."
+    ),
 ]
 ForVideos = Annotated[Limits, arg(name="")]
 """Limits whose flags have no prefix."""

@@ -91,6 +91,27 @@ def differences(a: Any, b: Any, *, at: str = "") -> list[str]:
     ]
 
 
+def changed_flags(recipe: PretrainConfig, config: PretrainConfig) -> list[str]:
+    """Return the flags that turn ``recipe`` into ``config``, but for the videos."""
+    before, after = to_plain(recipe), to_plain(config)
+    if before["method"]["name"] != after["method"]["name"]:  # it comes with its own defaults
+        before["method"] = to_plain(type(config.method)()) | {"name": before["method"]["name"]}
+    return [
+        f"--{name.replace('_', '-')} {value}"
+        for name, value in _flat(after).items()
+        if value != _flat(before)[name] and name != "videos"
+    ]
+
+
+def _flat(plain: dict[str, Any], at: str = "") -> dict[str, Any]:
+    """Return nested settings as one dict with dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in plain.items():
+        inner = _flat(value, f"{at}{name}.") if isinstance(value, dict) else {at + name: value}
+        flat |= inner
+    return flat
+
+
 class _StrictLoader(yaml.SafeLoader):
     """A safe loader that refuses a key that is given twice."""
 

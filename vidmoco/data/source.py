@@ -112,7 +112,7 @@ class PairSource:
             seed=self.config.seed,
             canvas=self.canvas,
             steps=steps,
-            workers=self._workers(),
+            workers=self.workers,
             sources=self.sources,
             pin_memory=pin_memory,
             stopped=stopped,
@@ -122,7 +122,7 @@ class PairSource:
         self, moments: Sequence[Moment], *, preprocess: Preprocess
     ) -> list[MomentFrames | str]:
         """Return the preprocessed frames of each moment, or the reason they cannot be read."""
-        return self.read(moments, preprocess=preprocess, workers=self._workers())
+        return self.read(moments, preprocess=preprocess, workers=self.workers)
 
     def failure_lines(self, failures: Mapping[int, str]) -> list[str]:
         """Return a line for each unreadable video, up to a limit, and the number of the others."""
@@ -131,7 +131,9 @@ class PairSource:
         more = len(failures) - len(lines)
         return [*lines, f"  … and {more} more"] if more else lines
 
-    def _workers(self) -> int:
+    @property
+    def workers(self) -> int:
+        """The number of processes or threads that read frames."""
         return _workers(self.config)
 
 

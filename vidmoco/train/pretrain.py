@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from rich.console import Console
 
@@ -17,7 +16,6 @@ from vidmoco.backbones.build import save_backbone
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import dump_recipe
 from vidmoco.console import say
-from vidmoco.data.order import Batching
 from vidmoco.data.source import PairSource, open_source
 from vidmoco.device import (
     autocast,
@@ -34,6 +32,7 @@ from vidmoco.optim.optimizers import build_optimizer, set_learning_rate
 from vidmoco.optim.schedule import learning_rate, scaled_learning_rate
 from vidmoco.train.build import assemble_method
 from vidmoco.train.diagnostics import collapse_of, describe_embeddings
+from vidmoco.train.first_screen import first_screen
 from vidmoco.train.metrics import MetricsLog, require_finite_weights
 from vidmoco.train.monitor import open_monitor
 from vidmoco.train.progress import TrainingProgress
@@ -131,10 +130,13 @@ def _pretrain(
             source.save(run)
             (run / run_folder.CONFIG).write_text(text, encoding="utf-8")
             run_folder.write_environment(run / run_folder.ENVIRONMENT, device=device)
-        say(console, *text.splitlines(), style="dim")
     if is_main and (reason := run_folder.point_latest_at(run)):
         say(console, reason)
-    _print_start(config, source, batching, range(start_step, total_steps), run, device, console)
+    steps = range(start_step, total_steps)
+    say(
+        console,
+        *first_screen(config, source, batching, steps, run=run, recipe=recipe, device=device),
+    )
     monitor.begin(
         run / run_folder.MONITOR,
         start_step=start_step,
@@ -215,7 +217,7 @@ def _pretrain(
             provenance={
                 "vidmoco_version": vidmoco.__version__,
                 "method": config.method.name,
-                "recipe": recipe,
+                "recipe": Path(recipe).stem,
                 "steps": step,
                 "num_videos": len(source.durations),
                 "num_sources": len(source.sources),
@@ -232,41 +234,15 @@ def _pretrain(
             f"Continue with: vidmoco pretrain --run {run} --resume",
         )
     else:
-        say(console, f"Done: {run / run_folder.BACKBONE}")
+        say(
+            console,
+            f"Done: {run / run_folder.BACKBONE}. What next:",
+            f"  vidmoco report {run}",
+            f"  vidmoco evaluate IMAGES --backbone {run}",
+            f"  vidmoco extract VIDEO --backbone {run} -o feats.npy",
+        )
     # A signal in the last step stops nothing.
     return PretrainResult(run, step, stop.exit_code if step < total_steps else 0)
-
-
-def _print_start(
-    config: PretrainConfig,
-    source: PairSource,
-    batching: Batching,
-    steps: range,
-    run: Path,
-    device: torch.device,
-    console: Console,
-) -> None:
-    processes = distributed.world_size()
-    say(
-        console,
-        f"{run}: steps {steps.start} to {steps.stop} on "
-        f"{f'{processes} x ' if processes > 1 else ''}{device.type}, "
-        f"{batching.batches_per_epoch} per epoch, {_described(source, batching)}, "
-        f"{source.memory_bytes(batching) / 2**30:.2g} GiB for their frames",
-    )
-    if warning := config.method.warning(len(source.sources)):
-        say(console, warning)
-
-
-def _described(source: PairSource, batching: Batching) -> str:
-    """Return what an epoch is of, in words."""
-    videos, sources = len(source.durations), len(source.sources)
-    text = f"{videos:,} videos"
-    if sources > videos:
-        text += f" in {sources:,} segments of {np.median(source.sources.durations):.2g} s"
-    if batching.pairs_per_source > 1:
-        text += f", {batching.pairs_per_source} pairs of each per epoch"
-    return text
 
 
 def learning_rate_of(

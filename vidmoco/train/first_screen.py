@@ -1,0 +1,95 @@
+"""What a training says of itself before its first step: what matters, in ten lines."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from vidmoco import distributed, run_folder
+from vidmoco.config.pretrain import PretrainConfig
+from vidmoco.config.recipe import changed_flags, load_recipe
+from vidmoco.data.order import Batching
+from vidmoco.data.source import PairSource
+from vidmoco.text import counted
+
+
+def first_screen(
+    config: PretrainConfig,
+    source: PairSource,
+    batching: Batching,
+    steps: range,
+    *,
+    run: Path,
+    recipe: str,
+    device: torch.device,
+) -> list[str]:
+    """Return the lines, each a word and what it is in this run.
+
+    Args:
+        config: of the run.
+        source: where its pairs come from.
+        batching: of the source.
+        steps: that are still to be taken.
+        run: the run folder.
+        recipe: the name or path of the recipe; empty for none.
+        device: where it trains.
+    """
+    facts = {
+        "run": f"{run} ({run_folder.CONFIG} there has all settings)",
+        "recipe": recipe and _recipe(recipe, config),
+        "data": _data(source),
+        "pairs": _pairs(config, source, batching),
+        "method": f"{config.method.name}, {config.backbone.name} at {config.augment.size} px",
+        "device": _device(config, source, batching, device),
+        "steps": f"{steps.start:,} to {steps.stop:,}, {batching.batches_per_epoch:,} per epoch",
+        "note": config.method.warning(len(source.sources)),
+    }
+    return [f"{name:<8}{fact}" for name, fact in facts.items() if fact]
+
+
+def _recipe(recipe: str, config: PretrainConfig) -> str:
+    changed = changed_flags(load_recipe(recipe), config)
+    return f"{recipe}, with {' '.join(changed)}" if changed else recipe
+
+
+def _data(source: PairSource) -> str:
+    videos, sources = len(source.durations), len(source.sources)
+    if not source.has_time:
+        return f"{counted(videos, 'image')}"
+    hours = source.durations.sum() / 3600
+    length = f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.1f} minutes"
+    text = f"{counted(videos, 'video')}, {length}"
+    if sources > videos:
+        middle = np.median(source.sources.durations)
+        text += f"; as {sources:,} segments of about {middle:.2g} s (--data.segments)"
+    return text
+
+
+def _pairs(config: PretrainConfig, source: PairSource, batching: Batching) -> str:
+    data = config.data
+    if data.single_frame or not source.has_time:
+        kind = "two views of one frame"
+    else:
+        frames = "two" if data.frames_per_video == 2 else str(data.frames_per_video)
+        longest = "" if data.max_gap is None else f", at most {data.max_gap:g} s apart"
+        kind = f"{frames} frames of one video{longest}"
+    text = f"{data.batch_size} in a batch, each {kind}"
+    if batching.pairs_per_source > 1:
+        text += (
+            f"; an epoch takes {batching.pairs_per_source} of each segment, which are not each "
+            "other's negatives"
+        )
+    return text
+
+
+def _device(
+    config: PretrainConfig, source: PairSource, batching: Batching, device: torch.device
+) -> str:
+    processes = distributed.world_size()
+    text = f"{processes} x {device.type}" if processes > 1 else device.type
+    text += f", {config.engine.precision}"
+    if device.type == "cpu":
+        text += f", {counted(torch.get_num_threads(), 'thread')}"
+    if source.decodes:
+        text += f"; {source.workers} processes decode"
+    return f"{text}; {source.memory_bytes(batching) / 2**30:.2g} GiB for frames"
