@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import timm  # noqa: F401
 import torch
-import torch._dynamo  # noqa: F401
+import torch._dynamo
 from hypothesis import settings
 from PIL import Image
 
