@@ -7,7 +7,7 @@ TINY = [
     "--recipe", "tiny_cpu", "--backbone.name", "resnet10t", "--data.batch-size", "8",
     "--method.bn-splits", "2", "--method.queue-size", "40", "--augment.size", "32",
     "--data.short-side", "32", "--engine.log-every", "1", "--data.workers", "0",
-    "--optim.warmup-epochs", "0",
+    "--optim.warmup-epochs", "0", "--engine.threads", "1",
 ]  # fmt: skip
 
 

@@ -143,9 +143,12 @@ def test_where_no_image_can_be_read(tmp_path):
 
 def test_training_on_images_and_going_on(folder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    words = "--recipe tiny_cpu --steps 4 --data.batch-size 4 --augment.size 32 --data.short-side 20"
-    more = "--method.queue-size 8 --engine.log-every 2 --data.workers 1 --engine.precision fp32"
-    command = ["pretrain", str(folder), *words.split(), *more.split(), "--run", "run"]
+    words = (
+        "--recipe tiny_cpu --steps 4 --data.batch-size 4 --augment.size 32 --data.short-side 20 "
+        "--backbone.name resnet10t --engine.threads 1 --method.queue-size 8 --engine.log-every 2 "
+        "--data.workers 1 --engine.precision fp32"
+    )
+    command = ["pretrain", str(folder), *words.split(), "--run", "run"]
     assert main(command) == 0
     assert len(read_metrics(tmp_path / "run" / "metrics.jsonl")) == 2
     picture(1).save(folder / "class0" / "new.png")

@@ -1,11 +1,15 @@
-"""Labelled images and a backbone for the tests of the monitor."""
+"""Videos for trainings; labelled images and a backbone for the tests of the monitor."""
+
+import shutil
 
 import numpy as np
 import pytest
 import torch
+from painted_videos import write_videos
 from PIL import Image
 
 from vidmoco.backbones.build import build_backbone
+from vidmoco.cli.main import main
 
 COLOURS = {"blue": (100, 100, 112), "green": (100, 112, 100), "red": (112, 100, 100)}
 
@@ -42,6 +46,25 @@ def backbone():
     network = build_backbone("resnet10t", size=32).to(memory_format=torch.channels_last)
     network.train()(torch.randn(8, 3, 32, 32))
     return network
+
+
+@pytest.fixture(scope="session")
+def scanned(tmp_path_factory):
+    """A folder of ``videos``: 16, and a file that is none; and a ``cache`` that has seen them."""
+    folder = tmp_path_factory.mktemp("scanned")
+    write_videos(folder / "videos", 16)
+    (folder / "videos" / "text.mp4").write_text("no video")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VIDMOCO_CACHE", str(folder / "cache"))
+        assert main(["scan", str(folder / "videos")]) == 0
+    return folder
+
+
+@pytest.fixture
+def videos(scanned, tmp_path):
+    """A folder of videos that a test need not scan."""
+    shutil.copytree(scanned / "cache", tmp_path / "cache")
+    return scanned / "videos"
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -54,6 +55,12 @@ def runs(videos, images, tmp_path_factory):
     return folder / "alone", folder / "watched"
 
 
+@pytest.fixture
+def seen(runs, tmp_path):
+    """No run but the first scans the videos."""
+    shutil.copytree(runs[0].parent / "cache" / "catalogs", tmp_path / "cache" / "catalogs")
+
+
 def state(run):
     return load_checkpoint(list_checkpoints(run / "checkpoints")[-1])
 
@@ -102,6 +109,7 @@ def test_the_last_number_is_the_one_that_evaluate_gives(runs, images):
     assert evaluated(runs[1], images) == lines(runs[1])[-1]["knn_top1"]
 
 
+@pytest.mark.usefixtures("seen")
 def test_the_head_can_be_measured_in_place_of_the_backbone(videos, images, tmp_path, runs):
     words = ["--monitor", str(images), "--monitor.every-epochs", "1", *WATCHED]
     widths = []
@@ -119,6 +127,7 @@ def test_the_head_can_be_measured_in_place_of_the_backbone(videos, images, tmp_p
     assert numbers(tmp_path / "run") == numbers(runs[0])
 
 
+@pytest.mark.usefixtures("seen")
 def test_some_training_images_of_each_class_are_those_of_evaluate(videos, images, tmp_path):
     words = ["--monitor.images", os.path.relpath(images), "--monitor.max-train-per-class", "3"]
     assert pretrain(videos, tmp_path / "run", *words, "--seed", "5", "--steps", "1") == 0
@@ -129,6 +138,7 @@ def test_some_training_images_of_each_class_are_those_of_evaluate(videos, images
     assert few == last["knn_top1"] != evaluated(tmp_path / "run", images)
 
 
+@pytest.mark.usefixtures("seen")
 def test_stopped_and_resumed_it_has_the_same_lines(runs, videos, images, tmp_path, monkeypatch):
     load_pairs = pairs.load_pairs
 
@@ -241,6 +251,7 @@ def save_image(path):
     Image.new("RGB", (8, 8)).save(path)
 
 
+@pytest.mark.usefixtures("seen")
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
@@ -274,6 +285,7 @@ def test_bad_input_is_one_clear_line(videos, images, tmp_path, capsys, words, ex
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.usefixtures("seen")
 @pytest.mark.parametrize(
     "words",
     [
@@ -318,6 +330,7 @@ with distributed.processes_from_environment():
 """
 
 
+@pytest.mark.usefixtures("seen")
 def test_two_processes_share_the_work(videos, images, tmp_path):
     words = ["pretrain", str(videos), *TINY, "--steps", "2", "--run", "run", *WATCHED]
     words += ["--monitor", str(images), "--monitor.every-epochs", "0.5"]

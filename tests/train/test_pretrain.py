@@ -3,15 +3,12 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
 import timm
 import torch
-from child_processes import PATIENCE
+from child_processes import Process, until
 from painted_videos import write_video
 from tiny_run import TINY, numbers
 from torch import nn
@@ -56,6 +53,12 @@ def finished(videos, tmp_path_factory):
         patch.setenv("VIDMOCO_CACHE", str(folder / "cache"))
         assert pretrain(videos, folder / "run") == 0
     return folder / "run"
+
+
+@pytest.fixture(autouse=True)
+def seen(finished, tmp_path):
+    """No run but the first scans the videos."""
+    shutil.copytree(finished.parent / "cache", tmp_path / "cache")
 
 
 def test_a_run_leaves_all_its_parts(finished, videos):
@@ -140,16 +143,18 @@ def test_stopped_and_resumed_is_the_same_run(finished, videos, tmp_path, monkeyp
 
 def test_sigterm_from_outside_with_workers(finished, videos, tmp_path):
     """A real process with decoding workers, terminated like a batch system does it."""
-    words = [sys.executable, "-m", "vidmoco", "pretrain", str(videos), *TINY, "--data.workers", "2"]
-    words += ["--run", str(tmp_path / "run"), "--steps", "6"]
-    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    words = ["-m", "vidmoco", "pretrain", str(videos), *TINY, "--data.workers", "2"]
+    process = Process([*words, "--run", str(tmp_path / "run"), "--steps", "6"])
     metrics = tmp_path / "run" / "metrics.jsonl"
-    while process.poll() is None and not (
-        metrics.is_file() and metrics.read_text().count("\n") >= 2
-    ):
-        time.sleep(0.02)
+    until(
+        lambda: (
+            process.poll() is not None
+            or (metrics.is_file() and metrics.read_text().count("\n") >= 2)
+        )
+    )
     process.send_signal(signal.SIGTERM)
-    _, error = process.communicate(timeout=PATIENCE)
+    process.wait()
+    error = process.err
     assert "Traceback" not in error
     assert process.returncode in (0, 143)  # it may have been through already
     if process.returncode == 143:

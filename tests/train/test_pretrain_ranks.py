@@ -5,7 +5,6 @@ import signal
 import pytest
 import torch
 from child_processes import launch, start_ranks, until
-from painted_videos import write_videos
 
 from vidmoco.backbones.build import load_backbone
 from vidmoco.checkpoint import list_checkpoints, load_checkpoint
@@ -28,14 +27,6 @@ RUNS = {
     "moco": (1, "name: moco, queue_size: 20, bn_splits: 2", "accumulate: 2"),
     "moco_v3": (0, "name: moco_v3, dim: 8, hidden_dim: 16", "name: lars, decay_vectors: false"),
 }
-
-
-@pytest.fixture(scope="module")
-def videos(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("videos")
-    write_videos(folder, 16)
-    (folder / "text.mp4").write_text("no video")
-    return folder
 
 
 def lines(run):

@@ -6,7 +6,6 @@ from itertools import pairwise
 
 import pytest
 import torch
-from painted_videos import write_videos
 from rich.console import Console
 from torch import Tensor
 
@@ -60,18 +59,11 @@ class Step:
     weights: dict[str, Tensor]
 
 
-@pytest.fixture(scope="module")
-def videos(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("videos")
-    write_videos(folder, 16)
-    return folder
-
-
 @pytest.fixture(scope="module", params=RUNS)
-def recorded(request, videos, tmp_path_factory):
+def recorded(request, scanned, tmp_path_factory):
     """A finished run: its config, its folder, and its steps as they were recorded."""
     text, shares = RUNS[request.param]
-    config = parse_recipe(RECIPE % (videos, request.param) + text, source="test.yaml")
+    config = parse_recipe(RECIPE % (scanned / "videos", request.param) + text, source="test.yaml")
     folder = tmp_path_factory.mktemp("run")
     steps = []
 
@@ -88,7 +80,7 @@ def recorded(request, videos, tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setenv("VIDMOCO_CACHE", str(folder / "cache"))
+        patch.setenv("VIDMOCO_CACHE", str(scanned / "cache"))
         patch.setattr(pretrain_module, "train_step", record)
         quiet = Console(quiet=True)
         assert pretrain(config, run=folder / "run", console=quiet).step == STEPS
