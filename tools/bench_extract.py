@@ -38,7 +38,7 @@ from torchvision.transforms import v2
 from vidmoco.backbones.frozen import FrozenBackbone, load_frozen
 from vidmoco.device import autocast, keep_freed_memory, resolve_device
 from vidmoco.features.batch_size import default_batch_size
-from vidmoco.features.extract import extract_videos
+from vidmoco.features.extract import Extraction, extract_videos
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.open_catalog import open_catalog
 from vidmoco.video.probe import probe_video
@@ -136,10 +136,11 @@ def ours(
     With ``started`` the first video is extracted once more beforehand, which is not counted.
     """
     wanted = videos[:1] * started + videos
-    todo = [(video, output / f"{number}.npy") for number, video in enumerate(wanted)]
+    todo = [Extraction(video, output / f"{number}.npy") for number, video in enumerate(wanted)]
     began, before = time.monotonic(), cpu_seconds()
     results = extract_videos(frozen, todo, batch_size=batch_size)
-    for number, (video, result) in enumerate(results):
+    for number, (extraction, result) in enumerate(results):
+        video = extraction.video
         if isinstance(result, Exception):
             raise result
         if result != video.num_frames:

@@ -15,10 +15,12 @@ from painted_videos import read_index
 from wide_videos import damaged, info_of
 
 from vidmoco.backbones.preprocess import Preprocess, resize_and_crop
+from vidmoco.config.frame_selection import EVERY_FRAME, FrameSelection
 from vidmoco.config.limits import Limits
 from vidmoco.errors import VideoError
 from vidmoco.features import batch_reader
 from vidmoco.features.batch_reader import SLOTS, BatchReader
+from vidmoco.video.selected_frames import SelectedFrames
 from vidmoco.video.sequential_reader import iter_frames
 
 PREPROCESS = Preprocess(
@@ -43,6 +45,10 @@ def copy_of(batches):
     return np.concatenate([times for times, _ in taken]), torch.cat([image for _, image in taken])
 
 
+def every_frame(videos, **options):
+    return ((video, FrameSelection(**options)) for video in videos)
+
+
 def indices(images):
     return [read_index(image.permute(1, 2, 0).numpy()) for image in images]
 
@@ -62,7 +68,7 @@ def test_the_pixels_are_those_of_iter_frames_and_resize_and_crop(tmp_path, crop_
     ]
     preprocess = replace(PREPROCESS, size=40, crop_pct=0.9, crop_mode=crop_mode)
     with BatchReader(preprocess, batch_size=7) as reader:
-        for batched in reader.read(videos):
+        for batched in reader.read(every_frame(videos)):
             video = batched.video
             times, images = copy_of(batched.batches)
             frames = list(iter_frames(video))
@@ -80,7 +86,7 @@ def test_the_pixels_are_those_of_iter_frames_and_resize_and_crop(tmp_path, crop_
 
 
 def test_batches_are_full_but_for_the_last(reader, tmp_path):
-    for batched in reader.read([info_of(tmp_path / "a.mp4", num_frames=19)]):
+    for batched in reader.read(every_frame([info_of(tmp_path / "a.mp4", num_frames=19)])):
         assert [len(batch.images) for batch in batched.batches] == [8, 8, 3]
 
 
@@ -90,7 +96,7 @@ def test_videos_come_in_order_whatever_their_lengths(tmp_path, workers):
     videos = [info_of(tmp_path / f"{n}.mp4", num_frames=n) for n in lengths]
     seen = []
     with reader_of(workers=workers) as reader:
-        for batched in reader.read(videos):
+        for batched in reader.read(every_frame(videos)):
             seen.append(batched.video)
             assert indices(copy_of(batched.batches)[1]) == list(range(batched.video.num_frames))
     assert seen == videos
@@ -99,7 +105,7 @@ def test_videos_come_in_order_whatever_their_lengths(tmp_path, workers):
 def test_some_frames(reader, tmp_path):
     video = info_of(tmp_path / "a.mp4")
     for options, expected in (({"every": 15}, [0, 15, 30]), ({"fps": 1}, [0, 10, 20, 30])):
-        for batched in reader.read([video], **options):
+        for batched in reader.read(every_frame([video], **options)):
             times, images = copy_of(batched.batches)
             assert indices(images) == expected
             np.testing.assert_allclose(times, np.array(expected) / 10)
@@ -110,7 +116,7 @@ def test_decoding_runs_ahead_but_not_over_what_is_used(tmp_path):
     lengths = [6, 1, 30]  # the last one has the ring of the first one
     videos = [info_of(tmp_path / f"{n}.mp4", num_frames=n) for n in lengths]
     with reader_of(batch_size=1) as reader:
-        for batched in reader.read(videos):
+        for batched in reader.read(every_frame(videos)):
             for number, batch in enumerate(batched.batches):
                 if batched.video is not videos[2]:
                     continue
@@ -130,7 +136,7 @@ def _made(reader):
 def test_the_next_videos_are_decoded_meanwhile(tmp_path):
     videos = [info_of(tmp_path / f"{n}.mp4", num_frames=3) for n in range(2)]
     with reader_of() as reader:
-        reading = reader.read(videos)
+        reading = reader.read(every_frame(videos))
         next(next(reading).batches)
         until(reader._slots[1].any)
         assert indices(reader._slots[1, 0, :1]) == [0]
@@ -141,7 +147,7 @@ def test_damage_is_told_after_the_batches(reader, tmp_path):
     video = damaged(tmp_path / "a.mp4", share=0.5)
     expected = []
     times = [seconds for seconds, _ in iter_frames(video, on_damage=expected.append)]
-    for batched in reader.read([video]):
+    for batched in reader.read(every_frame([video])):
         assert batched.damage == []
         np.testing.assert_array_equal(copy_of(batched.batches)[0], times)
         assert batched.damage == expected
@@ -152,7 +158,7 @@ def test_a_file_that_is_gone_costs_itself_only(reader, tmp_path):
     gone, good = info_of(tmp_path / "gone.mp4"), info_of(tmp_path / "good.mp4")
     gone.path.unlink()
     first, second = None, None
-    for batched in reader.read([gone, good]):
+    for batched in reader.read(every_frame([gone, good])):
         if batched.video is gone:
             with pytest.raises(
                 VideoError, match=r"^\S+gone\.mp4: No such file or directory\. Scan again\.$"
@@ -168,24 +174,24 @@ def test_leaving_a_video_or_the_reading_early(tmp_path):
     videos = [info_of(tmp_path / f"{n}.mp4", num_frames=60) for n in range(4)]
     with reader_of(batch_size=4) as reader:
         left = None
-        for number, batched in enumerate(reader.read(videos)):
+        for number, batched in enumerate(reader.read(every_frame(videos))):
             assert left is None or inspect.getgeneratorstate(left) == "GEN_CLOSED"
             if number % 2 == 0:
                 left = batched.batches  # held, so that only ``read`` can end it
                 next(left)  # and no more
             else:
                 assert indices(copy_of(batched.batches)[1]) == list(range(60))
-        reading = reader.read(videos)
+        reading = reader.read(every_frame(videos))
         next(next(reading).batches)
         reading.close()
-        for batched in reader.read(videos[:1]):
+        for batched in reader.read(every_frame(videos[:1])):
             assert indices(copy_of(batched.batches)[1]) == list(range(60))
 
 
 def test_who_waits_long_for_a_slot_is_not_silent(tmp_path):
     videos = [info_of(tmp_path / f"{n}.mp4", num_frames=20) for n in range(2)]
     with reader_of(batch_size=2, limits=Limits(max_seconds=0.5), workers=2) as reader:
-        for batched in reader.read(videos):
+        for batched in reader.read(every_frame(videos)):
             for number, batch in enumerate(batched.batches):
                 if number in (3, 5):
                     time.sleep(1.2)
@@ -197,7 +203,7 @@ def test_a_video_of_which_little_is_taken_is_not_silent(tmp_path):
     """A frame in 400 is taken: the others are decoded meanwhile, and that is a sign of life."""
     video = info_of(tmp_path / "a.mp4", num_frames=401, size=(640, 480))
     with reader_of(limits=Limits(max_seconds=0.4)) as reader:
-        for batched in reader.read([video], every=400):
+        for batched in reader.read(every_frame([video], every=400)):
             assert indices(copy_of(batched.batches)[1]) == [0, 400]
 
 
@@ -225,7 +231,7 @@ def test_a_decoder_that_hangs_or_crashes_is_an_error_of_its_video(tmp_path, monk
     videos = [info_of(tmp_path / name) for name in names]
     errors = {}
     with reader_of(limits=Limits(max_seconds=2)) as reader:
-        for batched in reader.read(videos):
+        for batched in reader.read(every_frame(videos)):
             try:
                 assert indices(copy_of(batched.batches)[1]) == list(range(40))
             except VideoError as error:
@@ -240,7 +246,7 @@ def test_frames_never_come_twice(tmp_path):
     """Who ends the process from outside ends the video: begun anew, its first frames come again."""
     video = info_of(tmp_path / "a.mp4", num_frames=60)
     with reader_of(batch_size=4) as reader:
-        for batched in reader.read([video]):
+        for batched in reader.read(every_frame([video])):
             next(batched.batches)
             os.kill(reader._pool._workers[0].process.pid, signal.SIGTERM)
             with pytest.raises(VideoError, match="ended from outside \\(SIGTERM\\)"):
@@ -250,7 +256,7 @@ def test_frames_never_come_twice(tmp_path):
 def test_memory_is_limited(tmp_path):
     video = info_of(tmp_path / "a.mp4", size=(1280, 720), num_frames=8)
     with reader_of(limits=Limits(max_memory_per_worker=2**-8)) as reader:
-        for batched in reader.read([video]):
+        for batched in reader.read(every_frame([video])):
             with pytest.raises(VideoError, match=r"more than 0\.00391 GiB of memory"):
                 next(batched.batches)
 
@@ -258,12 +264,12 @@ def test_memory_is_limited(tmp_path):
 def test_a_failure_waits_for_the_pictures_at_work(tmp_path, monkeypatch):
     """Else the last of them would go into a ring that is another video's by then."""
 
-    def frames(video, **options):
+    def frames():
         yield 0.0, np.full((48, 64, 3), 200, np.uint8)
         raise VideoError("it ends here")
 
-    monkeypatch.setattr(batch_reader, "iter_frames", frames)
-    job = batch_reader._Job(0, info_of(tmp_path / "a.mp4"), None, 1, 0)
+    monkeypatch.setattr(batch_reader, "select_frames", lambda *_, **__: SelectedFrames(frames()))
+    job = batch_reader._Job(0, info_of(tmp_path / "a.mp4"), EVERY_FRAME, 0)
     slots, used = torch.zeros(SLOTS, 4, 3, 32, 32, dtype=torch.uint8), np.zeros(1, np.int64)
     with ThreadPoolExecutor(1) as resizer:
         resizer.submit(time.sleep, 0.3)
@@ -275,7 +281,7 @@ def test_a_failure_waits_for_the_pictures_at_work(tmp_path, monkeypatch):
 def test_closing_ends_the_processes(tmp_path):
     videos = [info_of(tmp_path / f"{n}.mp4") for n in range(2)]
     with reader_of(workers=2) as reader:
-        reading = reader.read(videos)
+        reading = reader.read(every_frame(videos))
         batches = next(reading).batches
         next(batches)
         processes = [worker.process for worker in reader._pool._workers]

@@ -18,8 +18,11 @@ from vidmoco.config.commands import ExtractCommand
 from vidmoco.config.limits import Limits
 from vidmoco.errors import VideoError
 from vidmoco.features import extract as extract_module
-from vidmoco.features.extract import default_backbone, extract_video, extract_videos
-from vidmoco.features.extract import extract as extract_command
+from vidmoco.features import extract_command as command_module
+from vidmoco.features import stream
+from vidmoco.features.extract import Extraction, extract_video, extract_videos
+from vidmoco.features.extract_command import default_backbone
+from vidmoco.features.extract_command import extract as extract_command
 from vidmoco.video.probe import probe_video
 from vidmoco.video.sequential_reader import iter_frames
 
@@ -138,16 +141,16 @@ def test_a_decoder_that_dies_costs_one_video(backbone, tmp_path, monkeypatch, ca
         write_video(videos / name, num_frames=num_frames)
     honest = extract_module._write_features
 
-    def deadly(batches):
-        yield next(batches)
+    def deadly(pieces):
+        yield next(pieces)
         (process,) = multiprocessing.active_children()
         process.kill()
-        yield from batches
+        yield from pieces
 
-    def write_features(frozen, batched, *others):
-        if batched.video.key == "b.mp4":
-            batched = replace(batched, batches=deadly(batched.batches))
-        return honest(frozen, batched, *others)
+    def write_features(features, *others):
+        if features.video.key == "b.mp4":
+            features = replace(features, pieces=deadly(features.pieces))
+        return honest(features, *others)
 
     monkeypatch.setattr(extract_module, "_write_features", write_features)
     # 15 batches of 2 frames: more than there are slots, so that some are still to be made.
@@ -165,13 +168,14 @@ def test_a_decoder_that_dies_costs_one_video(backbone, tmp_path, monkeypatch, ca
 def test_features_are_those_of_the_plain_way_bit_for_bit(video_folder, backbone, tmp_path):
     frozen = load_frozen(str(backbone))
     todo = [
-        (probe_video(video_folder / name, root=video_folder), tmp_path / f"{number}.npy")
+        Extraction(probe_video(video_folder / name, root=video_folder), tmp_path / f"{number}.npy")
         for number, name in enumerate(["video1.mp4", "deeper/video5.ts", "deeper/video4.webm"])
     ]
-    for (video, output), (extracted, rows) in zip(
+    for one, (extracted, rows) in zip(
         todo, extract_videos(frozen, todo, batch_size=8), strict=True
     ):
-        assert extracted is video
+        assert extracted is one
+        video, output = one.video, one.output
         images = [
             resize_and_crop(torch.from_numpy(frame).permute(2, 0, 1), frozen.preprocess)
             for _, frame in iter_frames(video)
@@ -209,11 +213,11 @@ def test_an_interrupt_leaves_no_process_and_no_half_file(backbone, tmp_path, mon
         raise KeyboardInterrupt
         yield
 
-    monkeypatch.setattr(extract_module, "features_of", interrupted)
+    monkeypatch.setattr(stream, "features_of", interrupted)
     with pytest.raises(KeyboardInterrupt):
         extract_command(
             ExtractCommand(
-                video=tmp_path / "videos", output=tmp_path / "feats", backbone=str(backbone)
+                videos=(tmp_path / "videos",), output=tmp_path / "feats", backbone=str(backbone)
             )
         )
     assert set(multiprocessing.active_children()) <= started
@@ -287,7 +291,7 @@ def test_rows_and_times_of_a_real_clip_are_those_of_pyav(real_data, backbone, tm
 
 def test_the_default_backbone_is_the_newest_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert default_backbone() == extract_module.DEFAULT_BACKBONE == "resnet50"
+    assert default_backbone() == command_module.DEFAULT_BACKBONE == "resnet50"
     (tmp_path / "run" / "backbone").mkdir(parents=True)
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "latest").symlink_to(Path("..") / "run")

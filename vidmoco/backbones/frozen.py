@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from vidmoco.backbones.build import architecture_of, load_backbone, weights_hash
 from vidmoco.backbones.preprocess import CropMode, Preprocess, feature_dim, normalize, preprocess_of
+from vidmoco.backbones.tokens import FeatureKind, Tokens
 from vidmoco.device import autocast, to_device_ahead
 from vidmoco.shapes import Float32, UInt8
 
@@ -26,13 +27,21 @@ class FrozenBackbone:
     """As the user gave it: a folder, a timm name or ``random:NAME``."""
     architecture: str
     backbone: nn.Module
-    """Maps normalised (N, 3, S, S) images to (N, D) features."""
+    """Maps normalised (N, 3, S, S) images to (N, D) features, or to (N, P, D) patch tokens."""
     preprocess: Preprocess
     dim: int
     """D, the length of a feature."""
     weights_hash: str
     precision: Literal["bf16", "fp32"] = "fp32"
     """Arithmetic of the backbone; features are float32."""
+    feature: FeatureKind = "pooled"
+    num_patches: int = 0
+    """P of the (P, D) patch tokens of an image, or 0 if its feature is one vector."""
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """Shape of one image's feature: (D,), or (P, D) of patch tokens."""
+        return (self.num_patches, self.dim) if self.num_patches else (self.dim,)
 
     @property
     def device(self) -> torch.device:
@@ -54,6 +63,7 @@ class FrozenBackbone:
             "weights_hash": self.weights_hash,
             "preprocess": self.preprocess.as_json(),
             "precision": self.precision,
+            **({} if self.feature == "pooled" else {"feature": self.feature}),
         }
 
     def move_to(self, device: torch.device) -> None:
@@ -64,7 +74,7 @@ class FrozenBackbone:
         self.backbone.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()
-    def features(self, images: UInt8[Tensor, "n 3 s s"]) -> Float32[Tensor, "n d"]:
+    def features(self, images: UInt8[Tensor, "n 3 s s"]) -> Float32[Tensor, "n *d"]:
         """Return the features of images that ``resize_and_crop`` made, on the device of both."""
         inputs = normalize(images, self.preprocess).contiguous(memory_format=torch.channels_last)
         with autocast(images.device, self.precision):
@@ -79,6 +89,7 @@ def load_frozen(
     crop_mode: CropMode | None = None,
     precision: Literal["bf16", "fp32"] = "fp32",
     seed: int = 0,
+    feature: FeatureKind = "pooled",
 ) -> FrozenBackbone:
     """Load a backbone onto the CPU.
 
@@ -89,6 +100,7 @@ def load_frozen(
         crop_mode: None means the backbone's own.
         precision: Arithmetic of the backbone.
         seed: Decides random weights, which depend on nothing else.
+        feature: The pooled output, or tokens.
 
     Raises:
         ConfigError: There is no such backbone, or it cannot take the size.
@@ -100,15 +112,22 @@ def load_frozen(
         torch.manual_seed(seed)
         backbone = load_backbone(original, pretrained=not is_random(source))
     preprocess = preprocess_of(backbone, size=size, crop_mode=crop_mode)
+    dim = feature_dim(backbone, preprocess, name=source)
+    num_patches, module = 0, backbone
+    if feature != "pooled":
+        module = Tokens(backbone, feature, name=source)
+        num_patches, dim = module.shape(preprocess.size)
     return FrozenBackbone(
         name=source,
         source=source,
         architecture=architecture,
-        backbone=backbone,
+        backbone=module,
         preprocess=preprocess,
-        dim=feature_dim(backbone, preprocess, name=source),
+        dim=dim,
         weights_hash=weights_hash(backbone),
         precision=precision,
+        feature=feature,
+        num_patches=num_patches,
     )
 
 
@@ -128,7 +147,7 @@ Batch = TypeVar("Batch", bound=_HasImages)
 
 def features_of(
     frozen: FrozenBackbone, batches: Iterable[Batch]
-) -> Iterator[tuple[Batch, Float32[Tensor, "n d"]]]:
+) -> Iterator[tuple[Batch, Float32[Tensor, "n *d"]]]:
     """Yield batches with their features on the CPU, in order.
 
     On CUDA the next batch is copied and queued before the features of the last one are waited for,

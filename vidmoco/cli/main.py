@@ -115,10 +115,12 @@ def _overview() -> str:
 def _pretrain(command: PretrainCommand) -> int:
     from dataclasses import replace
 
+    from vidmoco.video.open_catalog import expand_lists
+
     config = command.config
     if not command.resume and not config.videos:
         raise ConfigError("No videos given. Name a folder of videos: vidmoco pretrain videos/")
-    config = replace(config, videos=tuple(absolute(path) for path in config.videos))
+    config = replace(config, videos=tuple(absolute(path) for path in expand_lists(config.videos)))
     if config.monitor.images is not None:
         images = absolute(config.monitor.images)
         config = replace(config, monitor=replace(config.monitor, images=images))
@@ -184,7 +186,7 @@ def _preview(command: PreviewCommand) -> int:
 
 
 def _extract(command: ExtractCommand) -> int:
-    from vidmoco.features.extract import extract
+    from vidmoco.features.extract_command import extract
 
     return extract(command)
 

@@ -38,7 +38,7 @@ def require_finite(settings: Any, place: str = "") -> None:
         if field.name == "limits":  # infinity means no limit
             continue
         value = getattr(settings, field.name)
-        flag = f"{place}{field.name}" if field.name != "config" else ""
+        flag = f"{place}{field.name}" if field.name not in ("config", "frames") else ""
         if is_dataclass(value):
             require_finite(value, f"{flag}." if flag else "")
             continue

@@ -7,13 +7,19 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from vidmoco.config.base import Settings
-from vidmoco.config.fields import CropMode, Device, ForVideos, InputSize, Precision, Recipe
+from vidmoco.config.fields import (
+    CropMode,
+    Device,
+    ForFrames,
+    ForVideos,
+    InputSize,
+    Precision,
+    Recipe,
+)
+from vidmoco.config.frame_selection import MOST_FPS, RATES, FrameSelection, require_one
 from vidmoco.config.limits import Limits
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.errors import ConfigError
-
-MOST_FPS = 1000.0  # assumption: a higher rate is a request for every frame
-_RATES = f"greater than 0 and at most {MOST_FPS:g} (frames per second)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +91,7 @@ class PrepareCommand(Settings):
     def __post_init__(self) -> None:
         self._require(len(self.videos) >= 1, "videos", "one or more folders or files")
         self._require(
-            self.fps is None or 0 < self.fps <= MOST_FPS, "fps", f"None (every frame) or {_RATES}"
+            self.fps is None or 0 < self.fps <= MOST_FPS, "fps", f"None (every frame) or {RATES}"
         )
         self._at_least(8, "short_side", unit=" pixels")
         self._require(1 <= self.quality <= 100, "quality", "from 1 to 100")
@@ -114,25 +120,37 @@ class PreviewCommand(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractCommand(Settings):
-    """Write one feature per frame of a video, or of every video of a folder."""
+    """Write one feature per frame of videos. A folder may be given, or many."""
 
-    video: Positional[Path]
-    """A video, a folder of videos or a catalog (.parquet)."""
+    videos: Positional[tuple[Path, ...]]
+    """Videos, folders of videos, catalogs (.parquet), URLs of videos, or @FILE: a text file with
+    one of these per line."""
     output: Annotated[Path, arg(aliases=["-o"])]
     """A file (.npy or .parquet) for one video, a folder for many."""
     backbone: str | None = None
     """A run folder, a backbone folder, or a timm name. The default is runs/latest, or timm's
     ResNet-50 if there is no run."""
-    fps: float | None = None
-    """Frames per second to take. None means every frame."""
-    every: int = 1
-    """Take every n-th frame."""
+    frames: ForFrames = field(default_factory=FrameSelection)
+    times_file: Path | None = None
+    """A CSV file with the columns video and seconds: a row per frame to take. A video is named by
+    its path relative to the given folder, or as it is given."""
+    feature: Literal["pooled", "cls", "patches"] = "pooled"
+    """What a feature is: the backbone's pooled output (D), its class token (D), or its patch tokens
+    (P, D) without class and register tokens, which are the places of the last map of a ResNet."""
+    pool: Literal["none", "mean", "max"] = "none"
+    """Pool the features of a video into one row, or of each shot with --scenes all."""
+    normalize: bool = False
+    """Divide each feature by its length (L2), after pooling."""
     dtype: Literal["float32", "float16"] = "float32"
     """Type of the stored features."""
     suffix: Literal[".npy", ".parquet"] = ".npy"
     """File type to write if the output is a folder."""
     batch_size: int | None = None
     """Frames per forward pass. The default is as many as fit on a CUDA device, and 64 on a CPU."""
+    workers: int | None = None
+    """Number of processes that decode, a video each. The default is a core in two, four at most."""
+    max_download: float = 4.0
+    """Refuse URLs of larger files, in GiB. A file is deleted when its features are written."""
     size: InputSize = None
     crop_mode: CropMode = None
     device: Device = "auto"
@@ -142,15 +160,14 @@ class ExtractCommand(Settings):
     limits: ForVideos = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
-        self._require(
-            self.fps is None or 0 < self.fps <= MOST_FPS,
-            "fps",
-            f"{_RATES}, or left out for every frame",
-        )
-        self._at_least(1, "every", "batch_size")
+        self._require(len(self.videos) >= 1, "videos", "one or more folders or files")
+        self._at_least(1, "batch_size", "workers")
         self._at_least(8, "size", unit=" pixels")
-        if self.fps is not None and self.every != 1:
-            raise ConfigError("--fps and --every are both given. Give only one.")
+        self._require(self.max_download > 0, "max_download", "greater than 0 GiB")
+        by_file = ["--times-file"] if self.times_file is not None else []
+        require_one(self.frames.ways + by_file)
+        if self.frames.scenes == "all" and (self.pool == "none" or by_file):
+            raise ConfigError("--scenes all needs --pool mean or max, and no --times-file.")
 
 
 @dataclass(frozen=True, kw_only=True)

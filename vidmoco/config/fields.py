@@ -4,6 +4,7 @@ from typing import Annotated, Literal, TypeVar
 
 from tyro.conf import arg
 
+from vidmoco.config.frame_selection import FrameSelection
 from vidmoco.config.limits import Limits
 
 T = TypeVar("T")
@@ -51,3 +52,5 @@ Recipe = Annotated[
 ]
 ForVideos = Annotated[Limits, arg(name="")]
 """Limits whose flags have no prefix."""
+ForFrames = Annotated[FrameSelection, arg(name="")]
+"""A selection of frames whose flags have no prefix."""

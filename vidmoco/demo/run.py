@@ -22,7 +22,7 @@ from vidmoco.errors import ConfigError
 from vidmoco.evaluate.candidates import load_candidates
 from vidmoco.evaluate.compare import evaluate
 from vidmoco.evaluate.features import compute_features, image_loader
-from vidmoco.features.extract import extract
+from vidmoco.features.extract_command import extract
 from vidmoco.images.labelled import LabelledImages, load_labelled_images
 from vidmoco.progress import ProgressBar
 from vidmoco.report.report import report
@@ -82,7 +82,7 @@ def demo(command: DemoCommand) -> int:
     title("4. The feature of every frame of an unseen clip")
     features = folder / "clip.npy"
     show(f"   $ vidmoco extract {folder}/clip.mp4 -o {features} --backbone {runs[1]}")
-    extract(ExtractCommand(video=folder / "clip.mp4", output=features, backbone=str(runs[1])))
+    extract(ExtractCommand(videos=(folder / "clip.mp4",), output=features, backbone=str(runs[1])))
 
     title("5. Evaluation on digits that no video showed")
     sources = ("random", *map(str, runs))

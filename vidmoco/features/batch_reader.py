@@ -21,11 +21,12 @@ from einops import rearrange
 from torch import Tensor
 
 from vidmoco.backbones.preprocess import Preprocess, resize_and_crop
+from vidmoco.config.frame_selection import FrameSelection
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.errors import VideoError
 from vidmoco.shapes import Float64, UInt8
 from vidmoco.video.info import VideoInfo
-from vidmoco.video.sequential_reader import iter_frames
+from vidmoco.video.selected_frames import select_frames
 from vidmoco.workers.pool import Report, WorkerPool
 from vidmoco.workers.process import still_alive
 from vidmoco.workers.shared_buffer import SharedBuffer
@@ -37,6 +38,9 @@ _PICTURES_AHEAD = 4
 # Seconds. A look takes microseconds, and a batch of one frame more than this on a CPU.
 _BETWEEN_LOOKS = 0.002
 _BETWEEN_SIGNS_OF_LIFE = 0.1
+
+
+Shots = list[tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -58,14 +62,15 @@ class BatchedVideo:
     """Raises ``VideoError`` where no frame can be read, or the decoder hangs or crashes."""
     damage: list[str] = field(default_factory=list)
     """After the last batch: a line, if damaged frames were left out."""
+    shots: Shots = field(default_factory=list)
+    """After the first batch, with ``scenes="all"``: when each shot begins and ends, in seconds."""
 
 
 @dataclass(frozen=True)
 class _Job:
     number: int
     video: VideoInfo
-    fps: float | None
-    every: int
+    selection: FrameSelection
     ring: int
 
 
@@ -75,7 +80,7 @@ class _Filled:
     times: Float64[np.ndarray, " t"]
 
 
-_Part = _Filled | str  # str: what is damaged
+_Part = _Filled | Shots | str  # str: what is damaged
 
 
 @dataclass(frozen=True)
@@ -144,18 +149,15 @@ class BatchReader:
     ) -> None:
         self._pool.close()
 
-    def read(
-        self, videos: Iterable[VideoInfo], *, fps: float | None = None, every: int = 1
-    ) -> Iterator[BatchedVideo]:
+    def read(self, videos: Iterable[tuple[VideoInfo, FrameSelection]]) -> Iterator[BatchedVideo]:
         """Yield the videos in order, each with its batches; one reading at a time.
 
         What is not read of a video is dropped when the next one is asked for. A reading that is not
         brought to its end ends the processes; the next reading starts others.
 
         Args:
-            videos: rows of the catalog.
-            fps: take the frames shown at 0, 1/``fps``, 2/``fps`` … seconds, each once.
-            every: take each n-th frame that can be decoded.
+            videos: rows of the catalog, and the frames to take of each. They are asked for when a
+                ring is free, and not before.
         """
         numbered = enumerate(videos)
         free = deque(range(len(self._slots)))
@@ -164,16 +166,16 @@ class BatchReader:
         try:
             while True:
                 while free and (following := next(numbered, None)) is not None:
-                    number, video = following
-                    given.append(_Job(number, video, fps, every, free.popleft()))
+                    number, (video, selection) = following
+                    given.append(_Job(number, video, selection, free.popleft()))
                     self._used[given[-1].ring] = 0
                     self._pool.give(given[-1])
                 if not given:
                     return
-                job, damage = given[0], list[str]()
+                job, damage, shots = given[0], list[str](), Shots()
                 reports = self._reports(job)
-                batches = self._batches(job, reports, damage)
-                yield BatchedVideo(job.video, batches, damage)
+                batches = self._batches(job, reports, damage, shots)
+                yield BatchedVideo(job.video, batches, damage, shots)
                 batches.close()
                 for report in reports:
                     self._used[job.ring] += isinstance(report.value, _Filled)
@@ -198,7 +200,7 @@ class BatchReader:
         del self._came[job.number]
 
     def _batches(
-        self, job: _Job, reports: Iterator[Report[_Job, _Part]], damage: list[str]
+        self, job: _Job, reports: Iterator[Report[_Job, _Part]], damage: list[str], shots: Shots
     ) -> Generator[FrameBatch, None, None]:
         for report in reports:
             if report.failure:
@@ -206,6 +208,8 @@ class BatchReader:
                 raise VideoError(place + report.failure.removeprefix(place).rstrip(".") + ".")
             if isinstance(report.value, str):
                 damage.append(report.value)
+            elif isinstance(report.value, list):
+                shots += report.value
             elif report.value is not None:
                 times = report.value.times
                 try:
@@ -245,15 +249,14 @@ def _fill(
         image = rearrange(torch.from_numpy(picture), "h w c -> c h w")
         place.copy_(resize_and_crop(image, preprocess, aspect_ratio=aspect_ratio))
 
-    damage: list[str] = []
-    frames = iter_frames(
-        video, fps=job.fps, every=job.every, limits=limits, on_damage=damage.append
-    )
+    selected = select_frames(video, job.selection, limits=limits)
+    if selected.shots:
+        yield selected.shots
     number = 0  # of the batch
     times: list[float] = []
     at_work: deque[Future[None]] = deque()
     try:
-        for seconds, picture in frames:
+        for seconds, picture in selected.frames:
             if not times:
                 _wait_for_slot(number, used)
             while len(at_work) >= _PICTURES_AHEAD:
@@ -267,7 +270,7 @@ def _fill(
             yield _filled(number, times, at_work)
     finally:
         wait(at_work)  # after a failure the ring is another video's
-    yield from damage
+    yield from selected.damage
 
 
 def _filled(number: int, times: list[float], at_work: deque[Future[None]]) -> _Filled:

@@ -1,6 +1,6 @@
 """Feature files: one row per frame, written as a stream and renamed when complete.
 
-    feats.npy              (T, D) features
+    feats.npy              (T, D) features, or (T, P, D) patch tokens
     feats.timestamps.npy   (T,) float64 seconds from the first shown frame
     feats.json             sidecar: what made them. It is written last, so it marks a complete file
 
@@ -9,6 +9,7 @@
 
 import glob
 import json
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -69,8 +70,10 @@ class RowWriter:
 class _NpyFiles:
     """Writes features and their times to a `.npy` file each."""
 
-    def __init__(self, features: BinaryIO, times: BinaryIO, *, dim: int, dtype: str) -> None:
-        self._features = RowWriter(features, row_shape=(dim,), dtype=dtype)
+    def __init__(
+        self, features: BinaryIO, times: BinaryIO, *, row_shape: tuple[int, ...], dtype: str
+    ) -> None:
+        self._features = RowWriter(features, row_shape=row_shape, dtype=dtype)
         self._times = RowWriter(times, row_shape=(), dtype="float64")
 
     def append(self, features: np.ndarray, times: np.ndarray) -> None:
@@ -85,18 +88,23 @@ class _NpyFiles:
 class _ParquetFile:
     """Writes features and their times to a Parquet file, in groups of ``ROWS_PER_GROUP``."""
 
-    def __init__(self, file: BinaryIO, *, dim: int, dtype: str) -> None:
-        self._file, self._dim, self._dtype = file, dim, np.dtype(dtype)
-        kind = pa.list_(pa.from_numpy_dtype(self._dtype), dim)
+    def __init__(self, file: BinaryIO, *, row_shape: tuple[int, ...], dtype: str) -> None:
+        self._file, self._row_shape, self._dtype = file, row_shape, np.dtype(dtype)
+        kind = pa.from_numpy_dtype(self._dtype)
+        for size in reversed(row_shape):  # lists of lists for patch tokens
+            kind = pa.list_(kind, size)
         self._schema = pa.schema([("pts_seconds", pa.float64()), ("feature", kind)])
         self._writer = pq.ParquetWriter(file, self._schema)
         self._waiting: list[pa.Table] = []
+        self._rows_per_group = max(1, ROWS_PER_GROUP // math.prod(row_shape[:-1]))
 
     def append(self, features: np.ndarray, times: np.ndarray) -> None:
-        flat = pa.array(np.ascontiguousarray(features, dtype=self._dtype).reshape(-1))
-        columns = [pa.array(times), pa.FixedSizeListArray.from_arrays(flat, self._dim)]
+        rows = pa.array(np.ascontiguousarray(features, dtype=self._dtype).reshape(-1))
+        for size in reversed(self._row_shape):
+            rows = pa.FixedSizeListArray.from_arrays(rows, size)
+        columns = [pa.array(times), rows]
         self._waiting.append(pa.Table.from_arrays(columns, schema=self._schema))
-        if sum(map(len, self._waiting)) >= ROWS_PER_GROUP:
+        if sum(map(len, self._waiting)) >= self._rows_per_group:
             self._write()
 
     def _write(self) -> None:
@@ -118,7 +126,7 @@ class FeatureWriter:
         self.num_rows, self.is_finished = 0, False
 
     def append(self, features: np.ndarray, timestamps: Float64[np.ndarray, " t"]) -> None:
-        """Add rows: ``features`` (t, D) and the pts of their frames in seconds."""
+        """Add rows: ``features`` (t, D) or (t, P, D), and the pts of their frames in seconds."""
         self._rows.append(features, timestamps)
         self.num_rows += len(features)
 
@@ -135,7 +143,9 @@ class FeatureWriter:
 
 
 @contextmanager
-def feature_writer(path: Path, *, dim: int, dtype: str) -> Iterator[FeatureWriter]:
+def feature_writer(
+    path: Path, *, dim: int, dtype: str, num_patches: int = 0
+) -> Iterator[FeatureWriter]:
     """Yield a writer of a feature file, its timestamps and its sidecar; call ``finish`` on it.
 
     An old file stays until the new one is complete, and remains if the block fails. Temporary
@@ -143,13 +153,15 @@ def feature_writer(path: Path, *, dim: int, dtype: str) -> Iterator[FeatureWrite
 
     Args:
         path: ends in one of ``SUFFIXES``.
-        dim: D of the features (T, D).
+        dim: D of the features.
         dtype: of the features in the file.
+        num_patches: P of patch tokens (T, P, D), or 0 for features (T, D).
 
     Raises:
         ConfigError: the suffix is unknown, or a file cannot be written.
     """
     require_known_suffix(path)
+    row_shape = (num_patches, dim) if num_patches else (dim,)
     files = [sidecar_path(path), *([timestamps_path(path)] if path.suffix == ".npy" else []), path]
     for file in files:
         remove_parts(file.parent, glob.escape(file.name))
@@ -158,9 +170,9 @@ def feature_writer(path: Path, *, dim: int, dtype: str) -> Iterator[FeatureWrite
         parts = [stack.enter_context(atomic_write(file, advice=_ADVICE)) for file in files]
         *opened, features = [stack.enter_context(part.open("wb")) for part in parts[1:]]
         rows = (
-            _NpyFiles(features, opened[0], dim=dim, dtype=dtype)
+            _NpyFiles(features, opened[0], row_shape=row_shape, dtype=dtype)
             if opened
-            else _ParquetFile(features, dim=dim, dtype=dtype)
+            else _ParquetFile(features, row_shape=row_shape, dtype=dtype)
         )
         writer = FeatureWriter(path, parts, rows)
         yield writer

@@ -18,6 +18,7 @@ from vidmoco.errors import ConfigError, DataError
 from vidmoco.features.feature_file import SUFFIXES, read_sidecar, siblings_of
 from vidmoco.features.feature_rows import read_extent, read_rows
 from vidmoco.shapes import Float32, Float64, Int64
+from vidmoco.urls import is_url, url_of
 
 ROWS_AT_ONCE = 8192  # assumption: 64 MiB of 2,048 float32 numbers per row, enough for BLAS
 
@@ -180,17 +181,20 @@ def open_features(path: Path) -> FeatureSet:
         raise ConfigError(
             f"There are no features in {path}.{more} Make some: vidmoco extract videos/ -o {path}"
         )
+    for candidate, sidecar in found:
+        _require_frames(candidate, sidecar)
     named = [candidate for candidate, _ in found]
     if path.is_file():
         named += siblings_of(path)
     _require_one_sidecar_each(named)
     _require_one_backbone(path, found)
     sources = [Path(sidecar["source"]) for _, sidecar in found]
-    folder = Path(os.path.commonpath([source.parent for source in sources]))
+    local = [source.parent for source in sources if not is_url(source)]
+    folder = Path(os.path.commonpath(local)) if local else Path()
     files = []
     for (candidate, sidecar), source in zip(found, sources, strict=True):
         extent = read_extent(candidate)
-        name = source.relative_to(folder).as_posix()
+        name = url_of(source) if is_url(source) else source.relative_to(folder).as_posix()
         files.append(FeatureFile(candidate, name, source, extent.times, extent.dim, sidecar))
     if len({file.dim for file in files}) > 1:
         raise DataError(f"The features in {path} are of different sizes. Extract them again.")
@@ -203,8 +207,22 @@ def _is_ours(sidecar: dict[str, Any]) -> bool:
     return (
         all(isinstance(text, str) and "\0" not in text for text in texts)
         and isinstance(sidecar.get("preprocess"), dict)
-        and Path(str(sidecar["source"])).is_absolute()
+        and (Path(str(sidecar["source"])).is_absolute() or is_url(Path(str(sidecar["source"]))))
     )
+
+
+def _require_frames(path: Path, sidecar: dict[str, Any]) -> None:
+    """Refuse features that are not one vector per frame."""
+    if sidecar.get("feature") == "patches":
+        raise ConfigError(
+            f"{path} holds patch tokens; expected one vector per frame. Extract them again with "
+            "--feature pooled or cls."
+        )
+    if sidecar.get("pool") is not None:
+        raise ConfigError(
+            f"{path} holds features pooled over frames (--pool {sidecar['pool']}); expected one "
+            "vector per frame. Extract them again without --pool."
+        )
 
 
 def _require_one_sidecar_each(paths: list[Path]) -> None:
@@ -235,7 +253,8 @@ def describe_backbone(sidecar: dict[str, Any]) -> str:
     preprocess = sidecar["preprocess"]
     rest = {key: value for key, value in preprocess.items() if key != "size"}
     details = ", ".join(f"{key} {value}" for key, value in sorted(rest.items()))
+    kind = f"{sidecar['feature']} of " if "feature" in sidecar else ""
     return (
-        f"{sidecar.get('architecture')} with weights {sidecar['weights_hash']} at "
+        f"{kind}{sidecar.get('architecture')} with weights {sidecar['weights_hash']} at "
         f"{preprocess.get('size')} px ({details})"
     )

@@ -60,7 +60,7 @@ def _timed(
     due = Due(start)
     last = -1.0
     wait_for_key = after_seek
-    for packet, broken_off in _packets(container, stream):
+    for packet, broken_off in packets(container, stream):
         if wait_for_key and packet is not None:
             if not packet.is_keyframe or packet.pts is None:
                 continue
@@ -153,7 +153,7 @@ def _counted(
 ) -> Iterator[Timed]:
     """Like ``decoded_frames``, for frames without times. All frames after an error are lost."""
     count, damage = 0, ""
-    for packet, broken_off in _packets(container, stream):
+    for packet, broken_off in packets(container, stream):
         frames, error = decode_packet(stream, packet)
         damage = damage or broken_off or error
         for frame in frames:
@@ -198,7 +198,7 @@ def decode_listening(
     return frames, errors[0] if errors and to_log else ""
 
 
-def _packets(
+def packets(
     container: InputContainer, stream: VideoStream
 ) -> "Iterator[tuple[Packet[Any] | None, str]]":
     """Yield (packet, "") for each packet, and at the end (None, error), with "" for no error."""

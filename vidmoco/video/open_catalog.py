@@ -12,8 +12,11 @@ from vidmoco.cache_folder import cache_folder
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.console import say
 from vidmoco.errors import ConfigError
+from vidmoco.urls import is_url
 from vidmoco.video.catalog import Catalog
 from vidmoco.video.scan import scan_videos
+
+_FILES_APART = 16  # assumption: more files are a list, whose scan starts the processes once
 
 
 def catalog_cache_path(source: Path) -> Path:
@@ -22,6 +25,43 @@ def catalog_cache_path(source: Path) -> Path:
     digest = hashlib.sha256(os.fsencode(absolute)).hexdigest()[:16]
     name = re.sub(r"[^A-Za-z0-9._-]", "_", Path(absolute).name)[:40]
     return cache_folder() / "catalogs" / f"{name}-{digest}.parquet"
+
+
+def expand_lists(sources: Sequence[Path]) -> list[Path]:
+    """Return the sources, with the lines of FILE in place of each ``@FILE``.
+
+    Raises:
+        ConfigError: a file cannot be read or is empty, or a line names no file or folder.
+    """
+    expanded: list[Path] = []
+    for source in sources:
+        if not str(source).startswith("@") or source.exists():
+            expanded.append(source)
+            continue
+        listed = Path(str(source)[1:]).expanduser()
+        try:
+            lines = listed.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"Cannot read the list of videos {listed}: {error}.") from error
+        for number, line in enumerate(lines, start=1):
+            path = Path(line).expanduser()
+            if line.strip() and not is_url(path) and not path.exists():
+                raise ConfigError(f"{listed}, line {number}: there is no file or folder {line!r}.")
+            expanded += [path] if line.strip() else []
+        if not any(line.strip() for line in lines):
+            raise ConfigError(f"The list of videos {listed} is empty.")
+    return expanded
+
+
+def scan_groups(sources: Sequence[Path]) -> list[tuple[list[Path], Path]]:
+    """Return what is scanned at once, with its cache: a folder, a file, or a long list of files."""
+    files = [source for source in sources if not source.is_dir()]
+    if len(files) <= _FILES_APART:
+        return [([source], catalog_cache_path(source)) for source in sources]
+    names = "\n".join(sorted(os.path.abspath(file) for file in files))  # noqa: PTH100
+    digest = hashlib.sha256(os.fsencode(names)).hexdigest()[:16]
+    groups = [([source], catalog_cache_path(source)) for source in sources if source.is_dir()]
+    return [*groups, (files, cache_folder() / "catalogs" / f"files-{digest}.parquet")]
 
 
 def open_catalog(
@@ -35,7 +75,8 @@ def open_catalog(
     """Return the catalog of some videos. Only new and changed files are inspected.
 
     Args:
-        sources: folders, video files, or catalogs (.parquet), which are not updated.
+        sources: folders, video files, catalogs (.parquet), which are not updated, or ``@FILE``, a
+            list of these.
         workers: number of processes. None means one per core.
         progress: show a bar on stderr.
         fresh: inspect every file again.
@@ -46,16 +87,13 @@ def open_catalog(
     """
     if not sources:
         raise ConfigError("No videos given. Give folders, video files or catalogs (.parquet).")
-    catalogs = []
-    for source in sources:
-        if source.suffix.lower() == ".parquet" and not source.is_dir():
-            catalogs.append(Catalog.load(source))
-            continue
-        cache = catalog_cache_path(source)
-        previous = None if fresh else cached_catalog(cache)
+    sources = expand_lists(sources)
+    saved = [s for s in sources if s.suffix.lower() == ".parquet" and not s.is_dir()]
+    catalogs = [Catalog.load(source) for source in saved]
+    for group, cache in scan_groups([source for source in sources if source not in saved]):
         catalog = scan_videos(
-            [source],
-            previous=previous,
+            group,
+            previous=None if fresh else cached_catalog(cache),
             workers=workers,
             progress=progress,
             limits=limits,

@@ -16,7 +16,12 @@ from vidmoco.progress import ProgressBar
 from vidmoco.text import escaped
 from vidmoco.video.catalog import Catalog, is_catalog
 from vidmoco.video.info import VideoInfo
-from vidmoco.video.open_catalog import cached_catalog, catalog_cache_path, open_catalog
+from vidmoco.video.open_catalog import (
+    cached_catalog,
+    expand_lists,
+    open_catalog,
+    scan_groups,
+)
 
 _MAX_REFUSED_LINES = 50
 
@@ -78,8 +83,8 @@ def scan_command(command: ScanCommand) -> int:
         command.videos, workers=command.workers, fresh=command.fresh, limits=command.limits
     )
     console = Console()
-    source = command.videos[0]
-    where = output or (source if source.suffix == ".parquet" else catalog_cache_path(source))
+    source = expand_lists(command.videos)[0]
+    where = output or (source if source.suffix == ".parquet" else scan_groups([source])[0][1])
     if len(catalog) == 1 and catalog[0].route == "refused":
         raise VideoError(f"{catalog[0].path}: {catalog[0].reason}.")
     num_findings = 0
@@ -115,8 +120,7 @@ def _verify(catalog: Catalog, command: ScanCommand, *, console: Console) -> tupl
         f"Verified: {num_videos:,} videos, {num_frames:,} frames decoded in "
         f"{time.monotonic() - began:.1f} s; {num_findings:,} differ from the scan",
     )
-    for source in command.videos if changed else ():
-        cache = catalog_cache_path(source)
+    for _, cache in scan_groups(expand_lists(command.videos)) if changed else ():
         known = cached_catalog(cache)
         if known is not None:
             paths = {(info.root, info.key) for info in known.rows()}

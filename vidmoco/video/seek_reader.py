@@ -44,6 +44,7 @@ class SeekReader:
         self._frames: Iterator[Timed] = iter(())
         self._shown: Timed | None = None
         self._ahead: Timed | None = None
+        self._trusted_from = 0.0  # damage before this time may only be due to a seek
         self._rewind()
 
     def __enter__(self) -> "SeekReader":
@@ -76,6 +77,18 @@ class SeekReader:
             raise VideoError(f"it is damaged at {began:.3f} s: {frame.reason}")
         return began, frame
 
+    def frames(self, start: float) -> Iterator[Timed]:
+        """Yield all frames from the one that is shown at a time on, lost ones in their places."""
+        found = self._go_to(start) if start > self._video.keyframe_seconds else self._advance(start)
+        while True:
+            if isinstance(found[1], Lost) and found[0] < self._trusted_from:
+                found = self._go_to(found[0])
+            yield found
+            if self._ahead is None:
+                return
+            self._shown = found = self._ahead
+            self._ahead = next(self._frames, None)
+
     def rgb(self, frame: VideoFrame) -> UInt8[np.ndarray, "h w 3"]:
         """Return a frame as it is displayed."""
         return to_rgb(frame, coded_size=coded_size(self._video))
@@ -85,6 +98,7 @@ class SeekReader:
         self._container, self._stream = self._file.enter_context(
             open_video(self._video.path, limits=self._limits)
         )
+        self._trusted_from = 0.0
         self._take(decoded_frames(self._container, self._stream, self._video))
 
     def _take(self, frames: Iterator[Timed]) -> None:
@@ -113,9 +127,9 @@ class SeekReader:
                     break
                 self._seek(seconds - back)
                 if self._ahead is not None and self._ahead[0] <= seconds:
-                    began = self._ahead[0]
+                    self._trusted_from = self._ahead[0] + gop
                     found = self._advance(seconds)
-                    if not isinstance(found[1], Lost) or began <= seconds - gop:
+                    if not isinstance(found[1], Lost) or self._trusted_from <= seconds:
                         return found
         self._rewind()
         return self._advance(seconds)

@@ -4,7 +4,7 @@ Worker processes import this module, so it imports PyAV and NumPy and little els
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from av.video.frame import VideoFrame
@@ -49,12 +49,23 @@ def iter_frames(
     for seconds, frame in taken:
         any_good = True
         yield seconds, to_rgb(frame, coded_size=coded_size(video))
+    damage: list[str] = []
+    conclude(video, any_good, lost, damage)
+    if on_damage is not None:
+        for line in damage:
+            on_damage(line)
+
+
+def conclude(
+    video: VideoInfo, any_good: bool, lost: Sequence[tuple[float, Lost]], damage: list[str]
+) -> None:
+    """Append a line on the lost frames to ``damage``; raise ``VideoError`` if none was good."""
     if not any_good:
         reason = lost[0][1].reason if lost else "it has none"
         raise VideoError(f"{video.path}: no frame of it can be decoded: {reason}.")
-    if lost and on_damage is not None:
+    if lost:
         seconds, first = lost[0]
-        on_damage(
+        damage.append(
             f"{video.path}: damaged frames left out: {len(lost)}, the first at {seconds:.3f} s: "
             f"{first.reason}."
         )

@@ -11,6 +11,7 @@ Liu, "Rapid scene analysis on compressed video", 1995).
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -47,6 +48,25 @@ def find_cuts(video: VideoInfo, *, limits: Limits = DEFAULT_LIMITS) -> tuple[flo
     """
     times, changes = changes_of(iter_frames(video, limits=limits))
     return tuple(times[1:][is_cut(changes)].tolist())
+
+
+def shots_of(
+    video: VideoInfo, *, limits: Limits = DEFAULT_LIMITS, start: float = 0.0, end: float = math.inf
+) -> list[tuple[float, float]]:
+    """Return when each shot begins and ends, in seconds, between two times.
+
+    Cuts are kept in the cache folder, so a second call decodes nothing.
+
+    Raises:
+        VideoError: no frame can be read.
+    """
+    cuts = _load(video)
+    if cuts is None:
+        cuts = find_cuts(video, limits=limits)
+        _save(video, cuts)
+    end = min(end, video.duration_seconds)
+    begins = [start, *(cut for cut in cuts if start < cut < end)]
+    return list(zip(begins, [*begins[1:], end], strict=True))
 
 
 def changes_of(

@@ -12,6 +12,7 @@ from PIL import Image
 
 from vidmoco.backbones.frozen import FrozenBackbone, load_frozen
 from vidmoco.backbones.preprocess import resize_and_crop
+from vidmoco.backbones.tokens import FeatureKind
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.device import resolve_device
 from vidmoco.errors import CheckpointError, ConfigError, DataError, VideoError, VidmocoError
@@ -125,7 +126,10 @@ def backbone_of(
         crop_mode = sidecar["preprocess"]["crop_mode"]
         precision: Literal["bf16", "fp32"]
         precision = "bf16" if sidecar.get("precision") == "bf16" else "fp32"
-        frozen = load_frozen(source, size=size, crop_mode=crop_mode, precision=precision)
+        feature: FeatureKind = "cls" if sidecar.get("feature") == "cls" else "pooled"
+        frozen = load_frozen(
+            source, size=size, crop_mode=crop_mode, precision=precision, feature=feature
+        )
     except (KeyError, TypeError, ValueError, VidmocoError) as error:
         if backbone is not None and isinstance(error, VidmocoError):
             raise

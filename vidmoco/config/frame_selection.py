@@ -1,0 +1,82 @@
+"""Which frames of a video are taken."""
+
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from vidmoco.config.base import Settings
+from vidmoco.errors import ConfigError
+
+MOST_FPS = 1000.0  # assumption: a higher rate is a request for every frame
+RATES = f"greater than 0 and at most {MOST_FPS:g} (frames per second)"
+_ALWAYS_KEPT = ("fps", "every")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameSelection(Settings):
+    """The frames to take; by default all. Times are in seconds from the first shown frame."""
+
+    fps: float | None = None
+    """Frames per second to take. None means every frame."""
+    every: int = 1
+    """Take every n-th frame."""
+    num_frames: int | None = None
+    """Take this many frames, in the middles of equal parts of the video. A short video has fewer:
+    each frame is taken once."""
+    keyframes: bool = False
+    """Take the key frames. Other frames are not decoded where the decoder can skip them."""
+    scenes: Literal["first", "middle", "all"] | None = None
+    """Take the `first` or the `middle` frame of each shot. `all` takes every frame (or those of
+    --fps, --every or --keyframes), and --pool then gives a row per shot."""
+    times: tuple[float, ...] = ()
+    """Take the frames that are shown at these times, in seconds; one row per time, in ascending
+    order."""
+    start: float = 0.0
+    """Leave out frames that are shown before this time, in seconds."""
+    end: float | None = None
+    """Leave out frames that begin at this time or later, in seconds."""
+
+    def __post_init__(self) -> None:
+        self._require(
+            self.fps is None or 0 < self.fps <= MOST_FPS,
+            "fps",
+            f"{RATES}, or left out for every frame",
+        )
+        self._at_least(1, "every", "num_frames")
+        self._require(
+            all(0 <= time < math.inf for time in self.times), "times", "0 or more seconds each"
+        )
+        self._require(0 <= self.start < math.inf, "start", "0 or more seconds")
+        self._require(
+            self.end is None or self.end > self.start, "end", "left out or later than --start"
+        )
+        require_one(self.ways)
+
+    @property
+    def ways(self) -> list[str]:
+        """The given flags that say which frames to take, of which there may be one."""
+        given = {name: getattr(self, name) != _DEFAULTS[name] for name in _WAYS}
+        given["scenes"] &= self.scenes != "all" or self.num_frames is not None or bool(self.times)
+        return [f"--{name.replace('_', '-')}" for name, is_given in given.items() if is_given]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as sidecars keep it: the rate, and what else is not the default."""
+        kept = {
+            name: value
+            for name, value in asdict(self).items()
+            if name in _ALWAYS_KEPT or value != _DEFAULTS[name]
+        }
+        return kept | ({"times": list(self.times)} if self.times else {})
+
+
+def require_one(flags: list[str]) -> None:
+    """Raise ``ConfigError`` if there are several flags of which one may be given."""
+    if len(flags) > 1:
+        raise ConfigError(f"{flags[0]} and {flags[1]} are both given. Give only one.")
+
+
+_WAYS = ("fps", "every", "num_frames", "keyframes", "scenes", "times")
+_DEFAULTS = {field.name: field.default for field in fields(FrameSelection)}
+SELECTION_KEYS = tuple(_DEFAULTS)
+"""Keys that a selection may have in a sidecar."""
+EVERY_FRAME = FrameSelection()

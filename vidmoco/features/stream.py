@@ -1,0 +1,153 @@
+"""Features of videos as a stream in memory; ``extract`` writes it to files.
+
+videos ──BatchReader──▶ images ──backbone──▶ features ──pool──▶ rows ──normalize──▶ pieces
+"""
+
+import math
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from vidmoco.backbones.frozen import FrozenBackbone, features_of
+from vidmoco.config.frame_selection import FrameSelection
+from vidmoco.config.limits import DEFAULT_LIMITS, Limits
+from vidmoco.cores import num_cores
+from vidmoco.features.batch_reader import BatchedVideo, BatchReader
+from vidmoco.features.batch_size import default_batch_size
+from vidmoco.shapes import Float32, Float64
+from vidmoco.video.info import VideoInfo
+
+Pool = Literal["none", "mean", "max"]
+Piece = tuple[Float32[np.ndarray, "t *d"], Float64[np.ndarray, " t"]]
+_SAME_TIME = 1e-6  # seconds; as in ``select_frames``
+
+
+@dataclass(frozen=True)
+class VideoFeatures:
+    """The features of a video, which are yet to be computed."""
+
+    video: VideoInfo
+    pieces: Iterator[Piece]
+    """(features, times) of some rows at a time. Raises ``VideoError`` where no frame can be read,
+    or the decoder hangs or crashes."""
+    row_shape: tuple[int, ...]
+    """(D,), or (P, D) of patch tokens."""
+    damage: list[str]
+    """After the last piece: a line, if damaged frames were left out."""
+    ends: list[float]
+    """After the last piece, if rows are pooled: when that of each row ends, in seconds."""
+
+    def read(self) -> Piece:
+        """Compute all features, float32 (T, D) or (T, P, D), and the times of their rows.
+
+        Times are float64 (T,) in seconds from the first shown frame; a pooled row has the time at
+        which its video or shot begins.
+
+        Raises:
+            VideoError: no frame can be read, or the decoder hangs or crashes.
+        """
+        pieces = list(self.pieces)
+        features = [features for features, _ in pieces] or [np.zeros((0, *self.row_shape))]
+        times = [times for _, times in pieces] or [np.zeros(0)]
+        return np.concatenate(features, dtype=np.float32), np.concatenate(times)
+
+
+def stream_features(
+    frozen: FrozenBackbone,
+    videos: Iterable[tuple[VideoInfo, FrameSelection]],
+    *,
+    pool: Pool = "none",
+    normalize: bool = False,
+    batch_size: int | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    workers: int | None = None,
+) -> Generator[VideoFeatures, None, None]:
+    """Yield the videos in order, each with its features; a video's are used before the next.
+
+    While the backbone works on a video, the next ones are decoded, in processes that a video may
+    kill.
+
+    Args:
+        frozen: the backbone, on its device.
+        videos: rows of the catalog, and the frames to take of each. They are asked for as they are
+            read.
+        pool: ``mean`` or ``max`` gives one row per video, or per shot with ``scenes="all"``.
+        normalize: divide each feature by its length, after pooling. A feature of zeros stays.
+        batch_size: frames in one pass; None: as many as fit on CUDA, 64 on a CPU.
+        limits: what a video may be, and what reading it may cost.
+        workers: processes that decode, a video each; None: a core in two, four at most.
+    """
+    reader = BatchReader(
+        frozen.preprocess,
+        batch_size=batch_size or default_batch_size(frozen),
+        limits=limits,
+        workers=workers or _num_workers(),
+    )
+    selections: list[FrameSelection] = []
+
+    def noted() -> Iterator[tuple[VideoInfo, FrameSelection]]:
+        for video, selection in videos:
+            selections.append(selection)
+            yield video, selection
+
+    with reader:
+        for batched in reader.read(noted()):
+            pieces, ends = _pieces(frozen, batched), list[float]()
+            if pool != "none":
+                pieces = _pooled(pieces, batched, selections[0], pool, ends)
+            if normalize:
+                pieces = ((_unit(features), times) for features, times in pieces)
+            yield VideoFeatures(batched.video, pieces, frozen.row_shape, batched.damage, ends)
+            del selections[0]
+
+
+def _num_workers() -> int:
+    # assumption: the other half of the cores is for the backbone, and four processes feed a GPU.
+    return max(1, min(4, num_cores() // 2))
+
+
+def _pieces(frozen: FrozenBackbone, batched: BatchedVideo) -> Iterator[Piece]:
+    for batch, features in features_of(frozen, batched.batches):
+        yield features.numpy(), batch.times
+
+
+def _pooled(
+    pieces: Iterator[Piece],
+    batched: BatchedVideo,
+    selection: FrameSelection,
+    pool: Pool,
+    ends: list[float],
+) -> Iterator[Piece]:
+    """Yield a row of each shot that has frames, or of the video, as soon as it is complete."""
+    stop = min(batched.video.duration_seconds, math.inf if selection.end is None else selection.end)
+    place, pooled, count = 0, np.zeros(0), 0
+
+    def row() -> Piece:
+        begin, end = (batched.shots or [(selection.start, stop)])[place]
+        ends.append(end)
+        features = pooled / count if pool == "mean" else pooled
+        return features[None].astype(np.float32), np.array([begin])
+
+    for features, times in pieces:
+        begins = [begin for begin, _ in batched.shots[1:]]  # frames before the first are of it
+        places = np.searchsorted(begins, times + _SAME_TIME, side="right")
+        for current in np.unique(places).tolist():
+            rows = features[places == current].astype(np.float64)
+            if count and current != place:
+                yield row()
+                count = 0
+            found = rows.sum(axis=0) if pool == "mean" else rows.max(axis=0)
+            if not count:
+                pooled = found
+            else:
+                pooled = pooled + found if pool == "mean" else np.maximum(pooled, found)
+            place, count = current, count + len(rows)
+    if count:
+        yield row()
+
+
+def _unit(features: Float32[np.ndarray, "t *d"]) -> Float32[np.ndarray, "t *d"]:
+    lengths = np.linalg.norm(features.astype(np.float64), axis=-1, keepdims=True)
+    return np.asarray(features / np.maximum(lengths, np.finfo(np.float64).tiny), dtype=np.float32)

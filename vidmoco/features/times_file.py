@@ -1,0 +1,59 @@
+"""Read the times of frames of many videos from a CSV file."""
+
+import csv
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from vidmoco.errors import ConfigError, nearest
+
+COLUMNS = ("video", "seconds")
+
+
+def read_times(path: Path, names: Mapping[str, Sequence[str]]) -> dict[str, tuple[float, ...]]:
+    """Return the times of each video that the file names, in seconds.
+
+    Args:
+        path: a CSV file with the columns ``video`` and ``seconds``.
+        names: what a video may be called, and the names of the videos that are called so.
+
+    Raises:
+        ConfigError: the file cannot be read, or a row names no video, several videos or no time.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            rows, columns = list(reader), list(reader.fieldnames or [])
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(f"Cannot read the times {path}: {error}.") from error
+    for column in COLUMNS:
+        if column not in columns:
+            raise ConfigError(
+                f"{path} has no column {column!r}.{nearest(column, columns)} Expected the columns "
+                "video and seconds."
+            )
+    if not rows:
+        raise ConfigError(f"{path} has no rows; expected one per frame to take.")
+    times: dict[str, list[float]] = defaultdict(list)
+    for number, row in enumerate(rows, start=1):
+        video, seconds = row["video"], _number(row["seconds"])
+        found = names.get(video) or names.get(str(Path(video or "").expanduser().absolute())) or ()
+        if len(found) != 1:
+            what = "several of these videos" if found else "none of these videos"
+            hint = "" if found else nearest(video or "", names)
+            raise ConfigError(f"{path}, row {number} names {what}: {video!r}.{hint}")
+        if not 0 <= seconds < math.inf:
+            raise ConfigError(
+                f"{path}, row {number}: the time is {row['seconds']!r}; it must be 0 or more "
+                "seconds."
+            )
+        times[found[0]].append(seconds)
+    return {name: tuple(sorted(found)) for name, found in times.items()}
+
+
+def _number(text: str | None) -> float:
+    try:
+        return float(text or "")
+    except ValueError:
+        return math.nan

@@ -1,0 +1,67 @@
+"""Fetch videos at URLs whole, through fsspec, because decoders only open local files."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+import fsspec
+
+from vidmoco.config.limits import DEFAULT_LIMITS, Limits
+from vidmoco.errors import VideoError
+from vidmoco.video.files import FoundFile
+from vidmoco.video.info import VideoInfo
+from vidmoco.video.probe import refused
+from vidmoco.video.scan import scan_videos
+
+_BYTES_AT_ONCE = 2**20
+
+
+def name_of_url(url: str) -> str:
+    """Return the host and the path of a URL, as a relative path without ``..``."""
+    parts = urlsplit(url)
+    path = PurePosixPath(parts.netloc.rpartition("@")[2], unquote(parts.path).lstrip("/"))
+    return "/".join(part for part in path.parts if part not in ("..", "/"))
+
+
+def fetch(url: str, path: Path, *, most_bytes: int) -> None:
+    """Copy the file at a URL to ``path``.
+
+    Raises:
+        VideoError: it cannot be fetched, or has more than ``most_bytes`` bytes.
+    """
+    too_large = VideoError(f"{url}: it has more than {most_bytes / 2**30:g} GiB (--max-download).")
+    try:
+        with fsspec.open(url, "rb") as source, path.open("wb") as target:
+            size = getattr(source, "size", None)  # a server may not know it
+            if size is not None and size > most_bytes:
+                raise too_large
+            while piece := source.read(_BYTES_AT_ONCE):
+                if target.tell() + len(piece) > most_bytes:
+                    raise too_large
+                target.write(piece)
+    except (VideoError, MemoryError):
+        path.unlink(missing_ok=True)
+        raise
+    except Exception as error:  # each library below fsspec has its own kinds
+        path.unlink(missing_ok=True)
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise VideoError(f"{url}: it cannot be fetched: {reason}.") from error
+
+
+def fetched(
+    urls: Sequence[str], folder: Path, *, most_bytes: int, limits: Limits = DEFAULT_LIMITS
+) -> Iterator[VideoInfo]:
+    """Yield a row of the catalog for the file at each URL, fetched to ``folder`` when it is due.
+
+    What cannot be fetched is refused, with the reason.
+    """
+    for number, url in enumerate(urls):
+        # The suffix is kept for messages only: what a file is shows its content.
+        path = folder / f"{number}{PurePosixPath(name_of_url(url)).suffix}"
+        try:
+            fetch(url, path, most_bytes=most_bytes)
+        except VideoError as error:
+            reason = str(error).removeprefix(f"{url}: ").rstrip(".")
+            yield refused(FoundFile(path.name), root=folder, reason=reason)
+        else:
+            yield scan_videos([path], workers=1, progress=False, limits=limits)[0]
