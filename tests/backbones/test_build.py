@@ -11,11 +11,11 @@ from vidmoco.backbones.build import (
     architecture_of,
     build_backbone,
     load_backbone,
-    num_features_of,
     save_backbone,
     strided_at_one_pixel,
     weights_hash,
 )
+from vidmoco.backbones.create import num_features_of
 from vidmoco.errors import CheckpointError, ConfigError
 
 

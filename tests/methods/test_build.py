@@ -3,7 +3,8 @@ import pytest
 import torch
 from method_material import SHARED_STATS, run, views
 
-from vidmoco.backbones.build import build_backbone, num_features_of
+from vidmoco.backbones.build import build_backbone
+from vidmoco.backbones.create import num_features_of
 from vidmoco.config.methods import (
     EndToEndConfig,
     FastMoCoConfig,

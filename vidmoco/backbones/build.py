@@ -1,25 +1,22 @@
-"""Build, load and save backbones. No other module creates timm models."""
+"""Build, load and save backbones."""
 
 import copy
 import hashlib
-import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
-from safetensors import SafetensorError
 from timm.models import is_model, is_model_in_modules, save_for_hf
 from torch import nn
 
 from vidmoco.atomic_file import atomic_write
 from vidmoco.augment.color import IMAGENET_MEAN, IMAGENET_STD
-from vidmoco.backbones.folder import backbone_folder, check_folder
-from vidmoco.backbones.moco_v3_vit import STOCK
+from vidmoco.backbones.create import create, create_at
+from vidmoco.backbones.key_names import differences
 from vidmoco.backbones.resnet_32px import CROP_PCT, RESNETS
-from vidmoco.errors import CheckpointError, ConfigError, nearest
+from vidmoco.backbones.source import Source, parse_source
+from vidmoco.errors import ConfigError
 
 # The flags that set ``other_sizes``, for errors.
 _OTHER_SIZE = "--augment.small-size (where Fast-MoCo divides views: --augment.size)"
@@ -29,77 +26,90 @@ def build_backbone(
     name: str,
     *,
     size: int,
-    other_sizes: Iterable[int] = (),
-    pretrained: bool = False,
+    other_sizes: Sequence[int] = (),
+    weights: str | None = None,
     zero_init_residual: bool = False,
     freeze_patches: bool = False,
     num_heads: int | None = None,
     size_flag: str = "--augment.size",
+    tell: Callable[[str], None] = lambda line: None,
 ) -> nn.Module:
-    """Return the timm model ``name`` without classifier, for training on views of ``size`` pixels.
+    """Return a timm model without classifier, for training on views of ``size`` pixels.
 
     Args:
-        name: a timm name.
+        name: as ``parse_source`` takes it. A folder, a model of the hub or a timm name with a tag
+            brings its weights; other names give random ones.
         size: side of the views in pixels.
         other_sizes: sides of other inputs in pixels: patches of views, small crops.
-        pretrained: start from timm's weights.
+        weights: start from these weights, named in the same way. They must be of the same network.
         zero_init_residual: start each residual branch of a ResNet at zero.
         freeze_patches: do not train the patch embedding of a transformer.
         num_heads: attention heads of a transformer (``--heads``); None means the model's own.
         size_flag: the flag that sets ``size``, for errors.
+        tell: takes a line on what of these does not apply to the network.
 
     Raises:
-        ConfigError: timm has no such model, or it cannot take a size or an option.
-        CheckpointError: its pretrained weights cannot be downloaded.
+        ConfigError: timm has no such model, it cannot take a size, or the weights are of another.
+        CheckpointError: the weights cannot be loaded or downloaded.
     """
-    _require_model(name)
+    source = parse_source(name)
+    given = parse_source(name if weights is None else weights)
+    if given.is_random and weights is not None:
+        raise ConfigError(f"--backbone.weights is {weights!r}, which names no weights.")
+    starts = given if weights is not None or given.names_weights else None
     options: dict[str, Any] = {}
-    if is_model_in_modules(name.partition(".")[0], ["resnet"]) or name in RESNETS:
+    if is_model_in_modules(source.architecture, ["resnet"]) or source.architecture in RESNETS:
         options["zero_init_last"] = zero_init_residual
     elif zero_init_residual:
-        raise ConfigError(
-            f"--backbone.zero-init-residual is for ResNets, and --backbone.name is {name!r}. "
-            "Give --backbone.no-zero-init-residual, in case a recipe sets it."
-        )
+        tell(f"--backbone.zero-init-residual is left out: it is for ResNets, not {name}.")
     if num_heads is not None:
         options["num_heads"] = num_heads
-    sizes = [size, *other_sizes]
-    known = timm.get_pretrained_cfg(name)
-    if name in STOCK or (known is not None and known.fixed_input_size):
-        options["img_size"] = size
-        if other_sizes:
-            options["dynamic_img_size"] = True
-    tried = size
+    sizes: Any = {"size": size, "other_sizes": other_sizes, "flags": (size_flag, _OTHER_SIZE)}
+    is_own = starts is not None and starts.name == source.name
     try:
-        backbone = _create(name, pretrained=pretrained, **options).eval()
-        for tried in sizes:
-            _require_whole_patches(
-                backbone, tried, name=name, size_flag=size_flag if tried == size else ""
-            )
-            with torch.no_grad():
-                features = backbone(torch.zeros(2, 3, tried, tried))
+        backbone = create_at(source, **sizes, pretrained=is_own, **options)
     except ConfigError:
-        raise
-    except (AssertionError, RuntimeError, ValueError, TypeError) as error:
         if num_heads is not None:
-            _require_heads(name, num_heads)
-        raise ConfigError(
-            f"{name} cannot take views or patches of {tried} px: {_first_line(error)}. Change "
-            f"{size_flag if tried == size else _OTHER_SIZE}, or the backbone."
-        ) from error
-    if features.shape != (2, num_features_of(backbone)):
-        raise ConfigError(
-            f"{name} does not give one feature vector per image. Choose another backbone."
-        )
+            _require_heads(source, num_heads)
+        raise
+    if starts is not None:
+        if not is_own:
+            with torch.random.fork_rng(devices=[]):  # the heads start as without weights
+                other = create_at(starts, **sizes, pretrained=True)
+            _copy_weights(backbone, other, size=size, name=name, source=starts.text)
+        tell(f"The backbone starts from the weights of {starts.text}.")
     if freeze_patches:
         patches = getattr(getattr(backbone, "patch_embed", None), "proj", None)
         if patches is None:
-            raise ConfigError(
-                f"--backbone.freeze-patches is for transformers, and --backbone.name is {name!r}. "
-                "Give --backbone.no-freeze-patches, in case a recipe sets it."
-            )
-        patches.requires_grad_(False)
+            tell(f"--backbone.freeze-patches is left out: {name} has no patch embedding.")
+        else:
+            patches.requires_grad_(False)
     return backbone.train()
+
+
+@torch.no_grad()
+def _copy_weights(
+    backbone: nn.Module, other: nn.Module, *, size: int, name: str, source: str
+) -> None:
+    """Copy the weights of ``other``, which ``source`` names; both are in evaluation mode.
+
+    Equal shapes do not prove equal networks (heads, activations), so features are compared.
+
+    Raises:
+        ConfigError: the networks differ.
+    """
+    theirs = str(other.pretrained_cfg["architecture"])  # type: ignore[index]
+    wrong = differences(other.state_dict(), backbone.state_dict())
+    if not wrong:
+        backbone.load_state_dict(other.state_dict())
+        images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
+        if not torch.allclose(backbone(images), other(images), rtol=1e-3, atol=1e-4):
+            wrong = "the shapes are equal, but not the features; "
+    if wrong:
+        raise ConfigError(
+            f"--backbone.weights {source} are of a {theirs}, and --backbone.name is {name}: "
+            f"{wrong}nothing is loaded. Give --backbone.name {theirs}, or weights of a {name}."
+        )
 
 
 def strided_at_one_pixel(backbone: nn.Module, size: int) -> str:
@@ -127,40 +137,34 @@ def strided_at_one_pixel(backbone: nn.Module, size: int) -> str:
     return found[0] if found else ""
 
 
-def load_backbone(source: str | Path, *, pretrained: bool = True) -> nn.Module:
+def load_backbone(
+    source: str | Path, *, pretrained: bool = True, size: int | None = None
+) -> nn.Module:
     """Return a frozen backbone in evaluation mode: (N, 3, H, W) to (N, D) pooled features.
 
     Args:
-        source: a run folder, a backbone folder, or a timm name (`vidmoco_…` names included).
+        source: a run folder, a backbone folder, a timm name (`vidmoco_…` names included),
+            `hf-hub:OWNER/NAME`, or `random:` and one of these.
         pretrained: ``False`` gives the same architecture with random weights.
+        size: side of its inputs in pixels. None means the backbone's own.
 
     Raises:
-        ConfigError: there is neither such a folder nor such a name.
+        ConfigError: there is neither such a folder nor such a name, or it cannot take the size.
         CheckpointError: the folder is damaged, or the weights cannot be downloaded.
     """
-    folder = backbone_folder(source)
-    if folder is None:
-        _require_model(str(source))
-        model = _create(str(source), pretrained=pretrained)
+    found = parse_source(source)
+    pretrained = pretrained and not found.is_random
+    if size is None:
+        model = create(found, pretrained=pretrained)
     else:
-        check_folder(folder)
-        model = _create(f"local-dir:{folder}", pretrained=pretrained)
+        model = create_at(found, size, pretrained=pretrained, flags=("--size", "--size"))
     return model.eval().requires_grad_(False)
 
 
 def architecture_of(source: str | Path) -> str:
-    """Return timm's architecture name of what ``load_backbone`` loads."""
-    folder = backbone_folder(source)
-    if folder is None:
-        _require_model(str(source))
-        return str(source)
-    return str(check_folder(folder)["architecture"])
-
-
-def num_features_of(backbone: nn.Module) -> int:
-    """Return D, the dimension of the pooled feature."""
-    known: Any = backbone
-    return int(getattr(known, "head_hidden_size", None) or known.num_features)
+    """Return timm's architecture name of what ``load_backbone`` loads, with its tag if given."""
+    found = parse_source(source)
+    return found.name if found.folder is None else found.architecture
 
 
 def heads_of(backbone: nn.Module) -> int:
@@ -220,19 +224,10 @@ def is_architecture(name: str) -> bool:
     return bool(is_model(name))
 
 
-def _require_model(name: str) -> None:
-    if name.startswith("hf-hub:"):
-        return
-    if not is_model(name.partition(".")[0]):
-        raise ConfigError(
-            f"Unknown backbone {name!r}.{nearest(name, timm.list_models())} Expected a timm "
-            "name, a run folder or a backbone folder."
-        )
-
-
-def _require_heads(name: str, num_heads: int) -> None:
+def _require_heads(source: Source, num_heads: int) -> None:
     """Refuse a number of heads that the network cannot have."""
-    stock: Any = _create(name, pretrained=False)
+    stock: Any = create(source, pretrained=False)
+    name = source.name
     if not heads_of(stock):
         raise ConfigError(
             f"--heads is for transformers, and {name} has no attention heads to set. Leave it out."
@@ -243,45 +238,6 @@ def _require_heads(name: str, num_heads: int) -> None:
             f"--heads is {num_heads}, which does not divide the {width} features of {name} "
             f"(timm's has {heads_of(stock)})."
         )
-
-
-def _require_whole_patches(backbone: nn.Module, size: int, *, name: str, size_flag: str) -> None:
-    """Refuse a size that is not a multiple of the patch size: timm ignores the remaining pixels."""
-    patches = getattr(backbone, "patch_embed", None)
-    conv = getattr(patches, "proj", None)
-    if not hasattr(patches, "patch_size") or not isinstance(conv, nn.Conv2d):
-        return
-    side = conv.stride[0]
-    pads = conv.padding != (0, 0) or getattr(patches, "dynamic_img_pad", False)
-    if conv.kernel_size != conv.stride or pads or size % side == 0:
-        return
-    below = size // side * side
-    nearest_sizes = f"{below} or {below + side}" if below else f"{side}"
-    raise ConfigError(
-        f"{name} cuts its input into patches of {side} px, and {size} px are not a multiple of "
-        f"that. Make {size_flag or _OTHER_SIZE} {nearest_sizes}, or choose another backbone."
-    )
-
-
-def _create(name: str, *, pretrained: bool, **options: Any) -> nn.Module:
-    """Create a timm model without classifier; raise its failures as errors of vidmoco."""
-    for library in ("timm", "huggingface_hub"):  # they log every attempt to download
-        logging.getLogger(library).setLevel(logging.ERROR)
-    try:
-        model: nn.Module = timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
-    except (OSError, HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
-        raise CheckpointError(
-            f"Cannot download the weights of {name}: {_first_line(error)} Give --backbone a run "
-            "or backbone folder, or connect to the internet."
-        ) from error
-    except (RuntimeError, SafetensorError) as error:
-        raise CheckpointError(f"Cannot load {name}: {_first_line(error)}") from error
-    return model
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [repr(error)]
-    return " ".join(lines[:2])
 
 
 def weights_hash(backbone: nn.Module) -> str:

@@ -1,7 +1,7 @@
 """``vidmoco export --to``: write a backbone as a file of another tool, after a check."""
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,10 +16,9 @@ from vidmoco.backbones.build import (
     build_backbone,
     heads_of,
     load_backbone,
-    num_features_of,
 )
-from vidmoco.backbones.folder import backbone_folder
-from vidmoco.backbones.key_names import few_of, torchvision_names
+from vidmoco.backbones.create import num_features_of
+from vidmoco.backbones.key_names import differences, torchvision_names
 from vidmoco.backbones.preprocess import preprocess_of
 from vidmoco.config.commands import ExportCommand
 from vidmoco.errors import ConfigError
@@ -43,9 +42,6 @@ def export_file(command: ExportCommand) -> Path:
     """
     source, output = command.run, command.output
     assert output is not None  # ExportCommand requires it
-    folder = backbone_folder(source)
-    if folder is None:
-        raise ConfigError(f"No such run or backbone folder: {source}.")
     if output.is_dir():
         raise ConfigError(
             f"{output} is a folder, and --to {command.to} writes a file. Name a file."
@@ -54,7 +50,7 @@ def export_file(command: ExportCommand) -> Path:
         raise ConfigError(f"{output} already exists. Add --overwrite, or name another file.")
     if not output.parent.is_dir():
         raise ConfigError(f"There is no folder {output.parent} to write {output.name} into.")
-    backbone, name = load_backbone(folder), architecture_of(folder)
+    backbone, name = load_backbone(source), architecture_of(source)
     size = preprocess_of(backbone).size
     with atomic_write(output) as part:
         _WRITERS[command.to](backbone, name, size, part)
@@ -140,30 +136,16 @@ def _write_checkpoint(
 ) -> None:
     """Write what the authors' programs load: the state dict of an encoder without its head."""
     state = backbone.state_dict()
-    if differences := _differences(state, authors.state_dict()):
+    if wrong := differences(state, authors.state_dict()):
         raise ConfigError(
             f"The authors' programs cannot load {name}. It differs from their {arch}: "
-            f"{differences}nothing is written. --to onnx takes it."
+            f"{wrong}nothing is written. --to onnx takes it."
         )
     authors.load_state_dict(state)
     what = f"the authors' {arch}"
     _require_same_features(backbone, authors.eval(), size=_AUTHORS_SIZE, what=what)
     prefixed = {prefix + key: tensor for key, tensor in state.items()}
     torch.save({"arch": arch, "state_dict": prefixed}, path)
-
-
-def _differences(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
-    """Return the first keys that are missing, left over or of another shape, or ""."""
-    shapes = [
-        f"{key} {tuple(found[key].shape)} for {tuple(wanted[key].shape)}"
-        for key in wanted
-        if key in found and found[key].shape != wanted[key].shape
-    ]
-    return (
-        few_of("missing", [key for key in wanted if key not in found])
-        + few_of("left over", [key for key in found if key not in wanted])
-        + few_of("of another shape", shapes)
-    )
 
 
 def _write_onnx(backbone: nn.Module, name: str, size: int, path: Path) -> None:

@@ -4,29 +4,26 @@ import json
 from pathlib import Path
 from typing import Any
 
-from vidmoco.errors import CheckpointError, ConfigError
+from vidmoco.errors import CheckpointError
 
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+PICKLED_WEIGHTS_FILE = "pytorch_model.bin"  # of ``save_for_hf(safe_serialization=False)``
+WEIGHTS_FILES = (WEIGHTS_FILE, PICKLED_WEIGHTS_FILE)
 
 
-def backbone_folder(source: str | Path) -> Path | None:
-    """Return the backbone folder that ``source`` means, or None if it looks like a timm name.
+def weights_file(folder: Path) -> Path:
+    """Return the file of a backbone folder's weights, as timm chooses it.
 
     Raises:
-        ConfigError: ``source`` is a path without a backbone.
+        CheckpointError: there is none.
     """
-    path = Path(source)
-    if (path / "backbone" / CONFIG_FILE).is_file():
-        return path / "backbone"
-    if path.is_dir():
-        return path
-    looks_like_path = isinstance(source, Path) or "/" in source or source.startswith((".", "~"))
-    if path.exists() or (looks_like_path and not str(source).startswith("hf-hub:")):
-        raise ConfigError(
-            f"There is no backbone at {source}: expected a run folder, a backbone folder or a "
-            "timm name."
-        )
-    return None
+    for name in WEIGHTS_FILES:
+        if (folder / name).is_file():
+            return folder / name
+    raise CheckpointError(
+        f"{folder} is not a backbone folder: it has no {WEIGHTS_FILE}. A run writes its backbone "
+        "when it ends."
+    )
 
 
 def check_folder(folder: Path) -> dict[str, Any]:
@@ -35,14 +32,15 @@ def check_folder(folder: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: a file is missing, or the config is damaged.
     """
-    for name in (CONFIG_FILE, WEIGHTS_FILE):
-        if not (folder / name).is_file():
-            raise CheckpointError(
-                f"{folder} is not a backbone folder: it has no {name}. A run writes its backbone "
-                "when it ends."
-            )
+    path = folder / CONFIG_FILE
+    if not path.is_file():
+        raise CheckpointError(
+            f"{folder} is not a backbone folder: it has no {CONFIG_FILE}. A run writes its "
+            "backbone when it ends."
+        )
+    weights_file(folder)
     try:
-        config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+        config = json.loads(path.read_text(encoding="utf-8"))
         return {"architecture": str(config["architecture"]), **config}
     except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{folder / CONFIG_FILE} is damaged: {error!r}.") from error
+        raise CheckpointError(f"{path} is damaged: {error!r}.") from error

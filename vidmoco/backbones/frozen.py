@@ -10,11 +10,10 @@ from torch import Tensor, nn
 
 from vidmoco.backbones.build import architecture_of, load_backbone, weights_hash
 from vidmoco.backbones.preprocess import CropMode, Preprocess, feature_dim, normalize, preprocess_of
+from vidmoco.backbones.source import is_random
 from vidmoco.backbones.tokens import FeatureKind, Tokens
 from vidmoco.device import autocast, to_device_ahead
 from vidmoco.shapes import Float32, UInt8
-
-_RANDOM = "random:"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,8 +93,7 @@ def load_frozen(
     """Load a backbone onto the CPU.
 
     Args:
-        source: A run folder, a backbone folder, a timm name, or ``random:`` and one of these: the
-            same architecture and preprocessing with random weights.
+        source: As ``parse_source`` takes it. ``random:`` keeps architecture and preprocessing.
         size: Input size in pixels. None means the backbone's own.
         crop_mode: None means the backbone's own.
         precision: Arithmetic of the backbone.
@@ -106,11 +104,10 @@ def load_frozen(
         ConfigError: There is no such backbone, or it cannot take the size.
         CheckpointError: Its weights cannot be loaded.
     """
-    original = source.removeprefix(_RANDOM)
-    architecture = architecture_of(original)
+    architecture = architecture_of(source)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        backbone = load_backbone(original, pretrained=not is_random(source))
+        backbone = load_backbone(source, size=size)
     preprocess = preprocess_of(backbone, size=size, crop_mode=crop_mode)
     dim = feature_dim(backbone, preprocess, name=source)
     num_patches, module = 0, backbone
@@ -129,11 +126,6 @@ def load_frozen(
         feature=feature,
         num_patches=num_patches,
     )
-
-
-def is_random(source: str) -> bool:
-    """Return whether a source names random weights."""
-    return source == _RANDOM.removesuffix(":") or source.startswith(_RANDOM)
 
 
 @runtime_checkable

@@ -14,16 +14,16 @@ from vidmoco.atomic_file import writing
 from vidmoco.backbones.architectures import Guess, guess_architecture
 from vidmoco.backbones.build import architecture_of, build_backbone, heads_of, save_backbone
 from vidmoco.backbones.checkpoint_file import read_checkpoint_file
-from vidmoco.backbones.folder import CONFIG_FILE, WEIGHTS_FILE
+from vidmoco.backbones.folder import CONFIG_FILE, WEIGHTS_FILES
 from vidmoco.backbones.key_names import few_of
 from vidmoco.backbones.layouts import Encoder, find_encoder, without_counters
+from vidmoco.backbones.source import RANDOM
 from vidmoco.config.commands import ImportCommand
 from vidmoco.console import say
 from vidmoco.errors import CheckpointError, ConfigError
 from vidmoco.text import first_of
 
 _DEFAULT_SIZE = 224  # of all these papers; the weights of a ResNet do not tell
-_WEIGHTS_FILES = (WEIGHTS_FILE, "pytorch_model.bin")  # timm reads either beside CONFIG_FILE
 
 
 def import_checkpoint(command: ImportCommand, *, console: Console | None = None) -> Path:
@@ -41,7 +41,7 @@ def import_checkpoint(command: ImportCommand, *, console: Console | None = None)
     backbone, wanted = None, None
     if command.architecture is not None:
         backbone = build_backbone(
-            command.architecture,
+            f"{RANDOM}{command.architecture}",
             size=command.size or _DEFAULT_SIZE,
             num_heads=command.heads,
             size_flag="--size",
@@ -60,7 +60,10 @@ def import_checkpoint(command: ImportCommand, *, console: Console | None = None)
     if backbone is None or size != (command.size or _DEFAULT_SIZE):  # positions of another size
         known = guess.heads if command.architecture is None else 0
         backbone = build_backbone(
-            name, size=size, num_heads=command.heads or known or None, size_flag="--size"
+            f"{RANDOM}{name}",
+            size=size,
+            num_heads=command.heads or known or None,
+            size_flag="--size",
         )
     # First: the heads do not matter if the architecture does not fit.
     counters = load_strictly(backbone, encoder.weights, name=name, source=str(source))
@@ -101,7 +104,7 @@ def _require_place(folder: Path, *, overwrite: bool) -> None:
 
 def _is_backbone(folder: Path, names: list[str]) -> bool:
     """Return whether a folder holds a timm backbone and nothing else."""
-    if names not in [[CONFIG_FILE, weights] for weights in _WEIGHTS_FILES]:
+    if names not in [[CONFIG_FILE, weights] for weights in WEIGHTS_FILES]:
         return False
     try:
         return "architecture" in json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))

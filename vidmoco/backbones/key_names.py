@@ -5,7 +5,9 @@ place of names. The transformers of mmselfsup and torchvision have other names.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+
+from torch import Tensor
 
 Names = tuple[tuple[str, str], ...]
 """Pairs of the tool's name and timm's name; ``{}`` is the number of a block."""
@@ -66,6 +68,20 @@ def few_of(what: str, names: Sequence[str], *, count: int = 4) -> str:
         return ""
     more = f" … and {len(names) - count} more" if len(names) > count else ""
     return f"{what}: {', '.join(names[:count])}{more}; "
+
+
+def differences(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
+    """Return the first keys that are missing, left over or of another shape, or ""."""
+    shapes = [
+        f"{key} {tuple(found[key].shape)} for {tuple(wanted[key].shape)}"
+        for key in wanted
+        if key in found and found[key].shape != wanted[key].shape
+    ]
+    return (
+        few_of("missing", [key for key in wanted if key not in found])
+        + few_of("left over", [key for key in found if key not in wanted])
+        + few_of("of another shape", shapes)
+    )
 
 
 def _renamed(key: str, names: Names) -> str:

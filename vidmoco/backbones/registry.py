@@ -14,9 +14,10 @@ from timm.models import is_model, is_model_in_modules
 from torch import nn
 
 from vidmoco.atomic_file import atomic_write
-from vidmoco.backbones.folder import CONFIG_FILE, backbone_folder, check_folder
+from vidmoco.backbones.folder import CONFIG_FILE, check_folder
 from vidmoco.backbones.moco_v3_vit import register_transformers
 from vidmoco.backbones.resnet_32px import register_resnets
+from vidmoco.backbones.source import backbone_folder
 from vidmoco.errors import ConfigError
 
 PREFIX = "vidmoco_"

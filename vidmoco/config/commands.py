@@ -128,8 +128,8 @@ class ExtractCommand(Settings):
     output: Annotated[Path, arg(aliases=["-o"])]
     """A file (.npy or .parquet) for one video, a folder for many."""
     backbone: str | None = None
-    """A run folder, a backbone folder, or a timm name. The default is runs/latest, or timm's
-    ResNet-50 if there is no run."""
+    """A run folder, a backbone folder, a timm name, `hf-hub:OWNER/NAME`, or `random:` and one of
+    these. The default is runs/latest, or timm's ResNet-50 if there is no run."""
     frames: ForFrames = field(default_factory=FrameSelection)
     times_file: Path | None = None
     """A CSV file with the columns video and seconds: a row per frame to take. A video is named by
@@ -202,8 +202,9 @@ class ImportCommand(Settings):
 class ExportCommand(Settings):
     """Register a run's backbone with timm under a name, or write it to a file for other tools."""
 
-    run: Positional[Path]
-    """A run folder or a backbone folder."""
+    run: Positional[str]
+    """A run folder or a backbone folder. With --to also a timm name, `hf-hub:OWNER/NAME`, or
+    `random:` and one of these."""
     to: Literal["timm", "torchvision", "moco", "moco_v3", "onnx"] = "timm"
     """Where the backbone goes. `timm`: `import vidmoco` registers it under --name. `torchvision`: a
     file of weights for torchvision's ResNets and transformers. `moco`, `moco_v3`: a file for the

@@ -17,8 +17,8 @@ class DetectionCommand(Settings):
     """
 
     backbone: str
-    """A run folder, a backbone folder, a timm name, or `random:NAME` (untrained). It must be a
-    ResNet."""
+    """A run folder, a backbone folder, a timm name, `hf-hub:OWNER/NAME`, or `random:` and one of
+    these. It must be a ResNet."""
     train: tuple[str, ...]
     """One or more training sets: FILE.json:IMAGES (COCO format) or FOLDER:SPLIT (VOC format)."""
     val: str

@@ -84,7 +84,8 @@ class EvaluateCommand(Settings):
     """A folder with train/ and val/ (one folder per class), or with train.parquet and val.parquet;
     or a folder of labelled videos (see `--videos.…`), whose frames are the images."""
     backbone: tuple[str, ...]
-    """Run or backbone folders, timm names, or `random` (the first backbone with random weights)."""
+    """Run folders, backbone folders, timm names, `hf-hub:OWNER/NAME`, `random:` and one of these,
+    or `random` (the first backbone with random weights)."""
     label_column: str = "label"
     """The column of the class in train.parquet and val.parquet."""
     torchvision: str | None = None

@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from vidmoco.backbones.frozen import FrozenBackbone, is_random, load_frozen
+from vidmoco.backbones.frozen import FrozenBackbone, load_frozen
 from vidmoco.backbones.preprocess import CropMode
+from vidmoco.backbones.source import is_random
 from vidmoco.errors import ConfigError
 
 RANDOM = "random"

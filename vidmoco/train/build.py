@@ -1,10 +1,13 @@
 """Build the method of a run from its settings: backbone, heads, batch norms."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
 from vidmoco import distributed
-from vidmoco.backbones.build import build_backbone, num_features_of, strided_at_one_pixel
+from vidmoco.backbones.build import build_backbone, strided_at_one_pixel
+from vidmoco.backbones.create import num_features_of
 from vidmoco.config.method_settings import MethodSettings
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.device import memory_of
@@ -16,11 +19,15 @@ from vidmoco.shapes import Float64
 
 
 def assemble_method(
-    config: PretrainConfig, *, device: torch.device, durations: Float64[np.ndarray, " videos"]
+    config: PretrainConfig,
+    *,
+    device: torch.device,
+    durations: Float64[np.ndarray, " videos"],
+    tell: Callable[[str], None] = lambda line: None,
 ) -> AnyMethod:
     """Return the method of a run with its backbone, ready to train, on the CPU or on ``device``.
 
-    ``durations`` are the durations of all videos in seconds.
+    ``durations`` are the durations of all videos in seconds. ``tell`` takes a line for the user.
 
     Raises:
         ConfigError: backbone, views, method and processes cannot be combined.
@@ -45,9 +52,10 @@ def assemble_method(
         config.backbone.name,
         size=size,
         other_sizes=other_sizes,
-        pretrained=config.backbone.pretrained,
+        weights=config.backbone.start,
         zero_init_residual=config.backbone.zero_init_residual,
         freeze_patches=config.backbone.freeze_patches,
+        tell=tell,
     )
     if device.type == "cpu" and config.engine.precision == "bf16":
         for small in (size, *other_sizes):

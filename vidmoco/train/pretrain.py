@@ -103,9 +103,12 @@ def _pretrain(
         batching = source.batching()
         use_threads(device, config.engine.threads, beside_decoders=source.decodes)
         keep_freed_memory(device)
-        method = assemble_method(config, device=device, durations=source.sources.durations).to(
-            device
-        )
+        method = assemble_method(
+            config,
+            device=device,
+            durations=source.sources.durations,
+            tell=lambda line: say(console, line),
+        ).to(device)
         monitor = open_monitor(config, method, source, device=device, console=console)
     except VidmocoError:
         if is_main:

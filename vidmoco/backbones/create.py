@@ -1,0 +1,197 @@
+"""Create timm models for a size of input. No other module calls ``timm.create_model``."""
+
+import logging
+import pickle
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import Any
+
+import timm
+import torch
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+from safetensors import SafetensorError
+from timm.models import is_model
+from torch import nn
+
+from vidmoco.backbones.checkpoint_file import read_checkpoint_file
+from vidmoco.backbones.folder import PICKLED_WEIGHTS_FILE, check_folder, weights_file
+from vidmoco.backbones.source import EXPECTED, HUB, Source
+from vidmoco.errors import CheckpointError, ConfigError, nearest
+
+_CANNOT_TAKE = (
+    AssertionError,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    IndexError,
+    NotImplementedError,
+)
+# Patches, windows and strides of timm's networks divide one of these sizes.
+_STEPS = (4, 8, 14, 16, 32, 64)
+
+
+def create(source: Source, *, pretrained: bool, **options: Any) -> nn.Module:
+    """Create a timm model without classifier, at its own size or at ``img_size``.
+
+    Raises:
+        ConfigError: timm has no such model.
+        CheckpointError: a folder is damaged, or the weights cannot be downloaded or loaded.
+    """
+    if source.folder is not None:
+        check_folder(source.folder)
+    elif not source.name.startswith(HUB) and not is_model(source.architecture):
+        raise ConfigError(
+            f"Unknown backbone {source.name!r}.{nearest(source.name, timm.list_models())} "
+            f"{EXPECTED}"
+        )
+    if source.folder is not None and pretrained:
+        file = weights_file(source.folder)
+        if file.name == PICKLED_WEIGHTS_FILE:  # timm's errors about a pickle are many
+            state = read_checkpoint_file(file)
+            options["pretrained_cfg_overlay"] = {"source": "", "state_dict": state}
+    for library in ("timm", "huggingface_hub"):  # they log every attempt to download
+        logging.getLogger(library).setLevel(logging.ERROR)
+    try:
+        model: Any = timm.create_model(source.name, pretrained=pretrained, num_classes=0, **options)
+    except (OSError, HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
+        raise CheckpointError(
+            f"Cannot download the weights of {source.name}: {first_line(error)} Give --backbone a "
+            "run or backbone folder, or connect to the internet."
+        ) from error
+    except (RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
+        raise CheckpointError(f"Cannot load {source.name}: {first_line(error)}") from error
+    model.pretrained_cfg.pop("state_dict", None)
+    return model  # type: ignore[no-any-return]
+
+
+def create_at(
+    source: Source,
+    size: int,
+    *,
+    pretrained: bool,
+    other_sizes: Sequence[int] = (),
+    flags: tuple[str, str],
+    **options: Any,
+) -> nn.Module:
+    """Create a timm model in evaluation mode that takes square inputs of ``size`` pixels.
+
+    A network whose weights depend on the size of its input gets it from ``img_size``, and timm
+    resizes the position embeddings of its weights.
+
+    Args:
+        source: What to create.
+        size: Side of the input.
+        pretrained: Load weights.
+        other_sizes: Sides of other inputs that it must take too.
+        flags: The flags that set ``size`` and ``other_sizes``, for errors.
+        options: Further arguments of ``timm.create_model``.
+
+    Raises:
+        ConfigError: timm has no such model, or it cannot take a size. The error names the nearest
+            sizes that it takes.
+        CheckpointError: as ``create``.
+    """
+    tried = size
+    try:
+        model = _create_for(source, size, other_sizes, pretrained=pretrained, **options).eval()
+        for tried in (size, *other_sizes):
+            features = _features(model, tried)
+    except _CANNOT_TAKE as error:
+        if isinstance(error, ConfigError):
+            raise
+        better = _nearest_sizes(source, tried, fixed=None if tried == size else size, **options)
+        raise ConfigError(
+            f"{source.name} cannot take views or patches of {tried} px: {first_line(error)}. "
+            f"Change {flags[tried != size]}{better}, or the backbone."
+        ) from error
+    for tried in (size, *other_sizes):
+        if side := patches_left_over(model, tried):
+            below = tried // side * side
+            raise ConfigError(
+                f"{source.name} cuts its input into patches of {side} px, and {tried} px are not a "
+                f"multiple of that. Make {flags[tried != size]} "
+                f"{f'{below} or {below + side}' if below else side}, or choose another backbone."
+            )
+    if features.shape != (2, num_features_of(model)):
+        raise ConfigError(
+            f"{source.name} does not give one feature vector per image. Choose another backbone."
+        )
+    return model
+
+
+def num_features_of(backbone: nn.Module) -> int:
+    """Return D, the dimension of the pooled feature."""
+    known: Any = backbone
+    return int(getattr(known, "head_hidden_size", None) or known.num_features)
+
+
+def patches_left_over(backbone: nn.Module, size: int) -> int:
+    """Return the patch size if it does not divide ``size``, else 0.
+
+    timm ignores the pixels beyond the last whole patch. Patches that overlap or are padded use all.
+    """
+    patches = getattr(backbone, "patch_embed", None)
+    conv = getattr(patches, "proj", None)
+    if not hasattr(patches, "patch_size") or not isinstance(conv, nn.Conv2d):
+        return 0
+    side = int(conv.stride[0])
+    pads = conv.padding != (0, 0) or getattr(patches, "dynamic_img_pad", False)
+    return 0 if conv.kernel_size != conv.stride or pads or size % side == 0 else side
+
+
+def first_line(error: Exception) -> str:
+    """Return the beginning of an error's text."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [repr(error)]
+    return " ".join(lines[:2])
+
+
+def _create_for(source: Source, size: int, other_sizes: Sequence[int], **options: Any) -> nn.Module:
+    """Create a model with the first way to state the size that its network knows."""
+    sized = {"img_size": size}
+    ways: list[dict[str, Any]] = [sized, {}]
+    if other_sizes:
+        ways = [sized | {"dynamic_img_size": True}, sized | {"strict_img_size": False}, *ways]
+    for way in ways:
+        try:
+            return create(source, **options, **way)
+        except TypeError as error:
+            if not any(key in str(error) for key in way):
+                raise
+    raise AssertionError("timm refuses no option, because none is given")
+
+
+def _features(model: nn.Module, size: int) -> torch.Tensor:
+    with torch.no_grad():
+        features: torch.Tensor = model(torch.zeros(2, 3, size, size))
+    return features
+
+
+def _nearest_sizes(source: Source, size: int, *, fixed: int | None, **options: Any) -> str:
+    """Return ``" (224 and 256 work)"``, the nearest sizes below and above ``size``, or "".
+
+    Networks without memory are tried. With ``fixed`` they are built for that size.
+    """
+
+    def works(candidate: int) -> bool:
+        try:
+            with torch.device("meta"):
+                others = () if fixed is None else (candidate,)
+                model = _create_for(
+                    source, fixed or candidate, others, pretrained=False, **options
+                ).eval()
+                _features(model, candidate)
+        except (*_CANNOT_TAKE, CheckpointError):
+            return False
+        return not patches_left_over(model, candidate)
+
+    try:
+        own = create(source, pretrained=False).pretrained_cfg["input_size"][-1]  # type: ignore
+    except (*_CANNOT_TAKE, CheckpointError):
+        return ""
+    steps = chain([own], *([size // s * s, (size // s + 1) * s] for s in _STEPS))
+    candidates = sorted({int(one) for one in steps if one > 0} - {size})
+    below: Iterable[int] = (one for one in reversed(candidates) if one < size)
+    above: Iterable[int] = (one for one in candidates if one > size)
+    found = [next((one for one in side if works(one)), None) for side in (below, above)]
+    text = " and ".join(str(one) for one in found if one is not None)
+    return f" ({text} {'works' if None in found else 'work'})" if text else ""

@@ -1,0 +1,85 @@
+"""What ``--backbone`` may name: one grammar for all commands, without torch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from vidmoco.backbones.folder import CONFIG_FILE, check_folder
+from vidmoco.errors import ConfigError
+
+RANDOM = "random:"
+HUB = "hf-hub:"
+EXPECTED = (
+    "Expected a run folder, a backbone folder, a timm name (timm.list_models() lists them), "
+    f"{HUB}OWNER/NAME, or {RANDOM} and one of these for random weights."
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A backbone as the user named it."""
+
+    text: str
+    """What the user gave."""
+    folder: Path | None
+    """The backbone folder, or None for a name of timm or of the hub."""
+    is_random: bool
+    """Whether only the architecture is meant."""
+
+    @property
+    def name(self) -> str:
+        """What ``timm.create_model`` takes."""
+        if self.folder is not None:
+            return f"local-dir:{self.folder}"
+        return self.text.removeprefix(RANDOM)
+
+    @property
+    def names_weights(self) -> bool:
+        """Whether it means certain weights: a folder, a model of the hub, a name with a tag.
+
+        A timm name without a tag, such as ``resnet50``, may mean just the architecture.
+        """
+        known = self.folder is not None or self.name.startswith(HUB) or "." in self.name
+        return known and not self.is_random
+
+    @property
+    def architecture(self) -> str:
+        """Timm's name of the architecture; of the hub's models their whole name.
+
+        Raises:
+            CheckpointError: the folder is damaged.
+        """
+        if self.folder is not None:
+            return str(check_folder(self.folder)["architecture"])
+        return self.name if self.name.startswith(HUB) else self.name.partition(".")[0]
+
+
+def parse_source(source: str | Path) -> Source:
+    """Return what ``source`` names. Whether timm knows a name is not looked up.
+
+    Raises:
+        ConfigError: it is a path at which no backbone is.
+    """
+    bare = source.removeprefix(RANDOM) if isinstance(source, str) else source
+    return Source(str(source), backbone_folder(bare), is_random=is_random(str(source)))
+
+
+def is_random(source: str) -> bool:
+    """Return whether a source names random weights."""
+    return source == RANDOM.removesuffix(":") or source.startswith(RANDOM)
+
+
+def backbone_folder(source: str | Path) -> Path | None:
+    """Return the backbone folder that ``source`` means, or None if it looks like a name.
+
+    Raises:
+        ConfigError: ``source`` is a path without a backbone.
+    """
+    path = Path(source).expanduser()
+    if (path / "backbone" / CONFIG_FILE).is_file():
+        return path / "backbone"
+    if path.is_dir():
+        return path
+    looks_like_path = isinstance(source, Path) or "/" in source or source.startswith((".", "~"))
+    if path.exists() or (looks_like_path and not str(source).startswith(HUB)):
+        raise ConfigError(f"There is no backbone at {source}. {EXPECTED}")
+    return None
