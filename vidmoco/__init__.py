@@ -1,11 +1,12 @@
 """vidmoco: image backbones from unlabelled video, by Momentum Contrast.
 
-``import vidmoco`` registers your exported backbones with timm (``timm.list_models("vidmoco_*")``),
-at once or when timm is imported. The names below are loaded at their first use, so that the command
+Importing it registers your exported backbones with timm (``timm.list_models("vidmoco_*")``), now or
+when timm itself is imported. The names below are loaded at their first use, so that the command
 line can print its help without loading torch.
 """
 
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from vidmoco.backbones.timm_hook import register_with_timm
@@ -13,36 +14,59 @@ from vidmoco.backbones.timm_hook import register_with_timm
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from vidmoco.api import Run, embed, evaluate, load_run, pretrain, search
     from vidmoco.backbones.build import load_backbone
+    from vidmoco.backbones.frozen import load_frozen
     from vidmoco.backbones.registry import export_backbone, register_backbone
     from vidmoco.config.recipe import load_recipe
+    from vidmoco.data.frame_pairs import FramePairs
     from vidmoco.features.extract import extract_video
-    from vidmoco.train.pretrain import pretrain
 
-_MODULES = {
+_HOMES = {
+    "FramePairs": "vidmoco.data.frame_pairs",
+    "Run": "vidmoco.api",
+    "embed": "vidmoco.api",
     "export_backbone": "vidmoco.backbones.registry",
     "extract_video": "vidmoco.features.extract",
     "load_backbone": "vidmoco.backbones.build",
+    "load_frozen": "vidmoco.backbones.frozen",
     "load_recipe": "vidmoco.config.recipe",
-    "pretrain": "vidmoco.train.pretrain",
+    "load_run": "vidmoco.api",
+    "pretrain": "vidmoco.api",
     "register_backbone": "vidmoco.backbones.registry",
+    "search": "vidmoco.api",
 }
 
 __all__ = [
+    "FramePairs",
+    "Run",
     "__version__",
+    "embed",
+    "evaluate",
     "export_backbone",
     "extract_video",
     "load_backbone",
+    "load_frozen",
     "load_recipe",
+    "load_run",
     "pretrain",
     "register_backbone",
+    "search",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
+    if name not in _HOMES:
         raise AttributeError(f"module 'vidmoco' has no attribute {name!r}")
-    return getattr(import_module(_MODULES[name]), name)
+    return getattr(import_module(_HOMES[name]), name)
 
 
+class _CallableFolder(ModuleType):
+    """``vidmoco.evaluate`` is a folder of modules, and the function too, whatever is imported."""
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        return import_module("vidmoco.api").evaluate(*args, **options)
+
+
+import_module("vidmoco.evaluate").__class__ = _CallableFolder
 register_with_timm()

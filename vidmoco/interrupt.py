@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM, which stop a training between two steps."""
 
 import signal
+import threading
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -13,8 +14,9 @@ class StopSignals:
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "StopSignals":
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._receive)
+        if threading.current_thread() is threading.main_thread():  # others get no signals
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._receive)
         return self
 
     def __exit__(

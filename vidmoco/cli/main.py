@@ -142,7 +142,9 @@ def _pretrain(command: PretrainCommand) -> int:
     from vidmoco.run_folder import LATEST, new_run_name
     from vidmoco.train.pretrain import pretrain
 
-    run = command.run or (LATEST.resolve() if command.resume else new_run_name(command.recipe or "run"))
+    run = command.run or (
+        LATEST.resolve() if command.resume else new_run_name(command.recipe or "run")
+    )
     # Of a run that goes on, the recipe is not known.
     recipe = "" if command.resume else command.recipe or ""
     return pretrain(config, run=run, resume=command.resume, recipe=recipe).exit_code

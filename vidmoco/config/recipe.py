@@ -8,7 +8,7 @@ range each raise ``ConfigError``, which names the key.
 import dataclasses
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -73,7 +73,7 @@ def to_plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value):
         fields = dataclasses.fields(value)
         return {field.name: to_plain(getattr(value, field.name)) for field in fields}
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return [to_plain(item) for item in value]
     if isinstance(value, Path):
         return str(value)
@@ -89,6 +89,43 @@ def differences(a: Any, b: Any, *, at: str = "") -> list[str]:
         for key in a.keys() | b.keys()
         for line in differences(a.get(key), b.get(key), at=f"{at}.{key}" if at else key)
     ]
+
+
+_SHORT = {
+    "batch_size": "data",
+    "workers": "data",
+    "single_frame": "data",
+    "device": "engine",
+    "precision": "engine",
+}
+"""The section of each setting that has a flag without a section."""
+
+
+def with_settings(config: PretrainConfig, settings: Mapping[str, Any]) -> PretrainConfig:
+    """Return ``config`` with other settings, given as Python has them.
+
+    Args:
+        config: what the settings replace.
+        settings: names as in a recipe; settings that have a short flag by its name; sections as
+            mappings; ``backbone`` and ``method`` also by name. Another method comes with its own
+            defaults.
+
+    Raises:
+        ConfigError: a setting is unknown, or cannot be used.
+    """
+    plain = to_plain(config)
+    for name, value in settings.items():
+        section, inner = (_SHORT[name], {name: value}) if name in _SHORT else (name, value)
+        if section in ("backbone", "method") and isinstance(inner, str):
+            inner = {"name": inner}
+        if not isinstance(inner, Mapping) or not isinstance(plain.get(section), dict):
+            plain[section] = to_plain(inner)
+            continue
+        is_other = section == "method" and inner.get("name") not in (None, config.method.name)
+        plain[section] = ({} if is_other else plain[section]) | {
+            key: to_plain(one) for key, one in inner.items()
+        }
+    return _build(PretrainConfig, plain, at="")
 
 
 def changed_flags(recipe: PretrainConfig, config: PretrainConfig) -> list[str]:

@@ -48,7 +48,11 @@ _SHOWN_LEFT_OUT = 20
 
 
 def evaluate(
-    command: EvaluateCommand, *, console: Console | None = None, output: Console | None = None
+    command: EvaluateCommand,
+    *,
+    console: Console | None = None,
+    output: Console | None = None,
+    writes: bool = True,
 ) -> dict[str, Any]:
     """Compare backbones, print the table, and write and return the content of ``results.json``.
 
@@ -59,6 +63,7 @@ def evaluate(
         command: The settings.
         console: Shows progress; the default is standard error.
         output: Prints the table; the default is standard output.
+        writes: Write the results file.
 
     Raises:
         ConfigError: a setting, path or backbone name cannot be used.
@@ -66,7 +71,8 @@ def evaluate(
         DataError: the images cannot be used.
     """
     path = command.output or RESULTS
-    require_writable(path)
+    if writes:
+        require_writable(path)
     with distributed.processes_from_environment(resolve_device(command.device)) as device:
         keep_freed_memory(device)
         quiet = not distributed.is_main()
@@ -101,8 +107,9 @@ def evaluate(
             command, train, val, rows=rows, features=features, left_out=left_out, equal=equal
         )
         if distributed.is_main():
-            write_results(path, results)
-            print_results(results, path=path, console=output)
+            if writes:
+                write_results(path, results)
+            print_results(results, path=path if writes else None, console=output)
     return results
 
 

@@ -140,11 +140,14 @@ def write_results(path: Path, results: dict[str, Any]) -> None:
         file.write("\n")
 
 
-def print_results(results: dict[str, Any], *, path: Path, console: Console | None = None) -> None:
+def print_results(
+    results: dict[str, Any], *, path: Path | None = None, console: Console | None = None
+) -> None:
     """Print the table, the settings, the notes and the refused images."""
     console = wide_console(console, columns=120)
     say(console, f"Accuracy on {results['images']} (%)")
     for table in results_tables(results, width=console.width):
         console.print(table)
     say(console, *settings_lines(results), *results["notes"], *refusal_lines(results))
-    say(console, f"Written to {path}")
+    if path is not None:
+        say(console, f"Written to {path}")

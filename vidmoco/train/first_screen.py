@@ -91,5 +91,5 @@ def _device(
     if device.type == "cpu":
         text += f", {counted(torch.get_num_threads(), 'thread')}"
     if source.decodes:
-        text += f"; {source.workers} processes decode"
+        text += f"; {counted(source.workers, "decoding process")}"
     return f"{text}; {source.memory_bytes(batching) / 2**30:.2g} GiB for frames"

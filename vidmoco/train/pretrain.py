@@ -222,6 +222,7 @@ def _pretrain(
                 "method": config.method.name,
                 "recipe": Path(recipe).stem,
                 "steps": step,
+                "total_steps": total_steps,
                 "num_videos": len(source.durations),
                 "num_sources": len(source.sources),
                 "seed": config.seed,

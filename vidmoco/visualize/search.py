@@ -1,5 +1,7 @@
 """``vidmoco search``: the frames most similar to an image, as a table and a contact sheet."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from PIL import Image, ImageDraw
 from rich.console import Console
@@ -28,22 +30,32 @@ _TILE, _QUERY = (240, 160), (360, 240)
 _COLUMNS, _CAPTION = 4, 44
 
 
-def search(command: SearchCommand) -> int:
-    """Print the table, write the sheet and return exit code 0.
+@dataclass(frozen=True, eq=False)
+class Hits:
+    """The frames most similar to a query, the most similar first."""
+
+    query: Query
+    features: FeatureSet
+    rows: Int64[np.ndarray, " m"]
+    similarity: Float32[np.ndarray, " m"]
+    """The cosine of each with the query."""
+    num_videos: int
+    per_video: int
+    """The most frames of one video."""
+
+
+def find(command: SearchCommand) -> Hits:
+    """Return the frames that a search finds.
 
     Raises:
         ConfigError: features, query or backbone cannot be used.
         DataError: a file of features is damaged.
         VideoError: the video of the query cannot be read.
     """
-    output = command.output.expanduser()
-    require_png(output)
-    limits = command.limits
     features = open_features(command.features)
-    query = read_query(command.query, limits=limits)
+    query = read_query(command.query, limits=command.limits)
     frozen = backbone_of(features, backbone=command.backbone, device=command.device)
-    console = Console(stderr=True)
-    say(console, f"Backbone: {frozen.source}")
+    say(Console(stderr=True), f"Backbone: {frozen.source}")
     similarity = similarities(features, feature_of(frozen, query)[None])[0]
     num_videos = len(set(features.videos.tolist()))
     # Frames of one video are similar, so show as few of each video as fill the table.
@@ -56,14 +68,23 @@ def search(command: SearchCommand) -> int:
         per_video=per_video,
         min_gap=command.min_gap,
     )
+    return Hits(query, features, rows, similarity[rows], num_videos, per_video)
+
+
+def search(command: SearchCommand) -> int:
+    """Print the table, write the sheet and return exit code 0; raise what ``find`` raises."""
+    output = command.output.expanduser()
+    require_png(output)
+    hits = find(command)
+    features, rows = hits.features, hits.rows
     lines = [
-        f"{features.num_rows:,} frames of {num_videos:,} videos below {features.folder}",
-        f"{len(rows)} shown, at most {per_video} of one video, {command.min_gap:g} s apart",
+        f"{features.num_rows:,} frames of {hits.num_videos:,} videos below {features.folder}",
+        f"{len(rows)} shown, at most {hits.per_video} of one video, {command.min_gap:g} s apart",
     ]
     print_left_out(features.left_out)
-    _print_table(features, rows, similarity[rows], lines)
-    pictures = thumbnails(features, rows, box=_TILE, limits=limits)
-    save_png(draw_results(query, features, rows, similarity[rows], pictures, lines), output)
+    _print_table(features, rows, hits.similarity, lines)
+    pictures = thumbnails(features, rows, box=_TILE, limits=command.limits)
+    save_png(draw_results(hits.query, features, rows, hits.similarity, pictures, lines), output)
     say_result(output)
     return 0
 

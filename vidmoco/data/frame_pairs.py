@@ -1,0 +1,126 @@
+"""Pairs of frames for a training loop of one's own."""
+
+import sys
+from collections.abc import Generator, Iterator, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from torch import Tensor
+from torch.utils.data import IterableDataset
+
+from vidmoco import distributed
+from vidmoco.config.data import DataConfig
+from vidmoco.config.methods import SimCLRConfig
+from vidmoco.config.pretrain import PretrainConfig
+from vidmoco.data.batches import PairBatch
+from vidmoco.data.source import open_source
+from vidmoco.errors import CheckpointError
+
+
+class FramePairs(IterableDataset[dict[str, Tensor]]):
+    """Batches of frame pairs, in the order that ``vidmoco pretrain`` has them.
+
+    One pass gives the rest of an epoch; the next pass goes on with the next. Processes of vidmoco's
+    own decode, so it is used as it is, or in ``DataLoader(pairs, batch_size=None)`` with
+    ``num_workers=0``. Under ``torch.distributed`` each rank gets its share of every batch.
+
+        for batch in vidmoco.FramePairs("videos/", batch_size=128, short_side=128):
+            batch["frames"]        uint8 (N, F, 3, H, W); F is 2 unless frames_per_video says more
+            batch["source_ids"]    int64 (N,): the video or segment; equal ones are no negatives
+            batch["pts_seconds"]   float64 (N, F): when each is shown, from the start of its video
+            batch["aspect_ratios"] float32 (N,): displayed width / height; frames fill a canvas of
+                                   one shape, and ``vidmoco.augment.views`` undoes that
+            batch["rows"]          int64 (N,): the video; ``pairs.name(row)`` is its path
+
+    Args:
+        videos: A folder of videos, prepared frames or images, a video or a catalog; or several.
+        seed: Decides the order of videos and the pairs.
+        console: Where refused videos are listed. The default is standard error.
+        **settings: The settings of the ``data`` section: ``batch_size`` (over all ranks),
+            ``short_side``, ``max_gap``, ``workers``, ``segments`` …
+
+    Raises:
+        ConfigError: A setting is unknown or cannot be used, or no video can be read.
+    """
+
+    def __init__(
+        self,
+        videos: str | PathLike[str] | Sequence[str | PathLike[str]],
+        *,
+        seed: int = 0,
+        console: Console | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__()
+        several = [videos] if isinstance(videos, str | PathLike) else videos
+        paths = tuple(Path(path).expanduser().absolute() for path in several)
+        # The method is not used; SimCLR asks nothing of the other sections.
+        config = PretrainConfig(
+            videos=paths, seed=seed, data=DataConfig(**settings), method=SimCLRConfig()
+        )
+        self._source = open_source(
+            config, resume=None, console=console or Console(stderr=True), quarantine=None
+        )
+        self._batching = self._source.batching()
+        self._key = {"seed": seed, "num_sources": len(self._source.sources)}
+        self._key |= {"batch_size": config.data.batch_size}
+        self._batches: Generator[PairBatch] | None = None
+        self.step = 0
+        self.failures: dict[int, str] = {}
+
+    def __len__(self) -> int:
+        """Return the number of batches of an epoch."""
+        return self._batching.batches_per_epoch
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        """Yield the batches of the rest of this epoch.
+
+        Raises:
+            VideoError: Too many videos in a row cannot be read.
+        """
+        end = (self.step // len(self) + 1) * len(self)
+        while self.step < end:
+            if self._batches is None:
+                steps = range(self.step, sys.maxsize)
+                self._batches = self._source.batches(self._batching, steps)
+            batch = next(self._batches)
+            self.step += 1
+            self.failures.update(batch.failures)
+            yield {
+                "frames": batch.frames,
+                "aspect_ratios": batch.aspect_ratios,
+                "source_ids": batch.source_ids,
+                "rows": batch.rows,
+                "pts_seconds": batch.pts_seconds,
+            }
+
+    def name(self, row: int) -> str:
+        """Return the path of a video below its folder."""
+        return self._source.name(row)
+
+    def state_dict(self) -> dict[str, int]:
+        """Return how far it is: the next batch is the one after the last that was given out."""
+        return {"step": self.step, "world_size": distributed.world_size(), **self._key}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on where ``state`` was.
+
+        Raises:
+            CheckpointError: It is of other videos or settings.
+        """
+        differing = [key for key, value in self._key.items() if state.get(key) != value]
+        if differing:
+            raise CheckpointError(
+                f"The state is of pairs with another {', '.join(differing)}, and would go on with "
+                "others. Give the settings and the videos that it began with."
+            )
+        self.close()
+        self.step = state["step"]
+
+    def close(self) -> None:
+        """End the processes that decode; the next pass starts others."""
+        if self._batches is not None:
+            self._batches.close()
+            self._batches = None
