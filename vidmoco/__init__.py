@@ -61,6 +61,10 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(_HOMES[name]), name)
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 class _CallableFolder(ModuleType):
     """``vidmoco.evaluate`` is a folder of modules, and the function too, whatever is imported."""
 

@@ -31,7 +31,7 @@ from vidmoco.features.extract_command import default_backbone
 from vidmoco.features.stream import Pool, stream_features
 from vidmoco.report.report import report as write_report
 from vidmoco.run_folder import new_run_name
-from vidmoco.shapes import Float32, Float64, UInt8
+from vidmoco.shapes import Float32, Float64
 from vidmoco.train.pretrain import pretrain as train
 from vidmoco.video.open_catalog import open_catalog
 from vidmoco.visualize.search import find
@@ -161,7 +161,7 @@ def load_run(path: PathLike) -> Run:
 
 
 def embed(
-    videos: PathLike | UInt8[np.ndarray, "t h w 3"] | Sequence[PathLike],
+    videos: PathLike | np.ndarray | Sequence[PathLike],
     *,
     backbone: PathLike | Run | FrozenBackbone | None = None,
     pool: Pool = "none",
@@ -297,7 +297,7 @@ def _frozen(
 
 
 def _embed_array(
-    frozen: FrozenBackbone, frames: UInt8[np.ndarray, "t h w 3"], batch_size: int
+    frozen: FrozenBackbone, frames: np.ndarray, batch_size: int
 ) -> tuple[Float32[np.ndarray, "t d"], Float64[np.ndarray, " t"]]:
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
         raise ConfigError(

@@ -91,5 +91,5 @@ def _device(
     if device.type == "cpu":
         text += f", {counted(torch.get_num_threads(), 'thread')}"
     if source.decodes:
-        text += f"; {counted(source.workers, "decoding process")}"
+        text += f"; {counted(source.workers, 'worker')} to decode"
     return f"{text}; {source.memory_bytes(batching) / 2**30:.2g} GiB for frames"

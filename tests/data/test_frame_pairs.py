@@ -1,0 +1,83 @@
+import pytest
+import torch
+from painted_videos import read_index, write_videos
+from torch.utils.data import DataLoader
+
+from vidmoco.data.frame_pairs import FramePairs
+from vidmoco.errors import CheckpointError, ConfigError
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("videos")
+    write_videos(folder, 7)
+    return folder
+
+
+def pairs_of(videos, **settings):
+    return FramePairs(
+        videos, **({"batch_size": 3, "short_side": 64, "workers": 0, "max_gap": 0.5} | settings)
+    )
+
+
+def same(a, b):
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_pass_is_an_epoch_of_pairs(videos):
+    pairs = pairs_of(videos)
+    assert len(pairs) == 2
+    batches = list(pairs)
+    assert len(batches) == 2
+    for batch in batches:
+        assert batch["frames"].shape == (3, 2, 3, 64, 96)
+        assert (batch["pts_seconds"].diff(dim=1).abs() <= 0.6).all()
+        columns = (batch[name] for name in ("frames", "rows", "pts_seconds"))
+        for frames, row, times in zip(*columns, strict=True):
+            spelled = [read_index(frame.permute(1, 2, 0).numpy()) for frame in frames]
+            assert spelled == [100 * int(row) + round(10 * t) for t in times.tolist()]
+            assert pairs.name(int(row)) == f"{int(row):02d}.mp4"
+    assert not same(batches[0], next(iter(pairs)))  # the next epoch
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_it_goes_on_from_any_state(videos, workers):
+    whole = pairs_of(videos)
+    expected = [batch for _ in range(3) for batch in whole]
+    first = pairs_of(videos, workers=workers)
+    iterator = iter(first)
+    next(iterator)
+    state = first.state_dict()
+    assert state["step"] == 1
+    first.close()
+    second = pairs_of(videos, workers=workers)
+    second.load_state_dict(state)
+    rest = [batch for _ in range(3) for batch in second]
+    second.close()
+    assert len(rest) == 5 and all(map(same, rest, expected[1:]))
+    second.load_state_dict({**state, "step": 4})  # also after it has begun
+    assert same(next(iter(second)), expected[4])
+    second.close()
+
+
+def test_within_a_data_loader(videos):
+    loader = DataLoader(pairs_of(videos), batch_size=None, num_workers=0)
+    assert len(loader) == 2
+    assert all(map(same, loader, pairs_of(videos)))
+
+
+def test_a_state_of_other_pairs_is_refused(videos):
+    state = pairs_of(videos).state_dict()
+    with pytest.raises(CheckpointError, match="pairs with another seed, and would"):
+        pairs_of(videos, seed=3).load_state_dict(state)
+    with pytest.raises(CheckpointError, match="another batch_size"):
+        pairs_of(videos, batch_size=2).load_state_dict(state)
+
+
+def test_what_cannot_be_used(videos, tmp_path):
+    with pytest.raises(TypeError, match="max_gaps"):
+        pairs_of(videos, max_gaps=3)
+    with pytest.raises(ConfigError, match="max-gap"):
+        pairs_of(videos, max_gap=-1.0)
+    with pytest.raises(ConfigError, match="No videos"):
+        pairs_of(tmp_path)

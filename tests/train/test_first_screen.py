@@ -1,0 +1,60 @@
+from pathlib import Path
+
+import pytest
+import torch
+from painted_videos import write_videos
+from rich.console import Console
+
+from vidmoco.config.recipe import load_recipe, with_settings
+from vidmoco.data.source import open_source
+from vidmoco.train.first_screen import first_screen
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("videos")
+    write_videos(folder, 5)
+    return folder
+
+
+def screen(videos, recipe="vidmoco", **settings):
+    config = with_settings(load_recipe(recipe), {"videos": [videos], "workers": 1} | settings)
+    source = open_source(config, resume=None, console=Console(quiet=True))
+    lines = first_screen(
+        config, source, source.batching(), range(0, 40),
+        run=Path("runs/a"), recipe=recipe, device=torch.device("cpu"),
+    )  # fmt: skip
+    assert len(lines) <= 10
+    return dict(line.split(maxsplit=1) for line in lines)
+
+
+def test_what_matters_is_said(videos):
+    found = (
+        screen(videos, batch_size=4, segments_of_a_video=None)
+        if False
+        else screen(videos, batch_size=4, data={"segments": "whole"})
+    )
+    assert found["run"] == "runs/a (config.yaml there has all settings)"
+    assert found["recipe"] == (
+        "vidmoco, with --data.batch-size 4 --data.segments whole --data.workers 1"
+    )
+    assert found["data"] == "5 videos, 0.1 minutes"
+    assert found["pairs"] == "4 in a batch, each two frames of one video, at most 1.5 s apart"
+    assert found["method"] == "simclr, resnet18 at 64 px"
+    assert found["device"].startswith("cpu, bf16, ") and "1 worker to decode" in found["device"]
+    assert found["steps"] == "0 to 40, 1 per epoch"
+
+
+def test_little_footage_and_single_frames(videos):
+    found = screen(videos, single_frame=True)
+    # 5 x 1.2 s: an eighth of all is 0.75 s.
+    assert found["data"] == (
+        "5 videos, 0.1 minutes; as 10 segments of about 0.6 s (--data.segments)"
+    )
+    assert "128 in a batch, each two views of one frame; an epoch takes" in found["pairs"]
+
+
+def test_another_method_comes_with_its_own_defaults(videos):
+    found = screen(videos, method="moco", batch_size=16)
+    assert "--method.name moco" in found["recipe"] and "projector" not in found["recipe"]
+    assert found["note"].startswith("The queue holds")
