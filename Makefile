@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
+# In the order of the files: xdist's own begins those of few tests last, and they are the long ones.
+TESTS := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+
 .PHONY: demo test quick lint types format clean
 
 demo: $(INSTALLED)
@@ -11,11 +14,11 @@ demo: $(INSTALLED)
 
 # The tests come last, so that the last line is pytest's own summary. Each process holds a torch: eight at most.
 test: lint types
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
+	$(TESTS)
 
 # The tests of logic: those that start processes or train are left out.
 quick: $(INSTALLED)
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile -m 'not slow'
+	$(TESTS) -m 'not slow'
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

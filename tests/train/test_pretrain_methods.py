@@ -24,7 +24,7 @@ method: {%s}
 optim: {%s, warmup_epochs: 1, update_every: step}
 engine: {log_every: 1, threads: 1}
 """
-RESNET, VIT = "resnet10t", "vit_tiny_patch16_224"
+RESNET, VIT = "test_resnet", "test_vit"
 RUNS = {
     "moco, symmetric": (
         RESNET,

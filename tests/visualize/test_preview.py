@@ -1,4 +1,5 @@
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -23,9 +24,20 @@ TINY = [
 ]  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def scanned(video_folder, tmp_path_factory):
+    """A cache that has seen the videos."""
+    folder = tmp_path_factory.mktemp("scanned") / "cache"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VIDMOCO_CACHE", str(folder))
+        assert main(["scan", str(video_folder)]) == 0
+    return folder
+
+
 @pytest.fixture(autouse=True)
-def somewhere(tmp_path, monkeypatch):
+def somewhere(scanned, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    shutil.copytree(scanned, tmp_path / "cache")
 
 
 @pytest.fixture
