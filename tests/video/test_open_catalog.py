@@ -56,7 +56,7 @@ def test_a_cache_that_cannot_be_written(tmp_path, scans, monkeypatch, capsys):
     assert len(open_catalog([tmp_path])) == 1
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1
-    assert "look at every file again" in lines[0]
+    assert "inspect every file again" in lines[0]
 
 
 def test_several_sources(tmp_path, scans):
@@ -74,7 +74,7 @@ def test_several_sources(tmp_path, scans):
 
 
 def test_sources_that_cannot_be_used(tmp_path):
-    with pytest.raises(ConfigError, match="No videos are given"):
+    with pytest.raises(ConfigError, match="No videos given"):
         open_catalog([])
     with pytest.raises(ConfigError, match="No such file or folder"):
         open_catalog([tmp_path / "gone"])

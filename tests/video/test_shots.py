@@ -1,21 +1,11 @@
-import av
 import numpy as np
 import pytest
 from rich.console import Console
+from shot_videos import scene, write_scenes
 
 from vidmoco.config.limits import DEFAULT_LIMITS
 from vidmoco.video import shots
-from vidmoco.video.probe import probe_video
 from vidmoco.video.shots import changes_of, cuts_of_videos, find_cuts, is_cut, median_around
-
-
-def scene(seed, *, restless=0.0, frames=20):
-    """Frames of a picture that drifts, with noise that is new in each."""
-    rng = np.random.default_rng(seed)
-    picture = rng.integers(0, 256, (9, 16, 3)).repeat(8, 0).repeat(8, 1)
-    for number in range(frames):
-        noise = rng.normal(0, 255 * restless, picture.shape)
-        yield (np.roll(picture, number, 1) + noise).clip(0, 255).astype(np.uint8)
 
 
 def cuts(*scenes):
@@ -45,16 +35,6 @@ def test_short_videos_have_none(frames):
 def test_the_median_leaves_out_the_value_itself():
     assert median_around(np.array([1.0, 9.0, 3.0])).tolist() == [6.0, 2.0, 5.0]
     assert median_around(np.array([4.0])).tolist() == [0.0]
-
-
-def write_scenes(path, *seeds):
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=10)
-        stream.width, stream.height, stream.pix_fmt = 128, 72, "yuv420p"
-        for picture in (picture for seed in seeds for picture in scene(seed)):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode(None))
-    return probe_video(path, root=path.parent)
 
 
 def test_cuts_of_files_are_kept(tmp_path, monkeypatch):

@@ -141,13 +141,13 @@ def _pretrain(command: PretrainCommand) -> int:
 
     from vidmoco.run_folder import LATEST, new_run_name
     from vidmoco.train.pretrain import pretrain
+    from vidmoco.video.scan_command import print_refusals_of_run
 
-    run = command.run or (
-        LATEST.resolve() if command.resume else new_run_name(command.recipe or "run")
-    )
-    # Of a run that goes on, the recipe is not known.
-    recipe = "" if command.resume else command.recipe or ""
-    return pretrain(config, run=run, resume=command.resume, recipe=recipe).exit_code
+    recipe = "" if command.resume else command.recipe or ""  # of a run that goes on: not known
+    run = command.run or (LATEST.resolve() if command.resume else new_run_name(recipe))
+    result = pretrain(config, run=run, resume=command.resume, recipe=recipe)
+    print_refusals_of_run(result.run)  # again: the list at the start is far above
+    return result.exit_code
 
 
 # These settings do not change what a run computes.

@@ -45,7 +45,7 @@ from vidmoco.run_folder import make_writable_folder
 from vidmoco.text import counted
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.open_catalog import open_catalog
-from vidmoco.video.scan_command import print_catalog
+from vidmoco.video.scan_command import print_catalog, print_refusals
 from vidmoco.workers.pool import WorkerPool
 
 _VISITS_APART = 50  # a visit is timed for every 50th video
@@ -120,6 +120,7 @@ def prepare(command: PrepareCommand) -> int:
                 for shard in damaged:
                     (folder / shard_name(shard)).unlink(missing_ok=True)
     _print_result(folder, index, failed, seconds=time.monotonic() - began, console=console)
+    print_refusals(catalog, console=console)
     if not index.frames.num_rows:
         raise ConfigError(
             f"{folder} holds no frames: all frames of these videos were dropped, for the reasons "

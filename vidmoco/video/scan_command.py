@@ -1,7 +1,8 @@
 """``vidmoco scan``: list the kinds of videos, and the refused ones with reasons."""
 
+import os
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
 from rich.console import Console
@@ -24,6 +25,7 @@ from vidmoco.video.open_catalog import (
 )
 
 _MAX_REFUSED_LINES = 50
+_MAX_REASONS = 5
 
 
 def print_catalog(catalog: Catalog, *, console: Console, catalog_path: Path | None = None) -> None:
@@ -65,6 +67,26 @@ def print_catalog(catalog: Catalog, *, console: Console, catalog_path: Path | No
     if more > 0:
         where = "the catalog" if catalog_path is None else str(catalog_path)
         say(console, f"  … and {more:,} more, all in {where}")
+
+
+def print_refusals(catalog: Catalog, *, console: Console) -> None:
+    """Print how many videos are refused for which reasons, the most frequent first, in one line."""
+    refused = catalog.refused()
+    if not len(refused):
+        return
+    counts = Counter(refused.column("reason").tolist()).most_common()
+    listed = [f"{count:,} ({reason})" for reason, count in counts[:_MAX_REASONS]]
+    if len(counts) > _MAX_REASONS:
+        listed.append(f"{sum(count for _, count in counts[_MAX_REASONS:]):,} for other reasons")
+    say(console, f"Refused: {len(refused):,} of {len(catalog):,} videos: {', '.join(listed)}")
+
+
+def print_refusals_of_run(run: Path) -> None:
+    """Print the refusals of a run's videos, in one process of several."""
+    from vidmoco.run_folder import CATALOG  # it needs torch, which a plain scan does not
+
+    if (run / CATALOG).exists() and int(os.environ.get("RANK", "0")) == 0:
+        print_refusals(Catalog.load(run / CATALOG), console=Console(stderr=True))
 
 
 def scan_command(command: ScanCommand) -> int:

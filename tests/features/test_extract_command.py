@@ -1,0 +1,240 @@
+import json
+import tempfile
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import timm
+import torch
+from painted_videos import write_video
+from shot_videos import write_scenes
+
+from vidmoco.backbones.build import save_backbone
+from vidmoco.cli.main import main
+from vidmoco.errors import ConfigError
+from vidmoco.features.feature_set import open_features
+
+
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory):
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("run") / "backbone"
+    model = timm.create_model("resnet18", num_classes=0)
+    model.pretrained_cfg = dict(model.pretrained_cfg)
+    save_backbone(model.eval(), folder, input_size=32, provenance={})
+    return folder
+
+
+@pytest.fixture
+def extract(backbone, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return lambda *words: main(["extract", *map(str, words), "--backbone", str(backbone)])
+
+
+@pytest.fixture
+def remote(request):
+    """A file system of URLs, memory://, that ends with the test."""
+    system = fsspec.filesystem("memory")
+    yield system
+    system.store.clear()
+
+
+def times_of(path):
+    return np.load(Path(path).with_suffix(".timestamps.npy")).round(6).tolist()
+
+
+def sidecar_of(path):
+    return json.loads(Path(path).with_suffix(".json").read_text())
+
+
+def one_line(capsys):
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+@pytest.mark.parametrize(
+    ("words", "times", "kept"),
+    [
+        ("--num-frames 3", [0.5, 1.5, 2.5], {"num_frames": 3}),
+        ("--keyframes", [0.0, 1.2, 2.4], {"keyframes": True}),
+        ("--times 2 0.55 2", [0.5, 2.0, 2.0], {"times": [2.0, 0.55, 2.0]}),
+        ("--fps 2 --start 1 --end 2.5", [1.0, 1.5, 2.0], {"fps": 2.0, "start": 1.0, "end": 2.5}),
+    ],
+)
+def test_selections_have_true_times_and_are_kept(extract, words, times, kept):
+    write_video(Path("a.mp4"), num_frames=30)
+    assert extract("a.mp4", "-o", "a.npy", *words.split()) == 0
+    assert times_of("a.npy") == times
+    sidecar = sidecar_of("a.npy")
+    assert {key: sidecar[key] for key in kept} == kept
+
+
+def test_the_sidecar_of_the_default_has_no_new_keys(extract):
+    write_video(Path("a.mp4"), num_frames=3)
+    assert extract("a.mp4", "-o", "a.npy") == 0
+    assert list(sidecar_of("a.npy")) == [
+        *("backbone", "architecture", "weights_hash", "preprocess", "precision", "fps", "every"),
+        *("dtype", "dim", "source", "source_bytes", "source_mtime_ns", "decoder"),
+        *("start_seconds", "damage", "vidmoco_version"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ("--num-frames 3", "num_frames"),
+        ("--keyframes", "keyframes"),
+        ("--start 0.1", "start"),
+        ("--feature patches", "feature"),
+        ("--pool mean", "pool"),
+        ("--normalize", "normalize"),
+    ],
+)
+def test_finished_files_of_another_selection_are_refused(extract, capsys, words, named):
+    write_video(Path("v/a.mp4"), num_frames=4)
+    assert extract("v", "-o", "feats") == 0
+    assert extract("v", "-o", "feats") == 0
+    assert "0 extracted, 1 were there already" in capsys.readouterr().out
+    assert extract("v", "-o", "feats", *words.split()) == 2
+    assert f"was made with another {named}." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".parquet"])
+def test_patch_tokens_are_written_and_their_readers_refuse_them(extract, capsys, suffix):
+    write_video(Path("a.mp4"), num_frames=3)
+    output = Path(f"a{suffix}")
+    words = ["a.mp4", "-o", output, "--size", 64, "--feature"]
+    assert extract(*words, "patches") == 0
+    assert f"a{suffix}: (3, 4, 512) float32" in capsys.readouterr().out
+    if suffix == ".npy":
+        patches = np.load(output)
+    else:
+        patches = np.array(pq.read_table(output)["feature"].to_pylist(), np.float32)
+    assert patches.shape == (3, 4, 512)
+    with pytest.raises(ConfigError, match=r"holds patch tokens; expected one vector per frame"):
+        open_features(output)
+    assert main(["explore", str(output), "-o", "explored"]) == 2
+    assert "patch tokens" in one_line(capsys)
+    assert extract(*words, "pooled") == 0
+    (pooled,) = [rows for _, rows in open_features(output).pieces()]
+    mean = patches.mean(1)
+    np.testing.assert_allclose(
+        pooled, mean / np.linalg.norm(mean, axis=1, keepdims=True), atol=1e-5
+    )
+
+
+def test_a_row_of_each_shot(extract, tmp_path):
+    write_scenes(tmp_path / "a.mp4", 0, 1, 2)
+    assert extract("a.mp4", "-o", "a.npy", "--scenes", "all", "--pool", "mean") == 0
+    assert np.load("a.npy").shape == (3, 512)
+    assert times_of("a.npy") == [0.0, 2.0, 4.0]
+    assert sidecar_of("a.npy")["end_seconds"] == pytest.approx([2.0, 4.0, 6.0])
+    with pytest.raises(ConfigError, match=r"pooled over frames \(--pool mean\)"):
+        open_features(Path("a.npy"))
+
+
+def test_several_folders_and_files_and_a_list(extract, capsys):
+    for name in ("x/a.mp4", "y/deep/b.mp4", "c.mp4", "z/d.mp4"):
+        write_video(Path(name), num_frames=2)
+    Path("list.txt").write_text("z\n\nc.mp4\n")
+    assert extract("x", "y", "@list.txt", "-o", "feats", "--workers", 2) == 0
+    written = {p.relative_to("feats").as_posix() for p in Path("feats").rglob("*.json")}
+    assert written == {"a.mp4.json", "deep/b.mp4.json", "c.mp4.json", "d.mp4.json"}
+    assert "4 extracted, 0 were there already, 0 failed" in capsys.readouterr().out
+
+
+def test_equal_names_in_two_folders_stay_apart(extract, capsys):
+    for name in ("day1/a.mp4", "day2/a.mp4", "p/day1/a.mp4"):
+        write_video(Path(name), num_frames=2 if name[3] == "1" else 3)
+    assert extract("day1", "day2", "-o", "feats") == 0
+    assert len(np.load("feats/day1/a.mp4.npy")) == 2
+    assert len(np.load("feats/day2/a.mp4.npy")) == 3
+    capsys.readouterr()
+    assert extract("day1", "p/day1", "-o", "more") == 2
+    assert "2 videos of different folders would be named 'day1/a.mp4'" in one_line(capsys)
+    assert not Path("more").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("a.mp4\ngone.mp4\n", "list.txt, line 2: there is no file or folder 'gone.mp4'"),
+        ("\n", "The list of videos list.txt is empty"),
+        (None, "Cannot read the list of videos list.txt"),
+    ],
+)
+@pytest.mark.parametrize("command", ["extract", "prepare", "pretrain", "scan"])
+def test_a_list_that_cannot_be_used(tmp_path, monkeypatch, capsys, command, content, expected):
+    monkeypatch.chdir(tmp_path)
+    write_video(Path("a.mp4"), num_frames=2)
+    if content is not None:
+        Path("list.txt").write_text(content)
+    output = [] if command == "pretrain" else ["-o", "out.parquet" if command == "scan" else "out"]
+    assert main([command, "@list.txt", *output]) == 2
+    assert expected in one_line(capsys)
+
+
+def test_times_of_each_video_from_a_file(extract, capsys, tmp_path):
+    for name in ("a.mp4", "b.mp4", "c.mp4", "d.mp4"):
+        write_video(Path("v") / name, num_frames=30)
+    Path("times.csv").write_text(
+        f"video,seconds\nb.mp4,2.05\na.mp4,1\nb.mp4,0\n{tmp_path / 'v' / 'c.mp4'},0.3\n"
+    )
+    assert extract("v", "-o", "feats", "--times-file", "times.csv") == 0
+    assert "3 extracted, 0 were there already, 0 failed, 1 not in times.csv" in (
+        capsys.readouterr().out
+    )
+    assert times_of("feats/a.mp4.npy") == [1.0]
+    assert times_of("feats/b.mp4.npy") == [0.0, 2.0]
+    assert times_of("feats/c.mp4.npy") == [0.3]
+    assert sidecar_of("feats/b.mp4.npy")["times"] == [0.0, 2.05]
+    Path("times.csv").write_text("video,seconds\nb.mp4,2.5\n")
+    assert extract("v", "-o", "feats", "--times-file", "times.csv") == 2
+    assert "b.mp4.npy was made with another times" in capsys.readouterr().err
+    capsys.readouterr()
+    assert extract("v/a.mp4", "-o", "a.npy", "--times-file", "times.csv") == 2
+    assert "times.csv, row 1 names none of these videos: 'b.mp4'." in one_line(capsys)
+
+
+def test_what_is_refused_is_counted_with_reasons(extract, capsys, tmp_path):
+    write_video(Path("v/a.mp4"), num_frames=2)
+    Path("v/text.mp4").write_text("not a video")
+    (tmp_path / "elsewhere").mkdir()
+    Path("v/link").symlink_to(tmp_path / "elsewhere")
+    assert extract("v", "-o", "feats") == 1
+    printed = capsys.readouterr()
+    assert "1 extracted, 0 were there already, 2 failed" in printed.out
+    assert "'text.mp4': it is a text file" in printed.err
+    assert "'link/': the link leads out of the folder (--follow-links" in printed.err
+
+
+def test_a_url_is_fetched_and_deleted(extract, remote, capsys, tmp_path, monkeypatch):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    write_video(Path("a.mp4"), num_frames=12)
+    for name in ("a.mp4", "b.mp4"):
+        remote.pipe_file(f"/shelf/{name}", Path("a.mp4").read_bytes())
+    remote.pipe_file("/shelf/text.mp4", b"no video at all")
+    assert extract("memory://shelf/a.mp4", "-o", "one.npy", "--every", 5) == 0
+    assert times_of("one.npy") == [0.0, 0.5, 1.0]
+    sidecar = sidecar_of("one.npy")
+    assert sidecar["source"] == "memory://shelf/a.mp4"
+    assert "source_mtime_ns" not in sidecar
+    assert open_features(Path("one.npy")).files[0].name == "memory://shelf/a.mp4"
+    capsys.readouterr()
+
+    urls = [f"memory://shelf/{name}.mp4" for name in ("a", "text", "b", "gone")]
+    assert extract(*urls, "a.mp4", "-o", "feats") == 1
+    printed = capsys.readouterr()
+    assert "3 extracted, 0 were there already, 2 failed" in printed.out
+    assert "'shelf/text.mp4': memory://shelf/text.mp4: it is a text file" in printed.err
+    assert "memory://shelf/gone.mp4: it cannot be fetched: " in printed.err
+    first = np.load("feats/shelf/a.mp4.npy")
+    np.testing.assert_array_equal(first, np.load("feats/a.mp4.npy"))
+    np.testing.assert_array_equal(first, np.load("feats/shelf/b.mp4.npy"))
+    assert extract(*urls, "-o", "feats") == 1
+    assert "0 extracted, 2 were there already, 2 failed" in capsys.readouterr().out
+    assert not list(temporary.iterdir())

@@ -1,0 +1,90 @@
+import fsspec
+import pytest
+from painted_videos import write_video
+
+from vidmoco.errors import VideoError
+from vidmoco.video import fetch as fetch_module
+from vidmoco.video.fetch import fetch, fetched, name_of_url
+
+
+@pytest.fixture
+def remote():
+    """A file system of URLs, memory://, that ends with the test."""
+    system = fsspec.filesystem("memory")
+    yield system
+    system.store.clear()
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://host/a/clip.mp4", "host/a/clip.mp4"),
+        ("https://me:secret@host:80/clip%20one.mp4?key=1#x", "host:80/clip one.mp4"),
+        ("s3://bucket/../../etc/clip.mp4", "bucket/etc/clip.mp4"),
+        ("https://host/%2e%2e/%2Fetc/passwd", "host/etc/passwd"),
+        ("file:///v/clip.mp4", "v/clip.mp4"),
+    ],
+)
+def test_the_name_of_a_url_stays_below_a_folder(url, name):
+    assert name_of_url(url) == name
+
+
+def test_a_file_is_copied_whole(remote, tmp_path, monkeypatch):
+    monkeypatch.setattr(fetch_module, "_BYTES_AT_ONCE", 7)
+    content = bytes(range(100))
+    remote.pipe_file("/shelf/a", content)
+    fetch("memory://shelf/a", tmp_path / "a", most_bytes=100)
+    assert (tmp_path / "a").read_bytes() == content
+
+
+@pytest.mark.parametrize("knows_size", [True, False])
+def test_a_file_that_is_too_large_leaves_nothing(remote, tmp_path, monkeypatch, knows_size):
+    remote.pipe_file("/shelf/a", bytes(2**20 + 1))
+    honest = fsspec.open
+
+    class Sizeless:
+        """A file of a server that does not say how long it is."""
+
+        def __init__(self, *arguments):
+            self.file = honest(*arguments)
+
+        def __enter__(self):
+            self.read = self.file.__enter__().read
+            return self
+
+        def __exit__(self, *error):
+            self.file.__exit__(*error)
+
+    if not knows_size:
+        monkeypatch.setattr(fsspec, "open", Sizeless)
+    with pytest.raises(VideoError, match=r"^memory://shelf/a: it has more than 0\.000976"):
+        fetch("memory://shelf/a", tmp_path / "a", most_bytes=2**20)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"), [("memory://gone", "memory://gone: "), ("nosuch://a", "Protocol not known")]
+)
+def test_what_cannot_be_fetched_is_said(tmp_path, url, reason):
+    with pytest.raises(VideoError, match=f"{url}: it cannot be fetched: ") as refused:
+        fetch(url, tmp_path / "a", most_bytes=100)
+    assert reason in str(refused.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_rows_come_when_they_are_due(remote, tmp_path):
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    write_video(tmp_path / "a.mp4", num_frames=3)
+    remote.pipe_file("/shelf/a.mp4", (tmp_path / "a.mp4").read_bytes())
+    remote.pipe_file("/shelf/text.mp4", b"no video")
+    urls = [f"memory://shelf/{name}.mp4" for name in ("a", "gone", "text")]
+    rows = fetched(urls, folder, most_bytes=2**20)
+    assert not list(folder.iterdir())
+    first = next(rows)
+    assert [path for path in folder.iterdir()] == [first.path]
+    assert (first.num_frames, first.route) == (3, "pyav")
+    gone, text = rows
+    assert (gone.route, text.route) == ("refused", "refused")
+    assert gone.reason.startswith("it cannot be fetched: ")
+    assert text.reason == "it is a text file"
