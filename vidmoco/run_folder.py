@@ -4,6 +4,7 @@ runs/NAME/
   config.yaml        the resolved config, a recipe that reproduces the run
   environment.json   versions, machine, command
   catalog.parquet    the videos, and why videos are refused
+  extensions.jsonl   one line per extension by --resume --steps, if any: step, steps_before, steps
   metrics.jsonl      one line every few steps
   monitor.jsonl      one line per measurement of the monitor: step, epoch, knn_top1, retrieval
                      (percent by distance in seconds) and seconds, or failure: why nothing could
@@ -34,6 +35,7 @@ RUNS = Path("runs")
 LATEST = RUNS / "latest"
 CONFIG, CATALOG, METRICS = "config.yaml", "catalog.parquet", "metrics.jsonl"
 MONITOR = "monitor.jsonl"
+EXTENSIONS = "extensions.jsonl"
 SHOTS = "shots.json"
 FRAMES = "frames.json"  # in place of the catalog for a training from prepared frames
 QUARANTINE = "quarantine.jsonl"

@@ -113,10 +113,18 @@ def test_build_backbone_starts_as_the_papers_do():
     assert (plain.layer1[0].bn2.weight == 1).all()
     assert (zeroed.layer1[0].bn2.weight == 0).all()
     assert num_features_of(plain) == 512
-    with pytest.raises(ConfigError, match=r"for ResNets.*Give --backbone\.no-zero-init-residual"):
-        build_backbone("vit_tiny_patch16_224", size=64, zero_init_residual=True)
-    with pytest.raises(ConfigError, match=r"for transformers.*Give --backbone\.no-freeze-patches"):
-        build_backbone("resnet10t", size=64, freeze_patches=True)
+
+
+def test_what_does_not_apply_to_a_network_is_left_out_with_a_line():
+    lines = []
+    build_backbone("test_vit", size=32, zero_init_residual=True, tell=lines.append)
+    build_backbone("test_resnet", size=32, freeze_patches=True, tell=lines.append)
+    build_backbone("test_resnet", size=32, zero_init_residual=True, tell=lines.append)
+    build_backbone("test_vit", size=32, freeze_patches=True, tell=lines.append)
+    assert lines == [
+        "--backbone.zero-init-residual is left out: it is for ResNets, not test_vit.",
+        "--backbone.freeze-patches is left out: test_resnet has no patch embedding.",
+    ]
 
 
 def test_a_vit_takes_the_size_of_the_views_or_says_why_not(tmp_path):

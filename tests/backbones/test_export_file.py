@@ -215,7 +215,6 @@ def written_for_moco_v3(model, folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "load_backbone", lambda folder: model)
         patch.setattr(module, "architecture_of", lambda folder: "mine")
-        patch.setattr(module, "backbone_folder", lambda source: source)
         command = ExportCommand(run=folder, to="moco_v3", output=folder / "v.pth")
         return torch.load(export_file(command), weights_only=True)
 

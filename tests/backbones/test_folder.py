@@ -1,24 +1,15 @@
-from pathlib import Path
-
 import pytest
 
-from vidmoco.backbones.folder import backbone_folder, check_folder
-from vidmoco.errors import CheckpointError, ConfigError
+from vidmoco.backbones.folder import check_folder, weights_file
+from vidmoco.errors import CheckpointError
 
 
-def test_a_run_a_folder_and_a_timm_name(trained):
+def test_either_file_of_weights_will_do(trained):
     _, folder = trained
-    for source in (folder.parent, str(folder.parent), folder, str(folder)):
-        assert backbone_folder(source) == folder
-    assert backbone_folder("resnet18") is None
-    assert backbone_folder("hf-hub:timm/resnet18") is None
     assert check_folder(folder)["architecture"] == "resnet18"
-
-
-def test_paths_where_nothing_is(tmp_path):
-    for source in ("there/is/none", "./none", tmp_path / "none", Path("none")):
-        with pytest.raises(ConfigError, match="no backbone at"):
-            backbone_folder(source)
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    assert check_folder(folder)["architecture"] == "resnet18"
+    assert weights_file(folder).name == "pytorch_model.bin"
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])

@@ -213,10 +213,19 @@ def save_backbone(
     # safetensors takes contiguous tensors only.
     plain: Any = copy.deepcopy(backbone).to(memory_format=torch.contiguous_format)
     plain.pretrained_cfg = ours
+    plain.register_state_dict_post_hook(_without_shared_memory)
     with atomic_write(folder, advice=advice) as part:
         save_for_hf(plain, str(part), model_config={"vidmoco": provenance}, safe_serialization=True)
         # safetensors makes a file that other users cannot read.
         (part / "model.safetensors").chmod((part / "config.json").stat().st_mode)
+
+
+def _without_shared_memory(_: nn.Module, state: dict[str, Any], *__: Any) -> None:
+    """Copy tensors that several names share (as in CoaT): safetensors takes none."""
+    seen: set[int] = set()
+    for key, tensor in state.items():
+        state[key] = tensor.clone() if tensor.data_ptr() in seen else tensor
+        seen.add(tensor.data_ptr())
 
 
 def is_architecture(name: str) -> bool:
@@ -227,7 +236,7 @@ def is_architecture(name: str) -> bool:
 def _require_heads(source: Source, num_heads: int) -> None:
     """Refuse a number of heads that the network cannot have."""
     stock: Any = create(source, pretrained=False)
-    name = source.name
+    name = source.label
     if not heads_of(stock):
         raise ConfigError(
             f"--heads is for transformers, and {name} has no attention heads to set. Leave it out."

@@ -41,7 +41,7 @@ def create(source: Source, *, pretrained: bool, **options: Any) -> nn.Module:
         check_folder(source.folder)
     elif not source.name.startswith(HUB) and not is_model(source.architecture):
         raise ConfigError(
-            f"Unknown backbone {source.name!r}.{nearest(source.name, timm.list_models())} "
+            f"Unknown backbone {source.label!r}.{nearest(source.name, timm.list_models())} "
             f"{EXPECTED}"
         )
     if source.folder is not None and pretrained:
@@ -55,11 +55,11 @@ def create(source: Source, *, pretrained: bool, **options: Any) -> nn.Module:
         model: Any = timm.create_model(source.name, pretrained=pretrained, num_classes=0, **options)
     except (OSError, HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
         raise CheckpointError(
-            f"Cannot download the weights of {source.name}: {first_line(error)} Give --backbone a "
-            "run or backbone folder, or connect to the internet."
+            f"Cannot download the weights of {source.label}: {first_line(error)}. Give --backbone "
+            "a run or backbone folder, or connect to the internet."
         ) from error
     except (RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
-        raise CheckpointError(f"Cannot load {source.name}: {first_line(error)}") from error
+        raise CheckpointError(f"Cannot load {source.label}: {first_line(error)}") from error
     model.pretrained_cfg.pop("state_dict", None)
     return model  # type: ignore[no-any-return]
 
@@ -91,30 +91,25 @@ def create_at(
             sizes that it takes.
         CheckpointError: as ``create``.
     """
-    tried = size
+    tried, resized = size, True
     try:
-        model = _create_for(source, size, other_sizes, pretrained=pretrained, **options).eval()
+        model, resized = _create_for(source, size, other_sizes, pretrained=pretrained, **options)
+        model.eval()
         for tried in (size, *other_sizes):
+            _require_whole_patches(model, tried, source=source, flag=flags[tried != size])
             features = _features(model, tried)
     except _CANNOT_TAKE as error:
         if isinstance(error, ConfigError):
             raise
-        better = _nearest_sizes(source, tried, fixed=None if tried == size else size, **options)
+        fixed = None if tried == size else size
+        better = _nearest_sizes(source, tried, fixed=fixed, resized=resized, **options)
         raise ConfigError(
-            f"{source.name} cannot take views or patches of {tried} px: {first_line(error)}. "
+            f"{source.label} cannot take inputs of {tried} px: {first_line(error)}. "
             f"Change {flags[tried != size]}{better}, or the backbone."
         ) from error
-    for tried in (size, *other_sizes):
-        if side := patches_left_over(model, tried):
-            below = tried // side * side
-            raise ConfigError(
-                f"{source.name} cuts its input into patches of {side} px, and {tried} px are not a "
-                f"multiple of that. Make {flags[tried != size]} "
-                f"{f'{below} or {below + side}' if below else side}, or choose another backbone."
-            )
     if features.shape != (2, num_features_of(model)):
         raise ConfigError(
-            f"{source.name} does not give one feature vector per image. Choose another backbone."
+            f"{source.label} does not give one feature vector per image. Choose another backbone."
         )
     return model
 
@@ -139,24 +134,45 @@ def patches_left_over(backbone: nn.Module, size: int) -> int:
     return 0 if conv.kernel_size != conv.stride or pads or size % side == 0 else side
 
 
+def _require_whole_patches(model: nn.Module, size: int, *, source: Source, flag: str) -> None:
+    side = patches_left_over(model, size)
+    below = size // side * side if side else 0
+    if side:
+        raise ConfigError(
+            f"{source.label} cuts its input into patches of {side} px, and {size} px are not a "
+            f"multiple of that. Make {flag} {f'{below} or {below + side}' if below else side}, or "
+            "choose another backbone."
+        )
+
+
 def first_line(error: Exception) -> str:
     """Return the beginning of an error's text."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [repr(error)]
-    return " ".join(lines[:2])
+    return " ".join(lines[:2]).rstrip(".")
 
 
-def _create_for(source: Source, size: int, other_sizes: Sequence[int], **options: Any) -> nn.Module:
-    """Create a model with the first way to state the size that its network knows."""
+def _create_for(
+    source: Source, size: int, other_sizes: Sequence[int], **options: Any
+) -> tuple[nn.Module, bool]:
+    """Create a model with the first way to state the size that its network knows.
+
+    Also return whether its weights could be resized. If not, it has its own size.
+    """
+    resized = True
     sized = {"img_size": size}
     ways: list[dict[str, Any]] = [sized, {}]
     if other_sizes:
         ways = [sized | {"dynamic_img_size": True}, sized | {"strict_img_size": False}, *ways]
     for way in ways:
         try:
-            return create(source, **options, **way)
+            return create(source, **options, **way), resized
         except TypeError as error:
             if not any(key in str(error) for key in way):
                 raise
+        except CheckpointError as error:
+            if not way or "size mismatch" not in str(error):
+                raise
+            resized = False
     raise AssertionError("timm refuses no option, because none is given")
 
 
@@ -166,30 +182,37 @@ def _features(model: nn.Module, size: int) -> torch.Tensor:
     return features
 
 
-def _nearest_sizes(source: Source, size: int, *, fixed: int | None, **options: Any) -> str:
+def _nearest_sizes(
+    source: Source, size: int, *, fixed: int | None, resized: bool, **options: Any
+) -> str:
     """Return ``" (224 and 256 work)"``, the nearest sizes below and above ``size``, or "".
 
-    Networks without memory are tried. With ``fixed`` they are built for that size.
+    Networks without memory are tried. With ``fixed`` they are built for that size. Weights that
+    cannot be ``resized`` work at their own size only.
     """
 
     def works(candidate: int) -> bool:
         try:
             with torch.device("meta"):
                 others = () if fixed is None else (candidate,)
-                model = _create_for(
+                model, _ = _create_for(
                     source, fixed or candidate, others, pretrained=False, **options
-                ).eval()
-                _features(model, candidate)
+                )
+                _features(model.eval(), candidate)
         except (*_CANNOT_TAKE, CheckpointError):
             return False
         return not patches_left_over(model, candidate)
 
     try:
-        own = create(source, pretrained=False).pretrained_cfg["input_size"][-1]  # type: ignore
+        with torch.device("meta"):
+            stock: Any = create(source, pretrained=False)
+        own = int(stock.pretrained_cfg["input_size"][-1])
     except (*_CANNOT_TAKE, CheckpointError):
         return ""
     steps = chain([own], *([size // s * s, (size // s + 1) * s] for s in _STEPS))
-    candidates = sorted({int(one) for one in steps if one > 0} - {size})
+    if not resized:
+        return f" ({own} works: timm cannot resize these weights)"
+    candidates = sorted({one for one in steps if one > 0} - {size})
     below: Iterable[int] = (one for one in reversed(candidates) if one < size)
     above: Iterable[int] = (one for one in candidates if one > size)
     found = [next((one for one in side if works(one)), None) for side in (below, above)]

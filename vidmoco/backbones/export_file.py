@@ -40,7 +40,7 @@ def export_file(command: ExportCommand) -> Path:
         ConfigError: the other tool has no such network, or the file exists.
         CheckpointError: there is no backbone to export.
     """
-    source, output = command.run, command.output
+    source, output = str(command.run), command.output
     assert output is not None  # ExportCommand requires it
     if output.is_dir():
         raise ConfigError(

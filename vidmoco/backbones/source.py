@@ -30,6 +30,11 @@ class Source:
         """What ``timm.create_model`` takes."""
         if self.folder is not None:
             return f"local-dir:{self.folder}"
+        return self.label
+
+    @property
+    def label(self) -> str:
+        """What errors call it."""
         return self.text.removeprefix(RANDOM)
 
     @property

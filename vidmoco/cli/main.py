@@ -126,6 +126,8 @@ def _pretrain(command: PretrainCommand) -> int:
         config = replace(config, monitor=replace(config.monitor, images=images))
     if command.resume:
         saved = load_recipe(str(run_config(command.run)))
+        if config.epochs != saved.epochs and config.steps == saved.steps:
+            config = replace(config, steps=None)  # --epochs is given
         changed = [
             line
             for line in differences(to_plain(saved), to_plain(config))
@@ -150,9 +152,9 @@ def _pretrain(command: PretrainCommand) -> int:
     return result.exit_code
 
 
-# These settings do not change what a run computes.
-_FREE_ON_RESUME = ("engine.", "data.workers:", "data.decoder:", "limits.", "monitor.every_epochs:",
-                   "monitor.batch_size:", "monitor.max_gib:")  # fmt: skip
+# These settings do not change what a step computes.
+_FREE_ON_RESUME = ("epochs:", "steps:", "engine.", "data.workers:", "data.decoder:", "limits.",
+                   "monitor.every_epochs:", "monitor.batch_size:", "monitor.max_gib:")  # fmt: skip
 
 
 def _free_on_resume(

@@ -202,7 +202,7 @@ class ImportCommand(Settings):
 class ExportCommand(Settings):
     """Register a run's backbone with timm under a name, or write it to a file for other tools."""
 
-    run: Positional[str]
+    run: Positional[Path]
     """A run folder or a backbone folder. With --to also a timm name, `hf-hub:OWNER/NAME`, or
     `random:` and one of these."""
     to: Literal["timm", "torchvision", "moco", "moco_v3", "onnx"] = "timm"

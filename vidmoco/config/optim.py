@@ -35,6 +35,10 @@ class OptimConfig(Settings):
     layers."""
     clip_gradient: Expert[float | None] = None
     """Maximum norm of the whole gradient (1 in Fast-MoCo). None means no clipping."""
+    layer_decay: Expert[float | None] = None
+    """Factor of the learning rate from each layer of the backbone to the one before it, as 0.65 or
+    0.75 for a training that starts from weights. None means one rate for all layers. For `sgd` and
+    `adamw`."""
     schedule: Literal["cosine", "step"] = "cosine"
     """Schedule of the learning rate. `cosine`: to zero, from the end of the warm-up (v2, v3).
     `step`: divided by ten at each milestone (v1)."""
@@ -56,6 +60,11 @@ class OptimConfig(Settings):
         for name in ("predictor_lr", "clip_gradient"):
             value = getattr(self, name)
             self._require(value is None or value > 0, name, "None or greater than 0")
+        self._require(
+            self.layer_decay is None or (0 < self.layer_decay <= 1 and self.name != "lars"),
+            "layer_decay",
+            "None, or greater than 0 and at most 1 with --optim.name sgd or adamw",
+        )
         self._require(0 <= self.warmup_start <= 1, "warmup_start", "from 0 to 1")
         self._require(0 <= self.momentum < 1, "momentum", "from 0 to below 1")
         self._require(self.weight_decay >= 0, "weight_decay", "0 or more")

@@ -13,6 +13,7 @@ import vidmoco
 from vidmoco import distributed, run_folder
 from vidmoco.augment.views import build_augment
 from vidmoco.backbones.build import save_backbone
+from vidmoco.backbones.layers import layer_scales
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import dump_recipe
 from vidmoco.console import say
@@ -29,10 +30,10 @@ from vidmoco.errors import VidmocoError
 from vidmoco.interrupt import StopSignals
 from vidmoco.methods.build import compile_encoders
 from vidmoco.optim.optimizers import build_optimizer, set_learning_rate
-from vidmoco.optim.schedule import learning_rate, scaled_learning_rate
 from vidmoco.train.build import assemble_method
 from vidmoco.train.diagnostics import collapse_of, describe_embeddings
 from vidmoco.train.first_screen import first_screen
+from vidmoco.train.length import learning_rate_of, plan_length
 from vidmoco.train.metrics import MetricsLog, require_finite_weights
 from vidmoco.train.monitor import open_monitor
 from vidmoco.train.progress import TrainingProgress
@@ -115,8 +116,13 @@ def _pretrain(
             run_folder.remove_if_empty(run)
         raise
     num_steps_per_epoch = batching.batches_per_epoch
-    total_steps = config.steps or max(1, round(config.epochs * num_steps_per_epoch))
-    optimizer = build_optimizer(method.named_parameters(), config.optim)
+    length = plan_length(config, num_steps_per_epoch, resume=run if resume else None)
+    total_steps = length.total
+    optimizer = build_optimizer(
+        method.named_parameters(),
+        config.optim,
+        scales=layer_scales(method.backbone, config.optim.layer_decay),
+    )
     augment = build_augment(config.augment)
     augment_generator = torch.Generator().manual_seed(config.seed)
     metrics = MetricsLog(
@@ -133,6 +139,8 @@ def _pretrain(
             source.save(run)
             (run / run_folder.CONFIG).write_text(text, encoding="utf-8")
             run_folder.write_environment(run / run_folder.ENVIRONMENT, device=device)
+    if is_main and resume and (text := length.save(run, config)):
+        say(console, text)
     if is_main and (reason := run_folder.point_latest_at(run)):
         say(console, reason)
     steps = range(start_step, total_steps)
@@ -166,7 +174,7 @@ def _pretrain(
     with stop, bar, closing(batches):
         while step < total_steps and not distributed.any_of(stop.received is not None):
             metrics.leave_out(monitor.look(step))
-            lr = learning_rate_of(config, step, total_steps, num_steps_per_epoch)
+            lr = learning_rate_of(config, step, length.of_rate(step, config), num_steps_per_epoch)
             set_learning_rate(optimizer, lr)
             began = time.monotonic()
             batch = next(batches, None)
@@ -181,7 +189,7 @@ def _pretrain(
                 views,
                 source_ids=to_device(batch.source_ids, device),
                 times=to_device(batch.source_seconds, device),
-                progress=step / total_steps,
+                progress=step / length.at(step),
                 num_parts=config.optim.accumulate,
                 clip_gradient=config.optim.clip_gradient,
                 cast=autocast(device, config.engine.precision),
@@ -247,25 +255,6 @@ def _pretrain(
         )
     # A signal in the last step stops nothing.
     return PretrainResult(run, step, stop.exit_code if step < total_steps else 0)
-
-
-def learning_rate_of(
-    config: PretrainConfig, step: int, total_steps: int, num_steps_per_epoch: int
-) -> float:
-    """Return the learning rate of a step."""
-    return learning_rate(
-        step,
-        total_steps=total_steps,
-        steps_per_epoch=num_steps_per_epoch,
-        base_lr=scaled_learning_rate(
-            config.optim.lr, batch_size=config.data.batch_size, scale=config.optim.scale_lr
-        ),
-        schedule=config.optim.schedule,
-        milestones=config.optim.milestones,
-        warmup_epochs=config.optim.warmup_epochs,
-        warmup_start=config.optim.warmup_start,
-        update_every=config.optim.update_every,
-    )
 
 
 def _warn_of_collapse(described: dict[str, Any], most_rank: int, console: Console) -> bool:
