@@ -40,7 +40,7 @@ class DataConfig(Settings):
     """Parts of videos that count as videos of their own. `time`: parts of about 30 s, and shorter
     ones where there is little footage. `shots`: the shots between hard cuts, which all frames are
     decoded to find, and parts of long shots. `whole`: whole videos."""
-    segment_seconds: float | None = None
+    segment_seconds: Expert[float | None] = None
     """Length of these parts in seconds, in place of 30."""
     pairs_per_visit: int = 4
     """Pairs drawn from a video each time it is opened, each for another batch. A larger number
