@@ -79,5 +79,5 @@ def test_what_cannot_be_used(videos, tmp_path):
         pairs_of(videos, max_gaps=3)
     with pytest.raises(ConfigError, match="max-gap"):
         pairs_of(videos, max_gap=-1.0)
-    with pytest.raises(ConfigError, match="No videos"):
+    with pytest.raises(ConfigError, match="No video file in"):
         pairs_of(tmp_path)

@@ -38,7 +38,7 @@ def test_what_matters_is_said(videos):
     assert found["recipe"] == (
         "vidmoco, with --data.batch-size 4 --data.segments whole --data.workers 1"
     )
-    assert found["data"] == "5 videos, 0.1 minutes"
+    assert found["data"] == "5 videos, 6.0 s"
     assert found["pairs"] == "4 in a batch, each two frames of one video, at most 1.5 s apart"
     assert found["method"] == "simclr, resnet18 at 64 px"
     assert found["device"].startswith("cpu, bf16, ") and "1 worker to decode" in found["device"]
@@ -48,9 +48,7 @@ def test_what_matters_is_said(videos):
 def test_little_footage_and_single_frames(videos):
     found = screen(videos, single_frame=True)
     # 5 x 1.2 s: an eighth of all is 0.75 s.
-    assert found["data"] == (
-        "5 videos, 0.1 minutes; as 10 segments of about 0.6 s (--data.segments)"
-    )
+    assert found["data"] == ("5 videos, 6.0 s; as 10 segments of about 0.6 s (--data.segments)")
     assert "128 in a batch, each two views of one frame; an epoch takes" in found["pairs"]
 
 

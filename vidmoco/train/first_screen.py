@@ -56,8 +56,10 @@ def _data(source: PairSource) -> str:
     videos, sources = len(source.durations), len(source.sources)
     if not source.has_time:
         return f"{counted(videos, 'image')}"
-    hours = source.durations.sum() / 3600
-    length = f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.1f} minutes"
+    seconds = float(source.durations.sum())
+    length = f"{seconds / 60:.1f} minutes" if seconds >= 120 else f"{seconds:.1f} s"
+    if seconds >= 7200:
+        length = f"{seconds / 3600:,.1f} hours"
     text = f"{counted(videos, 'video')}, {length}"
     if sources > videos:
         middle = np.median(source.sources.durations)

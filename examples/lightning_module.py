@@ -1,0 +1,60 @@
+"""SimCLR on pairs of frames with PyTorch Lightning.
+
+    pip install lightning
+    python examples/lightning_module.py videos/
+
+Lightning's DataLoader stays without workers: vidmoco has its own, which a damaged video may kill.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from pytorch_lightning import LightningModule, Trainer
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+import vidmoco
+from vidmoco.augment.views import build_augment
+from vidmoco.config.augment import AugmentConfig
+from vidmoco.config.methods import SimCLRConfig
+from vidmoco.methods.build import build_method
+from vidmoco.methods.protocol import Inputs
+
+
+class Pretraining(LightningModule):
+    """A method of vidmoco as a LightningModule."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        backbone = timm.create_model("resnet18", num_classes=0)
+        config = SimCLRConfig(dim=64, projector_layers=2)
+        self.method = build_method(config, backbone, Inputs(num_features=512))
+        self.augment = build_augment(AugmentConfig(size=size))
+        self.generator = torch.Generator().manual_seed(0)
+
+    def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
+        """Return the loss of a batch of ``FramePairs``."""
+        views = self.augment(batch["frames"], batch["aspect_ratios"].cpu(), self.generator)
+        loss, stats = self.method(views, source_ids=batch["source_ids"], times=batch["pts_seconds"])
+        self.log_dict({"loss": loss, "top1": stats["top1"]}, prog_bar=True)
+        return loss
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return AdamW."""
+        return torch.optim.AdamW(self.method.parameters(), lr=1e-3)
+
+
+def main(videos: Path, *, batch_size: int = 64, size: int = 64, **trainer: Any) -> Pretraining:
+    """Train, and return the module; ``trainer`` are arguments of Lightning's Trainer."""
+    pairs = vidmoco.FramePairs(videos, batch_size=batch_size, short_side=size, max_gap=1.5)
+    module = Pretraining(size)
+    Trainer(**trainer).fit(module, DataLoader(pairs, batch_size=None, num_workers=0))
+    pairs.close()
+    return module
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), max_epochs=10)
