@@ -79,7 +79,7 @@ def test_a_kill_between_the_two_files_leaves_the_run_as_it_was(tmp_path):
 def test_fewer_steps_than_are_done(tmp_path):
     config = run_of(tmp_path, done=4, steps=8)
     assert extended(tmp_path, 4, save=False)[0].total == 4
-    with pytest.raises(ConfigError, match="--steps gives 3 steps, but .* has already done 4"):
+    with pytest.raises(ConfigError, match=r"--steps gives 3 steps, but .* has already done 4"):
         extended(tmp_path, 3)
     with pytest.raises(ConfigError, match="--epochs gives 2 steps"):
         plan_length(replace(config, steps=None, epochs=1), 2, resume=tmp_path)
