@@ -150,6 +150,41 @@ assert not heavy, heavy
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
 
 
+MISTAKES = [
+    ["pretrain", "nowhere/"],
+    ["pretrain", ".", "--backbone.weights", "no/where"],
+    ["pretrain", ".", "--backbone.name", "./nowhere"],
+    ["pretrain", ".", "--monitor", "nowhere"],
+    ["pretrain", ".", "--optim.layer-decay", "2"],
+    ["preview", "nowhere"],
+    ["prepare", "nowhere", "-o", "frames"],
+    ["extract", "nowhere.mp4", "-o", "x.npy"],
+    ["extract", ".", "-o", "x", "--backbone", "random:no/where"],
+    ["evaluate", ".", "--backbone", "resnet18", "no/where"],
+    ["search", "nowhere", "--query", "a.jpg"],
+    ["search", ".", "--query", "a.jpg", "--backbone", "no/where"],
+    ["explore", "nowhere"],
+    ["export", "no/where", "--name", "x"],
+]  # fmt: skip
+
+
+def test_a_mistake_that_needs_no_torch_is_said_without_it(tmp_path):
+    """Importing torch takes seconds."""
+    code = f"""
+import sys
+from vidmoco.cli.main import main
+for words in {MISTAKES}:
+    assert main(words) == 2
+heavy = {{"torch", "numpy", "timm", "av", "pyarrow", "rich"}} & set(sys.modules)
+assert not heavy, heavy
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert (result.returncode, result.stdout) == (0, ""), result.stderr
+    assert len(result.stderr.splitlines()) == len(MISTAKES)
+
+
 def test_the_package_runs_without_jaxtyping():
     code = """
 import sys

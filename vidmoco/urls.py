@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from vidmoco.errors import ConfigError
+
 # A Path turns the two slashes of a URL into one. A single letter would be a drive of Windows.
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)", re.DOTALL)
 
@@ -24,3 +26,14 @@ def url_of(source: Path) -> str:
 def absolute(source: Path) -> Path:
     """Return an absolute path, or the URL as it is."""
     return source if is_url(source) else source.expanduser().absolute()
+
+
+def require_paths(*sources: Path | None) -> None:
+    """Refuse a path where nothing is, before libraries are imported that take seconds.
+
+    Raises:
+        ConfigError: nothing is there. URLs are not looked up.
+    """
+    for source in sources:
+        if source is not None and not is_url(source) and not source.expanduser().exists():
+            raise ConfigError(f"No such file or folder: {source}.")

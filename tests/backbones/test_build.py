@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import timm
@@ -187,3 +188,84 @@ def test_where_a_stride_meets_one_pixel():
     assert backbone.training
     vit = build_backbone("vit_tiny_patch16_224", size=16)  # its one stride is on the picture
     assert strided_at_one_pixel(vit, 16) == ""
+
+
+def folder_of(name, tmp_path, *, safe=True, size=64):
+    """A folder as timm's own ``save_for_hf`` writes it, with a classifier."""
+    model = timm.create_model(name, num_classes=7, img_size=size)
+    timm.models.save_for_hf(model, str(tmp_path / "hub"), safe_serialization=safe)
+    return str(tmp_path / "hub"), model.eval()
+
+
+@pytest.mark.parametrize("safe", [True, False])
+def test_a_training_starts_from_a_folder_of_timm_at_another_size(safe, tmp_path):
+    source, theirs = folder_of("test_vit3", tmp_path, safe=safe)
+    assert (tmp_path / "hub" / "pytorch_model.bin").exists() != safe
+    lines = []
+    model = build_backbone("test_vit3", size=32, weights=source, tell=lines.append)
+    assert lines == [f"The backbone starts from the weights of {source}."]
+    ours = model.state_dict()
+    kept = {key for key in ours if torch.equal(ours[key], theirs.state_dict().get(key, ours[key]))}
+    assert set(ours) - kept == set() or all("pos_embed" in key for key in set(ours) - kept)
+    by_name = build_backbone(source, size=32).state_dict()
+    assert all(torch.equal(by_name[key], ours[key]) for key in ours)
+    same_size = build_backbone("test_vit3", size=64, weights=source).eval()
+    images = torch.randn(2, 3, 64, 64)
+    theirs.reset_classifier(0)
+    torch.testing.assert_close(same_size(images), theirs(images))
+
+
+def test_a_pickle_that_runs_code_is_not_run(tmp_path):
+    source, _ = folder_of("test_vit3", tmp_path, safe=False)
+    ran = tmp_path / "ran"
+
+    class Bomb:
+        def __reduce__(self):
+            return (Path.touch, (ran,))
+
+    torch.save({"weight": Bomb()}, tmp_path / "hub" / "pytorch_model.bin")
+    for load in (load_backbone, lambda one: build_backbone("test_vit3", size=32, weights=one)):
+        with pytest.raises(CheckpointError, match="holds more than weights"):
+            load(source)
+    assert not ran.exists()
+
+
+def test_the_heads_start_as_without_weights(trained):
+    def number(**options):
+        torch.manual_seed(0)
+        build_backbone("resnet18", size=32, **options)
+        return torch.rand(1).item()
+
+    assert number() == number(weights=str(trained[1]))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "what"),
+    [
+        ("resnet34", {}, r"of a resnet18, and --backbone.name is resnet34: missing: layer1\.2"),
+        ("vidmoco_resnet18_32px", {}, r"of another shape: conv1\.weight"),
+        ("resnet18", {"act_layer": "silu"}, "the shapes are equal, but not the features"),
+    ],
+)
+def test_weights_of_another_network_are_refused(name, options, what, trained, tmp_path):
+    source = trained[1]
+    if options:
+        source = tmp_path / "other"
+        other = timm.create_model("resnet18", num_classes=0, **options)
+        save_backbone(other, source, input_size=32, provenance={})
+    with pytest.raises(ConfigError, match=what):
+        build_backbone(name, size=32, weights=str(source))
+
+
+def test_random_weights_are_no_start(trained):
+    with pytest.raises(ConfigError, match=r"--backbone.weights is 'random:.*names no weights"):
+        build_backbone("resnet18", size=32, weights=f"random:{trained[1]}")
+    fresh = build_backbone(f"random:{trained[1]}", size=32)
+    assert weights_hash(fresh) != weights_hash(trained[0])
+
+
+def test_tensors_of_several_names_are_saved_under_each(tmp_path):
+    model = build_backbone("test_resnet", size=32).eval()
+    model.layer1[0].bn2.weight = model.layer1[0].bn1.weight
+    save_backbone(model, tmp_path / "it", input_size=32, provenance={})
+    assert weights_hash(load_backbone(tmp_path / "it")) == weights_hash(model)

@@ -171,9 +171,9 @@ def test_places_that_cannot_be_written(folder, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "what"),
     [
-        ({"to": "timm"}, "give --name"),
-        ({"to": "timm", "name": "x", "output": Path("y")}, "no --output"),
-        ({"to": "moco"}, "give -o FILE"),
+        ({"to": "timm"}, "needs a --name"),
+        ({"to": "timm", "name": "x", "output": Path("y")}, "takes no --output"),
+        ({"to": "moco"}, "needs -o FILE"),
         ({"to": "moco", "output": Path("y"), "name": "x"}, "no --name"),
     ],
 )
@@ -186,8 +186,8 @@ def test_the_command(folder, tmp_path, capsys):
     file = tmp_path / "r.pth"
     assert cli(["export", str(folder), "--to", "moco", "-o", str(file)]) == 0
     assert capsys.readouterr().out.strip() == str(file)
-    assert cli(["export", "resnet18", "--to", "moco", "-o", str(file)]) == 2
-    assert "There is no backbone at resnet18" in capsys.readouterr().err
+    assert cli(["export", "no/where", "--to", "moco", "-o", str(file)]) == 2
+    assert "There is no backbone at no/where. Expected a run folder" in capsys.readouterr().err
 
 
 def test_tolerance_is_of_the_features_size():

@@ -255,7 +255,7 @@ def save_image(path):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--monitor", "none"], ["No such folder of images", "none", "train/ and val/"]),
+        (["--monitor", "none"], ["No such file or folder", "none"]),
         (["--monitor", "one"], ["images of one class only ('a')"]),
         (
             ["--monitor", "damaged"],

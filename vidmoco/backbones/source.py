@@ -68,6 +68,17 @@ def parse_source(source: str | Path) -> Source:
     return Source(str(source), backbone_folder(bare), is_random=is_random(str(source)))
 
 
+def require_sources(*sources: str | None) -> None:
+    """Refuse paths without a backbone, before libraries are imported that take seconds.
+
+    Raises:
+        ConfigError: no backbone is at a path.
+    """
+    for source in sources:
+        if source is not None:
+            parse_source(source)
+
+
 def is_random(source: str) -> bool:
     """Return whether a source names random weights."""
     return source == RANDOM.removesuffix(":") or source.startswith(RANDOM)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from vidmoco.atomic_file import NO_ROOM, unwritable, writing
+from vidmoco.backbones.source import require_sources
 from vidmoco.cli.flags import parse, run_config
 from vidmoco.cli.help import HELP
 from vidmoco.config.commands import (
@@ -42,7 +43,7 @@ from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import differences, load_recipe, to_plain
 from vidmoco.errors import ConfigError, VidmocoError, nearest
 from vidmoco.text import escaped
-from vidmoco.urls import absolute
+from vidmoco.urls import absolute, require_paths
 
 _PIPE_CLOSED = 141  # 128 + SIGPIPE, as for other programs
 
@@ -120,7 +121,12 @@ def _pretrain(command: PretrainCommand) -> int:
     config = command.config
     if not command.resume and not config.videos:
         raise ConfigError("No videos given. Name a folder of videos: vidmoco pretrain videos/")
-    config = replace(config, videos=tuple(absolute(path) for path in expand_lists(config.videos)))
+    videos = expand_lists(config.videos)
+    if not command.resume:
+        require_paths(*videos)
+    require_paths(config.monitor.images)
+    require_sources(config.backbone.name, config.backbone.weights)
+    config = replace(config, videos=tuple(absolute(path) for path in videos))
     if config.monitor.images is not None:
         images = absolute(config.monitor.images)
         config = replace(config, monitor=replace(config.monitor, images=images))
@@ -172,30 +178,35 @@ def _free_on_resume(
 
 
 def _scan(command: ScanCommand) -> int:
+    require_paths(*command.videos)
     from vidmoco.video.scan_command import scan_command
 
     return scan_command(command)
 
 
 def _prepare(command: PrepareCommand) -> int:
+    require_paths(*command.videos)
     from vidmoco.frames.prepare import prepare
 
     return prepare(command)
 
 
 def _preview(command: PreviewCommand) -> int:
+    require_paths(*command.config.videos)
     from vidmoco.visualize.preview import preview
 
     return preview(command)
 
 
 def _extract(command: ExtractCommand) -> int:
+    require_sources(command.backbone)
     from vidmoco.features.extract_command import extract
 
     return extract(command)
 
 
 def _evaluate(command: EvaluateCommand) -> int:
+    require_sources(*command.backbone)
     from vidmoco.evaluate.compare import evaluate
 
     evaluate(command)
@@ -203,6 +214,7 @@ def _evaluate(command: EvaluateCommand) -> int:
 
 
 def _evaluate_detection(command: DetectionCommand) -> int:
+    require_sources(command.backbone)
     from rich.console import Console
 
     from vidmoco.evaluate.detection.finetune import RESULTS, finetune_detection
@@ -222,12 +234,15 @@ def _report(command: ReportCommand) -> int:
 
 
 def _search(command: SearchCommand) -> int:
+    require_paths(command.features)
+    require_sources(command.backbone)
     from vidmoco.visualize.search import search
 
     return search(command)
 
 
 def _explore(command: ExploreCommand) -> int:
+    require_paths(command.features)
     from vidmoco.visualize.explore import explore
 
     return explore(command)
@@ -243,6 +258,7 @@ def _import(command: ImportCommand) -> int:
 
 
 def _export(command: ExportCommand) -> int:
+    require_sources(str(command.run))
     if command.name is None:
         from vidmoco.backbones.export_file import export_file
         from vidmoco.console import say_result
