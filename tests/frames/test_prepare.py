@@ -295,6 +295,7 @@ def test_what_cannot_be_read_is_listed(here, videos, capsys):
     assert prepare(videos) == 1
     captured = capsys.readouterr()
     assert "text.mp4: it is a text file" in " ".join(captured.err.split())
+    assert "Refused: 1 of " in captured.err.splitlines()[-1]
     assert content() == EXPECTED
 
 

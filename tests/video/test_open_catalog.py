@@ -6,7 +6,7 @@ from painted_videos import write_video
 from vidmoco.errors import ConfigError
 from vidmoco.video.catalog import Catalog
 from vidmoco.video.info import VideoInfo
-from vidmoco.video.open_catalog import catalog_cache_path, open_catalog
+from vidmoco.video.open_catalog import catalog_cache_path, expand_lists, open_catalog
 
 
 def test_where_the_cache_is(monkeypatch, tmp_path):
@@ -80,3 +80,30 @@ def test_sources_that_cannot_be_used(tmp_path):
         open_catalog([tmp_path / "gone"])
     with pytest.raises(ConfigError, match="No such catalog"):
         open_catalog([tmp_path / "gone.parquet"])
+
+
+def test_a_list_of_sources(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "x" / "a.mp4", num_frames=2)
+    write_video(tmp_path / "b c.mp4", num_frames=3)
+    (tmp_path / "list.txt").write_text("\ufeffx\r\n\nb c.mp4\n", encoding="utf-8")
+    assert expand_lists([Path("@list.txt"), Path("x")]) == [Path("x"), Path("b c.mp4"), Path("x")]
+    assert [info.key for info in open_catalog([Path("@list.txt")]).rows()] == ["b c.mp4", "a.mp4"]
+    (tmp_path / "@list.txt").write_text("a file of this name is no list")
+    assert expand_lists([Path("@list.txt")]) == [Path("@list.txt")]
+    (tmp_path / "urls.txt").write_text("https://host/a//b.mp4\n~/gone.mp4\n")
+    with pytest.raises(ConfigError, match=r"urls\.txt, line 2: there is no file or folder '~/gone"):
+        expand_lists([Path("@urls.txt")])
+
+
+def test_many_files_are_scanned_at_once_and_kept(tmp_path, scans, monkeypatch):
+    write_video(tmp_path / "0.mp4", num_frames=2)
+    files = [tmp_path / f"{n}.mp4" for n in range(20)]
+    for file in files[1:]:
+        file.hardlink_to(files[0])
+    write_video(tmp_path / "folder" / "x.mp4", num_frames=2)
+    sources = [tmp_path / "folder", *files]
+    assert len(open_catalog(sources)) == 21
+    assert [given for given, _ in scans] == [[tmp_path / "folder"], files]
+    assert len(open_catalog(sources[::-1])) == 21
+    assert [previous for _, previous in scans[2:]] == [1, 20]

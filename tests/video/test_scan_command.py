@@ -13,7 +13,12 @@ from vidmoco.errors import ConfigError, VideoError
 from vidmoco.video.catalog import Catalog
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.open_catalog import catalog_cache_path
-from vidmoco.video.scan_command import print_catalog, scan_command
+from vidmoco.video.scan_command import (
+    print_catalog,
+    print_refusals,
+    print_refusals_of_run,
+    scan_command,
+)
 
 
 def printed(catalog, **options):
@@ -106,3 +111,30 @@ def test_hdr_is_told():
     catalog = Catalog.from_rows([row("a.mp4", route="pyav", hdr="pq"), row("b.mp4", route="pyav")])
     assert "HDR: 1 videos." in printed(catalog)
     assert "HDR" not in printed(Catalog.from_rows([row("b.mp4", route="pyav")]))
+
+
+def test_refusals_are_counted_by_reason(capsys):
+    reasons = ["b"] * 3 + ["a"] + [f"reason {n}" for n in range(6)]
+    rows = [
+        VideoInfo(root="/v", key=f"{n}.mp4", num_bytes=1, mtime_ns=1, reason=reason)
+        for n, reason in enumerate(reasons)
+    ]
+    rows.append(VideoInfo(root="/v", key="good.mp4", num_bytes=1, mtime_ns=1, route="pyav"))
+    print_refusals(Catalog.from_rows(rows), console=Console(width=20))
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("Refused: 10 of 11 videos: 3 (b), 1 (a), 1 (reason 0), ")
+    assert line.endswith(", 3 for other reasons")
+    print_refusals(Catalog.from_rows(rows[-1:]), console=Console())
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("rank", ["", "0", "1"])
+def test_the_refusals_of_a_run_are_said_once(tmp_path, capsys, monkeypatch, rank):
+    if rank:
+        monkeypatch.setenv("RANK", rank)
+    row = VideoInfo(root="/v", key="a.mp4", num_bytes=1, mtime_ns=1, reason="it is a text file")
+    print_refusals_of_run(tmp_path)
+    Catalog.from_rows([row]).save(tmp_path / "catalog.parquet")
+    print_refusals_of_run(tmp_path)
+    said = capsys.readouterr().err
+    assert said == ("" if rank == "1" else "Refused: 1 of 1 videos: 1 (it is a text file)\n")

@@ -217,7 +217,8 @@ def _key_frames(
             if isinstance(error, MemoryError) or not only_keys:
                 raise _named(video, error) from error
     if last < 0 and not lost:
-        raise VideoError(f"{video.path}: it has no key frame between --start and --end.")
+        where = " between --start and --end" if start or end < math.inf else ""
+        raise VideoError(f"{video.path}: its decoder names no key frame{where}.")
     conclude(video, last >= 0, lost, damage)
 
 
