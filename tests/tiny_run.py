@@ -10,6 +10,13 @@ TINY = [
     "--optim.warmup-epochs", "0", "--engine.threads", "1",
 ]  # fmt: skip
 
+SMALL = {
+    "recipe": "tiny_cpu", "batch_size": 8, "backbone": "test_resnet", "augment": {"size": 32},
+    "data": {"short_side": 32}, "method": {"queue_size": 40, "bn_splits": 2},
+    "optim": {"warmup_epochs": 0}, "engine": {"log_every": 1, "threads": 1}, "workers": 0,
+    "quiet": True,
+}  # fmt: skip
+
 
 def numbers(run):
     """Return the metrics of a run that do not depend on the machine."""

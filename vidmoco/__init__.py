@@ -14,7 +14,8 @@ from vidmoco.backbones.timm_hook import register_with_timm
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from vidmoco.api import Run, embed, evaluate, load_run, pretrain, search
+    from vidmoco.api.features import embed, evaluate, search
+    from vidmoco.api.runs import Run, load_run, pretrain
     from vidmoco.backbones.build import load_backbone
     from vidmoco.backbones.frozen import load_frozen
     from vidmoco.backbones.registry import export_backbone, register_backbone
@@ -24,17 +25,17 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "FramePairs": "vidmoco.data.frame_pairs",
-    "Run": "vidmoco.api",
-    "embed": "vidmoco.api",
+    "Run": "vidmoco.api.runs",
+    "embed": "vidmoco.api.features",
     "export_backbone": "vidmoco.backbones.registry",
     "extract_video": "vidmoco.features.extract",
     "load_backbone": "vidmoco.backbones.build",
     "load_frozen": "vidmoco.backbones.frozen",
     "load_recipe": "vidmoco.config.recipe",
-    "load_run": "vidmoco.api",
-    "pretrain": "vidmoco.api",
+    "load_run": "vidmoco.api.runs",
+    "pretrain": "vidmoco.api.runs",
     "register_backbone": "vidmoco.backbones.registry",
-    "search": "vidmoco.api",
+    "search": "vidmoco.api.features",
 }
 
 __all__ = [
@@ -69,7 +70,7 @@ class _CallableFolder(ModuleType):
     """``vidmoco.evaluate`` is a folder of modules, and the function too, whatever is imported."""
 
     def __call__(self, *args: Any, **options: Any) -> Any:
-        return import_module("vidmoco.api").evaluate(*args, **options)
+        return import_module("vidmoco.api.features").evaluate(*args, **options)
 
 
 import_module("vidmoco.evaluate").__class__ = _CallableFolder

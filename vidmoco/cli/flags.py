@@ -16,8 +16,7 @@ from vidmoco.cli.help import HELP, HELP_ALL, print_help
 from vidmoco.config.base import require_finite
 from vidmoco.config.commands import PretrainCommand, PreviewCommand
 from vidmoco.config.methods import METHOD_CONFIGS
-from vidmoco.config.recipe import load_recipe, shipped_recipes
-from vidmoco.cores import sees_gpu
+from vidmoco.config.recipe import default_recipe, load_recipe, shipped_recipes
 from vidmoco.errors import ConfigError, nearest
 
 Trains = PretrainCommand | PreviewCommand
@@ -78,12 +77,6 @@ def _defaults(settings: type[Trains], words: Sequence[str]) -> tuple[Trains, str
     if given["method.name"] in (None, command.config.method.name):
         return command, ""
     return _with_method(command, given["method.name"])
-
-
-def default_recipe(device: str = "auto") -> str:
-    """Return the recipe of a training on ``device`` that names none."""
-    on_gpu = sees_gpu() if device == "auto" else device.startswith("cuda")
-    return "vidmoco_gpu" if on_gpu else "vidmoco"
 
 
 def run_config(run: str | Path | None) -> Path:

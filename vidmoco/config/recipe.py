@@ -16,9 +16,16 @@ from typing import Any, Literal, TypeVar
 import yaml
 
 from vidmoco.config.pretrain import PretrainConfig
+from vidmoco.cores import sees_gpu
 from vidmoco.errors import ConfigError, nearest
 
 Config = TypeVar("Config")
+
+
+def default_recipe(device: str = "auto") -> str:
+    """Return the recipe of a training on ``device`` that names none."""
+    on_gpu = sees_gpu() if device == "auto" else device.startswith("cuda")
+    return "vidmoco_gpu" if on_gpu else "vidmoco"
 
 
 def load_recipe(name_or_path: str) -> PretrainConfig:

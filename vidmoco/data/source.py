@@ -2,14 +2,11 @@
 
 import json
 from collections.abc import Callable, Generator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from einops import rearrange
 from rich.console import Console
 
 from vidmoco import distributed, run_folder
@@ -24,24 +21,20 @@ from vidmoco.data.order import Batching
 from vidmoco.data.pair_worker import bytes_of_slot
 from vidmoco.data.prepared_loader import BATCHES_AHEAD, load_prepared
 from vidmoco.data.quarantine import Quarantine
+from vidmoco.data.run_notes import cuts_of_frames, find_cuts, key_of_run, save_cuts
 from vidmoco.data.sampling import Moment, PairRule
-from vidmoco.data.sources import Sources, cut_sources, part_seconds, whole_videos
+from vidmoco.data.sources import Sources, sources_of
 from vidmoco.errors import CheckpointError, ConfigError
 from vidmoco.frames.key import same_frames
 from vidmoco.frames.prepared import PreparedFrames, open_prepared
 from vidmoco.frames.store import is_prepared
-from vidmoco.progress import ProgressBar
 from vidmoco.shapes import Float32, Float64
 from vidmoco.video.catalog import Catalog
 from vidmoco.video.open_catalog import open_catalog
 from vidmoco.video.scan_command import print_catalog
-from vidmoco.video.shots import changes_of, cuts_of_videos, is_cut
+from vidmoco.video.shots import cuts_of_videos
 
 MAX_FAILURES_LISTED = 50
-
-
-Cuts = list[tuple[float, ...]]
-"""When the shots of each video begin, without the first, in seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,7 +210,7 @@ def _of_videos(
 ) -> PairSource:
     catalog = found.readable()
     durations = catalog.column("duration_seconds")
-    cuts = _cuts(
+    cuts = find_cuts(
         config,
         resume,
         lambda: cuts_of_videos(
@@ -230,12 +223,12 @@ def _of_videos(
 
     def save(run: Path) -> None:
         found.save(run / run_folder.CATALOG)
-        _save_cuts(cuts, run)
+        save_cuts(cuts, run)
 
     return PairSource(
         config=config,
         durations=durations,
-        sources=_sources(config, durations, cuts),
+        sources=sources_of(config.data, durations, cuts),
         canvas=canvas_size(catalog.aspect_ratios(), short_side=config.data.short_side),
         pairs_per_visit=config.data.pairs_per_visit,
         slots_needed=slots_needed,
@@ -249,12 +242,7 @@ def _of_videos(
             decoder=config.data.decoder,
             quarantine=Quarantine(quarantine),
         ),
-        read=partial(
-            read_moments,
-            catalog,
-            limits=config.limits,
-            decoder=config.data.decoder,
-        ),
+        read=partial(read_moments, catalog, limits=config.limits, decoder=config.data.decoder),
         has_time=True,
     )
 
@@ -268,25 +256,28 @@ def _of_frames(
     resume: Path | None,
     console: Console,
 ) -> PairSource:
-    if resume is not None and not same_frames(_key_of(resume), frames.key):
+    if resume is not None and not same_frames(key_of_run(resume), frames.key):
         raise CheckpointError(
             f"The frames of {config.videos[0]} are not those that {resume} began with, so the run "
             "would continue with other pairs. Give the original folder, or start a new run."
         )
     text = json.dumps(frames.key, indent=2) + "\n"
-    has_time = not isinstance(frames, ImageCorpus)
     cuts = None
     if isinstance(frames, PreparedFrames):
-        cuts = _cuts(config, resume, partial(_cuts_of_frames, frames, config, console))
+        cuts = find_cuts(
+            config,
+            resume,
+            partial(cuts_of_frames, frames, workers=_workers(config), console=console),
+        )
 
     def save(run: Path) -> None:
         (run / run_folder.FRAMES).write_text(text, encoding="utf-8")
-        _save_cuts(cuts, run)
+        save_cuts(cuts, run)
 
     return PairSource(
         config=config,
         durations=frames.durations,
-        sources=_sources(config, frames.durations, cuts),
+        sources=sources_of(config.data, frames.durations, cuts),
         canvas=canvas_size(aspect_ratios, short_side=config.data.short_side),
         pairs_per_visit=1,  # random access costs nothing
         slots_needed=lambda batching: (BATCHES_AHEAD + 2) * len(batching.positions),
@@ -295,7 +286,7 @@ def _of_frames(
         save=save,
         load=partial(load_prepared, frames),
         read=partial(read_stored_moments, frames),
-        has_time=has_time,
+        has_time=not isinstance(frames, ImageCorpus),
     )
 
 
@@ -304,62 +295,3 @@ def _workers(config: PretrainConfig) -> int:
     if workers is not None:
         return workers
     return max(1, default_workers() // distributed.local_world_size())
-
-
-def _sources(
-    config: PretrainConfig, durations: Float64[np.ndarray, " n"], cuts: Cuts | None
-) -> Sources:
-    data = config.data
-    if data.segments == "whole" or not durations.any():  # of images
-        return whole_videos(durations)
-    seconds = part_seconds(durations, batch_size=data.batch_size, asked=data.segment_seconds)
-    return cut_sources(durations, seconds=seconds, cuts=cuts)
-
-
-def _cuts(config: PretrainConfig, resume: Path | None, find: Callable[[], Cuts]) -> Cuts | None:
-    """Return where videos are cut into shots, if they are to be; a run that goes on has noted it.
-
-    Raises:
-        CheckpointError: the run's note cannot be read.
-    """
-    if config.data.segments != "shots":
-        return None
-    if resume is None:
-        return find()
-    path = resume / run_folder.SHOTS
-    try:
-        return [tuple(own) for own in json.loads(path.read_text(encoding="utf-8"))]
-    except (OSError, ValueError, TypeError) as error:
-        raise CheckpointError(f"{path}, the shots of the run, cannot be read: {error}.") from error
-
-
-def _save_cuts(cuts: Cuts | None, run: Path) -> None:
-    if cuts is not None:
-        (run / run_folder.SHOTS).write_text(json.dumps(cuts) + "\n", encoding="utf-8")
-
-
-def _cuts_of_frames(frames: PreparedFrames, config: PretrainConfig, console: Console) -> Cuts:
-    """Return where prepared videos are cut, as far as their frames show it."""
-
-    def find(video: int) -> tuple[float, ...]:
-        first, end = frames.firsts[video], frames.firsts[video + 1]
-        shown = ((frames.pts_seconds[n], frames.read(n)) for n in range(first, end))
-        times, changes = changes_of((t, rearrange(p, "c h w -> h w c").numpy()) for t, p in shown)
-        return tuple(times[1:][is_cut(changes)].tolist())
-
-    videos = range(len(frames.videos))
-    with (
-        ThreadPoolExecutor(max(1, _workers(config)), thread_name_prefix="find shots") as threads,
-        ProgressBar(console, "find shots", total=len(videos), log=True) as bar,
-    ):
-        return list(bar.track(threads.map(find, videos)))
-
-
-def _key_of(run: Path) -> dict[str, Any]:
-    path = run / run_folder.FRAMES
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise CheckpointError(
-            f"{path} cannot be read: {error}. It identifies the frames that the run trains on."
-        ) from error

@@ -14,8 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vidmoco.config.data import DataConfig
 from vidmoco.errors import ConfigError
 from vidmoco.shapes import Float64, Int64
+
+Cuts = Sequence[Sequence[float]]
+"""When the shots of each video begin, without the first, in seconds."""
 
 PART_SECONDS = 30.0  # assumption: a scene; the papers' clips of Kinetics last 10 s
 _SHORTEST_SECONDS = 2.0
@@ -35,6 +39,25 @@ class Sources:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+
+def sources_of(
+    data: DataConfig, durations: Float64[np.ndarray, " videos"], cuts: Cuts | None
+) -> Sources:
+    """Return the sources of a training.
+
+    Args:
+        data: its settings.
+        durations: of the videos, in seconds.
+        cuts: of ``--data.segments shots``.
+
+    Raises:
+        ConfigError: no video is as long as a segment that is asked for.
+    """
+    if data.segments == "whole" or not durations.any():  # of images
+        return whole_videos(durations)
+    seconds = part_seconds(durations, batch_size=data.batch_size, asked=data.segment_seconds)
+    return cut_sources(durations, seconds=seconds, cuts=cuts)
 
 
 def whole_videos(durations: Float64[np.ndarray, " videos"]) -> Sources:
@@ -69,7 +92,7 @@ def cut_sources(
     durations: Float64[np.ndarray, " videos"],
     *,
     seconds: float,
-    cuts: Sequence[Sequence[float]] | None = None,
+    cuts: Cuts | None = None,
 ) -> Sources:
     """Return the sources of videos.
 
@@ -90,7 +113,7 @@ def cut_sources(
 
 
 def _shots(
-    durations: Float64[np.ndarray, " videos"], cuts: Sequence[Sequence[float]] | None
+    durations: Float64[np.ndarray, " videos"], cuts: Cuts | None
 ) -> tuple[Int64[np.ndarray, " n"], Float64[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
     """Return video, begin and end of each shot."""
     rows = np.arange(len(durations))

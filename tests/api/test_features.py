@@ -1,0 +1,74 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import vidmoco
+from vidmoco.backbones.preprocess import resize_and_crop
+from vidmoco.errors import ConfigError, VideoError
+from vidmoco.features.extract import extract_video
+from vidmoco.video.probe import probe_video
+
+
+def test_features_in_memory_are_those_of_the_command(run, videos, tmp_path):
+    video = videos / "01.mp4"
+    features, times = vidmoco.embed(video, backbone=run, device="cpu", every=2)
+    frozen = vidmoco.load_frozen(str(run.path))
+    frozen.move_to(torch.device("cpu"))
+    info = probe_video(video, root=videos)
+    assert extract_video(frozen, info, tmp_path / "f.npy") == 12
+    np.testing.assert_array_equal(features, np.load(tmp_path / "f.npy")[::2])
+    assert times.tolist() == pytest.approx([0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
+    several = vidmoco.embed([str(video), videos / "02.mp4"], backbone=frozen, num_frames=1)
+    assert [one.shape for one, _ in several] == [(1, 96)] * 2
+    np.testing.assert_array_equal(several[0][0][0], np.load(tmp_path / "f.npy")[6])
+    pooled, _ = run.embed(video, pool="mean")
+    np.testing.assert_allclose(pooled[0], np.load(tmp_path / "f.npy").mean(0), rtol=1e-5)
+
+
+def test_features_of_an_array(run):
+    frames = np.random.default_rng(0).integers(0, 256, (5, 40, 60, 3), dtype=np.uint8)
+    features, times = run.embed(frames, batch_size=2)
+    assert features.dtype == np.float32 and times.tolist() == [0, 1, 2, 3, 4]
+    frozen = vidmoco.load_frozen(str(run.path))
+    image = resize_and_crop(torch.from_numpy(frames[3]).permute(2, 0, 1), frozen.preprocess)
+    np.testing.assert_allclose(features[3], frozen.features(image[None])[0], rtol=1e-4, atol=1e-5)
+    assert run.embed(frames[:0])[0].shape == (0, 96)
+    with pytest.raises(ConfigError, match=r"float64 \(5, 40, 60, 3\); expected uint8"):
+        run.embed(frames.astype(float))
+    with pytest.raises(ConfigError, match="Frames of an array are all taken"):
+        run.embed(frames, fps=2)
+
+
+def test_what_cannot_be_embedded(run, tmp_path):
+    (tmp_path / "text.mp4").write_text("no video")
+    with pytest.raises(VideoError, match=r"text\.mp4: "):
+        run.embed(tmp_path / "text.mp4")
+    with pytest.raises(ConfigError, match="nothing"):
+        vidmoco.embed("a.mp4", backbone=tmp_path / "nothing")
+
+
+def test_evaluation_is_a_function_and_a_folder_of_modules(run, make_images, tmp_path):
+    import vidmoco.evaluate.knn
+
+    assert vidmoco.evaluate.knn.weighted_knn
+    options = {"k": (1,), "linear": False, "device": "cpu", "workers": 0}
+    images = make_images()
+    found = vidmoco.evaluate(images, [run, "random"], **options)
+    assert [row["name"] for row in found["rows"]] == ["a", "random (test_resnet)"]
+    again = run.evaluate(images, **options, output=tmp_path / "r.json")
+    assert again["rows"][0]["knn_top1"] == found["rows"][0]["knn_top1"]
+    assert (tmp_path / "r.json").is_file() and not Path("results.json").exists()
+
+
+def test_search(run, videos, tmp_path, capsys):
+    from vidmoco.cli.main import main
+
+    words = ["extract", str(videos), "-o", str(tmp_path / "f"), "--backbone", str(run.path)]
+    assert main([*words, "--device", "cpu"]) == 0
+    query = f"{videos / '01.mp4'}@0.5"
+    best, *_ = vidmoco.search(tmp_path / "f", query, top=3, min_gap=0.0, device="cpu")
+    assert best["video"] == str(videos / "01.mp4")
+    assert best["seconds"] == pytest.approx(0.5)
+    assert best["similarity"] == pytest.approx(1.0, abs=1e-5)

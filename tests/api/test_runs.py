@@ -1,0 +1,73 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from painted_videos import read_index, write_video
+from tiny_run import SMALL
+
+import vidmoco
+from vidmoco.errors import CheckpointError, ConfigError
+
+
+def test_a_run_of_three_videos_from_python(run, videos):
+    assert run.is_finished
+    assert run.metrics.column("step").to_pylist() == [1, 2]
+    assert run.config.data.batch_size == 8 and run.config.videos == (videos,)
+    assert run.config.method.queue_size == 40 and run.config.method.name == "moco"
+    with torch.no_grad():
+        assert run.backbone()(torch.zeros(2, 3, 32, 32)).shape == (2, 96)
+    assert vidmoco.load_run(str(run.path)) == run
+    page = run.report()
+    assert page.read_text().startswith("<!DOCTYPE html>")
+
+
+def test_a_second_call_is_the_same_and_a_stopped_run_goes_on(run, videos, tmp_path, monkeypatch):
+    again = vidmoco.pretrain([str(videos)], run=str(tmp_path / "b"), steps=2, **SMALL)
+    assert again.metrics.column("loss") == run.metrics.column("loss")
+    with pytest.raises(ConfigError, match="with its own settings; steps cannot be given"):
+        vidmoco.pretrain(videos, run=tmp_path / "b", resume=True, steps=9)
+    assert vidmoco.pretrain(videos, run=tmp_path / "b", resume=True, quiet=True) == again
+    monkeypatch.chdir(tmp_path)
+    unnamed = vidmoco.pretrain(videos, steps=1, **SMALL | {"method": "simclr"})
+    assert unnamed.path == Path("runs/tiny_cpu-1") and unnamed.config.method.name == "simclr"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"stepz": 3}, "unknown key 'stepz'. Did you mean 'steps'"),
+        ({"data": {"max_gaps": 3}}, r"unknown key 'data\.max_gaps'"),
+        ({"method": "moko"}, r"'method\.name' is 'moko'"),
+        ({"batch_size": "many"}, r"'data\.batch_size' is 'many'; it must be a whole number"),
+    ],
+)
+def test_settings_that_cannot_be(videos, settings, message):
+    with pytest.raises(ConfigError, match=message):
+        vidmoco.pretrain(videos, **settings)
+
+
+def test_no_run(tmp_path):
+    with pytest.raises(CheckpointError, match="is no run folder: it has no config"):
+        vidmoco.load_run(tmp_path)
+
+
+def test_all_public_names_are_there_and_documented():
+    code = "import vidmoco; [getattr(vidmoco, name) for name in vidmoco.__all__]"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    for name in vidmoco.__all__:
+        assert getattr(vidmoco, name).__doc__
+    assert {"pretrain", "embed"} <= set(dir(vidmoco))
+
+
+def test_a_backbone_in_plain_timm(run):
+    assert timm.create_model(f"local-dir:{run.path / 'backbone'}", pretrained=True).num_features
+
+
+def test_painted_videos_are_read(videos, tmp_path):
+    write_video(tmp_path / "a.mp4", num_frames=1, first_index=7)
+    pairs = vidmoco.FramePairs(tmp_path, batch_size=2, short_side=64, workers=0)
+    batch = next(iter(pairs))
+    assert read_index(batch["frames"][0, 0].permute(1, 2, 0).numpy()) == 7

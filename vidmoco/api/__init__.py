@@ -1,0 +1,1 @@
+"""What ``import vidmoco`` gives: the commands as functions, for notebooks and scripts."""

@@ -1,0 +1,146 @@
+"""Trainings, and the runs that they leave."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from rich.console import Console
+from torch import nn
+
+from vidmoco import run_folder
+from vidmoco.api.features import PathLike, embed, evaluate, paths_of
+from vidmoco.backbones.build import load_backbone
+from vidmoco.config.evaluation import ReportCommand
+from vidmoco.config.pretrain import PretrainConfig
+from vidmoco.config.recipe import default_recipe, load_recipe, with_settings
+from vidmoco.errors import CheckpointError, ConfigError
+from vidmoco.json_lines import read_metrics
+from vidmoco.report.report import report as write_report
+from vidmoco.run_folder import new_run_name
+from vidmoco.train.pretrain import pretrain as train
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder, finished or not. It is taken wherever a path of a backbone is."""
+
+    path: Path
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    @property
+    def config(self) -> PretrainConfig:
+        """The settings of the run."""
+        return load_recipe(str(self.path / run_folder.CONFIG))
+
+    @property
+    def metrics(self) -> pa.Table:
+        """The logged metrics, a row per logged step; ``.to_pandas()`` where pandas is installed.
+
+        The columns are those of the run's metrics.jsonl: ``step``, ``epoch``, ``loss``, ``lr``,
+        ``top1`` (percent), ``pairs_per_second`` and the method's diagnostics.
+        """
+        return pa.Table.from_pylist(read_metrics(self.path / run_folder.METRICS))
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether all of its steps are taken and its backbone is there."""
+        about = self.path / run_folder.BACKBONE / "config.json"
+        if not about.is_file():
+            return False
+        steps = json.loads(about.read_text(encoding="utf-8"))["vidmoco"]
+        return bool(steps["steps"] >= steps["total_steps"])
+
+    def backbone(self) -> nn.Module:
+        """Return the backbone, frozen, in evaluation mode: (N, 3, H, W) to (N, D).
+
+        Raises:
+            CheckpointError: the run has not written one yet, or it is damaged.
+        """
+        return load_backbone(self.path)
+
+    def embed(self, videos: Any, **options: Any) -> Any:
+        """Return ``embed(videos, backbone=run)``."""
+        return embed(videos, backbone=self, **options)
+
+    def evaluate(self, images: PathLike, **settings: Any) -> dict[str, Any]:
+        """Return ``evaluate(images, [run])``."""
+        return evaluate(images, [self], **settings)
+
+    def report(self, output: PathLike | None = None) -> Path:
+        """Write the run's HTML page and return its path."""
+        path = Path(output) if output is not None else self.path / "report.html"
+        write_report(ReportCommand(source=self.path, output=path), console=Console(quiet=True))
+        return path
+
+
+def pretrain(
+    videos: PathLike | Sequence[PathLike],
+    *,
+    recipe: str | None = None,
+    run: PathLike | None = None,
+    resume: bool = False,
+    quiet: bool = False,
+    **settings: Any,
+) -> Run:
+    """Train a backbone on pairs of frames, and return its run.
+
+    An interrupt (the stop button of a notebook) ends it after a step, with a checkpoint:
+    ``resume=True`` with the same ``run`` goes on. It can be called any number of times.
+
+        run = vidmoco.pretrain("videos/", steps=500, batch_size=64, backbone="resnet18",
+                               augment={"size": 64}, monitor={"images": "images/"})
+
+    Args:
+        videos: A folder of videos, prepared frames or images, a video or a catalog; or several.
+        recipe: A shipped recipe or a YAML file. The default is ``vidmoco`` on a CPU and
+            ``vidmoco_gpu`` where there is a GPU.
+        run: The run folder. The default is runs/RECIPE-NUMBER.
+        resume: Go on from the run's newest checkpoint, with its own settings.
+        quiet: Print nothing.
+        **settings: Settings in place of the recipe's: those without a section (``steps``,
+            ``epochs``, ``seed``), those that have a short flag (``batch_size``, ``device``,
+            ``precision``, ``workers``, ``single_frame``), ``backbone`` and ``method`` by name, and
+            whole sections as dicts (``data={"max_gap": 1.5}``).
+
+    Raises:
+        ConfigError: A setting is unknown or cannot be used.
+        CheckpointError: There is no checkpoint that can be resumed.
+        TrainingError: The loss is not finite.
+        VideoError: Too many videos in a row cannot be read.
+    """
+    recipe = recipe or default_recipe(str(settings.get("device", "auto")))
+    folder = Path(run) if run is not None else new_run_name(recipe)
+    if resume:
+        if settings:
+            raise ConfigError(
+                f"A run resumes with its own settings; {', '.join(settings)} cannot be given."
+            )
+        config = load_recipe(str(folder / run_folder.CONFIG))
+    else:
+        paths = tuple(path.absolute() for path in paths_of(videos))
+        config = with_settings(load_recipe(recipe), settings | {"videos": paths})
+    train(
+        config,
+        run=folder,
+        resume=resume,
+        recipe="" if resume else recipe,
+        console=Console(quiet=True) if quiet else None,
+    )
+    return Run(folder)
+
+
+def load_run(path: PathLike) -> Run:
+    """Return the run of a folder.
+
+    Raises:
+        CheckpointError: It is no run folder.
+    """
+    run = Run(Path(path))
+    if not (run.path / run_folder.CONFIG).is_file():
+        raise CheckpointError(f"{path} is no run folder: it has no {run_folder.CONFIG}.")
+    return run
