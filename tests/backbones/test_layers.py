@@ -21,11 +21,11 @@ def test_layers_near_the_input_learn_more_slowly(optimizer):
     rate = {name: rates[id(p)] for name, p in model.named_parameters()}
     depth = len(backbone.blocks)
     assert rate["1.weight"] == 0.8  # the head
-    assert rate["0.norm.weight"] == 0.8  # the last layer of the backbone
+    assert rate["0.norm.weight"] == 0.8  # counts to the last block
     for block in range(depth):
-        expected = 0.8 * 0.5 ** (depth - block)
+        expected = 0.8 * 0.5 ** (depth - 1 - block)
         assert rate[f"0.blocks.{block}.attn.qkv.weight"] == pytest.approx(expected)
-    assert rate["0.patch_embed.proj.weight"] == pytest.approx(0.8 * 0.5 ** (depth + 1))
+    assert rate["0.patch_embed.proj.weight"] == pytest.approx(0.8 * 0.5**depth)
     decays = {id(p): g["weight_decay"] for g in made.param_groups for p in g["params"]}
     assert decays[id(backbone.norm.bias)] == 0 < decays[id(backbone.patch_embed.proj.weight)]
 

@@ -348,3 +348,23 @@ def test_a_collapse_is_said_once(videos, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(pretrain_module, "describe_embeddings", lambda *embeddings: flat)
     assert pretrain(videos, tmp_path / "run", steps=4) == 0
     assert capsys.readouterr().err.count("The embeddings have collapsed") == 1
+
+
+def test_a_training_starts_from_the_weights_of_a_run(finished, videos, tmp_path, capsys):
+    words = ["--backbone.weights", str(finished), "--optim.lr", "1e-9", "--precision", "fp32"]
+    words += ["--optim.layer-decay", "0.5"]
+    assert pretrain(videos, tmp_path / "warm", *words, steps=1) == 0
+    assert f"starts from the weights of {finished}" in "".join(capsys.readouterr().err.split("\n"))
+    ours, theirs = (
+        timm.create_model(f"local-dir:{run / 'backbone'}", pretrained=True)
+        for run in (tmp_path / "warm", finished)
+    )
+    for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+    capsys.readouterr()
+    words = ["--backbone.name", "resnet18", "--backbone.weights", str(finished)]
+    assert pretrain(videos, tmp_path / "cold", *words) == 2
+    error = capsys.readouterr().err
+    assert "are of a resnet10t, and --backbone.name is resnet18: missing" in error
+    assert len([line for line in error.splitlines() if line.startswith("vidmoco:")]) == 1
+    assert not (tmp_path / "cold").exists()

@@ -2,6 +2,7 @@
 
 import logging
 import pickle
+import warnings
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any
@@ -52,7 +53,11 @@ def create(source: Source, *, pretrained: bool, **options: Any) -> nn.Module:
     for library in ("timm", "huggingface_hub"):  # they log every attempt to download
         logging.getLogger(library).setLevel(logging.ERROR)
     try:
-        model: Any = timm.create_model(source.name, pretrained=pretrained, num_classes=0, **options)
+        with warnings.catch_warnings():  # timm's resizing of relative positions
+            warnings.filterwarnings("ignore", r"torch\.searchsorted\(\)")
+            model: Any = timm.create_model(
+                source.name, pretrained=pretrained, num_classes=0, **options
+            )
     except (OSError, HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
         raise CheckpointError(
             f"Cannot download the weights of {source.label}: {first_line(error)}. Give --backbone "

@@ -10,7 +10,6 @@ Nothing heavy is imported before the flags are parsed, so ``--help`` answers at 
 """
 
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from typing import Any
 
 from vidmoco.atomic_file import NO_ROOM, unwritable, writing
 from vidmoco.backbones.source import require_sources
-from vidmoco.cli.flags import parse, run_config
+from vidmoco.cli.flags import parse
 from vidmoco.cli.help import HELP
 from vidmoco.config.commands import (
     DemoCommand,
@@ -39,11 +38,9 @@ from vidmoco.config.evaluation import (
     ReportCommand,
     SearchCommand,
 )
-from vidmoco.config.pretrain import PretrainConfig
-from vidmoco.config.recipe import differences, load_recipe, to_plain
 from vidmoco.errors import ConfigError, VidmocoError, nearest
 from vidmoco.text import escaped
-from vidmoco.urls import absolute, require_paths
+from vidmoco.urls import require_paths
 
 _PIPE_CLOSED = 141  # 128 + SIGPIPE, as for other programs
 
@@ -114,67 +111,9 @@ def _overview() -> str:
 
 
 def _pretrain(command: PretrainCommand) -> int:
-    from dataclasses import replace
+    from vidmoco.cli.pretrain import run_pretrain
 
-    from vidmoco.video.open_catalog import expand_lists
-
-    config = command.config
-    if not command.resume and not config.videos:
-        raise ConfigError("No videos given. Name a folder of videos: vidmoco pretrain videos/")
-    videos = expand_lists(config.videos)
-    if not command.resume:
-        require_paths(*videos)
-    require_paths(config.monitor.images)
-    require_sources(config.backbone.name, config.backbone.weights)
-    config = replace(config, videos=tuple(absolute(path) for path in videos))
-    if config.monitor.images is not None:
-        images = absolute(config.monitor.images)
-        config = replace(config, monitor=replace(config.monitor, images=images))
-    if command.resume:
-        saved = load_recipe(str(run_config(command.run)))
-        if config.epochs != saved.epochs and config.steps == saved.steps:
-            config = replace(config, steps=None)  # --epochs is given
-        changed = [
-            line
-            for line in differences(to_plain(saved), to_plain(config))
-            if not line.startswith(_free_on_resume(saved, config, command.run))
-        ]
-        if saved.method.name != config.method.name:  # the name covers its settings
-            changed = [line for line in changed if not re.match(r"method\.(?!name:)", line)]
-        if changed:
-            raise ConfigError(
-                "A run resumes with the settings it began with. Saved and given settings differ in "
-                f"{'; '.join(sorted(changed))}. Leave out these flags, or start a new run."
-            )
-
-    from vidmoco.run_folder import LATEST, new_run_name
-    from vidmoco.train.pretrain import pretrain
-    from vidmoco.video.scan_command import print_refusals_of_run
-
-    recipe = "" if command.resume else command.recipe or ""  # of a run that goes on: not known
-    run = command.run or (LATEST.resolve() if command.resume else new_run_name(recipe))
-    result = pretrain(config, run=run, resume=command.resume, recipe=recipe)
-    print_refusals_of_run(result.run)  # again: the list at the start is far above
-    return result.exit_code
-
-
-# These settings do not change what a step computes.
-_FREE_ON_RESUME = ("epochs:", "steps:", "engine.", "data.workers:", "data.decoder:", "limits.",
-                   "monitor.every_epochs:", "monitor.batch_size:", "monitor.max_gib:")  # fmt: skip
-
-
-def _free_on_resume(
-    saved: PretrainConfig, given: PretrainConfig, run: Path | None
-) -> tuple[str, ...]:
-    """Return prefixes of the settings that may change on a resume.
-
-    They include all of a monitor that begins or ends with the resume. A monitor that continues must
-    measure the same, so that its curve stays comparable. Prepared frames may have moved: the run
-    holds their key, which tells whether they are the same.
-    """
-    monitored = [one.monitor.images is not None or one.monitor.retrieval for one in (saved, given)]
-    movable = ("videos:",) if (run_config(run).parent / "frames.json").exists() else ()
-    return (*_FREE_ON_RESUME, *movable, *(() if all(monitored) else ("monitor.",)))
+    return run_pretrain(command)
 
 
 def _scan(command: ScanCommand) -> int:
