@@ -1,6 +1,7 @@
 import json
-import tempfile
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import fsspec
 import numpy as np
@@ -14,6 +15,7 @@ from shot_videos import write_scenes
 from vidmoco.backbones.build import save_backbone
 from vidmoco.cli.main import main
 from vidmoco.errors import ConfigError
+from vidmoco.features import extract_command as command_module
 from vidmoco.features.feature_set import open_features
 
 
@@ -213,7 +215,9 @@ def test_what_is_refused_is_counted_with_reasons(extract, capsys, tmp_path):
 def test_a_url_is_fetched_and_deleted(extract, remote, capsys, tmp_path, monkeypatch):
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    monkeypatch.setattr(
+        command_module, "TemporaryDirectory", partial(TemporaryDirectory, dir=temporary)
+    )
     write_video(Path("a.mp4"), num_frames=12)
     for name in ("a.mp4", "b.mp4"):
         remote.pipe_file(f"/shelf/{name}", Path("a.mp4").read_bytes())
@@ -238,3 +242,22 @@ def test_a_url_is_fetched_and_deleted(extract, remote, capsys, tmp_path, monkeyp
     assert extract(*urls, "-o", "feats") == 1
     assert "0 extracted, 2 were there already, 2 failed" in capsys.readouterr().out
     assert not list(temporary.iterdir())
+
+
+def test_few_fetched_files_are_there_at_a_time(extract, remote, monkeypatch):
+    write_video(Path("a.mp4"), num_frames=2)
+    urls = [f"memory://shelf/{n}.mp4" for n in range(8)]
+    for url in urls:
+        remote.pipe_file(url, Path("a.mp4").read_bytes())
+    counts = []
+    honest = command_module.fetched
+
+    def noted(urls, folder, **options):
+        for video in honest(urls, folder, **options):
+            counts.append(len(list(folder.iterdir())))
+            yield video
+
+    monkeypatch.setattr(command_module, "fetched", noted)
+    assert extract(*urls, "-o", "feats", "--workers", 1) == 0
+    assert len(counts) == 8
+    assert max(counts) <= 3  # one of each ring, and the one that is done

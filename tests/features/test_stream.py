@@ -79,3 +79,12 @@ def test_each_video_has_its_selection_and_a_bad_one_costs_itself(frozen, tmp_pat
             found.append(features.read()[1].tolist())
     np.testing.assert_allclose(found[0], [0.3, 1.0, 1.6])
     np.testing.assert_allclose(found[1], [0.5, 1.5])
+
+
+def test_a_pool_is_of_its_own_video(frozen, tmp_path):
+    """The selections of later videos are asked for before a video is used."""
+    videos = [info_of(tmp_path / f"{n}.mp4", num_frames=20) for n in range(4)]
+    selections = [FrameSelection(start=n / 4, end=n / 4 + 0.2) for n in range(4)]
+    stream = stream_features(frozen, zip(videos, selections, strict=True), pool="max", workers=2)
+    found = [(*features.read()[1], *features.ends) for features in stream]
+    np.testing.assert_allclose(found, [(n / 4, n / 4 + 0.2) for n in range(4)])

@@ -1,9 +1,13 @@
+import math
 import random
 
 import pytest
 from painted_videos import read_index, write_video
+from wide_videos import info_of
 
 from vidmoco.errors import VideoError
+from vidmoco.video import seek_reader
+from vidmoco.video.frame_stream import Lost
 from vidmoco.video.probe import probe_video
 from vidmoco.video.seek_reader import SeekReader
 
@@ -108,3 +112,27 @@ def test_damage_is_an_error(tmp_path):
         assert read_index(reader.rgb(reader.at(0.5)[1])) == 5
         with pytest.raises(VideoError, match="damaged"):
             reader.at(1000.0)
+
+
+@pytest.mark.parametrize("start", [0.0, 0.05, 1.3, 2.4, 3.95])
+def test_all_frames_from_a_time_on(tmp_path, start):
+    video = info_of(tmp_path / "a.mp4")
+    with SeekReader(video) as reader:
+        found = [(round(s, 6), read_index(reader.rgb(frame))) for s, frame in reader.frames(start)]
+    assert found == [(n / 10, n) for n in range(math.floor(start * 10), 40)]
+
+
+def test_damage_soon_after_a_seek_is_looked_at_again(tmp_path, monkeypatch):
+    """A decoder may report damage where pictures need some that the seek skipped."""
+    video = info_of(tmp_path / "a.mp4")
+    honest = seek_reader.decoded_frames
+
+    def doubtful(*arguments, after_seek=False):
+        for number, (seconds, frame) in enumerate(honest(*arguments, after_seek=after_seek)):
+            is_lost = after_seek and 4 <= number <= 6
+            yield seconds, Lost("it needs skipped pictures") if is_lost else frame
+
+    monkeypatch.setattr(seek_reader, "decoded_frames", doubtful)
+    with SeekReader(video) as reader:
+        found = [read_index(reader.rgb(frame)) for _, frame in reader.frames(2.5)]
+    assert found == list(range(25, 40))

@@ -1,10 +1,12 @@
 import math
 import os
 from functools import cache
+from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
+from av.video.frame import PictureType
 from hypothesis import given
 from hypothesis import strategies as st
 from painted_videos import read_index
@@ -146,6 +148,21 @@ def test_only_key_frames_are_decoded(videos, monkeypatch):
     monkeypatch.setattr(selected_frames, "decode_packet", counting)
     assert len(read(videos[0]("plain.mp4"), FrameSelection(keyframes=True))) == 5
     assert len(decoded) == 5
+
+
+def test_all_frames_are_decoded_if_a_key_frame_is_unusual(videos, monkeypatch):
+    video = videos[0]("plain.mp4")
+    expected = read(video, FrameSelection(keyframes=True))
+    passes = []
+    honest = selected_frames.decoded_frames
+    monkeypatch.setattr(
+        selected_frames, "decoded_frames", lambda *a: passes.append(a) or honest(*a)
+    )
+    assert read(video, FrameSelection(keyframes=True)) == expected
+    assert not passes
+    monkeypatch.setattr(selected_frames, "PictureType", SimpleNamespace(I=PictureType.P))
+    assert read(video, FrameSelection(keyframes=True)) == expected
+    assert len(passes) == 1
 
 
 def test_few_frames_of_a_long_video_are_read_by_seeking(videos, monkeypatch):
