@@ -193,3 +193,21 @@ def test_an_unknown_flag_names_the_nearest(capsys, words, expected):
     assert exit_.value.code == 2
     error = capsys.readouterr().err
     assert "Unrecognized options" in error and expected in error
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "evaluate i --backbone a --backbone b",
+        "evaluate i --backbone a --k 1 --k 2",
+        "extract v -o f --times 1 --times 2",
+        "pretrain v --optim.milestones 0.5 --optim.milestones 0.6",
+    ],
+)
+def test_a_flag_of_several_values_is_given_once(words, capsys):
+    """Else the first values were dropped without a word."""
+    flag = next(word for word in words.split() if words.split().count(word) == 2)
+    assert main(words.split()) == 2
+    assert (
+        f"{flag} is given 2 times. Give all its values once: {flag} A B" in capsys.readouterr().err
+    )

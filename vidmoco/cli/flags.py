@@ -2,13 +2,15 @@
 
 import argparse
 import copy
+import dataclasses
 import io
 import sys
+import typing
 from collections.abc import Sequence
 from contextlib import redirect_stderr
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import tyro
 
@@ -40,6 +42,11 @@ def parse(settings: type[Any], words: Sequence[str], *, prog: str) -> Any:
         options["default"], advice = _defaults(settings, words)
     if {*HELP, HELP_ALL} & set(words):
         print_help(settings, prog=prog, everything=HELP_ALL in words, **options)
+    for flag in _flags_of_several(settings):
+        if words.count(flag) > 1:
+            raise ConfigError(
+                f"{flag} is given {words.count(flag)} times. Give all its values once: {flag} A B"
+            )
     messages = io.StringIO()
     try:
         with redirect_stderr(messages):
@@ -54,6 +61,20 @@ def parse(settings: type[Any], words: Sequence[str], *, prog: str) -> Any:
         raise ConfigError(f"{error}{advice}") from error
     require_finite(given)
     return given
+
+
+def _flags_of_several(settings: type[Any], prefix: str = "--") -> list[str]:
+    """Return the flags that take any number of values: of one given twice, the first were lost."""
+    flags = []
+    for name, kind in typing.get_type_hints(settings).items():
+        flag = prefix + name.replace("_", "-")
+        if dataclasses.is_dataclass(kind):
+            # The fields of ``PretrainConfig`` and of limits have flags without a prefix.
+            flags += _flags_of_several(cast(type[Any], kind), f"{flag}.")
+            flags += _flags_of_several(cast(type[Any], kind), prefix)
+        elif typing.get_args(kind)[-1:] == (Ellipsis,):
+            flags.append(flag)
+    return flags
 
 
 def _defaults(settings: type[Trains], words: Sequence[str]) -> tuple[Trains, str]:
