@@ -54,7 +54,7 @@ def create(source: Source, *, pretrained: bool, **options: Any) -> nn.Module:
         logging.getLogger(library).setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():  # timm's resizing of relative positions
-            warnings.filterwarnings("ignore", r"torch\.searchsorted\(\)")
+            warnings.filterwarnings("ignore", r"torch\.searchsorted\(\)|Using a non-tuple sequence")
             model: Any = timm.create_model(
                 source.name, pretrained=pretrained, num_classes=0, **options
             )
