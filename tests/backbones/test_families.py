@@ -87,9 +87,12 @@ def test_a_network_is_trained_saved_and_loaded(name, tmp_path):
         plain = timm.create_model(f"local-dir:{tmp_path / 'it'}", pretrained=True).eval()
         features = plain(normalize(images, frozen.preprocess))
         # Another memory format adds in another order.
-        torch.testing.assert_close(frozen.features(images), features, rtol=1e-3, atol=1e-4)
+        unit = features.abs().max()
+        torch.testing.assert_close(
+            frozen.features(images) / unit, features / unit, rtol=0, atol=1e-3
+        )
         if rule == KEPT:
-            with pytest.raises(ConfigError, match=rf"--size \({size} works: timm cannot resize"):
+            with pytest.raises(ConfigError, match=rf"--size \({size} works"):
                 load_backbone(tmp_path / "it", size=2 * size)
         else:
             larger = load_backbone(tmp_path / "it", size=2 * size)
