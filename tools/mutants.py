@@ -411,6 +411,41 @@ MUTANTS = [
         "            bn_splits=1,\n            generator=self.random.generator,",
         "tests/methods/test_simclr.py",
     ),
+    Mutant(
+        "keys of the query's own source are negatives (MoCo v3)",
+        V3,
+        "labels, tau=self.tau, masked=repeats)",
+        "labels, tau=self.tau)",
+        "tests/methods/test_moco_v3.py",
+    ),
+    Mutant(
+        "the positive is masked with its source",
+        "vidmoco/methods/terms.py",
+        "    return repeats.scatter(1, labels_of_own(len(source_ids), source_ids.device)[:, None], False)",
+        "    return repeats",
+        "tests/methods/test_moco_v3.py",
+    ),
+    Mutant(
+        "views of one source are negatives (SimCLR)",
+        "vidmoco/methods/losses.py",
+        "    ids = source_ids.repeat(2)",
+        "    ids = torch.arange(len(both), device=both.device)",
+        "tests/methods/test_losses.py",
+    ),
+    Mutant(
+        "an instance that comes twice moves towards the sum",
+        BANK,
+        ".index_add_(0, which, query) / counts",
+        ".index_add_(0, which, query)",
+        "tests/methods/test_memory_bank.py",
+    ),
+    Mutant(
+        "a part of a video has times of the whole",
+        "vidmoco/data/sampling.py",
+        "tuple(start + time for time in times), source",
+        "times, source",
+        "tests/data/test_sources.py",
+    ),
 ]
 
 
