@@ -114,7 +114,7 @@ MUTANTS = [
     Mutant(
         "a view is its own negative (NT-Xent)",
         "vidmoco/methods/losses.py",
-        "    return in_batch_nce(both, both, labels, tau=tau, masked=itself)",
+        "    return in_batch_nce(both, both, labels, tau=tau, masked=masked)",
         "    return in_batch_nce(both, both, labels, tau=tau)",
         "tests/methods/test_losses.py",
     ),

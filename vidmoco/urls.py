@@ -1,6 +1,7 @@
 """URLs among the paths that a user gives."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from vidmoco.errors import ConfigError
@@ -32,8 +33,34 @@ def require_paths(*sources: Path | None) -> None:
     """Refuse a path where nothing is, before libraries are imported that take seconds.
 
     Raises:
-        ConfigError: nothing is there. URLs are not looked up.
+        ConfigError: nothing is there, or in a list of ``@FILE``. URLs are not looked up.
     """
-    for source in sources:
-        if source is not None and not is_url(source) and not source.expanduser().exists():
+    for source in expand_lists([source for source in sources if source is not None]):
+        if not is_url(source) and not source.expanduser().exists():
             raise ConfigError(f"No such file or folder: {source}.")
+
+
+def expand_lists(sources: Sequence[Path]) -> list[Path]:
+    """Return the sources, with the lines of FILE in place of each ``@FILE``.
+
+    Raises:
+        ConfigError: a file cannot be read or is empty, or a line names no file or folder.
+    """
+    expanded: list[Path] = []
+    for source in sources:
+        if not str(source).startswith("@") or source.exists():
+            expanded.append(source)
+            continue
+        listed = Path(str(source)[1:]).expanduser()
+        try:
+            lines = listed.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"Cannot read the list of videos {listed}: {error}.") from error
+        for number, line in enumerate(lines, start=1):
+            path = Path(line).expanduser()
+            if line.strip() and not is_url(path) and not path.exists():
+                raise ConfigError(f"{listed}, line {number}: there is no file or folder {line!r}.")
+            expanded += [path] if line.strip() else []
+        if not any(line.strip() for line in lines):
+            raise ConfigError(f"The list of videos {listed} is empty.")
+    return expanded

@@ -282,7 +282,9 @@ def test_an_older_torch_does_not_tell_the_instructions():
     assert "cannot tell" in doctor._instructions(SimpleNamespace())
 
 
-def test_lines_fit_the_terminal(capsys, healthy, monkeypatch):
+def test_lines_fit_the_terminal(capsys, healthy, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VIDMOCO_CACHE", "cache")  # a long path is not cut
     monkeypatch.setenv("COLUMNS", "80")
     assert main(["doctor"]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -4,8 +4,7 @@ from vidmoco.cli.flags import parse
 from vidmoco.cli.main import COMMANDS, main
 from vidmoco.config.commands import PretrainCommand
 from vidmoco.config.methods import METHOD_CONFIGS, MoCoConfig, SimCLRConfig
-from vidmoco.config.pretrain import PretrainConfig
-from vidmoco.config.recipe import dump_recipe, load_recipe
+from vidmoco.config.recipe import load_recipe
 from vidmoco.errors import ConfigError
 
 
@@ -140,19 +139,6 @@ def test_a_method_that_is_none(capsys):
     assert main(["pretrain", "v", "--method.name", "mocco"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "--method.name is 'mocco'. Did you mean 'moco'? Expected one of moco, moco_v3," in line
-
-
-def test_a_resumed_run_keeps_its_method(tmp_path, capsys):
-    run = tmp_path / "run"
-    run.mkdir()
-    config = PretrainConfig(videos=(tmp_path,), method=SimCLRConfig(tau=0.3))
-    (run / "config.yaml").write_text(dump_recipe(config))
-    resume = ["--run", str(run), "--resume"]
-    assert pretrain(*resume) == config
-    assert pretrain(*resume, "--method.name", "simclr") == config
-    assert main(["pretrain", *resume, "--method.name", "moco"]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert "Saved and given settings differ in method.name: 'simclr' and 'moco'. Leave" in line
 
 
 def test_a_method_in_a_recipe_of_ones_own(tmp_path):

@@ -110,7 +110,7 @@ def test_wrong_flags_are_refused_by_name(capsys, words, parts):
         ("pretrain v --method.tau inf", "--method.tau is inf; it must be a finite number"),
         ("prepare v -o x --shard-mib inf", "--shard-mib is inf; it must be a finite number"),
         (
-            "prepare v -o file:///x",
+            "prepare . -o file:///x",
             "-o file:///x is a URL, but frames are written to",
         ),
         ("demo --seed -1", "must be from 0 to 2^63 - 1"),

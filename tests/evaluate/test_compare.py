@@ -93,7 +93,7 @@ def test_each_backbone_gets_the_preprocessing_it_states(make_images, tmp_path, m
 
     def load(name, **options):
         backbone = true_load(name, **options)
-        backbone.pretrained_cfg = backbone.pretrained_cfg | stated[name]
+        backbone.pretrained_cfg = backbone.pretrained_cfg | stated[name.removeprefix("random:")]
         return backbone
 
     monkeypatch.setattr(frozen, "load_backbone", load)

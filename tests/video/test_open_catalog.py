@@ -4,9 +4,10 @@ import pytest
 from painted_videos import write_video
 
 from vidmoco.errors import ConfigError
+from vidmoco.urls import expand_lists
 from vidmoco.video.catalog import Catalog
 from vidmoco.video.info import VideoInfo
-from vidmoco.video.open_catalog import catalog_cache_path, expand_lists, open_catalog
+from vidmoco.video.open_catalog import catalog_cache_path, open_catalog
 
 
 def test_where_the_cache_is(monkeypatch, tmp_path):

@@ -138,6 +138,7 @@ def _preview(command: PreviewCommand) -> int:
 
 
 def _extract(command: ExtractCommand) -> int:
+    require_paths(*command.videos)
     require_sources(command.backbone)
     from vidmoco.features.extract_command import extract
 

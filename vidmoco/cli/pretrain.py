@@ -10,7 +10,7 @@ from vidmoco.config.commands import PretrainCommand
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import differences, load_recipe, to_plain
 from vidmoco.errors import ConfigError
-from vidmoco.urls import absolute, require_paths
+from vidmoco.urls import absolute, expand_lists, require_paths
 
 
 def run_pretrain(command: PretrainCommand) -> int:
@@ -19,8 +19,6 @@ def run_pretrain(command: PretrainCommand) -> int:
     Raises:
         ConfigError: there are no videos, or a resumed run is asked for with other settings.
     """
-    from vidmoco.video.open_catalog import expand_lists
-
     config = command.config
     if not command.resume and not config.videos:
         raise ConfigError("No videos given. Name a folder of videos: vidmoco pretrain videos/")

@@ -24,11 +24,11 @@ from vidmoco.features.times_file import read_times
 from vidmoco.frames.labels import names_of
 from vidmoco.progress import ProgressBar
 from vidmoco.run_folder import LATEST, make_writable_folder
-from vidmoco.urls import is_url, url_of
+from vidmoco.urls import expand_lists, is_url, url_of
 from vidmoco.video.catalog import Catalog
 from vidmoco.video.fetch import fetched, name_of_url
 from vidmoco.video.info import VideoInfo
-from vidmoco.video.open_catalog import expand_lists, open_catalog
+from vidmoco.video.open_catalog import open_catalog
 
 DEFAULT_BACKBONE = "resnet50"
 

@@ -12,7 +12,7 @@ from vidmoco.cache_folder import cache_folder
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.console import say
 from vidmoco.errors import ConfigError
-from vidmoco.urls import is_url
+from vidmoco.urls import expand_lists
 from vidmoco.video.catalog import Catalog
 from vidmoco.video.scan import scan_videos
 
@@ -25,32 +25,6 @@ def catalog_cache_path(source: Path) -> Path:
     digest = hashlib.sha256(os.fsencode(absolute)).hexdigest()[:16]
     name = re.sub(r"[^A-Za-z0-9._-]", "_", Path(absolute).name)[:40]
     return cache_folder() / "catalogs" / f"{name}-{digest}.parquet"
-
-
-def expand_lists(sources: Sequence[Path]) -> list[Path]:
-    """Return the sources, with the lines of FILE in place of each ``@FILE``.
-
-    Raises:
-        ConfigError: a file cannot be read or is empty, or a line names no file or folder.
-    """
-    expanded: list[Path] = []
-    for source in sources:
-        if not str(source).startswith("@") or source.exists():
-            expanded.append(source)
-            continue
-        listed = Path(str(source)[1:]).expanduser()
-        try:
-            lines = listed.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"Cannot read the list of videos {listed}: {error}.") from error
-        for number, line in enumerate(lines, start=1):
-            path = Path(line).expanduser()
-            if line.strip() and not is_url(path) and not path.exists():
-                raise ConfigError(f"{listed}, line {number}: there is no file or folder {line!r}.")
-            expanded += [path] if line.strip() else []
-        if not any(line.strip() for line in lines):
-            raise ConfigError(f"The list of videos {listed} is empty.")
-    return expanded
 
 
 def scan_groups(sources: Sequence[Path]) -> list[tuple[list[Path], Path]]:

@@ -15,11 +15,11 @@ from vidmoco.cores import num_cores
 from vidmoco.errors import ConfigError, VideoError
 from vidmoco.progress import ProgressBar
 from vidmoco.text import escaped
+from vidmoco.urls import expand_lists
 from vidmoco.video.catalog import Catalog, is_catalog
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.open_catalog import (
     cached_catalog,
-    expand_lists,
     open_catalog,
     scan_groups,
 )
