@@ -149,7 +149,7 @@ def test_when_nothing_can_be_read(folder):
     for number in range(NUM_VIDEOS):
         path = folder / shard_name(number)
         path.write_bytes(bytes(path.stat().st_size))
-    with pytest.raises(VideoError, match="None of 7 videos tried for one pair"):
+    with pytest.raises(VideoError, match="None of the 7 videos tried for one pair"):
         load(frames)
 
 

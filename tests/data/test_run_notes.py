@@ -22,14 +22,14 @@ def config(videos, segments="shots"):
 
 def test_cuts_are_found_once_and_noted(tmp_path):
     videos = config("v")
-    assert find_cuts(config("v", "time"), None, None) is None
+    assert find_cuts(config("v", "time"), None, list) is None
     assert find_cuts(videos, None, lambda: [(1.5,), ()]) == [(1.5,), ()]
     save_cuts([(1.5,), ()], tmp_path)
-    assert find_cuts(videos, tmp_path, None) == [(1.5,), ()]
+    assert find_cuts(videos, tmp_path, list) == [(1.5,), ()]
     save_cuts(None, tmp_path / "nowhere")
     (tmp_path / "shots.json").write_text("[")
     with pytest.raises(CheckpointError, match="the shots of the run, cannot be read"):
-        find_cuts(videos, tmp_path, None)
+        find_cuts(videos, tmp_path, list)
 
 
 def test_shots_of_videos_and_of_their_prepared_frames_are_sources(tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from vidmoco import progress
-from vidmoco.train.progress import TrainingProgress, describe
+from vidmoco.train.progress import TrainingProgress, describe, length_of
 
 METRICS = {"loss": 5.7213, "top1": 9.84, "pairs_per_second": 84.6, "data_wait_share": 0.031}
 
@@ -28,8 +28,23 @@ def test_a_run_of_days_is_told_once(monkeypatch, recipe, more):
         for step in range(1, 9):
             now += 30.0
             bar.show(step, METRICS, num_failures=0)
-    (line,) = console.file.getvalue().splitlines()
+    time, line = console.file.getvalue().splitlines()
+    assert time == "time    3.5 days to come"
     assert line.startswith(f"At this speed the run takes 3.5 more days.{more}")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.2, "about 1 s"),
+        (89, "about 89 s"),
+        (720, "about 12 minutes"),
+        (9000, "about 2.5 hours"),
+        (2.6e5, "3.0 days"),
+    ],
+)
+def test_how_long_it_takes(seconds, text):
+    assert length_of(seconds) == text
 
 
 def test_the_last_step_has_a_line():
