@@ -55,8 +55,8 @@ def test_batching_follows_the_settings(video_folder):
     assert batching.largest_block == 3  # all of an epoch
     small = open_it(config_of(video_folder, pairs_per_visit=3, block_gib=3 * 2**-15))
     assert small.batching().largest_block == 1
-    assert source.batching(batch_size=6).batch_size == 6
-    assert source.batching(batch_size=7).batches_per_epoch == 8  # with each of the 6 ten times
+    large = open_it(config_of(video_folder, batch_size=7, segments="whole")).batching()
+    assert (large.num_sources, large.batches_per_epoch) == (6, 8)  # with each ten times
 
 
 def test_settings_reach_the_loader(video_folder, monkeypatch):

@@ -1,7 +1,7 @@
-"""Frames at chosen times of chosen videos, as inputs of a backbone; once, and not for training.
+"""Frames at given times of videos, as inputs of a backbone. The monitor reads them once.
 
-They are read by what reads the pairs of a training: processes that a video may kill, or threads
-where frames are prepared. What cannot be read is said, and has no stand-in.
+Videos are read in processes that a video may kill, prepared frames in threads. A frame that cannot
+be read has a reason, and no replacement.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What a decoding process does: the frames of a visit, resized, into memory that it shares."""
+"""The work of a decoding process: read the frames of a visit, resize them into shared memory."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from vidmoco.video.info import VideoInfo
 from vidmoco.video.readers import Decoder, build_fast_reader
 from vidmoco.workers.shared_buffer import SharedBuffer
 
-# Bytes of frames that are held at their full size at once, where that is more than a pair.
+# Bytes of full-size frames that are held at once, or one pair if that is more.
 _BYTES_AT_ONCE = 2**27
 
 
 @dataclass(frozen=True)
 class PairSlot:
-    """The times of its frames, in seconds, and the place in shared memory that they go to."""
+    """The times of a pair's frames, in seconds, and its slot in shared memory."""
 
     slot: int
     times: tuple[float, ...]
@@ -39,7 +39,7 @@ class VisitJob:
 
 Pts = tuple[float, ...]
 Results = list[Pts | str]
-"""For each pair of a visit, when its frames begin to be shown, or why they cannot be read."""
+"""For each pair of a visit, the times at which its frames begin, or why they cannot be read."""
 
 
 def bytes_of_slot(num_frames: int, canvas: tuple[int, int]) -> int:
@@ -76,10 +76,10 @@ def read_visit(
     *,
     fast: FastReader | None = None,
 ) -> Results:
-    """Put the frames of a job into their slots, and return when they begin to be shown.
+    """Read the frames of a job into their slots, and return the times at which they begin.
 
-    The video is opened once for all pairs. Where they cannot all be read, each is read by itself,
-    so that what becomes of a pair does not depend on the others.
+    The video is opened once for all pairs. If they cannot all be read, each pair is read alone, so
+    that the result of a pair does not depend on the others.
     """
     try:
         return _read_pairs(job.video, job.pairs, slots, limits, fast)

@@ -64,13 +64,13 @@ class PairSource:
     has_time: bool
     """Whether videos have more than one frame. False for images."""
 
-    def batching(self, *, batch_size: int | None = None) -> Batching:
-        """Return how an epoch is cut into batches. ``batch_size`` overrides the config's.
+    def batching(self) -> Batching:
+        """Return how an epoch is cut into batches.
 
         Raises:
             ConfigError: there is too little memory.
         """
-        batch_size = batch_size or self.config.data.batch_size
+        batch_size = self.config.data.batch_size
         return cut_batches(
             num_sources=len(self.sources),
             batch_size=batch_size,

@@ -1,4 +1,4 @@
-"""Whole videos as batches of a backbone's inputs, made in processes that a video may kill.
+"""Frames of videos as batches of a backbone's inputs, made in processes that a video may kill.
 
     process   decode ─▶ RGB ─▶ resize and crop ─▶ a slot of shared memory; (slot, times) by pipe
     caller    slot ─▶ device ─▶ backbone, and the slot is free again

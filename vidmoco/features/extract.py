@@ -72,7 +72,7 @@ def extract_video(
         pool: one row for the video, or for each shot with ``scenes="all"``.
         normalize: divide each feature by its length, after pooling.
         dtype: of the features in the file.
-        batch_size: frames in one pass; None: as many as fit on CUDA, 64 on a CPU.
+        batch_size: frames in one pass. The default is 64 on a CPU, and as many as fit on CUDA.
         limits: what the video may be, and what reading it may cost.
 
     Raises:
@@ -115,7 +115,7 @@ def extract_videos(
         dtype: see there.
         batch_size: see there.
         limits: see there.
-        workers: processes that decode, a video each; None: a core in two, four at most.
+        workers: processes that decode, a video each. The default is one per two cores, 4 at most.
     """
     under_way: deque[Extraction] = deque()
 

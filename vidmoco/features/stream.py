@@ -75,9 +75,9 @@ def stream_features(
             read.
         pool: ``mean`` or ``max`` gives one row per video, or per shot with ``scenes="all"``.
         normalize: divide each feature by its length, after pooling. A feature of zeros stays.
-        batch_size: frames in one pass; None: as many as fit on CUDA, 64 on a CPU.
+        batch_size: frames in one pass. The default is 64 on a CPU, and as many as fit on CUDA.
         limits: what a video may be, and what reading it may cost.
-        workers: processes that decode, a video each; None: a core in two, four at most.
+        workers: processes that decode, a video each. The default is one per two cores, 4 at most.
     """
     reader = BatchReader(
         frozen.preprocess,

@@ -72,8 +72,7 @@ def read_sample(run: Path, config: PretrainConfig, *, num_pairs: int, console: C
         if known.is_file():
             copied.write_bytes(known.read_bytes())
         source = open_source(config, resume=run, console=console, quarantine=copied)
-        batch_size = min(config.data.batch_size, len(source.durations))
-        return sample_pairs(source, config, num_pairs=num_pairs, batch_size=batch_size)
+        return sample_pairs(source, config, num_pairs=num_pairs)
 
 
 def _without(reason: str) -> Section:

@@ -1,4 +1,4 @@
-"""The picture of ``vidmoco preview``: a row a pair, and the histogram of the gaps. Pillow alone."""
+"""The picture of ``vidmoco preview``: one row per pair, and a histogram of the gaps."""
 
 import textwrap
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ _PLOT_HEIGHT, _MAX_BARS = 170, 20
 
 @dataclass(frozen=True)
 class ShownPair:
-    """A pair as the training has it; the query is of the first frame, the key of the second.
+    """A pair of the training. The query view is of the first frame, the key view of the second.
 
-    Of more frames and views the sheet draws the first two.
+    If there are more frames and views, the sheet shows the first two.
     """
 
     key: str  # path of the video below its folder
@@ -38,7 +38,10 @@ class ShownPair:
 
 @dataclass(frozen=True)
 class Sample:
-    """The beginning of a run. Gaps: seconds between the times drawn, and between what they show."""
+    """The first pairs of a run, and their gaps in seconds.
+
+    Requested gaps are between the drawn times, achieved ones between the frames shown then.
+    """
 
     pairs: list[ShownPair]
     asked_gaps: Float64[np.ndarray, " asked"]
@@ -47,7 +50,7 @@ class Sample:
 
 
 def describe_gaps(sample: Sample) -> list[str]:
-    """Return the numbers of the gaps in words, a line for those asked and one for the achieved."""
+    """Return two lines of text: the requested gaps, and the achieved ones."""
 
     def line(name: str, gaps: Float64[np.ndarray, " n"]) -> str:
         least, median, greatest = np.quantile(gaps, [0, 0.5, 1])

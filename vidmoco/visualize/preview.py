@@ -17,6 +17,7 @@ from vidmoco.console import say
 from vidmoco.data.order import BatchOrder, Place
 from vidmoco.data.sampling import PairPlan
 from vidmoco.data.source import PairSource, open_source, pair_rule
+from vidmoco.text import counted
 from vidmoco.visualize.contact_sheet import Sample, ShownPair, describe_gaps, draw_sheet
 from vidmoco.visualize.png_file import require_png, save_png
 
@@ -34,18 +35,11 @@ def preview(command: PreviewCommand) -> int:
     config, output = command.config, command.output.expanduser()
     require_png(output)
     source = open_source(config, resume=None, console=Console(stderr=True))
-    num_videos = len(source.durations)
-    batch_size = min(config.data.batch_size, num_videos)
     lines = [
-        f"Recipe {command.recipe}, seed {config.seed}, {num_videos:,} videos, batches of "
-        f"{batch_size}"
+        f"Recipe {command.recipe}, seed {config.seed}, {counted(len(source.durations), 'video')}, "
+        f"{counted(len(source.sources), 'segment')}, batches of {config.data.batch_size}"
     ]
-    if batch_size < config.data.batch_size:
-        lines.append(
-            f"The batch is reduced to the number of videos; pretrain needs --data.batch-size "
-            f"{batch_size} or less, not {config.data.batch_size}."
-        )
-    sample = sample_pairs(source, config, num_pairs=command.pairs, batch_size=batch_size)
+    sample = sample_pairs(source, config, num_pairs=command.pairs)
     if sample.failures:
         lines.append(f"{len(sample.failures)} videos could not be read and were replaced")
     save_png(draw_sheet(sample, lines), output)
@@ -55,9 +49,7 @@ def preview(command: PreviewCommand) -> int:
     return 0
 
 
-def sample_pairs(
-    source: PairSource, config: PretrainConfig, *, num_pairs: int, batch_size: int
-) -> Sample:
+def sample_pairs(source: PairSource, config: PretrainConfig, *, num_pairs: int) -> Sample:
     """Return the first pairs of the run of ``config``, and the gaps of more pairs.
 
     Whole batches are read, because the random numbers of views are drawn per batch.
@@ -65,7 +57,8 @@ def sample_pairs(
     Raises:
         VideoError: a video and all its replacements cannot be read.
     """
-    batching = source.batching(batch_size=batch_size)
+    batching = source.batching()
+    batch_size = batching.batch_size
     batches = source.batches(batching, range(ceil(max(num_pairs, NUM_READ) / batch_size)))
     augment = build_augment(config.augment)
     generator = torch.Generator().manual_seed(config.seed)  # as in pretrain

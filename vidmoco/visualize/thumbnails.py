@@ -1,4 +1,4 @@
-"""Small pictures of frames, decoded and shrunk in processes that a video may kill."""
+"""Small pictures of frames. They are decoded and shrunk in processes that a video may kill."""
 
 import textwrap
 from collections import defaultdict
@@ -39,15 +39,15 @@ def thumbnails(
 ) -> list[Image.Image]:
     """Return a picture of each row's frame, in its true shape, as large as fits in ``box``.
 
-    Where a frame cannot be had, there is a grey tile of the size of ``box`` that says why: its
+    If a frame cannot be read, its picture is a grey tile of the size of ``box`` that says why: the
     video is gone, has changed since the extraction, or cannot be read.
 
     Args:
         features: knows the videos.
-        rows: in any order, with repeats.
+        rows: rows of ``features``, in any order, with repeats.
         box: greatest width and height of a picture.
         limits: what a video may be, and what reading it may cost.
-        on_read: is told the number of pictures each time some have come.
+        on_read: called with the number of new pictures.
     """
     wanted = defaultdict(list)
     for row in sorted(set(rows.tolist())):
