@@ -1,10 +1,11 @@
 """Checkpoints with the keys, shapes and containers of other tools, made of random weights.
 
 Each function returns what the tool's file holds and the network whose features it should give.
-Networks are made once for all tests, which leave them as they are.
+Networks are made once a process, and each test gets a copy.
 """
 
 import argparse
+import copy
 import functools
 from itertools import pairwise
 
@@ -28,15 +29,20 @@ def _random(model):
 
 
 @functools.cache
+def _made(make, **options):
+    """A network with random weights, made once a process."""
+    return _random(make(**options))
+
+
 def resnet(name="resnet18"):
-    model = _random(getattr(torchvision.models, name)())
+    model = copy.deepcopy(_made(getattr(torchvision.models, name)))
     model.fc = nn.Identity()
     return model
 
 
-@functools.cache
 def transformer(name="vit_small_patch16_224", **options):
-    return _random(timm.create_model(name, num_classes=0, **options))
+    """A copy: tests write into it."""
+    return copy.deepcopy(_made(timm.create_model, model_name=name, num_classes=0, **options))
 
 
 def _mlp(*widths):
