@@ -15,12 +15,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from vidmoco.features.feature_set import FeatureSet
-from vidmoco.shapes import Bool, Float64
+from vidmoco.shapes import Float64
+from vidmoco.video.shots import is_peak, median_around
 
-WINDOW = 8  # steps on each side
 LEAST_SCORE = 4.0
 LEAST_USUAL = 0.025
 _LEAST_STEPS = 5  # assumption: fewer steps have no meaningful median
@@ -70,18 +69,5 @@ def _shots_of(distance: Float64[np.ndarray, " steps"], first: int) -> Iterator[S
         return
     usual = median_around(distance)
     score = distance / np.maximum(usual, LEAST_USUAL)
-    for n in np.flatnonzero((score >= LEAST_SCORE) & _is_peak(distance)).tolist():
+    for n in np.flatnonzero((score >= LEAST_SCORE) & is_peak(distance)).tolist():
         yield Shot(first + n, float(1 - distance[n]), float(1 - usual[n]), float(score[n]))
-
-
-def median_around(values: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
-    """Return for each value the median of up to 8 values before and 8 after it, without itself."""
-    padded = np.pad(values, WINDOW, constant_values=np.nan)
-    around = sliding_window_view(padded, 2 * WINDOW + 1).copy()
-    around[:, WINDOW] = np.nan
-    return np.asarray(np.nanmedian(around, axis=1))
-
-
-def _is_peak(values: Float64[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
-    padded = np.pad(values, 1, constant_values=-1.0)
-    return (values > padded[:-2]) & (values >= padded[2:])
