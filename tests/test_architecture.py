@@ -204,9 +204,9 @@ print(info_nce(unit, unit, unit, tau=0.2)[0].item() > 0)
 def test_every_module_has_its_test_file():
     tests = Path(__file__).parent
     exempt = {
-        "", "__main__", "shapes", "cores", "cache_folder", "errors", "methods.heads", "interrupt",
+        "", "__main__", "shapes", "cache_folder", "errors", "methods.heads",
         "backbones.timm_hook", "video.frames",
-        "train.run_state", "train.step",
+        "train.step",
         # Settings: in config/test_recipe.py, cli/test_flags.py and cli/test_help.py.
         "config.base", "config.fields", "config.pretrain", "config.data", "config.augment",
         "config.backbone", "config.optim", "config.runtime", "config.monitor", "config.commands",

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from vidmoco.urls import absolute, is_url, url_of
+from vidmoco.urls import absolute, absolute_paths, is_url, url_of
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,12 @@ def test_paths_become_absolute(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", "/home/x")
     assert absolute(Path("a")) == tmp_path / "a"
     assert absolute(Path("~/a")) == Path("/home/x/a")
+
+
+def test_paths_as_python_gives_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("list.txt").write_text("list.txt\n")
+    assert absolute_paths("v") == absolute_paths(Path("v")) == (tmp_path / "v",)
+    here = tmp_path / "list.txt"
+    assert absolute_paths(["@list.txt", here]) == (here, here)
+    assert list(map(url_of, absolute_paths("https://a.org/v"))) == ["https://a.org/v"]

@@ -435,8 +435,8 @@ MUTANTS = [
     Mutant(
         "an instance that comes twice moves towards the sum",
         BANK,
-        ".index_add_(0, which, query) / counts",
-        ".index_add_(0, which, query)",
+        "        query = sums[first] / same.sum(1, keepdim=True)",
+        "        query = sums[first]",
         "tests/methods/test_memory_bank.py",
     ),
     Mutant(

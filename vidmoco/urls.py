@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from os import PathLike
 from pathlib import Path
 
 from vidmoco.errors import ConfigError
@@ -64,3 +65,13 @@ def expand_lists(sources: Sequence[Path]) -> list[Path]:
         if not any(line.strip() for line in lines):
             raise ConfigError(f"The list of videos {listed} is empty.")
     return expanded
+
+
+def absolute_paths(given: str | PathLike[str] | Sequence[str | PathLike[str]]) -> tuple[Path, ...]:
+    """Return one path or URL of videos, or several, as absolute paths; ``@FILE`` is a list.
+
+    Raises:
+        ConfigError: a list cannot be used.
+    """
+    several = [given] if isinstance(given, str | PathLike) else given
+    return tuple(absolute(path) for path in expand_lists([Path(path) for path in several]))

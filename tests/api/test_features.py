@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,10 @@ def test_features_in_memory_are_those_of_the_command(run, videos, tmp_path):
     several = vidmoco.embed([str(video), videos / "02.mp4"], backbone=frozen, num_frames=1)
     assert [one.shape for one, _ in several] == [(1, 96)] * 2
     np.testing.assert_array_equal(several[0][0][0], np.load(tmp_path / "f.npy")[6])
+    roundabout = os.path.relpath(videos / ".." / videos.name / "02.mp4")
+    again = vidmoco.embed([roundabout, video, roundabout], backbone=frozen, num_frames=1)
+    np.testing.assert_array_equal(again[2][0], several[1][0])
+    np.testing.assert_array_equal(again[1][0], several[0][0])
     pooled, _ = run.embed(video, pool="mean")
     np.testing.assert_allclose(pooled[0], np.load(tmp_path / "f.npy").mean(0), rtol=1e-5)
 
@@ -45,6 +50,11 @@ def test_what_cannot_be_embedded(run, tmp_path):
     (tmp_path / "text.mp4").write_text("no video")
     with pytest.raises(VideoError, match=r"text\.mp4: "):
         run.embed(tmp_path / "text.mp4")
+    with pytest.raises(ConfigError, match=r"is a folder\. Give its videos"):
+        run.embed(tmp_path)
+    frozen = vidmoco.load_frozen(str(run.path))
+    with pytest.raises(ConfigError, match="that is loaded has its own size and device"):
+        vidmoco.embed("a.mp4", backbone=frozen, size=64, device="cpu")
     with pytest.raises(ConfigError, match="nothing"):
         vidmoco.embed("a.mp4", backbone=tmp_path / "nothing")
 

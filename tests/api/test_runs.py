@@ -27,9 +27,15 @@ def test_a_run_of_three_videos_from_python(run, videos):
 def test_a_second_call_is_the_same_and_a_stopped_run_goes_on(run, videos, tmp_path, monkeypatch):
     again = vidmoco.pretrain([str(videos)], run=str(tmp_path / "b"), steps=2, **SMALL)
     assert again.metrics.column("loss") == run.metrics.column("loss")
-    with pytest.raises(ConfigError, match="with its own settings; steps cannot be given"):
-        vidmoco.pretrain(videos, run=tmp_path / "b", resume=True, steps=9)
-    assert vidmoco.pretrain(videos, run=tmp_path / "b", resume=True, quiet=True) == again
+    resumed = {"run": tmp_path / "b", "resume": True, "quiet": True}
+    assert vidmoco.pretrain(videos, **resumed) == again
+    with pytest.raises(ConfigError, match=r"differ in optim\.lr: "):
+        vidmoco.pretrain(**resumed, optim={"lr": 9.0})
+    with pytest.raises(ConfigError, match="differ in videos: "):
+        vidmoco.pretrain(tmp_path, **resumed)
+    assert vidmoco.pretrain(**resumed, steps=3, workers=1).metrics.num_rows == 3
+    with pytest.raises(ConfigError, match="No videos given"):
+        vidmoco.pretrain()
     monkeypatch.chdir(tmp_path)
     unnamed = vidmoco.pretrain(videos, steps=1, **SMALL | {"method": "simclr"})
     assert unnamed.path == Path("runs/tiny_cpu-1") and unnamed.config.method.name == "simclr"

@@ -1,8 +1,8 @@
 import pytest
 
 from vidmoco.cli.flags import parse
-from vidmoco.cli.main import COMMANDS, main
-from vidmoco.config.commands import PretrainCommand
+from vidmoco.cli.main import main
+from vidmoco.config.commands import PretrainCommand, PreviewCommand
 from vidmoco.config.methods import METHOD_CONFIGS, MoCoConfig, SimCLRConfig
 from vidmoco.config.recipe import load_recipe
 from vidmoco.errors import ConfigError
@@ -11,14 +11,6 @@ from vidmoco.errors import ConfigError
 def pretrain(*words):
     """The settings of a training with these flags."""
     return parse(PretrainCommand, words, prog="vidmoco pretrain").config
-
-
-@pytest.mark.parametrize("command", ["pretrain", "preview"])
-def test_the_default_recipe_is_our_own(command):
-    parsed = parse(COMMANDS[command].settings, ["videos"], prog=command)
-    assert parsed.recipe == "vidmoco"
-    assert parsed.config.method == load_recipe("vidmoco").method
-    assert parsed.config.data.max_gap == 1.5
 
 
 def test_a_flag_overrides_the_recipe_wherever_it_stands():
@@ -197,3 +189,22 @@ def test_a_flag_of_several_values_is_given_once(words, capsys):
     assert (
         f"{flag} is given 2 times. Give all its values once: {flag} A B" in capsys.readouterr().err
     )
+
+
+@pytest.mark.parametrize(
+    ("gpu", "words", "recipe"),
+    [
+        (False, "", "vidmoco"),
+        (True, "", "vidmoco_gpu"),
+        (True, "--device cpu", "vidmoco"),
+        (True, "--engine.device=cpu", "vidmoco"),
+        (False, "--device cuda:1", "vidmoco_gpu"),
+        (True, "--recipe tiny_cpu", "tiny_cpu"),
+    ],
+)
+def test_the_recipe_is_chosen_by_the_device_where_none_is_given(monkeypatch, gpu, words, recipe):
+    monkeypatch.setattr("vidmoco.config.recipe.sees_gpu", lambda: gpu)
+    for settings in (PretrainCommand, PreviewCommand):
+        command = parse(settings, ["v", *words.split()], prog="vidmoco")
+        assert command.recipe == recipe
+        assert command.config.backbone == load_recipe(recipe).backbone

@@ -72,6 +72,9 @@ def test_a_state_of_other_pairs_is_refused(videos):
         pairs_of(videos, seed=3).load_state_dict(state)
     with pytest.raises(CheckpointError, match="another batch_size"):
         pairs_of(videos, batch_size=2).load_state_dict(state)
+    with pytest.raises(CheckpointError, match="another max_gap"):
+        pairs_of(videos, max_gap=0.2).load_state_dict(state)
+    pairs_of(videos, workers=1, decoder="pyav").load_state_dict(state)
 
 
 def test_what_cannot_be_used(videos, tmp_path):

@@ -3,9 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vidmoco.config.data import DataConfig
 from vidmoco.data.order import Batching, BatchOrder, Place
 from vidmoco.data.sampling import PairPlan, PairRule
-from vidmoco.data.sources import cut_sources, part_seconds, whole_videos
+from vidmoco.data.sources import cut_sources, part_seconds, sources_of, whole_videos
 from vidmoco.errors import ConfigError
 
 DURATIONS = st.lists(st.floats(0.01, 1e5), min_size=1, max_size=20).map(np.array)
@@ -46,6 +47,14 @@ def test_shots_are_cut_at_their_cuts_and_long_ones_in_parts():
 def test_how_long_parts_are(durations, batch_size, expected):
     found = part_seconds(np.array(durations), batch_size=batch_size, asked=None)
     assert found == pytest.approx(expected)
+
+
+def test_parts_are_long_enough_for_the_gaps_that_are_asked_for():
+    hours = np.full(20, 3600.0)
+    assert part_seconds(hours, batch_size=256, asked=None, gap=60.0) == 120.0
+    data = DataConfig(batch_size=256, max_gap=60.0)
+    assert sources_of(data, hours, None).durations.min() == 120.0
+    assert sources_of(DataConfig(min_gap=45.0), hours, None).durations.min() == 90.0
 
 
 def test_an_hour_long_recording_is_many_sources():

@@ -6,11 +6,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-import timm
 import torch
 from painted_videos import write_video
 
-from vidmoco.backbones.build import load_backbone, save_backbone
+from vidmoco.backbones.build import load_backbone
 from vidmoco.backbones.frozen import load_frozen
 from vidmoco.backbones.preprocess import normalize, preprocess_of, resize_and_crop
 from vidmoco.cli.main import main
@@ -25,16 +24,6 @@ from vidmoco.features.extract_command import default_backbone
 from vidmoco.features.extract_command import extract as extract_command
 from vidmoco.video.probe import probe_video
 from vidmoco.video.sequential_reader import iter_frames
-
-
-@pytest.fixture(scope="module")
-def backbone(tmp_path_factory):
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("run") / "backbone"
-    model = timm.create_model("resnet18", num_classes=0)
-    model.pretrained_cfg = dict(model.pretrained_cfg)
-    save_backbone(model.eval(), folder, input_size=32, provenance={})
-    return folder
 
 
 def extract(*words):

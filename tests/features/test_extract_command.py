@@ -7,26 +7,13 @@ import fsspec
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import timm
-import torch
 from painted_videos import write_video
 from shot_videos import write_scenes
 
-from vidmoco.backbones.build import save_backbone
 from vidmoco.cli.main import main
 from vidmoco.errors import ConfigError
 from vidmoco.features import extract_command as command_module
 from vidmoco.features.feature_set import open_features
-
-
-@pytest.fixture(scope="module")
-def backbone(tmp_path_factory):
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("run") / "backbone"
-    model = timm.create_model("resnet18", num_classes=0)
-    model.pretrained_cfg = dict(model.pretrained_cfg)
-    save_backbone(model.eval(), folder, input_size=32, provenance={})
-    return folder
 
 
 @pytest.fixture

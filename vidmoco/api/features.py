@@ -20,6 +20,7 @@ from vidmoco.features.batch_size import default_batch_size
 from vidmoco.features.extract_command import default_backbone
 from vidmoco.features.stream import Pool, stream_features
 from vidmoco.shapes import Float32, Float64
+from vidmoco.urls import absolute_paths
 from vidmoco.video.open_catalog import open_catalog
 from vidmoco.visualize.search import find
 
@@ -73,9 +74,14 @@ def embed(
         if frames or pool != "none" or normalize:
             raise ConfigError("Frames of an array are all taken, as they are; leave these out.")
         return _embed_array(frozen, videos, batch_size or default_batch_size(frozen))
-    paths = paths_of(videos)
+    paths = absolute_paths(videos)
+    for path in paths:
+        if path.is_dir():
+            raise ConfigError(f"{path} is a folder. Give its videos, or use `vidmoco extract`.")
     selection = FrameSelection(**frames)
-    rows = [open_catalog([path])[0] for path in paths]
+    catalog = open_catalog(paths, workers=workers)
+    infos = {info.path.resolve(): info for info in catalog.rows()}
+    rows = [infos[path.resolve()] for path in paths]
     for path, row in zip(paths, rows, strict=True):
         if row.route == "refused":
             raise VideoError(f"{path}: {row.reason}.")
@@ -154,6 +160,13 @@ def _frozen(
     backbone: PathLike | FrozenBackbone | None, *, device: str, **options: Any
 ) -> FrozenBackbone:
     if isinstance(backbone, FrozenBackbone):
+        given = [name for name, value in options.items() if value not in (None, "fp32")]
+        given += ["device"] * (device != "auto")
+        if given:
+            raise ConfigError(
+                f"A backbone that is loaded has its own {' and '.join(given)}. Give them to "
+                "load_frozen, or name the backbone."
+            )
         return backbone
     where = resolve_device(device)
     frozen = load_frozen(os.fspath(backbone or default_backbone()), **options)
@@ -176,9 +189,3 @@ def _embed_array(
         inputs = resize_and_crop(images, frozen.preprocess).to(frozen.device)
         features.append(frozen.features(inputs).cpu().numpy())
     return np.concatenate(features), np.arange(len(frames), dtype=np.float64)
-
-
-def paths_of(given: PathLike | Sequence[PathLike]) -> list[Path]:
-    """Return one path or several as a list."""
-    several = [given] if isinstance(given, str | os.PathLike) else given
-    return [Path(path).expanduser() for path in several]

@@ -11,16 +11,18 @@ from rich.console import Console
 from torch import nn
 
 from vidmoco import run_folder
-from vidmoco.api.features import PathLike, embed, evaluate, paths_of
+from vidmoco.api.features import PathLike, embed, evaluate
 from vidmoco.backbones.build import load_backbone
 from vidmoco.config.evaluation import ReportCommand
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import default_recipe, load_recipe, with_settings
+from vidmoco.config.resume import resumed_config
 from vidmoco.errors import CheckpointError, ConfigError
 from vidmoco.json_lines import read_metrics
 from vidmoco.report.report import report as write_report
 from vidmoco.run_folder import new_run_name
 from vidmoco.train.pretrain import pretrain as train
+from vidmoco.urls import absolute_paths
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class Run:
 
 
 def pretrain(
-    videos: PathLike | Sequence[PathLike],
+    videos: PathLike | Sequence[PathLike] | None = None,
     *,
     recipe: str | None = None,
     run: PathLike | None = None,
@@ -96,11 +98,13 @@ def pretrain(
                                augment={"size": 64}, monitor={"images": "images/"})
 
     Args:
-        videos: A folder of videos, prepared frames or images, a video or a catalog; or several.
+        videos: A folder of videos, prepared frames or images, a video or a catalog; or several. A
+            run that is resumed knows its own.
         recipe: A shipped recipe or a YAML file. The default is ``vidmoco`` on a CPU and
             ``vidmoco_gpu`` where there is a GPU.
         run: The run folder. The default is runs/RECIPE-NUMBER.
-        resume: Go on from the run's newest checkpoint, with its own settings.
+        resume: Go on from the run's newest checkpoint, with its own settings. ``steps`` or
+            ``epochs`` extend it; what computes nothing else may change too, such as ``workers``.
         quiet: Print nothing.
         **settings: Settings in place of the recipe's: those without a section (``steps``,
             ``epochs``, ``seed``), those that have a short flag (``batch_size``, ``device``,
@@ -116,14 +120,14 @@ def pretrain(
     recipe = recipe or default_recipe(str(settings.get("device", "auto")))
     folder = Path(run) if run is not None else new_run_name(recipe)
     if resume:
-        if settings:
-            raise ConfigError(
-                f"A run resumes with its own settings; {', '.join(settings)} cannot be given."
-            )
-        config = load_recipe(str(folder / run_folder.CONFIG))
+        saved = load_run(folder).config
+        given = settings | ({} if videos is None else {"videos": absolute_paths(videos)})
+        config = resumed_config(saved, with_settings(saved, given), run=folder)
+    elif videos is None:
+        raise ConfigError("No videos given. Name a folder of videos.")
     else:
-        paths = tuple(path.absolute() for path in paths_of(videos))
-        config = with_settings(load_recipe(recipe), settings | {"videos": paths})
+        given = settings | {"videos": absolute_paths(videos)}
+        config = with_settings(load_recipe(recipe), given)
     train(
         config,
         run=folder,

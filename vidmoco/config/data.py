@@ -37,9 +37,9 @@ class DataConfig(Settings):
     """Frames drawn from a video at a time. More than 2 give MoCo more positives, Fast-MoCo more
     sources of patches, or small crops their own frames. See --augment.large-views."""
     segments: Literal["time", "shots", "whole"] = "time"
-    """Parts of videos that count as videos of their own. `time`: parts of about 30 s, and shorter
-    ones where there is little footage. `shots`: the shots between hard cuts, which all frames are
-    decoded to find, and parts of long shots. `whole`: whole videos."""
+    """Parts of videos that count as videos of their own. `time`: parts of about 30 s, longer ones
+    for longer gaps, and shorter ones where there is little footage. `shots`: the shots between hard
+    cuts, which all frames are decoded to find, and parts of long shots. `whole`: whole videos."""
     segment_seconds: Expert[float | None] = None
     """Length of these parts in seconds, in place of 30."""
     pairs_per_visit: int = 4

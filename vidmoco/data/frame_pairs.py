@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Generator, Iterator, Sequence
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -14,9 +13,13 @@ from vidmoco import distributed
 from vidmoco.config.data import DataConfig
 from vidmoco.config.methods import SimCLRConfig
 from vidmoco.config.pretrain import PretrainConfig
+from vidmoco.config.recipe import to_plain
 from vidmoco.data.batches import PairBatch
 from vidmoco.data.source import open_source
 from vidmoco.errors import CheckpointError
+from vidmoco.urls import absolute_paths
+
+_WITHOUT_EFFECT = ("workers", "decoder")  # on the pairs
 
 
 class FramePairs(IterableDataset[dict[str, Tensor]]):
@@ -54,18 +57,19 @@ class FramePairs(IterableDataset[dict[str, Tensor]]):
         **settings: Any,
     ) -> None:
         super().__init__()
-        several = [videos] if isinstance(videos, str | PathLike) else videos
-        paths = tuple(Path(path).expanduser().absolute() for path in several)
         # The method is not used; SimCLR asks nothing of the other sections.
         config = PretrainConfig(
-            videos=paths, seed=seed, data=DataConfig(**settings), method=SimCLRConfig()
+            videos=absolute_paths(videos),
+            seed=seed,
+            data=DataConfig(**settings),
+            method=SimCLRConfig(),
         )
         self._source = open_source(
             config, resume=None, console=console or Console(stderr=True), quarantine=None
         )
         self._batching = self._source.batching()
-        self._key = {"seed": seed, "num_sources": len(self._source.sources)}
-        self._key |= {"batch_size": config.data.batch_size}
+        decisive = {k: v for k, v in to_plain(config.data).items() if k not in _WITHOUT_EFFECT}
+        self._key = decisive | {"seed": seed, "num_sources": len(self._source.sources)}
         self._batches: Generator[PairBatch] | None = None
         self.step = 0
         self.failures: dict[int, str] = {}
@@ -100,11 +104,11 @@ class FramePairs(IterableDataset[dict[str, Tensor]]):
         """Return the path of a video below its folder."""
         return self._source.name(row)
 
-    def state_dict(self) -> dict[str, int]:
+    def state_dict(self) -> dict[str, Any]:
         """Return how far it is: the next batch is the one after the last that was given out."""
         return {"step": self.step, "world_size": distributed.world_size(), **self._key}
 
-    def load_state_dict(self, state: dict[str, int]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where ``state`` was.
 
         Raises:

@@ -56,7 +56,12 @@ def sources_of(
     """
     if data.segments == "whole" or not durations.any():  # of images
         return whole_videos(durations)
-    seconds = part_seconds(durations, batch_size=data.batch_size, asked=data.segment_seconds)
+    seconds = part_seconds(
+        durations,
+        batch_size=data.batch_size,
+        asked=data.segment_seconds,
+        gap=max(data.min_gap, data.max_gap or 0.0),
+    )
     return cut_sources(durations, seconds=seconds, cuts=cuts)
 
 
@@ -66,12 +71,17 @@ def whole_videos(durations: Float64[np.ndarray, " videos"]) -> Sources:
 
 
 def part_seconds(
-    durations: Float64[np.ndarray, " videos"], *, batch_size: int, asked: float | None
+    durations: Float64[np.ndarray, " videos"],
+    *,
+    batch_size: int,
+    asked: float | None,
+    gap: float = 0.0,
 ) -> float:
     """Return how long the parts of videos should be, in seconds.
 
-    Unless it is asked for, a part lasts 30 s, or less where there would be fewer sources than
-    ``batch_size``: down to 2 s, and down to an eighth of all footage where it is only seconds.
+    Unless it is asked for, a part lasts 30 s, or twice the ``gap`` that pairs are to have. It is
+    shorter where there would be fewer sources than ``batch_size``: down to 2 s, and down to an
+    eighth of all footage where it is only seconds.
 
     Raises:
         ConfigError: what is asked for is longer than every video.
@@ -79,7 +89,8 @@ def part_seconds(
     if asked is None:
         total = float(durations.sum())
         shortest = min(_SHORTEST_SECONDS, total / _LEAST_SOURCES)
-        return float(np.clip(total / batch_size, shortest, PART_SECONDS)) or PART_SECONDS
+        longest = max(PART_SECONDS, 2 * gap)
+        return float(np.clip(total / batch_size, shortest, longest)) or longest
     if asked > durations.max():
         raise ConfigError(
             f"--data.segment-seconds is {asked:g}, and the longest video lasts "

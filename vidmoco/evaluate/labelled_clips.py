@@ -4,7 +4,6 @@ A split is by group (what belongs together, such as the clips of one place and d
 frames of one video are near-copies, and a split between them measures memory.
 """
 
-import csv
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from vidmoco.csv_file import read_csv
 from vidmoco.errors import ConfigError, DataError, nearest
 from vidmoco.text import counted
 
@@ -57,12 +57,7 @@ def read_manifest(
         ConfigError: the file or a column is missing.
         DataError: there are no such rows, a video is listed twice, or a row lacks group or split.
     """
-    try:
-        with manifest.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            rows, columns = list(reader), list(reader.fieldnames or [])
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"Cannot read the manifest {manifest}: {error}.") from error
+    rows, columns = read_csv(manifest, what="manifest")
     conditions = [condition.partition("=")[::2] for condition in where]
     wanted = (path, label, group, split, *(column for column, _ in conditions))
     _require_columns(

@@ -1,11 +1,11 @@
 """Read the times of frames of many videos from a CSV file."""
 
-import csv
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from vidmoco.csv_file import read_csv
 from vidmoco.errors import ConfigError, nearest
 
 COLUMNS = ("video", "seconds")
@@ -21,12 +21,7 @@ def read_times(path: Path, names: Mapping[str, Sequence[str]]) -> dict[str, tupl
     Raises:
         ConfigError: the file cannot be read, or a row names no video, several videos or no time.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            rows, columns = list(reader), list(reader.fieldnames or [])
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"Cannot read the times {path}: {error}.") from error
+    rows, columns = read_csv(path, what="times")
     for column in COLUMNS:
         if column not in columns:
             raise ConfigError(

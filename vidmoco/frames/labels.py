@@ -1,9 +1,9 @@
 """Names and labels of prepared videos."""
 
-import csv
 from collections import Counter
 from pathlib import Path
 
+from vidmoco.csv_file import read_csv
 from vidmoco.errors import ConfigError, nearest
 from vidmoco.frames.index import FRAME_COLUMNS
 from vidmoco.video.catalog import Catalog
@@ -33,12 +33,7 @@ def read_labels(path: Path, *, key: str) -> dict[str, dict[str, str]]:
     Raises:
         ConfigError: the file cannot be read, has no column ``key``, or names a video twice.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            rows, columns = list(reader), list(reader.fieldnames or [])
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"Cannot read the labels {path}: {error}.") from error
+    rows, columns = read_csv(path, what="labels")
     if key not in columns:
         raise ConfigError(
             f"{path} has no column {key!r}.{nearest(key, columns)} Its columns: "

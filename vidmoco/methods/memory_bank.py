@@ -109,9 +109,10 @@ class MemoryBank(nn.Module):
         gathered = [map(distributed.gather_rows, one) for one in self._waiting]
         query, instances = map(torch.cat, zip(*gathered, strict=True))
         # An instance that a batch has several times moves towards the mean of its embeddings.
-        instances, which = instances.unique(return_inverse=True)
-        counts = torch.bincount(which)[:, None]
-        query = query.new_zeros(len(instances), query.shape[1]).index_add_(0, which, query) / counts
+        same = (instances[:, None] == instances).float()
+        first = same.argmax(1)  # where each instance comes first; no wait for a GPU
+        sums = torch.zeros_like(query).index_add_(0, first, query)
+        query = sums[first] / same.sum(1, keepdim=True)
         moved = self.entries[instances].lerp(query.to(self.entries.dtype), 1 - self.momentum)
         self.entries.index_copy_(0, instances, normalize(moved, dim=1))
         self._waiting.clear()

@@ -1,0 +1,27 @@
+import torch
+from method_material import built, normed_backbone
+
+from vidmoco.config.methods import SimCLRConfig
+from vidmoco.train.metrics import MetricsLog
+from vidmoco.train.run_state import RunState
+
+
+def state_of(run, seed):
+    method = built(SimCLRConfig(dim=5), normed_backbone())
+    torch.manual_seed(seed)  # after the weights, which have a seed of their own
+    optimizer = torch.optim.SGD(method.parameters(), lr=0.1, momentum=0.9)
+    metrics = MetricsLog(run / "metrics.jsonl", log_every=1, batch_size=2, total_steps=9)
+    return RunState(run, method, optimizer, torch.Generator().manual_seed(seed), metrics)
+
+
+def test_a_resume_draws_the_numbers_that_the_run_would_have_drawn(tmp_path):
+    """Those of the views, and torch's own, which dropout and stochastic depth draw."""
+    first = state_of(tmp_path, 0)
+    first.save(3, keep=1)
+    views, own = torch.rand(5, generator=first.augment_generator), torch.rand(5)
+    second = state_of(tmp_path, 1)
+    assert second.load_newest() == 3
+    assert torch.equal(torch.rand(5, generator=second.augment_generator), views)
+    assert torch.equal(torch.rand(5), own)
+    ours, saved = second.method.state_dict(), first.method.state_dict()
+    assert all(torch.equal(ours[name], saved[name]) for name in saved)

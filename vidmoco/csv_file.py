@@ -1,0 +1,28 @@
+"""Read CSV files that users give."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from vidmoco.errors import ConfigError
+
+
+def read_csv(path: Path, *, what: str) -> tuple[list[dict[str | Any, str | Any]], list[str]]:
+    """Return the rows of a CSV file with a header, and its columns.
+
+    A row with too few or too many fields has ``None`` among its values or keys, as
+    ``csv.DictReader`` has it.
+
+    Args:
+        path: The file, in UTF-8.
+        what: What it holds, for the error.
+
+    Raises:
+        ConfigError: It cannot be read.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            return list(reader), list(reader.fieldnames or [])
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(f"Cannot read the {what} {path}: {error}.") from error
