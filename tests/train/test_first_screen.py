@@ -48,7 +48,7 @@ def test_what_matters_is_said(videos):
 def test_little_footage_and_single_frames(videos):
     found = screen(videos, single_frame=True)
     # 5 x 1.2 s: an eighth of all is 0.75 s.
-    assert found["data"] == ("5 videos, 6.0 s; as 10 segments of about 0.6 s (--data.segments)")
+    assert found["data"] == ("5 videos, 6.0 s, in 10 segments of at most 0.6 s (--data.segments)")
     assert "128 in a batch, each two views of one frame; an epoch takes" in found["pairs"]
 
 

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from vidmoco import distributed, run_folder
@@ -62,8 +61,8 @@ def _data(source: PairSource) -> str:
         length = f"{seconds / 3600:,.1f} hours"
     text = f"{counted(videos, 'video')}, {length}"
     if sources > videos:
-        middle = np.median(source.sources.durations)
-        text += f"; as {sources:,} segments of about {middle:.2g} s (--data.segments)"
+        longest = source.sources.durations.max()
+        text += f", in {sources:,} segments of at most {longest:.2g} s (--data.segments)"
     return text
 
 
