@@ -25,6 +25,7 @@ from vidmoco.workers.pool import WorkerPool
 
 # Files whose tests start processes or train; ``make quick`` leaves them out.
 SLOW = {
+    "ablation/test_run.py",
     "augment/test_views.py",
     "backbones/test_architectures.py",
     "backbones/test_build.py",

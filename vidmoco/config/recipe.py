@@ -59,15 +59,24 @@ def shipped_recipes() -> dict[str, Path]:
 
 def parse_recipe(text: str, *, source: str) -> PretrainConfig:
     """Return the config that YAML ``text`` describes. Errors name ``source``."""
+    data = read_yaml(text, source=f"Recipe {source}")
     try:
-        data = yaml.load(text, Loader=_StrictLoader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"Recipe {source} is not valid YAML: {reason}") from error
-    try:
-        return _build(PretrainConfig, {} if data is None else data, at="")
+        return build_settings(PretrainConfig, {} if data is None else data, at="")
     except ConfigError as error:
         raise ConfigError(f"Recipe {source}: {error}") from error
+
+
+def read_yaml(text: str, *, source: str) -> Any:
+    """Return what YAML ``text`` holds. A key that is given twice is an error, which names source.
+
+    Raises:
+        ConfigError: it is not valid YAML.
+    """
+    try:
+        return yaml.load(text, Loader=_StrictLoader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{source} is not valid YAML: {reason}") from error
 
 
 def dump_recipe(config: PretrainConfig) -> str:
@@ -132,7 +141,7 @@ def with_settings(config: PretrainConfig, settings: Mapping[str, Any]) -> Pretra
         plain[section] = ({} if is_other else plain[section]) | {
             key: to_plain(one) for key, one in inner.items()
         }
-    return _build(PretrainConfig, plain, at="")
+    return build_settings(PretrainConfig, plain, at="")
 
 
 def changed_flags(recipe: PretrainConfig, config: PretrainConfig) -> list[str]:
@@ -175,8 +184,12 @@ def _strict_mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any
 _StrictLoader.add_constructor("tag:yaml.org,2002:map", _strict_mapping)
 
 
-def _build(kind: type[Config], data: Any, *, at: str) -> Config:
-    """Return the dataclass ``kind`` filled from a mapping. ``at`` is the key of that mapping."""
+def build_settings(kind: type[Config], data: Any, *, at: str) -> Config:
+    """Return the dataclass ``kind`` filled from a mapping. ``at`` is the key of that mapping.
+
+    Raises:
+        ConfigError: a key is unknown, or a value has the wrong type or is out of range.
+    """
     if not isinstance(data, dict):
         where = f"{at!r} is" if at else "it is"
         raise ConfigError(f"{where} {data!r}; it must be a mapping of settings.")
@@ -190,6 +203,10 @@ def _build(kind: type[Config], data: Any, *, at: str) -> Config:
                 f"unknown key {where!r}.{nearest(key, names)} Known here: {', '.join(names)}."
             )
         values[key] = _coerce(known[key], value, at=where)
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        without = field.default is field.default_factory is dataclasses.MISSING
+        if without and field.name not in values:
+            raise ConfigError(f"{(at + '.' if at else '') + field.name!r} is missing.")
     return kind(**values)
 
 
@@ -209,11 +226,16 @@ def _coerce(kind: Any, value: Any, *, at: str) -> Any:
     """Return ``value`` as type ``kind``. A ``ConfigError`` names the key ``at``."""
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        return _build(kind, value, at=at)
+        return build_settings(kind, value, at=at)
     if origin in (types.UnionType, typing.Union) and dataclasses.is_dataclass(inner[0]):
-        return _build(_class_by_name(inner, value, at=at), value, at=at)
-    if origin in (types.UnionType, typing.Union):  # only "X | None" occurs
-        return None if value is None else _coerce(inner[0], value, at=at)
+        return build_settings(_class_by_name(inner, value, at=at), value, at=at)
+    if origin in (types.UnionType, typing.Union):
+        if value is None and type(None) in inner:
+            return None
+        literal = next((k for k in inner if typing.get_origin(k) is Literal), None)
+        if literal is not None and value in typing.get_args(literal):
+            return value
+        return _coerce(inner[0], value, at=at)
     if origin is Literal and value in inner:
         return value
     if origin is tuple and isinstance(value, list):

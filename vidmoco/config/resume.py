@@ -26,17 +26,21 @@ def resumed_config(saved: PretrainConfig, given: PretrainConfig, *, run: Path) -
     """
     if given.epochs != saved.epochs and given.steps == saved.steps:
         given = replace(given, steps=None)
-    free = _free(saved, given, run)
-    lines = differences(to_plain(saved), to_plain(given))
-    changed = [line for line in lines if not line.startswith(free)]
-    if saved.method.name != given.method.name:  # the name covers its settings
-        changed = [line for line in changed if not re.match(r"method\.(?!name:)", line)]
-    if changed:
+    if changed := changed_settings(saved, given, run=run):
         raise ConfigError(
             "A run resumes with the settings it began with. Saved and given settings differ in "
-            f"{'; '.join(sorted(changed))}. Leave out these settings, or start a new run."
+            f"{'; '.join(changed)}. Leave out these settings, or start a new run."
         )
     return given
+
+
+def changed_settings(saved: PretrainConfig, given: PretrainConfig, *, run: Path) -> list[str]:
+    """Return ``"key: saved and given"`` for each setting of ``run`` that differs and may not."""
+    lines = differences(to_plain(saved), to_plain(given))
+    changed = [line for line in lines if not line.startswith(_free(saved, given, run))]
+    if saved.method.name != given.method.name:  # the name covers its settings
+        changed = [line for line in changed if not re.match(r"method\.(?!name:)", line)]
+    return sorted(changed)
 
 
 def _free(saved: PretrainConfig, given: PretrainConfig, run: Path) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import hashlib
 import io
 import os
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -96,6 +97,14 @@ class ImageCorpus:
         if not ratios:
             raise ConfigError(f"None of the images can be read, such as {self.names[0]}.")
         return np.array(ratios, dtype=np.float32)
+
+    def hashes_of_size(self, sizes: AbstractSet[int]) -> Iterator[bytes]:
+        """Yield the SHA-256 of the images whose files have one of these sizes, in bytes."""
+        for row, source in enumerate(self.sources):
+            if not isinstance(source, Path) or source.stat().st_size in sizes:
+                data = self._bytes(row)
+                if len(data) in sizes:
+                    yield hashlib.sha256(data).digest()
 
     def _bytes(self, row: int) -> bytes:
         source = self.sources[row]

@@ -1,0 +1,7 @@
+import pytest
+from rich.console import Console
+
+
+@pytest.fixture
+def quiet():
+    return Console(quiet=True)

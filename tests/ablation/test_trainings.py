@@ -1,0 +1,58 @@
+import pytest
+from ablations import write_ablation
+
+from vidmoco.ablation.plan import load_plan
+from vidmoco.ablation.trainings import Training, require_same_settings, train_all, trainings_of
+from vidmoco.api.runs import Run
+from vidmoco.config.recipe import dump_recipe
+from vidmoco.errors import ConfigError
+
+STEPS = {"pairs": 2, "control": 2}
+
+
+def save_config(training):
+    training.run.path.mkdir(parents=True)
+    (training.run.path / "config.yaml").write_text(dump_recipe(training.config))
+
+
+def test_seed_by_seed(tmp_path):
+    plan = load_plan(write_ablation(tmp_path))
+    found = trainings_of(plan, tmp_path, STEPS)
+    names = ["pairs-seed0", "control-seed0", "pairs-seed1", "control-seed1"]
+    assert [one.name for one in found] == names
+    assert [one.config.seed for one in found] == [0, 0, 1, 1]
+    assert found[1].config.data.single_frame and found[1].config.steps == 2
+
+
+def test_a_run_of_other_settings_is_not_taken(tmp_path):
+    plan = load_plan(write_ablation(tmp_path))
+    for training in trainings_of(plan, tmp_path, STEPS):
+        save_config(training)
+    require_same_settings(plan, tmp_path)
+    trainings_of(plan, tmp_path, STEPS)
+    with pytest.raises(ConfigError, match="takes 2 steps, and the row 'pairs' 3"):
+        trainings_of(plan, tmp_path, STEPS | {"pairs": 3})
+    other = load_plan(
+        write_ablation(
+            tmp_path,
+            rows={"pairs": {"seed": 1, "data": {}}} and {"pairs": {"data": {"max_gap": 3.0}}},
+            compare=[],
+        )
+    )
+    with pytest.raises(ConfigError, match=r"other settings: data\.max_gap: .*delete that run"):
+        require_same_settings(other, tmp_path)
+
+
+def test_a_training_that_fails_does_not_stop_the_others(tmp_path):
+    plan = load_plan(write_ablation(tmp_path, videos=tmp_path / "none"))
+    failed, also = trainings_of(plan, tmp_path, STEPS)[:2]
+    finished = Training("done", 0, failed.config, FinishedRun(tmp_path / "runs" / "done-seed0"))
+    found = dict(train_all([failed, finished, also], tmp_path, jobs=2, flags=[]))
+    assert found[finished] == ""
+    for one in (failed, also):
+        assert f"{one.name} ended with exit code 2" in found[one] and "none" in found[one]
+        assert (tmp_path / "logs" / f"runs-{one.name}.log").is_file()
+
+
+class FinishedRun(Run):
+    is_finished = True

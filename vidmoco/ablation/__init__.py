@@ -1,0 +1,1 @@
+"""Compare trainings: rows of settings, seeds, equal budgets, and sets of labelled images."""

@@ -1,0 +1,49 @@
+"""What the backbones of an ablation are worth: their accuracies on the judges' images."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from vidmoco.ablation.plan import Judge
+from vidmoco.backbones.folder import weights_file
+from vidmoco.config.recipe import to_plain
+from vidmoco.evaluate.compare import evaluate
+from vidmoco.evaluate.results import write_results
+from vidmoco.evaluate.results_table import accuracy_columns
+
+RESULTS = "results"
+
+
+def judged(
+    judge: Judge, name: str, backbone: str, folder: Path, *, console: Console
+) -> dict[str, float]:
+    """Return the accuracies of a backbone in percent, by title, measured once.
+
+    They are kept as a results file of `vidmoco evaluate`, ``results/JUDGE/NAME.json``, and measured
+    again if the judge's settings or the weights have changed.
+
+    Raises:
+        VidmocoError: the images or the backbone cannot be used.
+    """
+    path = folder / RESULTS / judge.name / f"{name}.json"
+    key = {"judge": to_plain(judge.settings), "backbone": _identity(backbone)}
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if kept.get("ablation") != key:
+        quiet = Console(quiet=True)
+        kept = evaluate(judge.command(backbone), console=console, output=quiet, writes=False)
+        kept["ablation"] = key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_results(path, kept)
+    return {title: values[0] for title, values in accuracy_columns(kept)}
+
+
+def _identity(backbone: str) -> dict[str, Any]:
+    """Return what identifies a backbone: its name, and the content of its weights if it has any."""
+    folder = Path(backbone) / "backbone"
+    if not folder.is_dir():
+        return {"name": backbone}
+    digest = hashlib.sha256(weights_file(folder).read_bytes()).hexdigest()
+    return {"name": folder.parent.name, "weights": digest}
