@@ -193,3 +193,12 @@ def test_no_videos(capsys):
 
 def test_the_defaults_are_those_of_pretrain():
     assert PreviewCommand().config == PretrainConfig()
+
+
+def test_it_says_what_the_second_frame_adds(video_folder, capsys):
+    assert preview(video_folder, "--data.max-gap", "0.05") == 0
+    out = capsys.readouterr().out
+    assert "Change: time changes a picture" in out
+    assert "of these pairs the second frame is nearly the first" in out
+    assert preview(video_folder, "--data.single-frame") == 0
+    assert "Change:" not in capsys.readouterr().out

@@ -4,6 +4,7 @@ Pairs and views are exactly those of ``pretrain`` with the same settings.
 """
 
 from contextlib import closing
+from dataclasses import replace
 from math import ceil
 
 import numpy as np
@@ -18,6 +19,13 @@ from vidmoco.data.order import BatchOrder, Place
 from vidmoco.data.sampling import PairPlan
 from vidmoco.data.source import PairSource, open_source, pair_rule
 from vidmoco.text import counted
+from vidmoco.visualize.change import (
+    Change,
+    change_of,
+    crops_alone,
+    describe_change,
+    joined,
+)
 from vidmoco.visualize.contact_sheet import Sample, ShownPair, describe_gaps, draw_sheet
 from vidmoco.visualize.png_file import require_png, save_png
 
@@ -45,8 +53,30 @@ def preview(command: PreviewCommand) -> int:
     save_png(draw_sheet(sample, lines), output)
     console = Console()
     say(console, *lines, *source.failure_lines(sample.failures), *describe_gaps(sample))
+    if source.has_time and not config.data.single_frame:
+        far = replace(config, data=replace(config.data, max_gap=None))
+        is_near = config.data.max_gap is not None
+        any_gap = measure_change(replace(source, config=far)) if is_near else None
+        say(console, *describe_change(measure_change(source), any_gap=any_gap))
     say(console, f"{output}: {command.pairs} pairs")
     return 0
+
+
+def measure_change(source: PairSource) -> Change:
+    """Return how much time changes the first pairs of a run, and how much their crops do.
+
+    Raises:
+        VideoError: a video and all its replacements cannot be read.
+    """
+    batching, config = source.batching(), source.config
+    crops = crops_alone(config.augment)
+    generator = torch.Generator().manual_seed(config.seed)
+    batches = source.batches(batching, range(ceil(NUM_READ / batching.batch_size)))
+    with closing(batches):
+        parts = [
+            change_of(batch.frames, batch.aspect_ratios, crops, generator) for batch in batches
+        ]
+    return joined(parts)
 
 
 def sample_pairs(source: PairSource, config: PretrainConfig, *, num_pairs: int) -> Sample:
