@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from ablations import JUDGE, SMALL, write_ablation
 
@@ -81,3 +83,12 @@ def test_no_file_and_no_yaml(tmp_path):
     path.write_text("rows: [")
     with pytest.raises(ConfigError, match="is not valid YAML"):
         load_plan(path)
+
+
+def test_the_example_of_the_docs(tmp_path):
+    text = (Path(__file__).parents[2] / "docs" / "ablations.md").read_text(encoding="utf-8")
+    path = tmp_path / "starts.yaml"
+    path.write_text(text.partition("```yaml\n")[2].partition("```")[0])
+    plan = load_plan(path)
+    assert [row.name for row in plan.rows if row.frozen] == ["untrained", "weights of others"]
+    assert len(plan.compare) == 3
