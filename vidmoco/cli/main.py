@@ -31,7 +31,7 @@ from vidmoco.config.commands import (
     PreviewCommand,
     ScanCommand,
 )
-from vidmoco.config.detection import DetectionCommand
+from vidmoco.config.detection import DetectionCommand, split_source
 from vidmoco.config.evaluation import (
     EvaluateCommand,
     ExploreCommand,
@@ -146,6 +146,7 @@ def _extract(command: ExtractCommand) -> int:
 
 
 def _evaluate(command: EvaluateCommand) -> int:
+    require_paths(command.images, command.videos.labels)
     require_sources(*command.backbone)
     from vidmoco.evaluate.compare import evaluate
 
@@ -154,6 +155,9 @@ def _evaluate(command: EvaluateCommand) -> int:
 
 
 def _evaluate_detection(command: DetectionCommand) -> int:
+    for source in command.train:
+        split_source(source, flag="--train")
+    split_source(command.val, flag="--val")
     require_sources(command.backbone)
     from rich.console import Console
 
@@ -168,6 +172,7 @@ def _evaluate_detection(command: DetectionCommand) -> int:
 
 
 def _report(command: ReportCommand) -> int:
+    require_paths(command.features, *command.results)
     from vidmoco.report.report import report
 
     return report(command)
@@ -189,6 +194,7 @@ def _explore(command: ExploreCommand) -> int:
 
 
 def _import(command: ImportCommand) -> int:
+    require_paths(command.checkpoint)
     from vidmoco.backbones.import_checkpoint import import_checkpoint
     from vidmoco.console import say_result
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from vidmoco.config.base import Settings
 from vidmoco.config.fields import Device, Expert, Precision
+from vidmoco.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,3 +99,29 @@ class DetectionCommand(Settings):
             name: str(value) if isinstance(value, Path) else value
             for name, value in asdict(self).items()
         }
+
+
+_FORMS = "instances.json:IMAGES (COCO's format) or VOC2007:SPLIT (VOC's: JPEGImages, Annotations …)"
+
+
+def split_source(source: str, *, flag: str) -> tuple[Path, str]:
+    """Return the two parts of a set: COCO's file and its images, or VOC's folder and its split.
+
+    Raises:
+        ConfigError: it has another form, or a file or folder of it does not exist.
+    """
+    first, colon, second = source.rpartition(":")
+    if not (colon and first and second):
+        raise ConfigError(f"{flag} is {source!r}; expected {_FORMS}.")
+    path = Path(first)
+    if path.is_dir():
+        return path, second
+    if path.suffix != ".json":
+        raise ConfigError(
+            f"{flag} is {source!r}, and there is no folder {path}. Expected {_FORMS}."
+        )
+    if not path.is_file():
+        raise ConfigError(f"{flag} names {path}, which does not exist.")
+    if not Path(second).is_dir():
+        raise ConfigError(f"{flag} names the image folder {second}, which does not exist.")
+    return path, second

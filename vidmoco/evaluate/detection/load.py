@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from vidmoco.errors import ConfigError, DataError
+from vidmoco.config.detection import split_source
+from vidmoco.errors import DataError
 from vidmoco.evaluate.detection.annotations import DetectionSet, Part, build_set
 from vidmoco.evaluate.detection.coco_format import read_coco
 from vidmoco.evaluate.detection.voc_format import read_voc
-
-FORMS = "instances.json:IMAGES (COCO's format) or VOC2007:SPLIT (VOC's: JPEGImages, Annotations …)"
 
 
 def load_sets(train: Sequence[str], val: str) -> tuple[DetectionSet, DetectionSet]:
@@ -46,20 +45,10 @@ def load_sets(train: Sequence[str], val: str) -> tuple[DetectionSet, DetectionSe
 
 
 def _read(source: str, *, flag: str) -> Part:
-    first, colon, second = source.rpartition(":")
-    if not (colon and first and second):
-        raise ConfigError(f"{flag} is {source!r}; expected {FORMS}.")
-    path = Path(first)
+    path, rest = split_source(source, flag=flag)
     if path.is_dir():
-        return read_voc(path, second, source=source)
-    if path.suffix != ".json":
-        raise ConfigError(f"{flag} is {source!r}, and there is no folder {path}. Expected {FORMS}.")
-    if not path.is_file():
-        raise ConfigError(f"{flag} names {path}, which does not exist.")
-    folder = Path(second)
-    if not folder.is_dir():
-        raise ConfigError(f"{flag} names the image folder {folder}, which does not exist.")
-    return read_coco(path, folder, source=source)
+        return read_voc(path, rest, source=source)
+    return read_coco(path, Path(rest), source=source)
 
 
 def _few(names: set[str]) -> str:
