@@ -107,7 +107,7 @@ def test_what_cannot_be_shown_is_one_line(tmp_path, capsys):
     assert "not a run folder" in refusal(capsys, tmp_path / "empty")
     run = make_run(tmp_path / "run")
     assert "config.yaml is not a results file" in refusal(capsys, run / "config.yaml")
-    assert "no results file" in refusal(capsys, run, "--results", tmp_path / "gone.json")
+    assert "No such file or folder" in refusal(capsys, run, "--results", tmp_path / "gone.json")
     other = write_json(tmp_path / "r.json", results(row("a"), format=FORMAT + 1))
     assert f"format {FORMAT + 1}" in refusal(capsys, other)
     odd = row("a") | {"few_shot_top1": {"much": [1.0]}}
