@@ -122,7 +122,7 @@ def test_what_cannot_be_shown_is_one_line(tmp_path, capsys):
     (run / "metrics.jsonl").write_text("")
     assert "no metrics yet" in refusal(capsys, run)
     write_json(tmp_path / "r.json", results(row("a")))
-    assert "There is nothing at" in refusal(
+    assert "No such file or folder" in refusal(
         capsys, tmp_path / "r.json", "--features", tmp_path / "no"
     )
 
