@@ -165,6 +165,17 @@ MISTAKES = [
     ["search", ".", "--query", "a.jpg", "--backbone", "no/where"],
     ["explore", "nowhere"],
     ["export", "no/where", "--name", "x"],
+    ["scan", "nowhere"],
+    ["extract", "@nowhere.txt", "-o", "out"],
+    ["evaluate", "nowhere", "--backbone", "resnet18"],
+    ["evaluate", ".", "--backbone", "resnet18", "--videos.labels", "nowhere.csv"],
+    ["evaluate-detection", "--backbone", "resnet18", "--train", "nowhere.json:.", "--val", ".:val",
+     "--run", "out"],
+    ["evaluate-detection", "--backbone", "resnet18", "--train", ".:train", "--val", "nowhere:val",
+     "--run", "out"],
+    ["report", ".", "--features", "nowhere"],
+    ["report", ".", "--results", "nowhere.json"],
+    ["import", "nowhere.pth", "-o", "out"],
 ]  # fmt: skip
 
 

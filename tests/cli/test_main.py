@@ -133,39 +133,3 @@ def test_python_dash_m():
         [sys.executable, "-m", "vidmoco", "--version"], capture_output=True, text=True, check=False
     )
     assert result.stdout.startswith("vidmoco ")
-
-
-def test_paths_where_nothing_is_are_told_before_torch_is_imported(tmp_path):
-    mistakes = [
-        ["scan", "gone"],
-        ["preview", "gone"],
-        ["prepare", "gone", "-o", "out"],
-        ["pretrain", "gone"],
-        ["extract", "gone.mp4", "-o", "out.npy"],
-        ["extract", "@gone.txt", "-o", "out"],
-        ["evaluate", "gone", "--backbone", "random:resnet18"],
-        ["evaluate", ".", "--backbone", "./gone"],
-        ["evaluate", ".", "--backbone", "random:resnet18", "--videos.labels", "gone.csv"],
-        ["evaluate-detection", "--backbone", "resnet18", "--train", "a.json:.", "--val", ".:val",
-         "--run", "out"],
-        ["evaluate-detection", "--backbone", "resnet18", "--train", ".:train", "--val", "gone:val",
-         "--run", "out"],
-        ["search", "gone", "--query", "x.png"],
-        ["explore", "gone"],
-        ["report", ".", "--features", "gone"],
-        ["report", ".", "--results", "gone.json"],
-        ["import", "gone.pth", "-o", "out"],
-    ]  # fmt: skip
-    code = f"""
-import sys
-from vidmoco.cli.main import main
-for words in {mistakes!r}:
-    assert main(words) == 2, words
-    assert "torch" not in sys.modules, words
-"""
-    ran = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert ran.returncode == 0, ran.stderr
-    assert len(ran.stderr.splitlines()) == len(mistakes)
-    assert not list(tmp_path.iterdir())
