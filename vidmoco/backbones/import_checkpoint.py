@@ -1,7 +1,6 @@
 """``vidmoco import``: turn the encoder of a published checkpoint into a backbone folder."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from vidmoco.backbones.source import RANDOM
 from vidmoco.config.commands import ImportCommand
 from vidmoco.console import say
 from vidmoco.errors import CheckpointError, ConfigError
+from vidmoco.json_text import read_json
 from vidmoco.text import first_of
 
 _DEFAULT_SIZE = 224  # of all these papers; the weights of a ResNet do not tell
@@ -107,7 +107,7 @@ def _is_backbone(folder: Path, names: list[str]) -> bool:
     if names not in [[CONFIG_FILE, weights] for weights in WEIGHTS_FILES]:
         return False
     try:
-        return "architecture" in json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+        return "architecture" in read_json(folder / CONFIG_FILE)
     except (ValueError, TypeError, IsADirectoryError):
         return False
 
