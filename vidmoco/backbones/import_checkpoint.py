@@ -37,7 +37,8 @@ def import_checkpoint(command: ImportCommand, *, console: Console | None = None)
     source, folder = command.checkpoint, command.output
     with writing(folder, advice=", or name another folder."):  # a name may be too long
         _require_place(folder, overwrite=command.overwrite)
-    content = read_checkpoint_file(source)
+    max_unpacked = round(command.max_unpacked_gib * 2**30)
+    content = read_checkpoint_file(source, max_unpacked=max_unpacked)
     backbone, wanted = None, None
     if command.architecture is not None:
         backbone = build_backbone(

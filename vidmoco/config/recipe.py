@@ -189,16 +189,17 @@ class _StrictLoader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             raise ValueError(
-                f"it has the alias *{self.peek_event().anchor}; write the value itself"
+                f"it has the alias *{self.peek_event().anchor}; write the value itself"  # type: ignore[no-untyped-call]
             )
         if self._depth > _MAX_DEPTH:
             raise ValueError(f"it is nested more than {_MAX_DEPTH} deep")
         self._depth += 1
         node = super().compose_node(parent, index)
         self._depth -= 1
-        most = _MAX_TEXT if node.tag == "tag:yaml.org,2002:str" else 100
-        if isinstance(node, yaml.ScalarNode) and len(node.value) > most:
-            raise ValueError(f"it has a value of more than {most:,} characters")
+        if isinstance(node, yaml.ScalarNode):
+            most = _MAX_TEXT if node.tag == "tag:yaml.org,2002:str" else 100
+            if len(node.value) > most:
+                raise ValueError(f"it has a value of more than {most:,} characters")
         return node
 
 
