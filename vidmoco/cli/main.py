@@ -93,6 +93,10 @@ def _run(words: list[str]) -> int:
         print(f"vidmoco: {error_line(error)}", file=sys.stderr)
         return 2
     except OSError as error:  # from a library that writes files itself
+        if error.strerror and "temporary directory" in error.strerror:
+            advice = "A full disk, a limit on files (ulimit -f) or rights forbid it."
+            print(f"vidmoco: {error_line(error.strerror)}. {advice}", file=sys.stderr)
+            return 2
         if error.errno not in NO_ROOM:
             raise
         path = Path(error.filename or "A file that this command needs")
