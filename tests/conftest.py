@@ -54,6 +54,7 @@ SLOW = {
     "test_device.py",
     "test_distributed.py",
     "test_golden.py",
+    "test_heartbeat.py",
     "test_run_folder.py",
     "tools/test_labelled_frames.py",
     "train/test_build.py",

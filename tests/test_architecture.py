@@ -21,6 +21,7 @@ OWNERS = {
     "tyro": {"cli", "config"},
     "argparse": {"cli", "backbones.checkpoint_file"},
     "yaml": {"config"},
+    "rich.table": {"console"},  # whose table escapes what strangers wrote
 }
 
 
@@ -233,3 +234,13 @@ def test_every_module_has_its_test_file():
         and not (tests / path.relative_to(PACKAGE).with_name(f"test_{path.stem}.py")).is_file()
     ]
     assert missing == []
+
+
+def test_only_the_command_line_prints_without_the_console():
+    """``console`` and ``progress`` escape what strangers wrote."""
+    may = ("cli.main", "cli.flags", "cli.help", "foreign_messages")
+    for path in FILES:
+        calls = (node.func for node in ast.walk(ast.parse(path.read_text()))
+                 if isinstance(node, ast.Call))  # fmt: skip
+        prints = any(isinstance(func, ast.Name) and func.id == "print" for func in calls)
+        assert not prints or name_of(path) in may, path

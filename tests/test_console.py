@@ -2,9 +2,9 @@ import io
 
 import pytest
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
-from vidmoco.console import say, say_first, say_result, wide_console
+from vidmoco.console import Table, say, say_first, say_result, wide_console
 
 
 def said(*lines, terminal=False, **options):
@@ -54,3 +54,13 @@ def test_a_table_is_not_wrapped_in_a_pipe():
     assert "x" * 100 in shown()
     assert "x" * 100 not in shown(force_terminal=True)
     assert shown(quiet=True) == ""
+
+
+def test_cells_of_a_table_are_escaped_and_have_no_markup():
+    file = io.StringIO()
+    table = Table("name", "number")
+    table.add_row("a\x1b[31m\nb", Text("\u202e[bold]", style="bold"))
+    table.add_row("3", "[red]x")
+    Console(file=file, width=99).print(table)
+    text = file.getvalue()
+    assert all(part in text for part in ("a\\x1b[31m\\nb", "\\u202e[bold]", "[red]x"))

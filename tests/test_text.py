@@ -1,6 +1,6 @@
 import pytest
 
-from vidmoco.text import counted, escaped, first_of, in_ascii
+from vidmoco.text import counted, error_line, escaped, first_of, in_ascii
 
 ODD = [
     ("a\"b'c\\d e.mp4", "a\"b'c\\d e.mp4", "a\"b'c\\d e.mp4"),  # as it is
@@ -27,3 +27,8 @@ def test_the_first_of_many_names():
     assert first_of(["a"]) == "'a'"
     assert first_of(["a", "b", "c"]) == "'a', 'b', 'c'"
     assert first_of(["a", "b", "c", "d", "e"]) == "'a', 'b', 'c' and 2 more"
+
+
+def test_an_error_is_one_line_that_ends():
+    assert error_line("a\nb\x1b") == "a\\nb\\x1b"
+    assert error_line("x" * 5000) == "x" * 4000 + "… (5,000 characters)"

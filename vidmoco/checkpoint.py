@@ -1,9 +1,11 @@
 """Checkpoints: all that a run needs to resume exactly. Each is written completely or not at all."""
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from vidmoco.atomic_file import atomic_write, remove_parts
 from vidmoco.errors import CheckpointError
@@ -55,6 +57,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         CheckpointError: the file is damaged, or is not a checkpoint of vidmoco.
     """
     try:
+        require_unpacked_size(path, most=MAX_UNPACKED)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged file
         raise CheckpointError(
@@ -63,6 +66,36 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or "step" not in state:
         raise CheckpointError(f"{path} is not a checkpoint of vidmoco.")
     return state
+
+
+MAX_UNPACKED = 2**30
+"""Bytes that a compressed checkpoint may unpack to. ``torch.save`` compresses nothing."""
+
+
+def require_unpacked_size(path: Path, *, most: int) -> None:
+    """Refuse a zip file that unpacks to more than itself and ``most`` bytes, before it is unpacked.
+
+    Raises:
+        CheckpointError: its directory says that it does.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(entry.file_size for entry in archive.infolist())
+    packed = path.stat().st_size
+    if unpacked > max(most, packed):
+        raise CheckpointError(
+            f"{path} has {packed / 2**20:,.0f} MiB and unpacks to {unpacked / 2**20:,.0f} MiB: it "
+            f"is compressed, which torch.save never does. At most {most / 2**30:,.3g} GiB are "
+            "unpacked; if you trust it, import it with a larger --max-unpacked-gib."
+        )
+
+
+def holds_its_values(tensor: Tensor) -> bool:
+    """Return whether a tensor has memory for each value. A file may claim any shape without it."""
+    if tensor.layout is not torch.strided or tensor.is_meta or tensor.is_quantized:
+        return False
+    return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
 
 
 def load_matching(module: torch.nn.Module, state: dict[str, Any], *, source: Path) -> None:

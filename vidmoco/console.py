@@ -1,8 +1,10 @@
 """Print lines and tables to a terminal. ``progress`` has the progress bars."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from rich.console import Console
+import rich.table
+from rich.console import Console, RenderableType
 from rich.text import Text
 
 from vidmoco.text import escaped
@@ -41,6 +43,16 @@ def say_first(console: Console, lines: Sequence[str], *, most: int, where: str =
     if len(lines) > most:
         more = f"  … and {len(lines) - most:,} more"
         say(console, f"{more}, all in {where}" if where else more)
+
+
+class Table(rich.table.Table):
+    """rich's table, whose cells are texts without markup; unprintable characters are escaped."""
+
+    def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
+        """Add a row of strings, or of ``Text`` with a style of its own."""
+        texts = [cell if isinstance(cell, Text) else Text(str(cell)) for cell in cells]
+        safe = [Text(escaped(text.plain), style=text.style) for text in texts]
+        super().add_row(*safe, **options)
 
 
 def wide_console(console: Console | None = None, *, columns: int = 240) -> Console:

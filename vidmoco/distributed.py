@@ -17,11 +17,26 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
+from vidmoco.errors import TrainingError
+from vidmoco.heartbeat import Heartbeat
+
 T = TypeVar("T")
 
 # Rank 0 fits and scores alone while the others wait at the next gather. A linear probe on a million
-# images takes longer than the default half hour. torchrun ends the others when one process dies.
+# images takes longer than the default half hour. torchrun ends the others when one process dies;
+# ``heartbeat`` notices one that is stopped.
 _TIMEOUT = timedelta(hours=12)
+
+# What gloo and NCCL say if a process at the other end is gone.
+_LOST = (
+    "gloo",
+    "Gloo",
+    "NCCL",
+    "Connection reset",
+    "Connection closed",
+    "Broken pipe",
+    "recvValue",
+)
 
 # Newer torch renames this argument, and warns of the old name.
 _SYNC_BUFFERS = "forward_sync_buffers"
@@ -52,13 +67,43 @@ def init_from_environment(device: torch.device | None = None) -> torch.device:
 
 @contextmanager
 def processes_from_environment(device: torch.device | None = None) -> Iterator[torch.device]:
-    """``init_from_environment`` for a ``with`` block, which leaves the group if it joined it."""
+    """``init_from_environment`` for a ``with`` block, which leaves the group if it joined it.
+
+    Raises:
+        TrainingError: another process has ended. One that is stopped ends this process.
+    """
     joined_before = dist.is_initialized()
+    heartbeat = None
     try:
-        yield init_from_environment(device)
+        device = init_from_environment(device)
+        if dist.is_initialized() and not joined_before:
+            heartbeat = Heartbeat(rank(), world_size())
+        yield device
+    except RuntimeError as error:
+        if not any(sign in str(error) for sign in _LOST):
+            raise
+        raise TrainingError(
+            f"Another process of this job has ended ({str(error).splitlines()[0][:200]}). The job "
+            "ends; start it again, a training with --resume."
+        ) from error
     finally:
+        if heartbeat is not None:
+            heartbeat.end()
         if dist.is_initialized() and not joined_before:
             dist.destroy_process_group()
+
+
+def require_first_start() -> None:
+    """Refuse to begin a run again where torchrun has restarted its processes.
+
+    Raises:
+        TrainingError: this is a restart.
+    """
+    if os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0":
+        raise TrainingError(
+            "torchrun has started this job again, because a process ended. The run goes on from "
+            "its last checkpoint with --resume; begun again, it would be another run."
+        )
 
 
 def rank() -> int:

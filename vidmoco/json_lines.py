@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vidmoco.atomic_file import atomic_write, writing
+from vidmoco.json_text import parse_json
 from vidmoco.run_folder import resume_advice
 
 
@@ -34,4 +35,4 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    return [parse_json(line) for line in lines if line.endswith("\n")]

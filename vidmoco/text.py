@@ -5,10 +5,18 @@ Unprintable characters become escapes, so that no text controls the terminal or 
 
 from collections.abc import Sequence
 
+_LONGEST = 4000  # characters of an error
+
 
 def escaped(text: object) -> str:
     """Return ``str(text)`` with escapes for unprintable characters, such as ESC and newlines."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+
+
+def error_line(error: object) -> str:
+    """Return what the command line prints of an error: one line, cut if it is very long."""
+    text = escaped(error)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text):,} characters)"
 
 
 def in_ascii(text: object) -> str:

@@ -3,6 +3,7 @@ import os
 import pickle
 import subprocess
 import warnings
+import zipfile
 
 import numpy as np
 import pytest
@@ -140,3 +141,27 @@ def test_no_such_file(tmp_path):
         read_checkpoint_file(tmp_path / "none.pth")
     with pytest.raises(ConfigError, match="No such checkpoint file"):
         read_checkpoint_file(tmp_path)
+
+
+def test_a_compressed_file_is_measured_before_it_is_unpacked(tmp_path):
+    torch.save({"w": torch.zeros(2**22)}, tmp_path / "c.pth")  # 16 MiB of zeros
+    with (
+        zipfile.ZipFile(tmp_path / "c.pth") as plain,
+        zipfile.ZipFile(tmp_path / "b.pth", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for entry in plain.infolist():
+            packed.writestr(entry.filename, plain.read(entry))
+    assert (tmp_path / "b.pth").stat().st_size < 2**17
+    message = r"unpacks to 16 MiB.* At most 0\.00391 GiB are .* --max-unpacked-gib"
+    with pytest.raises(CheckpointError, match=message):
+        read_checkpoint_file(tmp_path / "b.pth", max_unpacked=2**22)
+    assert len(read_checkpoint_file(tmp_path / "b.pth", max_unpacked=2**25)["w"]) == 2**22
+    assert len(read_checkpoint_file(tmp_path / "c.pth", max_unpacked=2**22)["w"]) == 2**22
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_call_that_takes_all_memory_is_refused_before_it_is_made(zipped, tmp_path):
+    content = {"w": torch.ones(2), "a": _Calls(bytearray, 10**15)}
+    torch.save(content, tmp_path / "c.pth", _use_new_zipfile_serialization=zipped)
+    with pytest.raises(CheckpointError, match="holds more than weights: bytearray"):
+        read_checkpoint_file(tmp_path / "c.pth")

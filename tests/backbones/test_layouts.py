@@ -93,3 +93,11 @@ def test_an_empty_prefix_takes_all():
 def test_nothing_there(content):
     with pytest.raises(CheckpointError, match="holds no weights by name"):
         find_encoder(content, source="x")
+
+
+def test_a_tensor_that_claims_more_values_than_the_file_has():
+    """The positions of 10^12 patches would be computed to compare them."""
+    content = {"patch_embed.proj.weight": torch.zeros(384, 3, 16, 16),
+               "pos_embed": torch.zeros(1).expand(1, 10**12 + 1, 384)}  # fmt: skip
+    with pytest.raises(CheckpointError, match=r"pos_embed claims the shape .*fewer values"):
+        find_encoder(content, source="it")

@@ -55,6 +55,28 @@ def test_what_is_no_feature_of_a_frame_is_told(tmp_path, features, times, reason
     assert reason in str(caught.value)
 
 
+@pytest.mark.parametrize("shape", [(10**11, 512), (10**11,), (2**62, 2**62), (-1, 2), (3, 2**40)])
+@pytest.mark.parametrize("part", ["a.npy", "a.timestamps.npy"])
+def test_a_header_that_claims_more_than_the_file_has(shape, part, tmp_path):
+    path = save(tmp_path, np.zeros((3, 2), np.float32), np.arange(3.0))
+    header = {"descr": "<f8", "fortran_order": False, "shape": shape}
+    with (tmp_path / part).open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        file.write(bytes(999))
+    with pytest.raises(DataError, match="cannot be read as features"):
+        read_extent(path)
+
+
+@pytest.mark.parametrize("descr", ["'V0'", "'<U0'", "'O'", "[('a', 'f4')]", "(" * 9000, "'x'"])
+def test_a_header_of_another_kind(descr, tmp_path):
+    path = save(tmp_path, np.zeros((3, 2), np.float32), np.arange(3.0))
+    text = f"{{'descr': {descr}, 'fortran_order': False, 'shape': (10**9, 2), }}".encode()
+    text = text.replace(b"10**9", b"1000000000")
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(99))
+    with pytest.raises(DataError, match=r"cannot be read as features|timestamps"):
+        read_extent(path)
+
+
 def test_objects_are_not_unpickled(tmp_path):
     path = save(tmp_path, np.array([[{}, {}]]), np.zeros(1))
     with pytest.raises(DataError, match="Python objects"):

@@ -1,6 +1,10 @@
 import multiprocessing
 from pathlib import Path
 
+import pytest
+from full_disk import no_file_larger_than
+
+from vidmoco.errors import ConfigError
 from vidmoco.workers.shared_buffer import SharedBuffer
 
 
@@ -33,3 +37,8 @@ def test_the_file_is_closed_and_the_memory_stays():
     memory[0:1] = b"z"
     memory.close()
     assert num_open_files() == before
+
+
+def test_a_limit_on_files_is_told():
+    with no_file_larger_than(1000), pytest.raises(ConfigError, match=r"ulimit -f.*it needs 2 MiB"):
+        SharedBuffer(2**21)

@@ -35,3 +35,20 @@ def test_a_script_needs_no_guard(tmp_path):
     assert result.stdout.splitlines() == [
         "the script runs", "WORKED", "WORKED", "[0, 1, 2, 3]", "True",
     ]  # fmt: skip
+
+
+def test_a_long_folder_of_temporary_files(tmp_path):
+    """The name of a socket has at most 107 bytes."""
+    folder = tmp_path / ("x" * 100)
+    folder.mkdir()
+    (tmp_path / "script.py").write_text(SCRIPT + "import tempfile; print(tempfile.gettempdir())")
+    result = subprocess.run(
+        [sys.executable, str(tmp_path / "script.py")],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"TMPDIR": str(folder)},
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[1:3] == ["WORKED", "WORKED"]
+    assert result.stdout.splitlines()[-1] == str(folder)

@@ -1,6 +1,5 @@
 """Trainings, and the runs that they leave."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from vidmoco.config.recipe import default_recipe, load_recipe, with_settings
 from vidmoco.config.resume import resumed_config
 from vidmoco.errors import CheckpointError, ConfigError
 from vidmoco.json_lines import read_metrics
+from vidmoco.json_text import read_json
 from vidmoco.report.report import report as write_report
 from vidmoco.run_folder import new_run_name
 from vidmoco.train.pretrain import pretrain as train
@@ -54,7 +54,7 @@ class Run:
         about = self.path / run_folder.BACKBONE / "config.json"
         if not about.is_file():
             return False
-        steps = json.loads(about.read_text(encoding="utf-8"))["vidmoco"]
+        steps = read_json(about)["vidmoco"]
         return bool(steps["steps"] >= steps["total_steps"])
 
     def backbone(self) -> nn.Module:

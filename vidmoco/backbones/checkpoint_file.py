@@ -1,9 +1,11 @@
 """Read checkpoints of other tools without running any code that they hold."""
 
 import argparse
+import mmap
 import pickle
 import re
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
+from vidmoco.checkpoint import MAX_UNPACKED, require_unpacked_size
 from vidmoco.errors import CheckpointError, ConfigError
 
 _NUMPY_SCALAR = np.float64(0).__reduce__()[0]
@@ -46,8 +49,12 @@ _SAVE_WEIGHTS = (
 _STARTS = (b"PK", b"\x80")  # of torch.save: a zip file, or a pickle before torch 1.6
 
 
-def read_checkpoint_file(path: Path) -> Any:
+def read_checkpoint_file(path: Path, *, max_unpacked: int = MAX_UNPACKED) -> Any:
     """Return the content of a ``.safetensors`` or ``torch.save`` file, on the CPU.
+
+    Args:
+        path: the file.
+        max_unpacked: bytes that a compressed file may unpack to.
 
     Raises:
         ConfigError: there is no such file.
@@ -60,16 +67,35 @@ def read_checkpoint_file(path: Path) -> Any:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
+        require_unpacked_size(path, most=max_unpacked)
+        _refuse_buffers(path)
         with torch.serialization.safe_globals(_HARMLESS), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Detected pickle protocol")  # refused or read
             warnings.filterwarnings("ignore", "'torch.load' received")  # TorchScript: refused
             # A sparse tensor may lie beside the weights; ``load_strictly`` refuses it as a weight.
             warnings.filterwarnings("ignore", "(Validating )?sparse")
             return torch.load(path, map_location="cpu", weights_only=True)
+    except CheckpointError:
+        raise
     except pickle.UnpicklingError as error:
         raise CheckpointError(_refusal(path, error)) from error
     except Exception as error:  # torch raises many kinds for a damaged file
         raise CheckpointError(_damage(path, error)) from error
+
+
+def _refuse_buffers(path: Path) -> None:
+    """Refuse the one call that torch allows and that takes any memory: ``bytearray(10**12)``."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if name.endswith(".pkl")]
+            has_buffer = any(b"bytearray\n" in archive.read(name) for name in names)
+    elif path.stat().st_size:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            has_buffer = data.find(b"\nbytearray\n") >= 0
+    else:
+        has_buffer = False
+    if has_buffer:
+        raise CheckpointError(f"{path} holds more than weights: bytearray. {_SAVE_WEIGHTS}")
 
 
 def _start_of(path: Path) -> bytes:

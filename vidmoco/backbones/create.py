@@ -15,9 +15,15 @@ from timm.models import is_model
 from torch import nn
 
 from vidmoco.backbones.checkpoint_file import read_checkpoint_file
-from vidmoco.backbones.folder import PICKLED_WEIGHTS_FILE, check_folder, weights_file
+from vidmoco.backbones.file_fits import Shapes, require_fit, shapes_in
+from vidmoco.backbones.folder import (
+    CONFIG_FILE,
+    PICKLED_WEIGHTS_FILE,
+    check_folder,
+    weights_file,
+)
 from vidmoco.backbones.source import EXPECTED, HUB, Source
-from vidmoco.errors import CheckpointError, ConfigError, nearest
+from vidmoco.errors import CheckpointError, ConfigError, VidmocoError, nearest
 
 _CANNOT_TAKE = (
     AssertionError,
@@ -39,17 +45,12 @@ def create(source: Source, *, pretrained: bool, **options: Any) -> nn.Module:
         CheckpointError: a folder is damaged, or the weights cannot be downloaded or loaded.
     """
     if source.folder is not None:
-        check_folder(source.folder)
+        options["pretrained_cfg_overlay"] = _checked(source, pretrained=pretrained)
     elif not source.name.startswith(HUB) and not is_model(source.architecture):
         raise ConfigError(
             f"Unknown backbone {source.label!r}.{nearest(source.name, timm.list_models())} "
             f"{EXPECTED}"
         )
-    if source.folder is not None and pretrained:
-        file = weights_file(source.folder)
-        if file.name == PICKLED_WEIGHTS_FILE:  # timm's errors about a pickle are many
-            state = read_checkpoint_file(file)
-            options["pretrained_cfg_overlay"] = {"source": "", "state_dict": state}
     for library in ("timm", "huggingface_hub"):  # they log every attempt to download
         logging.getLogger(library).setLevel(logging.ERROR)
     try:
@@ -65,8 +66,56 @@ def create(source: Source, *, pretrained: bool, **options: Any) -> nn.Module:
         ) from error
     except (RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
         raise CheckpointError(f"Cannot load {source.label}: {first_line(error)}") from error
+    except (AttributeError, KeyError, ArithmeticError) as error:
+        if source.folder is None:
+            raise
+        raise CheckpointError(f"Cannot load {source.label}: {first_line(error)}") from error
     model.pretrained_cfg.pop("state_dict", None)
     return model  # type: ignore[no-any-return]
+
+
+def _checked(source: Source, *, pretrained: bool) -> dict[str, Any]:
+    """Check a folder that may come from a stranger, before anything is built.
+
+    Returns:
+        What replaces its own settings of timm: no other place of weights counts than the folder.
+
+    Raises:
+        CheckpointError: the folder is damaged, or describes no network that its weights fill.
+    """
+    assert source.folder is not None
+    overlay: dict[str, Any] = {"url": None, "hf_hub_id": None, "custom_load": False}
+    check_folder(source.folder)
+    file = weights_file(source.folder)
+    if file.name == PICKLED_WEIGHTS_FILE:  # timm's errors about a pickle are many
+        state = read_checkpoint_file(file)
+        if not isinstance(state, dict) or not all(
+            isinstance(x, torch.Tensor) for x in state.values()
+        ):
+            raise CheckpointError(f"{file} holds more than tensors by name. Save only these.")
+        shapes: Shapes = {str(name): tuple(tensor.shape) for name, tensor in state.items()}
+        if pretrained:
+            overlay |= {"source": "", "file": None, "state_dict": state}
+    else:
+        try:
+            shapes = shapes_in(file)
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(f"Cannot load {source.label}: {first_line(error)}") from error
+
+    def build() -> nn.Module:
+        return timm.create_model(source.name, num_classes=0, pretrained_cfg_overlay=overlay)
+
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of the same when it is built in earnest
+            require_fit(build, shapes, source=str(source.folder))
+    except VidmocoError:
+        raise
+    except Exception as error:  # of timm's constructors, for arguments that they cannot use
+        raise CheckpointError(
+            f"timm cannot build the network of {source.folder}/{CONFIG_FILE}: "
+            f"{type(error).__name__}, {first_line(error)}. It is damaged, or of another timm."
+        ) from error
+    return overlay
 
 
 def create_at(
@@ -153,7 +202,8 @@ def _require_whole_patches(model: nn.Module, size: int, *, source: Source, flag:
 def first_line(error: Exception) -> str:
     """Return the beginning of an error's text."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [repr(error)]
-    return " ".join(lines[:2]).rstrip(".")
+    text = " ".join(lines[:2]).rstrip(".")  # a list of all keys may be long
+    return text if len(text) <= 400 else f"{text[:400]}…"
 
 
 def _create_for(

@@ -1,10 +1,11 @@
 """A backbone folder is a timm folder of two files."""
 
-import json
 from pathlib import Path
 from typing import Any
 
+from vidmoco.backbones.folder_config import checked_config
 from vidmoco.errors import CheckpointError
+from vidmoco.json_text import read_json
 
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 PICKLED_WEIGHTS_FILE = "pytorch_model.bin"  # of ``save_for_hf(safe_serialization=False)``
@@ -27,7 +28,7 @@ def weights_file(folder: Path) -> Path:
 
 
 def check_folder(folder: Path) -> dict[str, Any]:
-    """Return the config of a backbone folder.
+    """Return the config of a backbone folder, checked.
 
     Raises:
         CheckpointError: a file is missing, or the config is damaged.
@@ -40,7 +41,8 @@ def check_folder(folder: Path) -> dict[str, Any]:
         )
     weights_file(folder)
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        return {"architecture": str(config["architecture"]), **config}
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} is damaged: {error!r}.") from error
+        return checked_config(read_json(path))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} is damaged: {error}. It is no config of a timm backbone."
+        ) from error

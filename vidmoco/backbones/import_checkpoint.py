@@ -1,7 +1,6 @@
 """``vidmoco import``: turn the encoder of a published checkpoint into a backbone folder."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from vidmoco.backbones.source import RANDOM
 from vidmoco.config.commands import ImportCommand
 from vidmoco.console import say
 from vidmoco.errors import CheckpointError, ConfigError
+from vidmoco.json_text import read_json
 from vidmoco.text import first_of
 
 _DEFAULT_SIZE = 224  # of all these papers; the weights of a ResNet do not tell
@@ -37,7 +37,8 @@ def import_checkpoint(command: ImportCommand, *, console: Console | None = None)
     source, folder = command.checkpoint, command.output
     with writing(folder, advice=", or name another folder."):  # a name may be too long
         _require_place(folder, overwrite=command.overwrite)
-    content = read_checkpoint_file(source)
+    max_unpacked = round(command.max_unpacked_gib * 2**30)
+    content = read_checkpoint_file(source, max_unpacked=max_unpacked)
     backbone, wanted = None, None
     if command.architecture is not None:
         backbone = build_backbone(
@@ -107,7 +108,7 @@ def _is_backbone(folder: Path, names: list[str]) -> bool:
     if names not in [[CONFIG_FILE, weights] for weights in WEIGHTS_FILES]:
         return False
     try:
-        return "architecture" in json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+        return "architecture" in read_json(folder / CONFIG_FILE)
     except (ValueError, TypeError, IsADirectoryError):
         return False
 

@@ -5,9 +5,11 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from vidmoco.backbones.key_names import timm_names
+from vidmoco.checkpoint import holds_its_values
 from vidmoco.errors import CheckpointError
 
 WRAPPERS = ("module.", "_orig_mod.")  # of DistributedDataParallel and of torch.compile
@@ -90,6 +92,12 @@ def find_encoder(
         for key, tensor in inside.items()
         if not names[key].startswith(HEADS) or (wanted is not None and names[key] in wanted)
     }
+    for key, tensor in weights.items():
+        if tensor.layout is torch.strided and not tensor.is_meta and not holds_its_values(tensor):
+            raise CheckpointError(
+                f"The weights of {source} cannot be right: {key} claims the shape "
+                f"{tuple(tensor.shape)}, and the file has fewer values."
+            )
     used = {layout.prefix + key for key in inside if names[key] in weights}
     dropped = Counter(key.partition(".")[0] for key in tensors.keys() - used)
     return Encoder(layout.name, weights, len(tensors), dict(dropped))

@@ -39,7 +39,8 @@ from vidmoco.config.evaluation import (
     SearchCommand,
 )
 from vidmoco.errors import ConfigError, VidmocoError, nearest
-from vidmoco.text import escaped
+from vidmoco.foreign_messages import escape_foreign_messages
+from vidmoco.text import error_line
 from vidmoco.urls import require_paths
 
 _PIPE_CLOSED = 141  # 128 + SIGPIPE, as for other programs
@@ -53,6 +54,7 @@ class _Command:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command of ``argv`` and return its exit code. The default is ``sys.argv``."""
+    escape_foreign_messages()
     try:
         try:
             return _run(list(sys.argv[1:] if argv is None else argv))
@@ -88,14 +90,18 @@ def _run(words: list[str]) -> int:
             )
         return command.run(parse(command.settings, words[1:], prog=f"vidmoco {words[0]}"))
     except VidmocoError as error:
-        print(f"vidmoco: {escaped(error)}", file=sys.stderr)
+        print(f"vidmoco: {error_line(error)}", file=sys.stderr)
         return 2
     except OSError as error:  # from a library that writes files itself
+        if error.strerror and "temporary directory" in error.strerror:
+            advice = "A full disk, a limit on files (ulimit -f) or rights forbid it."
+            print(f"vidmoco: {error_line(error.strerror)}. {advice}", file=sys.stderr)
+            return 2
         if error.errno not in NO_ROOM:
             raise
         path = Path(error.filename or "A file that this command needs")
         reason = unwritable(error, path, advice=" and try again.")
-        print(f"vidmoco: {escaped(reason)}", file=sys.stderr)
+        print(f"vidmoco: {error_line(reason)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("vidmoco: stopped", file=sys.stderr)
@@ -161,13 +167,14 @@ def _evaluate_detection(command: DetectionCommand) -> int:
     require_sources(command.backbone)
     from rich.console import Console
 
+    from vidmoco.console import say_result
     from vidmoco.evaluate.detection.finetune import RESULTS, finetune_detection
     from vidmoco.evaluate.detection.results_table import print_results
 
     outcome = finetune_detection(command, console=Console(stderr=True))
     if outcome.results is not None:
         print_results(outcome.results)
-        print(f"Written to {command.run / RESULTS}")
+        say_result(f"Written to {command.run / RESULTS}")
     return outcome.exit_code
 
 

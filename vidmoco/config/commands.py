@@ -190,12 +190,16 @@ class ImportCommand(Settings):
     size: int | None = None
     """Side of the training images, in pixels. By default it follows from the weights where they
     fix it, and is 224 elsewhere."""
+    max_unpacked_gib: float = 1.0
+    """Refuse a compressed file that unpacks to more GiB than this, and than itself. torch.save
+    compresses nothing."""
     overwrite: bool = False
     """Replace an existing folder."""
 
     def __post_init__(self) -> None:
         self._at_least(8, "size", unit=" pixels")
         self._at_least(1, "heads")
+        self._require(self.max_unpacked_gib > 0, "max_unpacked_gib", "greater than 0 GiB")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,7 +38,7 @@ def load_recipe(name_or_path: str) -> PretrainConfig:
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
             raise ConfigError(f"There is no recipe file {path}.")
-        return parse_recipe(path.read_text(encoding="utf-8"), source=str(path))
+        return parse_recipe(_text_of(path), source=str(path))
     shipped = shipped_recipes()
     if name_or_path not in shipped:
         raise ConfigError(
@@ -74,7 +74,7 @@ def read_yaml(text: str, *, source: str) -> Any:
     """
     try:
         return yaml.load(text, Loader=_StrictLoader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"{source} is not valid YAML: {reason}") from error
 
@@ -165,8 +165,51 @@ def _flat(plain: dict[str, Any], at: str = "") -> dict[str, Any]:
     return flat
 
 
+_MAX_BYTES, _MAX_DEPTH, _MAX_TEXT = (
+    2**20,
+    16,
+    4096,
+)  # of a recipe; a config has 5,000 bytes and a depth of 3
+
+
+def _text_of(path: Path) -> str:
+    """Return the text of a recipe file, which has a reasonable size."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_BYTES + 1)
+        if len(data) > _MAX_BYTES:
+            raise ValueError(f"it has more than {_MAX_BYTES:,} bytes")
+        return data.decode("utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"Recipe {path} cannot be read: {error}. Expected YAML in UTF-8, as in a run's "
+            "config.yaml."
+        ) from error
+
+
 class _StrictLoader(yaml.SafeLoader):
-    """A safe loader that refuses a key that is given twice."""
+    """A safe loader that refuses a key that is given twice, aliases, and depth.
+
+    Aliases of aliases multiply without end ("billion laughs"), and no setting needs one.
+    """
+
+    _depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise ValueError(
+                f"it has the alias *{self.peek_event().anchor}; write the value itself"  # type: ignore[no-untyped-call]
+            )
+        if self._depth > _MAX_DEPTH:
+            raise ValueError(f"it is nested more than {_MAX_DEPTH} deep")
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        if isinstance(node, yaml.ScalarNode):
+            most = _MAX_TEXT if node.tag == "tag:yaml.org,2002:str" else 100
+            if len(node.value) > most:
+                raise ValueError(f"it has a value of more than {most:,} characters")
+        return node
 
 
 def _strict_mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from vidmoco.data.order import Place
 from vidmoco.errors import CheckpointError
+from vidmoco.json_text import parse_json
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Quarantine:
         try:
             text = path.read_text(encoding="utf-8")
             for line in text[: text.rfind("\n") + 1].splitlines():  # drops a partial last line
-                self._remember(_Entry(**json.loads(line)))
+                self._remember(_Entry(**parse_json(line)))
         except (OSError, ValueError, TypeError) as error:
             raise CheckpointError(
                 f"{path} cannot be read: {error}. It lists the videos that this run skips. Delete "

@@ -14,6 +14,7 @@ from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.data.sources import Cuts
 from vidmoco.errors import CheckpointError
 from vidmoco.frames.prepared import PreparedFrames
+from vidmoco.json_text import read_json
 from vidmoco.progress import ProgressBar
 from vidmoco.video.shots import changes_of, is_cut
 
@@ -30,7 +31,7 @@ def find_cuts(config: PretrainConfig, resume: Path | None, find: Callable[[], Cu
         return find()
     path = resume / run_folder.SHOTS
     try:
-        return [tuple(own) for own in json.loads(path.read_text(encoding="utf-8"))]
+        return [tuple(own) for own in read_json(path)]
     except (OSError, ValueError, TypeError) as error:
         raise CheckpointError(f"{path}, the shots of the run, cannot be read: {error}.") from error
 
@@ -66,7 +67,7 @@ def key_of_run(run: Path) -> dict[str, Any]:
     """
     path = run / run_folder.FRAMES
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        return dict(read_json(path))
     except (OSError, ValueError, TypeError) as error:
         raise CheckpointError(
             f"{path} cannot be read: {error}. It identifies the frames that the run trains on."

@@ -23,6 +23,7 @@ from vidmoco.evaluate.features import Features, Refusal
 from vidmoco.images.labelled import ImageFiles, LabelledImages
 from vidmoco.images.parquet import ParquetImages
 from vidmoco.images.torchvision import TorchvisionImages
+from vidmoco.json_text import parse_json
 
 FORMAT = 1
 
@@ -56,7 +57,7 @@ def load_features(key: dict[str, Any]) -> tuple[Features | None, str]:
         return None, ""
     try:
         with safe_open(path, "pt") as file:
-            about = json.loads(file.metadata()["vidmoco"])
+            about = parse_json(file.metadata()["vidmoco"])
             values, rows = file.get_tensor("values"), file.get_tensor("rows")
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         return None, f"{path} is damaged ({error}); the features are computed again."

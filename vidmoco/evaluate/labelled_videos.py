@@ -35,6 +35,7 @@ from vidmoco.evaluate.labelled_clips import (
     read_manifest,
     val_groups,
 )
+from vidmoco.json_text import read_json
 from vidmoco.progress import ProgressBar
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.open_catalog import open_catalog
@@ -100,7 +101,7 @@ def cached_frames(
             made = make_frames(videos, config, folder, seed=seed, console=console)
             with atomic_write(about) as part:
                 part.write_text(json.dumps(made.left_out), encoding="utf-8")
-        left_out: list[str] = json.loads(about.read_text(encoding="utf-8"))
+        left_out: list[str] = read_json(about)
     return folder, left_out
 
 

@@ -5,9 +5,9 @@ from statistics import fmean, stdev
 from typing import Any
 
 from rich.cells import cell_len
-from rich.table import Table
 from rich.text import Text
 
+from vidmoco.console import Table
 from vidmoco.text import counted
 
 # Refused images that are printed; the file lists all.
@@ -88,7 +88,7 @@ def _table(
             Text(values[i], style="bold" if values[i] == top else "")
             for (_, values), top in zip(shown, best, strict=True)
         ]
-        table.add_row(Text(name), *(Text(values[i]) for _, values in about), *cells)
+        table.add_row(name, *(values[i] for _, values in about), *cells)
     return table
 
 

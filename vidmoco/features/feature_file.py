@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from vidmoco.atomic_file import atomic_write, flush_to_disk, remove_parts
 from vidmoco.errors import ConfigError
+from vidmoco.json_text import read_json
 from vidmoco.shapes import Float64
 
 SUFFIXES = (".npy", ".parquet")
@@ -193,7 +194,7 @@ def timestamps_path(path: Path) -> Path:
 def read_sidecar(path: Path) -> dict[str, Any] | None:
     """Return the sidecar of a finished feature file, or None if it cannot be read."""
     try:
-        found = json.loads(sidecar_path(path).read_text(encoding="utf-8"))
+        found = read_json(sidecar_path(path))
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) and path.is_file() else None

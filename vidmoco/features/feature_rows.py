@@ -1,5 +1,6 @@
 """Read feature files in one pass, without all rows in memory."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.lib.format as npy_format
 import pyarrow.parquet as pq
 
 from vidmoco.errors import DataError
@@ -69,15 +71,37 @@ def _readable(path: Path) -> Iterator[None]:
         ) from error
 
 
+def _mapped(path: Path) -> np.ndarray:
+    """Return a `.npy` file as a read-only map of its bytes.
+
+    Raises:
+        ValueError: its header is damaged, or claims more bytes than the file has.
+    """
+    with path.open("rb") as file:
+        major, _ = npy_format.read_magic(file)
+        read = {1: npy_format.read_array_header_1_0, 2: npy_format.read_array_header_2_0}.get(major)
+        if read is None:
+            raise ValueError(f"it has version {major} of NumPy's format, expected 1 or 2")
+        shape, _, dtype = read(file)
+        claimed = file.tell() + math.prod(shape) * dtype.itemsize
+    if claimed > path.stat().st_size:
+        raise ValueError(
+            f"its header claims {dtype} {shape}, {claimed:,} bytes, and the file has "
+            f"{path.stat().st_size:,}"
+        )
+    mapped: np.ndarray = np.load(path, mmap_mode="r")
+    return mapped
+
+
 def _npy_extent(path: Path) -> tuple[Any, np.ndarray]:
-    shape = np.load(path, mmap_mode="r").shape
+    shape = _mapped(path).shape
     if len(shape) != 2:
         raise ValueError(f"its features have the shape {shape}, expected (frames, D)")
-    return shape, np.load(timestamps_path(path))
+    return shape, _mapped(timestamps_path(path))
 
 
 def _npy_rows(path: Path, at_once: int) -> Iterator[np.ndarray]:
-    features = np.load(path, mmap_mode="r")
+    features = _mapped(path)
     for start in range(0, len(features), at_once):
         yield features[start : start + at_once]
 

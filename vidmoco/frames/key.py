@@ -9,11 +9,11 @@
 """
 
 import hashlib
-import json
 import re
 from typing import Any
 
 from vidmoco.errors import ConfigError
+from vidmoco.json_text import parse_json
 
 KEY_FILE = "frames.json"
 TABLES = ("frames", "videos")
@@ -64,8 +64,8 @@ def read_key(text: str, *, where: str) -> dict[str, Any]:
     """
     path = f"{where}/{KEY_FILE}"
     try:
-        key = dict(json.loads(text))
-    except (ValueError, TypeError, RecursionError) as error:
+        key = dict(parse_json(text))
+    except (ValueError, TypeError) as error:
         raise ConfigError(f"{path} is damaged: {error}. {_ADVICE}") from error
     if "format" in key and key["format"] != _FORMAT:
         raise ConfigError(

@@ -40,6 +40,7 @@ from vidmoco.frames.writer import (
     PrepareJob,
     build_frame_writer,
 )
+from vidmoco.json_text import parse_json
 from vidmoco.progress import ProgressBar
 from vidmoco.run_folder import make_writable_folder
 from vidmoco.text import counted
@@ -248,7 +249,7 @@ def _print_result(
 ) -> None:
     dropped: Counter[str] = Counter()
     for row in index.videos:
-        dropped.update(json.loads(row.dropped) if row.dropped else {})
+        dropped.update(parse_json(row.dropped) if row.dropped else {})
     sizes = index.shard_sizes()
     num_bytes = sum((folder / shard_name(shard)).stat().st_size for shard in sizes)
     say_result(

@@ -17,6 +17,7 @@ from typing import Any
 from vidmoco.errors import ConfigError
 from vidmoco.frames.index import SHARDS, Entry, VideoRow, shard_name
 from vidmoco.frames.key import KEY_FILE
+from vidmoco.json_text import parse_json
 
 JOURNAL = "journal.jsonl"
 _SECONDS_BETWEEN_SYNCS = 5.0  # the work that a power failure may cost
@@ -56,7 +57,7 @@ class ShardWriter:
         data = path.read_bytes()
         whole = data[: data.rfind(b"\n") + 1]  # drops a partial last line
         try:
-            lines = [json.loads(line) for line in whole.decode("utf-8").splitlines()]
+            lines = [parse_json(line) for line in whole.decode("utf-8").splitlines()]
             earlier = lines[0]["settings"] if lines else settings
             entries = [(VideoRow(**line["video"]), line["frames"]) for line in lines[1:]]
         except (ValueError, TypeError, KeyError) as error:

@@ -1,6 +1,5 @@
 """Labelled images in a Parquet file. Images are read one row group at a time."""
 
-import json
 from bisect import bisect_right
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from vidmoco.errors import DataError, nearest
+from vidmoco.json_text import parse_json
 from vidmoco.shapes import Int64
 
 
@@ -190,7 +190,7 @@ def _class_names(schema: Any, path: Path) -> list[str] | None:
     decoded = text.decode("utf-8", errors="replace").strip()
     if decoded.startswith("["):
         try:
-            names = json.loads(decoded)
+            names = parse_json(decoded)
         except ValueError as error:
             raise DataError(
                 f"The metadata 'classes' of {path} is not a JSON list: {error}."

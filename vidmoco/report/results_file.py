@@ -1,6 +1,5 @@
 """Read a results file of ``vidmoco evaluate``, and make the columns of its table."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 from vidmoco.errors import ConfigError
 from vidmoco.evaluate.results import FORMAT
+from vidmoco.json_text import read_json
 
 # Expected types of the keys, if they exist: a type, [of each item], {key: of its value}. The key ""
 # stands for any key.
@@ -85,19 +85,18 @@ def read_results(path: Path) -> dict[str, Any]:
             f"{path} is not a results file: those of `vidmoco evaluate` have the suffix .json."
         )
     try:
-        text = path.read_text(encoding="utf-8")
-        if not text.strip():
+        if path.is_file() and path.stat().st_size < 8 and not path.read_bytes().strip():
             raise ConfigError(
                 f"{path} is empty; expected a results file of `vidmoco evaluate`. Evaluate again."
             )
-        results = json.loads(text, parse_constant=_refuse_constant)
+        results = read_json(path, parse_constant=_refuse_constant)
     except FileNotFoundError as error:
         raise ConfigError(
             f"There is no results file at {path}: `vidmoco evaluate` writes one."
         ) from error
     except ConfigError:
         raise
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(
             f"{path} cannot be read as JSON: {error}. Expected a results file of `vidmoco "
             "evaluate`; evaluate again if it is damaged."

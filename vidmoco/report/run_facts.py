@@ -1,6 +1,5 @@
 """Read the content of a run folder, without training code and without changing anything."""
 
-import json
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -11,6 +10,7 @@ from vidmoco.backbones.folder import CONFIG_FILE
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import load_recipe, shipped_recipes
 from vidmoco.errors import ConfigError
+from vidmoco.json_text import parse_json, read_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +155,7 @@ def _lines_of(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
         if not text.endswith(b"\n"):
             break
         try:
-            line = json.loads(text)
+            line = parse_json(text)
         except ValueError:
             line = None
         if isinstance(line, dict) and _number(line.get("step")) is not None:
@@ -168,7 +168,7 @@ def _lines_of(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
 def _json_of(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file, or an empty dict if it cannot be read."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
     except (OSError, ValueError):
         return {}
     return data if isinstance(data, dict) else {}

@@ -13,6 +13,7 @@ from vidmoco import run_folder
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import differences, to_plain
 from vidmoco.errors import ConfigError
+from vidmoco.json_text import parse_json
 from vidmoco.report.axes import number
 from vidmoco.report.markup import Section, code, command_line, folded, paragraph, render, table
 from vidmoco.report.run_facts import RunFacts
@@ -198,7 +199,7 @@ def _quarantined(facts: RunFacts) -> list[Markup]:
     for path in sorted(facts.folder.glob("quarantine*.jsonl")):
         for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
-                entry = json.loads(text)
+                entry = parse_json(text)
                 rows.append([str(entry["key"]), str(entry["reason"]), str(entry["step"])])
             except (ValueError, TypeError, KeyError):
                 rows.append([text[:200], f"a damaged line of {path.name}", ""])

@@ -70,9 +70,11 @@ def pretrain(
     Raises:
         ConfigError: a setting cannot be used, or a file cannot be written.
         CheckpointError: the checkpoint to resume from cannot be read.
-        TrainingError: the loss is not finite.
+        TrainingError: the loss is not finite, or another process of the job has ended.
         VideoError: too many videos in a row cannot be read.
     """
+    if not resume:
+        distributed.require_first_start()
     with distributed.processes_from_environment(resolve_device(config.engine.device)) as device:
         console = console or Console(stderr=True)
         if not distributed.is_main():

@@ -6,15 +6,12 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from vidmoco.config.commands import ScanCommand
-from vidmoco.console import say
+from vidmoco.console import Table, say
 from vidmoco.cores import num_cores
 from vidmoco.errors import ConfigError, VideoError
 from vidmoco.progress import ProgressBar
-from vidmoco.text import escaped
 from vidmoco.urls import expand_lists
 from vidmoco.video.catalog import Catalog, is_catalog
 from vidmoco.video.info import VideoInfo
@@ -48,7 +45,7 @@ def print_catalog(catalog: Catalog, *, console: Console, catalog_path: Path | No
             table.add_column(title, justify="right")
         for kind, (videos, frames, hours) in sorted(counts.items()):
             numbers = (f"{videos:,}", f"{frames:,}", f"{hours:,.2f}")
-            table.add_row(*(Text(escaped(text)) for text in kind), *numbers)
+            table.add_row(*kind, *numbers)
         console.print(table)
     num_hdr = sum(1 for transfer in readable.column("hdr").tolist() if transfer)
     if num_hdr:

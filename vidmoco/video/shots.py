@@ -26,6 +26,7 @@ from vidmoco.atomic_file import atomic_write
 from vidmoco.cache_folder import cache_folder
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.console import say
+from vidmoco.json_text import read_json
 from vidmoco.progress import ProgressBar
 from vidmoco.shapes import Bool, Float64, UInt8
 from vidmoco.video.frames import TimedPicture
@@ -161,7 +162,7 @@ def _path_of(video: VideoInfo) -> Path:
 
 def _load(video: VideoInfo) -> tuple[float, ...] | None:
     try:
-        return tuple(float(cut) for cut in json.loads(_path_of(video).read_text("utf-8")))
+        return tuple(float(cut) for cut in read_json(_path_of(video)))
     except (OSError, ValueError, TypeError):  # not there, or damaged: it is made again
         return None
 

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 from rich.console import Console
-from rich.table import Table
 
 from vidmoco.config.evaluation import SearchCommand
-from vidmoco.console import say, say_result, wide_console
+from vidmoco.console import Table, say, say_result, wide_console
 from vidmoco.features.feature_set import FeatureSet, open_features
 from vidmoco.shapes import Float32, Int64
-from vidmoco.text import escaped, in_ascii
+from vidmoco.text import in_ascii
 from vidmoco.visualize.contact_sheet import font, shortened
 from vidmoco.visualize.display import (
     MARGIN,
@@ -101,7 +100,7 @@ def _print_table(
     table.add_column("file", overflow="fold")
     for rank, (row, value) in enumerate(zip(rows.tolist(), similarity.tolist(), strict=True), 1):
         time = shown_seconds(features.times[row])
-        table.add_row(str(rank), f"{value:.4f}", time, escaped(features.name_of(row)))
+        table.add_row(str(rank), f"{value:.4f}", time, features.name_of(row))
     console = wide_console()
     console.print(table)
     say(console, *lines)

@@ -6,13 +6,11 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from vidmoco.atomic_file import atomic_write
-from vidmoco.console import say
+from vidmoco.console import Table, say
 from vidmoco.features.feature_set import FeatureSet
 from vidmoco.shapes import Int64
-from vidmoco.text import escaped
 from vidmoco.visualize.display import shown_seconds
 from vidmoco.visualize.duplicates import DuplicatePair
 from vidmoco.visualize.shots import Shot
@@ -76,7 +74,7 @@ def print_first_rows(
         is_name = title.startswith("file")
         table.add_column(title, justify="left" if is_name else "right", overflow="fold")
     for row in rows[:_FIRST_ROWS]:
-        table.add_row(*(shown_seconds(x) if isinstance(x, float) else escaped(x) for x in row))
+        table.add_row(*(shown_seconds(x) if isinstance(x, float) else str(x) for x in row))
     console.print(table)
     if len(rows) > _FIRST_ROWS:
         say(console, f"… and {len(rows) - _FIRST_ROWS:,} more")

@@ -4,7 +4,10 @@ import mmap
 import os
 import tempfile
 from multiprocessing import reduction
+from pathlib import Path
 from typing import Any
+
+from vidmoco.atomic_file import writing
 
 
 class SharedBuffer:
@@ -19,7 +22,9 @@ class SharedBuffer:
         else:  # elsewhere than on Linux: a file without a name
             self._file, name = tempfile.mkstemp()
             os.unlink(name)  # noqa: PTH108
-        os.ftruncate(self._file, num_bytes)
+        advice = f" and try again: it needs {num_bytes / 2**20:,.0f} MiB, and counts as a file."
+        with writing(Path("Memory that processes share"), advice=advice):
+            os.ftruncate(self._file, num_bytes)
         self.memory = mmap.mmap(self._file, num_bytes)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -5,10 +5,17 @@ it is below ``if __name__ == "__main__":``. What our processes do is in this pac
 the script alone: vidmoco works in a plain script and in a notebook.
 """
 
+import atexit
+import multiprocessing.process
+import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.context import ForkServerContext, ForkServerProcess, SpawnContext, SpawnProcess
+
+from vidmoco.errors import ConfigError
 
 
 @contextmanager
@@ -23,14 +30,38 @@ def _script_hidden() -> Iterator[None]:
         vars(main).update(hidden)
 
 
+_LONGEST_FOLDER = 60  # bytes: the name of a socket has 107 at most, and 33 follow the folder
+_SHORT_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm", "/run/user")
+
+
+def _keep_sockets_short() -> None:
+    """Let multiprocessing name its sockets in another folder where ``TMPDIR`` is a long one."""
+    settings = multiprocessing.process.current_process()._config  # type: ignore[attr-defined]
+    if "tempdir" in settings or len(os.fsencode(tempfile.gettempdir())) <= _LONGEST_FOLDER:
+        return
+    for folder in _SHORT_FOLDERS:
+        with suppress(OSError):
+            short = tempfile.mkdtemp(prefix="pymp-", dir=folder)
+            atexit.register(shutil.rmtree, short, ignore_errors=True)
+            settings["tempdir"] = short
+            return
+    raise ConfigError(
+        f"The folder of temporary files, {tempfile.gettempdir()}, has a name too long for a "
+        f"socket, and nothing can be written to {', '.join(_SHORT_FOLDERS)}. Set TMPDIR to a "
+        f"folder of at most {_LONGEST_FOLDER} bytes."
+    )
+
+
 class _Spawned(SpawnProcess):
     def start(self) -> None:
+        _keep_sockets_short()
         with _script_hidden():
             super().start()
 
 
 class _Forked(ForkServerProcess):
     def start(self) -> None:
+        _keep_sockets_short()
         with _script_hidden():
             super().start()
 

@@ -1,11 +1,11 @@
 """Read COCO's format: one JSON file of images, boxes and categories, and a folder of images."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from vidmoco.errors import DataError
 from vidmoco.evaluate.detection.annotations import Object, Part, inside
+from vidmoco.json_text import parse_json
 
 
 def read_coco(file: Path, folder: Path, *, source: str) -> Part:
@@ -67,10 +67,10 @@ def read_coco(file: Path, folder: Path, *, source: str) -> Part:
 
 def _content(file: Path) -> dict[str, list[Any]]:
     try:
-        content = json.loads(file.read_bytes())
+        content = parse_json(file.read_bytes())
     except OSError as error:
         raise DataError(f"Cannot read {file}: {error.strerror}.") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise DataError(f"{file} is not a JSON file: {error}.") from error
     for key in ("images", "annotations", "categories"):
         if not isinstance(content, dict) or not isinstance(content.get(key), list):

@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from rich.table import Table
-
-from vidmoco.console import say, wide_console
+from vidmoco.console import Table, say, wide_console
 
 
 def print_results(results: dict[str, Any]) -> None:

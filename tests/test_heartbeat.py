@@ -1,0 +1,58 @@
+"""Processes of a job that are stopped or killed: the others end, with a line."""
+
+import signal
+
+import pytest
+from child_processes import start_ranks, until
+
+from vidmoco.distributed import require_first_start
+from vidmoco.errors import TrainingError
+
+PROGRAM = """
+import sys, torch
+from vidmoco import distributed as d, heartbeat
+from vidmoco.errors import TrainingError
+heartbeat.SECONDS_OF_SILENCE, heartbeat._SECONDS_BETWEEN = %d, 0.1
+try:
+    with d.processes_from_environment():
+        print("joined", flush=True)
+        while True:
+            d.any_of(False)
+except TrainingError as error:
+    print(error, file=sys.stderr)
+    sys.exit(2)
+"""
+
+
+def ranks_that_joined(silence):
+    ranks = start_ranks(["-c", PROGRAM % silence], world_size=2)
+    until(lambda: all("joined" in rank.out for rank in ranks) or any(r.poll() for r in ranks))
+    return ranks
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_stopped_process_is_noticed(victim):
+    """It keeps its connections open, so no collective fails. Rank 0 also holds the store."""
+    ranks = ranks_that_joined(silence=8)
+    ranks[victim].send_signal(signal.SIGSTOP)
+    other = ranks[1 - victim]
+    assert other.wait() == 2
+    assert f"process {victim} of 2 gave no sign of life for 8 s" in other.err
+    assert ranks[victim].poll() is None
+    ranks[victim].send_signal(signal.SIGKILL)
+    ranks[victim].wait()
+
+
+def test_a_killed_process_is_a_line_and_no_traceback():
+    ranks = ranks_that_joined(silence=1000)
+    ranks[1].send_signal(signal.SIGKILL)
+    assert ranks[0].wait() == 2
+    assert "Another process of this job has ended" in ranks[0].err
+    assert "Traceback" not in ranks[0].err
+
+
+def test_a_run_does_not_begin_again_by_a_restart(monkeypatch):
+    require_first_start()
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    with pytest.raises(TrainingError, match="with --resume"):
+        require_first_start()
