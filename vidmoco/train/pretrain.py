@@ -1,7 +1,7 @@
 """Pretraining: from videos and a config to a run folder."""
 
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,6 @@ from vidmoco.device import (
     use_threads,
 )
 from vidmoco.distributed import on_all_ranks
-from vidmoco.errors import VidmocoError
 from vidmoco.interrupt import StopSignals
 from vidmoco.methods.build import compile_encoders
 from vidmoco.optim.optimizers import build_optimizer, set_learning_rate
@@ -57,7 +56,7 @@ class PretrainResult:
 def pretrain(
     config: PretrainConfig,
     *,
-    run: Path,
+    run: Path | None = None,
     resume: bool = False,
     recipe: str = "",
     console: Console | None = None,
@@ -67,8 +66,12 @@ def pretrain(
     SIGINT and SIGTERM end the run after a step, with a checkpoint. ``resume`` continues from the
     newest checkpoint, with the same numbers as without the stop (on the CPU, bit for bit).
 
+    ``run`` is held by this training until it ends. None means ``runs/RECIPE-NUMBER``, or
+    ``runs/latest`` to resume.
+
     Raises:
-        ConfigError: a setting cannot be used, or a file cannot be written.
+        ConfigError: a setting cannot be used, a file cannot be written, or another training holds
+            the run folder.
         CheckpointError: the checkpoint to resume from cannot be read.
         TrainingError: the loss is not finite.
         VideoError: too many videos in a row cannot be read.
@@ -77,7 +80,16 @@ def pretrain(
         console = console or Console(stderr=True)
         if not distributed.is_main():
             console = Console(quiet=True)
-        return _pretrain(config, device, run=run, resume=resume, recipe=recipe, console=console)
+        if run is None and resume:
+            run = run_folder.LATEST.resolve()
+        if run is None:  # the main process names it, for all
+            made = run_folder.new_run_folder(recipe) if distributed.is_main() else Path()
+            run = distributed.gather_objects(made)[0]
+        with ExitStack() as stack:
+            if distributed.is_main():
+                warning = stack.enter_context(run_folder.claimed(run, resume=resume))
+                say(console, *[warning] * bool(warning))
+            return _pretrain(config, device, run=run, resume=resume, recipe=recipe, console=console)
 
 
 def _pretrain(
@@ -91,30 +103,24 @@ def _pretrain(
 ) -> PretrainResult:
     is_main = distributed.is_main()
     torch.manual_seed(config.seed)
-    if is_main and not resume:
-        run_folder.create_run_folder(run)
-    try:  # find all mistakes in the settings before anything is written
-        with distributed.main_first():  # the main process scans; the others find the catalog
-            source = open_source(
-                config,
-                resume=run if resume else None,
-                console=console,
-                quarantine=run_folder.quarantine_of(run, distributed.rank()),
-            )
-        batching = source.batching()
-        use_threads(device, config.engine.threads, beside_decoders=source.decodes)
-        keep_freed_memory(device)
-        method = assemble_method(
+    # All mistakes in the settings are found before anything is written.
+    with distributed.main_first():  # the main process scans; the others find the catalog
+        source = open_source(
             config,
-            device=device,
-            durations=source.sources.durations,
-            tell=lambda line: say(console, line),
-        ).to(device)
-        monitor = open_monitor(config, method, source, device=device, console=console)
-    except VidmocoError:
-        if is_main:
-            run_folder.remove_if_empty(run)
-        raise
+            resume=run if resume else None,
+            console=console,
+            quarantine=run_folder.quarantine_of(run, distributed.rank()),
+        )
+    batching = source.batching()
+    use_threads(device, config.engine.threads, beside_decoders=source.decodes)
+    keep_freed_memory(device)
+    method = assemble_method(
+        config,
+        device=device,
+        durations=source.sources.durations,
+        tell=lambda line: say(console, line),
+    ).to(device)
+    monitor = open_monitor(config, method, source, device=device, console=console)
     num_steps_per_epoch = batching.batches_per_epoch
     length = plan_length(config, num_steps_per_epoch, resume=run if resume else None)
     total_steps = length.total
