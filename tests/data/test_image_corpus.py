@@ -9,6 +9,7 @@ from painted_videos import write_video
 from PIL import Image
 
 from vidmoco.cli.main import main
+from vidmoco.data import image_corpus
 from vidmoco.data.image_corpus import open_image_corpus
 from vidmoco.data.order import Batching
 from vidmoco.data.prepared_loader import load_prepared
@@ -130,9 +131,24 @@ def test_a_bomb_costs_itself(folder):
 
 
 def test_a_column_of_another_name_is_said(tmp_path):
-    pq.write_table(pa.table({"img": [png(1)], "label": [0]}), tmp_path / "a.parquet")
-    with pytest.raises(ConfigError, match=r"has no column 'image'.*Did you mean 'img'"):
+    pq.write_table(pa.table({"imag": [png(1)], "label": [0]}), tmp_path / "a.parquet")
+    with pytest.raises(ConfigError, match=r"has no column 'image'.*Did you mean 'imag'"):
         open_image_corpus([tmp_path / "a.parquet"])
+
+
+def test_a_folder_of_shards(tmp_path, monkeypatch):
+    for n in range(2):
+        table = pa.table({"img": [png(2 * n), png(2 * n + 1)], "label": [0, 1]})
+        pq.write_table(table, tmp_path / f"train-0000{n}-of-00002.parquet")
+    pq.write_table(pa.table({"key": ["a.mp4"]}), tmp_path / "catalog.parquet")
+    corpus = open_image_corpus([tmp_path])
+    assert corpus.names[2] == "train-00001-of-00002.parquet row 00000000"
+    assert [corpus.read(row)[0, 0, 0].item() for row in range(4)] == [
+        Image.open(io.BytesIO(png(row))).convert("RGB").getpixel((0, 0))[0] for row in range(4)
+    ]
+    monkeypatch.setattr(image_corpus, "_MAX_PARQUET_BYTES", 10)
+    with pytest.raises(ConfigError, match="GiB of images in Parquet, which are read into memory"):
+        open_image_corpus([tmp_path])
 
 
 def test_where_no_image_can_be_read(tmp_path):

@@ -112,7 +112,7 @@ def hash_of_labels(splits: Sequence[LabelledImages]) -> str:
 def _files_of(source: ParquetImages | TorchvisionImages) -> str:
     """Return names, sizes and times of the files that hold the images."""
     if isinstance(source, ParquetImages):
-        return f"{source.path.resolve()} {_state(source.path)}\n"
+        return "".join(f"{path.resolve()} {_state(path)}\n" for path in source.paths)
     files = sorted(file for file in source.root.rglob("*") if file.is_file())
     return f"{source.name}\n" + "".join(f"{file.resolve()} {_state(file)}\n" for file in files)
 
