@@ -1,5 +1,3 @@
-import io
-import json
 import pickle
 
 import numpy as np
@@ -7,19 +5,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from PIL import Image
+from parquet_files import as_datasets_writes, png
 
 from vidmoco.errors import DataError
 from vidmoco.images import parquet as image_parquet
 from vidmoco.images.equal_images import find_equal_images
 from vidmoco.images.labelled import load_labelled_images, numbers_warning
 from vidmoco.images.parquet import ParquetImages
-
-
-def png(value):
-    buffer = io.BytesIO()
-    Image.new("L", (8, 6), value).save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def write(folder, split, labels, *, images=None, classes=None, rows_per_group=3, **columns):
@@ -32,33 +24,6 @@ def write(folder, split, labels, *, images=None, classes=None, rows_per_group=3,
     pq.write_table(table, folder / f"{split}.parquet", row_group_size=rows_per_group)
 
 
-def as_datasets_writes(path, labels, names, *, image="image", label="label"):
-    """Write a Parquet file as Hugging Face's ``datasets`` does, with a ClassLabel."""
-    table = pa.table({
-        image: [{"bytes": png(i), "path": f"{i}.png"} for i in range(len(labels))], label: labels,
-    })  # fmt: skip
-    features = {
-        image: {"_type": "Image"},
-        label: {"names": names, "_type": "ClassLabel"},
-        "boxes": {"feature": {"dtype": "float32", "_type": "Value"}, "_type": "List"},
-    }
-    noted = json.dumps({"info": {"features": features}})
-    path.parent.mkdir(exist_ok=True, parents=True)
-    pq.write_table(table.replace_schema_metadata({"huggingface": noted}), path)
-
-
-@pytest.mark.parametrize("image", ["image", "img", "picture"])
-def test_names_decide_where_datasets_wrote_the_classes_in_another_order(tmp_path, image):
-    as_datasets_writes(tmp_path / "train.parquet", [0, 1, 2], ["cat", "dog", "eel"], image=image)
-    names = ["eel", "cat", "dog"]
-    as_datasets_writes(tmp_path / "validation.parquet", [0, 1, 2], names, image=image)
-    train, val = load_labelled_images(tmp_path)
-    assert train.classes == val.classes == ("cat", "dog", "eel")
-    assert (train.labels.tolist(), val.labels.tolist()) == ([0, 1, 2], [2, 0, 1])
-    assert (val.split, numbers_warning(train, val)) == ("validation", "")
-    assert (val[2][0] == 2).all()
-
-
 def test_numbers_without_names_are_told(tmp_path):
     write(tmp_path, "train", [0, 1])
     write(tmp_path, "val", [1, 0])
@@ -69,17 +34,6 @@ def test_numbers_without_names_are_told(tmp_path):
     as_datasets_writes(tmp_path / "val.parquet", [1, 0], ["cat", "dog"])
     with pytest.raises(DataError, match=r"only in val: 'cat', 'dog'.* train numbers its classes"):
         load_labelled_images(tmp_path)
-
-
-@pytest.mark.parametrize(
-    "noted", ["{", "[" * 100_000, "[]", '{"info": {"features": {"label": 3}}}']
-)
-def test_metadata_of_others_that_says_nothing(tmp_path, noted):
-    for split in ("train", "val"):
-        table = pa.table({"image": [png(0), png(1)], "label": [0, 1]})
-        table = table.replace_schema_metadata({"huggingface": noted})
-        pq.write_table(table, tmp_path / f"{split}.parquet")
-    assert load_labelled_images(tmp_path)[0].classes == ("0", "1")
 
 
 @pytest.mark.parametrize(
@@ -120,9 +74,7 @@ def test_shards_that_do_not_agree(tmp_path):
     with pytest.raises(DataError, match="name their classes, and others only number them"):
         load_labelled_images(tmp_path)
     write(tmp_path / "train", "b", [10, 2], video=["x", "y"])
-    with pytest.raises(
-        DataError, match=r"Only some of the shards of .*train have a column 'video'"
-    ):
+    with pytest.raises(DataError, match=r"Only some of the shards .*train have a column 'video'"):
         load_labelled_images(tmp_path)
     write(tmp_path / "train", "b", [10, 2])
     write(tmp_path, "val", [0, 1, 2, 10])

@@ -235,7 +235,7 @@ def _with_common_classes(
     ]
     if present[0] != present[1]:
         odd = [
-            f"only in {part.split}: {first_of(sorted(mine - others, 8))}"
+            f"only in {part.split}: {first_of(sorted(mine - others), 8)}"
             for part, mine, others in (
                 (train, present[0], present[1]),
                 (val, present[1], present[0]),
@@ -251,9 +251,7 @@ def _with_common_classes(
             "metadata 'classes'." * one_named
         )
     if len(present[0]) < 2:
-        raise DataError(
-            f"{path} has images of one class only ({first_of(sorted(present[0], 8))}); it needs two."
-        )
+        raise DataError(f"{path} has images of one class only ({min(present[0])!r}); it needs two.")
     classes = tuple(name for name in train.classes if name in present[0])
     return _renumbered(train, classes), _renumbered(val, classes)
 
