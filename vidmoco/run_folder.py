@@ -63,8 +63,8 @@ def claimed(run: Path, *, resume: bool) -> Iterator[str]:
         ConfigError: another training holds it, it cannot be written, or a new one is not empty.
     """
     busy = "Another training is writing to"
+    make_writable_folder(run, flag="--run")
     with held(run, busy=busy, advice="or give another --run.") as reason:
-        make_writable_folder(run, flag="--run")
         if not resume and any(path.name != LOCK for path in run.iterdir()):
             raise ConfigError(
                 f"The run folder {run} is not empty. Add --resume to continue it, or give another "

@@ -65,9 +65,14 @@ def parse_recipe(text: str, *, source: str) -> PretrainConfig:
         reason = " ".join(str(error).split())
         raise ConfigError(f"Recipe {source} is not valid YAML: {reason}") from error
     try:
-        return _build(PretrainConfig, {} if data is None else data, at="")
+        return config_from_plain({} if data is None else data)
     except ConfigError as error:
         raise ConfigError(f"Recipe {source}: {error}") from error
+
+
+def config_from_plain(data: Any) -> PretrainConfig:
+    """Return the config that ``to_plain`` made ``data`` of, or a part of it."""
+    return _build(PretrainConfig, data, at="")
 
 
 def dump_recipe(config: PretrainConfig) -> str:

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 from torch import Tensor
 
+from vidmoco.content import hash_of_bytes, hashes_of_files
 from vidmoco.errors import ConfigError, DataError, VideoError
 from vidmoco.images.decode import IMAGE_SUFFIXES, decode_image
 from vidmoco.images.parquet_schema import image_bytes, image_column
@@ -50,7 +51,25 @@ class ImageCorpus:
 
     @property
     def key(self) -> dict[str, Any]:
-        """What identifies the images, for a resume."""
+        """What identifies the images, for a resume: their names and contents, in any place."""
+        files = [source for source in self.sources if isinstance(source, Path)]
+        contents = (
+            iter(hashes_of_files(files))
+            if len(files) == len(self.sources)
+            else (hash_of_bytes(self._bytes(row)) for row in range(len(self.sources)))
+        )
+        lines = (f"{name} {content}\n" for name, content in zip(self.names, contents, strict=True))
+        digest = hashlib.sha256("".join(lines).encode("utf-8", "backslashreplace"))
+        return {
+            "format": "vidmoco.images",
+            "images": len(self.names),
+            "content": digest.hexdigest(),
+            "version": 2,
+        }
+
+    @property
+    def key_of_first_version(self) -> dict[str, Any]:
+        """What identified the images of runs of vidmoco 0.1.0: places, names and sizes."""
         states = (
             f"{source} {source.stat().st_size}" if isinstance(source, Path) else ""
             for source in self.sources

@@ -16,6 +16,7 @@ from vidmoco.backbones.build import save_backbone
 from vidmoco.backbones.layers import layer_scales
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import dump_recipe
+from vidmoco.config.resume import changed_settings, resumed_config
 from vidmoco.console import say
 from vidmoco.data.source import PairSource, open_source
 from vidmoco.device import (
@@ -36,7 +37,7 @@ from vidmoco.train.length import learning_rate_of, plan_length
 from vidmoco.train.metrics import MetricsLog, require_finite_weights
 from vidmoco.train.monitor import open_monitor
 from vidmoco.train.progress import TrainingProgress
-from vidmoco.train.run_state import RunState
+from vidmoco.train.run_state import RunState, settings_of_checkpoint
 from vidmoco.train.step import augmented_views, train_step
 
 # Warn of a collapse only after this share of the training and this many steps, because an untrained
@@ -102,6 +103,12 @@ def _pretrain(
     console: Console,
 ) -> PretrainResult:
     is_main = distributed.is_main()
+    saved = settings_of_checkpoint(run) if resume else None
+    if saved is not None:
+        edited = str(run / run_folder.CONFIG)
+        config = resumed_config(saved, config, run=run, edited=edited)
+        if changed := changed_settings(saved, config, run=run):
+            say(console, f"Settings that differ from the checkpoint's: {'; '.join(changed)}")
     torch.manual_seed(config.seed)
     # All mistakes in the settings are found before anything is written.
     with distributed.main_first():  # the main process scans; the others find the catalog
@@ -122,7 +129,7 @@ def _pretrain(
     ).to(device)
     monitor = open_monitor(config, method, source, device=device, console=console)
     num_steps_per_epoch = batching.batches_per_epoch
-    length = plan_length(config, num_steps_per_epoch, resume=run if resume else None)
+    length = plan_length(config, num_steps_per_epoch, resume=run if resume else None, saved=saved)
     total_steps = length.total
     optimizer = build_optimizer(
         method.named_parameters(),
@@ -137,7 +144,7 @@ def _pretrain(
         batch_size=config.data.batch_size,
         total_steps=total_steps,
     )
-    state = RunState(run, method, optimizer, augment_generator, metrics)
+    state = RunState(run, method, optimizer, augment_generator, metrics, config)
     start_step = state.load_newest() if resume else 0
     if is_main and not resume:
         text = dump_recipe(config)
