@@ -116,7 +116,8 @@ def catalog_of_run(config: PretrainConfig, run: Path) -> Catalog:
     catalog = Catalog.load(path, older=True)
     if not distributed.is_main():
         return catalog
-    before = load_recipe(str(run / run_folder.CONFIG)).videos
+    settings = run / run_folder.CONFIG
+    before = load_recipe(str(settings)).videos if settings.is_file() else config.videos
     if config.videos == before:
         now = videos_in_place(catalog, run=run)
     else:
