@@ -31,7 +31,7 @@ from tempfile import TemporaryFile
 import torch
 
 from vidmoco.atomic_file import atomic_write, remove, writing
-from vidmoco.errors import ConfigError, VidmocoError
+from vidmoco.errors import ConfigError
 from vidmoco.lock import LOCK, held
 
 RUNS = Path("runs")
@@ -112,19 +112,18 @@ def make_writable_folder(folder: Path, *, flag: str) -> None:
 
 @contextmanager
 def empty_on_failure(run: Path) -> Iterator[None]:
-    """Empty the run folder if the block cannot write the first files of a run.
+    """Empty a new run folder if the block fails before it has trained anything worth keeping.
 
-    A run without a config cannot resume, but the same command can begin it in an empty folder.
-
-    Raises:
-        ConfigError: a file cannot be written.
+    The same command can then begin again in it. What a run leaves is a line of metrics, a
+    checkpoint, or a video that is not to be tried again.
     """
     try:
-        with writing(run, advice=" and give the same command again, or give another --run."):
-            yield
-    except VidmocoError:
-        for path in run.iterdir():
-            if path.name != LOCK:
+        yield
+    except Exception:
+        left = [path for path in run.iterdir() if path.name != LOCK]
+        kept = (METRICS, CHECKPOINTS, QUARANTINE.removesuffix(".jsonl"))
+        if not any(path.name.startswith(kept) for path in left):
+            for path in left:
                 remove(path)
         raise
 

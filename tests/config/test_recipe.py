@@ -326,3 +326,12 @@ def test_differences_name_keys():
     lines = differences(to_plain(config), to_plain(other))
     assert sorted(lines) == ["optim.lr: 0.03 and 0.5", "seed: 0 and 1"]
     assert differences(to_plain(config), to_plain(config)) == []
+
+
+def test_a_recipe_in_another_encoding(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("seed: 3 # é", encoding="utf-16")
+    assert load_recipe(str(path)).seed == 3
+    path.write_text("seed: 3 # é", encoding="latin-1")
+    with pytest.raises(ConfigError, match="is not UTF-8"):
+        load_recipe(str(path))

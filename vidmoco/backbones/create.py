@@ -4,6 +4,7 @@ import logging
 import pickle
 import warnings
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from itertools import chain
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch import nn
 
 from vidmoco.backbones.checkpoint_file import read_checkpoint_file
 from vidmoco.backbones.folder import PICKLED_WEIGHTS_FILE, check_folder, weights_file
+from vidmoco.backbones.inner_weights import only_own_weights
 from vidmoco.backbones.source import EXPECTED, HUB, Source
 from vidmoco.errors import CheckpointError, ConfigError, nearest
 
@@ -53,7 +55,8 @@ def create(source: Source, *, pretrained: bool, **options: Any) -> nn.Module:
     for library in ("timm", "huggingface_hub"):  # they log every attempt to download
         logging.getLogger(library).setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():  # timm's resizing of relative positions
+        own = only_own_weights() if source.folder is not None else nullcontext()
+        with own, warnings.catch_warnings():  # timm's resizing of relative positions
             warnings.filterwarnings("ignore", r"torch\.searchsorted\(\)|Using a non-tuple sequence")
             model: Any = timm.create_model(
                 source.name, pretrained=pretrained, num_classes=0, **options

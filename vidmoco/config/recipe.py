@@ -18,6 +18,7 @@ import yaml
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.cores import sees_gpu
 from vidmoco.errors import ConfigError, nearest
+from vidmoco.text import read_text
 
 Config = TypeVar("Config")
 
@@ -38,7 +39,7 @@ def load_recipe(name_or_path: str) -> PretrainConfig:
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
             raise ConfigError(f"There is no recipe file {path}.")
-        return parse_recipe(path.read_text(encoding="utf-8"), source=str(path))
+        return parse_recipe(read_text(path, what="recipe"), source=str(path))
     shipped = shipped_recipes()
     if name_or_path not in shipped:
         raise ConfigError(

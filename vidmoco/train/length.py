@@ -137,7 +137,10 @@ def _extensions(run: Path, total: int) -> tuple[Extension, ...]:
     """
     found: list[Extension] = []
     for line in reversed(read_metrics(run / run_folder.EXTENSIONS)):
-        one = Extension(**line)
+        values = [line.get(name) for name in ("step", "steps_before", "steps")]
+        if not all(type(value) is int for value in values):  # it is damaged
+            continue
+        one = Extension(*values)
         if one.steps == total and (not found or one.step < found[0].step):
             found.insert(0, one)
             total = one.steps_before

@@ -11,9 +11,11 @@ from rich.console import Console
 
 import vidmoco
 from vidmoco import distributed, run_folder
+from vidmoco.atomic_file import writing
 from vidmoco.augment.views import build_augment
 from vidmoco.backbones.build import save_backbone
 from vidmoco.backbones.layers import layer_scales
+from vidmoco.backbones.trial import require_savable
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import dump_recipe
 from vidmoco.config.resume import changed_settings, resumed_config
@@ -28,7 +30,8 @@ from vidmoco.device import (
 )
 from vidmoco.distributed import on_all_ranks
 from vidmoco.interrupt import StopSignals
-from vidmoco.methods.build import compile_encoders
+from vidmoco.json_lines import set_aside_damaged
+from vidmoco.methods.build import compile_encoders, require_compiler
 from vidmoco.optim.optimizers import build_optimizer, set_learning_rate
 from vidmoco.train.build import assemble_method
 from vidmoco.train.diagnostics import collapse_of, describe_embeddings
@@ -90,6 +93,8 @@ def pretrain(
             if distributed.is_main():
                 warning = stack.enter_context(run_folder.claimed(run, resume=resume))
                 say(console, *[warning] * bool(warning))
+                if not resume:
+                    stack.enter_context(run_folder.empty_on_failure(run))
             return _pretrain(config, device, run=run, resume=resume, recipe=recipe, console=console)
 
 
@@ -128,6 +133,10 @@ def _pretrain(
         tell=lambda line: say(console, line),
     ).to(device)
     monitor = open_monitor(config, method, source, device=device, console=console)
+    if is_main:
+        require_savable(method.backbone, name=config.backbone.name, input_size=config.augment.size)
+    if config.engine.compile:
+        require_compiler(device)
     num_steps_per_epoch = batching.batches_per_epoch
     length = plan_length(config, num_steps_per_epoch, resume=run if resume else None, saved=saved)
     total_steps = length.total
@@ -144,11 +153,15 @@ def _pretrain(
         batch_size=config.data.batch_size,
         total_steps=total_steps,
     )
+    if is_main and resume:
+        for log in (run_folder.METRICS, run_folder.MONITOR, run_folder.EXTENSIONS):
+            if damage := set_aside_damaged(run / log):
+                say(console, damage)
     state = RunState(run, method, optimizer, augment_generator, metrics, config)
     start_step = state.load_newest() if resume else 0
     if is_main and not resume:
         text = dump_recipe(config)
-        with run_folder.empty_on_failure(run):
+        with writing(run, advice=" and give the same command again, or give another --run."):
             source.save(run)
             (run / run_folder.CONFIG).write_text(text, encoding="utf-8")
             run_folder.write_environment(run / run_folder.ENVIRONMENT, device=device)
