@@ -72,7 +72,7 @@ def test_the_checkpoint_before_is_whole_and_goes_on(videos, monkeypatch, capsys)
 
 def test_a_backbone_without_room_is_made_by_the_resume(videos, monkeypatch, capsys):
     with monkeypatch.context() as patch:
-        without_room_at(patch, backbones, "save_for_hf", call=1)
+        without_room_at(patch, backbones, "save_for_hf", call=2)  # after the trial
         assert main(["pretrain", str(videos), *TINY, "--run", "run"]) == 2
     line = last_line(capsys)
     assert "run/backbone cannot be written: File too large" in line and "--resume" in line
@@ -94,7 +94,7 @@ def test_where_the_first_files_find_no_room_the_same_command_begins_again(
         assert main(["pretrain", str(videos), *TINY, "--run", "run"]) == 2
     line = last_line(capsys)
     assert "run cannot be written: No space left on device. Make room there and give the" in line
-    assert not list(Path("run").iterdir())
+    assert not Path("run").exists()
     assert main(["pretrain", str(videos), *TINY, "--run", "run"]) == 0
 
 
@@ -119,3 +119,35 @@ def test_what_a_library_writes_by_itself_is_told_too(tmp_path, monkeypatch, caps
     monkeypatch.setattr("vidmoco.backbones.export_file.export_file", export)
     assert main(["export", "run", "--to", "moco", "-o", "m.pt"]) == 2
     assert "m.pt cannot be written: " in last_line(capsys)
+
+
+def test_a_training_that_fails_before_it_has_anything_leaves_the_name_free(
+    videos, monkeypatch, capsys
+):
+    def fails(*args, **options):
+        raise MemoryError("of the device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("vidmoco.train.pretrain.train_step", fails)
+        with pytest.raises(MemoryError):
+            main(["pretrain", str(videos), *TINY, "--run", "run"])
+    assert not Path("run").exists()
+    assert main(["pretrain", str(videos), *TINY, "--run", "run", "--steps", "1"]) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr("vidmoco.train.pretrain.train_step", fails)
+        with pytest.raises(MemoryError):
+            main(["pretrain", "--run", "run", "--resume", "--steps", "2"])
+    assert len(read_metrics(Path("run/metrics.jsonl"))) == 1
+
+
+def test_a_damaged_log_does_not_cost_the_run(videos, capsys):
+    assert main(["pretrain", str(videos), *TINY, "--run", "run"]) == 0
+    metrics = Path("run/metrics.jsonl")
+    lines = metrics.read_bytes().splitlines(keepends=True)
+    metrics.write_bytes(lines[0] + bytes(512) + b"\n\xff\n" + b"".join(lines[2:]))
+    Path("run/extensions.jsonl").write_bytes(b'{"step": 1}\nfoo\n')
+    capsys.readouterr()
+    assert main(["pretrain", "--run", "run", "--resume", "--steps", "5"]) == 0
+    err = capsys.readouterr().err
+    assert "run/metrics.jsonl is damaged: 2 lines of it are left out" in err
+    assert [line["step"] for line in read_metrics(metrics)] == [1, 3, 4, 5]

@@ -1,6 +1,7 @@
 import pytest
 
-from vidmoco.text import counted, error_line, escaped, first_of, in_ascii
+from vidmoco.errors import ConfigError
+from vidmoco.text import counted, error_line, escaped, first_of, in_ascii, read_text
 
 ODD = [
     ("a\"b'c\\d e.mp4", "a\"b'c\\d e.mp4", "a\"b'c\\d e.mp4"),  # as it is
@@ -32,3 +33,15 @@ def test_the_first_of_many_names():
 def test_an_error_is_one_line_that_ends():
     assert error_line("a\nb\x1b") == "a\\nb\\x1b"
     assert error_line("x" * 5000) == "x" * 4000 + "… (5,000 characters)"
+
+
+def test_texts_of_users(tmp_path):
+    path = tmp_path / "a.yaml"
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        path.write_text("größe: 3\n", encoding=encoding)
+        assert read_text(path, what="recipe") == "größe: 3\n"
+    path.write_text("größe: 3\n", encoding="latin-1")
+    with pytest.raises(ConfigError, match=r"recipe .*a\.yaml: byte 2 is not UTF-8\. Save the file"):
+        read_text(path, what="recipe")
+    with pytest.raises(ConfigError, match=r"Cannot read the recipe .*: Is a directory"):
+        read_text(tmp_path, what="recipe")

@@ -1,10 +1,12 @@
 """Read CSV files that users give."""
 
 import csv
+import io
 from pathlib import Path
 from typing import Any
 
 from vidmoco.errors import ConfigError
+from vidmoco.text import read_text
 
 
 def read_csv(path: Path, *, what: str) -> tuple[list[dict[str | Any, str | Any]], list[str]]:
@@ -14,15 +16,14 @@ def read_csv(path: Path, *, what: str) -> tuple[list[dict[str | Any, str | Any]]
     ``csv.DictReader`` has it.
 
     Args:
-        path: The file, in UTF-8.
+        path: The file, in UTF-8, or in UTF-16 with its mark.
         what: What it holds, for the error.
 
     Raises:
         ConfigError: It cannot be read.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            return list(reader), list(reader.fieldnames or [])
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reader = csv.DictReader(io.StringIO(read_text(path, what=what), newline=""))
+        return list(reader), list(reader.fieldnames or [])
+    except csv.Error as error:
         raise ConfigError(f"Cannot read the {what} {path}: {error}.") from error

@@ -11,6 +11,7 @@ runs/NAME/
                      be measured
   quarantine.jsonl   videos that killed a decoding process, if any (quarantine-1.jsonl … for the
                      further ranks)
+  .vidmoco.lock      while a training writes to the folder
   checkpoints/       to resume from
   backbone/          the timm folder
 """
@@ -19,17 +20,19 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryFile
 
 import torch
 
 from vidmoco.atomic_file import atomic_write, remove, writing
-from vidmoco.errors import ConfigError, VidmocoError
+from vidmoco.errors import ConfigError
+from vidmoco.lock import LOCK, held
 
 RUNS = Path("runs")
 LATEST = RUNS / "latest"
@@ -47,27 +50,53 @@ def quarantine_of(run: Path, rank: int) -> Path:
     return run / (QUARANTINE if rank == 0 else f"quarantine-{rank}.jsonl")
 
 
-def new_run_name(recipe: str) -> Path:
-    """Return ``runs/RECIPE-N`` with the first free N."""
-    stem = Path(recipe).stem
-    number = 1
-    while (RUNS / f"{stem}-{number}").exists():
-        number += 1
-    return RUNS / f"{stem}-{number}"
+@contextmanager
+def claimed(run: Path, *, resume: bool) -> Iterator[str]:
+    """Hold a run folder, so that no other training writes to it: a new one, or one to resume.
 
+    A new folder in which nothing is written is removed.
 
-def create_run_folder(run: Path) -> None:
-    """Make an empty run folder.
+    Yields:
+        A warning that the disk has no locks, or an empty string.
 
     Raises:
-        ConfigError: the folder cannot be written, or is not empty.
+        ConfigError: another training holds it, it cannot be written, or a new one is not empty.
     """
+    busy = "Another training is writing to"
     make_writable_folder(run, flag="--run")
-    if any(run.iterdir()):
-        raise ConfigError(
-            f"The run folder {run} is not empty. Add --resume to continue it, or give another "
-            "--run."
+    with held(run, busy=busy, advice="or give another --run.") as reason:
+        if not resume and any(path.name != LOCK for path in run.iterdir()):
+            raise ConfigError(
+                f"The run folder {run} is not empty. Add --resume to continue it, or give another "
+                "--run."
+            )
+        yield reason and (
+            f"The disk of {run} has no locks ({reason}): see to it yourself that no other training "
+            "writes there."
         )
+
+
+def make_new_folder(candidates: Iterable[Path], *, flag: str) -> Path:
+    """Make and return the first folder that does not exist, for this process alone.
+
+    Raises:
+        ConfigError: it cannot be made.
+    """
+    for folder in candidates:
+        with writing(folder, advice=f", or give another {flag}."):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                continue
+            return folder
+    raise ValueError("no candidate is left")
+
+
+def new_run_folder(recipe: str) -> Path:
+    """Make ``runs/RECIPE-N`` with the first free N."""
+    stem = Path(recipe).stem
+    return make_new_folder((RUNS / f"{stem}-{n}" for n in count(1)), flag="--run")
 
 
 def make_writable_folder(folder: Path, *, flag: str) -> None:
@@ -81,27 +110,21 @@ def make_writable_folder(folder: Path, *, flag: str) -> None:
         ) from error
 
 
-def remove_if_empty(run: Path) -> None:
-    """Remove a run folder in which nothing has been written yet."""
-    if run.is_dir() and not any(run.iterdir()):
-        run.rmdir()
-
-
 @contextmanager
 def empty_on_failure(run: Path) -> Iterator[None]:
-    """Empty the run folder if the block cannot write the first files of a run.
+    """Empty a new run folder if the block fails before it has trained anything worth keeping.
 
-    A run without a config cannot resume, but the same command can begin it in an empty folder.
-
-    Raises:
-        ConfigError: a file cannot be written.
+    The same command can then begin again in it. What a run leaves is a line of metrics, a
+    checkpoint, or a video that is not to be tried again.
     """
     try:
-        with writing(run, advice=" and give the same command again, or give another --run."):
-            yield
-    except VidmocoError:
-        for path in run.iterdir():
-            remove(path)
+        yield
+    except Exception:
+        left = [path for path in run.iterdir() if path.name != LOCK]
+        kept = (METRICS, CHECKPOINTS, QUARANTINE.removesuffix(".jsonl"))
+        if not any(path.name.startswith(kept) for path in left):
+            for path in left:
+                remove(path)
         raise
 
 

@@ -1,9 +1,43 @@
-"""Make texts from strangers (file names, labels, reasons) safe to print, and format counts.
+"""Read texts of users, make those of strangers safe to print, and format counts.
 
 Unprintable characters become escapes, so that no text controls the terminal or breaks a line.
 """
 
+import codecs
 from collections.abc import Sequence
+from pathlib import Path
+
+from vidmoco.errors import ConfigError
+
+
+def read_text(path: Path, *, what: str, most_bytes: int = -1) -> str:
+    """Return the text of a file that a user has written, in UTF-8, or in UTF-16 with its mark.
+
+    Args:
+        path: the file.
+        what: what it is, for the error, such as "recipe".
+        most_bytes: its largest size; -1 means any.
+
+    Raises:
+        ConfigError: it cannot be read, is in another encoding, or is too large.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(-1 if most_bytes < 0 else most_bytes + 1)
+        if 0 <= most_bytes < len(data):
+            raise ConfigError(
+                f"Cannot read the {what} {path}: it has more than {most_bytes:,} bytes."
+            )
+        is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return data.decode("utf-16" if is_utf16 else "utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"Cannot read the {what} {path}: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"Cannot read the {what} {path}: byte {error.start} is not UTF-8. Save the file in "
+            "UTF-8."
+        ) from error
+
 
 _LONGEST = 4000  # characters of an error
 

@@ -6,6 +6,7 @@ from os import PathLike
 from pathlib import Path
 
 from vidmoco.errors import ConfigError
+from vidmoco.text import read_text
 
 # A Path turns the two slashes of a URL into one. A single letter would be a drive of Windows.
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)", re.DOTALL)
@@ -53,10 +54,7 @@ def expand_lists(sources: Sequence[Path]) -> list[Path]:
             expanded.append(source)
             continue
         listed = Path(str(source)[1:]).expanduser()
-        try:
-            lines = listed.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"Cannot read the list of videos {listed}: {error}.") from error
+        lines = read_text(listed, what="list of videos").splitlines()
         for number, line in enumerate(lines, start=1):
             path = Path(line).expanduser()
             if line.strip() and not is_url(path) and not path.exists():

@@ -356,11 +356,14 @@ def test_a_recipe_that_takes_the_machine(text, message):
     assert len(str(caught.value)) < 1000
 
 
-def test_a_recipe_file_of_another_encoding_or_size(tmp_path):
-    path = tmp_path / "r.yaml"
-    path.write_bytes("\ufeffseed: 3\n".encode())  # with a mark of the order of bytes
-    assert load_recipe(str(path)).seed == 3
-    for data in (b"# \xe9\n", "seed: 3".encode("utf-16"), b"#" * (2**20 + 1)):
-        path.write_bytes(data)
-        with pytest.raises(ConfigError, match=r"r\.yaml cannot be read: .* YAML in UTF-8"):
-            load_recipe(str(path))
+def test_a_recipe_in_another_encoding_or_too_large(tmp_path):
+    path = tmp_path / "a.yaml"
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        path.write_text("seed: 3 # é", encoding=encoding)
+        assert load_recipe(str(path)).seed == 3
+    path.write_text("seed: 3 # é", encoding="latin-1")
+    with pytest.raises(ConfigError, match="is not UTF-8"):
+        load_recipe(str(path))
+    path.write_bytes(b"#" * (2**20 + 1))
+    with pytest.raises(ConfigError, match="has more than 1,048,576 bytes"):
+        load_recipe(str(path))

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from vidmoco.config.recipe import load_recipe, with_settings
-from vidmoco.config.resume import resumed_config
+from vidmoco.config.resume import changed_settings, resumed_config
 from vidmoco.errors import ConfigError
 
 SAVED = replace(load_recipe("tiny_cpu"), videos=(Path("/v"),), steps=10)
@@ -37,8 +37,16 @@ def test_what_decides_a_step_may_not(tmp_path):
         resumed(tmp_path, method="simclr")
 
 
-def test_only_prepared_frames_may_have_moved(tmp_path):
+@pytest.mark.parametrize("known_by", ["frames.json", "catalog.parquet"])
+def test_what_is_known_by_its_content_may_have_moved(tmp_path, known_by):
     with pytest.raises(ConfigError, match="differ in videos"):
         resumed(tmp_path, videos=["/w"])
-    (tmp_path / "frames.json").touch()
+    (tmp_path / known_by).touch()
     assert resumed(tmp_path, videos=["/w"]).videos == (Path("/w"),)
+
+
+def test_an_edited_file_is_named(tmp_path):
+    edited = with_settings(SAVED, {"seed": 3, "workers": 2, "steps": 20})
+    with pytest.raises(ConfigError, match=r"seed: 0 and 3\. Restore them in run/c\.yaml, "):
+        resumed_config(SAVED, edited, run=tmp_path, edited="run/c.yaml")
+    assert changed_settings(SAVED, edited, run=tmp_path) == ["data.workers: None and 2"]

@@ -1,4 +1,7 @@
+import dataclasses
 import io
+import json
+import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -7,13 +10,18 @@ import pytest
 import torch
 from painted_videos import write_video
 from PIL import Image
+from rich.console import Console
 
 from vidmoco.cli.main import main
+from vidmoco.config.data import DataConfig
+from vidmoco.config.recipe import load_recipe
+from vidmoco.data import image_corpus
 from vidmoco.data.image_corpus import open_image_corpus
 from vidmoco.data.order import Batching
 from vidmoco.data.prepared_loader import load_prepared
 from vidmoco.data.sampling import PairRule
-from vidmoco.errors import ConfigError, VideoError
+from vidmoco.data.source import open_source
+from vidmoco.errors import CheckpointError, ConfigError, VideoError
 from vidmoco.json_lines import read_metrics
 
 
@@ -130,9 +138,24 @@ def test_a_bomb_costs_itself(folder):
 
 
 def test_a_column_of_another_name_is_said(tmp_path):
-    pq.write_table(pa.table({"img": [png(1)], "label": [0]}), tmp_path / "a.parquet")
-    with pytest.raises(ConfigError, match=r"has no column 'image'.*Did you mean 'img'"):
+    pq.write_table(pa.table({"imag": [png(1)], "label": [0]}), tmp_path / "a.parquet")
+    with pytest.raises(ConfigError, match=r"has no column 'image'.*Did you mean 'imag'"):
         open_image_corpus([tmp_path / "a.parquet"])
+
+
+def test_a_folder_of_shards(tmp_path, monkeypatch):
+    for n in range(2):
+        table = pa.table({"img": [png(2 * n), png(2 * n + 1)], "label": [0, 1]})
+        pq.write_table(table, tmp_path / f"train-0000{n}-of-00002.parquet")
+    pq.write_table(pa.table({"key": ["a.mp4"]}), tmp_path / "catalog.parquet")
+    corpus = open_image_corpus([tmp_path])
+    assert corpus.names[2] == "train-00001-of-00002.parquet row 00000000"
+    assert [corpus.read(row)[0, 0, 0].item() for row in range(4)] == [
+        Image.open(io.BytesIO(png(row))).convert("RGB").getpixel((0, 0))[0] for row in range(4)
+    ]
+    monkeypatch.setattr(image_corpus, "_MAX_PARQUET_BYTES", 10)
+    with pytest.raises(ConfigError, match="GiB of images in Parquet, which are read into memory"):
+        open_image_corpus([tmp_path])
 
 
 def test_where_no_image_can_be_read(tmp_path):
@@ -154,3 +177,43 @@ def test_training_on_images_and_going_on(folder, tmp_path, monkeypatch, capsys):
     picture(1).save(folder / "class0" / "new.png")
     assert main(["pretrain", "--run", "run", "--resume"]) == 2
     assert "those that run began with, so the run would continue" in capsys.readouterr().err
+    (folder / "class0" / "new.png").unlink()
+    folder.rename(tmp_path / "moved")
+    capsys.readouterr()
+    assert main(["pretrain", "--run", "run", "--resume"]) == 2
+    assert "vidmoco pretrain FOLDER --run run --resume" in capsys.readouterr().err
+    assert main(["pretrain", "moved", "--run", "run", "--resume", "--steps", "5"]) == 0
+    assert main(["pretrain", "--run", "run", "--resume", "--steps", "6"]) == 0
+
+
+def test_images_are_known_by_their_content(folder, tmp_path):
+    key = open_image_corpus([folder]).key
+    shutil.copytree(folder, tmp_path / "copy")
+    assert open_image_corpus([tmp_path / "copy"]).key == key
+    path = tmp_path / "copy" / "class0" / "03.png"
+    data = bytearray(path.read_bytes())
+    data[-20] ^= 1
+    path.write_bytes(data)
+    assert open_image_corpus([tmp_path / "copy"]).key != key
+
+
+def test_another_parquet_file_of_the_same_name_and_length(tmp_path):
+    keys = []
+    for shift in (0, 9, 0):
+        table = pa.table({"image": [png(shift + n) for n in range(4)]})
+        pq.write_table(table, tmp_path / "a.parquet", row_group_size=1 + len(keys))
+        keys.append(open_image_corpus([tmp_path / "a.parquet"]).key)
+    assert keys[0] == keys[2] != keys[1]
+
+
+def test_a_run_of_the_first_version_goes_on_in_its_place(folder, tmp_path):
+    corpus = open_image_corpus([folder])
+    config = dataclasses.replace(
+        load_recipe("tiny_cpu"), videos=(folder,), data=DataConfig(batch_size=2)
+    )
+    note = tmp_path / "frames.json"
+    note.write_text(json.dumps(corpus.key_of_first_version))
+    open_source(config, resume=tmp_path, console=Console(quiet=True))
+    note.write_text(json.dumps(corpus.key_of_first_version | {"content": "0"}))
+    with pytest.raises(CheckpointError, match="are not those that"):
+        open_source(config, resume=tmp_path, console=Console(quiet=True))

@@ -1,6 +1,9 @@
 import os
+import shutil
 from dataclasses import replace
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import timm
 import torch
@@ -62,12 +65,37 @@ def test_whatever_they_depend_on_is_in_the_key(make_images):
         key_of(images, precision="bf16"),
         key_of(images, device_type="cuda"),
     ]
-    os.utime(images / "train" / "red" / "1.png", ns=(1, 1))
+    shutil.copy(images / "train" / "red" / "1.png", images / "train" / "red" / "2.png")
     keys.append(key_of(images))
     (images / "val" / "red" / "1.png").rename(images / "val" / "red" / "9.png")
     keys.append(key_of(images))
     assert len({cache_path(key) for key in keys}) == len(keys)
     assert key_of(images) == key_of(images)
+
+
+def test_equal_names_sizes_and_times_are_not_equal_images(make_images, tmp_path):
+    images = make_images()
+    shutil.copytree(images, tmp_path / "other")
+    assert key_of(tmp_path / "other") == key_of(images)  # its place says nothing
+    path = tmp_path / "other" / "val" / "red" / "1.png"
+    status, data = path.stat(), bytearray(path.read_bytes())
+    data[-20] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert key_of(tmp_path / "other") != key_of(images)
+
+
+def test_equal_names_sizes_and_times_are_not_equal_parquet_files(tmp_path):
+    for place in ("a", "b", "c"):
+        for split in ("train", "val"):
+            shift = 100 if place == "b" else 0
+            table = pa.table({"image": [bytes([i + shift] * 9) for i in (0, 1)], "label": [0, 1]})
+            (tmp_path / place).mkdir(exist_ok=True)
+            pq.write_table(table, tmp_path / place / f"{split}.parquet", compression="none")
+            os.utime(tmp_path / place / f"{split}.parquet", ns=(1, 1))
+    assert len({(tmp_path / place / "val.parquet").stat().st_size for place in "abc"}) == 1
+    hashes = [hash_of_images(load_labelled_images(tmp_path / place)) for place in "abc"]
+    assert hashes[0] == hashes[2] != hashes[1]
 
 
 def test_labels_and_names_are_told_apart(make_images, tmp_path):

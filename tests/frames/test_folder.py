@@ -5,6 +5,7 @@ import pytest
 
 from vidmoco.errors import ConfigError
 from vidmoco.frames.folder import locked, piece_name, pieces_of, refuse_foreign
+from vidmoco.lock import LOCK
 
 
 def test_folders_that_prepare_may_write_to(tmp_path):
@@ -12,7 +13,7 @@ def test_folders_that_prepare_may_write_to(tmp_path):
     refuse_foreign(tmp_path)
     (tmp_path / "shards").mkdir()
     (tmp_path / "pieces").mkdir()
-    (tmp_path / ".lock").touch()
+    (tmp_path / LOCK).touch()
     (tmp_path / "journal.jsonl").touch()
     refuse_foreign(tmp_path)  # as a kill leaves it before the first shard
     (tmp_path / "shards" / "000000.tar").touch()
@@ -48,7 +49,7 @@ def test_a_disk_without_locks(tmp_path, monkeypatch):
     monkeypatch.setattr(fcntl, "flock", no_locks)
     with pytest.raises(ConfigError, match=r"\.lock cannot be locked: No locks"), locked(tmp_path):
         pass
-    (tmp_path / "other" / ".lock").mkdir(parents=True)
+    (tmp_path / "other" / LOCK).mkdir(parents=True)
     with (
         pytest.raises(ConfigError, match="cannot be locked: Is a dir"),
         locked(tmp_path / "other"),

@@ -101,7 +101,7 @@ def test_nothing_stays_open(leaking, monkeypatch):
     train, val = load_labelled_images(leaking)
     find_equal_images(train, val)
     assert isinstance(train.source, ParquetImages)
-    assert train.source._file is None and not train.source._held
+    assert not train.source._groups and not train.source._held
 
 
 def test_it_is_said_once_beside_the_table_and_kept(leaking, make_images, tmp_path):

@@ -1,4 +1,3 @@
-import io
 import pickle
 
 import numpy as np
@@ -6,18 +5,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from PIL import Image
+from parquet_files import as_datasets_writes, png
 
 from vidmoco.errors import DataError
 from vidmoco.images import parquet as image_parquet
-from vidmoco.images.labelled import load_labelled_images
+from vidmoco.images.equal_images import find_equal_images
+from vidmoco.images.labelled import load_labelled_images, numbers_warning
 from vidmoco.images.parquet import ParquetImages
-
-
-def png(value):
-    buffer = io.BytesIO()
-    Image.new("L", (8, 6), value).save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def write(folder, split, labels, *, images=None, classes=None, rows_per_group=3, **columns):
@@ -28,6 +22,93 @@ def write(folder, split, labels, *, images=None, classes=None, rows_per_group=3,
     if classes is not None:
         table = table.replace_schema_metadata({"classes": classes})
     pq.write_table(table, folder / f"{split}.parquet", row_group_size=rows_per_group)
+
+
+def test_numbers_without_names_are_told(tmp_path):
+    write(tmp_path, "train", [0, 1])
+    write(tmp_path, "val", [1, 0])
+    assert "taken for the same class in both" in numbers_warning(*load_labelled_images(tmp_path))
+    # datasets' ClassLabel(num_classes=2)
+    as_datasets_writes(tmp_path / "val.parquet", [1, 0], ["0", "1"])
+    assert "taken for the same class in both" in numbers_warning(*load_labelled_images(tmp_path))
+    as_datasets_writes(tmp_path / "val.parquet", [1, 0], ["cat", "dog"])
+    with pytest.raises(DataError, match=r"only in val: 'cat', 'dog'.* train numbers its classes"):
+        load_labelled_images(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("train", "val"),
+    [
+        ("train-{n:05d}-of-00002.parquet", "val-{n:05d}-of-00002.parquet"),
+        ("data/train-{n:05d}-of-00002-0123456789abcdef.parquet", "data/test-{n:05d}-of-2.parquet"),
+        ("train/{n:04d}.parquet", "valid/{n:04d}.parquet"),
+        ("train_{n}.parquet", "validation.{n}.parquet"),
+    ],
+)  # fmt: skip
+def test_shards(tmp_path, train, val):
+    as_datasets_writes(tmp_path / train.format(n=0), [0, 1], ["cat", "dog"])
+    as_datasets_writes(tmp_path / train.format(n=1), [0, 1, 1], ["dog", "cat"])
+    for n in range(2):
+        as_datasets_writes(tmp_path / val.format(n=n), [n], ["cat", "dog"])
+    found, others = load_labelled_images(tmp_path)
+    assert found.classes == ("cat", "dog")
+    assert (found.labels.tolist(), others.labels.tolist()) == ([0, 1, 1, 0, 0], [0, 1])
+    assert [int(found[row][0][0, 0, 0]) for row in (4, 0, 2)] == [2, 0, 0]
+    assert found.names[3] == f"{(tmp_path / train.format(n=1)).name} row 00000001 (1.png)"
+    again = pickle.loads(pickle.dumps(found))
+    assert (again[4][0] == 2).all()
+
+
+def test_a_missing_shard_is_told(tmp_path):
+    for n in (0, 2):
+        as_datasets_writes(tmp_path / f"train-0000{n}-of-00003.parquet", [0, 1], ["cat", "dog"])
+    write(tmp_path, "val", ["cat", "dog"])
+    with pytest.raises(DataError, match="not hold one whole set of shards: 2 of 3, 'train-00000"):
+        load_labelled_images(tmp_path)
+
+
+def test_shards_that_do_not_agree(tmp_path):
+    write(tmp_path, "val", [0, 1])
+    write(tmp_path / "train", "a", [0, 1])
+    as_datasets_writes(tmp_path / "train" / "b.parquet", [0, 1], ["cat", "dog"])
+    with pytest.raises(DataError, match="name their classes, and others only number them"):
+        load_labelled_images(tmp_path)
+    write(tmp_path / "train", "b", [10, 2], video=["x", "y"])
+    with pytest.raises(DataError, match=r"Only some of the shards .*train have a column 'video'"):
+        load_labelled_images(tmp_path)
+    write(tmp_path / "train", "b", [10, 2])
+    write(tmp_path, "val", [0, 1, 2, 10])
+    assert load_labelled_images(tmp_path)[0].classes == ("0", "1", "2", "10")
+
+
+def test_views_of_bytes_and_of_texts(tmp_path):
+    images = pa.array([png(i) for i in range(4)], pa.binary_view())
+    write(tmp_path, "train", pa.array(["a", "b"] * 2, pa.string_view()), images=images)
+    inner = pa.struct([("bytes", pa.binary_view()), ("path", pa.string_view())])
+    rows = [{"bytes": png(i), "path": f"{i}.png"} for i in range(2)]
+    write(tmp_path, "val", ["b", "a"], images=pa.array(rows, inner))
+    train, val = load_labelled_images(tmp_path)
+    assert (train[3][0] == 3).all() and (val[1][0] == 1).all()
+    assert find_equal_images(train, val).num_val == 2
+
+
+def test_large_ids_are_shown_as_they_are(tmp_path):
+    ids = np.array([2**63 + 5, 7], np.uint64)
+    for split in ("train", "val"):
+        write(tmp_path, split, ids)
+    assert load_labelled_images(tmp_path)[0].classes == ("7", "9223372036854775813")
+
+
+def test_names_that_differ_only_in_how_they_are_composed(tmp_path):
+    composed, decomposed = "Caf\u00e9", "Cafe\u0301"
+    write(tmp_path, "train", [composed, "bar"])
+    write(tmp_path, "val", [decomposed, "bar"])
+    train, val = load_labelled_images(tmp_path)
+    assert train.classes == val.classes == (composed, "bar")
+    assert val.labels.tolist() == [0, 1]
+    write(tmp_path, "val", [decomposed, composed, "bar"])
+    with pytest.raises(DataError, match=r"val of .* has classes whose names look alike"):
+        load_labelled_images(tmp_path)
 
 
 def test_rows_in_any_order_across_row_groups(tmp_path):
@@ -113,7 +194,7 @@ def test_a_row_without_bytes_is_refused_when_read(tmp_path):
     ("table", "message"),
     [
         ({"image": [b"x"], "labels": [0]}, "no column 'label'. Did you mean 'labels'"),
-        ({"img": [b"x"], "label": [0]}, "no column 'image'. Did you mean 'img'"),
+        ({"imag": [b"x"], "label": [0]}, "no column 'image'. Did you mean 'imag'"),
         ({"image": ["text"], "label": [0]}, "'image' of .* is string; expected binary"),
         ({"image": [{"path": "a"}], "label": [0]}, "expected binary, or a struct with 'bytes'"),
         ({"image": [b"x"], "label": [0.5]}, "The labels of .* are double; expected whole numbers"),
@@ -201,7 +282,7 @@ def test_a_leak_that_cannot_be_seen_is_refused(tmp_path, column):
 
 def test_row_groups_are_held_within_a_limit(tmp_path, monkeypatch):
     write(tmp_path, "train", [0, 1] * 5)
-    images = ParquetImages(tmp_path / "train.parquet")
+    images = ParquetImages([tmp_path / "train.parquet"])
     for row in (9, 0, 5, 9, 0):
         images.read(row)
     assert list(images._held) == [1, 3, 0]

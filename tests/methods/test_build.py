@@ -13,7 +13,8 @@ from vidmoco.config.methods import (
     MoCoV3Config,
     SimCLRConfig,
 )
-from vidmoco.methods.build import METHODS, build_method
+from vidmoco.errors import ConfigError
+from vidmoco.methods.build import METHODS, build_method, require_compiler
 from vidmoco.methods.protocol import Inputs, Method
 
 NINE = np.ones(9)  # seconds of each video
@@ -83,3 +84,15 @@ def test_one_frame_and_no_gap_is_the_image_method(config):
 
     times = torch.rand(4, 2).double()
     assert all(map(torch.equal, loss_of(), loss_of(times=times)))
+
+
+def test_a_compiler_is_asked_for_before_the_training(monkeypatch):
+    def compile_nothing(function):
+        def run(*_):
+            raise RuntimeError("InvalidCxxCompiler: no g++\nmore")
+
+        return run
+
+    monkeypatch.setattr(torch, "compile", compile_nothing)
+    with pytest.raises(ConfigError, match=r"cannot be used here: InvalidCxx.*: no g\+\+\. In"):
+        require_compiler(torch.device("cpu"))

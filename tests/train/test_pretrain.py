@@ -266,16 +266,15 @@ def test_a_video_that_breaks_while_training_is_listed_at_the_end(videos, tmp_pat
     copy = tmp_path / "videos"
     shutil.copytree(videos, copy)
     (copy / "text.mp4").write_text("no video")
-    assert main(["scan", str(copy)]) == 0
+    catalog = tmp_path / "catalog.parquet"  # is not brought up to date
+    assert main(["scan", str(copy), "-o", str(catalog)]) == 0
     stat = (copy / "03.mp4").stat()
     data = bytearray((copy / "03.mp4").read_bytes())
-    data[len(data) // 4 :] = b"\0" * len(
-        data[len(data) // 4 :]
-    )  # same size and time: not scanned again
+    data[len(data) // 4 :] = b"\0" * len(data[len(data) // 4 :])
     (copy / "03.mp4").write_bytes(data)
     os.utime(copy / "03.mp4", ns=(stat.st_atime_ns, stat.st_mtime_ns))
     capsys.readouterr()
-    assert pretrain(copy, tmp_path / "run") == 0
+    assert pretrain(catalog, tmp_path / "run") == 0
     error = capsys.readouterr().err
     assert "1 of the videos could not be read and were replaced" in error
     assert "'03.mp4'" in error
@@ -329,7 +328,38 @@ def test_a_checkpoint_of_another_architecture_is_refused(finished, tmp_path, cap
     config = tmp_path / "run" / "config.yaml"
     config.write_text(config.read_text().replace("resnet10t", "resnet18"))
     assert main(["pretrain", "--run", str(tmp_path / "run"), "--resume"]) == 2
+    error = capsys.readouterr().err
+    assert "backbone.name: 'resnet10t' and 'resnet18'. Restore them in" in error
+    (path,) = list_checkpoints(tmp_path / "run" / "checkpoints")[-1:]
+    torch.save({k: v for k, v in load_checkpoint(path).items() if k != "settings"}, path)
+    assert main(["pretrain", "--run", str(tmp_path / "run"), "--resume"]) == 2
     assert "another architecture" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "edited"),
+    [
+        ("optim:\n  name: sgd", "optim:\n  name: adamw"),
+        ("seed: 0\nepochs: 1", "seed: 1\nepochs: 1"),
+        ("batch_size: 8", "batch_size: 6"),
+    ],
+)
+def test_an_edited_config_is_compared_with_the_checkpoint(finished, tmp_path, capsys, line, edited):
+    shutil.copytree(finished, tmp_path / "run")
+    config = tmp_path / "run" / "config.yaml"
+    text = config.read_text()
+    assert text.count(line) == 1
+    config.write_text(text.replace(line, edited))
+    resume = ["pretrain", "--run", str(tmp_path / "run"), "--resume"]
+    assert main(resume) == 2
+    error = capsys.readouterr().err
+    assert f"Restore them in {config}, or start a new run." in error
+    assert edited.split()[1] in error and "Traceback" not in error
+    config.write_text(text.replace("log_every: 1", "log_every: 2"))
+    assert main([*resume, "--steps", "7"]) == 0
+    error = capsys.readouterr().err
+    assert "Settings that differ from the checkpoint's: engine.log_every: 1 and 2" in error
+    assert "now takes 7 steps in place of 6" in error
 
 
 def test_a_queue_that_is_large_for_the_videos_is_said_with_numbers(videos, tmp_path, capsys):

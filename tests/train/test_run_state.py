@@ -1,9 +1,12 @@
+import pytest
 import torch
 from method_material import built, normed_backbone
 
 from vidmoco.config.methods import SimCLRConfig
+from vidmoco.config.pretrain import PretrainConfig
+from vidmoco.errors import CheckpointError
 from vidmoco.train.metrics import MetricsLog
-from vidmoco.train.run_state import RunState
+from vidmoco.train.run_state import RunState, settings_of_checkpoint
 
 
 def state_of(run, seed):
@@ -11,7 +14,9 @@ def state_of(run, seed):
     torch.manual_seed(seed)  # after the weights, which have a seed of their own
     optimizer = torch.optim.SGD(method.parameters(), lr=0.1, momentum=0.9)
     metrics = MetricsLog(run / "metrics.jsonl", log_every=1, batch_size=2, total_steps=9)
-    return RunState(run, method, optimizer, torch.Generator().manual_seed(seed), metrics)
+    return RunState(
+        run, method, optimizer, torch.Generator().manual_seed(seed), metrics, PretrainConfig()
+    )
 
 
 def test_a_resume_draws_the_numbers_that_the_run_would_have_drawn(tmp_path):
@@ -25,3 +30,15 @@ def test_a_resume_draws_the_numbers_that_the_run_would_have_drawn(tmp_path):
     assert torch.equal(torch.rand(5), own)
     ours, saved = second.method.state_dict(), first.method.state_dict()
     assert all(torch.equal(ours[name], saved[name]) for name in saved)
+
+
+def test_a_checkpoint_holds_its_settings(tmp_path):
+    assert settings_of_checkpoint(tmp_path) is None
+    state_of(tmp_path, 0).save(3, keep=1)
+    assert settings_of_checkpoint(tmp_path) == PretrainConfig()
+    path = tmp_path / "checkpoints" / "step_00000003.pt"
+    torch.save({"step": 3}, path)  # as vidmoco 0.1.0 wrote it
+    assert settings_of_checkpoint(tmp_path) is None
+    torch.save({"step": 3, "settings": {"sed": 1}}, path)
+    with pytest.raises(CheckpointError, match="unknown key 'sed'"):
+        settings_of_checkpoint(tmp_path)

@@ -28,6 +28,7 @@ from typing import Any
 from vidmoco.config.evaluation import EvaluateCommand
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import (
+    MAX_BYTES,
     build_settings,
     default_recipe,
     load_recipe,
@@ -35,6 +36,7 @@ from vidmoco.config.recipe import (
     with_settings,
 )
 from vidmoco.errors import ConfigError, nearest
+from vidmoco.text import read_text
 
 _KEYS = ("videos", "recipe", "settings", "seeds", "steps", "minutes", "rows", "compare", "judges")
 _NAME = "letters, digits, spaces and any of _ + . - ( ) , %"
@@ -88,7 +90,7 @@ def load_plan(path: Path) -> Plan:
     """
     if not path.is_file():
         raise ConfigError(f"There is no file {path}.")
-    data = read_yaml(path.read_text(encoding="utf-8"), source=str(path))
+    data = read_yaml(read_text(path, what="ablation", most_bytes=MAX_BYTES), source=str(path))
     try:
         return _plan(data)
     except ConfigError as error:

@@ -17,10 +17,11 @@ from vidmoco.api.runs import Run
 from vidmoco.atomic_file import atomic_write
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import dump_recipe, load_recipe
-from vidmoco.config.resume import changed_settings
+from vidmoco.config.resume import refused_changes
 from vidmoco.console import say
 from vidmoco.errors import ConfigError, TrainingError
 from vidmoco.json_lines import read_metrics
+from vidmoco.urls import absolute_paths
 
 RUNS, SPEEDS, LOGS, SETTINGS = "runs", "speeds", "logs", "settings"
 _SPEED_STEPS = 40
@@ -156,6 +157,10 @@ def _train(training: Training, folder: Path, flags: Sequence[str]) -> None:
         )
 
 
+def _listed(paths: Sequence[Path]) -> str:
+    return ", ".join(map(str, paths))
+
+
 def _require_own(
     folder: Path, row: Row, seed: int, config: PretrainConfig, *, length: bool = False
 ) -> Run:
@@ -166,7 +171,10 @@ def _require_own(
         return run
     saved = load_recipe(str(path))
     advice = "Rename the row, give another --output, or delete that run."
-    if changed := changed_settings(saved, config, run=run.path):
+    changed = refused_changes(saved, config, run=run.path)
+    if saved.videos != absolute_paths(config.videos):  # a resume may move them
+        changed.append(f"videos: {_listed(saved.videos)} and {_listed(config.videos)}")
+    if changed:
         raise ConfigError(
             f"{run.path} was trained with other settings: {'; '.join(changed)}. {advice}"
         )

@@ -20,7 +20,7 @@ from vidmoco.errors import CheckpointError, ConfigError
 from vidmoco.json_lines import read_metrics
 from vidmoco.json_text import read_json
 from vidmoco.report.report import report as write_report
-from vidmoco.run_folder import new_run_name
+from vidmoco.run_folder import LATEST
 from vidmoco.train.pretrain import pretrain as train
 from vidmoco.urls import absolute_paths
 
@@ -118,8 +118,9 @@ def pretrain(
         VideoError: Too many videos in a row cannot be read.
     """
     recipe = recipe or default_recipe(str(settings.get("device", "auto")))
-    folder = Path(run) if run is not None else new_run_name(recipe)
+    folder = Path(run) if run is not None else None
     if resume:
+        folder = folder or LATEST.resolve()
         saved = load_run(folder).config
         given = settings | ({} if videos is None else {"videos": absolute_paths(videos)})
         config = resumed_config(saved, with_settings(saved, given), run=folder)
@@ -128,14 +129,14 @@ def pretrain(
     else:
         given = settings | {"videos": absolute_paths(videos)}
         config = with_settings(load_recipe(recipe), given)
-    train(
+    result = train(
         config,
         run=folder,
         resume=resume,
         recipe="" if resume else recipe,
         console=Console(quiet=True) if quiet else None,
     )
-    return Run(folder)
+    return Run(result.run)
 
 
 def load_run(path: PathLike) -> Run:

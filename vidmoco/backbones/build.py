@@ -221,11 +221,12 @@ def save_backbone(
 
 
 def _without_shared_memory(_: nn.Module, state: dict[str, Any], *__: Any) -> None:
-    """Copy tensors that several names share (as in CoaT): safetensors takes none."""
+    """Copy tensors that share memory (as in CoaT): safetensors takes none."""
     seen: set[int] = set()
     for key, tensor in state.items():
-        state[key] = tensor.clone() if tensor.data_ptr() in seen else tensor
-        seen.add(tensor.data_ptr())
+        place = tensor.untyped_storage().data_ptr()
+        state[key] = tensor.clone() if place in seen else tensor
+        seen.add(place)
 
 
 def is_architecture(name: str) -> bool:

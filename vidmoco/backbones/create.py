@@ -4,6 +4,7 @@ import logging
 import pickle
 import warnings
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from itertools import chain
 from typing import Any
 
@@ -22,6 +23,7 @@ from vidmoco.backbones.folder import (
     check_folder,
     weights_file,
 )
+from vidmoco.backbones.inner_weights import only_own_weights
 from vidmoco.backbones.source import EXPECTED, HUB, Source
 from vidmoco.errors import CheckpointError, ConfigError, VidmocoError, nearest
 
@@ -54,7 +56,8 @@ def create(source: Source, *, pretrained: bool, **options: Any) -> nn.Module:
     for library in ("timm", "huggingface_hub"):  # they log every attempt to download
         logging.getLogger(library).setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():  # timm's resizing of relative positions
+        own = only_own_weights() if source.folder is not None else nullcontext()
+        with own, warnings.catch_warnings():  # timm's resizing of relative positions
             warnings.filterwarnings("ignore", r"torch\.searchsorted\(\)|Using a non-tuple sequence")
             model: Any = timm.create_model(
                 source.name, pretrained=pretrained, num_classes=0, **options

@@ -33,12 +33,10 @@ def run_pretrain(command: PretrainCommand) -> int:
         saved = run_config(command.run)
         config = resumed_config(load_recipe(str(saved)), config, run=saved.parent)
 
-    from vidmoco.run_folder import LATEST, new_run_name
     from vidmoco.train.pretrain import pretrain
     from vidmoco.video.scan_command import print_refusals_of_run
 
     recipe = "" if command.resume else command.recipe or ""  # of a run that goes on: not known
-    run = command.run or (LATEST.resolve() if command.resume else new_run_name(recipe))
-    result = pretrain(config, run=run, resume=command.resume, recipe=recipe)
+    result = pretrain(config, run=command.run, resume=command.resume, recipe=recipe)
     print_refusals_of_run(result.run)  # again: the list at the start is far above
     return result.exit_code

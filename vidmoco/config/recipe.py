@@ -18,6 +18,7 @@ import yaml
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.cores import sees_gpu
 from vidmoco.errors import ConfigError, nearest
+from vidmoco.text import read_text
 
 Config = TypeVar("Config")
 
@@ -38,7 +39,7 @@ def load_recipe(name_or_path: str) -> PretrainConfig:
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
             raise ConfigError(f"There is no recipe file {path}.")
-        return parse_recipe(_text_of(path), source=str(path))
+        return parse_recipe(read_text(path, what="recipe", most_bytes=MAX_BYTES), source=str(path))
     shipped = shipped_recipes()
     if name_or_path not in shipped:
         raise ConfigError(
@@ -61,7 +62,7 @@ def parse_recipe(text: str, *, source: str) -> PretrainConfig:
     """Return the config that YAML ``text`` describes. Errors name ``source``."""
     data = read_yaml(text, source=f"Recipe {source}")
     try:
-        return build_settings(PretrainConfig, {} if data is None else data, at="")
+        return config_from_plain({} if data is None else data)
     except ConfigError as error:
         raise ConfigError(f"Recipe {source}: {error}") from error
 
@@ -77,6 +78,11 @@ def read_yaml(text: str, *, source: str) -> Any:
     except (yaml.YAMLError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"{source} is not valid YAML: {reason}") from error
+
+
+def config_from_plain(data: Any) -> PretrainConfig:
+    """Return the config that ``to_plain`` made ``data`` of, or a part of it."""
+    return build_settings(PretrainConfig, data, at="")
 
 
 def dump_recipe(config: PretrainConfig) -> str:
@@ -165,26 +171,9 @@ def _flat(plain: dict[str, Any], at: str = "") -> dict[str, Any]:
     return flat
 
 
-_MAX_BYTES, _MAX_DEPTH, _MAX_TEXT = (
-    2**20,
-    16,
-    4096,
-)  # of a recipe; a config has 5,000 bytes and a depth of 3
-
-
-def _text_of(path: Path) -> str:
-    """Return the text of a recipe file, which has a reasonable size."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_BYTES + 1)
-        if len(data) > _MAX_BYTES:
-            raise ValueError(f"it has more than {_MAX_BYTES:,} bytes")
-        return data.decode("utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"Recipe {path} cannot be read: {error}. Expected YAML in UTF-8, as in a run's "
-            "config.yaml."
-        ) from error
+# Of a recipe or an ablation. A config has 5,000 bytes and a depth of 3.
+MAX_BYTES = 2**20
+_MAX_DEPTH, _MAX_TEXT = 16, 4096
 
 
 class _StrictLoader(yaml.SafeLoader):

@@ -16,14 +16,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from PIL import Image
 from torch import Tensor
 
+from vidmoco.content import hash_of_bytes, hashes_of_files
 from vidmoco.errors import ConfigError, DataError, VideoError
 from vidmoco.images.decode import IMAGE_SUFFIXES, decode_image
-from vidmoco.images.parquet import image_column
+from vidmoco.images.parquet_schema import image_bytes, image_column
 from vidmoco.shapes import Float32, Float64, UInt8
 from vidmoco.video.files import VIDEO_SUFFIXES
 
@@ -52,7 +52,25 @@ class ImageCorpus:
 
     @property
     def key(self) -> dict[str, Any]:
-        """What identifies the images, for a resume."""
+        """What identifies the images, for a resume: their names and contents, in any place."""
+        files = [source for source in self.sources if isinstance(source, Path)]
+        contents = (
+            iter(hashes_of_files(files))
+            if len(files) == len(self.sources)
+            else (hash_of_bytes(self._bytes(row)) for row in range(len(self.sources)))
+        )
+        lines = (f"{name} {content}\n" for name, content in zip(self.names, contents, strict=True))
+        digest = hashlib.sha256("".join(lines).encode("utf-8", "backslashreplace"))
+        return {
+            "format": "vidmoco.images",
+            "images": len(self.names),
+            "content": digest.hexdigest(),
+            "version": 2,
+        }
+
+    @property
+    def key_of_first_version(self) -> dict[str, Any]:
+        """What identified the images of runs of vidmoco 0.1.0: places, names and sizes."""
         states = (
             f"{source} {source.stat().st_size}" if isinstance(source, Path) else ""
             for source in self.sources
@@ -133,14 +151,22 @@ def open_image_corpus(sources: Sequence[Path]) -> ImageCorpus | None:
 
 
 def _folder(folder: Path) -> list[tuple[str, Any]]:
-    """Return the name and path of each image below a folder, or nothing if there is a video."""
+    """Return the name and path of each image below a folder, or nothing if there is a video.
+
+    A folder without image files may hold images in Parquet files, in place of one such file.
+    """
     paths: list[Path] = []
+    tables: list[Path] = []
     for path in _walk(folder) if folder.is_dir() else []:
         suffix = path.suffix.lower()
         if suffix in VIDEO_SUFFIXES:
             return []
         if suffix in IMAGE_SUFFIXES:
             paths.append(path)
+        elif suffix == ".parquet":
+            tables.append(path)
+    if not paths:
+        return _rows([path for path in sorted(tables) if _holds_images(path)], below=folder)
     return [(path.relative_to(folder).as_posix(), path) for path in sorted(paths)]
 
 
@@ -151,24 +177,45 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _parquet(path: Path) -> list[tuple[str, Any]]:
-    """Return the name and bytes of each row of a Parquet file of images, or nothing.
-
-    All bytes stay in memory, because rows are read at random and Parquet reads whole row groups.
-    """
+    """Return the name and bytes of each row of a Parquet file of images, or nothing."""
     if path.suffix.lower() != ".parquet" or not path.is_file():
         return []
     try:
-        with pq.ParquetFile(path) as file:
-            if "key" in file.schema_arrow.names and "image" not in file.schema_arrow.names:
-                return []  # a catalog
-            if path.stat().st_size > _MAX_PARQUET_BYTES:
-                raise ConfigError(
-                    f"{path} has {path.stat().st_size / 2**30:.0f} GiB, but images in Parquet are "
-                    "read into memory. Write them to a folder of image files."
-                )
-            column = file.read(columns=[image_column(file.schema_arrow, path)]).column(0)
-    except (pa.ArrowException, OSError, DataError) as error:
+        names = pq.read_schema(path).names
+    except (pa.ArrowException, OSError) as error:
         raise ConfigError(f"{path} cannot be read as images: {error}") from error
-    if pa.types.is_struct(column.type):
-        column = pc.struct_field(column, "bytes")
-    return [(f"{path.name} row {row:08d}", value) for row, value in enumerate(column)]
+    if "key" in names and "image" not in names:
+        return []  # a catalog
+    return _rows([path], below=path.parent)
+
+
+def _holds_images(path: Path) -> bool:
+    try:
+        image_column(pq.read_schema(path), path)
+    except (pa.ArrowException, OSError, DataError):
+        return False
+    return True
+
+
+def _rows(paths: Sequence[Path], *, below: Path) -> list[tuple[str, Any]]:
+    """Return the name and bytes of each row of Parquet files.
+
+    All bytes stay in memory, because rows are read at random and Parquet reads whole row groups.
+    """
+    num_bytes = sum(path.stat().st_size for path in paths)
+    if num_bytes > _MAX_PARQUET_BYTES:
+        raise ConfigError(
+            f"{below} has {num_bytes / 2**30:.0f} GiB of images in Parquet, which are read into "
+            "memory. Write them to a folder of image files."
+        )
+    rows: list[tuple[str, Any]] = []
+    for path in paths:
+        try:
+            with pq.ParquetFile(path) as file:
+                column = file.read(columns=[image_column(file.schema_arrow, path)]).column(0)
+                column = image_bytes(column)
+        except (pa.ArrowException, OSError, DataError) as error:
+            raise ConfigError(f"{path} cannot be read as images: {error}") from error
+        name = path.relative_to(below).as_posix()
+        rows += [(f"{name} row {row:08d}", value) for row, value in enumerate(column)]
+    return rows

@@ -1,6 +1,5 @@
 """Open the source of a run's pairs: videos, prepared frames or images."""
 
-import json
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,11 +20,17 @@ from vidmoco.data.order import Batching
 from vidmoco.data.pair_worker import bytes_of_slot
 from vidmoco.data.prepared_loader import BATCHES_AHEAD, load_prepared
 from vidmoco.data.quarantine import Quarantine
-from vidmoco.data.run_notes import cuts_of_frames, find_cuts, key_of_run, save_cuts
+from vidmoco.data.run_notes import (
+    catalog_of_run,
+    cuts_of_frames,
+    find_cuts,
+    require_frames_of_run,
+    save_cuts,
+    save_key,
+)
 from vidmoco.data.sampling import Moment, PairRule
 from vidmoco.data.sources import Sources, sources_of
 from vidmoco.errors import CheckpointError, ConfigError
-from vidmoco.frames.key import same_frames
 from vidmoco.frames.prepared import PreparedFrames, open_prepared
 from vidmoco.frames.store import is_prepared
 from vidmoco.shapes import Float32, Float64
@@ -179,7 +184,7 @@ def open_source(
             f"moved, give their folder: vidmoco pretrain FOLDER --run {resume} --resume"
         )
     if resume is not None:
-        catalog = Catalog.load(resume / run_folder.CATALOG)
+        catalog = catalog_of_run(config, resume)
         return _of_videos(config, catalog, quarantine, resume=resume, console=console)
     found = open_catalog(config.videos, workers=config.data.workers or None, limits=config.limits)
     if len(found.refused()):
@@ -256,12 +261,9 @@ def _of_frames(
     resume: Path | None,
     console: Console,
 ) -> PairSource:
-    if resume is not None and not same_frames(key_of_run(resume), frames.key):
-        raise CheckpointError(
-            f"The frames of {config.videos[0]} are not those that {resume} began with, so the run "
-            "would continue with other pairs. Give the original folder, or start a new run."
-        )
-    text = json.dumps(frames.key, indent=2) + "\n"
+    key = frames.key
+    if resume is not None:
+        require_frames_of_run(config, frames, key, run=resume)
     cuts = None
     if isinstance(frames, PreparedFrames):
         cuts = find_cuts(
@@ -271,7 +273,7 @@ def _of_frames(
         )
 
     def save(run: Path) -> None:
-        (run / run_folder.FRAMES).write_text(text, encoding="utf-8")
+        save_key(key, run)
         save_cuts(cuts, run)
 
     return PairSource(

@@ -3,6 +3,7 @@
 import time
 from dataclasses import replace
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from vidmoco.features.extract_command import extract
 from vidmoco.images.labelled import LabelledImages, load_labelled_images
 from vidmoco.progress import ProgressBar
 from vidmoco.report.report import report
-from vidmoco.run_folder import make_writable_folder
+from vidmoco.run_folder import make_new_folder, make_writable_folder
 from vidmoco.shapes import UInt8
 from vidmoco.train.pretrain import pretrain
 
@@ -127,12 +128,8 @@ def _new_folder(asked: Path | None) -> Path:
         if any(asked.iterdir()):
             raise ConfigError(f"The folder {asked} is not empty. Give another -o.")
         return asked
-    number, folder = 1, Path("vidmoco-demo")
-    while folder.exists():
-        number += 1
-        folder = Path(f"vidmoco-demo-{number}")
-    make_writable_folder(folder, flag="-o")
-    return folder
+    others = (Path(f"vidmoco-demo-{number}") for number in count(2))
+    return make_new_folder(chain([Path("vidmoco-demo")], others), flag="-o")
 
 
 def _draw(

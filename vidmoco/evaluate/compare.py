@@ -40,7 +40,7 @@ from vidmoco.evaluate.results import print_results, require_writable, results_of
 from vidmoco.evaluate.training_images import batch_size_of
 from vidmoco.images.equal_images import find_equal_images, warning_of
 from vidmoco.images.folders import holds_videos
-from vidmoco.images.labelled import LabelledImages, load_labelled_images
+from vidmoco.images.labelled import LabelledImages, load_labelled_images, numbers_warning
 from vidmoco.progress import ProgressBar
 
 RESULTS = Path("results.json")
@@ -97,6 +97,8 @@ def evaluate(
             f"{len(train)} train and {len(val)} {val.split} images of {len(train.classes)} classes "
             f"in {command.images}",
         )
+        if warning := numbers_warning(train, val):
+            say(console, warning)
         # It reads whole files, so one process does it for all.
         found = find_equal_images(train, val) if distributed.is_main() else None
         equal = distributed.gather_objects([found])[0][0]

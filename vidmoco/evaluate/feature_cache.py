@@ -1,7 +1,7 @@
 """A cache of computed features on disk.
 
 A file holds the features of one backbone for one set of images, and their key: hash of the weights,
-network, preprocessing, precision, device type, and hash of the images' names, sizes and times.
+network, preprocessing, precision, device type, and hash of the images' names and contents.
 """
 
 import hashlib
@@ -18,6 +18,7 @@ from vidmoco.atomic_file import atomic_write
 from vidmoco.backbones.build import heads_of
 from vidmoco.backbones.frozen import FrozenBackbone
 from vidmoco.cache_folder import cache_folder
+from vidmoco.content import hashes_of_files
 from vidmoco.errors import ConfigError
 from vidmoco.evaluate.features import Features, Refusal
 from vidmoco.images.labelled import ImageFiles, LabelledImages
@@ -25,7 +26,7 @@ from vidmoco.images.parquet import ParquetImages
 from vidmoco.images.torchvision import TorchvisionImages
 from vidmoco.json_text import parse_json
 
-FORMAT = 1
+FORMAT = 2
 
 
 def features_key(frozen: FrozenBackbone, images: str, *, device_type: str) -> dict[str, Any]:
@@ -84,16 +85,14 @@ def save_features(features: Features, key: dict[str, Any]) -> str:
 
 
 def hash_of_images(splits: Sequence[LabelledImages]) -> str:
-    """Return a hash of the names, sizes and times of the images' files."""
+    """Return a hash of the images' names and of the content of their files, wherever they are."""
     digest = hashlib.sha256()
     for split in splits:
         digest.update(f"{split.split} {len(split)} {type(split.source).__name__}\n".encode())
         source = split.source
         if isinstance(source, ImageFiles):
-            lines = (
-                f"{name} {_state(source.paths[row])}"
-                for name, row in zip(split.names, split.rows, strict=True)
-            )
+            contents = hashes_of_files(source.paths[row] for row in split.rows)
+            lines = (f"{name} {one}" for name, one in zip(split.names, contents, strict=True))
         else:
             digest.update(_files_of(source).encode("utf-8", "backslashreplace"))
             lines = (str(row) for row in split.rows)
@@ -111,16 +110,10 @@ def hash_of_labels(splits: Sequence[LabelledImages]) -> str:
 
 
 def _files_of(source: ParquetImages | TorchvisionImages) -> str:
-    """Return names, sizes and times of the files that hold the images."""
+    """Return names and contents of the files that hold the images."""
     if isinstance(source, ParquetImages):
-        return f"{source.path.resolve()} {_state(source.path)}\n"
+        return "".join(f"{one}\n" for one in hashes_of_files(source.paths))
     files = sorted(file for file in source.root.rglob("*") if file.is_file())
-    return f"{source.name}\n" + "".join(f"{file.resolve()} {_state(file)}\n" for file in files)
-
-
-def _state(path: Path) -> str:
-    try:
-        status = path.stat()
-    except OSError as error:
-        return f"{error.errno}"
-    return f"{status.st_size} {status.st_mtime_ns}"
+    names = (file.relative_to(source.root) for file in files)
+    contents = zip(names, hashes_of_files(files), strict=True)
+    return f"{source.name}\n" + "".join(f"{name} {content}\n" for name, content in contents)

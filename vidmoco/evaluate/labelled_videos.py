@@ -87,12 +87,12 @@ def cached_frames(
     """
     catalog = {video.key: video for video in open_catalog([videos]).rows()}
     digest = hashlib.sha256(
-        json.dumps([FORMAT, asdict(config), seed, str(videos.resolve())], default=str).encode()
+        json.dumps([FORMAT, asdict(config) | {"labels": None}, seed], default=str).encode()
     )
     if config.labels is not None and config.labels.is_file():
         digest.update(config.labels.read_bytes())
     for video in catalog.values():
-        digest.update(f"{video.key} {video.num_bytes} {video.mtime_ns}\n".encode(errors="replace"))
+        digest.update(f"{video.key} {video.content}\n".encode(errors="replace"))
     folder = cache_folder() / "labelled_frames" / digest.hexdigest()[:24]
     about = folder / "left_out.json"  # written last, so it marks a complete folder
     with writing(folder, advice=", or name another folder by VIDMOCO_CACHE."):

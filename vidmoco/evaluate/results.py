@@ -18,7 +18,7 @@ from vidmoco.evaluate.linear import DECAYS
 from vidmoco.evaluate.protocols import headline_k
 from vidmoco.evaluate.results_table import refusal_lines, results_tables, settings_lines
 from vidmoco.images.equal_images import EqualImages, warning_of
-from vidmoco.images.labelled import LabelledImages
+from vidmoco.images.labelled import LabelledImages, numbers_warning
 from vidmoco.run_folder import make_writable_folder
 
 # Format of the results file; a reader refuses others.
@@ -75,8 +75,7 @@ def results_of(
         notes.append(
             f"{len(left_out):,} {what} left out (left_out in the file). The first: {left_out[0]}"
         )
-    if warning := warning_of(equal, val):
-        notes.append(warning)
+    notes += [text for text in (warning_of(equal, val), numbers_warning(train, val)) if text]
     if val.videos is not None and rows and "video_top1" not in rows[0]:
         notes.append("Videos of val have frames of several classes, so there are no video scores.")
     notes += [

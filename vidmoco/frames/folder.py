@@ -1,18 +1,18 @@
 """The folder that ``prepare`` writes to: its owner, its lock, and its temporary files."""
 
-import fcntl
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vidmoco.errors import ConfigError
 from vidmoco.frames.index import SHARDS
 from vidmoco.frames.key import KEY_FILE
 from vidmoco.frames.shard_writer import JOURNAL
+from vidmoco.lock import LOCK, held
 from vidmoco.text import first_of
 from vidmoco.urls import is_url, url_of
 
-_LOCK, _PIECES = ".lock", "pieces"
+_PIECES = "pieces"
 
 
 def refuse_foreign(folder: Path) -> None:
@@ -40,9 +40,9 @@ def _is_blank(path: Path) -> bool:
     """Return whether a path is missing, or in the state in which ``prepare`` creates it."""
     if path.name in (SHARDS, _PIECES) and path.is_dir():
         return not any(path.iterdir())
-    if path.name in (_LOCK, JOURNAL) and path.is_file():
+    if path.name == JOURNAL and path.is_file():
         return path.stat().st_size == 0
-    return not path.exists()
+    return path.name == LOCK or not path.exists()
 
 
 @contextmanager
@@ -52,21 +52,13 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         ConfigError: another process holds it, or the disk has no locks.
     """
-    path = folder / _LOCK
-    with ExitStack() as stack:
-        try:
-            file = stack.enter_context(path.open("a", encoding="utf-8"))
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+    busy = "Another process is preparing frames into"
+    with held(folder, busy=busy, advice="or give another folder.") as reason:
+        if reason:
             raise ConfigError(
-                f"Another process is preparing frames into {folder}. Wait for it, or give another "
-                "folder."
-            ) from error
-        except OSError as error:
-            raise ConfigError(
-                f"{path} cannot be locked: {error.strerror or error}. Give a folder on a disk that "
+                f"{folder / LOCK} cannot be locked: {reason}. Give a folder on a disk that "
                 "supports locks."
-            ) from error
+            )
         yield
 
 

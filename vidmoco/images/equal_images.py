@@ -73,7 +73,7 @@ def _own_source(images: LabelledImages) -> ImageFiles | ParquetImages | None:
     if isinstance(images.source, TorchvisionImages):
         return None
     if isinstance(images.source, ParquetImages):
-        return ParquetImages(images.source.path)
+        return ParquetImages(images.source.paths)
     return images.source
 
 

@@ -1,16 +1,22 @@
-"""List the files of image folders."""
+"""List the files of image folders, and find their train and val parts: folders, Parquet, shards."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from vidmoco.errors import DataError
+from vidmoco.errors import ConfigError, DataError
 from vidmoco.images.decode import IMAGE_SUFFIXES
+from vidmoco.text import first_of
 from vidmoco.video.files import VIDEO_SUFFIXES
+
+TRAIN, VAL = ("train",), ("val", "validation", "valid", "dev", "test")
+# As Hugging Face's tools name them: train-00000-of-00002.parquet, perhaps with a hash at the end.
+_SHARD = re.compile(r"(?P<number>\d+)-of-(?P<count>\d+)(-[0-9a-f]+)?$")
 
 
 def holds_videos(folder: Path) -> bool:
     """Return whether a folder has videos and no images, at any depth."""
-    if any((folder / f"{name}.parquet").exists() for name in ("train", "val", "test")):
+    if _has_parquet(folder):
         return False
     found = False
     for file in files_below(folder):
@@ -39,3 +45,83 @@ def files_below(folder: Path, *, above: frozenset[Path] = frozenset()) -> Iterat
             yield from files_below(entry, above=above | {real})
         else:
             yield entry
+
+
+def find_parts(folder: Path) -> tuple[tuple[str, list[Path]], tuple[str, list[Path]]]:
+    """Return name and paths of the train and of the val part below ``folder`` or its ``data/``.
+
+    The paths of a part are one folder of class folders, or Parquet files in the order of names.
+
+    Raises:
+        ConfigError: a part is missing.
+        DataError: some shards of a part are missing.
+    """
+    base = folder
+    if not _find(folder, TRAIN) and _find(folder / "data", TRAIN):
+        base = folder / "data"
+    found = []
+    for names in (TRAIN, VAL):
+        part = _find(base, names)
+        if part is None:
+            listed = ", ".join(entry.name for entry in entries(base)[:8])
+            usual = dict.fromkeys((names[0], names[-1]))
+            wanted = " or ".join(f"{name}/ or {name}.parquet" for name in usual)
+            raise ConfigError(
+                f"{base} has no {wanted}. It has: {listed or 'nothing'}. Give the folder that "
+                "holds a training and a validation part."
+            )
+        found.append(part)
+    return found[0], found[1]
+
+
+def _has_parquet(folder: Path) -> bool:
+    """Return whether a part below ``folder`` is in Parquet files."""
+    parts = [_find(base, names) for base in (folder, folder / "data") for names in (TRAIN, VAL)]
+    return any(part is not None and part[1][0].suffix == ".parquet" for part in parts)
+
+
+def shards_in(folder: Path) -> list[Path]:
+    """Return the Parquet files of a folder that holds them in place of class folders.
+
+    Raises:
+        DataError: it cannot be read, or some shards are missing.
+    """
+    found = entries(folder)
+    shards = [path for path in found if path.suffix.lower() == ".parquet" and path.is_file()]
+    if not shards or any(path.is_dir() for path in found):
+        return []
+    _require_all(shards)
+    return shards
+
+
+def _find(folder: Path, names: Sequence[str]) -> tuple[str, list[Path]] | None:
+    for name in names:
+        if (folder / name).is_dir():
+            return name, shards_in(folder / name) or [folder / name]
+        if (folder / f"{name}.parquet").is_file():
+            return name, [folder / f"{name}.parquet"]
+        shard = re.compile(re.escape(name) + r"[-_.]\d+(-of-\d+)?(-[0-9a-f]+)?\.parquet").fullmatch
+        shards = [path for path in _files(folder) if shard(path.name)]
+        if shards:
+            _require_all(shards)
+            return name, shards
+    return None
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in entries(folder) if path.is_file()] if folder.is_dir() else []
+
+
+def _require_all(shards: Sequence[Path]) -> None:
+    """Refuse shards that name their number and are not all there, or are of two sets."""
+    named = [found for path in shards if (found := _SHARD.search(path.stem))]
+    if not named:
+        return
+    counts = {int(found["count"]) for found in named}
+    numbers = sorted(int(found["number"]) for found in named)
+    if len(counts) > 1 or len(named) != len(shards) or numbers != list(range(max(counts))):
+        raise DataError(
+            f"{shards[0].parent} does not hold one whole set of shards: {len(shards)} of "
+            f"{max(counts)}, {first_of([path.name for path in shards], 8)}. Fetch those that are "
+            "missing, and remove those of another set."
+        )

@@ -1,12 +1,18 @@
 """Labelled images: class folders, Parquet files or torchvision datasets, as train and val sets.
 
     images/train/CLASS/any/depth/x.jpg    or    images/train.parquet    columns `image`, `label`
-    images/val/CLASS/y.png                      images/val.parquet      (or test/, test.parquet)
+    images/val/CLASS/y.png                      images/val.parquet
+
+The second part may be called val, validation, valid, dev or test. In place of a Parquet file there
+may be shards of it (train-00000-of-00002.parquet) or a folder of shards, all also below `data/`.
+Names say which class is which. Numbers do only where both parts name none.
 
 Only paths and labels are read here. Images are read on demand, so a set may be larger than memory,
 and worker processes can share the work.
 """
 
+import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,13 +24,11 @@ from torch.utils.data import Dataset
 
 from vidmoco.errors import ConfigError, DataError
 from vidmoco.images.decode import IMAGE_SUFFIXES, decode_image
-from vidmoco.images.folders import entries, files_below
+from vidmoco.images.folders import entries, files_below, find_parts
 from vidmoco.images.parquet import ParquetImages, read_parquet_labels
 from vidmoco.images.torchvision import TorchvisionImages, open_torchvision
 from vidmoco.shapes import Int64, UInt8
-from vidmoco.text import counted
-
-_VAL_NAMES = ("val", "test")
+from vidmoco.text import counted, first_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +67,8 @@ class LabelledImages(Dataset[tuple[Tensor, int]]):
     """The video of each image, if the images are frames of videos."""
     groups: Sequence[str] | None = None
     """The group of each image. All of a group is in one split."""
+    classes_are_numbers: bool = False
+    """Whether the classes are numbers of a Parquet file that names none."""
     num_other_files: int = 0
     """Number of files in the folders that are not images by their suffix."""
 
@@ -99,8 +105,8 @@ def load_labelled_images(
     """Return the train and val images of a folder.
 
     Args:
-        path: A folder with ``train/`` and ``val/`` (or ``test/``), with one folder per class in
-            each; or with ``train.parquet`` and ``val.parquet`` (or ``test.parquet``).
+        path: A folder with ``train/`` and ``val/``, with one folder per class in each; or with
+            ``train.parquet`` and ``val.parquet``; see above.
         max_train_per_class: Maximum number of training images per class.
         seed: Seed of their choice.
         label_column: Column of the classes in Parquet files.
@@ -119,8 +125,7 @@ def load_labelled_images(
     if torchvision is not None:
         train, val = (_read_torchvision(part) for part in open_torchvision(torchvision, path))
     else:
-        train_path, val_path = _find(path, ("train",)), _find(path, _VAL_NAMES)
-        train, val = (_read(part, label_column) for part in (train_path, val_path))
+        train, val = (_read(*part, label_column) for part in find_parts(path))
     train, val = _with_common_classes(train, val, path=path)
     _require_no_leak(train, val, path=path)
     if max_train_per_class is not None:
@@ -150,34 +155,31 @@ def _size_of(path: Path) -> int:
         return -1
 
 
-def _find(path: Path, names: Sequence[str]) -> Path:
-    for name in names:
-        for candidate in (path / name, path / f"{name}.parquet"):
-            if candidate.exists():
-                return candidate
-    wanted = " or ".join(f"{name}/ or {name}.parquet" for name in names)
-    found = sorted(entry.name for entry in path.iterdir())[:8]
-    raise ConfigError(
-        f"{path} has no {wanted}. It has: {', '.join(found) or 'nothing'}. Give the folder that "
-        "holds a training and a validation part."
+def numbers_warning(train: LabelledImages, val: LabelledImages) -> str:
+    """Return a warning that classes are known by their numbers only, or an empty string."""
+    if not (train.classes_are_numbers or val.classes_are_numbers):
+        return ""
+    return (
+        f"Classes are numbers, which train and {val.split} name nowhere: the same number is taken "
+        "for the same class in both."
     )
 
 
-def _read(path: Path, label_column: str) -> LabelledImages:
-    split = path.stem if path.is_file() else path.name
-    if path.is_file():
-        table = read_parquet_labels(path, label=label_column)
-        return LabelledImages(
-            split=split,
-            classes=table.classes,
-            labels=torch.from_numpy(table.labels),
-            names=table.names,
-            source=ParquetImages(path),
-            rows=range(len(table.labels)),
-            videos=table.videos,
-            groups=table.groups,
-        )
-    return _read_class_folders(path, split=split)
+def _read(split: str, paths: Sequence[Path], label_column: str) -> LabelledImages:
+    if paths[0].suffix.lower() != ".parquet":
+        return _read_class_folders(paths[0], split=split)
+    table = read_parquet_labels(paths, label=label_column)
+    return LabelledImages(
+        split=split,
+        classes=table.classes,
+        labels=torch.from_numpy(table.labels),
+        names=table.names,
+        source=ParquetImages(paths),
+        rows=range(len(table.labels)),
+        videos=table.videos,
+        groups=table.groups,
+        classes_are_numbers=table.are_numbers,
+    )
 
 
 def _read_torchvision(source: TorchvisionImages) -> LabelledImages:
@@ -226,29 +228,47 @@ def _with_common_classes(
     train: LabelledImages, val: LabelledImages, *, path: Path
 ) -> tuple[LabelledImages, LabelledImages]:
     """Refuse classes that only one part has, and give both parts the same class numbers."""
+    train, val = _composed(train, path=path), _composed(val, path=path)
     present = [
         {images.classes[label] for label in images.labels.unique().tolist()}
         for images in (train, val)
     ]
     if present[0] != present[1]:
         odd = [
-            f"only in {part.split}: {_few(sorted(mine - others))}"
+            f"only in {part.split}: {first_of(sorted(mine - others), 8)}"
             for part, mine, others in (
                 (train, present[0], present[1]),
                 (val, present[1], present[0]),
             )
             if mine - others
         ]
+        one_named = train.classes_are_numbers != val.classes_are_numbers
+        numbered = train if train.classes_are_numbers else val
         raise DataError(
             f"Train and {val.split} of {path} do not have the same classes: {'; '.join(odd)}. "
             "Every class needs images in both."
+            + f" {numbered.split} numbers its classes and names none: write their names to its "
+            "metadata 'classes'." * one_named
         )
     if len(present[0]) < 2:
-        raise DataError(
-            f"{path} has images of one class only ({_few(sorted(present[0]))}); it needs two."
-        )
+        raise DataError(f"{path} has images of one class only ({min(present[0])!r}); it needs two.")
     classes = tuple(name for name in train.classes if name in present[0])
     return _renumbered(train, classes), _renumbered(val, classes)
+
+
+def _composed(images: LabelledImages, *, path: Path) -> LabelledImages:
+    """Return images whose class names are composed (NFC), as most programs write them.
+
+    Files copied from a Mac may have names that look the same and are decomposed.
+    """
+    classes = tuple(unicodedata.normalize("NFC", name) for name in images.classes)
+    twice = sorted(name for name, count in Counter(classes).items() if count > 1)
+    if twice:
+        raise DataError(
+            f"{images.split} of {path} has classes whose names look alike and differ in their "
+            f"Unicode characters (composed and decomposed): {first_of(twice, 8)}. Merge them."
+        )
+    return replace(images, classes=classes)
 
 
 def _require_no_leak(train: LabelledImages, val: LabelledImages, *, path: Path) -> None:
@@ -274,8 +294,3 @@ def _renumbered(images: LabelledImages, classes: tuple[str, ...]) -> LabelledIma
     new_label = {name: label for label, name in enumerate(classes)}
     lookup = torch.tensor([new_label.get(name, -1) for name in images.classes], dtype=torch.int64)
     return replace(images, classes=classes, labels=lookup[images.labels])
-
-
-def _few(names: Sequence[str], *, count: int = 8) -> str:
-    shown = ", ".join(repr(name) for name in names[:count])
-    return shown + (f" and {len(names) - count} more" if len(names) > count else "")

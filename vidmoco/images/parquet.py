@@ -1,7 +1,8 @@
-"""Labelled images in a Parquet file. Images are read one row group at a time."""
+"""Labelled images in Parquet files. Images are read one row group at a time."""
 
 from bisect import bisect_right
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,42 +13,44 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from vidmoco.errors import DataError, nearest
-from vidmoco.json_text import parse_json
+from vidmoco.images.parquet_schema import class_names, has_member, image_bytes, image_column
 from vidmoco.shapes import Int64
 
 
 @dataclass(frozen=True, kw_only=True)
 class ParquetLabels:
-    """The labels and names of the images in a Parquet file."""
+    """The labels and names of the images in Parquet files."""
 
     classes: tuple[str, ...]
+    are_numbers: bool
+    """Whether the classes are numbers that the files name nowhere."""
     labels: Int64[np.ndarray, " n"]
     names: list[str]
     videos: list[str] | None
-    """The video of each image, if the file has a column `video`."""
+    """The video of each image, if the files have a column `video`."""
     groups: list[str] | None
-    """The group of each image, if the file has a column `group`."""
+    """The group of each image, if the files have a column `group`."""
 
 
+_TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 # Limit of the row groups in memory. Rows in order need one group, random rows need all.
 _MAX_HELD_BYTES = 512 * 2**20
 
 
 class ParquetImages:
-    """The images of a Parquet file. It caches the last row groups, up to half a GiB.
+    """The images of Parquet files. It caches the last row groups, up to half a GiB.
 
-    Every process opens the file itself.
+    Every process opens the files itself.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._file: Any = None
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = tuple(paths)
+        self._groups: list[tuple[Path, Any, int, str]] = []  # path, file, row group, column
         self._starts: list[int] = []
-        self._column = ""
         self._held: OrderedDict[int, Any] = OrderedDict()  # bytes by row group, the newest last
 
-    def __reduce__(self) -> tuple[type["ParquetImages"], tuple[Path]]:
-        return ParquetImages, (self.path,)
+    def __reduce__(self) -> tuple[type["ParquetImages"], tuple[tuple[Path, ...]]]:
+        return ParquetImages, (self.paths,)
 
     def read(self, row: int) -> bytes:
         """Return the bytes of one image, or raise ``DataError`` if they are missing or damaged."""
@@ -74,22 +77,24 @@ class ParquetImages:
         return sizes
 
     def _open(self) -> None:
-        if self._file is None:
-            self._file = pq.ParquetFile(self.path, memory_map=True)
-            groups = [
-                self._file.metadata.row_group(i).num_rows for i in range(self._file.num_row_groups)
-            ]
-            self._starts = np.cumsum([0, *groups]).tolist()
-            self._column = image_column(self._file.schema_arrow, self.path)
+        if self._starts:
+            return
+        counts = [0]
+        for path in self.paths:
+            file = pq.ParquetFile(path, memory_map=True)
+            column = image_column(file.schema_arrow, path)
+            for group in range(file.num_row_groups):
+                self._groups.append((path, file, group, column))
+                counts.append(file.metadata.row_group(group).num_rows)
+        self._starts = np.cumsum(counts).tolist()
 
     def _read_group(self, group: int) -> Any:
         """Return the bytes of a row group's images."""
+        path, file, number, column = self._groups[group]
         try:
-            table = self._file.read_row_group(group, columns=[self._column])
+            return image_bytes(file.read_row_group(number, columns=[column]).column(0))
         except (pa.ArrowException, OSError) as error:
-            raise DataError(f"row group {group} of {self.path} is damaged: {error}") from error
-        column = table.column(0)
-        return pc.struct_field(column, "bytes") if pa.types.is_struct(column.type) else column
+            raise DataError(f"row group {number} of {path} is damaged: {error}") from error
 
     def _hold(self, group: int) -> None:
         """Read a row group, and drop the oldest ones beyond the limit."""
@@ -98,17 +103,45 @@ class ParquetImages:
             self._held.popitem(last=False)
 
 
-def read_parquet_labels(path: Path, *, label: str = "label") -> ParquetLabels:
-    """Return labels, class names and image names of a Parquet file.
+def read_parquet_labels(paths: Sequence[Path], *, label: str = "label") -> ParquetLabels:
+    """Return labels, class names and image names of Parquet files, the shards of one part.
 
-    The file has a column ``image`` (binary, or a struct with ``bytes`` and perhaps ``path``) or
-    ``image.bytes`` (binary), and a column ``label`` of whole numbers or strings. It may have
-    columns ``video`` and ``group``. The schema metadata may name the classes under ``classes``, as
-    a JSON list or separated by commas.
+    A file has a column of images (see ``image_column``) and a column ``label`` of whole numbers or
+    strings. It may have columns ``video`` and ``group``. Its schema metadata may name the classes:
+    under ``classes``, as a JSON list or separated by commas, or as Hugging Face's ``datasets``
+    does, under ``huggingface``. Where the shards name or number their classes in different orders,
+    the names decide.
 
     Raises:
-        DataError: the file is not Parquet, lacks a column, or has unusable labels.
+        DataError: a file is not Parquet, lacks a column, or has unusable labels.
     """
+    shards = [_read_labels(path, label) for path in paths]
+    if not sum(len(shard.labels) for shard in shards):
+        raise DataError(f"{paths[0]} has no images: it has no rows.")
+    shards = [shard for shard in shards if len(shard.labels)]
+    if len({shard.are_numbers for shard in shards}) > 1:
+        raise DataError(
+            f"Some of the shards of {paths[0].parent} name their classes, and others only number "
+            "them. Write the names to the metadata of all."
+        )
+    classes = _union_of_classes(shards)
+    number = {name: label for label, name in enumerate(classes)}
+    labels = [
+        np.array([number[name] for name in shard.classes], dtype=np.int64)[shard.labels]
+        for shard in shards
+    ]
+    return ParquetLabels(
+        classes=classes,
+        are_numbers=shards[0].are_numbers,
+        labels=np.concatenate(labels),
+        names=[name for shard in shards for name in shard.names],
+        videos=_joined([shard.videos for shard in shards], "video", paths[0]),
+        groups=_joined([shard.groups for shard in shards], "group", paths[0]),
+    )
+
+
+def _read_labels(path: Path, label: str) -> ParquetLabels:
+    """Return the labels of one file."""
     try:
         file = pq.ParquetFile(path, memory_map=True)
         schema = file.schema_arrow
@@ -120,13 +153,40 @@ def read_parquet_labels(path: Path, *, label: str = "label") -> ParquetLabels:
             )
         column = file.read(columns=[label]).column(label)
         videos, groups = (_texts(file, name, path=path) for name in ("video", "group"))
-        paths = _image_paths(file, image, path=path)
+        names = _image_paths(file, image, path=path)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"Cannot read {path} as Parquet: {' '.join(str(error).split())}") from error
-    if len(column) == 0:
-        raise DataError(f"{path} has no images: it has no rows.")
-    classes, labels = _classes_and_labels(column, _class_names(schema, path), path=path)
-    return ParquetLabels(classes=classes, labels=labels, names=paths, videos=videos, groups=groups)
+    classes, labels, are_numbers = _classes_and_labels(
+        column, class_names(schema, label, path), path=path
+    )
+    return ParquetLabels(
+        classes=classes,
+        are_numbers=are_numbers,
+        labels=labels,
+        names=names,
+        videos=videos,
+        groups=groups,
+    )
+
+
+def _union_of_classes(shards: Sequence[ParquetLabels]) -> tuple[str, ...]:
+    """Return the classes of all shards: their own order if it is one, else sorted."""
+    if len({shard.classes for shard in shards}) == 1:
+        return shards[0].classes
+    union = {name for shard in shards for name in shard.classes}
+    return tuple(sorted(union, key=int if shards[0].are_numbers else None))
+
+
+def _joined(parts: Sequence[list[str] | None], what: str, path: Path) -> list[str] | None:
+    """Return the videos or groups of all shards, or None if no shard has them."""
+    if all(part is None for part in parts):
+        return None
+    if any(part is None for part in parts):
+        raise DataError(
+            f"Only some of the shards of {path.parent} have a column {what!r}. Whether train and "
+            "val share one is unknown. Add it to all, or to none."
+        )
+    return [value for part in parts for value in part or ()]
 
 
 def _texts(file: Any, name: str, *, path: Path) -> list[str] | None:
@@ -144,38 +204,14 @@ def _texts(file: Any, name: str, *, path: Path) -> list[str] | None:
     return [str(value) for value in column.to_pylist()]
 
 
-def image_column(schema: Any, path: Path) -> str:
-    """Return the column, or struct member, that holds the bytes of the images."""
-    for name in ("image", "image.bytes"):
-        if name not in schema.names:
-            continue
-        kind = schema.field(name).type
-        if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-            return name
-        if name == "image" and _has_member(schema, "bytes"):
-            return "image.bytes"
-        raise DataError(
-            f"Column {name!r} of {path} is {kind}; expected binary, or a struct with 'bytes'."
-        )
-    raise DataError(
-        f"{path} has no column 'image'.{nearest('image', schema.names)} Its columns: "
-        f"{', '.join(schema.names)}."
-    )
-
-
-def _has_member(schema: Any, name: str) -> bool:
-    """Return whether the column ``image`` is a struct with this member."""
-    kind = schema.field("image").type
-    return pa.types.is_struct(kind) and name in [kind.field(i).name for i in range(len(kind))]
-
-
 def _image_paths(file: Any, image: str, *, path: Path) -> list[str]:
     """Return a name for each row: its number, with the image's path if the file has one."""
     names: list[str | None] = [None] * file.metadata.num_rows
     schema = file.schema_arrow
-    if image == "image.bytes" and "image" in schema.names and _has_member(schema, "path"):
-        column = file.read(columns=["image.path"]).column("image")
-        names = pc.struct_field(column, "path").to_pylist()
+    column = image.removesuffix(".bytes")
+    if image != column and column in schema.names and has_member(schema.field(column).type, "path"):
+        paths = file.read(columns=[f"{column}.path"]).column(column)
+        names = pc.struct_field(paths, "path").to_pylist()
     # With the row number, because paths in a Parquet file need not be unique.
     return [
         f"{path.name} row {row:08d}" + (f" ({name})" if name else "")
@@ -183,54 +219,34 @@ def _image_paths(file: Any, image: str, *, path: Path) -> list[str]:
     ]
 
 
-def _class_names(schema: Any, path: Path) -> list[str] | None:
-    text = (schema.metadata or {}).get(b"classes")
-    if text is None:
-        return None
-    decoded = text.decode("utf-8", errors="replace").strip()
-    if decoded.startswith("["):
-        try:
-            names = parse_json(decoded)
-        except ValueError as error:
-            raise DataError(
-                f"The metadata 'classes' of {path} is not a JSON list: {error}."
-            ) from error
-    else:
-        names = decoded.split(",")
-    names = [str(name).strip() for name in names]
-    if len(set(names)) != len(names):
-        raise DataError(f"The metadata 'classes' of {path} names a class twice.")
-    return names
-
-
 def _classes_and_labels(
     column: Any, names: list[str] | None, *, path: Path
-) -> tuple[tuple[str, ...], Int64[np.ndarray, " n"]]:
+) -> tuple[tuple[str, ...], Int64[np.ndarray, " n"], bool]:
+    """Return the classes, the class of each row, and whether the classes are mere numbers."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if column.null_count:
         raise DataError(f"{column.null_count} rows of {path} have no label.")
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+    if any(is_text(column.type) for is_text in _TEXTS):
         values = column.to_pylist()
         classes = sorted(set(values)) if names is None else names
         unknown = sorted(set(values) - set(classes))
         if unknown:
-            raise DataError(
-                f"{path} has labels that its metadata 'classes' does not name: {unknown[:8]}."
-            )
+            raise DataError(f"{path} has labels that its metadata does not name: {unknown[:8]}.")
         lookup = {name: label for label, name in enumerate(classes)}
-        return tuple(classes), np.array([lookup[value] for value in values], dtype=np.int64)
+        return tuple(classes), np.array([lookup[value] for value in values], dtype=np.int64), False
     if not pa.types.is_integer(column.type):
         raise DataError(
             f"The labels of {path} are {column.type}; expected whole numbers or strings."
         )
-    numbers = column.to_numpy().astype(np.int64)
+    numbers = column.to_numpy()
     if names is None:
         found, labels = np.unique(numbers, return_inverse=True)
-        return tuple(str(number) for number in found), labels.astype(np.int64)
-    if numbers.min() < 0 or numbers.max() >= len(names):
+        return tuple(str(number) for number in found), labels.astype(np.int64), True
+    if len(numbers) and (numbers.min() < 0 or numbers.max() >= len(names)):
         raise DataError(
             f"The labels of {path} go from {numbers.min()} to {numbers.max()}, but its metadata "
-            f"names {len(names)} classes, 0 to {len(names) - 1}."
+            f"names {len(names)} classes, 0 to {len(names) - 1}. (-1 often means no label.)"
         )
-    return tuple(names), numbers
+    mere_numbers = names == [str(number) for number in range(len(names))]
+    return tuple(names), numbers.astype(np.int64), mere_numbers

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from vidmoco.config.method_settings import MethodSettings
@@ -41,6 +42,22 @@ def build_method(config: MethodSettings, backbone: nn.Module, inputs: Inputs) ->
     settings = {name: value for name, value in vars(config).items() if name != "name"}
     method: AnyMethod = METHODS[type(config)](backbone, inputs, **settings)
     return method
+
+
+def require_compiler(device: torch.device) -> None:
+    """Compile a function of one line.
+
+    Raises:
+        ConfigError: torch cannot compile here, for example without a C++ compiler.
+    """
+    try:
+        torch.compile(lambda x: x * 2 + 1)(torch.ones(3, device=device))
+    except (RuntimeError, OSError) as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise ConfigError(
+            f"--engine.compile cannot be used here: {reason[0]}. Install a C++ compiler (g++), or "
+            "leave it out."
+        ) from error
 
 
 def compile_encoders(method: nn.Module, *, cuda_graphs: bool) -> None:

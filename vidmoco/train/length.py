@@ -44,30 +44,42 @@ class Length:
         return self.at(-1 if config.optim.schedule == "step" else step)
 
     def save(self, run: Path, config: PretrainConfig) -> str:
-        """Write a new length to a run's ``config.yaml``. Return a line on it, or "".
+        """Write a new length, and a new place of the videos, to a run's ``config.yaml``.
+
+        Return a line on the length, or "".
 
         Raises:
             ConfigError: a file cannot be written.
         """
-        if not self.is_new:
-            return ""
         path = run / run_folder.CONFIG
-        saved = replace(load_recipe(str(path)), epochs=config.epochs, steps=config.steps)
-        for one in self.extensions[-1:]:
+        before = load_recipe(str(path))
+        saved = replace(before, epochs=config.epochs, steps=config.steps, videos=config.videos)
+        if not self.is_new and saved == before:
+            return ""
+        for one in self.extensions[-1:] if self.is_new else ():
             append_line(run / run_folder.EXTENSIONS, vars(one))
         with atomic_write(path, advice=run_folder.resume_advice(run)) as part:
             part.write_text(dump_recipe(saved), encoding="utf-8")
-        before = self.extensions[-1].steps_before if self.extensions else 0
+        steps_before = self.extensions[-1].steps_before if self.is_new and self.extensions else 0
         rate = (
             f"the learning rate goes on along the cosine over {self.total} steps"
             if config.optim.schedule == "cosine"
             else "the milestones of the learning rate stay at their steps"
         )
-        return f"The run now takes {self.total} steps in place of {before}: {rate}." * bool(before)
+        text = f"The run now takes {self.total} steps in place of {steps_before}: {rate}."
+        return text * bool(steps_before)
 
 
-def plan_length(config: PretrainConfig, num_steps_per_epoch: int, *, resume: Path | None) -> Length:
+def plan_length(
+    config: PretrainConfig,
+    num_steps_per_epoch: int,
+    *,
+    resume: Path | None,
+    saved: PretrainConfig | None = None,
+) -> Length:
     """Return the length of a run that begins, or of the run ``resume`` that goes on.
+
+    ``saved`` are the settings of its newest checkpoint; None means those of its ``config.yaml``.
 
     Raises:
         ConfigError: the run has already done more steps.
@@ -82,9 +94,10 @@ def plan_length(config: PretrainConfig, num_steps_per_epoch: int, *, resume: Pat
             f"{flag} gives {total} steps, but {resume} has already done {done}. Give at least as "
             "many, or start a new run."
         )
-    saved = _steps(load_recipe(str(resume / run_folder.CONFIG)), num_steps_per_epoch)
-    before = Length(saved, _extensions(resume, saved))
-    if total == saved:
+    saved = saved or load_recipe(str(resume / run_folder.CONFIG))
+    steps = _steps(saved, num_steps_per_epoch)
+    before = Length(steps, _extensions(resume, steps))
+    if total == steps:
         return before
     if not done:
         return Length(total, is_new=True)
@@ -124,7 +137,10 @@ def _extensions(run: Path, total: int) -> tuple[Extension, ...]:
     """
     found: list[Extension] = []
     for line in reversed(read_metrics(run / run_folder.EXTENSIONS)):
-        one = Extension(**line)
+        values = [line.get(name) for name in ("step", "steps_before", "steps")]
+        if not all(type(value) is int for value in values):  # it is damaged
+            continue
+        one = Extension(*values)
         if one.steps == total and (not found or one.step < found[0].step):
             found.insert(0, one)
             total = one.steps_before

@@ -1,7 +1,7 @@
 """Pretraining: from videos and a config to a run folder."""
 
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,14 @@ from rich.console import Console
 
 import vidmoco
 from vidmoco import distributed, run_folder
+from vidmoco.atomic_file import writing
 from vidmoco.augment.views import build_augment
 from vidmoco.backbones.build import save_backbone
 from vidmoco.backbones.layers import layer_scales
+from vidmoco.backbones.trial import require_savable
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import dump_recipe
+from vidmoco.config.resume import changed_settings, resumed_config
 from vidmoco.console import say
 from vidmoco.data.source import PairSource, open_source
 from vidmoco.device import (
@@ -26,9 +29,9 @@ from vidmoco.device import (
     use_threads,
 )
 from vidmoco.distributed import on_all_ranks
-from vidmoco.errors import VidmocoError
 from vidmoco.interrupt import StopSignals
-from vidmoco.methods.build import compile_encoders
+from vidmoco.json_lines import set_aside_damaged
+from vidmoco.methods.build import compile_encoders, require_compiler
 from vidmoco.optim.optimizers import build_optimizer, set_learning_rate
 from vidmoco.train.build import assemble_method
 from vidmoco.train.diagnostics import collapse_of, describe_embeddings
@@ -37,7 +40,7 @@ from vidmoco.train.length import learning_rate_of, plan_length
 from vidmoco.train.metrics import MetricsLog, require_finite_weights
 from vidmoco.train.monitor import open_monitor
 from vidmoco.train.progress import TrainingProgress
-from vidmoco.train.run_state import RunState
+from vidmoco.train.run_state import RunState, settings_of_checkpoint
 from vidmoco.train.step import augmented_views, train_step
 
 # Warn of a collapse only after this share of the training and this many steps, because an untrained
@@ -57,7 +60,7 @@ class PretrainResult:
 def pretrain(
     config: PretrainConfig,
     *,
-    run: Path,
+    run: Path | None = None,
     resume: bool = False,
     recipe: str = "",
     console: Console | None = None,
@@ -67,8 +70,12 @@ def pretrain(
     SIGINT and SIGTERM end the run after a step, with a checkpoint. ``resume`` continues from the
     newest checkpoint, with the same numbers as without the stop (on the CPU, bit for bit).
 
+    ``run`` is held by this training until it ends. None means ``runs/RECIPE-NUMBER``, or
+    ``runs/latest`` to resume.
+
     Raises:
-        ConfigError: a setting cannot be used, or a file cannot be written.
+        ConfigError: a setting cannot be used, a file cannot be written, or another training holds
+            the run folder.
         CheckpointError: the checkpoint to resume from cannot be read.
         TrainingError: the loss is not finite, or another process of the job has ended.
         VideoError: too many videos in a row cannot be read.
@@ -79,7 +86,18 @@ def pretrain(
         console = console or Console(stderr=True)
         if not distributed.is_main():
             console = Console(quiet=True)
-        return _pretrain(config, device, run=run, resume=resume, recipe=recipe, console=console)
+        if run is None and resume:
+            run = run_folder.LATEST.resolve()
+        if run is None:  # the main process names it, for all
+            made = run_folder.new_run_folder(recipe) if distributed.is_main() else Path()
+            run = distributed.gather_objects(made)[0]
+        with ExitStack() as stack:
+            if distributed.is_main():
+                warning = stack.enter_context(run_folder.claimed(run, resume=resume))
+                say(console, *[warning] * bool(warning))
+                if not resume:
+                    stack.enter_context(run_folder.empty_on_failure(run))
+            return _pretrain(config, device, run=run, resume=resume, recipe=recipe, console=console)
 
 
 def _pretrain(
@@ -92,33 +110,37 @@ def _pretrain(
     console: Console,
 ) -> PretrainResult:
     is_main = distributed.is_main()
+    saved = settings_of_checkpoint(run) if resume else None
+    if saved is not None:
+        edited = str(run / run_folder.CONFIG)
+        config = resumed_config(saved, config, run=run, edited=edited)
+        if changed := changed_settings(saved, config, run=run):
+            say(console, f"Settings that differ from the checkpoint's: {'; '.join(changed)}")
     torch.manual_seed(config.seed)
-    if is_main and not resume:
-        run_folder.create_run_folder(run)
-    try:  # find all mistakes in the settings before anything is written
-        with distributed.main_first():  # the main process scans; the others find the catalog
-            source = open_source(
-                config,
-                resume=run if resume else None,
-                console=console,
-                quarantine=run_folder.quarantine_of(run, distributed.rank()),
-            )
-        batching = source.batching()
-        use_threads(device, config.engine.threads, beside_decoders=source.decodes)
-        keep_freed_memory(device)
-        method = assemble_method(
+    # All mistakes in the settings are found before anything is written.
+    with distributed.main_first():  # the main process scans; the others find the catalog
+        source = open_source(
             config,
-            device=device,
-            durations=source.sources.durations,
-            tell=lambda line: say(console, line),
-        ).to(device)
-        monitor = open_monitor(config, method, source, device=device, console=console)
-    except VidmocoError:
-        if is_main:
-            run_folder.remove_if_empty(run)
-        raise
+            resume=run if resume else None,
+            console=console,
+            quarantine=run_folder.quarantine_of(run, distributed.rank()),
+        )
+    batching = source.batching()
+    use_threads(device, config.engine.threads, beside_decoders=source.decodes)
+    keep_freed_memory(device)
+    method = assemble_method(
+        config,
+        device=device,
+        durations=source.sources.durations,
+        tell=lambda line: say(console, line),
+    ).to(device)
+    monitor = open_monitor(config, method, source, device=device, console=console)
+    if is_main:
+        require_savable(method.backbone, name=config.backbone.name, input_size=config.augment.size)
+    if config.engine.compile:
+        require_compiler(device)
     num_steps_per_epoch = batching.batches_per_epoch
-    length = plan_length(config, num_steps_per_epoch, resume=run if resume else None)
+    length = plan_length(config, num_steps_per_epoch, resume=run if resume else None, saved=saved)
     total_steps = length.total
     optimizer = build_optimizer(
         method.named_parameters(),
@@ -133,11 +155,15 @@ def _pretrain(
         batch_size=config.data.batch_size,
         total_steps=total_steps,
     )
-    state = RunState(run, method, optimizer, augment_generator, metrics)
+    if is_main and resume:
+        for log in (run_folder.METRICS, run_folder.MONITOR, run_folder.EXTENSIONS):
+            if damage := set_aside_damaged(run / log):
+                say(console, damage)
+    state = RunState(run, method, optimizer, augment_generator, metrics, config)
     start_step = state.load_newest() if resume else 0
     if is_main and not resume:
         text = dump_recipe(config)
-        with run_folder.empty_on_failure(run):
+        with writing(run, advice=" and give the same command again, or give another --run."):
             source.save(run)
             (run / run_folder.CONFIG).write_text(text, encoding="utf-8")
             run_folder.write_environment(run / run_folder.ENVIRONMENT, device=device)

@@ -6,8 +6,29 @@ import torch
 
 from vidmoco import run_folder
 from vidmoco.checkpoint import list_checkpoints, load_checkpoint, load_matching, save_checkpoint
+from vidmoco.config.pretrain import PretrainConfig
+from vidmoco.config.recipe import config_from_plain, to_plain
+from vidmoco.errors import CheckpointError, ConfigError
 from vidmoco.methods.build import AnyMethod
 from vidmoco.train.metrics import MetricsLog
+
+
+def settings_of_checkpoint(run: Path) -> PretrainConfig | None:
+    """Return the settings with which the newest checkpoint of a run was made.
+
+    None if there is no checkpoint yet, or one of an earlier version, which has none.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be read.
+    """
+    paths = list_checkpoints(run / run_folder.CHECKPOINTS)
+    settings = load_checkpoint(paths[-1]).get("settings") if paths else None
+    if settings is None:
+        return None
+    try:
+        return config_from_plain(settings)
+    except ConfigError as error:
+        raise CheckpointError(f"The settings in {paths[-1]} cannot be read: {error}") from error
 
 
 class RunState:
@@ -20,8 +41,10 @@ class RunState:
         optimizer: torch.optim.Optimizer,
         augment_generator: torch.Generator,
         metrics: MetricsLog,
+        settings: PretrainConfig,
     ) -> None:
         self.folder = run / run_folder.CHECKPOINTS
+        self.settings = to_plain(settings)
         self.method, self.optimizer, self.metrics = method, optimizer, metrics
         self.augment_generator = augment_generator
 
@@ -30,6 +53,7 @@ class RunState:
         self.metrics.require_finite()
         state = {
             "step": step,
+            "settings": self.settings,
             "method": self.method.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "augment_generator": self.augment_generator.get_state(),

@@ -1,7 +1,7 @@
 """The catalog: a table with one row per video, in Arrow memory and in a Parquet file."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import get_type_hints
 
@@ -16,7 +16,7 @@ from vidmoco.shapes import Float32
 from vidmoco.video.info import VideoInfo
 
 # Increased when columns, probe or routing rule change. Older catalogs are then scanned again.
-FORMAT_VERSION = "2"
+FORMAT_VERSION = "3"
 _VERSION_KEY = b"vidmoco.catalog"
 _TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 SCHEMA = pa.schema(
@@ -59,8 +59,12 @@ class Catalog:
         return cls(_sorted(table.filter(pa.array(keep, pa.bool_()))))
 
     @classmethod
-    def load(cls, path: Path) -> "Catalog":
+    def load(cls, path: Path, *, older: bool = False) -> "Catalog":
         """Read a catalog that ``save`` wrote.
+
+        Args:
+            path: its file.
+            older: also take one of an earlier version, for a run that began with it.
 
         Raises:
             ConfigError: the file does not exist, or is not a catalog of this version.
@@ -79,7 +83,11 @@ class Catalog:
             raise ConfigError(
                 f"{path} is a Parquet file, but not a catalog of videos. `vidmoco scan` writes one."
             )
-        if version.decode(errors="replace") != FORMAT_VERSION or table.schema != SCHEMA:
+        if older:
+            table = _with_new_columns(table)
+        elif version != FORMAT_VERSION.encode():
+            table = None
+        if table is None or table.schema != SCHEMA:
             raise ConfigError(
                 f"{path} is a catalog of another version of vidmoco. Scan the videos again."
             )
@@ -130,6 +138,13 @@ class Catalog:
         """Return the catalog with these rows replaced or added."""
         return Catalog.merge([Catalog.from_rows(rows), self])
 
+    def replaced(self, rows: Mapping[int, VideoInfo]) -> "Catalog":
+        """Return the catalog with other rows at some indexes, in the same order."""
+        if not rows:
+            return self
+        all_ = [asdict(rows.get(index, row)) for index, row in enumerate(self.rows())]
+        return Catalog(pa.Table.from_pylist(all_, schema=SCHEMA))
+
     def readable(self) -> "Catalog":
         """Return the rows that are not refused."""
         return Catalog(self._table.filter(pc.not_equal(self._table["route"], "refused")))
@@ -137,6 +152,23 @@ class Catalog:
     def refused(self) -> "Catalog":
         """Return the refused rows. Each has a reason."""
         return Catalog(self._table.filter(pc.equal(self._table["route"], "refused")))
+
+
+def _with_new_columns(table: pa.Table) -> pa.Table | None:
+    """Return a table of an earlier version with the defaults of the columns that it lacks."""
+    defaults = {field.name: field.default for field in fields(VideoInfo)}
+    columns = []
+    for field in SCHEMA:
+        if field.name in table.column_names:
+            columns.append(table[field.name])
+        elif defaults[field.name] is MISSING:
+            return None
+        else:
+            columns.append(pa.repeat(pa.scalar(defaults[field.name], field.type), len(table)))
+    try:
+        return pa.Table.from_arrays(columns, schema=SCHEMA)
+    except (pa.ArrowException, TypeError):
+        return None
 
 
 def _sorted(table: pa.Table) -> pa.Table:

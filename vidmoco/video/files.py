@@ -29,6 +29,7 @@ class FoundFile:
     key: str
     num_bytes: int = 0
     mtime_ns: int = 0
+    ctime_ns: int = 0
     problem: str = ""
 
 
@@ -94,7 +95,22 @@ def look_at(path: Path, *, root: Path) -> FoundFile:
         return FoundFile(key, problem=f"it cannot be read: {error.strerror}")
     if not stat.S_ISREG(status.st_mode):
         return FoundFile(key, problem="it is not a regular file")
-    return FoundFile(key, num_bytes=status.st_size, mtime_ns=status.st_mtime_ns)
+    return FoundFile(
+        key,
+        num_bytes=status.st_size,
+        mtime_ns=_in_64_bits(status.st_mtime_ns),
+        ctime_ns=_in_64_bits(status.st_ctime_ns),
+    )
+
+
+def state_of(status: os.stat_result) -> tuple[int, int]:
+    """Return size in bytes and time of the last change in nanoseconds, as a catalog has them."""
+    return status.st_size, _in_64_bits(status.st_mtime_ns)
+
+
+def _in_64_bits(nanoseconds: int) -> int:
+    """Return a time as 64 bits hold it: one after the year 2262 as that."""
+    return max(-(2**63), min(nanoseconds, 2**63 - 1))
 
 
 def require_as_scanned(video: VideoInfo) -> None:
@@ -105,7 +121,7 @@ def require_as_scanned(video: VideoInfo) -> None:
         status = video.path.stat()
     except OSError as error:
         raise VideoError(f"{video.path}: {error.strerror}. Scan again.") from error
-    if (status.st_size, status.st_mtime_ns) != (video.num_bytes, video.mtime_ns):
+    if state_of(status) != (video.num_bytes, video.mtime_ns):
         raise VideoError(f"{video.path}: the file has changed since the scan. Scan again.")
 
 

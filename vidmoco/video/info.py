@@ -22,6 +22,11 @@ class VideoInfo:
     """Size of the file at the scan."""
     mtime_ns: int
     """Time of the last change in nanoseconds, or 0 if the next scan must inspect the file again."""
+    ctime_ns: int = 0
+    """Time of the last change of the content or of what the file system says of the file, in
+    nanoseconds. No program can set it, so equal ones tell that nothing has changed."""
+    content: str = ""
+    """Hash of the file's content (``vidmoco.content``), or empty if it cannot be read."""
     container: str = ""
     """FFmpeg's (first) name of the container format, such as ``mov``, or empty if unknown."""
     codec: str = ""

@@ -7,7 +7,7 @@ rotation, and whether the video can be decoded at all.
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -20,6 +20,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from vidmoco.config.limits import DEFAULT_LIMITS, LimitError, Limits
+from vidmoco.content import content_of
 from vidmoco.errors import VideoError
 from vidmoco.video.container import (
     codec_name,
@@ -63,7 +64,8 @@ def probe_video(path: Path, *, root: Path, limits: Limits = DEFAULT_LIMITS) -> V
     if found.problem:
         return refused(found, root=root, reason=found.problem)
     try:
-        return _probe(path, found, root=root, limits=limits)
+        row = _probe(path, found, root=root, limits=limits)
+        return replace(row, ctime_ns=found.ctime_ns, content=content_of(path))
     except MemoryError:
         raise
     except LimitError as error:
@@ -83,6 +85,8 @@ def refused(
         key=found.key,
         num_bytes=found.num_bytes,
         mtime_ns=found.mtime_ns if keep else 0,
+        ctime_ns=found.ctime_ns if keep else 0,
+        content=content_of(root / found.key) if keep else "",
         reason=reason,
         limit=limit,
     )

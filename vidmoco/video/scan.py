@@ -2,17 +2,19 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
+from vidmoco.content import content_of
 from vidmoco.cores import num_cores
 from vidmoco.errors import ConfigError
 from vidmoco.progress import ProgressBar
 from vidmoco.urls import is_url, url_of
 from vidmoco.video.catalog import Catalog
-from vidmoco.video.files import VIDEO_SUFFIXES, find_videos, look_at
+from vidmoco.video.files import VIDEO_SUFFIXES, FoundFile, find_videos, look_at
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.probe import ProbeJob, build_probe, refused
 from vidmoco.workers.pool import WorkerPool
@@ -34,7 +36,8 @@ def scan_videos(
     Args:
         sources: folders, which are searched for video files, and files of any name.
         previous: an earlier catalog. Files whose size and time have not changed are not probed
-            again, except those that a different limit refused.
+            again, except those that a different limit refused. Where another file may have been put
+            in their place with the same size and time, the content decides.
         workers: number of processes. None means one per core.
         progress: show a bar on stderr, if that is a terminal.
         limits: limits on videos, and whether links out of the folders are followed.
@@ -46,15 +49,22 @@ def scan_videos(
     rows: list[VideoInfo] = []
     reused: list[int] = []
     known = _index(previous, limits)
-    for job in _listed(sources, follow_links=limits.follow_links):
-        root, found = job.root, job.found
-        index, size, mtime_ns = known.get((str(root), found.key), (-1, -1, -1))
+    states = [] if previous is None else _states_of(previous)
+    for root, found in listed_files(sources, follow_links=limits.follow_links):
+        index = known.get((str(root), found.key))
         if found.problem:
             rows.append(refused(found, root=root, reason=found.problem))
-        elif (size, mtime_ns) == (found.num_bytes, found.mtime_ns):
+        elif index is None or previous is None:
+            jobs.append(ProbeJob(root, found))
+        elif states[index] == (found.num_bytes, found.mtime_ns, found.ctime_ns):
             reused.append(index)
+        elif (
+            states[index][:2] == (found.num_bytes, found.mtime_ns)
+            and (row := same_content(previous[index], found)) is not None
+        ):
+            rows.append(row)
         else:
-            jobs.append(job)
+            jobs.append(ProbeJob(root, found))
     console = Console(stderr=True, quiet=not (progress and jobs))
     with ProgressBar(console, "scan", total=len(jobs)) as bar:
         rows += bar.track(_probe_all(jobs, workers=workers or num_cores(), limits=limits))
@@ -62,26 +72,45 @@ def scan_videos(
     return Catalog.merge([*unchanged, Catalog.from_rows(rows)])
 
 
-def _index(previous: Catalog | None, limits: Limits) -> dict[tuple[str, str], tuple[int, int, int]]:
-    """Return (root, key) -> (row, size, time) of the earlier rows that the limits do not change."""
+def _states_of(catalog: Catalog) -> list[tuple[int, int, int]]:
+    """Return size, time of change and time of status of each row."""
+    names = ("num_bytes", "mtime_ns", "ctime_ns")
+    return list(zip(*(catalog.column(name).tolist() for name in names), strict=True))
+
+
+def same_content(row: VideoInfo, found: FoundFile) -> VideoInfo | None:
+    """Return the row for a file as it is now, or None if its content is not that of the row."""
+    if not row.mtime_ns or not row.content or row.num_bytes != found.num_bytes:
+        return None
+    row = replace(row, mtime_ns=found.mtime_ns, ctime_ns=found.ctime_ns)
+    return row if content_of(row.path) == row.content else None
+
+
+def _index(previous: Catalog | None, limits: Limits) -> dict[tuple[str, str], int]:
+    """Return (root, key) -> index of the earlier rows that the limits do not change."""
     if previous is None:
         return {}
-    names = ("root", "key", "num_bytes", "mtime_ns", "limit")
-    facts = ("width", "height", "num_frames", "duration_seconds")
-    columns = [previous.column(name).tolist() for name in (*names, *facts)]
+    names = ("root", "key", "limit", "width", "height", "num_frames", "duration_seconds")
+    columns = [previous.column(name).tolist() for name in names]
     known = {}
-    for row, (root, key, size, time, limit, *values) in enumerate(zip(*columns, strict=True)):
+    for index, (root, key, limit, *values) in enumerate(zip(*columns, strict=True)):
         width, height, num_frames, duration = values
         name, _ = limits.problem(
             width=width, height=height, num_frames=num_frames, duration=duration
         )
         if limit == limits.text_of(limit.partition("=")[0]) if limit else not name:
-            known[root, key] = (row, size, time)
+            known[root, key] = index
     return known
 
 
-def _listed(sources: Sequence[Path], *, follow_links: bool) -> Iterator[ProbeJob]:
-    """Yield every file of the sources."""
+def listed_files(
+    sources: Sequence[Path], *, follow_links: bool
+) -> Iterator[tuple[Path, FoundFile]]:
+    """Yield every video file of the sources, with its root.
+
+    Raises:
+        ConfigError: a source does not exist, or a folder has no video file.
+    """
     for source in sources:
         path = Path(os.path.abspath(source))  # noqa: PTH100  (resolve() follows links)
         if path.is_dir():
@@ -90,12 +119,12 @@ def _listed(sources: Sequence[Path], *, follow_links: bool) -> Iterator[ProbeJob
                 if found.key == "./":
                     raise ConfigError(f"{source}: {found.problem}.")
                 count += 1
-                yield ProbeJob(path, found)
+                yield path, found
             if not count:
                 suffixes = " ".join(sorted(VIDEO_SUFFIXES))
                 raise ConfigError(f"No video file in {source} (looked for {suffixes}).")
         elif path.exists() or path.is_symlink():
-            yield ProbeJob(path.parent, look_at(path, root=path.parent))
+            yield path.parent, look_at(path, root=path.parent)
         elif is_url(source):
             raise ConfigError(
                 f"{url_of(source)} is a URL, but only local files are read. Download it first."

@@ -155,7 +155,7 @@ def _build_finder(limits: Limits) -> Callable[[tuple[int, VideoInfo]], tuple[flo
 
 
 def _path_of(video: VideoInfo) -> Path:
-    key = f"{FORMAT} {video.path} {video.num_bytes} {video.mtime_ns}"
+    key = f"{FORMAT} {video.content or (video.path, video.num_bytes, video.mtime_ns)}"
     digest = hashlib.sha256(key.encode("utf-8", "backslashreplace")).hexdigest()
     return cache_folder() / "shots" / digest[:2] / f"{digest[2:24]}.json"
 

@@ -16,6 +16,7 @@ from vidmoco.errors import ConfigError
 from vidmoco.features.feature_set import FeatureFile, FeatureSet
 from vidmoco.shapes import Int64, UInt8
 from vidmoco.text import in_ascii
+from vidmoco.video.files import state_of
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.requests import Answer, Request, read_requests
 from vidmoco.video.scan import scan_videos
@@ -122,7 +123,7 @@ def _problem(file: FeatureFile) -> str:
     if not file.source.is_file():
         return "the video is not a file any more"
     then = file.sidecar.get("source_bytes"), file.sidecar.get("source_mtime_ns")
-    if (status.st_size, status.st_mtime_ns) != then:
+    if state_of(status) != then:
         return "the video has changed since the extraction"
     return ""
 

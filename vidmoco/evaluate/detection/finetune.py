@@ -3,7 +3,7 @@
 import time
 from collections import defaultdict
 from collections.abc import Generator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,7 +69,12 @@ def finetune_detection(settings: DetectionCommand, *, console: Console) -> Outco
                 "processes cannot share evenly."
             )
         train, val = load_sets(settings.train, settings.val)
-        return _Transfer(settings, train, val, device=device, console=console).run()
+        with ExitStack() as stack:
+            if distributed.is_main():
+                claim = run_folder.claimed(settings.run, resume=settings.resume)
+                warning = stack.enter_context(claim)
+                say(console, *[warning] * bool(warning))
+            return _Transfer(settings, train, val, device=device, console=console).run()
 
 
 class _Transfer:
@@ -105,7 +110,6 @@ class _Transfer:
             return
         with distributed.main_first():
             if distributed.is_main():
-                run_folder.create_run_folder(settings.run)
                 environment = settings.run / run_folder.ENVIRONMENT
                 run_folder.write_environment(environment, device=device)
 

@@ -1,0 +1,29 @@
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from parquet_files import as_datasets_writes, png
+
+from vidmoco.images.labelled import load_labelled_images, numbers_warning
+
+
+@pytest.mark.parametrize("image", ["image", "img", "picture"])
+def test_names_decide_where_datasets_wrote_the_classes_in_another_order(tmp_path, image):
+    as_datasets_writes(tmp_path / "train.parquet", [0, 1, 2], ["cat", "dog", "eel"], image=image)
+    names = ["eel", "cat", "dog"]
+    as_datasets_writes(tmp_path / "validation.parquet", [0, 1, 2], names, image=image)
+    train, val = load_labelled_images(tmp_path)
+    assert train.classes == val.classes == ("cat", "dog", "eel")
+    assert (train.labels.tolist(), val.labels.tolist()) == ([0, 1, 2], [2, 0, 1])
+    assert (val.split, numbers_warning(train, val)) == ("validation", "")
+    assert (val[2][0] == 2).all()
+
+
+@pytest.mark.parametrize(
+    "noted", ["{", "[" * 100_000, "[]", '{"info": {"features": {"label": 3}}}']
+)
+def test_metadata_of_others_that_says_nothing(tmp_path, noted):
+    for split in ("train", "val"):
+        table = pa.table({"image": [png(0), png(1)], "label": [0, 1]})
+        table = table.replace_schema_metadata({"huggingface": noted})
+        pq.write_table(table, tmp_path / f"{split}.parquet")
+    assert load_labelled_images(tmp_path)[0].classes == ("0", "1")

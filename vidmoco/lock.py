@@ -1,0 +1,90 @@
+"""Locks of folders that one process at a time may write to."""
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from vidmoco.errors import ConfigError
+
+LOCK = ".vidmoco.lock"
+_ATTEMPTS = 1000  # each fails only where another process has let go in that moment
+
+
+@contextmanager
+def held(folder: Path, *, busy: str, advice: str) -> Iterator[str]:
+    """Hold the lock of a folder, which is made if it is missing. A folder left empty is removed.
+
+    The system releases the lock when this process ends, in whatever way. It is Linux's ``flock``,
+    which holds between machines on NFS (not where it is mounted with ``nolock`` or ``local_lock``),
+    CIFS, GPFS, and Lustre mounted with ``flock``. A file server may need a minute to see that a
+    machine is gone.
+
+    Args:
+        folder: what is locked.
+        busy: what another process does that holds it, as the begin of a message.
+        advice: what to do then, or where there can be no file, as the end of one.
+
+    Yields:
+        Why this disk has no locks, or an empty string.
+
+    Raises:
+        ConfigError: another process holds it, or the file of the lock cannot be made.
+    """
+    path = folder / LOCK
+    try:
+        file, reason = _open_locked(path)
+    except BlockingIOError as error:
+        raise ConfigError(f"{busy} {folder}{_holder(path)}. Wait for it, {advice}") from error
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be locked: {error.strerror or error}. Fix that, {advice}"
+        ) from error
+    try:
+        with file:
+            with suppress(OSError):  # on a full disk nobody is told who holds it
+                file.truncate(0)
+                file.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
+            try:
+                yield reason
+            finally:
+                with suppress(OSError):
+                    path.unlink()
+    finally:
+        with suppress(OSError):  # it is not empty
+            folder.rmdir()
+
+
+def _open_locked(path: Path) -> tuple[IO[bytes], str]:
+    """Return the file of a lock that is held, and why the disk has no locks, or ""."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("ab", buffering=0)
+        except (FileExistsError, FileNotFoundError):  # its last holder has just removed the folder
+            if attempt == _ATTEMPTS - 1:
+                raise
+            continue
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            raise
+        except OSError as error:
+            return file, error.strerror or str(error)
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file, ""
+        file.close()  # its last holder has just removed it
+    raise BlockingIOError
+
+
+def _holder(path: Path) -> str:
+    """Return which process holds a lock, in brackets, if that can be read."""
+    with suppress(OSError, UnicodeDecodeError):
+        if text := path.read_text(encoding="utf-8")[:100]:
+            return f" ({text})"
+    return ""
