@@ -82,14 +82,21 @@ class PacketReader:
             return None
 
     def _slices(self, data: bytes, *, fields: bool) -> tuple[bool, bool]:
-        """Return whether H.264 or HEVC data hold a picture, and whether it is a second field."""
+        """Return whether H.264 or HEVC data hold a picture, and whether it is a second field.
+
+        Damaged data are taken for a picture: it is missed where it does not come.
+        """
         assert self._nals is not None
+        read = 0
         for kind, start, end in self._nals.units(data):
             if kind == 7 and self._codec == "h264":
                 self._find_sps(iter([(kind, data[start:end])]))
             if self._nals.is_slice(kind):
                 return True, fields and self._is_second(kind, data[start : min(end, start + 64)])
-        return False, False
+            if not self._nals.is_other(kind):
+                return True, False
+            read = end
+        return read != len(data), False
 
     def _find_sps(self, units: Iterator[tuple[int, bytes]]) -> None:
         for kind, unit in units:

@@ -6,6 +6,7 @@ file shows, so a picture that the decoder does not return is noticed.
 
 import heapq
 import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -25,6 +26,8 @@ from vidmoco.video.sei import without_faulty_sei
 from vidmoco.video.ticks import unpacked
 from vidmoco.workers.process import still_alive
 
+# Faults that decoders log, but which no picture depends on.
+_OUTSIDE = re.compile(r"\bSEI\b|Overread VUI")
 _CORRUPT = "its decoder marks it as corrupt"
 # Decoders that conceal missing pictures. Others log harmless messages (MS-MPEG4: no end mark).
 _CONCEALING = frozenset({"h264", "hevc"})
@@ -280,7 +283,7 @@ def decode_listening(
     errors = [
         text.strip()
         for level, _, text in messages
-        if (level <= av.logging.ERROR and "SEI" not in text) or text.startswith("concealing")
+        if (level <= av.logging.ERROR and not _OUTSIDE.search(text)) or text.startswith("concealing")
     ]
     return frames, errors[0] if errors and to_log else ""
 

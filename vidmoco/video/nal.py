@@ -41,7 +41,7 @@ class NalUnits:
             self._length = (extradata[place] & 3) + 1
 
     def units(self, data: bytes) -> Iterator[tuple[int, int, int]]:
-        """Yield (type, start, end) of each unit."""
+        """Yield (type, start, end) of each unit. The last may end behind the data."""
         size, end = self._length, len(data)
         place = 0 if size else data.find(b"\0\0\1") + 3
         if not size and place < 3:
@@ -49,12 +49,12 @@ class NalUnits:
         while place + size < end:
             if size:
                 start = place + size
-                stop = place = min(start + int.from_bytes(data[place:start], "big"), end)
+                stop = place = start + int.from_bytes(data[place:start], "big")
             else:
                 start, stop = place, data.find(b"\0\0\1", place)
                 stop = end if stop < 0 else stop
                 place = stop + 3
-            if start < stop:
+            if start < min(stop, end):
                 yield self._kind(data[start]), start, stop
 
     def joined(self, unit: bytes) -> bytes:
@@ -76,6 +76,10 @@ class NalUnits:
     def is_slice(self, kind: int) -> bool:
         """Return whether a type of unit is a part of a picture."""
         return 1 <= kind <= 5 if self._codec == "h264" else kind < 32
+
+    def is_other(self, kind: int) -> bool:
+        """Return whether a type of unit is one of those that come without a picture."""
+        return 6 <= kind <= 13 if self._codec == "h264" else 32 <= kind <= 40
 
     def is_message(self, kind: int) -> bool:
         """Return whether a type of unit is SEI: messages that decoding does not need."""

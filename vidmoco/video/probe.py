@@ -177,6 +177,8 @@ class _FirstPictures:
         """The time of the first picture that is shown, damaged or not."""
         self.pts: list[int | None] = []
         """The times of all pictures, as they are decoded."""
+        self.delay = -1
+        """Number of pictures that the decoder waits for before it returns the first."""
 
     def decode(self, packet: "Packet[Any]", facts: Facts) -> None:
         """Decode a packet. An empty one flushes the decoder."""
@@ -186,6 +188,8 @@ class _FirstPictures:
         if packet.size:
             self._due.add(packet, self._reader, facts, error=error)
         self._any_lost |= bool(error)
+        if not self.pts:
+            self.delay += facts.shown
         for frame in frames:
             self.pts.append(frame.pts)
             if frame.pts is None and (self._inside or not self._any_lost):
@@ -227,9 +231,9 @@ def _timeline(
     nominal = stream.guessed_rate or stream.average_rate
     times: list[int | None] | None = None
     if _has_no_times(container, stream):
-        times = _completed(sorted(packets.known(decoding=True)), packets.num_shown)
+        times = packets.delayed(packets.dts, pictures.delay)
     elif not pictures.in_order() and packets.in_order:  # these are times of decoding
-        times = _completed(sorted(packets.known()), packets.num_shown)
+        times = packets.delayed(packets.pts, pictures.delay)
     elif packets.jumps_back and (joined := packets.joined()):
         times = list(joined)
     elif pictures.start is None or packets.is_doubtful(
@@ -256,16 +260,11 @@ def _timeline(
     )
 
 
-def _completed(times: list[int], number: int) -> list[int | None]:
-    return [*times, *[None] * (number - len(times))]
-
-
 def _times_as_decoded(
     path: Path, packets: PacketList, codec: str, limits: Limits
 ) -> list[int | None]:
     """Decode the whole video, and return the known times of its pictures in their order."""
-    shown = zip(packets.pts, packets.shown, strict=True)
-    pts = [time for time, is_shown in shown if is_shown]
+    pts = packets.of_shown(packets.pts)
     times: list[int | None] = []
     with open_video(path, limits=limits) as (container, stream):
         name = container.format.name.split(",")[0]

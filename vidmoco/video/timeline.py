@@ -82,11 +82,25 @@ class PacketList:
         if self.durations and self.durations[-1]:
             self.durations[-1] += duration
 
-    def known(self, *, decoding: bool = False) -> list[int]:
-        """Return the display (or decoding) times of the shown pictures, in decoding order."""
-        times = self.dts if decoding else self.pts
-        shown = zip(times, self.shown, strict=True)
-        return [time for time, is_shown in shown if is_shown and time is not None]
+    def of_shown(self, times: list[int | None]) -> list[int | None]:
+        """Return the times of the shown pictures, in decoding order."""
+        return [time for time, shown in zip(times, self.shown, strict=True) if shown]
+
+    def known(self) -> list[int]:
+        """Return the known display times of the shown pictures, in decoding order."""
+        return [time for time in self.of_shown(self.pts) if time is not None]
+
+    def delayed(self, times: list[int | None], delay: int) -> list[int | None]:
+        """Return the times of the pictures in display order, given times of decoding.
+
+        A picture is shown when the decoder returns it, which is ``delay`` packets later.
+        """
+        known = sorted(time for time in self.of_shown(times) if time is not None)
+        delay = min(max(delay, 0), max(len(known) - 1, 0))
+        step = max(1, round(float(np.median(np.diff(known))))) if len(known) > 1 else 1
+        known += [known[-1] + step * (n + 1) for n in range(delay)]
+        shown = [time - known[delay] + known[0] for time in known[delay:]]
+        return [*shown, *[None] * (self.num_shown - len(shown))]
 
     def joined(self) -> list[int]:
         """Return the times in display order of recordings put end to end, or none if any is odd.
@@ -232,11 +246,15 @@ def counted_timeline(
     filled = fill_times(times, step=max(1, round(1 / (rate * time_base)))) if times else None
     ticks, num_filled = (np.zeros(1, np.int64), num_frames) if filled is None else filled
     gaps = np.diff(ticks)
-    if len(gaps) and not np.ptp(gaps):
+    varies = len(gaps) > 0 and bool(np.ptp(gaps))
+    if len(gaps) and not varies:
         rate = 1 / (int(gaps[0]) * time_base)
+    elif varies and not num_filled:  # perhaps only by rounding
+        gap = float(1 / (rate * time_base))
+        off = np.abs(ticks - ticks[0] - gap * np.arange(len(ticks))).max()
+        varies = bool(off > max(_ROUNDING_TICKS, _RATE_TOLERANCE * gap))
     elif filled is None and seconds > 0 and abs(num_frames / rate / seconds - 1) > _RATE_TOLERANCE:
         rate = Fraction(num_frames / seconds)
-    varies = len(gaps) > 0 and bool(np.ptp(gaps))
     start, last = float(ticks[0] * time_base), float((num_frames - 1) / rate)
     duration = float(num_frames / rate)
     if varies:
