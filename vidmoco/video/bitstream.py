@@ -32,11 +32,16 @@ class Facts:
     """Whether it completes the picture that the packet before it began."""
 
 
+_NOTHING = Facts(key=False, shown=False)
+_PICTURE = Facts(key=False, shown=True)
+_KEY = Facts(key=True, shown=True)
+
+
 class PacketReader:
     """Reads the packets of a stream in decoding order, from a key frame on."""
 
     def __init__(self, stream: VideoStream, *, container: str, codec: str) -> None:
-        self._codec, self._avi = codec, container == "avi"
+        self._codec, self._empty = codec, 1 if container == "avi" else 0
         self._is_intra = _IS_INTRA.get(codec)
         self._nals: NalUnits | None = None
         self._sps: tuple[int, bool] | None = None
@@ -50,22 +55,21 @@ class PacketReader:
     def look(self, packet: "Packet[Any]") -> Facts:
         """Return what a packet is. Each is given once."""
         # DivX in AVI writes one byte for a dropped frame, but in VP9 one byte can be a picture.
-        if packet.size <= (1 if self._avi else 0):
-            return Facts(key=False, shown=False)
+        if packet.size <= self._empty:
+            return _NOTHING
         key = packet.is_keyframe and self.is_intra(packet) is not False
         if packet.is_discard:
             return Facts(key=key, shown=False, hidden=packet.size > 1)
-        if self._codec == "vp8":  # a bit says whether it is shown (RFC 6386 9.1)
-            shown = bool(memoryview(packet)[0] & 0x10)
-            return Facts(key=key, shown=shown, hidden=not shown and packet.size > 1)
+        if self._codec == "vp8" and not memoryview(packet)[0] & 0x10:  # RFC 6386 9.1: not shown
+            return Facts(key=key, shown=False, hidden=packet.size > 1)
         if self._nals is not None:
-            has_fields = self._sps is not None
-            if has_fields or packet.size < _MAX_EMPTY:
-                kind, second = self._slices(_head(packet), fields=has_fields)
-                return Facts(key=key and kind, shown=kind and not second, second_field=second)
+            if self._sps is not None or (packet.size < _MAX_EMPTY and not key):
+                kind, second = self._slices(packet)
+                if second or not kind:
+                    return Facts(key=False, shown=False, second_field=second)
         elif self._codec == "mpeg2video" and self._is_second_mpeg2(packet):
             return Facts(key=False, shown=False, second_field=True)
-        return Facts(key=key, shown=True)
+        return _KEY if key else _PICTURE
 
     def is_intra(self, packet: "Packet[Any]") -> bool | None:
         """Return whether a decoder can start at a packet, or None if its codec is not known here.
@@ -81,13 +85,16 @@ class PacketReader:
         except IndexError:
             return None
 
-    def _slices(self, data: bytes, *, fields: bool) -> tuple[bool, bool]:
+    def _slices(self, packet: "Packet[Any]") -> tuple[bool, bool]:
         """Return whether H.264 or HEVC data hold a picture, and whether it is a second field.
 
         Damaged data are taken for a picture: it is missed where it does not come.
         """
         assert self._nals is not None
-        read = 0
+        fields = self._sps is not None
+        if not fields and self._nals.begins_with_slice(packet):
+            return True, False
+        read, data = 0, _head(packet)
         for kind, start, end in self._nals.units(data):
             if kind == 7 and self._codec == "h264":
                 self._find_sps(iter([(kind, data[start:end])]))

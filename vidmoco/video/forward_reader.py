@@ -32,6 +32,9 @@ from vidmoco.video.frames import Frames, TimedPicture
 from vidmoco.video.info import VideoInfo
 from vidmoco.workers.process import still_alive
 
+# A seek in fragments goes by times of decoding, and may land a group late. Then it goes so many
+# groups further back.
+_GROUPS_BACK = (1.0, 4.0)
 _PACKETS_PER_SIGN_OF_LIFE = 256
 _PICTURES_AT_ONCE = 4  # decoded before they are converted to RGB; bounds memory
 _CONTAINERS = frozenset({"mov", "matroska"})  # with an index, and times on every packet
@@ -107,10 +110,13 @@ def _frames(
             group = following
             # A seek skips at least one group, if the index knows of it.
             if may_seek and following is not None and times[done] - end > video.keyframe_seconds:
-                ticks = math.floor(times[done] / base)
-                container.seek(start + ticks, stream=stream, backward=True)
-                groups = _groups(container, stream, video)
-                group = next(groups, None)
+                for back in (0.0, *_GROUPS_BACK):
+                    ticks = math.floor((times[done] - back * video.keyframe_seconds) / base)
+                    container.seek(start + ticks, stream=stream, backward=True)
+                    groups = _groups(container, stream, video)
+                    group = next(groups, None)
+                    if group is not None and seconds_of(group[0].pts) <= times[done]:
+                        break
                 may_seek = group is not None and group[0].pts > following[0].pts
             continue
         if group is None:

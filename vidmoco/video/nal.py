@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 _WITH_CHROMA = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 134, 135, 138, 139})
 _SEI = {"h264": frozenset({6}), "hevc": frozenset({39, 40})}
@@ -56,6 +57,12 @@ class NalUnits:
                 place = stop + 3
             if start < min(stop, end):
                 yield self._kind(data[start]), start, stop
+
+    def begins_with_slice(self, packet: Any) -> bool:
+        """Return whether the first unit of a packet is a slice. This is fast."""
+        if not self._length or packet.size <= self._length:
+            return False
+        return self.is_slice(self._kind(memoryview(packet)[self._length]))
 
     def joined(self, unit: bytes) -> bytes:
         """Return a unit as it stands in a packet."""

@@ -171,6 +171,7 @@ class _FirstPictures:
         self._due = Due(earliest=-(2**63))
         self._any_lost = False
         self._inside: bool | None = None
+        self._key = 2**63 - 1  # time of the key frame with which the file begins
         self.first: VideoFrame | None = None
         """The first undamaged picture."""
         self.start: int | None = None
@@ -184,6 +185,8 @@ class _FirstPictures:
         """Decode a packet. An empty one flushes the decoder."""
         if self._inside is None and packet.size:
             self._inside = not facts.key and self._reader.is_intra(packet) is not True
+            if not self._inside and packet.pts is not None:
+                self._key = packet.pts
         frames, error = decode_packet(self._stream, packet if packet.size else None)
         if packet.size:
             self._due.add(packet, self._reader, facts, error=error)
@@ -201,7 +204,8 @@ class _FirstPictures:
         if isinstance(picture, Lost):
             # Leading pictures at the start of a file need frames that it does not have. So do
             # all pictures before the first key frame of a file that begins inside a group.
-            if picture.reason == NOT_DECODED or (self._inside and self.first is None):
+            leads = picture.reason == NOT_DECODED and (pts is None or pts < self._key)
+            if leads or (self._inside and self.first is None):
                 return
             self._any_lost = True
         else:

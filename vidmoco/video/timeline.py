@@ -126,17 +126,15 @@ class PacketList:
         Args:
             reorders: whether the codec shows pictures in another order than it decodes them.
         """
-        known = self.known()
-        if len(set(known)) < self.num_shown:
-            return True
-        if self.in_order:
+        if self.in_order and None not in self.pts:
             return False
-        if not reorders:
-            return True
-        pairs = zip(self.pts, self.dts, self.shown, strict=True)
-        if any(s and p is not None and d is not None and p < d for p, d, s in pairs):
+        known = self.known()
+        if len(set(known)) < self.num_shown or not reorders:
             return True
         times = np.array(known, np.int64)
+        decoding = self.of_shown(self.dts)
+        if None not in decoding and (times < np.array(decoding, np.int64)).any():
+            return True
         order = np.argsort(times, kind="stable")
         if np.abs(order - np.arange(len(order))).max() > _MAX_DELAY:
             return True
