@@ -42,6 +42,8 @@ class PacketReader:
 
     def __init__(self, stream: VideoStream, *, container: str, codec: str) -> None:
         self._codec, self._empty = codec, 1 if container == "avi" else 0
+        self.marks_wrong = False
+        """Whether the container marks a picture as a key frame that is none, or may be none."""
         self._is_intra = _IS_INTRA.get(codec)
         self._nals: NalUnits | None = None
         self._sps: tuple[int, bool] | None = None
@@ -57,7 +59,7 @@ class PacketReader:
         # DivX in AVI writes one byte for a dropped frame, but in VP9 one byte can be a picture.
         if packet.size <= self._empty:
             return _NOTHING
-        key = packet.is_keyframe and self.is_intra(packet) is not False
+        key = packet.is_keyframe and self._is_key(packet)
         if packet.is_discard:
             return Facts(key=key, shown=False, hidden=packet.size > 1)
         if self._codec == "vp8" and not memoryview(packet)[0] & 0x10:  # RFC 6386 9.1: not shown
@@ -77,13 +79,23 @@ class PacketReader:
         Of H.264 an I picture is enough: its decoder reports what is missing.
         """
         if self._nals is not None:
-            return self._nals.is_intra(_head(packet))
+            return self._nals.start_of(_head(packet))[0]
         if self._is_intra is None:
             return None
         try:
             return self._is_intra(_head(packet))
         except IndexError:
             return None
+
+    def _is_key(self, packet: "Packet[Any]") -> bool:
+        """Return whether a packet that is marked as a key frame is one, and note if it is not."""
+        if self._nals is not None:
+            intra, alone = self._nals.start_of(_head(packet))
+            self.marks_wrong |= not alone
+        else:
+            intra = self.is_intra(packet)
+            self.marks_wrong |= intra is False
+        return intra is not False
 
     def _slices(self, packet: "Packet[Any]") -> tuple[bool, bool]:
         """Return whether H.264 or HEVC data hold a picture, and whether it is a second field.

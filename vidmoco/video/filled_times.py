@@ -25,7 +25,7 @@ def fill_times(
         step: ticks of a frame, if the times do not tell.
     """
     known = [(place, time) for place, time in enumerate(times) if time is not None]
-    known = [one for n, one in enumerate(known) if not n or one[1] != known[n - 1][1]]
+    known = _without_repeats(known)
     kept = _increasing(known)
     if _most_in_a_row(known, kept) > _MAX_FAULTS_IN_A_ROW:
         kept = _on_one_clock(known, step)
@@ -38,6 +38,24 @@ def fill_times(
     filled = np.floor(np.interp(wanted, places, values) + 0.5).astype(np.int64)
     filled += step * (np.minimum(wanted - places[0], 0) + np.maximum(wanted - places[-1], 0))
     return filled, len(times) - len(kept)
+
+
+def _without_repeats(known: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Leave out one of two equal times in a row: that on the side of the wider gap."""
+    kept: list[tuple[int, int]] = []
+    for number, (place, time) in enumerate(known):
+        if kept and kept[-1][1] == time:
+            after = known[number + 1][1] - time if number + 1 < len(known) else 0
+            if len(kept) > 1:
+                drops_first = time - kept[-2][1] > after > 0
+            else:  # at the start: is there room for another frame behind it?
+                beyond = known[number + 2][1] - known[number + 1][1] if number + 2 < len(known) else 0
+                drops_first = 2 * after < 3 * beyond
+            if not drops_first:
+                continue
+            kept.pop()
+        kept.append((place, time))
+    return kept
 
 
 def _increasing(known: list[tuple[int, int]]) -> list[tuple[int, int]]:

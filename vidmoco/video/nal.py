@@ -92,16 +92,20 @@ class NalUnits:
         """Return whether a type of unit is SEI: messages that decoding does not need."""
         return kind in _SEI[self._codec]
 
-    def is_intra(self, data: bytes) -> bool | None:
-        """Return whether the first slice is of a picture where a decoder can start."""
+    def start_of(self, data: bytes) -> tuple[bool | None, bool]:
+        """Return whether the first slice is intra-coded, and whether it needs nothing before it.
+
+        The first is None if there is no slice. An H.264 picture that is intra-coded but not IDR may
+        be followed by some that need pictures before it.
+        """
         for kind, start, end in self.units(data):
             if self.is_slice(kind):
                 if self._codec == "hevc":
-                    return 16 <= kind <= 23
+                    return 16 <= kind <= 23, 16 <= kind <= 20
                 bits = Bits(data[start + 1 : min(end, start + 32)])
                 bits.ue()
-                return kind == 5 or bits.ue() % 5 == 2
-        return None
+                return kind == 5 or bits.ue() % 5 == 2, kind == 5
+        return None, False
 
     def _kind(self, header: int) -> int:
         return header & 31 if self._codec == "h264" else header >> 1 & 63

@@ -127,6 +127,7 @@ def _probe(path: Path, found: FoundFile, *, root: Path, limits: Limits) -> Video
             num_bytes=found.num_bytes,
             size_changes=packets.size_changes,
             start_known=stream.start_time is not None,
+            marks_wrong=reader.marks_wrong,
             timeline=timeline,
         )
         return VideoInfo(

@@ -16,8 +16,8 @@ _RATE_TOLERANCE = 0.05
 # A clock of milliseconds (Matroska) rounds each time, so gaps differ by up to two ticks.
 _ROUNDING_TICKS = 2
 _MAX_DELAY = 17  # codecs delay a picture by at most 16 others
-# assumption: a few gaps as short as this share of the usual one may be due to wrong times.
-_SHORT, _MAX_FEW = 0.5, 0.1
+# assumption: if few gaps differ by more than this share from the usual one, times may be wrong.
+_ODD, _MAX_FEW = 0.4, 0.1
 
 
 @dataclass
@@ -139,8 +139,9 @@ class PacketList:
         if np.abs(order - np.arange(len(order))).max() > _MAX_DELAY:
             return True
         gaps = np.diff(times[order])
-        short = int((gaps < _SHORT * np.median(gaps)).sum()) if len(gaps) else 0
-        return 0 < short <= _MAX_FEW * len(gaps)
+        median = float(np.median(gaps)) if len(gaps) else 0.0
+        odd = int((np.abs(gaps - median) > _ODD * median).sum())
+        return 0 < odd <= max(_MAX_FEW * len(gaps), 4)
 
     @property
     def num_shown(self) -> int:
