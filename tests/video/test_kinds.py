@@ -117,7 +117,7 @@ KINDS = {
     "one.mkv": pyav({"num_frames": 1}),
     "one.ts": pyav({"num_frames": 1}, start_seconds=None),
     "one.avi": pyav({"num_frames": 1}, **ESTIMATED),
-    "endless-gop.mp4": decord({"gop": 9999}, keyframe_seconds=6.0),
+    "endless-gop.mp4": decord({"gop": 9999}, keyframe_seconds=NUM / 10),
     "endless-gop.mkv": decord({"gop": 9999}),
     "endless-gop.ts": pyav({"gop": 9999}, start_seconds=0.2),
     "ntsc.mp4": decord({"fps": 29.97}),

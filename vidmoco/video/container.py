@@ -17,7 +17,6 @@ import av.logging
 import numpy as np
 from av.codec import Codec
 from av.container import InputContainer
-from av.packet import Packet
 from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
@@ -147,18 +146,6 @@ def codec_name(stream: VideoStream) -> str:
     """Return FFmpeg's name of the codec (not of the decoder), or an empty string."""
     context: Any = stream.codec_context
     return "" if context is None else str(context.codec.canonical_name)
-
-
-def shows_picture(packet: "Packet[Any]", *, container: str, codec: str) -> bool:
-    """Return whether a player shows a picture for a packet, which is neither hidden nor empty.
-
-    In VP8 a bit of the first byte says so (RFC 6386 9.1). DivX in AVI writes one byte for a dropped
-    frame, but in VP9 one byte can be a whole picture.
-    """
-    if packet.size <= (1 if container == "avi" else 0):
-        return False
-    hidden = codec == "vp8" and not memoryview(packet)[0] & 0x10
-    return not (hidden or packet.is_discard)
 
 
 def explain(error: Exception, path: Path) -> str:

@@ -25,12 +25,17 @@ from av.video.stream import VideoStream
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.errors import VideoError
 from vidmoco.shapes import Float64
+from vidmoco.video.bitstream import PacketReader
 from vidmoco.video.container import open_video, to_rgb
-from vidmoco.video.frame_stream import coded_size, decode_listening, start_ticks
+from vidmoco.video.frame_stream import coded_size, decode_listening, is_clean_start, start_ticks
 from vidmoco.video.frames import Frames, TimedPicture
 from vidmoco.video.info import VideoInfo
 from vidmoco.workers.process import still_alive
 
+# A seek in fragments goes by times of decoding, and may land a group late. Then it goes so many
+# groups further back.
+_GROUPS_BACK = (1.0, 4.0)
+_PACKETS_PER_SIGN_OF_LIFE = 256
 _PICTURES_AT_ONCE = 4  # decoded before they are converted to RGB; bounds memory
 _CONTAINERS = frozenset({"mov", "matroska"})  # with an index, and times on every packet
 
@@ -95,19 +100,24 @@ def _frames(
     def seconds_of(pts: int) -> float:  # measured: much faster than Fraction, with the same result
         return (pts - start) * base.numerator / base.denominator
 
-    groups = _groups(container, stream)
+    groups = _groups(container, stream, video)
     group = next(groups, None)
-    done = 0
+    done, may_seek = 0, True
     while done < len(times):
         following = next(groups, None)
         end = math.inf if following is None else seconds_of(following[0].pts)
         if times[done] >= end:
             group = following
-            if times[done] - end > video.keyframe_seconds:  # a seek skips at least one group
-                ticks = math.floor(times[done] / base)
-                container.seek(start + ticks, stream=stream, backward=True)
-                groups = _groups(container, stream)
-                group = next(groups, None)
+            # A seek skips at least one group, if the index knows of it.
+            if may_seek and following is not None and times[done] - end > video.keyframe_seconds:
+                for back in (0.0, *_GROUPS_BACK):
+                    ticks = math.floor((times[done] - back * video.keyframe_seconds) / base)
+                    container.seek(start + ticks, stream=stream, backward=True)
+                    groups = _groups(container, stream, video)
+                    group = next(groups, None)
+                    if group is not None and seconds_of(group[0].pts) <= times[done]:
+                        break
+                may_seek = group is not None and group[0].pts > following[0].pts
             continue
         if group is None:
             raise VideoError("it ends too early")
@@ -125,22 +135,28 @@ def _frames(
         group = following
 
 
-def _groups(container: InputContainer, stream: VideoStream) -> Iterator[list[Any]]:
+def _groups(
+    container: InputContainer, stream: VideoStream, video: VideoInfo
+) -> Iterator[list[Any]]:
     """Yield the packets of each group, from a key frame to the next.
 
     Raises:
         VideoError: a packet is unusual.
     """
     group: list[Any] = []
-    for packet in container.demux(stream):
+    reader = PacketReader(stream, container=video.container, codec=video.codec)
+    for number, packet in enumerate(container.demux(stream)):
         if not packet.size:
             continue
-        if packet.pts is None or packet.is_corrupt or packet.is_discard:
+        if number % _PACKETS_PER_SIGN_OF_LIFE == 0:
+            still_alive()
+        facts = reader.look(packet)
+        if packet.pts is None or packet.is_corrupt or not facts.shown:
             raise VideoError("a packet of it is unusual")
-        if packet.is_keyframe and group:
+        if facts.key and group:
             yield group
             group = []
-        if packet.is_keyframe or group:
+        if facts.key or group:
             group.append(packet)
             if packet.pts < group[0].pts:
                 raise VideoError("a picture comes before its key frame")
@@ -176,12 +192,15 @@ def _decode(context: Any, group: list[Any], wanted: set[int]) -> Iterator[VideoF
     """Yield the wanted frames of a group in decoding order. Skip pictures that no other needs."""
     context.flush_buffers()
     missing = set(wanted)
-    skip = ""
+    skip, begun = "", False
     for packet in [*group, None]:
         needed = "DEFAULT" if packet is None or packet.pts in wanted else "NONREF"
         if needed != skip:
             context.skip_frame = skip = needed
         for frame in context.decode(packet):
+            if not begun and not (frame.pts == group[0].pts and is_clean_start(frame)):
+                raise VideoError("a key frame of it is none")
+            begun = True
             if frame.pts in missing:
                 missing.remove(frame.pts)
                 yield frame

@@ -6,6 +6,7 @@ file shows, so a picture that the decoder does not return is noticed.
 
 import heapq
 import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,18 +16,30 @@ import av
 import av.logging
 from av.container import InputContainer
 from av.packet import Packet
-from av.video.frame import VideoFrame
+from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
-from vidmoco.video.container import shows_picture
+from vidmoco.video.bitstream import Facts, PacketReader
+from vidmoco.video.container import codec_name
 from vidmoco.video.info import VideoInfo
+from vidmoco.video.sei import without_faulty_sei
+from vidmoco.video.ticks import unpacked
 from vidmoco.workers.process import still_alive
 
+# Faults that decoders log, but which no picture depends on.
+_OUTSIDE = re.compile(r"\bSEI\b|Overread VUI")
 _CORRUPT = "its decoder marks it as corrupt"
 # Decoders that conceal missing pictures. Others log harmless messages (MS-MPEG4: no end mark).
 _CONCEALING = frozenset({"h264", "hevc"})
 _PACKETS_PER_SIGN_OF_LIFE = 32
 NOT_DECODED = "the decoder does not return it"
+# Codecs whose decoders begin anywhere, and show ghosts until the next key frame without an error.
+GHOSTING = frozenset(
+    {
+        *("flv1", "h263", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v1", "msmpeg4v2"),
+        *("msmpeg4v3", "rv10", "rv20", "wmv1", "wmv2"),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -40,42 +53,63 @@ Timed = tuple[float, VideoFrame | Lost]
 
 
 def decoded_frames(
-    container: InputContainer, stream: VideoStream, video: VideoInfo, *, after_seek: bool = False
+    container: InputContainer,
+    stream: VideoStream,
+    video: VideoInfo,
+    *,
+    after_seek: bool = False,
+    until: float = math.inf,
 ) -> Iterator[Timed]:
     """Yield (seconds, frame) in display order, from the container's position on.
 
     After an error every frame up to the next key frame is ``Lost``, because it depends on damaged
     data. So is a frame that the file holds but the decoder does not return. With ``after_seek`` the
-    first frame is the next key frame, and frames that are shown before it are dropped.
+    first frame is the next key frame, and frames that are shown before it are dropped. There is
+    none if the next key frame is not shown by ``until``.
     """
-    frames = _counted if video.estimated_times else _timed
-    yield from frames(container, stream, video, after_seek=after_seek)
+    if video.estimated_times:
+        yield from _counted(container, stream, video)
+    else:
+        yield from _timed(container, stream, video, until=until if after_seek else None)
+
+
+def is_clean_start(frame: VideoFrame) -> bool:
+    """Return whether a decoder that began with this picture decodes it as it is meant."""
+    return bool(frame.key_frame) and frame.pict_type == PictureType.I and not frame.is_corrupt
 
 
 def _timed(
-    container: InputContainer, stream: VideoStream, video: VideoInfo, *, after_seek: bool
+    container: InputContainer, stream: VideoStream, video: VideoInfo, *, until: float | None
 ) -> Iterator[Timed]:
     base = stream.time_base or Fraction(1)
     start = start_ticks(video, base)
     due = Due(start)
     last = -1.0
-    wait_for_key = after_seek
+    reader = PacketReader(stream, container=video.container, codec=video.codec)
+    wait_for_key, unproven = until is not None, until is not None
     for packet, broken_off in packets(container, stream):
-        if wait_for_key and packet is not None:
-            if not packet.is_keyframe or packet.pts is None:
+        facts = None if packet is None else reader.look(packet)
+        if wait_for_key and packet is not None and facts is not None:
+            if packet.pts is not None and (packet.pts - start) * base > (until or 0.0):
+                return
+            if not facts.key or packet.pts is None:
                 continue
             due.earliest, wait_for_key = max(start, packet.pts), False
         frames, error = decode_packet(stream, packet)
-        if packet is not None:
-            shown = shows_picture(packet, container=video.container, codec=video.codec)
-            due.add(packet, error=error, shown=shown)
+        if packet is not None and facts is not None:
+            due.add(packet, reader, facts, error=error)
         for frame in frames:
             for pts, picture in due.until(frame):
+                if unproven and not (isinstance(picture, VideoFrame) and is_clean_start(picture)):
+                    return  # the container's mark of a key frame is wrong
+                unproven = False
                 seconds = float((pts - start) * base)
                 if seconds > last:
                     last = seconds
                     yield seconds, picture
         if packet is None:
+            if unproven:
+                return
             for pts, picture in due.rest():
                 yield float((pts - start) * base), picture
             if error or broken_off:
@@ -95,25 +129,33 @@ class Due:
         self._lost: dict[int, str] = {}
         self._damage = ""
         self._key = self._clean_from = earliest
+        self._first_field: int | None = None
         self._reliable = True  # all pictures so far had the time of a packet
 
-    def add(self, packet: "Packet[Any]", *, error: str, shown: bool) -> None:
+    def add(
+        self, packet: "Packet[Any]", reader: PacketReader, facts: Facts, *, error: str
+    ) -> None:
         """Add a packet that has been decoded, perhaps with an error."""
-        if packet.is_keyframe and packet.pts is not None:
+        key = facts.key or bool(self._damage and facts.shown and reader.is_intra(packet))
+        if key and packet.pts is not None:
             self._key = packet.pts
             if self._damage:
                 self._damage, self._clean_from = "", self._key
         if packet.is_corrupt:
             error = error or "a part of it is missing"
-        if error and packet.pts is not None and packet.pts < self._key:
+        pts = self._first_field if facts.second_field else packet.pts
+        if error and pts is not None and pts < self._key:
             self._clean_from = self._key  # only pictures before the key frame depend on it
         else:
             self._damage = self._damage or error
-        if packet.pts is None or packet.pts < self.earliest or not shown:
+        if facts.second_field and error and pts is not None:
+            self._lost[pts] = error
+        if pts is None or pts < self.earliest or not facts.shown:
             return
-        heapq.heappush(self._times, packet.pts)
-        if self._damage or packet.pts < self._clean_from:
-            self._lost[packet.pts] = self._damage or error or "it depends on damaged pictures"
+        self._first_field = pts
+        heapq.heappush(self._times, pts)
+        if self._damage or pts < self._clean_from:
+            self._lost[pts] = self._damage or error or "it depends on damaged pictures"
 
     def until(self, frame: VideoFrame) -> Iterator[tuple[int, VideoFrame | Lost]]:
         """Yield the pictures up to and including a decoded one, which may be damaged itself."""
@@ -149,29 +191,77 @@ class Due:
 
 
 def _counted(
-    container: InputContainer, stream: VideoStream, video: VideoInfo, *, after_seek: bool
+    container: InputContainer, stream: VideoStream, video: VideoInfo
 ) -> Iterator[Timed]:
     """Like ``decoded_frames``, for frames without times. All frames after an error are lost."""
+    base = stream.time_base or Fraction(1)
+    ticks = unpacked(video.frame_ticks, video.num_frames)
+
+    def seconds_of(count: int) -> float:
+        if count < len(ticks):
+            return float((ticks[count] - ticks[0]) * base)
+        beyond = len(ticks) and count - len(ticks) + 1
+        return (video.last_seconds if beyond else 0.0) + (beyond or count) / video.frame_rate
+
     count, damage = 0, ""
-    for packet, broken_off in packets(container, stream):
-        frames, error = decode_packet(stream, packet)
-        damage = damage or broken_off or error
-        for frame in frames:
-            damage = damage or (_CORRUPT if frame.is_corrupt else "")
-            yield count / video.frame_rate, Lost(damage) if damage else frame
+    for frame, error in counted_pictures(container, stream, video.container, video.codec):
+        damage = damage or error
+        if frame is not None:
+            yield seconds_of(count), Lost(damage) if damage else frame
             count += 1
     if damage:
         for index in range(count, video.num_frames):
-            yield index / video.frame_rate, Lost(damage)
+            yield seconds_of(index), Lost(damage)
+
+
+def counted_pictures(
+    container: InputContainer,
+    stream: VideoStream,
+    container_name: str,
+    codec: str,
+    *,
+    number: bool = False,
+) -> Iterator[tuple[VideoFrame | None, str]]:
+    """Yield (picture, error) as decoded, from the first picture that can be shown on.
+
+    With ``number`` a picture's time is the number of its packet among those that show one, and may
+    be None.
+    """
+    reader = PacketReader(stream, container=container_name, codec=codec)
+    started, begins_inside, shown = False, False, 0
+    for place, (packet, broken_off) in enumerate(packets(container, stream)):
+        if packet is not None:
+            facts = reader.look(packet)
+            if place == 0:
+                begins_inside = not facts.key and reader.is_intra(packet) is not True
+            if number:
+                packet.pts, packet.dts = shown, None
+                shown += facts.shown
+        frames, error = decode_packet(stream, packet)
+        if (error or broken_off) and (started or not begins_inside):
+            yield None, broken_off or error
+        for frame in frames:
+            if not started and begins_inside and codec in GHOSTING and not is_clean_start(frame):
+                continue
+            started = True
+            yield frame, _CORRUPT if frame.is_corrupt else ""
 
 
 def decode_packet(
     stream: VideoStream, packet: "Packet[Any] | None"
 ) -> tuple[list[VideoFrame], str]:
-    """Return the pictures that a packet gives, and an error. None flushes the decoder."""
-    return decode_listening(
-        lambda: stream.decode(packet), to_log=stream.codec_context.name in _CONCEALING
-    )
+    """Return the pictures that a packet gives, and an error. None flushes the decoder.
+
+    A faulty SEI message is no fault of the picture: the packet is decoded without it.
+    """
+    conceals = stream.codec_context.name in _CONCEALING
+    frames, error = decode_listening(lambda: stream.decode(packet), to_log=conceals)
+    if error and conceals and not frames and packet is not None:
+        data = without_faulty_sei(bytes(packet), stream.codec_context, codec_name(stream))
+        if data is not None:
+            packet.update(data)
+            return decode_listening(lambda: stream.decode(packet), to_log=True)
+    return frames, error
 
 
 def decode_listening(
@@ -193,7 +283,7 @@ def decode_listening(
     errors = [
         text.strip()
         for level, _, text in messages
-        if level <= av.logging.ERROR or text.startswith("concealing")
+        if (level <= av.logging.ERROR and not _OUTSIDE.search(text)) or text.startswith("concealing")
     ]
     return frames, errors[0] if errors and to_log else ""
 

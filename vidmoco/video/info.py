@@ -1,6 +1,6 @@
 """A row of the catalog: what the scan found out about one video. Imports nothing heavy."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -69,7 +69,12 @@ class VideoInfo:
     leading_pictures: bool = False
     """Whether a picture follows a key frame in the file but is shown before it (open GOP)."""
     estimated_times: bool = False
-    """Whether the file's times are missing or out of order. Frame i is shown at i / frame_rate."""
+    """Whether the file's times are missing or out of order, so that frames are counted from the
+    start. Frame i is shown at i / frame_rate, unless ``frame_ticks`` has its time."""
+    filled_times: int = 0
+    """Number of frames of which the file has no usable time. It is filled in between others."""
+    frame_ticks: bytes = field(default=b"", repr=False)
+    """With ``estimated_times``, if the gaps vary: the times of all frames (``video/ticks.py``)."""
     ticks_per_second: int = 0
     """Ticks per second of the file's clock, or 0 if that is not a whole number."""
     route: Route = "refused"

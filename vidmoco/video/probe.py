@@ -22,21 +22,23 @@ from av.video.stream import VideoStream
 from vidmoco.config.limits import DEFAULT_LIMITS, LimitError, Limits
 from vidmoco.content import content_of
 from vidmoco.errors import VideoError
-from vidmoco.video.container import (
-    codec_name,
-    foreign_codec,
-    open_video,
-    rotation_of,
-    shows_picture,
-)
+from vidmoco.video.bitstream import Facts, PacketReader
+from vidmoco.video.container import codec_name, foreign_codec, open_video, rotation_of
 from vidmoco.video.files import FoundFile, is_encrypted_mp4, look_at
-from vidmoco.video.frame_stream import NOT_DECODED, Due, Lost, decode_packet
+from vidmoco.video.frame_stream import (
+    GHOSTING,
+    NOT_DECODED,
+    Due,
+    Lost,
+    counted_pictures,
+    decode_packet,
+    is_clean_start,
+)
 from vidmoco.video.info import Route, VideoInfo
 from vidmoco.video.routes import route_of
-from vidmoco.video.timeline import PacketList, timeline_of
+from vidmoco.video.timeline import PacketList, Timeline, counted_timeline, timeline_of
 from vidmoco.workers.process import still_alive
 
-_MAX_LOST = 100  # assumption: a video whose first pictures are all damaged is of no use
 _PACKETS_PER_SIGN_OF_LIFE = 256  # packets are not decoded, so there are many per second
 _COLOR_RANGES: dict[int, Literal["limited", "full"]] = {1: "limited", 2: "full"}  # AVColorRange
 _HDR_TRANSFERS: dict[int, Literal["pq", "hlg"]] = {16: "pq", 18: "hlg"}  # ITU-T H.273, table 3
@@ -98,8 +100,9 @@ def _probe(path: Path, found: FoundFile, *, root: Path, limits: Limits) -> Video
         if container_name == "mov" and is_encrypted_mp4(path):
             raise VideoError("it is encrypted")
         packets = PacketList()
-        pictures = _FirstPictures(stream, container=container_name, codec=codec)
-        _read_packets(container, stream, packets, pictures, limits)
+        reader = PacketReader(stream, container=container_name, codec=codec)
+        pictures = _FirstPictures(stream, reader, codec=codec)
+        _read_packets(container, stream, reader, packets, pictures, limits)
         if container_name == "mov" and stream.frames > len(packets.pts):
             packets.num_damaged += 1  # its index promises more than the file holds
         first = pictures.first
@@ -111,14 +114,7 @@ def _probe(path: Path, found: FoundFile, *, root: Path, limits: Limits) -> Video
                     limit=limits.text_of("max_pixels"),
                 )
             raise VideoError("no picture of it can be decoded without errors")
-        timeline = timeline_of(
-            packets,
-            first_pts=pictures.start,
-            in_order=pictures.in_order() and not _has_no_times(container, stream),
-            time_base=stream.time_base or Fraction(1),
-            average_rate=stream.average_rate,
-            nominal_rate=stream.guessed_rate or stream.average_rate,
-        )
+        timeline = _timeline(path, container, stream, packets, pictures, limits)
         limits.require(num_frames=timeline.num_frames, duration=timeline.duration_seconds)
         rotation, mirrored = rotation_of(first)
         width, height = first.width, first.height
@@ -135,6 +131,7 @@ def _probe(path: Path, found: FoundFile, *, root: Path, limits: Limits) -> Video
             num_bytes=found.num_bytes,
             size_changes=packets.size_changes,
             start_known=stream.start_time is not None,
+            marks_wrong=reader.marks_wrong,
             timeline=timeline,
         )
         return VideoInfo(
@@ -163,6 +160,8 @@ def _probe(path: Path, found: FoundFile, *, root: Path, limits: Limits) -> Video
             edit_list=timeline.edit_list,
             leading_pictures=timeline.leading_pictures,
             estimated_times=timeline.estimated,
+            filled_times=timeline.num_filled,
+            frame_ticks=timeline.ticks,
             ticks_per_second=timeline.ticks_per_second,
             route=cast(Route, route),
             reason=reason,
@@ -172,42 +171,117 @@ def _probe(path: Path, found: FoundFile, *, root: Path, limits: Limits) -> Video
 class _FirstPictures:
     """The first pictures that the decoder returns."""
 
-    def __init__(self, stream: VideoStream, *, container: str, codec: str) -> None:
-        self._stream, self._container, self._codec = stream, container, codec
+    def __init__(self, stream: VideoStream, reader: PacketReader, *, codec: str) -> None:
+        self._stream, self._reader, self._codec = stream, reader, codec
         self._due = Due(earliest=-(2**63))
-        self._num_lost = 0
+        self._any_lost = False
+        self._inside: bool | None = None
+        self._key = 2**63 - 1  # time of the key frame with which the file begins
         self.first: VideoFrame | None = None
         """The first undamaged picture."""
         self.start: int | None = None
-        """The time of the first picture, damaged or not."""
+        """The time of the first picture that is shown, damaged or not."""
         self.pts: list[int | None] = []
         """The times of all pictures, as they are decoded."""
+        self.delay = -1
+        """Number of pictures that the decoder waits for before it returns the first."""
 
-    def decode(self, packet: "Packet[Any]") -> None:
+    def decode(self, packet: "Packet[Any]", facts: Facts) -> None:
         """Decode a packet. An empty one flushes the decoder."""
+        if self._inside is None and packet.size:
+            self._inside = not facts.key and self._reader.is_intra(packet) is not True
+            if not self._inside and packet.pts is not None:
+                self._key = packet.pts
         frames, error = decode_packet(self._stream, packet if packet.size else None)
-        shown = shows_picture(packet, container=self._container, codec=self._codec)
-        self._due.add(packet, error=error, shown=shown)
-        self._num_lost += bool(error)
+        if packet.size:
+            self._due.add(packet, self._reader, facts, error=error)
+        self._any_lost |= bool(error)
+        if not self.pts:
+            self.delay += facts.shown
         for frame in frames:
             self.pts.append(frame.pts)
-            if frame.pts is None and not self._num_lost:
-                self.first = self.first or frame
+            if frame.pts is None and (self._inside or not self._any_lost):
+                self._take(None, frame)
             for pts, picture in self._due.until(frame):
-                # Leading pictures at the start of a file need frames that it does not have.
-                if not isinstance(picture, Lost):
-                    self.first = self.first or picture
-                elif picture.reason == NOT_DECODED:
-                    continue
-                else:
-                    self._num_lost += 1
-                self.start = pts if self.start is None else min(self.start, pts)
-        if self.first is None and self._num_lost >= _MAX_LOST:
-            raise VideoError("none of its first pictures can be decoded without errors")
+                self._take(pts, picture)
+
+    def _take(self, pts: int | None, picture: VideoFrame | Lost) -> None:
+        if isinstance(picture, Lost):
+            # Leading pictures at the start of a file need frames that it does not have. So do
+            # all pictures before the first key frame of a file that begins inside a group.
+            leads = picture.reason == NOT_DECODED and (pts is None or pts < self._key)
+            if leads or (self._inside and self.first is None):
+                return
+            self._any_lost = True
+        else:
+            begins = self.first is None and self._inside and self._codec in GHOSTING
+            if begins and not is_clean_start(picture):
+                return
+            self.first = self.first or picture
+        if pts is not None:
+            self.start = pts if self.start is None else min(self.start, pts)
 
     def in_order(self) -> bool:
-        """Return whether the pictures were decoded with increasing times."""
-        return all(a is not None and b is not None and a < b for a, b in pairwise(self.pts))
+        """Return whether the pictures were decoded with increasing times, as far as known."""
+        known = [pts for pts in self.pts if pts is not None]
+        return all(a < b for a, b in pairwise(known))
+
+
+def _timeline(
+    path: Path,
+    container: InputContainer,
+    stream: VideoStream,
+    packets: PacketList,
+    pictures: _FirstPictures,
+    limits: Limits,
+) -> Timeline:
+    """Return the times of the frames: the file's own, or what can be made of them."""
+    base = stream.time_base or Fraction(1)
+    nominal = stream.guessed_rate or stream.average_rate
+    times: list[int | None] | None = None
+    if _has_no_times(container, stream):
+        times = packets.delayed(packets.dts, pictures.delay)
+    elif not pictures.in_order() and packets.in_order:  # these are times of decoding
+        times = packets.delayed(packets.pts, pictures.delay)
+    elif packets.jumps_back and (joined := packets.joined()):
+        times = list(joined)
+    elif pictures.start is None or packets.is_doubtful(
+        reorders=bool(stream.codec_context.has_b_frames)
+    ):
+        times = _times_as_decoded(path, packets, codec_name(stream), limits)
+        known = [time for time in times if time is not None]
+        if pictures.start is not None and len(known) == len(times):
+            times = times if any(a >= b for a, b in pairwise(known)) else None
+    if times is None and pictures.start is not None:
+        return timeline_of(
+            packets,
+            first_pts=pictures.start,
+            time_base=base,
+            average_rate=stream.average_rate,
+            nominal_rate=nominal,
+        )
+    return counted_timeline(
+        packets,
+        times or [None] * packets.num_shown,
+        time_base=base,
+        rate=nominal,
+        seconds=float(stream.duration * base) if stream.duration else 0.0,
+    )
+
+
+def _times_as_decoded(
+    path: Path, packets: PacketList, codec: str, limits: Limits
+) -> list[int | None]:
+    """Decode the whole video, and return the known times of its pictures in their order."""
+    pts = packets.of_shown(packets.pts)
+    times: list[int | None] = []
+    with open_video(path, limits=limits) as (container, stream):
+        name = container.format.name.split(",")[0]
+        for frame, _ in counted_pictures(container, stream, name, codec, number=True):
+            if frame is not None:
+                known = frame.pts is not None and 0 <= frame.pts < len(pts)
+                times.append(pts[frame.pts] if known else None)
+    return times
 
 
 def _has_no_times(container: InputContainer, stream: VideoStream) -> bool:
@@ -222,6 +296,7 @@ def _has_no_times(container: InputContainer, stream: VideoStream) -> bool:
 def _read_packets(
     container: InputContainer,
     stream: VideoStream,
+    reader: PacketReader,
     packets: PacketList,
     pictures: _FirstPictures,
     limits: Limits,
@@ -232,20 +307,22 @@ def _read_packets(
     they may be decoding times (H.264 in AVI). The decoded pictures then have times out of order.
     """
     decoding = True
-    name, codec = container.format.name, codec_name(stream)
     # In an MP4 only the packet at a cut end is corrupt. In a stream, packets after gaps are too.
-    cuts = name.startswith("mov")
+    cuts = container.format.name.startswith("mov")
     try:
         for number, packet in enumerate(container.demux(stream)):
             if number % _PACKETS_PER_SIGN_OF_LIFE == 0:
                 still_alive()
-            shown = shows_picture(packet, container=name, codec=codec)
-            if shown or packet.size > 1:
+            facts = reader.look(packet)
+            if facts.second_field:
+                packets.add_second_field(packet.duration or 0)
+            elif facts.shown or facts.hidden:
                 packets.add(
                     pts=packet.pts,
+                    dts=packet.dts,
                     duration=packet.duration or 0,
-                    key=packet.is_keyframe,
-                    hidden=not shown,
+                    key=facts.key,
+                    hidden=facts.hidden,
                     damaged=packet.is_corrupt,
                     cut_off=packet.is_corrupt and cuts,
                 )
@@ -253,7 +330,7 @@ def _read_packets(
                 if len(packets.pts) > 1 and packet.has_sidedata("new_extradata"):
                     packets.size_changes = True
             if decoding:
-                pictures.decode(packet)
+                pictures.decode(packet, facts)
                 doubtful = bool(stream.codec_context.has_b_frames) and packets.in_order
                 enough = _PICTURES_TO_CHECK if doubtful else 1
                 decoding = pictures.first is None or len(pictures.pts) < enough

@@ -33,6 +33,7 @@ def route_of(
     num_bytes: int,
     size_changes: bool,
     start_known: bool,
+    marks_wrong: bool,
     timeline: Timeline,
 ) -> tuple[str, str]:
     """Return ("decord", "") or ("pyav", why not decord).
@@ -47,6 +48,7 @@ def route_of(
         num_bytes: size of the file.
         size_changes: whether a new decoder configuration comes in the middle.
         start_known: whether the container says when the stream starts.
+        marks_wrong: whether the container marks pictures as key frames that may be none.
         timeline: the times of the frames.
     """
     ticks = timeline.duration_seconds * timeline.ticks_per_second
@@ -59,6 +61,7 @@ def route_of(
         (timeline.edit_list, "edit list: some frames are hidden"),
         (timeline.start_seconds != 0 or not start_known, "does not start at time zero"),
         (not timeline.starts_with_key, "does not start with a key frame"),
+        (marks_wrong, "marks key frames where a decoder cannot start"),
         (timeline.leading_pictures, "open GOP: pictures before their key frame"),
         (timeline.damaged, "damaged or cut off"),
         (size_changes, "its format changes in the middle"),

@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from fractions import Fraction
 from types import TracebackType
 
+import av
 import numpy as np
 from av.video.frame import VideoFrame
 
@@ -24,7 +25,7 @@ from vidmoco.video.frame_stream import Lost, Timed, coded_size, decoded_frames, 
 from vidmoco.video.info import VideoInfo
 
 # How far back further seeks go, in seconds. Measured: MPEG-TS usually needs one or two of them.
-_STEPS_BACK = (2.0, 8.0)
+_STEPS_BACK = (2.0, 8.0, 32.0)
 # Containers whose packets have their own times. In others a time may be computed from earlier
 # packets, which a seek skips (measured wrong: MPEG-PS). Those are read from the start.
 _SEEKABLE = frozenset({"mov", "matroska", "mpegts", "avi", "flv", "asf"})
@@ -123,9 +124,8 @@ class SeekReader:
         if not self._video.estimated_times and self._video.container in _SEEKABLE:
             gop = self._video.keyframe_seconds
             for back in sorted({0.0, gop, *_STEPS_BACK}):
-                if seconds <= back:
+                if seconds <= back or not self._seek(seconds - back, until=seconds):
                     break
-                self._seek(seconds - back)
                 if self._ahead is not None and self._ahead[0] <= seconds:
                     self._trusted_from = self._ahead[0] + gop
                     found = self._advance(seconds)
@@ -134,8 +134,18 @@ class SeekReader:
         self._rewind()
         return self._advance(seconds)
 
-    def _seek(self, seconds: float) -> None:
+    def _seek(self, seconds: float, *, until: float) -> bool:
+        """Go to a key frame that is shown by ``until``. Return False if the file cannot seek."""
         base = self._stream.time_base or Fraction(1)
-        start = start_ticks(self._video, base)
-        self._container.seek(start + math.floor(seconds / base), stream=self._stream, backward=True)
-        self._take(decoded_frames(self._container, self._stream, self._video, after_seek=True))
+        ticks = start_ticks(self._video, base) + math.floor(seconds / base)
+        try:
+            self._container.seek(ticks, stream=self._stream, backward=True)
+        except av.MemoryError:
+            raise
+        except av.FFmpegError:  # there is no index, or no key frame before that time
+            return False
+        frames = decoded_frames(
+            self._container, self._stream, self._video, after_seek=True, until=until
+        )
+        self._take(frames)
+        return True
