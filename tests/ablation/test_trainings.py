@@ -32,14 +32,12 @@ def test_a_run_of_other_settings_is_not_taken(tmp_path):
     trainings_of(plan, tmp_path, STEPS)
     with pytest.raises(ConfigError, match="takes 2 steps, and the row 'pairs' 3"):
         trainings_of(plan, tmp_path, STEPS | {"pairs": 3})
-    other = load_plan(
-        write_ablation(
-            tmp_path,
-            rows={"pairs": {"seed": 1, "data": {}}} and {"pairs": {"data": {"max_gap": 3.0}}},
-            compare=[],
-        )
-    )
+    rows = {"pairs": {"data": {"max_gap": 3.0}}}
+    other = load_plan(write_ablation(tmp_path, rows=rows, compare=[]))
     with pytest.raises(ConfigError, match=r"other settings: data\.max_gap: .*delete that run"):
+        require_same_settings(other, tmp_path)
+    other = load_plan(write_ablation(tmp_path, videos=tmp_path / "other"))
+    with pytest.raises(ConfigError, match=r"other settings: videos: videos and .*other\."):
         require_same_settings(other, tmp_path)
 
 

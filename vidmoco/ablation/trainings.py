@@ -171,8 +171,8 @@ def _require_own(
         return run
     saved = load_recipe(str(path))
     advice = "Rename the row, give another --output, or delete that run."
-    changed = refused_changes(saved, config, run=run.path)
-    if saved.videos != absolute_paths(config.videos):  # a resume may move them
+    changed = refused_changes(saved, replace(config, videos=saved.videos), run=run.path)
+    if absolute_paths(saved.videos) != absolute_paths(config.videos):  # a resume may move them
         changed.append(f"videos: {_listed(saved.videos)} and {_listed(config.videos)}")
     if changed:
         raise ConfigError(

@@ -146,9 +146,9 @@ class PacketReader:
         before, self._field = self._field, None
         data = _head(packet)
         place = data.find(b"\0\0\1\xb5")
-        while 0 <= place and place + 6 < len(data) and data[place + 4] >> 4 != 8:
+        while place >= 0 and place + 6 < len(data) and data[place + 4] >> 4 != 8:
             place = data.find(b"\0\0\1\xb5", place + 4)
-        structure = data[place + 6] & 3 if 0 <= place and place + 6 < len(data) else 3
+        structure = data[place + 6] & 3 if place >= 0 and place + 6 < len(data) else 3
         if structure in (0, 3) or bytes(packet).count(b"\0\0\1\0") > 1:
             return False
         if before == (0, 3 - structure):
