@@ -1,6 +1,7 @@
 import math
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 import timm
@@ -92,7 +93,7 @@ def test_a_stem_of_convolutions_takes_the_place_of_a_block(name, dim, tmp_path):
     assert len(model.blocks) == 11 and model.blocks[0].attn.num_heads == 12
     shapes = [tuple(m.weight.shape) for m in model.patch_embed.proj if isinstance(m, nn.Conv2d)]
     widths = [3, dim // 8, dim // 4, dim // 2, dim]
-    expected = [(b, a, 3, 3) for a, b in zip(widths, widths[1:], strict=False)]
+    expected = [(after, before, 3, 3) for before, after in pairwise(widths)]
     assert shapes == [*expected, (dim, dim, 1, 1)]
     assert all(p.requires_grad for p in model.patch_embed.parameters())
     assert not model.pos_embed.requires_grad
