@@ -92,7 +92,7 @@ def content(out):
         elif path.name == "results.json":
             found[name] = [{k: v for k, v in row.items() if k.endswith(("top1", "interval"))}
                            for row in json.loads(path.read_text())["rows"]]  # fmt: skip
-        elif path.name.startswith("shard"):
+        elif path.suffix == ".tar":
             found[name] = path.stat().st_size
     assert found
     return found

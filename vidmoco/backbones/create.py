@@ -5,8 +5,10 @@ import pickle
 import warnings
 from collections.abc import Iterable, Sequence
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import timm
 import torch
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
@@ -22,8 +24,10 @@ from vidmoco.backbones.folder import (
     check_folder,
     weights_file,
 )
+from vidmoco.backbones.folder_config import checked_config
 from vidmoco.backbones.source import EXPECTED, HUB, Source
 from vidmoco.errors import CheckpointError, ConfigError, VidmocoError, nearest
+from vidmoco.json_text import read_json
 
 _CANNOT_TAKE = (
     AssertionError,
@@ -56,6 +60,8 @@ def create(source: Source, *, pretrained: bool, **options: Any) -> nn.Module:
     try:
         with warnings.catch_warnings():  # timm's resizing of relative positions
             warnings.filterwarnings("ignore", r"torch\.searchsorted\(\)|Using a non-tuple sequence")
+            if source.name.startswith(HUB):
+                _check_hub(source)
             model: Any = timm.create_model(
                 source.name, pretrained=pretrained, num_classes=0, **options
             )
@@ -72,6 +78,22 @@ def create(source: Source, *, pretrained: bool, **options: Any) -> nn.Module:
         raise CheckpointError(f"Cannot load {source.label}: {first_line(error)}") from error
     model.pretrained_cfg.pop("state_dict", None)
     return model  # type: ignore[no-any-return]
+
+
+def _check_hub(source: Source) -> None:
+    """Check the config of a model of the hub, which a stranger wrote too.
+
+    Raises:
+        CheckpointError: it is damaged.
+    """
+    name, _, revision = source.name.removeprefix(HUB).partition("@")
+    path = Path(huggingface_hub.hf_hub_download(name, CONFIG_FILE, revision=revision or None))
+    try:
+        checked_config(read_json(path))
+    except ValueError as error:
+        raise CheckpointError(
+            f"The {CONFIG_FILE} of {source.label} is damaged: {error}."
+        ) from error
 
 
 def _checked(source: Source, *, pretrained: bool) -> dict[str, Any]:
