@@ -45,6 +45,7 @@ SLOW = {
     "evaluate/test_finetune.py",
     "evaluate/test_labelled_videos.py",
     "evaluate/test_training_images.py",
+    "faults/test_kill.py",
     "features/test_batch_reader.py",
     "features/test_extract.py",
     "frames/test_prepare.py",

@@ -10,7 +10,9 @@ import os
 import sys
 import threading
 import time
+from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
 import torch.distributed as dist
 
@@ -21,57 +23,62 @@ _SECONDS_BETWEEN = 5.0
 
 
 class Heartbeat:
-    """A thread that counts, and ends this process when the next rank no longer does."""
+    """Two threads: one counts and reads, one ends this process when nothing new is read."""
 
     def __init__(self, rank: int, world_size: int) -> None:
         self._rank, self._next, self._size = rank, (rank + 1) % world_size, world_size
-        self._ended = threading.Event()
+        self._ended, self._next_is_done = threading.Event(), False
+        self._seen = time.monotonic()
         # Its own connection: another thread may wait in that of the group.
-        self._store = dist.TCPStore(
+        self._store: Any = dist.TCPStore(  # type: ignore[attr-defined]
             os.environ["MASTER_ADDR"],
             int(os.environ["MASTER_PORT"]),
             is_master=False,
             wait_for_workers=False,
             timeout=timedelta(seconds=SECONDS_OF_SILENCE / 4),
         )
-        self._thread = threading.Thread(target=self._watch, name="heartbeat", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=part, name="heartbeat", daemon=True)
+            for part in (self._count, self._judge)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def end(self) -> None:
         """Say that this process has done its part, and stop looking."""
         self._ended.set()
-        self._thread.join()
-        try:
-            self._store.set(self._key(self._rank), "done")
-        except RuntimeError:  # the store has ended: so has the job
-            return
+        for thread in self._threads:
+            thread.join(_SECONDS_BETWEEN)  # the store may be gone: so is the job
 
     def _key(self, rank: int) -> str:
         attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
         return f"vidmoco/heartbeat/{attempt}/{rank}"
 
-    def _watch(self) -> None:
-        count, last, seen = 0, b"", time.monotonic()
-        while not self._ended.is_set():
-            began = time.monotonic()
-            try:
+    def _count(self) -> None:
+        count, last = 0, b""
+        # A store of a stopped process lets each call wait for ever.
+        with suppress(RuntimeError):
+            while not self._ended.is_set():
                 count += 1
                 self._store.set(self._key(self._rank), str(count))
                 key = self._key(self._next)
-                found = self._store.get(key) if self._store.check([key]) else b""
-                if found == b"done":
-                    return
-            except RuntimeError:  # the store does not answer: rank 0 or torchrun has it
-                found = last
-            now = time.monotonic()
-            if found != last:
-                last, seen = found, now
-            elif now - seen > SECONDS_OF_SILENCE:
-                self._give_up()
-            self._ended.wait(_SECONDS_BETWEEN)
-            slept = time.monotonic() - now
+                found = self._store.get(key) if self._store.check([key]) else last
+                self._next_is_done = found == b"done"
+                if found != last:
+                    last, self._seen = found, time.monotonic()
+                self._ended.wait(_SECONDS_BETWEEN)
+            self._store.set(self._key(self._rank), "done")
+
+    def _judge(self) -> None:
+        while not self._next_is_done:
+            began = time.monotonic()
+            if self._ended.wait(_SECONDS_BETWEEN):
+                return
+            slept = time.monotonic() - began
             if slept > _SECONDS_BETWEEN + SECONDS_OF_SILENCE / 4:  # this process was stopped
-                seen += slept + (now - began)
+                self._seen += slept
+            elif time.monotonic() - self._seen > SECONDS_OF_SILENCE and not self._next_is_done:
+                self._give_up()
 
     def _give_up(self) -> None:
         text = (

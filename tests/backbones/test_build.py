@@ -17,6 +17,7 @@ from vidmoco.backbones.build import (
     weights_hash,
 )
 from vidmoco.backbones.create import num_features_of
+from vidmoco.backbones.preprocess import preprocess_of
 from vidmoco.errors import CheckpointError, ConfigError
 
 
@@ -269,3 +270,11 @@ def test_tensors_of_several_names_are_saved_under_each(tmp_path):
     model.layer1[0].bn2.weight = model.layer1[0].bn1.weight
     save_backbone(model, tmp_path / "it", input_size=32, provenance={})
     assert weights_hash(load_backbone(tmp_path / "it")) == weights_hash(model)
+
+
+def test_a_saved_backbone_says_the_filter_of_our_views(tmp_path):
+    """Timm's own weights of most networks were trained with the bicubic one, our views are not."""
+    for name in ("resnet10t", "test_vit"):
+        model = build_backbone(name, size=32)
+        save_backbone(model, tmp_path / name, input_size=32, provenance={})
+        assert preprocess_of(load_backbone(tmp_path / name)).interpolation == "bilinear"

@@ -42,6 +42,15 @@ def test_each_layout_gives_its_features(name, tmp_path):
     folder, report = brought_in(content, tmp_path)
     same_features(folder, trunk)
     assert "missing  none" in report
+    filter_ = "bicubic" if name in ("dino", "fast_moco") else "bilinear"
+    assert check_folder(folder)["pretrained_cfg"]["interpolation"] == filter_
+
+
+def test_timms_own_transformers_keep_their_filter(tmp_path):
+    """DeiT's are resized by the bicubic one. MoCo v3's in DeiT's names are known by positions."""
+    trunk = transformer("vit_base_patch16_224")
+    folder, _ = brought_in({"model": trunk.state_dict()}, tmp_path)
+    assert check_folder(folder)["pretrained_cfg"]["interpolation"] == "bicubic"
 
 
 @pytest.mark.parametrize("name", ["moco_v2", "moco_v3_resnet", "fast_moco", "simsiam", "swav"])

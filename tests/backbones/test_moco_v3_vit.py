@@ -1,13 +1,15 @@
 import math
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 import timm
 import torch
+from torch import nn
 
 import vidmoco  # noqa: F401  (registers the names)
-from vidmoco.backbones.build import build_backbone, save_backbone
+from vidmoco.backbones.build import build_backbone, load_backbone, save_backbone
 from vidmoco.backbones.moco_v3_vit import position_embedding
 
 
@@ -80,3 +82,24 @@ def test_a_saved_one_keeps_its_twelve_heads_without_vidmoco(tmp_path):
     )
     assert done.stdout.strip() == "12"
     torch.testing.assert_close(torch.load(tmp_path / "features.pt"), model.eval()(images))
+
+
+@pytest.mark.parametrize(
+    ("name", "dim"),
+    [("vidmoco_vit_conv_small_moco_v3", 384), ("vidmoco_vit_conv_base_moco_v3", 768)],
+)
+def test_a_stem_of_convolutions_takes_the_place_of_a_block(name, dim, tmp_path):
+    model = build_backbone(name, size=32)
+    assert len(model.blocks) == 11 and model.blocks[0].attn.num_heads == 12
+    shapes = [tuple(m.weight.shape) for m in model.patch_embed.proj if isinstance(m, nn.Conv2d)]
+    widths = [3, dim // 8, dim // 4, dim // 2, dim]
+    expected = [(after, before, 3, 3) for before, after in pairwise(widths)]
+    assert shapes == [*expected, (dim, dim, 1, 1)]
+    assert all(p.requires_grad for p in model.patch_embed.parameters())
+    assert not model.pos_embed.requires_grad
+    model(torch.randn(4, 3, 32, 32))  # statistics of its own
+    save_backbone(model, tmp_path / "it", input_size=32, provenance={})
+    images = torch.randn(2, 3, 32, 32)
+    loaded = load_backbone(tmp_path / "it")
+    torch.testing.assert_close(loaded(images), model.eval()(images))
+    assert load_backbone(tmp_path / "it", size=48)(torch.randn(1, 3, 48, 48)).shape == (1, dim)

@@ -75,6 +75,44 @@ def test_the_head_is_trained_as_in_the_papers(recipe, material):
     assert "top5" not in curve[0]  # three classes
 
 
+def test_the_head_of_simsiam_is_trained_by_lars(material):
+    """Each step has the length lr * 0.001 * |p| / |g|, and lr * 1 where p is zero."""
+    settings = replace(SETTINGS, recipe=HEAD_RECIPES["simsiam"], lr=40.0)
+    curve = train_it(material, settings)
+    candidate, features, train, _ = material
+    torch.manual_seed(0)
+    head = Classifier(candidate.backbone, dim=candidate.dim, num_classes=3, is_frozen=True).head
+    velocities = [torch.zeros_like(p) for p in head.parameters()]
+    crops = TrainingImages(train, candidate.preprocess, crop_scale=(0.08, 1.0), seed=0)
+    places = EpochBatches(features.rows[:18].numpy(), epochs=range(5), batch_size=6, seed=0)
+    steps = rates("moco_v3_resnet", epochs=5, steps=3, batch_size=6, lr=40.0)
+    losses = []
+    for batch, lr in zip(places, steps, strict=True):
+        images, labels = zip(*(crops[place] for place in batch), strict=True)
+        with torch.no_grad():
+            inputs = candidate.backbone(normalize(torch.stack(images), candidate.preprocess))
+        loss = torch.nn.functional.cross_entropy(head(inputs), torch.tensor(labels))
+        gradients = torch.autograd.grad(loss, list(head.parameters()))
+        losses.append(loss.item())
+        for p, g, v in zip(head.parameters(), gradients, velocities, strict=True):
+            factor = 0.001 * p.norm() / g.norm() if p.norm() > 0 else 1.0
+            v.mul_(0.9).add_(g * factor)
+            p.data -= lr * v
+    means = torch.tensor(losses).view(5, 3).mean(dim=1).tolist()
+    assert [point["train_loss"] for point in curve] == pytest.approx(means, rel=1e-4)
+
+
+def test_a_frozen_backbone_sees_a_large_batch_in_parts(material, monkeypatch):
+    candidate = material[0]
+    model = Classifier(candidate.backbone, dim=candidate.dim, num_classes=3, is_frozen=True)
+    images, seen = torch.randn(7, 3, 32, 32), []
+    whole = model(images)
+    model.backbone.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    monkeypatch.setattr("vidmoco.evaluate.finetune._MOST_AT_ONCE", 3)
+    torch.testing.assert_close(model(images), whole)
+    assert seen == [3, 3, 1]
+
+
 @pytest.mark.parametrize("settings", [SETTINGS, ALL], ids=["head", "all"])
 def test_the_backbone_that_was_given_does_not_change(settings, material):
     candidate = material[0]

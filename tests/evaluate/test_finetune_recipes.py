@@ -11,3 +11,16 @@ def test_they_are_the_papers():
     assert (ALL_LAYERS.lr, ALL_LAYERS.scale_lr, ALL_LAYERS.nesterov) == (0.05, "linear", True)
     for recipe in (v1, v3, vit, ALL_LAYERS):
         assert recipe.crop_scale == (0.08, 1.0)
+
+
+def test_those_of_other_papers():
+    simclr, swav, simsiam, fast = (
+        HEAD_RECIPES[name] for name in ("simclr", "swav", "simsiam", "fast_moco")
+    )
+    assert (simclr.lr, simclr.scale_lr, simclr.epochs) == (0.1, "linear", 90)
+    assert (swav.lr, swav.scale_lr, swav.epochs, swav.weight_decay) == (0.3, "none", 100, 1e-6)
+    assert (simsiam.lr, simsiam.scale_lr, simsiam.optimizer) == (0.1, "linear", "lars")
+    assert (fast.lr, fast.scale_lr, fast.optimizer) == (0.8, "none", "lars")
+    assert [r.batch_size for r in (simclr, swav, simsiam, fast)] == [4096, 256, 4096, 4096]
+    assert {r.schedule for r in (simclr, swav, simsiam, fast)} == {"cosine"}
+    assert all(r.weight_decay == 0 for r in (simclr, simsiam, fast))

@@ -54,8 +54,9 @@ def test_three_steps_equal_the_paper(loss_name):
         else:
             drawn = torch.randint(9, (4, 6), generator=draws).tolist()
             noise = [[entries[j] for j in row] for row in drawn]
-            if constant is None:  # from the first batch
-                sims = [v @ e for v, row in zip(q, noise, strict=True) for e in row]
+            if constant is None:  # from the first batch, with its positives
+                own = [v @ entries[i] for v, i in zip(q, IDS.tolist(), strict=True)]
+                sims = own + [v @ e for v, row in zip(q, noise, strict=True) for e in row]
                 constant = 9 * sum((s / 0.3).exp() for s in sims).detach() / len(sims)
             expected = contrast.nce(
                 q, [entries[i] for i in IDS.tolist()], noise, tau=0.3, num_instances=9,

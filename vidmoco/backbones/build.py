@@ -4,7 +4,7 @@ import copy
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from timm.models import is_model, is_model_in_modules, save_for_hf
@@ -180,12 +180,15 @@ def save_backbone(
     *,
     input_size: int,
     provenance: dict[str, Any],
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear",
     advice: str = " and give the same command again, or name another folder.",
 ) -> None:
     """Write ``backbone`` as a timm folder, which timm loads without vidmoco.
 
     Load it by ``timm.create_model("local-dir:FOLDER", pretrained=True)``. ``provenance`` replaces
     what timm knows of its own weights (tag, licence, origin, paper): these are other weights.
+    ``interpolation`` is the filter of its training, and of its paper's evaluation; our views are
+    bilinear, whatever timm's own weights of the network were trained with.
     ``advice`` says how to go on if the folder cannot be written.
 
     Raises:
@@ -195,13 +198,14 @@ def save_backbone(
     ours = {
         key: value
         for key, value in dict(stock).items()
-        if key in ("architecture", "interpolation", "crop_mode")
+        if key in ("architecture", "crop_mode")
         or key in ("first_conv", "classifier", "fixed_input_size")
     }
     ours |= {
         # All views are normalised so, whatever timm's own weights were trained with.
         "mean": IMAGENET_MEAN,
         "std": IMAGENET_STD,
+        "interpolation": interpolation,
         "tag": "vidmoco",
         "num_classes": 0,
         "input_size": (3, input_size, input_size),

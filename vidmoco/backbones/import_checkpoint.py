@@ -15,7 +15,7 @@ from vidmoco.backbones.build import architecture_of, build_backbone, heads_of, s
 from vidmoco.backbones.checkpoint_file import read_checkpoint_file
 from vidmoco.backbones.folder import CONFIG_FILE, WEIGHTS_FILES
 from vidmoco.backbones.key_names import few_of
-from vidmoco.backbones.layouts import Encoder, find_encoder, without_counters
+from vidmoco.backbones.layouts import BICUBIC, Encoder, find_encoder, without_counters
 from vidmoco.backbones.source import RANDOM
 from vidmoco.config.commands import ImportCommand
 from vidmoco.console import say
@@ -75,7 +75,16 @@ def import_checkpoint(command: ImportCommand, *, console: Console | None = None)
         "sha256": _sha256(source),
         "layout": encoder.layout,
     }
-    save_backbone(backbone, folder, input_size=size, provenance=provenance)
+    # DeiT's and timm's own transformers have MoCo v3's key names, and not its filter.
+    is_timms = encoder.layout == "torchvision" and "its position" not in guess.how
+    is_bicubic = encoder.layout in BICUBIC or (is_timms and encoder.has_timm_names)
+    save_backbone(
+        backbone,
+        folder,
+        input_size=size,
+        provenance=provenance,
+        interpolation="bicubic" if is_bicubic else "bilinear",
+    )
     how = "as given" if command.heads else guess.how
     stored = architecture_of(folder)  # for vidmoco's transformers, timm's network
     called = name if name == stored else f"{name} (config.json: {stored})"

@@ -22,6 +22,11 @@ _BATCH_NORM_COUNTER = "num_batches_tracked"
 HEADS = ("fc.", "head.", "heads.", "classifier.", "projection_head.", "prototypes.")
 
 
+# Whose images were resized by the bicubic filter: DINO's and Fast-MoCo's evaluation. MoCo v1 to v3,
+# SimSiam, SwAV, mmselfsup, solo-learn, lightly and torchvision use the bilinear one.
+BICUBIC = ("dino", "fast_moco", "teacher", "student")
+
+
 @dataclass(frozen=True)
 class Layout:
     """The keys of one tool: those that begin with ``prefix`` are the encoder's."""
@@ -60,6 +65,8 @@ class Encoder:
     """Number of tensors in the whole checkpoint."""
     dropped: dict[str, int]
     """Number of other keys, by their first word."""
+    has_timm_names: bool = False
+    """Whether it is a transformer whose keys are timm's in the file."""
 
 
 def find_encoder(
@@ -100,7 +107,8 @@ def find_encoder(
             )
     used = {layout.prefix + key for key in inside if names[key] in weights}
     dropped = Counter(key.partition(".")[0] for key in tensors.keys() - used)
-    return Encoder(layout.name, weights, len(tensors), dict(dropped))
+    is_timms = "patch_embed.proj.weight" in inside
+    return Encoder(layout.name, weights, len(tensors), dict(dropped), is_timms)
 
 
 def _state_dict(content: Any, *, source: str) -> tuple[str, dict[str, Tensor]]:

@@ -6,6 +6,7 @@ fixed. The initial weights have other distributions.
 """
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -18,11 +19,17 @@ STOCK = {
     "vidmoco_vit_small_moco_v3": ("vit_small_patch16_224", {"num_heads": 12}),
     "vidmoco_vit_base_moco_v3": ("vit_base_patch16_224", {}),
 }
+# With a stem of convolutions in place of the twelfth block. Saved ones need ``import vidmoco``.
+CONV_STEM = {
+    "vidmoco_vit_conv_small_moco_v3": ("vit_small_patch16_224", {"num_heads": 12, "depth": 11}),
+    "vidmoco_vit_conv_base_moco_v3": ("vit_base_patch16_224", {"depth": 11}),
+}
 
 
 def register_transformers() -> None:
     """Register them with timm, without pretrained weights."""
     import timm  # here: importing timm imports this module (``timm_hook``)
+    from timm.models.vision_transformer import checkpoint_filter_fn
 
     for name, (stock, options) in STOCK.items():
 
@@ -41,6 +48,52 @@ def register_transformers() -> None:
 
         build.__name__ = build.__qualname__ = name
         timm.models.register_model(build)
+    for name, (stock, options) in CONV_STEM.items():
+
+        def build_with_stem(
+            pretrained: bool = False,
+            pretrained_cfg: Any = None,
+            name: str = name,
+            stock: str = stock,
+            options: dict[str, Any] = options,
+            **given: Any,
+        ) -> nn.Module:
+            if pretrained and pretrained_cfg is None:
+                raise RuntimeError("there are no pretrained weights of this model in timm")
+            overlay = given.get("pretrained_cfg_overlay") or {}
+            kept = {key: value for key, value in given.items() if not key.startswith("pretrained")}
+            model: Any = timm.create_model(
+                stock,
+                pretrained_cfg=pretrained_cfg,
+                pretrained_cfg_overlay=overlay or None,
+                **(options | kept),
+            )
+            initialize(model)
+            model.patch_embed.proj = conv_stem(model.embed_dim)
+            ours = {"architecture": name, "first_conv": None}
+            model.pretrained_cfg = {**dict(model.pretrained_cfg), **ours}
+            if pretrained:
+                timm.models.load_pretrained(
+                    model, num_classes=model.num_classes, filter_fn=checkpoint_filter_fn
+                )
+            return model  # type: ignore[no-any-return]
+
+        build_with_stem.__name__ = build_with_stem.__qualname__ = name
+        timm.models.register_model(build_with_stem)
+
+
+def conv_stem(dim: int) -> nn.Sequential:
+    """Return four 3 x 3 convolutions of stride 2, and one of 1 x 1, in place of 16 x 16 patches.
+
+    Xiao et al., "Early Convolutions Help Transformers See Better", 2021, as in MoCo v3's code: it
+    needs no frozen patch embedding. Its weights keep torch's own initialisation, as there.
+    """
+    widths = [3, *(dim // 8 * 2**n for n in range(4))]
+    layers: list[nn.Module] = []
+    for before, after in pairwise(widths):
+        convolution = nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False)
+        layers += [convolution, nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers, nn.Conv2d(widths[-1], dim, 1))
 
 
 @torch.no_grad()

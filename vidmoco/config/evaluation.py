@@ -106,16 +106,19 @@ class EvaluateCommand(Settings):
     """Also train a classifier with SGD on random crops, and measure it on val after every epoch.
     `head`: only a linear layer on the frozen backbone (the linear classification protocol of the
     MoCo papers). `all`: all layers."""
-    finetune_recipe: Literal["moco_v1", "moco_v3_resnet", "moco_v3_vit"] = "moco_v3_resnet"
+    finetune_recipe: Literal[
+        "moco_v1", "moco_v3_resnet", "moco_v3_vit", "simclr", "swav", "simsiam", "fast_moco"
+    ] = "moco_v3_resnet"
     """The paper whose settings train the head. `moco_v1` is the recipe of MoCo v1 and v2; its
-    learning rate of 30 suits their features and few others."""
+    learning rate of 30 suits their features and few others. `simsiam` and `fast_moco` use LARS."""
     finetune_epochs: int | None = None
     """Number of epochs. The default is the paper's: 100 or 90 for the head, 60 for all layers."""
     finetune_lr: float | None = None
     """Learning rate in place of the paper's, before it is scaled with the batch size. It needs
     exactly one of `--finetune head` and `--finetune all`."""
-    finetune_batch_size: int = 256
-    """Images in one training step, counted over all processes."""
+    finetune_batch_size: int | None = None
+    """Images in one training step, counted over all processes. The default is the paper's, or 256;
+    of `simclr`, `simsiam` and `fast_moco` it is 4,096."""
     size: InputSize = None
     crop_mode: CropMode = None
     batch_size: int = 256

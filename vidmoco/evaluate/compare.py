@@ -238,7 +238,8 @@ def _finetune(
         epochs=command.finetune_epochs or recipe.epochs,
         lr=command.finetune_lr or recipe.lr,
         batch_size=batch_size_of(
-            int((features.rows < len(train)).sum()), asked=command.finetune_batch_size
+            int((features.rows < len(train)).sum()),
+            asked=command.finetune_batch_size or recipe.batch_size,
         ),
         seed=command.seed,
         precision=command.precision,

@@ -7,7 +7,7 @@ backbone too. Accuracy on val is measured after every epoch; the last one counts
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -35,6 +35,7 @@ from vidmoco.evaluate.training_images import (
 )
 from vidmoco.images.labelled import LabelledImages
 from vidmoco.methods.normalization import sync_batch_norm
+from vidmoco.optim.lars import Lars
 from vidmoco.optim.schedule import learning_rate, scaled_learning_rate
 
 
@@ -64,6 +65,9 @@ class FinetuneSettings:
         return scaled_learning_rate(self.lr, batch_size=self.batch_size, scale=self.recipe.scale_lr)
 
 
+_MOST_AT_ONCE = 256  # images
+
+
 class Classifier(nn.Module):
     """A backbone and a linear layer, initialised as in the MoCo papers' code."""
 
@@ -85,7 +89,9 @@ class Classifier(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (n, c) of normalised images (n, 3, s, s)."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.is_frozen):
-            features = self.backbone(images)
+            # A frozen backbone needs no batch of thousands at once.
+            parts = images.split(_MOST_AT_ONCE) if self.is_frozen else [images]
+            features = torch.cat([self.backbone(part) for part in parts])
         logits: Tensor = self.head(features)
         return logits
 
@@ -135,7 +141,7 @@ def finetune(
     if distributed.world_size() > 1 and not is_frozen:
         sync_batch_norm(model)
     parameters = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.SGD(parameters, lr=1.0, momentum=0.9, nesterov=settings.recipe.nesterov)
+    optimizer = _optimizer(parameters, settings.recipe)
     kept = model.head if is_frozen else model
     curve = state.load(kept, optimizer)
     if len(curve) >= settings.epochs:
@@ -146,6 +152,7 @@ def finetune(
         epochs=range(len(curve), settings.epochs),
         batch_size=settings.batch_size,
         seed=settings.seed,
+        least_share=1 if is_frozen else 2,  # batch norms need two values of a channel
     )
     images = TrainingImages(
         train, candidate.preprocess, crop_scale=settings.recipe.crop_scale, seed=settings.seed
@@ -176,6 +183,20 @@ def finetune(
             assert weights_hash(model.backbone) == candidate.weights_hash, "weights changed"
         state.save(kept, optimizer, curve)
     return curve
+
+
+def _optimizer(parameters: Sequence[nn.Parameter], recipe: FinetuneRecipe) -> torch.optim.Optimizer:
+    """Return the optimiser of a recipe; each step sets its learning rate."""
+    if recipe.optimizer == "lars":
+        group = {"params": parameters, "lr": 1.0, "weight_decay": recipe.weight_decay}
+        return Lars([{**group, "adapts": True}], momentum=0.9, trust_coefficient=0.001)
+    return torch.optim.SGD(
+        parameters,
+        lr=1.0,
+        momentum=0.9,
+        weight_decay=recipe.weight_decay,
+        nesterov=recipe.nesterov,
+    )
 
 
 def _train_epoch(

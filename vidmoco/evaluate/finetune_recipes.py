@@ -9,7 +9,7 @@ Rule = Literal["head", "all"]
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneRecipe:
-    """Settings of SGD with momentum 0.9 on random-resized crops and flips."""
+    """Settings of SGD or LARS with momentum 0.9 on random-resized crops and flips."""
 
     source: str
     """The paper or code of the numbers."""
@@ -22,10 +22,14 @@ class FinetuneRecipe:
     milestones: tuple[float, ...] = ()
     """Shares of the training after which the learning rate is divided by ten."""
     nesterov: bool = False
+    optimizer: Literal["sgd", "lars"] = "sgd"
+    """`lars`: with a trust coefficient of 0.001 for all parameters."""
+    weight_decay: float = 0.0
+    batch_size: int = 256
+    """Of the paper, or 256 where the learning rate grows with the batch and no more is known."""
     crop_scale: tuple[float, float] = (0.08, 1.0)
 
 
-# The weight decay is zero in all of them.
 HEAD_RECIPES = {
     "moco_v1": FinetuneRecipe(
         source="He et al. 2020, section 4.1, and the released main_lincls.py",
@@ -51,6 +55,45 @@ HEAD_RECIPES = {
         epochs=90,
         schedule="cosine",
         update_every="epoch",
+    ),
+    "simclr": FinetuneRecipe(
+        source="Chen et al. 2020 (SimCLR), appendix B.6, and the released README",
+        lr=0.1,
+        scale_lr="linear",
+        epochs=90,
+        schedule="cosine",
+        update_every="step",
+        nesterov=True,
+        batch_size=4096,
+    ),
+    "swav": FinetuneRecipe(
+        source="Caron et al. 2020 (SwAV), released eval_linear.py",
+        lr=0.3,
+        scale_lr="none",
+        epochs=100,
+        schedule="cosine",
+        update_every="epoch",
+        weight_decay=1e-6,
+    ),
+    "simsiam": FinetuneRecipe(
+        source="Chen and He 2021 (SimSiam), released main_lincls.py --lars",
+        lr=0.1,
+        scale_lr="linear",
+        epochs=90,
+        schedule="cosine",
+        update_every="epoch",
+        optimizer="lars",
+        batch_size=4096,
+    ),
+    "fast_moco": FinetuneRecipe(
+        source="Ci et al. 2022 (Fast-MoCo), released linear configuration",
+        lr=0.8,
+        scale_lr="none",
+        epochs=90,
+        schedule="cosine",
+        update_every="step",
+        optimizer="lars",
+        batch_size=4096,
     ),
 }
 # NOTE: SimCLR states no schedule for fine-tuning; this is its linear evaluation's, cosine to zero.

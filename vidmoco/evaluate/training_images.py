@@ -93,26 +93,36 @@ def batch_size_of(num_rows: int, *, asked: int) -> int:
 class EpochBatches(Sampler[list[Place]]):
     """This process's places in each batch of some epochs.
 
-    An epoch is a permutation of the rows, cut into batches. Rows that do not fill a last batch are
-    not seen in that epoch. If there are fewer rows than a batch, they form one batch.
+    An epoch is a permutation of the rows, cut into batches. The last batch is smaller, as in the
+    papers' code: what remains, in equal shares of the processes. It is left out if a share has
+    fewer than ``least_share`` rows.
     """
 
     def __init__(
-        self, rows: Int64[np.ndarray, " n"], *, epochs: range, batch_size: int, seed: int
+        self,
+        rows: Int64[np.ndarray, " n"],
+        *,
+        epochs: range,
+        batch_size: int,
+        seed: int,
+        least_share: int = 1,
     ) -> None:
         self.rows, self.epochs, self.seed = rows, epochs, seed
         self.batch_size = batch_size_of(len(rows), asked=batch_size)
-        self.batches_per_epoch = len(rows) // self.batch_size
+        share = len(rows) % self.batch_size // distributed.world_size()
+        last = share * distributed.world_size() if share >= least_share else 0
+        self.num_rows = len(rows) // self.batch_size * self.batch_size + last
+        self.batches_per_epoch = -(-self.num_rows // self.batch_size)
 
     def __len__(self) -> int:
         return len(self.epochs) * self.batches_per_epoch
 
     def __iter__(self) -> Iterator[list[Place]]:
-        own = distributed.shard(self.batch_size)
         for epoch in self.epochs:
             order = np.random.default_rng([self.seed, epoch]).permutation(self.rows)
-            for n in range(self.batches_per_epoch):
-                batch = order[n * self.batch_size : (n + 1) * self.batch_size]
+            for start in range(0, self.num_rows, self.batch_size):
+                batch = order[start : min(start + self.batch_size, self.num_rows)]
+                own = distributed.shard(len(batch))
                 yield [(epoch, int(row)) for row in batch[own.start : own.stop]]
 
 

@@ -135,7 +135,9 @@ class MemoryBank(nn.Module):
         drawn = self._draw(len(query) * distributed.world_size())
         noise = self.entries[drawn.split(len(query))[distributed.rank()]]
         num_instances = len(self.entries)
-        estimate = nce_constant(query, noise, tau=self.tau, num_instances=num_instances)
+        # The authors' code takes the mean over the positive too (10 % of Z at K = 20).
+        seen = torch.cat([positive[:, None], noise], dim=1)
+        estimate = nce_constant(query, seen, tau=self.tau, num_instances=num_instances)
         estimate = distributed.gather_rows(estimate[None]).mean()
         # Z is estimated from the first batch and then fixed (section 3.2).
         self.constant.copy_(torch.where(self.constant == 0, estimate, self.constant))

@@ -1,6 +1,7 @@
 """The query of a search: an image, or the frame of a video at a given time."""
 
 import math
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,7 +11,9 @@ import torch
 from einops import rearrange
 from PIL import Image
 
+from vidmoco.backbones.folder_config import MAX_SIDE
 from vidmoco.backbones.frozen import FrozenBackbone, load_frozen
+from vidmoco.backbones.offline import without_network
 from vidmoco.backbones.preprocess import resize_and_crop
 from vidmoco.backbones.tokens import FeatureKind
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
@@ -123,19 +126,23 @@ def backbone_of(
     source = backbone or str(sidecar["backbone"])
     try:
         size = int(sidecar["preprocess"]["size"])
+        if not 1 <= size <= MAX_SIDE:
+            raise ValueError(f"its input has {size} px, expected at most {MAX_SIDE}.")
         crop_mode = sidecar["preprocess"]["crop_mode"]
         precision: Literal["bf16", "fp32"]
         precision = "bf16" if sidecar.get("precision") == "bf16" else "fp32"
         feature: FeatureKind = "cls" if sidecar.get("feature") == "cls" else "pooled"
-        frozen = load_frozen(
-            source, size=size, crop_mode=crop_mode, precision=precision, feature=feature
-        )
+        # A sidecar may be a stranger's: what it names is not downloaded.
+        with without_network() if backbone is None else nullcontext():
+            frozen = load_frozen(
+                source, size=size, crop_mode=crop_mode, precision=precision, feature=feature
+            )
     except (KeyError, TypeError, ValueError, VidmocoError) as error:
         if backbone is not None and isinstance(error, VidmocoError):
             raise
         raise CheckpointError(
             f"The backbone of these features, {source}, cannot be loaded: {error} Give its current "
-            "place with --backbone."
+            "place or name with --backbone."
         ) from error
     given, expected = describe_backbone(frozen.provenance), describe_backbone(sidecar)
     if given != expected or frozen.dim != features.dim:
