@@ -266,7 +266,7 @@ def _finetune(
     return (
         about
         | {"epochs": epochs}
-        | {key: value for key, value in epochs[-1].items() if key.startswith("top")}
+        | {key: value for key, value in epochs[-1].items() if key.startswith(("top", "balanced"))}
     )
 
 
