@@ -32,7 +32,7 @@ model = timm.create_model("local-dir:{folder}", pretrained=True).eval()
 with torch.inference_mode():
     torch.save(model(torch.load("{tmp_path}/images.pt")), "{tmp_path}/features.pt")
 assert not any(name.partition(".")[0] == "vidmoco" for name in sys.modules)
-print(model.pretrained_cfg["input_size"], tuple(model.pretrained_cfg["mean"]))
+print(tuple(model.pretrained_cfg["input_size"]), tuple(model.pretrained_cfg["mean"]))
 """
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True
@@ -278,3 +278,27 @@ def test_a_saved_backbone_says_the_filter_of_our_views(tmp_path):
         model = build_backbone(name, size=32)
         save_backbone(model, tmp_path / name, input_size=32, provenance={})
         assert preprocess_of(load_backbone(tmp_path / name)).interpolation == "bilinear"
+
+
+@pytest.mark.parametrize("name", ["resnet10t", "vit_tiny_patch16_224", "convnext_atto"])
+def test_a_folder_says_nothing_that_timm_knows(name, tmp_path):
+    """Transformers' AutoModel gives the same arguments, and takes none twice."""
+    backbone = build_backbone(name, size=32)
+    save_backbone(backbone, tmp_path / "b", input_size=32, provenance={})
+    args = json.loads((tmp_path / "b" / "config.json").read_text())["model_args"]
+    assert not args.keys() & {"num_classes", "in_chans", "global_pool"}
+    images = torch.randn(2, 3, 32, 32)
+    loaded = timm.create_model(f"local-dir:{tmp_path / 'b'}", pretrained=True).eval()
+    # As transformers does it.
+    bare = timm.create_model(name, num_classes=0, **args).eval()
+    bare.load_state_dict(loaded.state_dict())
+    with torch.no_grad():
+        assert torch.equal(loaded(images), backbone.eval()(images))
+        assert torch.equal(bare(images), loaded(images))
+
+
+def test_another_pooling_stays(tmp_path):
+    backbone = timm.create_model("vit_tiny_patch16_224", num_classes=0, global_pool="avg")
+    save_backbone(backbone, tmp_path / "b", input_size=224, provenance={})
+    args = json.loads((tmp_path / "b" / "config.json").read_text())["model_args"]
+    assert args["global_pool"] == "avg"

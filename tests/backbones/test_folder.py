@@ -26,3 +26,15 @@ def test_a_damaged_config(trained, text):
     (folder / "config.json").write_text(text)
     with pytest.raises(CheckpointError, match="is damaged"):
         check_folder(folder)
+
+
+def test_a_run_that_has_not_ended_is_called_so(tmp_path):
+    (tmp_path / "config.yaml").touch()
+    with pytest.raises(CheckpointError, match=r"a run that has not written .* --run .* --resume"):
+        check_folder(tmp_path)
+
+
+def test_weights_without_a_config_can_be_imported(tmp_path):
+    (tmp_path / "pytorch_model.bin").touch()
+    with pytest.raises(CheckpointError, match=r"vidmoco import .*/pytorch_model\.bin -o FOLDER"):
+        check_folder(tmp_path)

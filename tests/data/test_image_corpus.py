@@ -127,6 +127,14 @@ def test_a_catalog_is_no_image_file(tmp_path):
         open_image_corpus([tmp_path / "broken.parquet"])
 
 
+def test_linked_folders_are_followed(folder, tmp_path):
+    (folder / "class1").rename(tmp_path / "elsewhere")
+    (folder / "class1").symlink_to(tmp_path / "elsewhere")
+    (folder / "class2" / "loop").symlink_to(folder)
+    names = open_image_corpus([folder]).names
+    assert len(names) == 12 and "class1/04.png" in names
+
+
 def test_a_bomb_costs_itself(folder):
     file = io.BytesIO()
     Image.new("1", (20000, 20000)).save(file, "PNG")

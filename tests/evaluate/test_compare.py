@@ -241,3 +241,18 @@ def test_intervals_hold_the_accuracy(make_images, tmp_path):
     low, high = row["knn_interval"]["0.1"]["3"]
     assert low <= row["knn_top1"]["0.1"]["3"] <= high
     assert "95 % bootstrap intervals of linear top-1: 100.0 to 100.0" in table
+
+
+def test_unequal_classes_are_told_with_the_mean_over_classes(make_images, tmp_path):
+    images = make_images()
+    _, table, _ = run(images, tmp_path)
+    assert "balanced, " not in table and "are unequal" not in table
+    for number in (1, 2):
+        (images / "val" / "red" / f"{number}.png").unlink()
+    results, table, _ = run(images, tmp_path)
+    assert results["num_val_by_class"] == [3, 3, 1]
+    (row,) = results["rows"]
+    assert row["knn_balanced"]["0.07"]["3"] == row["linear_balanced"] == 100.0
+    text = " ".join(table.split())
+    assert "k-NN 3, balanced" in text and "linear, balanced" in text
+    assert "from 1 images (red) to 3 (blue): to answer always blue gives a top-1 of 42.9 %." in text

@@ -24,3 +24,11 @@ def test_outputs_that_cannot_be_written(tmp_path):
         require_writable(tmp_path / "file" / "results.json")
     require_writable(tmp_path / "new" / "results.json")
     assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_a_matrix_takes_a_line_for_each_row(tmp_path):
+    results = {"rows": [{"m": [[7] * 1000] * 1000, "x": [1.5, 2], "mixed": [1, "a"]}], "none": []}
+    results["texts"] = ["[1]", 'a"b', "numbers: 1"]
+    write_results(tmp_path / "r.json", results)
+    assert json.loads((tmp_path / "r.json").read_text()) == results
+    assert (tmp_path / "r.json").stat().st_size < 2.1e6

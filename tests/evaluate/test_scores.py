@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from vidmoco.evaluate.scores import (
+    balanced_accuracy,
     confusion_matrix,
     interval,
     is_right,
@@ -88,3 +89,16 @@ def test_a_video_of_one_frame_is_its_frame(seed):
 def test_one_group_says_nothing_of_others():
     right = torch.tensor([True, False, True])
     assert interval(right, torch.zeros(3, dtype=torch.int64)) == [0.0, 100.0]
+
+
+def test_balanced_accuracy_as_scikit_learn():
+    scores, labels = predictions(n=90)
+    labels[labels == 3] = 4  # a class without images
+    expected = metrics.recall_score(
+        labels, scores.argmax(1), labels=[0, 1, 2, 4, 5, 6], average="macro"
+    )
+    assert balanced_accuracy(scores, labels) == pytest.approx(100 * expected)
+    majority = torch.zeros(20, 2, dtype=torch.float64)
+    majority[:, 0] = 1
+    truth = torch.tensor([0] * 19 + [1])
+    assert (top_accuracy(majority, truth), balanced_accuracy(majority, truth)) == (95.0, 50.0)

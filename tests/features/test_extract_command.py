@@ -1,4 +1,6 @@
 import json
+import os
+import shutil
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -248,3 +250,24 @@ def test_few_fetched_files_are_there_at_a_time(extract, remote, monkeypatch):
     assert extract(*urls, "-o", "feats", "--workers", 1) == 0
     assert len(counts) == 8
     assert max(counts) <= 3  # one of each ring, and the one that is done
+
+
+def test_the_longest_names_do_not_end_the_work(extract, capsys):
+    """The file system holds 255 bytes, and each output adds some."""
+    write_video(Path("v/a.mp4"), num_frames=3)
+    names = ["x" * (n - 4) + ".mp4" for n in (200, 231, 236, 247, 255)] + ["\u00fc" * 125 + ".mp4"]
+    names += ["y" * 251 + f".{suffix}" for suffix in ("mp4", "m4v")]
+    for name in names:
+        shutil.copy("v/a.mp4", Path("v") / name)
+    os.utime("v/a.mp4", (2**33 * 1.3, 2**33 * 1.3))  # in the year 2323
+    for suffix in (".npy", ".parquet"):
+        output = suffix.strip(".")
+        words = ["v", "-o", output, "--suffix", suffix]
+        assert extract(*words) == 0
+        assert extract(*words) == 0
+        assert f"{output}: 0 extracted, 9 were there already, 0 failed" in capsys.readouterr().out
+        found = open_features(Path(output)).files
+        assert sorted(file.source.name for file in found) == sorted([*names, "a.mp4"])
+        cut = [file for file in found if "~" in file.path.name]
+        assert len(cut) == 7 and all(file.sidecar["name"] == file.source.name for file in cut)
+    assert "name" not in sidecar_of("npy/a.mp4.npy")

@@ -1,5 +1,6 @@
 import os
 import stat
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from vidmoco.video.files import (
     find_videos,
     is_encrypted_mp4,
     look_at,
+    others_line,
+    state_of,
 )
 
 
@@ -210,3 +213,74 @@ def test_an_encrypted_mp4(tmp_path):
 def test_boxes_that_lie_about_their_size(tmp_path, size):
     path = touch(tmp_path / "a.mp4", size.to_bytes(4, "big") + b"ftyp" + bytes(8))
     assert find_moov(path) is None
+
+
+VIDEO = ["m2t", "MOD", "TOD", "insv", "360", "h264", "mk3d", "m4s", "m2p", "3gpp", "y4m", "hevc"]
+
+
+def test_more_suffixes_of_videos(tmp_path):
+    for suffix in VIDEO:
+        touch(tmp_path / f"a.{suffix}")
+    assert keys(tmp_path) == sorted(f"a.{suffix}" for suffix in VIDEO)
+
+
+STARTS = {
+    "mp4": b"\0\0\0\x18ftypisom",
+    "mkv": b"\x1aE\xdf\xa3",
+    "avi": b"RIFF\0\0\0\0AVI LIST",
+    "ts": (b"G" + bytes(187)) * 3,
+    "m2ts": bytes(4) + (b"G" + bytes(191)) * 3,
+    "ps": b"\0\0\1\xba",
+    "h264": b"\0\0\0\1\x67",
+    "hevc": b"\0\0\0\1\x40\1",
+    "y4m": b"YUV4MPEG2 W2",
+}
+OTHERS = {
+    "heic": b"\0\0\0\x18ftypheic",
+    "m4a": b"\0\0\0\x18ftypM4A ",
+    "wav": b"RIFF\0\0\0\0WAVE",
+    "g": b"G" + bytes(500),
+    "short": b"",
+    "text": b"Give me a video",
+    "nal": b"\0\0\0\1\xff",
+}
+
+
+def test_unknown_suffixes_are_known_by_their_begin(tmp_path):
+    for suffix in ("", ".xyz", ".dat"):
+        for name, data in (STARTS | OTHERS).items():
+            touch(tmp_path / f"{name}{suffix}", data)
+    others = Counter()
+    found = {one.key for one in find_videos(tmp_path, others=others)}
+    assert found == {f"{name}{suffix}" for name in STARTS for suffix in ("", ".xyz", ".dat")}
+    assert others == {"no suffix": len(OTHERS), ".xyz": len(OTHERS), ".dat": len(OTHERS)}
+
+
+def test_what_is_never_a_video_is_counted(tmp_path):
+    for name in ("a.mp4.part", "b.LRV", "c.jpg", "d.jpg", ".hidden", "e.mp4"):
+        touch(tmp_path / name, STARTS["mp4"])
+    (tmp_path / "x").symlink_to("/etc/passwd")
+    others = Counter()
+    assert [one.key for one in find_videos(tmp_path, others=others)] == ["e.mp4"]
+    line = "5 other files, not read: .jpg (2), .part (1), .lrv (1), linked (1)"
+    assert others_line(others) == line
+    assert others_line(Counter()) == ""
+    many = Counter({f".{n}": 20 - n for n in range(12)})
+    assert others_line(many).endswith(", .7 (13), 4 more suffixes")
+
+
+def test_times_after_2262(tmp_path):
+    path = touch(tmp_path / "a.mp4")
+    os.utime(path, (2**33 * 1.3, 2**33 * 1.3))
+    (found,) = find_videos(tmp_path)
+    if path.stat().st_mtime_ns > 2**63:  # else the disk cannot hold it
+        assert found.mtime_ns == 2**63 - 1
+    assert state_of(path.stat()) == (1, found.mtime_ns)
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"), [(b"\0\0\0\1\x67\x42", "H.264"), (b"\0\0\1\x40", "HEVC")]
+)
+def test_raw_streams_are_refused_by_name(tmp_path, data, kind):
+    reason = describe_unknown(touch(tmp_path / "a.h264", data))
+    assert reason.startswith(f"it is a raw {kind} stream, which has no times; put it into a")

@@ -13,6 +13,8 @@ from vidmoco.errors import ConfigError, VideoError
 from vidmoco.video.catalog import Catalog
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.open_catalog import catalog_cache_path
+from vidmoco.video.requests import Request, read_requests
+from vidmoco.video.scan import scan_videos
 from vidmoco.video.scan_command import (
     print_catalog,
     print_refusals,
@@ -138,3 +140,28 @@ def test_the_refusals_of_a_run_are_said_once(tmp_path, capsys, monkeypatch, rank
     print_refusals_of_run(tmp_path)
     said = capsys.readouterr().err
     assert said == ("" if rank == "1" else "Refused: 1 of 1 videos: 1 (it is a text file)\n")
+
+
+def test_the_route_is_what_a_training_reads_by(tmp_path, capsys):
+    write_video(tmp_path / "a.mp4", num_frames=3, size=(256, 192))
+    (tmp_path / "notes.txt").write_text("no video")
+    assert scan_command(ScanCommand(videos=(tmp_path,))) == 0
+    shown = capsys.readouterr()
+    (line,) = [line for line in shown.out.splitlines() if "h264" in line]
+    assert "pyav" in line and "decord" not in line
+    assert "1 other file, not read: .txt (1)" in shown.err
+
+
+def test_y4m_is_read(tmp_path, capsys):
+    header = b"YUV4MPEG2 W64 H48 F25:1 Ip A1:1 C420jpeg\n"
+    frames = [b"FRAME\n" + bytes([20 * n]) * 3072 + b"\x80" * 1536 for n in range(9)]
+    (tmp_path / "a.y4m").write_bytes(header + b"".join(frames))
+    assert scan_command(ScanCommand(videos=(tmp_path,), verify=True)) == 0
+    assert "0 differ from the scan" in capsys.readouterr().out
+    catalog = scan_videos([tmp_path], progress=False)
+    assert (catalog[0].num_frames, catalog[0].frame_rate) == (9, 25)
+    assert catalog[0].last_seconds == pytest.approx(8 / 25)
+    (answer,) = read_requests([Request(catalog[0], (0.29, 0.05, 0.0))])
+    assert answer.pts_seconds == pytest.approx([0.28, 0.04, 0.0])
+    levels = [float(image.mean()) for image in answer.images]
+    assert levels[0] > levels[1] > levels[2]

@@ -1,11 +1,15 @@
 """Build, load and save backbones."""
 
 import copy
+import functools
 import hashlib
+import json
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import timm
 import torch
 from timm.models import is_model, is_model_in_modules, save_for_hf
 from torch import nn
@@ -13,6 +17,7 @@ from torch import nn
 from vidmoco.atomic_file import atomic_write
 from vidmoco.augment.color import IMAGENET_MEAN, IMAGENET_STD
 from vidmoco.backbones.create import create, create_at
+from vidmoco.backbones.folder import CONFIG_FILE
 from vidmoco.backbones.key_names import differences
 from vidmoco.backbones.resnet_32px import CROP_PCT, RESNETS
 from vidmoco.backbones.source import Source, parse_source
@@ -220,8 +225,36 @@ def save_backbone(
     plain.register_state_dict_post_hook(_without_shared_memory)
     with atomic_write(folder, advice=advice) as part:
         save_for_hf(plain, str(part), model_config={"vidmoco": provenance}, safe_serialization=True)
+        _leave_defaults_out(part / CONFIG_FILE)
         # safetensors makes a file that other users cannot read.
         (part / "model.safetensors").chmod((part / "config.json").stat().st_mode)
+
+
+def _leave_defaults_out(path: Path) -> None:
+    """Drop what timm knows by itself from the arguments of the network.
+
+    transformers' ``AutoModel`` gives some of them too, and fails where they are given twice.
+    """
+    config = json.loads(path.read_text(encoding="utf-8"))
+    args = config.get("model_args", {})
+    args.pop("num_classes", None)  # it is in the config itself
+    if args.get("in_chans") == 3:
+        del args["in_chans"]
+    if "global_pool" in args and _pools_so(config["architecture"], args["global_pool"]):
+        del args["global_pool"]
+    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+@functools.cache
+def _pools_so(architecture: str, pooling: str) -> bool:
+    """Return whether timm pools the features of an architecture so by itself."""
+
+    def described(**options: Any) -> tuple[str, str]:
+        with torch.device("meta"), warnings.catch_warnings(action="ignore"):
+            network = timm.create_model(architecture, num_classes=0, **options)
+        return repr(network), str(getattr(network, "global_pool", ""))
+
+    return described() == described(global_pool=pooling)
 
 
 def _without_shared_memory(_: nn.Module, state: dict[str, Any], *__: Any) -> None:

@@ -35,10 +35,7 @@ def check_folder(folder: Path) -> dict[str, Any]:
     """
     path = folder / CONFIG_FILE
     if not path.is_file():
-        raise CheckpointError(
-            f"{folder} is not a backbone folder: it has no {CONFIG_FILE}. A run writes its "
-            "backbone when it ends."
-        )
+        raise CheckpointError(f"{folder} is not a backbone folder: {_what_it_is(folder)}")
     weights_file(folder)
     try:
         return checked_config(read_json(path))
@@ -46,3 +43,19 @@ def check_folder(folder: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{path} is damaged: {error}. It is no config of a timm backbone."
         ) from error
+
+
+def _what_it_is(folder: Path) -> str:
+    """Return what a folder without a config is, and what to do, as the end of a message."""
+    if (folder / "config.yaml").is_file():
+        return (
+            "it is a run that has not written its backbone, which it does when it ends. Go on "
+            f"with: vidmoco pretrain --run {folder} --resume"
+        )
+    weights = next((name for name in WEIGHTS_FILES if (folder / name).is_file()), None)
+    if weights is not None:
+        return (
+            f"it has no {CONFIG_FILE} that names the network of its {weights}. Make one with: "
+            f"vidmoco import {folder / weights} -o FOLDER"
+        )
+    return f"it has no {CONFIG_FILE}. A run writes its backbone when it ends."

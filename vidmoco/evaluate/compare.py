@@ -267,7 +267,7 @@ def _finetune(
     return (
         about
         | {"epochs": epochs}
-        | {key: value for key, value in epochs[-1].items() if key.startswith("top")}
+        | {key: value for key, value in epochs[-1].items() if key.startswith(("top", "balanced"))}
     )
 
 

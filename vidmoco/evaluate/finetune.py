@@ -26,7 +26,7 @@ from vidmoco.errors import CheckpointError
 from vidmoco.evaluate.features import Features, ImageBatch, compute_features, image_loader
 from vidmoco.evaluate.finetune_recipes import FinetuneRecipe, Rule
 from vidmoco.evaluate.finetune_state import FinetuneState
-from vidmoco.evaluate.scores import top_accuracy
+from vidmoco.evaluate.scores import balanced_accuracy, top_accuracy
 from vidmoco.evaluate.training_images import (
     EpochBatches,
     TrainingBatch,
@@ -122,8 +122,9 @@ def finetune(
         on_step: Gets a text of the progress after every step.
 
     Returns:
-        ``{"epoch": 1.0, "train_loss": …, "top1": …, "top5": …}`` for each epoch, accuracies in
-        percent; ``top5`` only for more than five classes.
+        ``{"epoch": 1.0, "train_loss": …, "top1": …, "balanced": …, "top5": …}`` for each epoch,
+        accuracies in percent; ``balanced`` is the mean over classes, ``top5`` is there only for
+        more than five classes.
 
     Raises:
         CheckpointError: the loss is not finite.
@@ -174,7 +175,12 @@ def finetune(
             scores, truth = _scores_of_features(model.head, features, train, val)
         else:
             scores, truth = _scores_of_images(model, val_loader, val, candidate)
-        point = {"epoch": epoch + 1.0, "train_loss": loss, "top1": top_accuracy(scores, truth)}
+        point = {
+            "epoch": epoch + 1.0,
+            "train_loss": loss,
+            "top1": top_accuracy(scores, truth),
+            "balanced": balanced_accuracy(scores, truth),
+        }
         if len(train.classes) > 5:
             point["top5"] = top_accuracy(scores, truth, top=5)
         curve = [*curve, point]

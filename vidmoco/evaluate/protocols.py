@@ -12,6 +12,7 @@ from vidmoco.evaluate.features import Features
 from vidmoco.evaluate.knn import weighted_knn
 from vidmoco.evaluate.linear import linear_probe, stratified_part
 from vidmoco.evaluate.scores import (
+    balanced_accuracy,
     confusion_matrix,
     interval,
     is_right,
@@ -59,6 +60,7 @@ def score_features(
     headline = knn[f"{command.tau[0]:g}", str(headline_k(command.k))]
     scores: dict[str, Any] = {
         "knn_top1": _nested({key: top_accuracy(s, truth) for key, s in knn.items()}),
+        "knn_balanced": _nested({key: balanced_accuracy(s, truth) for key, s in knn.items()}),
         "knn_interval": _nested(
             {key: interval(is_right(s, truth), groups) for key, s in knn.items()}
         ),
@@ -74,6 +76,7 @@ def score_features(
             num_classes=num_classes, groups=bank_groups, seed=command.seed,
         )  # fmt: skip
         scores["linear_top1"] = top_accuracy(probe.scores, truth)
+        scores["linear_balanced"] = balanced_accuracy(probe.scores, truth)
         scores["linear_interval"] = interval(is_right(probe.scores, truth), groups)
         scores["linear_confusion"] = confusion_matrix(probe.scores, truth).tolist()
         if num_classes > 5:

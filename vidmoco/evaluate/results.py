@@ -1,11 +1,15 @@
 """The results of a comparison: make, write and print them."""
 
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import torch
 from rich.console import Console
+from torch import Tensor
 
 import vidmoco
 from vidmoco.atomic_file import atomic_write
@@ -16,7 +20,12 @@ from vidmoco.errors import ConfigError
 from vidmoco.evaluate.features import Features
 from vidmoco.evaluate.linear import DECAYS
 from vidmoco.evaluate.protocols import headline_k
-from vidmoco.evaluate.results_table import refusal_lines, results_tables, settings_lines
+from vidmoco.evaluate.results_table import (
+    imbalance_of,
+    refusal_lines,
+    results_tables,
+    settings_lines,
+)
 from vidmoco.images.equal_images import EqualImages, warning_of
 from vidmoco.images.labelled import LabelledImages, numbers_warning
 from vidmoco.run_folder import make_writable_folder
@@ -94,6 +103,7 @@ def results_of(
         "classes": list(train.classes),
         "num_train": num_train,
         "num_val": len(val) - num_refused[val.split],
+        "num_val_by_class": _by_class(val, features.rows[features.rows >= len(train)] - len(train)),
         "val_split": val.split,
         "refused": [asdict(refusal) for refusal in features.refused],
         "left_out": left_out,
@@ -134,9 +144,30 @@ def write_results(path: Path, results: dict[str, Any]) -> None:
     advice = (
         ", or give another --output. Features and epochs are kept, so the same command is quick."
     )
-    with atomic_write(path, advice=advice) as part, part.open("w", encoding="utf-8") as file:
-        json.dump(results, file, indent=2, allow_nan=False)
-        file.write("\n")
+    mark = uuid4().hex  # is in no text of a stranger
+    text = json.dumps(_marked(results, mark), indent=2, allow_nan=False)
+    text = re.sub(f'"{mark}([^"]*)"', r"\1", text)
+    with atomic_write(path, advice=advice) as part:
+        part.write_text(text + "\n", encoding="utf-8")
+
+
+def _marked(value: Any, mark: str) -> Any:
+    """Make a marked text of each list of numbers, so that it is written on one line.
+
+    The confusion matrices of 1,000 classes took 26 MB with a line for each number.
+    """
+    if isinstance(value, dict):
+        return {key: _marked(item, mark) for key, item in value.items()}
+    if not isinstance(value, list):
+        return value
+    if value and all(type(item) in (int, float) for item in value):
+        return mark + json.dumps(value, allow_nan=False, separators=(",", ":"))
+    return [_marked(item, mark) for item in value]
+
+
+def _by_class(val: LabelledImages, rows: Tensor) -> list[int]:
+    """Return the number of readable images of each class."""
+    return torch.bincount(val.labels[rows], minlength=len(val.classes)).tolist()
 
 
 def print_results(
@@ -147,6 +178,8 @@ def print_results(
     say(console, f"Accuracy on {results['images']} (%)")
     for table in results_tables(results, width=console.width):
         console.print(table)
+    if line := imbalance_of(results):
+        say(console, line)
     say(console, *settings_lines(results), *results["notes"], *refusal_lines(results))
     if path is not None:
         say(console, f"Written to {path}")

@@ -12,6 +12,9 @@ from vidmoco.text import counted
 
 # Refused images that are printed; the file lists all.
 _SHOWN_REFUSALS = 10
+# The largest class may have so many times the images of the smallest to be called equal: unreadable
+# images leave small differences.
+_EQUAL = 1.1
 
 
 def accuracy_columns(results: dict[str, Any]) -> list[tuple[str, list[float]]]:
@@ -21,8 +24,16 @@ def accuracy_columns(results: dict[str, Any]) -> list[tuple[str, list[float]]]:
         (f"k-NN {k}", [row["knn_top1"][tau][str(k)] for row in rows])
         for k in results["settings"]["k"]
     ]
-    for key, title in (("linear_top1", "linear top-1"), ("linear_top5", "linear top-5")):
-        if all(key in row for row in rows):
+    uneven = bool(imbalance_of(results))
+    if uneven and all("knn_balanced" in row for row in rows):
+        k = str(results["settings"]["headline_k"])
+        columns.append((f"k-NN {k}, balanced", [row["knn_balanced"][tau][k] for row in rows]))
+    for key, title in (
+        ("linear_top1", "linear top-1"),
+        ("linear_balanced", "linear, balanced"),
+        ("linear_top5", "linear top-5"),
+    ):
+        if all(key in row for row in rows) and (uneven or key != "linear_balanced"):
             columns.append((title, [row[key] for row in rows]))
     for share in results["settings"]["few_shot"]:
         means = [fmean(row["few_shot_top1"][f"{share:g}"]) for row in rows]
@@ -32,8 +43,26 @@ def accuracy_columns(results: dict[str, Any]) -> list[tuple[str, list[float]]]:
             title = f"video, {'k-NN' if what == 'knn' else what}"
             columns.append((title, [row["video_top1"][what]["mean"] for row in rows]))
     for rule in results["settings"]["finetune"]:
-        columns.append((f"{rule}, top-1", [row["finetune"][rule]["top1"] for row in rows]))
+        done = [row["finetune"][rule] for row in rows]
+        columns.append((f"{rule}, top-1", [one["top1"] for one in done]))
+        if uneven and all("balanced" in one for one in done):
+            columns.append((f"{rule}, balanced", [one["balanced"] for one in done]))
     return columns
+
+
+def imbalance_of(results: dict[str, Any]) -> str:
+    """Return a line on classes of unequal size, or an empty string where they are about equal."""
+    counts = results.get("num_val_by_class") or [0]
+    if max(counts) <= _EQUAL * min(counts):
+        return ""
+    share = 100 * max(counts) / sum(counts)
+    largest, smallest = (results["classes"][counts.index(n)] for n in (max(counts), min(counts)))
+    return (
+        f"The classes of {results['val_split']} are unequal, from {min(counts):,} images "
+        f"({smallest}) to {max(counts):,} ({largest}): to answer always {largest} gives a top-1 of "
+        f"{share:.1f} %. Balanced is the mean of the classes' accuracies, where that gives "
+        f"{100 / len(counts):.1f} %."
+    )
 
 
 def results_tables(results: dict[str, Any], *, width: int) -> list[Table]:

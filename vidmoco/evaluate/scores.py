@@ -27,6 +27,16 @@ def top_accuracy(
     return 100 * int(is_right(scores, labels, top=top).sum()) / len(labels)
 
 
+def balanced_accuracy(scores: Float[Tensor, "m c"], labels: Int64[Tensor, " m"]) -> float:
+    """Return the mean over the classes of each one's accuracy, in percent.
+
+    Where classes are unequal, the accuracy over images is high if only the largest is recognised.
+    """
+    counts = torch.bincount(labels, minlength=scores.shape[1])
+    hits = torch.bincount(labels[is_right(scores, labels)], minlength=scores.shape[1])
+    return 100 * (hits[counts > 0] / counts[counts > 0].double()).mean().item()
+
+
 def confusion_matrix(
     scores: Float[Tensor, "m c"], labels: Int64[Tensor, " m"]
 ) -> Int64[Tensor, "c c"]:

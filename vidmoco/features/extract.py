@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
+from errno import EILSEQ, ENAMETOOLONG
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +31,8 @@ class Extraction:
     """The frames to take."""
     name: str = ""
     """What messages call it."""
+    full_name: str = ""
+    """The name that the file would have but for its length, without the suffix; else empty."""
     url: str = ""
     """Where the video was fetched from, or empty for a local one."""
 
@@ -143,6 +146,10 @@ def extract_videos(
             result = _write_features(features, extraction, settings)
         except VideoError as error:
             result = VideoError(extraction.named(str(error)))
+        except ConfigError as error:
+            if getattr(error.__cause__, "errno", 0) not in (ENAMETOOLONG, EILSEQ):
+                raise
+            result = VideoError(str(error))  # of this file alone
         yield extraction, result
 
 
@@ -160,6 +167,7 @@ def _write_features(
             {
                 **settings,
                 "source": extraction.source,
+                **({"name": extraction.full_name} if extraction.full_name else {}),
                 "source_bytes": video.num_bytes,
                 **({} if extraction.url else {"source_mtime_ns": video.mtime_ns}),
                 "decoder": "pyav",

@@ -1,12 +1,13 @@
 """``vidmoco extract``: features of one video to a file, or of many to a folder."""
 
+import hashlib
 import os
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -31,6 +32,8 @@ from vidmoco.video.info import VideoInfo
 from vidmoco.video.open_catalog import open_catalog
 
 DEFAULT_BACKBONE = "resnet50"
+# ".timestamps.npy" in place of the suffix, and ".1234567.part" while it is written.
+_ADDED_BYTES = 32
 
 
 def default_backbone() -> str:
@@ -185,11 +188,39 @@ def _planned(
         return [replace(one, output=command.output) for one in plan], num_without_times
     # Under torchrun each process takes its share of the videos.
     rank, world_size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    return [
+    own = []
+    for one in plan[rank::world_size]:
         # The suffix of the video stays, and keeps clip.mp4 and clip.avi apart.
-        replace(one, output=command.output / (one.name + command.suffix))
-        for one in plan[rank::world_size]
-    ], num_without_times
+        output = output_of(command.output, one.name, command.suffix)
+        is_cut = output != command.output / (one.name + command.suffix)
+        own.append(replace(one, output=output, full_name=one.name * is_cut))
+    return own, num_without_times
+
+
+def output_of(folder: Path, name: str, suffix: str) -> Path:
+    """Return the file for the features of a video.
+
+    A name that leaves no room for the suffixes of this program is cut, and gets a hash of the whole
+    name, which the sidecar has.
+    """
+    path = PurePosixPath(name)
+    most = _longest_name(folder) - _ADDED_BYTES
+    data = os.fsencode(path.name)
+    if len(data) > most:
+        kind = path.suffix if len(os.fsencode(path.suffix)) <= 8 else ""
+        digest = hashlib.sha256(data).hexdigest()[:16]
+        kept = data[: max(0, most - len(digest) - len(kind) - 1)].decode("utf-8", "ignore")
+        path = path.with_name(f"{kept}~{digest}{kind}")
+    return folder / f"{path}{suffix}"
+
+
+def _longest_name(folder: Path) -> int:
+    """Return how many bytes a name may have where a folder is or will be."""
+    there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    try:
+        return os.pathconf(there, "PC_NAME_MAX")
+    except (OSError, ValueError):
+        return 255
 
 
 def _is_done(extraction: Extraction, frozen: FrozenBackbone, kind: dict[str, Any]) -> bool:

@@ -10,6 +10,7 @@
 import glob
 import json
 import math
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -210,13 +211,13 @@ def require_known_suffix(path: Path) -> None:
 def siblings_of(path: Path) -> list[Path]:
     """Return the feature files beside ``path`` that differ from it only in their suffix."""
     siblings = (path.with_suffix(suffix) for suffix in SUFFIXES if suffix != path.suffix)
-    return [sibling for sibling in siblings if sibling.is_file()]
+    return [sibling for sibling in siblings if os.path.isfile(sibling)]  # noqa: PTH113
 
 
 def require_own_sidecar(path: Path) -> None:
     """Raise ``ConfigError`` if a feature file of another type has the same sidecar."""
     for sibling in siblings_of(path):
-        if sidecar_path(path).is_file():
+        if os.path.isfile(sidecar_path(path)):  # noqa: PTH113
             raise ConfigError(
                 f"{path} would share its sidecar {sidecar_path(path)} with {sibling}, but a "
                 "sidecar describes one file. Give another -o, or remove that file."

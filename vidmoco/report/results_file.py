@@ -17,7 +17,9 @@ _ROW = {
     "knn_top1": {"": {"": float}},
     "knn_interval": {"": {"": [float]}},
     "knn_confusion": [[int]],
+    "knn_balanced": {"": {"": float}},
     "linear_top1": float,
+    "linear_balanced": float,
     "linear_top5": float,
     "linear_interval": [float],
     "linear_confusion": [[int]],
@@ -135,6 +137,7 @@ def other_columns(rows: Sequence[dict[str, Any]]) -> list[Column]:
     ends = [_two(row.get("linear_interval")) for row in rows]
     columns = [
         Column("linear probe", "top-1", [row.get("linear_top1") for row in rows], ends),
+        Column("linear probe", "balanced", [row.get("linear_balanced") for row in rows], none),
         Column("linear probe", "top-5", [row.get("linear_top5") for row in rows], none),
     ]
     for share in _keys(rows, "few_shot_top1"):

@@ -31,7 +31,7 @@ from vidmoco.video.files import describe_unknown
 # are opened for a better error message.
 FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,rm,gif,ivf,mxf,dv,"
-    "mp3,wav,flac,aac"
+    "yuv4mpegpipe,mp3,wav,flac,aac"
 )
 # Codecs of cameras, archives and the web, without image codecs and rare lossless ones. Those have
 # the least tested decoders, and the most entries on FFmpeg's security page.

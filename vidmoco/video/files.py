@@ -3,22 +3,49 @@
 import codecs
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from vidmoco.errors import VideoError
+from vidmoco.text import counted
 from vidmoco.video.info import VideoInfo
 
 VIDEO_SUFFIXES = frozenset(
     {
-        *(".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".ivf", ".m1v"),
-        *(".m2ts", ".m2v", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogm"),
-        *(".ogv", ".qt", ".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv"),
+        *(".264", ".265", ".360", ".3g2", ".3gp", ".3gpp", ".amv", ".asf", ".avc", ".avi", ".dav"),
+        *(".divx", ".dv", ".evo", ".f4v", ".flv", ".gif", ".h264", ".h265", ".hevc", ".insv"),
+        *(".ismv", ".ivf", ".m1v", ".m2p", ".m2s", ".m2t", ".m2ts", ".m2v", ".m4s", ".m4v"),
+        *(".mk3d", ".mkv", ".mod", ".mov", ".mp2v", ".mp4", ".mpe", ".mpeg", ".mpg", ".mpv"),
+        *(".mqv", ".mts", ".mxf", ".nut", ".obu", ".ogm", ".ogv", ".ogx", ".qt", ".rm", ".rmvb"),
+        *(".tod", ".tp", ".trp", ".ts", ".vob", ".vro", ".webm", ".wmv", ".wtv", ".xvid", ".y4m"),
     }
 )
+# Not looked into: unfinished downloads, and what cameras add to each video in low resolution.
+_NEVER = frozenset(
+    {
+        *(".part", ".crdownload", ".download", ".opdownload", ".partial", ".tmp", ".!ut", ".!qb"),
+        *(".lrv", ".lrf", ".thm", ".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"),
+        *(".heic", ".avif", ".npy", ".npz", ".parquet", ".pt", ".pth", ".safetensors", ".zip"),
+        *(".gz", ".tar", ".7z", ".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml"),
+        *(".md", ".py", ".srt", ".vtt", ".ass", ".sub", ".idx", ".nfo", ".html", ".pdf", ".log"),
+        *(".mp3", ".wav", ".m4a", ".aac", ".flac", ".ogg", ".oga", ".opus", ".wma", ".mka"),
+    }
+)
+_NO_VIDEO_BRANDS = (b"M4A", b"M4B", b"hei", b"mif", b"avi", b"crx", b"jp2", b"msf")
+_STARTS = (
+    *(b"\x1aE\xdf\xa3", b"\0\0\1\xba", b"\0\0\1\xb3", b"FLV\1", b"OggS", b".RMF", b"DKIF"),
+    *(b"0&\xb2u\x8ef\xcf\x11", b"\x06\x0e+4", b"YUV4MPEG2 "),
+)
+_RAW = {
+    **dict.fromkeys((0x67, 0x47, 0x27, 0x09, 0x06), "H.264"),
+    **dict.fromkeys((0x40, 0x42, 0x44, 0x46, 0x4E), "HEVC"),
+}
+"""The first byte of the units that such streams begin with: parameters, delimiters, messages."""
 _LEADS_OUT = "the link leads out of the folder (--follow-links follows it)"
 _HEAD_BYTES = 4096
+_MOST_SUFFIXES = 8
 _MAX_MOOV_BYTES = 64 * 2**20  # assumption: an index of hours of video is smaller
 
 
@@ -33,8 +60,13 @@ class FoundFile:
     problem: str = ""
 
 
-def find_videos(root: Path, *, follow_links: bool = False) -> Iterator[FoundFile]:
-    """Yield the files below ``root`` with a video suffix (in any case), and unreadable folders.
+def find_videos(
+    root: Path, *, follow_links: bool = False, others: Counter[str] | None = None
+) -> Iterator[FoundFile]:
+    """Yield the video files below ``root``, and unreadable folders.
+
+    Videos are files with a suffix of videos, in any case, and those of unknown suffixes that begin
+    like one. The rest is counted by suffix in ``others``, without hidden files.
 
     Links are followed after all other entries, and each file and folder is visited once. So a loop
     of links ends, and a video that is linked twice is found once. Without ``follow_links`` a link
@@ -73,13 +105,17 @@ def find_videos(root: Path, *, follow_links: bool = False) -> Iterator[FoundFile
                     yield FoundFile(_key(path, root) + "/", problem=_LEADS_OUT)
                 elif path.suffix.lower() in VIDEO_SUFFIXES:
                     yield FoundFile(_key(path, root), problem=_LEADS_OUT)
+                elif others is not None:
+                    others["linked"] += 1
                 continue
             if os.path.isdir(path):  # noqa: PTH112  (never raises)
                 seen.add(real_path)
                 folders.append((path, real_path))
-            elif path.suffix.lower() in VIDEO_SUFFIXES:
+            elif path.suffix.lower() in VIDEO_SUFFIXES or _begins_like_video(path):
                 seen.add(real_path)
                 yield look_at(path, root=root)
+            elif others is not None and not path.name.startswith("."):
+                others[path.suffix.lower() or "no suffix"] += 1
 
 
 def look_at(path: Path, *, root: Path) -> FoundFile:
@@ -113,6 +149,45 @@ def _in_64_bits(nanoseconds: int) -> int:
     return max(-(2**63), min(nanoseconds, 2**63 - 1))
 
 
+def others_line(others: Counter[str]) -> str:
+    """Return a line on the files that are no videos, or an empty string."""
+    if not others:
+        return ""
+    listed = [f"{suffix} ({count:,})" for suffix, count in others.most_common(_MOST_SUFFIXES)]
+    if len(others) > _MOST_SUFFIXES:
+        listed.append(f"{len(others) - _MOST_SUFFIXES:,} more suffixes")
+    return f"{counted(others.total(), 'other file')}, not read: {', '.join(listed)}"
+
+
+def _begins_like_video(path: Path) -> bool:
+    """Return whether a file of an unknown suffix begins like a video."""
+    if path.suffix.lower() in _NEVER or path.name.startswith("."):
+        return False
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return False
+        with path.open("rb") as file:
+            head = file.read(400)
+    except OSError:
+        return False
+    if head[4:8] == b"ftyp":
+        return not head[8:].startswith(_NO_VIDEO_BRANDS)
+    is_avi = head[:4] == b"RIFF" and head[8:12] == b"AVI "
+    packets = (head[0:400:188], head[4:400:192])  # of MPEG-TS, also with times before each
+    is_ts = any(len(marks) == 3 and marks == b"GGG" for marks in packets)
+    return (
+        is_avi or is_ts or head[4:8] == b"moov" or bool(_raw_kind(head)) or head.startswith(_STARTS)
+    )
+
+
+def _raw_kind(head: bytes) -> str:
+    """Return the codec of a raw stream of H.264 or HEVC, or an empty string."""
+    for start in (b"\0\0\0\1", b"\0\0\1"):
+        if head.startswith(start) and len(head) > len(start):
+            return _RAW.get(head[len(start)], "")
+    return ""
+
+
 def require_as_scanned(video: VideoInfo) -> None:
     """Raise ``VideoError`` if a video is refused, missing, or has changed since the scan."""
     if video.route == "refused":
@@ -138,6 +213,11 @@ def describe_unknown(path: Path) -> str:
         if find_moov(path) is None:
             return "it is an MP4 without its index (moov): the recording or the copy broke off"
         return "it is an MP4 whose index (moov) is damaged"
+    if kind := _raw_kind(head):
+        return (
+            f"it is a raw {kind} stream, which has no times; put it into a container, with its "
+            "rate: ffmpeg -framerate 25 -i IN -c copy OUT.mp4"
+        )
     if b"\0" not in head and _is_text(head):
         return "it is a text file"
     return "it is damaged, or not a video of a format that is read here"

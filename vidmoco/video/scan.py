@@ -1,6 +1,7 @@
 """Scan folders: probe every video file, in processes that a bad file may kill."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,13 +9,14 @@ from pathlib import Path
 from rich.console import Console
 
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
+from vidmoco.console import say
 from vidmoco.content import content_of
 from vidmoco.cores import num_cores
 from vidmoco.errors import ConfigError
 from vidmoco.progress import ProgressBar
 from vidmoco.urls import is_url, url_of
 from vidmoco.video.catalog import Catalog
-from vidmoco.video.files import VIDEO_SUFFIXES, FoundFile, find_videos, look_at
+from vidmoco.video.files import VIDEO_SUFFIXES, FoundFile, find_videos, look_at, others_line
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.probe import ProbeJob, build_probe, refused
 from vidmoco.workers.pool import WorkerPool
@@ -50,7 +52,8 @@ def scan_videos(
     reused: list[int] = []
     known = _index(previous, limits)
     states = [] if previous is None else _states_of(previous)
-    for root, found in listed_files(sources, follow_links=limits.follow_links):
+    others: Counter[str] = Counter()
+    for root, found in listed_files(sources, follow_links=limits.follow_links, others=others):
         index = known.get((str(root), found.key))
         if found.problem:
             rows.append(refused(found, root=root, reason=found.problem))
@@ -65,6 +68,9 @@ def scan_videos(
             rows.append(row)
         else:
             jobs.append(ProbeJob(root, found))
+    is_main = os.environ.get("RANK", "0") == "0"
+    if progress and is_main and (line := others_line(others)):
+        say(Console(stderr=True), line)
     console = Console(stderr=True, quiet=not (progress and jobs))
     with ProgressBar(console, "scan", total=len(jobs)) as bar:
         rows += bar.track(_probe_all(jobs, workers=workers or num_cores(), limits=limits))
@@ -104,9 +110,9 @@ def _index(previous: Catalog | None, limits: Limits) -> dict[tuple[str, str], in
 
 
 def listed_files(
-    sources: Sequence[Path], *, follow_links: bool
+    sources: Sequence[Path], *, follow_links: bool, others: Counter[str] | None = None
 ) -> Iterator[tuple[Path, FoundFile]]:
-    """Yield every video file of the sources, with its root.
+    """Yield every video file of the sources, with its root; count the rest in ``others``.
 
     Raises:
         ConfigError: a source does not exist, or a folder has no video file.
@@ -115,14 +121,18 @@ def listed_files(
         path = Path(os.path.abspath(source))  # noqa: PTH100  (resolve() follows links)
         if path.is_dir():
             count = 0
-            for found in find_videos(path, follow_links=follow_links):
+            for found in find_videos(path, follow_links=follow_links, others=others):
                 if found.key == "./":
                     raise ConfigError(f"{source}: {found.problem}.")
                 count += 1
                 yield path, found
             if not count:
                 suffixes = " ".join(sorted(VIDEO_SUFFIXES))
-                raise ConfigError(f"No video file in {source} (looked for {suffixes}).")
+                found_others = others_line(others or Counter())
+                raise ConfigError(
+                    f"No video file in {source} (looked for {suffixes})."
+                    + f" There are {found_others}." * bool(found_others)
+                )
         elif path.exists() or path.is_symlink():
             yield path.parent, look_at(path, root=path.parent)
         elif is_url(source):

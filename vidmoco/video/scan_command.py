@@ -1,9 +1,11 @@
 """``vidmoco scan``: list the kinds of videos, and the refused ones with reasons."""
 
+import functools
 import os
 import time
 from collections import Counter, defaultdict
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -14,6 +16,7 @@ from vidmoco.errors import ConfigError, VideoError
 from vidmoco.progress import ProgressBar
 from vidmoco.urls import expand_lists
 from vidmoco.video.catalog import Catalog, is_catalog
+from vidmoco.video.forward_reader import reads_forward
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.open_catalog import (
     cached_catalog,
@@ -23,19 +26,23 @@ from vidmoco.video.open_catalog import (
 
 _MAX_REFUSED_LINES = 50
 _MAX_REASONS = 5
+_DECIDE_READER = (
+    *("container", "codec", "pixel_format", "route"),
+    *("leading_pictures", "edit_list", "estimated_times"),
+)
 
 
 def print_catalog(catalog: Catalog, *, console: Console, catalog_path: Path | None = None) -> None:
-    """Print the kinds of videos, and the refused ones with reasons.
+    """Print the kinds of videos with what a training reads them by, and the refused ones.
 
     A long list is cut, and refers to ``catalog_path``.
     """
     counts: dict[tuple[str, str, str], list[float]] = defaultdict(lambda: [0, 0, 0.0])
-    names = ("container", "codec", "route", "num_frames", "duration_seconds")
     readable = catalog.readable()
-    columns = [readable.column(name).tolist() for name in names]
-    for container, codec, route, num_frames, seconds in zip(*columns, strict=True):
-        count = counts[container, codec, route]
+    columns = [readable.column(name).tolist() for name in ("num_frames", "duration_seconds")]
+    kinds = zip(*(readable.column(name).tolist() for name in _DECIDE_READER), strict=True)
+    for kind, num_frames, seconds in zip(kinds, *columns, strict=True):
+        count = counts[kind[0], kind[1], reader_of(*kind)]
         count[:] = count[0] + 1, count[1] + num_frames, count[2] + seconds / 3600
     if counts:
         table = Table()
@@ -64,6 +71,17 @@ def print_catalog(catalog: Catalog, *, console: Console, catalog_path: Path | No
     if more > 0:
         where = "the catalog" if catalog_path is None else str(catalog_path)
         say(console, f"  … and {more:,} more, all in {where}")
+
+
+@functools.cache
+def reader_of(*kind: str | bool) -> str:
+    """Return what reads a video in a training with the default ``--data.decoder auto``.
+
+    ``kind`` are its ``_DECIDE_READER``.
+    """
+    values: dict[str, Any] = dict(zip(_DECIDE_READER, kind, strict=True))
+    video = VideoInfo(root="", key="", num_bytes=0, mtime_ns=0, **values)
+    return "pyav" if reads_forward(video) else video.route
 
 
 def print_refusals(catalog: Catalog, *, console: Console) -> None:
