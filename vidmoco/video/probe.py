@@ -127,7 +127,7 @@ def _probe(path: Path, found: FoundFile, *, root: Path, limits: Limits) -> Video
             num_bytes=found.num_bytes,
             size_changes=packets.size_changes,
             start_known=stream.start_time is not None,
-            marks_wrong=reader.marks_wrong,
+            marks_wrong=reader.marks_wrong or _index_is_wrong(stream, packets),
             timeline=timeline,
         )
         return VideoInfo(
@@ -241,8 +241,10 @@ def _timeline(
         times = packets.delayed(packets.pts, pictures.delay)
     elif packets.jumps_back and (joined := packets.joined()):
         times = list(joined)
-    elif pictures.start is None or packets.is_doubtful(
-        reorders=bool(stream.codec_context.has_b_frames)
+    elif (
+        pictures.start is None
+        or packets.jumps_back
+        or packets.is_doubtful(reorders=bool(stream.codec_context.has_b_frames))
     ):
         times = _times_as_decoded(path, packets, codec_name(stream), limits)
         known = [time for time in times if time is not None]
@@ -278,6 +280,13 @@ def _times_as_decoded(
                 known = frame.pts is not None and 0 <= frame.pts < len(pts)
                 times.append(pts[frame.pts] if known else None)
     return times
+
+
+def _index_is_wrong(stream: VideoStream, packets: PacketList) -> bool:
+    """Return whether the container's index leads to a packet that is no key frame."""
+    times = zip(packets.keys, packets.pts, packets.dts, strict=True)
+    keys = {time for key, *both in times if key for time in both}
+    return any(e.is_keyframe and e.timestamp not in keys for e in stream.index_entries)
 
 
 def _has_no_times(container: InputContainer, stream: VideoStream) -> bool:

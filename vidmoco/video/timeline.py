@@ -18,6 +18,7 @@ _ROUNDING_TICKS = 2
 _MAX_DELAY = 17  # codecs delay a picture by at most 16 others
 # assumption: if few gaps differ by more than this share from the usual one, times may be wrong.
 _ODD, _MAX_FEW = 0.4, 0.1
+_MAX_GAP = 4  # usual gaps: a group of pictures with a wider one may have a wrong time
 
 
 @dataclass
@@ -116,9 +117,11 @@ class PacketList:
             if key:
                 groups.append([])
             groups[-1].append(pts)
-        if any(len(set(group)) < len(group) for group in groups):
+        groups = [sorted(group) for group in groups]
+        gaps = [b - a for group in groups for a, b in pairwise(group)]
+        if gaps and (min(gaps) < 1 or max(gaps) > _MAX_GAP * float(np.median(gaps))):
             return []
-        return [pts for group in groups for pts in sorted(group)]
+        return [pts for group in groups for pts in group]
 
     def is_doubtful(self, *, reorders: bool) -> bool:
         """Return whether the times of the packets may not be those of their pictures.
