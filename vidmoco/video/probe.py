@@ -32,6 +32,7 @@ from vidmoco.video.frame_stream import (
     counted_pictures,
     decode_packet,
     is_clean_start,
+    use_own_time,
 )
 from vidmoco.video.info import Route, VideoInfo
 from vidmoco.video.routes import route_of
@@ -235,10 +236,9 @@ def _timeline(
     base = stream.time_base or Fraction(1)
     nominal = stream.guessed_rate or stream.average_rate
     times: list[int | None] | None = None
-    if _has_no_times(container, stream):
-        times = packets.delayed(packets.dts, pictures.delay)
-    elif not pictures.in_order() and packets.in_order:  # these are times of decoding
-        times = packets.delayed(packets.pts, pictures.delay)
+    decoding = not pictures.in_order() and packets.in_order
+    if decoding or _has_no_times(container, stream):  # these are times of decoding
+        times = packets.delayed(0 if pictures.in_order() else pictures.delay)
     elif packets.jumps_back and (joined := packets.joined()):
         times = list(joined)
     elif (
@@ -318,6 +318,7 @@ def _read_packets(
         for number, packet in enumerate(container.demux(stream)):
             if number % _PACKETS_PER_SIGN_OF_LIFE == 0:
                 still_alive()
+            use_own_time(packet, container)
             facts = reader.look(packet)
             if facts.second_field:
                 packets.add_second_field(packet.duration or 0)

@@ -91,12 +91,12 @@ class PacketList:
         """Return the known display times of the shown pictures, in decoding order."""
         return [time for time in self.of_shown(self.pts) if time is not None]
 
-    def delayed(self, times: list[int | None], delay: int) -> list[int | None]:
-        """Return the times of the pictures in display order, given times of decoding.
+    def delayed(self, delay: int) -> list[int | None]:
+        """Return the times in display order, where those of the packets are times of decoding.
 
         A picture is shown when the decoder returns it, which is ``delay`` packets later.
         """
-        known = sorted(time for time in self.of_shown(times) if time is not None)
+        known = sorted(self.known())
         delay = min(max(delay, 0), max(len(known) - 1, 0))
         step = max(1, round(float(np.median(np.diff(known))))) if len(known) > 1 else 1
         known += [known[-1] + step * (n + 1) for n in range(delay)]
