@@ -31,6 +31,11 @@ class Facts:
     second_field: bool = False
     """Whether it completes the picture that the packet before it began."""
 
+    @property
+    def any_picture(self) -> bool:
+        """Whether it holds a picture, or a part of one. Decoders take others for faults."""
+        return self.shown or self.hidden or self.second_field
+
 
 _NOTHING = Facts(key=False, shown=False)
 _PICTURE = Facts(key=False, shown=True)
@@ -146,9 +151,9 @@ class PacketReader:
         before, self._field = self._field, None
         data = _head(packet)
         place = data.find(b"\0\0\1\xb5")
-        while 0 <= place and place + 6 < len(data) and data[place + 4] >> 4 != 8:
+        while place >= 0 and place + 6 < len(data) and data[place + 4] >> 4 != 8:
             place = data.find(b"\0\0\1\xb5", place + 4)
-        structure = data[place + 6] & 3 if 0 <= place and place + 6 < len(data) else 3
+        structure = data[place + 6] & 3 if place >= 0 and place + 6 < len(data) else 3
         if structure in (0, 3) or bytes(packet).count(b"\0\0\1\0") > 1:
             return False
         if before == (0, 3 - structure):

@@ -18,7 +18,13 @@ from vidmoco.video.info import VideoInfo
 # Increased when columns, probe or routing rule change. Older catalogs are then scanned again.
 FORMAT_VERSION = "3"
 _VERSION_KEY = b"vidmoco.catalog"
-_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_(), bytes: pa.binary()}
+_TYPES = {
+    str: pa.string(),
+    int: pa.int64(),
+    float: pa.float64(),
+    bool: pa.bool_(),
+    bytes: pa.binary(),
+}
 SCHEMA = pa.schema(
     [(name, _TYPES.get(kind, pa.string())) for name, kind in get_type_hints(VideoInfo).items()],
     metadata={_VERSION_KEY: FORMAT_VERSION.encode()},

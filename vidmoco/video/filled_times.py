@@ -49,7 +49,9 @@ def _without_repeats(known: list[tuple[int, int]]) -> list[tuple[int, int]]:
             if len(kept) > 1:
                 drops_first = time - kept[-2][1] > after > 0
             else:  # at the start: is there room for another frame behind it?
-                beyond = known[number + 2][1] - known[number + 1][1] if number + 2 < len(known) else 0
+                beyond = (
+                    known[number + 2][1] - known[number + 1][1] if number + 2 < len(known) else 0
+                )
                 drops_first = 2 * after < 3 * beyond
             if not drops_first:
                 continue
@@ -96,8 +98,7 @@ def _on_one_clock(known: list[tuple[int, int]], step: int) -> list[tuple[int, in
             del runs[-1][-faults:]
         runs[-1].append((place, time))
     joined: list[tuple[int, int]] = []
-    for run in runs:
-        run = _increasing(run)
+    for run in map(_increasing, runs):
         if len(run) <= _MAX_FAULTS_IN_A_ROW:
             continue
         if len(run) > 1:

@@ -97,7 +97,7 @@ def _timed(
                 continue
             due.earliest, wait_for_key = max(start, packet.pts), False
         frames, error = decode_packet(stream, packet)
-        if packet is not None and facts is not None:
+        if packet is not None and facts is not None and facts.any_picture:
             due.add(packet, reader, facts, error=error)
         for frame in frames:
             for pts, picture in due.until(frame):
@@ -133,9 +133,7 @@ class Due:
         self._first_field: int | None = None
         self._reliable = True  # all pictures so far had the time of a packet
 
-    def add(
-        self, packet: "Packet[Any]", reader: PacketReader, facts: Facts, *, error: str
-    ) -> None:
+    def add(self, packet: "Packet[Any]", reader: PacketReader, facts: Facts, *, error: str) -> None:
         """Add a packet that has been decoded, perhaps with an error."""
         key = facts.key or bool(self._damage and facts.shown and reader.is_intra(packet))
         if key and packet.pts is not None:
@@ -191,9 +189,7 @@ class Due:
                 yield time, Lost(self._lost.get(time, NOT_DECODED))
 
 
-def _counted(
-    container: InputContainer, stream: VideoStream, video: VideoInfo
-) -> Iterator[Timed]:
+def _counted(container: InputContainer, stream: VideoStream, video: VideoInfo) -> Iterator[Timed]:
     """Like ``decoded_frames``, for frames without times. All frames after an error are lost."""
     base = stream.time_base or Fraction(1)
     ticks = unpacked(video.frame_ticks, video.num_frames)
@@ -239,6 +235,8 @@ def counted_pictures(
                 packet.pts, packet.dts = shown, None
                 shown += facts.shown
         frames, error = decode_packet(stream, packet)
+        if packet is not None and not facts.any_picture:
+            error = ""
         if (error or broken_off) and (started or not begins_inside):
             yield None, broken_off or error
         for frame in frames:
@@ -289,7 +287,8 @@ def decode_listening(
     errors = [
         text.strip()
         for level, _, text in messages
-        if (level <= av.logging.ERROR and not _OUTSIDE.search(text)) or text.startswith("concealing")
+        if (level <= av.logging.ERROR and not _OUTSIDE.search(text))
+        or text.startswith("concealing")
     ]
     return frames, errors[0] if errors and to_log else ""
 

@@ -190,9 +190,9 @@ class _FirstPictures:
             if not self._inside and packet.pts is not None:
                 self._key = packet.pts
         frames, error = decode_packet(self._stream, packet if packet.size else None)
-        if packet.size:
+        if facts.any_picture:
             self._due.add(packet, self._reader, facts, error=error)
-        self._any_lost |= bool(error)
+            self._any_lost |= bool(error)
         if not self.pts:
             self.delay += facts.shown
         for frame in frames:
@@ -277,8 +277,8 @@ def _times_as_decoded(
         name = container.format.name.split(",")[0]
         for frame, _ in counted_pictures(container, stream, name, codec, number=True):
             if frame is not None:
-                known = frame.pts is not None and 0 <= frame.pts < len(pts)
-                times.append(pts[frame.pts] if known else None)
+                place = -1 if frame.pts is None else frame.pts
+                times.append(pts[place] if 0 <= place < len(pts) else None)
     return times
 
 
