@@ -31,6 +31,11 @@ class Facts:
     second_field: bool = False
     """Whether it completes the picture that the packet before it began."""
 
+    @property
+    def any_picture(self) -> bool:
+        """Whether it holds a picture, or a part of one. Decoders take others for faults."""
+        return self.shown or self.hidden or self.second_field
+
 
 _NOTHING = Facts(key=False, shown=False)
 _PICTURE = Facts(key=False, shown=True)

@@ -98,8 +98,7 @@ def _on_one_clock(known: list[tuple[int, int]], step: int) -> list[tuple[int, in
             del runs[-1][-faults:]
         runs[-1].append((place, time))
     joined: list[tuple[int, int]] = []
-    for run in runs:
-        run = _increasing(run)
+    for run in map(_increasing, runs):
         if len(run) <= _MAX_FAULTS_IN_A_ROW:
             continue
         if len(run) > 1:

@@ -28,6 +28,7 @@ from vidmoco.workers.process import still_alive
 
 # Faults that decoders log, but which no picture depends on.
 _OUTSIDE = re.compile(r"\bSEI\b|Overread VUI")
+_STUCK = "its decoder takes no more data"
 _CORRUPT = "its decoder marks it as corrupt"
 # Decoders that conceal missing pictures. Others log harmless messages (MS-MPEG4: no end mark).
 _CONCEALING = frozenset({"h264", "hevc"})
@@ -96,7 +97,7 @@ def _timed(
                 continue
             due.earliest, wait_for_key = max(start, packet.pts), False
         frames, error = decode_packet(stream, packet)
-        if packet is not None and facts is not None:
+        if packet is not None and facts is not None and facts.any_picture:
             due.add(packet, reader, facts, error=error)
         for frame in frames:
             for pts, picture in due.until(frame):
@@ -234,6 +235,8 @@ def counted_pictures(
                 packet.pts, packet.dts = shown, None
                 shown += facts.shown
         frames, error = decode_packet(stream, packet)
+        if packet is not None and not facts.any_picture:
+            error = ""
         if (error or broken_off) and (started or not begins_inside):
             yield None, broken_off or error
         for frame in frames:
@@ -252,6 +255,9 @@ def decode_packet(
     """
     conceals = stream.codec_context.name in _CONCEALING
     frames, error = decode_listening(lambda: stream.decode(packet), to_log=conceals)
+    if error == _STUCK:  # measured: VP9, after an error
+        stream.codec_context.flush_buffers()
+        frames, error = decode_listening(lambda: stream.decode(packet), to_log=conceals)
     if error and conceals and not frames and packet is not None:
         data = without_faulty_sei(bytes(packet), stream.codec_context, codec_name(stream))
         if data is not None:
@@ -273,6 +279,8 @@ def decode_listening(
             frames = decode()
     except av.MemoryError:
         raise
+    except av.BlockingIOError:
+        return [], _STUCK
     except av.FFmpegError as failure:
         return [], str(failure.strerror or failure)
     # FFmpeg logs concealment at the level of information.
@@ -295,12 +303,22 @@ def packets(
             if number % _PACKETS_PER_SIGN_OF_LIFE == 0:
                 still_alive()
             if packet.size:  # an empty packet would flush the decoder
+                use_own_time(packet, container)
                 yield packet, ""
     except av.MemoryError:
         raise
     except av.FFmpegError as failure:
         error = str(failure.strerror or failure)
     yield None, error
+
+
+def use_own_time(packet: "Packet[Any]", container: InputContainer) -> None:
+    """Set the time of a packet of an AVI to that of its place in the file.
+
+    An AVI has only places, one for each tick. The display times that FFmpeg gives are a guess.
+    """
+    if packet.dts is not None and container.format.name == "avi":
+        packet.pts = packet.dts
 
 
 def start_ticks(video: VideoInfo, base: Fraction) -> int:

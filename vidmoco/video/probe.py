@@ -33,6 +33,7 @@ from vidmoco.video.frame_stream import (
     counted_pictures,
     decode_packet,
     is_clean_start,
+    use_own_time,
 )
 from vidmoco.video.info import Route, VideoInfo
 from vidmoco.video.routes import route_of
@@ -131,7 +132,7 @@ def _probe(path: Path, found: FoundFile, *, root: Path, limits: Limits) -> Video
             num_bytes=found.num_bytes,
             size_changes=packets.size_changes,
             start_known=stream.start_time is not None,
-            marks_wrong=reader.marks_wrong,
+            marks_wrong=reader.marks_wrong or _index_is_wrong(stream, packets),
             timeline=timeline,
         )
         return VideoInfo(
@@ -193,9 +194,9 @@ class _FirstPictures:
             if not self._inside and packet.pts is not None:
                 self._key = packet.pts
         frames, error = decode_packet(self._stream, packet if packet.size else None)
-        if packet.size:
+        if facts.any_picture:
             self._due.add(packet, self._reader, facts, error=error)
-        self._any_lost |= bool(error)
+            self._any_lost |= bool(error)
         if not self.pts:
             self.delay += facts.shown
         for frame in frames:
@@ -239,14 +240,15 @@ def _timeline(
     base = stream.time_base or Fraction(1)
     nominal = stream.guessed_rate or stream.average_rate
     times: list[int | None] | None = None
-    if _has_no_times(container, stream):
-        times = packets.delayed(packets.dts, pictures.delay)
-    elif not pictures.in_order() and packets.in_order:  # these are times of decoding
-        times = packets.delayed(packets.pts, pictures.delay)
+    decoding = not pictures.in_order() and packets.in_order
+    if decoding or _has_no_times(container, stream):  # these are times of decoding
+        times = packets.delayed(0 if pictures.in_order() else pictures.delay)
     elif packets.jumps_back and (joined := packets.joined()):
         times = list(joined)
-    elif pictures.start is None or packets.is_doubtful(
-        reorders=bool(stream.codec_context.has_b_frames)
+    elif (
+        pictures.start is None
+        or packets.jumps_back
+        or packets.is_doubtful(reorders=bool(stream.codec_context.has_b_frames))
     ):
         times = _times_as_decoded(path, packets, codec_name(stream), limits)
         known = [time for time in times if time is not None]
@@ -279,9 +281,16 @@ def _times_as_decoded(
         name = container.format.name.split(",")[0]
         for frame, _ in counted_pictures(container, stream, name, codec, number=True):
             if frame is not None:
-                known = frame.pts is not None and 0 <= frame.pts < len(pts)
-                times.append(pts[frame.pts] if known else None)
+                place = -1 if frame.pts is None else frame.pts
+                times.append(pts[place] if 0 <= place < len(pts) else None)
     return times
+
+
+def _index_is_wrong(stream: VideoStream, packets: PacketList) -> bool:
+    """Return whether the container's index leads to a packet that is no key frame."""
+    times = zip(packets.keys, packets.pts, packets.dts, strict=True)
+    keys = {time for key, *both in times if key for time in both}
+    return any(e.is_keyframe and e.timestamp not in keys for e in stream.index_entries)
 
 
 def _has_no_times(container: InputContainer, stream: VideoStream) -> bool:
@@ -313,6 +322,7 @@ def _read_packets(
         for number, packet in enumerate(container.demux(stream)):
             if number % _PACKETS_PER_SIGN_OF_LIFE == 0:
                 still_alive()
+            use_own_time(packet, container)
             facts = reader.look(packet)
             if facts.second_field:
                 packets.add_second_field(packet.duration or 0)

@@ -60,6 +60,13 @@ def print_catalog(catalog: Catalog, *, console: Console, catalog_path: Path | No
             console,
             f"HDR: {num_hdr:,} videos. Their colours are taken as coded, without tone mapping.",
         )
+    filled = [number for number in readable.column("filled_times").tolist() if number]
+    if filled:
+        say(
+            console,
+            f"Times filled in: {sum(filled):,} frames of {len(filled):,} videos, whose files miss "
+            "or repeat them.",
+        )
     refused = catalog.refused()
     if not len(refused):
         return

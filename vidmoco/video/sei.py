@@ -45,7 +45,8 @@ def _is_faulty(data: bytes, extradata: bytes, codec: str) -> bool:
     context.extradata = extradata or None
     context.thread_count = 1
     context.options = {"err_detect": "explode"}
-    context.skip_frame = "ALL"
+    if codec == "h264":  # it takes data without a slice for an error, unless it skips all slices
+        context.skip_frame = "ALL"
     try:
         with av.logging.Capture():
             context.decode(Packet(data))

@@ -18,6 +18,7 @@ _ROUNDING_TICKS = 2
 _MAX_DELAY = 17  # codecs delay a picture by at most 16 others
 # assumption: if few gaps differ by more than this share from the usual one, times may be wrong.
 _ODD, _MAX_FEW = 0.4, 0.1
+_MAX_GAP = 4  # usual gaps: a group of pictures with a wider one may have a wrong time
 
 
 @dataclass
@@ -90,12 +91,12 @@ class PacketList:
         """Return the known display times of the shown pictures, in decoding order."""
         return [time for time in self.of_shown(self.pts) if time is not None]
 
-    def delayed(self, times: list[int | None], delay: int) -> list[int | None]:
-        """Return the times of the pictures in display order, given times of decoding.
+    def delayed(self, delay: int) -> list[int | None]:
+        """Return the times in display order, where those of the packets are times of decoding.
 
         A picture is shown when the decoder returns it, which is ``delay`` packets later.
         """
-        known = sorted(time for time in self.of_shown(times) if time is not None)
+        known = sorted(self.known())
         delay = min(max(delay, 0), max(len(known) - 1, 0))
         step = max(1, round(float(np.median(np.diff(known))))) if len(known) > 1 else 1
         known += [known[-1] + step * (n + 1) for n in range(delay)]
@@ -116,9 +117,11 @@ class PacketList:
             if key:
                 groups.append([])
             groups[-1].append(pts)
-        if any(len(set(group)) < len(group) for group in groups):
+        groups = [sorted(group) for group in groups]
+        gaps = [b - a for group in groups for a, b in pairwise(group)]
+        if gaps and (min(gaps) < 1 or max(gaps) > _MAX_GAP * float(np.median(gaps))):
             return []
-        return [pts for group in groups for pts in sorted(group)]
+        return [pts for group in groups for pts in group]
 
     def is_doubtful(self, *, reorders: bool) -> bool:
         """Return whether the times of the packets may not be those of their pictures.

@@ -3,21 +3,25 @@
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
 from vidmoco.config.limits import Limits
+from vidmoco.errors import VideoError
 from vidmoco.shapes import UInt8
 from vidmoco.video.catalog import Catalog
 from vidmoco.video.container import open_video, to_rgb
+from vidmoco.video.decode import read_frames
 from vidmoco.video.files import require_as_scanned
+from vidmoco.video.forward_reader import ForwardReader
 from vidmoco.video.frame_stream import Lost, coded_size, decoded_frames
-from vidmoco.video.frames import FastReader
+from vidmoco.video.frames import FastReader, Frames
 from vidmoco.video.info import VideoInfo
 from vidmoco.workers.pool import WorkerPool
 from vidmoco.workers.process import still_alive
 
-# Frames per video on which decord must agree with PyAV, including the first and the last.
+# Frames per video on which all readers must agree, including the first and the last.
 _NUM_COMPARED = 8
 # Mean difference of a picture in grey levels. Measured: 0 on 943 real clips.
 _MAX_DIFFERENCE = 1.0
@@ -40,7 +44,8 @@ def verify_videos(
 ) -> Iterator[tuple[VideoInfo, Finding]]:
     """Decode each readable video once. Yield its corrected row, and what was found.
 
-    A video that differs from the scan is routed to PyAV. A video that fails to decode is refused.
+    The frames of some times are read again in random order, by each reader that may read them. A
+    video that differs is routed to PyAV. A video that fails to decode is refused.
     """
     readable = catalog.readable()
     if not len(readable):
@@ -92,7 +97,7 @@ def verify_video(video: VideoInfo, decord: FastReader, limits: Limits) -> Findin
                 lost.append((seconds, frame))
             else:
                 sizes.add((frame.width, frame.height))
-                if index in wanted and video.route == "decord":
+                if index in wanted:
                     pictures[index] = seconds, to_rgb(frame, coded_size=coded_size(video))
     num_good = len(times) - len(lost)
     while lost and len(times) > video.num_frames and times[-1] == lost[-1][0]:
@@ -105,7 +110,9 @@ def verify_video(video: VideoInfo, decord: FastReader, limits: Limits) -> Findin
         )
     if sizes - {coded_size(video)}:
         findings.append(f"its pictures have the sizes {_text(sizes)}")
-    findings += _compare_with_decord(video, pictures, decord)
+    if any(a >= b for a, b in pairwise(times)):
+        findings.append("its times go back")
+    findings += _compare_at_random(video, pictures, decord, limits)
     return Finding(num_good, tuple(findings))
 
 
@@ -129,23 +136,40 @@ def _compare_times(video: VideoInfo, times: list[float]) -> list[str]:
     return findings
 
 
-def _compare_with_decord(
-    video: VideoInfo, pictures: dict[int, tuple[float, np.ndarray]], decord: FastReader
+def _compare_at_random(
+    video: VideoInfo,
+    pictures: dict[int, tuple[float, np.ndarray]],
+    decord: FastReader,
+    limits: Limits,
 ) -> list[str]:
-    """Return the frames for which decord, read in random order, gives another picture or time."""
+    """Return the frames for which a reader, in random order, gives another picture or time."""
     differing = []
     order = list(pictures)
     random.Random(0).shuffle(order)
+    readers = {"the forward reader": ForwardReader(limits), "decord": decord}
     for index in order:
         seconds, picture = pictures[index]
+        for name, reader in readers.items():
+            still_alive()
+            frames = reader.read(video, np.array([seconds]))
+            # If one declines, the exact reader will read the frame.
+            if frames is not None and _differs(frames, seconds, picture):
+                differing.append(f"{name} shows another frame at {seconds:.3f} s")
         still_alive()
-        frames = decord.read(video, np.array([seconds]))
-        if frames is None:  # decord declines, and PyAV will read the frame
-            continue
-        difference = np.abs(frames.images[0].astype(np.int16) - picture).mean()
-        if difference > _MAX_DIFFERENCE or frames.pts_seconds[0] != seconds:
-            differing.append(f"decord shows another frame at {seconds:.3f} s")
+        try:
+            exact = read_frames(video, [seconds], limits=limits)
+        except VideoError as error:
+            reason = str(error).removeprefix(f"{video.path}: ").rstrip(".")
+            differing.append(f"the frame at {seconds:.3f} s is not read at random: {reason}")
+        else:
+            if _differs(exact, seconds, picture):
+                differing.append(f"a seek shows another frame at {seconds:.3f} s")
     return differing
+
+
+def _differs(frames: Frames, seconds: float, picture: np.ndarray) -> bool:
+    difference = np.abs(frames.images[0].astype(np.int16) - picture).mean()
+    return bool(difference > _MAX_DIFFERENCE) or frames.pts_seconds[0] != seconds
 
 
 def _text(sizes: set[tuple[int, int]]) -> str:
