@@ -8,7 +8,7 @@ import torch
 import vidmoco
 from vidmoco.backbones import registry as named_backbones
 from vidmoco.backbones.build import load_backbone, weights_hash
-from vidmoco.backbones.moco_v3_vit import STOCK
+from vidmoco.backbones.moco_v3_vit import CONV_STEM, STOCK
 from vidmoco.backbones.registry import export_backbone
 from vidmoco.backbones.resnet_32px import RESNETS
 from vidmoco.errors import ConfigError
@@ -51,7 +51,9 @@ def test_import_vidmoco_registers_whatever_is_imported_first(trained, user_folde
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
-    assert result.stdout.strip() == str(["vidmoco_kitchen", *sorted([*STOCK, *RESNETS])])
+    assert result.stdout.strip() == str(
+        ["vidmoco_kitchen", *sorted([*STOCK, *CONV_STEM, *RESNETS])]
+    )
 
 
 def test_register_backbone_in_code(trained):

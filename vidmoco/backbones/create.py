@@ -90,13 +90,11 @@ def _check_hub(source: Source) -> None:
         CheckpointError: it is damaged.
     """
     name, _, revision = source.name.removeprefix(HUB).partition("@")
-    path = Path(huggingface_hub.hf_hub_download(name, CONFIG_FILE, revision=revision or None))
     try:
-        checked_config(read_json(path))
+        path = huggingface_hub.hf_hub_download(name, CONFIG_FILE, revision=revision or None)
+        checked_config(read_json(Path(path)))
     except ValueError as error:
-        raise CheckpointError(
-            f"The {CONFIG_FILE} of {source.label} is damaged: {error}."
-        ) from error
+        raise CheckpointError(f"{source.label} has no {CONFIG_FILE} of timm's: {error}.") from error
 
 
 def _checked(source: Source, *, pretrained: bool) -> dict[str, Any]:
