@@ -328,34 +328,6 @@ def test_differences_name_keys():
     assert differences(to_plain(config), to_plain(config)) == []
 
 
-LAUGHS = "a: &a [1, 1]\n" + "".join(
-    f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
-)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (LAUGHS, r"has the alias \*a; write the value itself"),
-        ("a: &a [*a]", "has the alias"),
-        ("data: &x {batch_size: 4}\noptim:\n  <<: *x", "has the alias"),
-        ("[" * 10**5, "nested more than 16 deep"),
-        ("{a: " * 10**5, "nested more than 16 deep"),
-        ("- " * 10**5 + "1", "nested more than 16 deep"),
-        ("seed: 1" + ":1" * 300_000, "value of more than 100 characters"),  # of base 60
-        ("seed: 0x" + "f" * 5000, "value of more than 100 characters"),
-        ("backbone: {name: " + "x" * 5000 + "}", "value of more than 4,096 characters"),
-        ("seed: !!int ''", "not valid YAML"),
-        ("seed: !!timestamp x", "not valid YAML"),
-        ("seed: 1:1.5" + "0" * 20 + ":1" * 20, "must be a whole number|not valid YAML"),
-    ],
-)
-def test_a_recipe_that_takes_the_machine(text, message):
-    with pytest.raises(ConfigError, match=message) as caught:
-        parse_recipe(text, source="hostile")
-    assert len(str(caught.value)) < 1000
-
-
 def test_a_recipe_in_another_encoding_or_too_large(tmp_path):
     path = tmp_path / "a.yaml"
     for encoding in ("utf-8", "utf-8-sig", "utf-16"):

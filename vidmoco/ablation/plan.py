@@ -28,13 +28,12 @@ from typing import Any
 from vidmoco.config.evaluation import EvaluateCommand
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import (
-    MAX_BYTES,
     build_settings,
     default_recipe,
     load_recipe,
-    read_yaml,
     with_settings,
 )
+from vidmoco.config.yaml_text import MAX_BYTES, read_yaml
 from vidmoco.errors import ConfigError, nearest
 from vidmoco.text import read_text
 
