@@ -1,6 +1,8 @@
+import shutil
+
 import pytest
 import torch
-from painted_videos import read_index, write_videos
+from painted_videos import read_index, write_video, write_videos
 from torch.utils.data import DataLoader
 
 from vidmoco.data.frame_pairs import FramePairs
@@ -64,6 +66,17 @@ def test_within_a_data_loader(videos):
     loader = DataLoader(pairs_of(videos), batch_size=None, num_workers=0)
     assert len(loader) == 2
     assert all(map(same, loader, pairs_of(videos)))
+
+
+def test_a_state_of_other_videos_of_the_same_number_is_refused(videos, tmp_path):
+    state = pairs_of(videos).state_dict()
+    shutil.copytree(videos, tmp_path / "moved")
+    other = pairs_of(tmp_path / "moved")
+    other.load_state_dict(state)
+    other.load_state_dict({name: value for name, value in state.items() if name != "content"})
+    write_video(tmp_path / "moved" / "00.mp4", num_frames=10, first_index=3000)
+    with pytest.raises(CheckpointError, match="with another content, and would go on with others"):
+        pairs_of(tmp_path / "moved").load_state_dict(state)
 
 
 def test_a_state_of_other_pairs_is_refused(videos):

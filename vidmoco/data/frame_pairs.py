@@ -69,7 +69,11 @@ class FramePairs(IterableDataset[dict[str, Tensor]]):
         )
         self._batching = self._source.batching()
         decisive = {k: v for k, v in to_plain(config.data).items() if k not in _WITHOUT_EFFECT}
-        self._key = decisive | {"seed": seed, "num_sources": len(self._source.sources)}
+        self._key = decisive | {
+            "seed": seed,
+            "num_sources": len(self._source.sources),
+            "content": self._source.content,
+        }
         self._batches: Generator[PairBatch] | None = None
         self.step = 0
         self.failures: dict[int, str] = {}
@@ -114,7 +118,8 @@ class FramePairs(IterableDataset[dict[str, Tensor]]):
         Raises:
             CheckpointError: It is of other videos or settings.
         """
-        differing = [key for key, value in self._key.items() if state.get(key) != value]
+        saved = {"content": self._source.content} | state  # vidmoco 0.1.0 did not note it
+        differing = [key for key, value in self._key.items() if saved.get(key) != value]
         if differing:
             raise CheckpointError(
                 f"The state is of pairs with another {', '.join(differing)}, and would go on with "

@@ -12,6 +12,8 @@ from vidmoco import distributed, run_folder
 from vidmoco.backbones.preprocess import Preprocess
 from vidmoco.config.data import DataConfig
 from vidmoco.config.pretrain import PretrainConfig
+from vidmoco.content import hash_of_bytes
+from vidmoco.data import run_notes
 from vidmoco.data.batches import PairBatch, slots_needed
 from vidmoco.data.frame_reader import MomentFrames, read_moments, read_stored_moments
 from vidmoco.data.image_corpus import ImageCorpus, open_image_corpus
@@ -20,14 +22,6 @@ from vidmoco.data.order import Batching
 from vidmoco.data.pair_worker import bytes_of_slot
 from vidmoco.data.prepared_loader import BATCHES_AHEAD, load_prepared
 from vidmoco.data.quarantine import Quarantine
-from vidmoco.data.run_notes import (
-    catalog_of_run,
-    cuts_of_frames,
-    find_cuts,
-    require_frames_of_run,
-    save_cuts,
-    save_key,
-)
 from vidmoco.data.sampling import Moment, PairRule
 from vidmoco.data.sources import Sources, sources_of
 from vidmoco.errors import CheckpointError, ConfigError
@@ -66,6 +60,8 @@ class PairSource:
     """``load_pairs`` or ``load_prepared``, with their different arguments bound."""
     read: Callable[..., list[MomentFrames | str]]
     """``read_moments`` or ``read_stored_moments``, with their different arguments bound."""
+    content: str
+    """A hash of the videos' or frames' content, in any place."""
     has_time: bool
     """Whether videos have more than one frame. False for images."""
 
@@ -184,7 +180,7 @@ def open_source(
             f"moved, give their folder: vidmoco pretrain FOLDER --run {resume} --resume"
         )
     if resume is not None:
-        catalog = catalog_of_run(config, resume)
+        catalog = run_notes.catalog_of_run(config, resume)
         return _of_videos(config, catalog, quarantine, resume=resume, console=console)
     found = open_catalog(config.videos, workers=config.data.workers or None, limits=config.limits)
     if len(found.refused()):
@@ -215,7 +211,7 @@ def _of_videos(
 ) -> PairSource:
     catalog = found.readable()
     durations = catalog.column("duration_seconds")
-    cuts = find_cuts(
+    cuts = run_notes.find_cuts(
         config,
         resume,
         lambda: cuts_of_videos(
@@ -228,7 +224,7 @@ def _of_videos(
 
     def save(run: Path) -> None:
         found.save(run / run_folder.CATALOG)
-        save_cuts(cuts, run)
+        run_notes.save_cuts(cuts, run)
 
     return PairSource(
         config=config,
@@ -240,6 +236,7 @@ def _of_videos(
         decodes=True,
         name=lambda row: catalog[row].key,
         save=save,
+        content=hash_of_bytes("\n".join(catalog.column("content").tolist()).encode()),
         load=partial(
             load_pairs,
             catalog,
@@ -263,18 +260,18 @@ def _of_frames(
 ) -> PairSource:
     key = frames.key
     if resume is not None:
-        require_frames_of_run(config, frames, key, run=resume)
+        run_notes.require_frames_of_run(config, frames, key, run=resume)
     cuts = None
     if isinstance(frames, PreparedFrames):
-        cuts = find_cuts(
+        cuts = run_notes.find_cuts(
             config,
             resume,
-            partial(cuts_of_frames, frames, workers=_workers(config), console=console),
+            partial(run_notes.cuts_of_frames, frames, workers=_workers(config), console=console),
         )
 
     def save(run: Path) -> None:
-        save_key(key, run)
-        save_cuts(cuts, run)
+        run_notes.save_key(key, run)
+        run_notes.save_cuts(cuts, run)
 
     return PairSource(
         config=config,
@@ -286,6 +283,7 @@ def _of_frames(
         decodes=False,
         name=name,
         save=save,
+        content=str(key["content"]),
         load=partial(load_prepared, frames),
         read=partial(read_stored_moments, frames),
         has_time=not isinstance(frames, ImageCorpus),
