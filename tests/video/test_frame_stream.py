@@ -5,6 +5,7 @@ import av.logging
 import pytest
 from painted_videos import read_index, write_video
 
+from vidmoco.video.bitstream import Facts
 from vidmoco.video.container import open_video, to_rgb
 from vidmoco.video.frame_stream import (
     NOT_DECODED,
@@ -114,8 +115,10 @@ def packets_index(path, pts):
     return [time for _, time, _ in packets_of(path)].index(pts)
 
 
-def packet(pts, *, key=False):
-    return SimpleNamespace(pts=pts, is_keyframe=key, is_corrupt=False)
+def add(due, pts, *, key=False, error="", shown=True):
+    packet = SimpleNamespace(pts=pts, is_corrupt=False)
+    reader = SimpleNamespace(is_intra=lambda packet: key)
+    due.add(packet, reader, Facts(key=key, shown=shown, hidden=not shown), error=error)
 
 
 def frame(pts):
@@ -131,7 +134,7 @@ def told(due, picture):
 def test_a_picture_that_does_not_come_is_missed():
     due = Due(0)
     for pts in (0, 2, 1, 3):
-        due.add(packet(pts, key=pts == 0), error="", shown=True)
+        add(due, pts, key=pts == 0, error="", shown=True)
     assert told(due, frame(0)) == [(0, "good")]
     assert told(due, frame(2)) == [(1, NOT_DECODED), (2, "good")]
     assert list(due.rest()) == [(3, Lost(NOT_DECODED))]
@@ -140,7 +143,7 @@ def test_a_picture_that_does_not_come_is_missed():
 def test_where_pictures_come_at_other_times_none_is_missed():
     due = Due(0)
     for pts in (0, 2, 4):
-        due.add(packet(pts, key=pts == 0), error="", shown=True)
+        add(due, pts, key=pts == 0, error="", shown=True)
     assert told(due, frame(1)) == [(0, NOT_DECODED), (1, "good")]
     assert told(due, frame(3)) == [(3, "good")]
     assert list(due.rest()) == []
@@ -149,17 +152,17 @@ def test_where_pictures_come_at_other_times_none_is_missed():
 def test_hidden_pictures_are_not_missed():
     due = Due(0)
     for pts in range(3):
-        due.add(packet(pts, key=pts == 0), error="", shown=pts != 1)
+        add(due, pts, key=pts == 0, error="", shown=pts != 1)
     assert told(due, frame(2)) == [(0, NOT_DECODED), (2, "good")]
 
 
 def test_errors_in_leading_pictures_stay_with_them():
     """They follow key frame 10 and come before it; after a seek they lack what they lean on."""
     due = Due(0)
-    due.add(packet(10, key=True), error="", shown=True)
+    add(due, 10, key=True, error="", shown=True)
     for pts in (8, 9):
-        due.add(packet(pts), error="no reference" if pts == 8 else "", shown=True)
-    due.add(packet(11), error="", shown=True)
+        add(due, pts, error="no reference" if pts == 8 else "", shown=True)
+    add(due, 11, error="", shown=True)
     assert told(due, frame(10)) == [
         (8, "no reference"),
         (9, "it depends on damaged pictures"),

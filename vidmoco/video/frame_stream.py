@@ -253,13 +253,18 @@ def decode_packet(
 
     A faulty SEI message is no fault of the picture: the packet is decoded without it.
     """
-    conceals = stream.codec_context.name in _CONCEALING
+    context = stream.codec_context
+    conceals = context.name in _CONCEALING
+    if context.name == "hevc" and packet is not None:  # a decoder would stop behind the picture
+        data = without_faulty_sei(bytes(packet), context, "hevc", behind=True)
+        if data is not None:
+            packet.update(data)
     frames, error = decode_listening(lambda: stream.decode(packet), to_log=conceals)
     if error == _STUCK:  # measured: VP9, after an error
-        stream.codec_context.flush_buffers()
+        context.flush_buffers()
         frames, error = decode_listening(lambda: stream.decode(packet), to_log=conceals)
     if error and conceals and not frames and packet is not None:
-        data = without_faulty_sei(bytes(packet), stream.codec_context, codec_name(stream))
+        data = without_faulty_sei(bytes(packet), context, codec_name(stream))
         if data is not None:
             packet.update(data)
             return decode_listening(lambda: stream.decode(packet), to_log=True)
