@@ -59,12 +59,18 @@ class PacketReader:
             if codec == "h264":
                 self._find_sps(self._nals.in_extradata(extradata))
 
-    def look(self, packet: "Packet[Any]") -> Facts:
-        """Return what a packet is. Each is given once."""
+    def look(self, packet: "Packet[Any]", *, unmarked: bool = False) -> Facts:
+        """Return what a packet is. Each is given once.
+
+        With ``unmarked`` it may be a key frame that the container does not mark.
+        """
         # DivX in AVI writes one byte for a dropped frame, but in VP9 one byte can be a picture.
         if packet.size <= self._empty:
             return _NOTHING
-        key = packet.is_keyframe and self._is_key(packet)
+        if packet.is_keyframe:
+            key = self._is_key(packet)
+        else:
+            key = unmarked and self.is_intra(packet) is True
         if packet.is_discard:
             return Facts(key=key, shown=False, hidden=packet.size > 1)
         if self._codec == "vp8" and not memoryview(packet)[0] & 0x10:  # RFC 6386 9.1: not shown

@@ -169,7 +169,7 @@ def _compare_at_random(
 
 def _differs(frames: Frames, seconds: float, picture: np.ndarray) -> bool:
     difference = np.abs(frames.images[0].astype(np.int16) - picture).mean()
-    return bool(difference > _MAX_DIFFERENCE) or frames.pts_seconds[0] != seconds
+    return bool(difference > _MAX_DIFFERENCE or frames.pts_seconds[0] != seconds)
 
 
 def _text(sizes: set[tuple[int, int]]) -> str:
