@@ -180,7 +180,9 @@ def test_a_packet_without_a_picture_is_no_frame(tmp_path):
     def change(pieces):
         step = (pieces[1].pts - pieces[0].pts) // 2
         for number in (41, 20, 7):
-            delimiter = type(pieces[0])(b"\0\0\0\2\x09\x10", pieces[number].pts + step, None, False, 0)
+            delimiter = type(pieces[0])(
+                b"\0\0\0\2\x09\x10", pieces[number].pts + step, None, False, 0
+            )
             pieces.insert(number + 1, delimiter)
         for piece in pieces:
             piece.dts = piece.pts

@@ -1,7 +1,6 @@
 from types import SimpleNamespace
 
 import av
-import av.logging
 import pytest
 from painted_videos import read_index, write_video
 
@@ -12,7 +11,6 @@ from vidmoco.video.frame_stream import (
     Due,
     Lost,
     coded_size,
-    decode_listening,
     decoded_frames,
     start_ticks,
 )
@@ -117,8 +115,7 @@ def packets_index(path, pts):
 
 def add(due, pts, *, key=False, error="", shown=True):
     packet = SimpleNamespace(pts=pts, is_corrupt=False)
-    reader = SimpleNamespace(is_intra=lambda packet: key)
-    due.add(packet, reader, Facts(key=key, shown=shown, hidden=not shown), error=error)
+    due.add(packet, Facts(key=key, shown=shown, hidden=not shown), error=error)
 
 
 def frame(pts):
@@ -211,25 +208,3 @@ def test_sizes_and_clocks(tmp_path):
     assert coded_size(video) == WIDE
     with open_video(video.path) as (_, stream):
         assert start_ticks(video, stream.time_base) == 5000
-
-
-def complain():
-    av.logging.log(av.logging.INFO, "decoder", "all is well")
-    av.logging.log(av.logging.ERROR, "decoder", "a fault")
-    return []
-
-
-def patch_up():
-    av.logging.log(av.logging.INFO, "decoder", "concealing 12 DC, 12 AC, 12 MV errors in P frame\n")
-    return []
-
-
-def test_a_picture_that_is_patched_up_is_a_fault():
-    assert decode_listening(patch_up, to_log=True)[1].startswith("concealing 12 DC")
-
-
-def test_a_fault_that_is_only_logged_counts_each_time():
-    """Asked for nothing else, PyAV would drop the second message: it is the same as the first."""
-    for _ in range(3):
-        assert decode_listening(complain, to_log=True) == ([], "a fault")
-    assert decode_listening(complain, to_log=False) == ([], "")

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vidmoco.video.packet_list import PacketList
 from vidmoco.video.ticks import unpacked
-from vidmoco.video.timeline import PacketList, counted_timeline, timeline_of
+from vidmoco.video.timeline import counted_timeline, timeline_of
 
 
 def packets_of(times, *, keys=(0,), duration=1, **flags):
@@ -97,13 +98,6 @@ def test_a_guessed_rate_yields_to_the_duration():
     assert counted(none).num_filled == 100
 
 
-def test_times_of_decoding_are_put_off():
-    """A drop stands where the decoder returns a picture, not where its packet stands."""
-    packets = packets_of([0, 1, 2, 3, 5, 6])
-    assert packets.delayed(0) == [0, 1, 2, 3, 5, 6]
-    assert packets.delayed(2) == [0, 1, 3, 4, 5, 6]
-
-
 def test_a_second_field_makes_its_picture_longer():
     packets = PacketList()
     for pts in (0, 2):
@@ -111,21 +105,6 @@ def test_a_second_field_makes_its_picture_longer():
         packets.add_second_field(1)
     timeline = describe(packets, rate=Fraction(10))
     assert (timeline.num_frames, timeline.duration_seconds, timeline.frame_rate) == (2, 0.4, 5)
-
-
-@pytest.mark.parametrize(
-    ("times", "reorders", "doubtful"),
-    [
-        ([0, 1, 2, 3], False, False),
-        ([0, 3, 1, 2], True, False),
-        ([0, 3, 1, 2], False, True),
-        ([0, 1, 1, 3], False, True),
-        ([0, None, 2, 3], True, True),
-        ([0, 3, 1, 2, 60, 4, 5], True, True),
-    ],
-)
-def test_doubts_about_times(times, reorders, doubtful):
-    assert packets_of(times).is_doubtful(reorders=reorders) == doubtful
 
 
 def test_variable_rate_is_more_than_rounding():
@@ -173,18 +152,3 @@ def test_every_time_before_the_end_has_a_frame(gaps, start, duration, rate):
     assert timeline.duration_seconds > 0
     assert timeline.frame_rate > 0
     assert timeline.keyframe_seconds >= max([(b - a) / 600 for a, b in pairwise(times)], default=0)
-
-
-def test_recordings_put_end_to_end_have_no_common_clock():
-    """Groups of pictures at 0, 12, 24 and then again at 6, 18: the second clock starts anew."""
-    packets = PacketList()
-    for start in (0, 12, 24, 6, 18):
-        for pts in range(start, start + 12, 2):
-            packets.add(pts=pts + (start < 24 and start % 12 == 6), duration=2, key=pts == start)
-    assert packets.jumps_back
-    ordered = PacketList()
-    for start in (0, 12, 24):
-        for step in (4, 2, 6, -2, 8):  # B-frames, and one that leads its key frame
-            ordered.add(pts=start, duration=2, key=True) if step == 4 else None
-            ordered.add(pts=start + step, duration=2, key=False)
-    assert not ordered.jumps_back

@@ -98,6 +98,16 @@ class PacketReader:
         except IndexError:
             return None
 
+    def is_inside(self, packet: "Packet[Any]", facts: Facts) -> bool:
+        """Return whether a file that begins with this picture begins inside a group.
+
+        H.264 and HEVC data without a slice are damaged, and may have been a key frame.
+        """
+        intra = self.is_intra(packet)
+        if intra is None and self._nals is None:
+            return not facts.key
+        return intra is False
+
     def _is_key(self, packet: "Packet[Any]") -> bool:
         """Return whether a packet that is marked as a key frame is one, and note if it is not."""
         if self._nals is not None:

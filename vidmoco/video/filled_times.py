@@ -75,7 +75,23 @@ def _increasing(known: list[tuple[int, int]]) -> list[tuple[int, int]]:
     while number >= 0:
         kept.append(known[number])
         number = before[number]
-    return kept[::-1]
+    return _with_likely_start(known, kept[::-1])
+
+
+def _with_likely_start(
+    known: list[tuple[int, int]], kept: list[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """Begin with the time whose gap to the second one is the most usual, of those that fit."""
+    if len(kept) < 3:
+        return kept
+    gaps = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in pairwise(kept[1:])]
+    usual, (place, time) = float(np.median(gaps)), kept[1]
+    fitting = [one for one in known[: _MAX_FAULTS_IN_A_ROW + 1] if one[0] < place]
+    fitting = [one for one in fitting if time - one[1] >= place - one[0]]
+    kept[0] = min(
+        [kept[0], *fitting], key=lambda one: abs((time - one[1]) / (place - one[0]) - usual)
+    )
+    return kept
 
 
 def _most_in_a_row(known: list[tuple[int, int]], kept: list[tuple[int, int]]) -> int:

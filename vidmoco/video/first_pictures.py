@@ -32,8 +32,8 @@ class FirstPictures:
 
     def decode(self, packet: "Packet[Any]", facts: Facts) -> None:
         """Decode a packet. An empty one flushes the decoder."""
-        if self._inside is None and packet.size:
-            self._inside = not facts.key and self._reader.is_intra(packet) is not True
+        if self._inside is None and facts.any_picture:
+            self._inside = not facts.hidden and self._reader.is_inside(packet, facts)
             if not self._inside and packet.pts is not None:
                 self._key = packet.pts
         frames, error = decode_packet(self._stream, packet if packet.size else None)

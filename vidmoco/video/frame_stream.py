@@ -206,22 +206,22 @@ def counted_pictures(
     be None.
     """
     reader = PacketReader(stream, container=container_name, codec=codec)
-    started, begins_inside, shown = False, False, 0
-    for place, (packet, broken_off) in enumerate(packets(container, stream)):
+    started, inside, shown = False, None, 0
+    for packet, broken_off in packets(container, stream):
         if packet is not None:
             facts = reader.look(packet)
-            if place == 0:
-                begins_inside = not facts.key and reader.is_intra(packet) is not True
+            if inside is None and facts.any_picture:
+                inside = not facts.hidden and reader.is_inside(packet, facts)
             if number:
                 packet.pts, packet.dts = shown, None
                 shown += facts.shown
         frames, error = decode_packet(stream, packet)
         if packet is not None and not facts.any_picture:
             error = ""
-        if (error or broken_off) and (started or not begins_inside):
+        if (error or broken_off) and (started or not inside):
             yield None, broken_off or error
         for frame in frames:
-            if not started and begins_inside and codec in GHOSTING and not is_clean_start(frame):
+            if not started and inside and codec in GHOSTING and not is_clean_start(frame):
                 continue
             started = True
             yield frame, _CORRUPT if frame.is_corrupt else ""

@@ -146,7 +146,9 @@ def _compare_at_random(
     differing = []
     order = list(pictures)
     random.Random(0).shuffle(order)
-    readers = {"the forward reader": ForwardReader(limits), "decord": decord}
+    readers: dict[str, FastReader] = {"the forward reader": ForwardReader(limits)}
+    if video.route == "decord":
+        readers["decord"] = decord
     for index in order:
         seconds, picture = pictures[index]
         for name, reader in readers.items():
