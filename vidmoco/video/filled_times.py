@@ -49,7 +49,9 @@ def _without_repeats(known: list[tuple[int, int]]) -> list[tuple[int, int]]:
             if len(kept) > 1:
                 drops_first = time - kept[-2][1] > after > 0
             else:  # at the start: is there room for another frame behind it?
-                beyond = (
+                beyond = 0
+                if number + 2 < len(known):
+                    beyond = known[number + 2][1] - known[number + 1][1]
                     known[number + 2][1] - known[number + 1][1] if number + 2 < len(known) else 0
                 )
                 drops_first = 2 * after < 3 * beyond
