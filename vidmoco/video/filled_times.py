@@ -52,8 +52,6 @@ def _without_repeats(known: list[tuple[int, int]]) -> list[tuple[int, int]]:
                 beyond = 0
                 if number + 2 < len(known):
                     beyond = known[number + 2][1] - known[number + 1][1]
-                    known[number + 2][1] - known[number + 1][1] if number + 2 < len(known) else 0
-                )
                 drops_first = 2 * after < 3 * beyond
             if not drops_first:
                 continue
