@@ -76,7 +76,9 @@ class PacketReader:
         if self._codec == "vp8" and not memoryview(packet)[0] & 0x10:  # RFC 6386 9.1: not shown
             return Facts(key=key, shown=False, hidden=packet.size > 1)
         if self._nals is not None:
-            if self._sps is not None or (packet.size < _MAX_EMPTY and not key):
+            if self._sps is not None or not (
+                key or packet.size >= _MAX_EMPTY or self._begins_with_slice(packet)
+            ):
                 kind, second = self._slices(packet)
                 if second or not kind:
                     return Facts(key=False, shown=False, second_field=second)
@@ -118,6 +120,13 @@ class PacketReader:
             self.marks_wrong |= intra is False
         return intra is not False
 
+    def _begins_with_slice(self, packet: "Packet[Any]") -> bool:
+        """Return whether the first unit is a slice, if that is told fast."""
+        assert self._nals is not None
+        length = self._nals.length
+        headers = self._nals.slice_headers
+        return 0 < length < packet.size and memoryview(packet)[length] in headers
+
     def _slices(self, packet: "Packet[Any]") -> tuple[bool, bool]:
         """Return whether H.264 or HEVC data hold a picture, and whether it is a second field.
 
@@ -125,8 +134,6 @@ class PacketReader:
         """
         assert self._nals is not None
         fields = self._sps is not None
-        if not fields and self._nals.begins_with_slice(packet):
-            return True, False
         read, data = 0, _head(packet)
         for kind, start, end in self._nals.units(data):
             if kind == 7 and self._codec == "h264":

@@ -92,12 +92,14 @@ def packets(
 ) -> "Iterator[tuple[Packet[Any] | None, str]]":
     """Yield (packet, "") for each packet, and at the end (None, error), with "" for no error."""
     error = ""
+    places = has_places(container)
     try:
         for number, packet in enumerate(container.demux(stream)):
             if number % _PACKETS_PER_SIGN_OF_LIFE == 0:
                 still_alive()
             if packet.size:  # an empty packet would flush the decoder
-                use_own_time(packet, container)
+                if places:
+                    use_place(packet)
                 yield packet, ""
     except av.MemoryError:
         raise
@@ -106,10 +108,15 @@ def packets(
     yield None, error
 
 
-def use_own_time(packet: "Packet[Any]", container: InputContainer) -> None:
-    """Set the time of a packet of an AVI to that of its place in the file.
+def has_places(container: InputContainer) -> bool:
+    """Return whether a container is an AVI, which has no display times.
 
-    An AVI has only places, one for each tick. The display times that FFmpeg gives are a guess.
+    It has only places, one for each tick. The display times that FFmpeg gives are a guess.
     """
-    if packet.dts is not None and container.format.name == "avi":
+    return str(container.format.name) == "avi"
+
+
+def use_place(packet: "Packet[Any]") -> None:
+    """Set the time of a packet to that of its place in the file."""
+    if packet.dts is not None:
         packet.pts = packet.dts

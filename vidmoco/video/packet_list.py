@@ -75,11 +75,14 @@ class PacketList:
 
     def of_shown(self, times: list[int | None]) -> list[int | None]:
         """Return the times of the shown pictures, in decoding order."""
+        if all(self.shown):
+            return times
         return [time for time, shown in zip(times, self.shown, strict=True) if shown]
 
     def known(self) -> list[int]:
         """Return the known display times of the shown pictures, in decoding order."""
-        return [time for time in self.of_shown(self.pts) if time is not None]
+        times = self.of_shown(self.pts)
+        return [time for time in times if time is not None]
 
     def delayed(self, delay: int) -> list[int | None]:
         """Return the times in display order, where those of the packets are times of decoding.

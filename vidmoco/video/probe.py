@@ -11,17 +11,18 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import av
 from av.container import InputContainer
+from av.packet import Packet
 from av.video.stream import VideoStream
 
 from vidmoco.config.limits import DEFAULT_LIMITS, LimitError, Limits
 from vidmoco.errors import VideoError
 from vidmoco.video.bitstream import PacketReader
 from vidmoco.video.container import codec_name, foreign_codec, open_video, rotation_of
-from vidmoco.video.decoder import use_own_time
+from vidmoco.video.decoder import has_places, use_place
 from vidmoco.video.files import FoundFile, is_encrypted_mp4, look_at
 from vidmoco.video.first_pictures import FirstPictures
 from vidmoco.video.frame_stream import counted_pictures
@@ -246,12 +247,14 @@ def _read_packets(
     """
     decoding = True
     # In an MP4 only the packet at a cut end is corrupt. In a stream, packets after gaps are too.
+    places = has_places(container)
     cuts = container.format.name.startswith("mov")
     try:
         for number, packet in enumerate(container.demux(stream)):
             if number % _PACKETS_PER_SIGN_OF_LIFE == 0:
                 still_alive()
-            use_own_time(packet, container)
+            if places:
+                use_place(packet)
             facts = reader.look(packet, unmarked=decoding and pictures.damaged)
             if facts.second_field:
                 packets.add_second_field(packet.duration or 0)
@@ -266,7 +269,7 @@ def _read_packets(
                     cut_off=packet.is_corrupt and cuts,
                 )
                 limits.require(num_frames=len(packets.pts) - packets.num_hidden)
-                if len(packets.pts) > 1 and packet.has_sidedata("new_extradata"):
+                if len(packets.pts) > 1 and _has_new_extradata(packet):
                     packets.size_changes = True
             if decoding:
                 pictures.decode(packet, facts)
@@ -277,6 +280,11 @@ def _read_packets(
         raise
     except av.FFmpegError:
         packets.num_damaged += 1
+
+
+def _has_new_extradata(packet: "Packet[Any]") -> bool:
+    # measured: half the time of has_sidedata
+    return any(data.data_type == "new_extradata" for data in packet.iter_sidedata())
 
 
 def build_probe(limits: Limits) -> Callable[[ProbeJob], VideoInfo]:
