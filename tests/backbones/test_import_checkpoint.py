@@ -406,4 +406,4 @@ def test_the_command(tmp_path, capsys):
     assert cli(["import", str(tmp_path / "r.pth"), "-o", str(tmp_path / "b")]) == 0
     assert "timm.create_model('local-dir:" in capsys.readouterr().out
     assert cli(["import", str(tmp_path / "none.pth"), "-o", str(tmp_path / "c")]) == 2
-    assert "No such checkpoint file" in capsys.readouterr().err
+    assert "No such file or folder" in capsys.readouterr().err

@@ -109,7 +109,7 @@ def test_frames_are_those_of_the_videos(videos, capsys):
         r"A pair of frames takes \d\.\d\d ms of CPU time from here, and \d+\.\d\d ms", out
     )
     assert {path.name for path in Path("frames").iterdir()} == {
-        ".lock", "frames.json", "frames-1.parquet", "videos-1.parquet", "shards"
+        "frames.json", "frames-1.parquet", "videos-1.parquet", "shards"
     }  # fmt: skip
 
 
@@ -227,7 +227,7 @@ def test_a_killed_process(videos):
 
 def test_two_at_once(here, videos, capsys):
     Path("frames").mkdir()
-    with Path("frames/.lock").open("w") as file:
+    with Path("frames/.vidmoco.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         assert prepare(videos) == 2
     assert "Another process is preparing frames into frames" in capsys.readouterr().err
@@ -383,7 +383,7 @@ def test_what_lies_beside_prepared_frames_is_left_alone(here, videos):
     Path("frames/videos-1.csv").touch()
     assert prepare(videos) == 0
     assert {path.name for path in Path("frames").iterdir()} == {
-        ".lock", "frames.json", "frames-1.parquet", "videos-1.parquet", "shards", "pieces",
+        "frames.json", "frames-1.parquet", "videos-1.parquet", "shards", "pieces",
         "videos-1.csv",
     }  # fmt: skip
     assert [path.name for path in Path("frames/pieces").iterdir()] == ["mine.txt"]

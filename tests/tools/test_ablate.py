@@ -18,7 +18,8 @@ def test_mistakes_are_one_line(tmp_path, capsys):
     assert tool.main([str(tmp_path / "a.yaml"), "-o", str(tmp_path / "out")]) == 2
     assert capsys.readouterr().err == f"ablate: There is no file {tmp_path / 'a.yaml'}.\n"
     file = write_ablation(tmp_path, videos=tmp_path, images=tmp_path / "nowhere")
-    assert tool.main([str(file), "-o", str(tmp_path / "out"), "--jobs", "0"]) == 2
+    with pytest.raises(SystemExit, match="2"):
+        tool.main([str(file), "-o", str(tmp_path / "out"), "--jobs", "0"])
     assert "--jobs is 0; it must be 1 or more" in capsys.readouterr().err
     assert tool.main([str(file), "-o", str(tmp_path / "out")]) == 2
     assert capsys.readouterr().err.count("\n") == 1

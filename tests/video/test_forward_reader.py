@@ -84,7 +84,7 @@ class Counting:
 def test_what_nobody_needs_is_not_decoded(tmp_path):
     video = info_of(tmp_path / "a.mp4", gop=40)
     with forward.open_video(video.path) as (container, stream):
-        (group,) = forward._groups(container, stream)
+        (group,) = forward._groups(container, stream, video)
         last = max(packet.pts for packet in group)
         counts = []
         for wanted in ({last}, {packet.pts for packet in group}):

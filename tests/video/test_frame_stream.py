@@ -1,17 +1,16 @@
 from types import SimpleNamespace
 
 import av
-import av.logging
 import pytest
 from painted_videos import read_index, write_video
 
+from vidmoco.video.bitstream import Facts
 from vidmoco.video.container import open_video, to_rgb
 from vidmoco.video.frame_stream import (
     NOT_DECODED,
     Due,
     Lost,
     coded_size,
-    decode_listening,
     decoded_frames,
     start_ticks,
 )
@@ -114,8 +113,9 @@ def packets_index(path, pts):
     return [time for _, time, _ in packets_of(path)].index(pts)
 
 
-def packet(pts, *, key=False):
-    return SimpleNamespace(pts=pts, is_keyframe=key, is_corrupt=False)
+def add(due, pts, *, key=False, error="", shown=True):
+    packet = SimpleNamespace(pts=pts, is_corrupt=False)
+    due.add(packet, Facts(key=key, shown=shown, hidden=not shown), error=error)
 
 
 def frame(pts):
@@ -131,7 +131,7 @@ def told(due, picture):
 def test_a_picture_that_does_not_come_is_missed():
     due = Due(0)
     for pts in (0, 2, 1, 3):
-        due.add(packet(pts, key=pts == 0), error="", shown=True)
+        add(due, pts, key=pts == 0, error="", shown=True)
     assert told(due, frame(0)) == [(0, "good")]
     assert told(due, frame(2)) == [(1, NOT_DECODED), (2, "good")]
     assert list(due.rest()) == [(3, Lost(NOT_DECODED))]
@@ -140,7 +140,7 @@ def test_a_picture_that_does_not_come_is_missed():
 def test_where_pictures_come_at_other_times_none_is_missed():
     due = Due(0)
     for pts in (0, 2, 4):
-        due.add(packet(pts, key=pts == 0), error="", shown=True)
+        add(due, pts, key=pts == 0, error="", shown=True)
     assert told(due, frame(1)) == [(0, NOT_DECODED), (1, "good")]
     assert told(due, frame(3)) == [(3, "good")]
     assert list(due.rest()) == []
@@ -149,17 +149,17 @@ def test_where_pictures_come_at_other_times_none_is_missed():
 def test_hidden_pictures_are_not_missed():
     due = Due(0)
     for pts in range(3):
-        due.add(packet(pts, key=pts == 0), error="", shown=pts != 1)
+        add(due, pts, key=pts == 0, error="", shown=pts != 1)
     assert told(due, frame(2)) == [(0, NOT_DECODED), (2, "good")]
 
 
 def test_errors_in_leading_pictures_stay_with_them():
     """They follow key frame 10 and come before it; after a seek they lack what they lean on."""
     due = Due(0)
-    due.add(packet(10, key=True), error="", shown=True)
+    add(due, 10, key=True, error="", shown=True)
     for pts in (8, 9):
-        due.add(packet(pts), error="no reference" if pts == 8 else "", shown=True)
-    due.add(packet(11), error="", shown=True)
+        add(due, pts, error="no reference" if pts == 8 else "", shown=True)
+    add(due, 11, error="", shown=True)
     assert told(due, frame(10)) == [
         (8, "no reference"),
         (9, "it depends on damaged pictures"),
@@ -208,25 +208,3 @@ def test_sizes_and_clocks(tmp_path):
     assert coded_size(video) == WIDE
     with open_video(video.path) as (_, stream):
         assert start_ticks(video, stream.time_base) == 5000
-
-
-def complain():
-    av.logging.log(av.logging.INFO, "decoder", "all is well")
-    av.logging.log(av.logging.ERROR, "decoder", "a fault")
-    return []
-
-
-def patch_up():
-    av.logging.log(av.logging.INFO, "decoder", "concealing 12 DC, 12 AC, 12 MV errors in P frame\n")
-    return []
-
-
-def test_a_picture_that_is_patched_up_is_a_fault():
-    assert decode_listening(patch_up, to_log=True)[1].startswith("concealing 12 DC")
-
-
-def test_a_fault_that_is_only_logged_counts_each_time():
-    """Asked for nothing else, PyAV would drop the second message: it is the same as the first."""
-    for _ in range(3):
-        assert decode_listening(complain, to_log=True) == ([], "a fault")
-    assert decode_listening(complain, to_log=False) == ([], "")

@@ -33,7 +33,7 @@ FILES = {
     "h264_1x1.mp4": ("pyav", 5, 0),
     "h264_5frames.mkv": ("pyav", 5, 0),
     "h264_82x144.ts": ("pyav", 74, 0),
-    "h264_broken_sps.flv": "can be decoded without errors",
+    "h264_broken_sps.flv": ("pyav", 79, 0),  # what is broken is a SEI message
     "h264_crop_single_frame.mp4": ("decord", 1, 0),
     "h264_displaymatrix.mp4": ("pyav", 33, 1),
     "h264_empty_edit_5s.mp4": "can be decoded without errors",

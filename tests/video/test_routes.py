@@ -17,6 +17,8 @@ PLAIN = Timeline(
     leading_pictures=False,
     starts_with_key=True,
     estimated=False,
+    num_filled=0,
+    ticks=b"",
     damaged=False,
     ticks_per_second=15360,
 )
@@ -30,6 +32,7 @@ ARGUMENTS = {
     "num_bytes": 64 * 2**20,
     "size_changes": False,
     "start_known": True,
+    "marks_wrong": False,
 }
 
 
@@ -57,6 +60,7 @@ def test_a_variable_rate_is_no_reason():
         ({"size_changes": True}, "changes"),
         ({"num_bytes": 64 * 2**20 + 1}, "64 MiB"),
         ({"start_known": False}, "start"),
+        ({"marks_wrong": True}, "marks key frames"),
     ],
 )
 def test_what_the_file_is(change, word):

@@ -211,7 +211,6 @@ def test_awkward_real_videos(real_data):
     assert set(reasons) == {
         "bitflips_60.mp4",
         "empty.webm",
-        "h264_broken_sps.flv",
         "h264_empty_edit_5s.mp4",
         "h264_frag_encrypted_120x52.mp4",
         "header_only.mp4",

@@ -76,9 +76,9 @@ def test_a_seek_that_lands_too_late_is_not_believed(tmp_path, monkeypatch):
     seek = SeekReader._seek
     late = []
 
-    def seek_too_far(reader, seconds):
+    def seek_too_far(reader, seconds, *, until):
         late.append(seconds)
-        seek(reader, 5.5)
+        return seek(reader, 5.5, until=9.9)
 
     monkeypatch.setattr(SeekReader, "_seek", seek_too_far)
     for index in (25, 42):
@@ -127,8 +127,9 @@ def test_damage_soon_after_a_seek_is_looked_at_again(tmp_path, monkeypatch):
     video = info_of(tmp_path / "a.mp4")
     honest = seek_reader.decoded_frames
 
-    def doubtful(*arguments, after_seek=False):
-        for number, (seconds, frame) in enumerate(honest(*arguments, after_seek=after_seek)):
+    def doubtful(*arguments, after_seek=False, **options):
+        frames = honest(*arguments, after_seek=after_seek, **options)
+        for number, (seconds, frame) in enumerate(frames):
             is_lost = after_seek and 4 <= number <= 6
             yield seconds, Lost("it needs skipped pictures") if is_lost else frame
 

@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidmoco.video.timeline import PacketList, timeline_of
+from vidmoco.video.packet_list import PacketList
+from vidmoco.video.ticks import unpacked
+from vidmoco.video.timeline import counted_timeline, timeline_of
 
 
 def packets_of(times, *, keys=(0,), duration=1, **flags):
@@ -16,11 +18,10 @@ def packets_of(times, *, keys=(0,), duration=1, **flags):
     return packets
 
 
-def describe(packets, *, first_pts=0, in_order=True, time_base=Fraction(1, 10), rate=Fraction(10)):
+def describe(packets, *, first_pts=0, time_base=Fraction(1, 10), rate=Fraction(10)):
     return timeline_of(
         packets,
         first_pts=first_pts,
-        in_order=in_order,
         time_base=time_base,
         average_rate=rate,
         nominal_rate=rate,
@@ -63,20 +64,47 @@ def test_what_precedes_the_first_decoded_picture_is_not_shown():
     assert timeline.start_seconds == 0.2
 
 
-@pytest.mark.parametrize(
-    ("times", "in_order"), [([0, None, 2], True), ([0, 1, 1], True), ([0, 1, 2], False)]
-)
-def test_missing_double_or_unordered_times_are_estimated(times, in_order):
-    timeline = describe(packets_of(times), in_order=in_order, rate=Fraction(4))
+def counted(times, *, rate=Fraction(10), seconds=0.0):
+    """The times are those of frames in display order, on a clock of tenths of a second."""
+    packets = packets_of(times)
+    base = Fraction(1, 10)
+    return counted_timeline(packets, times, time_base=base, rate=rate, seconds=seconds)
+
+
+@pytest.mark.parametrize("times", [[0, 1, None, 3], [0, 1, 1, 3], [0, 1, -7, 3], [0, 1, 99, 3]])
+def test_known_times_stay_and_others_are_filled(times):
+    timeline = counted(times, rate=Fraction(4))
     assert timeline.estimated
-    assert timeline.num_frames == 3
-    assert timeline.duration_seconds == 0.75
-    assert timeline.ticks_per_second == 0
+    assert (timeline.num_frames, timeline.num_filled) == (4, 1)
+    assert timeline.frame_rate == 10  # of what is known, not the guess
+    assert (timeline.last_seconds, timeline.duration_seconds) == (0.3, 0.4)
+    assert timeline.ticks == b""
 
 
-def test_an_estimate_without_a_rate_uses_the_span_of_times():
-    timeline = describe(packets_of([0, 1, 2, 3]), in_order=False, rate=None)
-    assert timeline.frame_rate == 10
+def test_varying_times_are_kept_in_the_row():
+    timeline = counted([5, 6, 36, None, 40])
+    assert unpacked(timeline.ticks, 5) == [5, 6, 36, 38, 40]
+    assert timeline.start_seconds == 0.5
+    assert timeline.last_seconds == 3.5
+    assert timeline.variable_rate
+
+
+def test_a_guessed_rate_yields_to_the_duration():
+    none = [None] * 100
+    assert counted(none, seconds=10.0).frame_rate == 10
+    assert counted(none, seconds=4.0).frame_rate == 25
+    assert counted(none, rate=None, seconds=2.0).frame_rate == 50
+    assert counted(none, rate=None).frame_rate == 25
+    assert counted(none).num_filled == 100
+
+
+def test_a_second_field_makes_its_picture_longer():
+    packets = PacketList()
+    for pts in (0, 2):
+        packets.add(pts=pts, duration=1, key=pts == 0)
+        packets.add_second_field(1)
+    timeline = describe(packets, rate=Fraction(10))
+    assert (timeline.num_frames, timeline.duration_seconds, timeline.frame_rate) == (2, 0.4, 5)
 
 
 def test_variable_rate_is_more_than_rounding():
@@ -124,18 +152,3 @@ def test_every_time_before_the_end_has_a_frame(gaps, start, duration, rate):
     assert timeline.duration_seconds > 0
     assert timeline.frame_rate > 0
     assert timeline.keyframe_seconds >= max([(b - a) / 600 for a, b in pairwise(times)], default=0)
-
-
-def test_recordings_put_end_to_end_have_no_common_clock():
-    """Groups of pictures at 0, 12, 24 and then again at 6, 18: the second clock starts anew."""
-    packets = PacketList()
-    for start in (0, 12, 24, 6, 18):
-        for pts in range(start, start + 12, 2):
-            packets.add(pts=pts + (start < 24 and start % 12 == 6), duration=2, key=pts == start)
-    assert packets.jumps_back
-    ordered = PacketList()
-    for start in (0, 12, 24):
-        for step in (4, 2, 6, -2, 8):  # B-frames, and one that leads its key frame
-            ordered.add(pts=start, duration=2, key=True) if step == 4 else None
-            ordered.add(pts=start + step, duration=2, key=False)
-    assert not ordered.jumps_back

@@ -59,18 +59,26 @@ class PacketReader:
             if codec == "h264":
                 self._find_sps(self._nals.in_extradata(extradata))
 
-    def look(self, packet: "Packet[Any]") -> Facts:
-        """Return what a packet is. Each is given once."""
+    def look(self, packet: "Packet[Any]", *, unmarked: bool = False) -> Facts:
+        """Return what a packet is. Each is given once.
+
+        With ``unmarked`` it may be a key frame that the container does not mark.
+        """
         # DivX in AVI writes one byte for a dropped frame, but in VP9 one byte can be a picture.
         if packet.size <= self._empty:
             return _NOTHING
-        key = packet.is_keyframe and self._is_key(packet)
+        if packet.is_keyframe:
+            key = self._is_key(packet)
+        else:
+            key = unmarked and self.is_intra(packet) is True
         if packet.is_discard:
             return Facts(key=key, shown=False, hidden=packet.size > 1)
         if self._codec == "vp8" and not memoryview(packet)[0] & 0x10:  # RFC 6386 9.1: not shown
             return Facts(key=key, shown=False, hidden=packet.size > 1)
         if self._nals is not None:
-            if self._sps is not None or (packet.size < _MAX_EMPTY and not key):
+            if self._sps is not None or not (
+                key or packet.size >= _MAX_EMPTY or self._begins_with_slice(packet)
+            ):
                 kind, second = self._slices(packet)
                 if second or not kind:
                     return Facts(key=False, shown=False, second_field=second)
@@ -92,6 +100,16 @@ class PacketReader:
         except IndexError:
             return None
 
+    def is_inside(self, packet: "Packet[Any]", facts: Facts) -> bool:
+        """Return whether a file that begins with this picture begins inside a group.
+
+        H.264 and HEVC data without a slice are damaged, and may have been a key frame.
+        """
+        intra = self.is_intra(packet)
+        if intra is None and self._nals is None:
+            return not facts.key
+        return intra is False
+
     def _is_key(self, packet: "Packet[Any]") -> bool:
         """Return whether a packet that is marked as a key frame is one, and note if it is not."""
         if self._nals is not None:
@@ -102,6 +120,13 @@ class PacketReader:
             self.marks_wrong |= intra is False
         return intra is not False
 
+    def _begins_with_slice(self, packet: "Packet[Any]") -> bool:
+        """Return whether the first unit is a slice, if that is told fast."""
+        assert self._nals is not None
+        length = self._nals.length
+        headers = self._nals.slice_headers
+        return 0 < length < packet.size and memoryview(packet)[length] in headers
+
     def _slices(self, packet: "Packet[Any]") -> tuple[bool, bool]:
         """Return whether H.264 or HEVC data hold a picture, and whether it is a second field.
 
@@ -109,8 +134,6 @@ class PacketReader:
         """
         assert self._nals is not None
         fields = self._sps is not None
-        if not fields and self._nals.begins_with_slice(packet):
-            return True, False
         read, data = 0, _head(packet)
         for kind, start, end in self._nals.units(data):
             if kind == 7 and self._codec == "h264":

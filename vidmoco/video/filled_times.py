@@ -49,9 +49,9 @@ def _without_repeats(known: list[tuple[int, int]]) -> list[tuple[int, int]]:
             if len(kept) > 1:
                 drops_first = time - kept[-2][1] > after > 0
             else:  # at the start: is there room for another frame behind it?
-                beyond = (
-                    known[number + 2][1] - known[number + 1][1] if number + 2 < len(known) else 0
-                )
+                beyond = 0
+                if number + 2 < len(known):
+                    beyond = known[number + 2][1] - known[number + 1][1]
                 drops_first = 2 * after < 3 * beyond
             if not drops_first:
                 continue
@@ -75,7 +75,23 @@ def _increasing(known: list[tuple[int, int]]) -> list[tuple[int, int]]:
     while number >= 0:
         kept.append(known[number])
         number = before[number]
-    return kept[::-1]
+    return _with_likely_start(known, kept[::-1])
+
+
+def _with_likely_start(
+    known: list[tuple[int, int]], kept: list[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """Begin with the time whose gap to the second one is the most usual, of those that fit."""
+    if len(kept) < 3:
+        return kept
+    gaps = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in pairwise(kept[1:])]
+    usual, (place, time) = float(np.median(gaps)), kept[1]
+    fitting = [one for one in known[: _MAX_FAULTS_IN_A_ROW + 1] if one[0] < place]
+    fitting = [one for one in fitting if time - one[1] >= place - one[0]]
+    kept[0] = min(
+        [kept[0], *fitting], key=lambda one: abs((time - one[1]) / (place - one[0]) - usual)
+    )
+    return kept
 
 
 def _most_in_a_row(known: list[tuple[int, int]], kept: list[tuple[int, int]]) -> int:

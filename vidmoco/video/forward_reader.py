@@ -27,7 +27,8 @@ from vidmoco.errors import VideoError
 from vidmoco.shapes import Float64
 from vidmoco.video.bitstream import PacketReader
 from vidmoco.video.container import open_video, to_rgb
-from vidmoco.video.frame_stream import coded_size, decode_listening, is_clean_start, start_ticks
+from vidmoco.video.decoder import decode_listening, is_clean_start
+from vidmoco.video.frame_stream import coded_size, start_ticks
 from vidmoco.video.frames import Frames, TimedPicture
 from vidmoco.video.info import VideoInfo
 from vidmoco.workers.process import still_alive

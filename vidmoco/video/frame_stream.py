@@ -6,41 +6,23 @@ file shows, so a picture that the decoder does not return is noticed.
 
 import heapq
 import math
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-import av
-import av.logging
 from av.container import InputContainer
 from av.packet import Packet
-from av.video.frame import PictureType, VideoFrame
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from vidmoco.video.bitstream import Facts, PacketReader
-from vidmoco.video.container import codec_name
+from vidmoco.video.decoder import GHOSTING, decode_packet, is_clean_start, packets
 from vidmoco.video.info import VideoInfo
-from vidmoco.video.sei import without_faulty_sei
 from vidmoco.video.ticks import unpacked
-from vidmoco.workers.process import still_alive
 
-# Faults that decoders log, but which no picture depends on.
-_OUTSIDE = re.compile(r"\bSEI\b|Overread VUI")
-_STUCK = "its decoder takes no more data"
 _CORRUPT = "its decoder marks it as corrupt"
-# Decoders that conceal missing pictures. Others log harmless messages (MS-MPEG4: no end mark).
-_CONCEALING = frozenset({"h264", "hevc"})
-_PACKETS_PER_SIGN_OF_LIFE = 32
 NOT_DECODED = "the decoder does not return it"
-# Codecs whose decoders begin anywhere, and show ghosts until the next key frame without an error.
-GHOSTING = frozenset(
-    {
-        *("flv1", "h263", "mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v1", "msmpeg4v2"),
-        *("msmpeg4v3", "rv10", "rv20", "wmv1", "wmv2"),
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -74,11 +56,6 @@ def decoded_frames(
         yield from _timed(container, stream, video, until=until if after_seek else None)
 
 
-def is_clean_start(frame: VideoFrame) -> bool:
-    """Return whether a decoder that began with this picture decodes it as it is meant."""
-    return bool(frame.key_frame) and frame.pict_type == PictureType.I and not frame.is_corrupt
-
-
 def _timed(
     container: InputContainer, stream: VideoStream, video: VideoInfo, *, until: float | None
 ) -> Iterator[Timed]:
@@ -89,7 +66,7 @@ def _timed(
     reader = PacketReader(stream, container=video.container, codec=video.codec)
     wait_for_key, unproven = until is not None, until is not None
     for packet, broken_off in packets(container, stream):
-        facts = None if packet is None else reader.look(packet)
+        facts = None if packet is None else reader.look(packet, unmarked=due.damaged)
         if wait_for_key and packet is not None and facts is not None:
             if packet.pts is not None and (packet.pts - start) * base > (until or 0.0):
                 return
@@ -98,7 +75,7 @@ def _timed(
             due.earliest, wait_for_key = max(start, packet.pts), False
         frames, error = decode_packet(stream, packet)
         if packet is not None and facts is not None and facts.any_picture:
-            due.add(packet, reader, facts, error=error)
+            due.add(packet, facts, error=error)
         for frame in frames:
             for pts, picture in due.until(frame):
                 if unproven and not (isinstance(picture, VideoFrame) and is_clean_start(picture)):
@@ -133,10 +110,9 @@ class Due:
         self._first_field: int | None = None
         self._reliable = True  # all pictures so far had the time of a packet
 
-    def add(self, packet: "Packet[Any]", reader: PacketReader, facts: Facts, *, error: str) -> None:
+    def add(self, packet: "Packet[Any]", facts: Facts, *, error: str) -> None:
         """Add a packet that has been decoded, perhaps with an error."""
-        key = facts.key or bool(self._damage and facts.shown and reader.is_intra(packet))
-        if key and packet.pts is not None:
+        if facts.key and packet.pts is not None:
             self._key = packet.pts
             if self._damage:
                 self._damage, self._clean_from = "", self._key
@@ -155,6 +131,11 @@ class Due:
         heapq.heappush(self._times, pts)
         if self._damage or pts < self._clean_from:
             self._lost[pts] = self._damage or error or "it depends on damaged pictures"
+
+    @property
+    def damaged(self) -> bool:
+        """Whether pictures are lost until the next key frame."""
+        return bool(self._damage)
 
     def until(self, frame: VideoFrame) -> Iterator[tuple[int, VideoFrame | Lost]]:
         """Yield the pictures up to and including a decoded one, which may be damaged itself."""
@@ -225,100 +206,25 @@ def counted_pictures(
     be None.
     """
     reader = PacketReader(stream, container=container_name, codec=codec)
-    started, begins_inside, shown = False, False, 0
-    for place, (packet, broken_off) in enumerate(packets(container, stream)):
+    started, inside, shown = False, None, 0
+    for packet, broken_off in packets(container, stream):
         if packet is not None:
             facts = reader.look(packet)
-            if place == 0:
-                begins_inside = not facts.key and reader.is_intra(packet) is not True
+            if inside is None and facts.any_picture:
+                inside = not facts.hidden and reader.is_inside(packet, facts)
             if number:
                 packet.pts, packet.dts = shown, None
                 shown += facts.shown
         frames, error = decode_packet(stream, packet)
         if packet is not None and not facts.any_picture:
             error = ""
-        if (error or broken_off) and (started or not begins_inside):
+        if (error or broken_off) and (started or not inside):
             yield None, broken_off or error
         for frame in frames:
-            if not started and begins_inside and codec in GHOSTING and not is_clean_start(frame):
+            if not started and inside and codec in GHOSTING and not is_clean_start(frame):
                 continue
             started = True
             yield frame, _CORRUPT if frame.is_corrupt else ""
-
-
-def decode_packet(
-    stream: VideoStream, packet: "Packet[Any] | None"
-) -> tuple[list[VideoFrame], str]:
-    """Return the pictures that a packet gives, and an error. None flushes the decoder.
-
-    A faulty SEI message is no fault of the picture: the packet is decoded without it.
-    """
-    conceals = stream.codec_context.name in _CONCEALING
-    frames, error = decode_listening(lambda: stream.decode(packet), to_log=conceals)
-    if error == _STUCK:  # measured: VP9, after an error
-        stream.codec_context.flush_buffers()
-        frames, error = decode_listening(lambda: stream.decode(packet), to_log=conceals)
-    if error and conceals and not frames and packet is not None:
-        data = without_faulty_sei(bytes(packet), stream.codec_context, codec_name(stream))
-        if data is not None:
-            packet.update(data)
-            return decode_listening(lambda: stream.decode(packet), to_log=True)
-    return frames, error
-
-
-def decode_listening(
-    decode: Callable[[], list[VideoFrame]], *, to_log: bool
-) -> tuple[list[VideoFrame], str]:
-    """Return the pictures that ``decode`` gives, and the error that it raises.
-
-    With ``to_log`` a logged error counts too: H.264 and HEVC decoders conceal a missing picture and
-    only log it.
-    """
-    try:
-        with av.logging.Capture() as messages:
-            frames = decode()
-    except av.MemoryError:
-        raise
-    except av.BlockingIOError:
-        return [], _STUCK
-    except av.FFmpegError as failure:
-        return [], str(failure.strerror or failure)
-    # FFmpeg logs concealment at the level of information.
-    errors = [
-        text.strip()
-        for level, _, text in messages
-        if (level <= av.logging.ERROR and not _OUTSIDE.search(text))
-        or text.startswith("concealing")
-    ]
-    return frames, errors[0] if errors and to_log else ""
-
-
-def packets(
-    container: InputContainer, stream: VideoStream
-) -> "Iterator[tuple[Packet[Any] | None, str]]":
-    """Yield (packet, "") for each packet, and at the end (None, error), with "" for no error."""
-    error = ""
-    try:
-        for number, packet in enumerate(container.demux(stream)):
-            if number % _PACKETS_PER_SIGN_OF_LIFE == 0:
-                still_alive()
-            if packet.size:  # an empty packet would flush the decoder
-                use_own_time(packet, container)
-                yield packet, ""
-    except av.MemoryError:
-        raise
-    except av.FFmpegError as failure:
-        error = str(failure.strerror or failure)
-    yield None, error
-
-
-def use_own_time(packet: "Packet[Any]", container: InputContainer) -> None:
-    """Set the time of a packet of an AVI to that of its place in the file.
-
-    An AVI has only places, one for each tick. The display times that FFmpeg gives are a guess.
-    """
-    if packet.dts is not None and container.format.name == "avi":
-        packet.pts = packet.dts
 
 
 def start_ticks(video: VideoInfo, base: Fraction) -> int:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 _WITH_CHROMA = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 134, 135, 138, 139})
 _SEI = {"h264": frozenset({6}), "hevc": frozenset({39, 40})}
@@ -36,14 +35,16 @@ class NalUnits:
 
     def __init__(self, codec: str, extradata: bytes) -> None:
         self._codec = codec
-        self._length = 0  # bytes of a length; 0 for start codes
+        self.length = 0
+        """Number of bytes of a unit's length in front of it, or 0 for start codes."""
         place = 4 if codec == "h264" else 21
         if extradata[:1] == b"\1" and len(extradata) > place:
-            self._length = (extradata[place] & 3) + 1
+            self.length = (extradata[place] & 3) + 1
+        self.slice_headers = frozenset(h for h in range(256) if self.is_slice(self._kind(h)))
 
     def units(self, data: bytes) -> Iterator[tuple[int, int, int]]:
         """Yield (type, start, end) of each unit. The last may end behind the data."""
-        size, end = self._length, len(data)
+        size, end = self.length, len(data)
         place = 0 if size else data.find(b"\0\0\1") + 3
         if not size and place < 3:
             return
@@ -58,19 +59,13 @@ class NalUnits:
             if start < min(stop, end):
                 yield self._kind(data[start]), start, stop
 
-    def begins_with_slice(self, packet: Any) -> bool:
-        """Return whether the first unit of a packet is a slice. This is fast."""
-        if not self._length or packet.size <= self._length:
-            return False
-        return self.is_slice(self._kind(memoryview(packet)[self._length]))
-
     def joined(self, unit: bytes) -> bytes:
         """Return a unit as it stands in a packet."""
-        return (len(unit).to_bytes(self._length, "big") if self._length else b"\0\0\1") + unit
+        return (len(unit).to_bytes(self.length, "big") if self.length else b"\0\0\1") + unit
 
     def in_extradata(self, extradata: bytes) -> Iterator[tuple[int, bytes]]:
         """Yield (type, unit) of an H.264 stream's sequence parameter sets."""
-        if not self._length:
+        if not self.length:
             for kind, start, end in self.units(extradata):
                 yield kind, extradata[start:end]
             return

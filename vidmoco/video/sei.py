@@ -12,15 +12,18 @@ from av.packet import Packet
 
 from vidmoco.video.nal import NalUnits
 
+SUFFIX_SEI = 40  # HEVC's, behind the slices
 # The type of unit that a decoder skips in silence: filler data, or one that is not specified.
 _SKIPPED = {"h264": b"\x0c", "hevc": b"\x4c\x01"}
 
 
-def without_faulty_sei(data: bytes, context: Any, codec: str) -> bytes | None:
+def without_faulty_sei(
+    data: bytes, context: Any, codec: str, *, behind: bool = False
+) -> bytes | None:
     """Return a packet's data of the same size without faulty SEI, or None if it has none.
 
-    Only messages in front of the first slice count: the decoder has stopped at them, and has not
-    begun the picture.
+    Only messages in front of the first slice count: a decoder that has stopped at them has not
+    begun the picture. With ``behind`` only those of HEVC that follow the slices count.
     """
     extradata = bytes(context.extradata or b"")
     nals = NalUnits(codec, extradata)
@@ -28,8 +31,12 @@ def without_faulty_sei(data: bytes, context: Any, codec: str) -> bytes | None:
     parameters = b""  # of this packet, which its messages may refer to
     for kind, start, end in nals.units(data):
         if nals.is_slice(kind):
+            if behind:
+                continue
             break
         if nals.is_message(kind):
+            if behind and kind != SUFFIX_SEI:
+                continue
             if _is_faulty(parameters + nals.joined(data[start:end]), extradata, codec):
                 header = _SKIPPED[codec]
                 changed[start : start + len(header)] = header

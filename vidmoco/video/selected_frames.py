@@ -18,14 +18,13 @@ from vidmoco.config.frame_selection import FrameSelection
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.errors import VideoError
 from vidmoco.video.container import open_video, to_rgb
+from vidmoco.video.decoder import decode_packet, packets
 from vidmoco.video.files import require_as_scanned
 from vidmoco.video.forward_reader import frames_forward, reads_forward
 from vidmoco.video.frame_stream import (
     Lost,
     coded_size,
-    decode_packet,
     decoded_frames,
-    packets,
     start_ticks,
 )
 from vidmoco.video.frames import TimedPicture
