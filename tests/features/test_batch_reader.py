@@ -202,13 +202,13 @@ def test_who_waits_long_for_a_slot_is_not_silent(tmp_path):
 def test_a_video_of_which_little_is_taken_is_not_silent(tmp_path):
     """A frame in 400 is taken: the others are decoded meanwhile, and that is a sign of life."""
     video = info_of(tmp_path / "a.mp4", num_frames=401, size=(640, 480))
+    seconds = 0.0
     with reader_of() as reader:
-        (started,) = reader.read(every_frame([video], every=400))
-        copy_of(started.batches)  # the process has imported what it needs
-        began = time.monotonic()
-        for batched in reader.read(every_frame([video], every=400)):
-            copy_of(batched.batches)
-        seconds = time.monotonic() - began
+        for _ in range(2):  # the first time the process imports what it needs
+            began = time.monotonic()
+            for batched in reader.read(every_frame([video], every=400)):
+                copy_of(batched.batches)
+            seconds = time.monotonic() - began
     with reader_of(limits=Limits(max_seconds=seconds / 2)) as reader:
         for batched in reader.read(every_frame([video], every=400)):
             assert indices(copy_of(batched.batches)[1]) == [0, 400]
