@@ -234,6 +234,7 @@ def _print_saving(folder: Path, pair_seconds: float) -> None:
     frames = open_prepared(folder)
     total = len(frames.columns["offset"])
     picks = np.random.default_rng(0).integers(0, total, _FRAMES_TIMED)
+    frames.read(int(picks[0]))  # the first one imports torchvision
     began = time.process_time()
     for pick in picks.tolist():
         frames.read(pick)
