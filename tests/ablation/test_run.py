@@ -10,7 +10,8 @@ from vidmoco.errors import ConfigError
 
 
 @pytest.fixture
-def material(tmp_path):
+def material(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where runs/latest is made
     for n in range(3):
         write_video(tmp_path / "videos" / f"{n}.mp4", num_frames=6, first_index=100 * n)
     for split in ("train", "val"):
