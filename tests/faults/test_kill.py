@@ -1,6 +1,7 @@
 """A command that is killed at a random moment: what is there is whole, and it goes on.
 
-A seed for each of the five commands; CI takes ten. More: ``VIDMOCO_FAULT_SEEDS=100 pytest tests/faults``.
+A seed for each of the five commands; CI takes ten. More:
+``VIDMOCO_FAULT_SEEDS=100 pytest tests/faults``.
 """
 
 import functools
