@@ -151,3 +151,7 @@ def test_a_damaged_log_does_not_cost_the_run(videos, capsys):
     err = capsys.readouterr().err
     assert "run/metrics.jsonl is damaged: 2 lines of it are left out" in err
     assert [line["step"] for line in read_metrics(metrics)] == [1, 3, 4, 5]
+
+
+def test_advice_names_a_folder_as_a_shell_reads_it():
+    assert "--run 'my run' --resume" in run_folder.resume_advice(Path("my run"))

@@ -19,6 +19,7 @@ runs/NAME/
 import json
 import os
 import platform
+import shlex
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -130,7 +131,7 @@ def empty_on_failure(run: Path) -> Iterator[None]:
 
 def resume_advice(run: Path) -> str:
     """Return how to resume a run that could not write, as the end of a sentence."""
-    return f", then resume from the last checkpoint with --run {run} --resume."
+    return f", then resume from the last checkpoint with --run {shlex.quote(str(run))} --resume."
 
 
 def point_latest_at(run: Path) -> str:

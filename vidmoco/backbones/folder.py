@@ -1,5 +1,6 @@
 """A backbone folder is a timm folder of two files."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def _what_it_is(folder: Path) -> str:
     if (folder / "config.yaml").is_file():
         return (
             "it is a run that has not written its backbone, which it does when it ends. Go on "
-            f"with: vidmoco pretrain --run {folder} --resume"
+            f"with: vidmoco pretrain --run {shlex.quote(str(folder))} --resume"
         )
     weights = next((name for name in WEIGHTS_FILES if (folder / name).is_file()), None)
     if weights is not None:

@@ -1,5 +1,6 @@
 """Open the source of a run's pairs: videos, prepared frames or images."""
 
+import shlex
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -177,7 +178,8 @@ def open_source(
     if resume is not None and (resume / run_folder.FRAMES).exists():
         raise CheckpointError(
             f"{config.videos[0]} does not hold the frames that {resume} began with. If they have "
-            f"moved, give their folder: vidmoco pretrain FOLDER --run {resume} --resume"
+            "moved, give their folder: vidmoco pretrain FOLDER --run "
+            f"{shlex.quote(str(resume))} --resume"
         )
     if resume is not None:
         catalog = run_notes.catalog_of_run(config, resume)

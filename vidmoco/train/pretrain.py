@@ -1,5 +1,6 @@
 """Pretraining: from videos and a config to a run folder."""
 
+import shlex
 import time
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -266,20 +267,21 @@ def _pretrain(
             advice=run_folder.resume_advice(run),
         )
     _list_failures(source, failures, console=console)
+    quoted = shlex.quote(str(run))
     if step < total_steps:
         name = stop.received.name if stop.received else "another process"
         say(
             console,
             f"Stopped by {name} after step {step} of {total_steps}. "
-            f"Continue with: vidmoco pretrain --run {run} --resume",
+            f"Continue with: vidmoco pretrain --run {quoted} --resume",
         )
     else:
         say(
             console,
             f"Done: {run / run_folder.BACKBONE}. What next:",
-            f"  vidmoco report {run}",
-            f"  vidmoco evaluate IMAGES --backbone {run}",
-            f"  vidmoco extract VIDEO --backbone {run} -o feats.npy",
+            f"  vidmoco report {quoted}",
+            f"  vidmoco evaluate IMAGES --backbone {quoted}",
+            f"  vidmoco extract VIDEO --backbone {quoted} -o feats.npy",
         )
     # A signal in the last step stops nothing.
     return PretrainResult(run, step, stop.exit_code if step < total_steps else 0)

@@ -1,6 +1,7 @@
 """The videos of a run that goes on: the same content as in its catalog, wherever it is by now."""
 
 import os
+import shlex
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -42,7 +43,7 @@ def videos_in_place(catalog: Catalog, *, run: Path) -> Catalog:
         raise CheckpointError(
             f"None of the {counted(readable, 'video')} that {run} began with is where it was, such "
             f"as {row.path}. If they have moved, give their folder: vidmoco pretrain FOLDER --run "
-            f"{run} --resume"
+            f"{shlex.quote(str(run))} --resume"
         )
     return catalog.replaced(rows)
 
