@@ -1,3 +1,4 @@
+import shlex
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from rich.console import Console
 
 from vidmoco.config.recipe import load_recipe, with_settings
 from vidmoco.data.source import open_source
-from vidmoco.train.first_screen import first_screen
+from vidmoco.train.first_screen import first_screen, last_screen
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +57,10 @@ def test_another_method_comes_with_its_own_defaults(videos):
     found = screen(videos, method="moco", batch_size=16)
     assert "--method.name moco" in found["recipe"] and "projector" not in found["recipe"]
     assert found["note"].startswith("The queue holds")
+
+
+def test_the_last_lines_can_be_pasted_into_a_shell():
+    done, *commands = last_screen(Path("my run"))
+    assert done == "Done: my run/backbone. What next:"
+    assert [shlex.split(line)[1] for line in commands] == ["report", "evaluate", "extract"]
+    assert all("my run" in shlex.split(line) for line in commands)

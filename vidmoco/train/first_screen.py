@@ -1,5 +1,6 @@
-"""What a training says of itself before its first step: what matters, in ten lines."""
+"""What a training says of itself: before its first step what matters, at the end what to do."""
 
+import shlex
 from pathlib import Path
 
 import torch
@@ -44,6 +45,17 @@ def first_screen(
         "note": config.method.warning(len(source.sources)),
     }
     return [f"{name:<8}{fact}" for name, fact in facts.items() if fact]
+
+
+def last_screen(run: Path) -> list[str]:
+    """Return where the backbone of a finished run is, and the commands that use it."""
+    quoted = shlex.quote(str(run))
+    return [
+        f"Done: {run / run_folder.BACKBONE}. What next:",
+        f"  vidmoco report {quoted}",
+        f"  vidmoco evaluate IMAGES --backbone {quoted}",
+        f"  vidmoco extract VIDEO --backbone {quoted} -o feats.npy",
+    ]
 
 
 def _recipe(recipe: str, config: PretrainConfig) -> str:

@@ -36,7 +36,7 @@ from vidmoco.methods.build import compile_encoders, require_compiler
 from vidmoco.optim.optimizers import build_optimizer, set_learning_rate
 from vidmoco.train.build import assemble_method
 from vidmoco.train.diagnostics import collapse_of, describe_embeddings
-from vidmoco.train.first_screen import first_screen
+from vidmoco.train.first_screen import first_screen, last_screen
 from vidmoco.train.length import learning_rate_of, plan_length
 from vidmoco.train.metrics import MetricsLog, require_finite_weights
 from vidmoco.train.monitor import open_monitor
@@ -267,22 +267,15 @@ def _pretrain(
             advice=run_folder.resume_advice(run),
         )
     _list_failures(source, failures, console=console)
-    quoted = shlex.quote(str(run))
     if step < total_steps:
         name = stop.received.name if stop.received else "another process"
         say(
             console,
             f"Stopped by {name} after step {step} of {total_steps}. "
-            f"Continue with: vidmoco pretrain --run {quoted} --resume",
+            f"Continue with: vidmoco pretrain --run {shlex.quote(str(run))} --resume",
         )
     else:
-        say(
-            console,
-            f"Done: {run / run_folder.BACKBONE}. What next:",
-            f"  vidmoco report {quoted}",
-            f"  vidmoco evaluate IMAGES --backbone {quoted}",
-            f"  vidmoco extract VIDEO --backbone {quoted} -o feats.npy",
-        )
+        say(console, *last_screen(run))
     # A signal in the last step stops nothing.
     return PretrainResult(run, step, stop.exit_code if step < total_steps else 0)
 
