@@ -50,15 +50,17 @@ def newest_step(folder: Path) -> int:
     return int(paths[-1].stem.removeprefix("step_")) if paths else 0
 
 
-def load_checkpoint(path: Path) -> dict[str, Any]:
+def load_checkpoint(path: Path, *, mmap: bool = False) -> dict[str, Any]:
     """Return the state in ``path``, on the CPU. Only tensors and plain values are read, no code.
+
+    With ``mmap`` tensors are read when they are used, so that plain values cost little.
 
     Raises:
         CheckpointError: the file is damaged, or is not a checkpoint of vidmoco.
     """
     try:
         require_unpacked_size(path, most=MAX_UNPACKED)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except Exception as error:  # torch raises many kinds for a damaged file
         raise CheckpointError(
             f"Cannot read the checkpoint {path}: {error}. Delete it to resume from an earlier one."

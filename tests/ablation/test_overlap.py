@@ -19,7 +19,9 @@ def folders(tmp_path):
     for n in range(4):
         write_video(tmp_path / "videos" / f"{n}.mp4", num_frames=4, first_index=100 * n)
         kind = "hall" if n % 2 else "attic"
-        write_video(tmp_path / "labelled" / kind / f"{n}x.mp4", num_frames=4, first_index=50 * n)
+        write_video(
+            tmp_path / "labelled" / kind / f"{n}x.mp4", num_frames=4, first_index=1000 + 50 * n
+        )
     for split, colour in (("train", 10), ("val", 90)):
         for n, kind in enumerate(("attic", "hall")):
             path = tmp_path / "images" / split / kind / f"{n}.png"
@@ -42,10 +44,16 @@ def labelled(folder, **more):
 def test_videos_that_are_trained_on_are_no_judge(folders):
     check(folders)
     check(folders, judges=labelled(folders))
-    shutil.copy(folders / "videos" / "2.mp4", folders / "labelled" / "hall")
-    with pytest.raises(ConfigError, match=r"judge 'rooms' shows 1 video of the training.*'2\.mp4'"):
+    shutil.copy(folders / "videos" / "2.mp4", folders / "labelled" / "hall" / "renamed.mp4")
+    with pytest.raises(ConfigError, match=r"shows 1 video of .*, such as 'hall/renamed\.mp4'"):
         check(folders, judges=labelled(folders))
     check(folders, judges=labelled(folders, overlap=True))
+
+
+def test_another_video_of_the_same_name_is_a_judge(folders):
+    other = folders / "labelled" / "hall" / "2.mp4"
+    write_video(other, num_frames=4, first_index=900)
+    check(folders, judges=labelled(folders))
 
 
 def test_prepared_frames_and_frames_of_videos_know_their_videos(folders):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from vidmoco.visualize.change import Change
 from vidmoco.visualize.contact_sheet import (
     Sample,
     ShownPair,
@@ -14,6 +15,9 @@ from vidmoco.visualize.contact_sheet import (
 )
 
 BLUE, GREY = (26, 95, 180), (180, 186, 194)
+
+
+NO_CHANGE = Change(np.zeros(1, np.float32), np.ones(1, np.float32))
 
 
 def pair_of(*, key="a.mp4", aspect_ratio=1.5, size=32, level=200):
@@ -27,7 +31,7 @@ def pair_of(*, key="a.mp4", aspect_ratio=1.5, size=32, level=200):
 
 
 def sample_of(*pairs, asked=(0.1, 0.2), achieved=(0.1, 0.0)):
-    return Sample(list(pairs), np.array(asked), np.array(achieved), {})
+    return Sample(list(pairs), np.array(asked), np.array(achieved), {}, NO_CHANGE)
 
 
 def pixels(sample, lines=("A line.",)):

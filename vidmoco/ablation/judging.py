@@ -1,6 +1,5 @@
 """What the backbones of an ablation are worth: their accuracies on the judges' images."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,9 @@ from rich.console import Console
 
 from vidmoco.ablation.plan import Judge
 from vidmoco.backbones.folder import weights_file
+from vidmoco.backbones.source import parse_source
 from vidmoco.config.recipe import to_plain
+from vidmoco.content import hash_of_file
 from vidmoco.evaluate.compare import evaluate
 from vidmoco.evaluate.results import write_results
 from vidmoco.evaluate.results_table import accuracy_columns
@@ -41,9 +42,9 @@ def judged(
 
 
 def _identity(backbone: str) -> dict[str, Any]:
-    """Return what identifies a backbone: its name, and the content of its weights if it has any."""
-    folder = Path(backbone) / "backbone"
-    if not folder.is_dir():
+    """Return what identifies a backbone: the content of its folder's weights, or its name."""
+    source = parse_source(backbone)
+    if source.folder is None:
         return {"name": backbone}
-    digest = hashlib.sha256(weights_file(folder).read_bytes()).hexdigest()
-    return {"name": folder.parent.name, "weights": digest}
+    weights = hash_of_file(weights_file(source.folder))
+    return {"weights": weights, "is_random": source.is_random}

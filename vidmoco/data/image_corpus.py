@@ -7,8 +7,7 @@ evaluation.
 import hashlib
 import io
 import os
-from collections.abc import Iterator, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -53,13 +52,9 @@ class ImageCorpus:
     @property
     def key(self) -> dict[str, Any]:
         """What identifies the images, for a resume: their names and contents, in any place."""
-        files = [source for source in self.sources if isinstance(source, Path)]
-        contents = (
-            iter(hashes_of_files(files))
-            if len(files) == len(self.sources)
-            else (hash_of_bytes(self._bytes(row)) for row in range(len(self.sources)))
+        lines = (
+            f"{name} {content}\n" for name, content in zip(self.names, self.contents(), strict=True)
         )
-        lines = (f"{name} {content}\n" for name, content in zip(self.names, contents, strict=True))
         digest = hashlib.sha256("".join(lines).encode("utf-8", "backslashreplace"))
         return {
             "format": "vidmoco.images",
@@ -67,6 +62,13 @@ class ImageCorpus:
             "content": digest.hexdigest(),
             "version": 2,
         }
+
+    def contents(self) -> Iterable[str]:
+        """Yield the hash of each image's content (``content.py``)."""
+        files = [source for source in self.sources if isinstance(source, Path)]
+        if len(files) == len(self.sources):
+            return hashes_of_files(files)
+        return (hash_of_bytes(self._bytes(row)) for row in range(len(self.sources)))
 
     @property
     def key_of_first_version(self) -> dict[str, Any]:
@@ -115,14 +117,6 @@ class ImageCorpus:
         if not ratios:
             raise ConfigError(f"None of the images can be read, such as {self.names[0]}.")
         return np.array(ratios, dtype=np.float32)
-
-    def hashes_of_size(self, sizes: AbstractSet[int]) -> Iterator[bytes]:
-        """Yield the SHA-256 of the images whose files have one of these sizes, in bytes."""
-        for row, source in enumerate(self.sources):
-            if not isinstance(source, Path) or source.stat().st_size in sizes:
-                data = self._bytes(row)
-                if len(data) in sizes:
-                    yield hashlib.sha256(data).digest()
 
     def _bytes(self, row: int) -> bytes:
         source = self.sources[row]

@@ -22,7 +22,7 @@ def settings_of_checkpoint(run: Path) -> PretrainConfig | None:
         CheckpointError: the checkpoint cannot be read.
     """
     paths = list_checkpoints(run / run_folder.CHECKPOINTS)
-    settings = load_checkpoint(paths[-1]).get("settings") if paths else None
+    settings = load_checkpoint(paths[-1], mmap=True).get("settings") if paths else None
     if settings is None:
         return None
     try:

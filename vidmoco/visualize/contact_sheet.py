@@ -13,6 +13,7 @@ from torch import Tensor
 from vidmoco.augment.color import IMAGENET_MEAN, IMAGENET_STD
 from vidmoco.shapes import Float, Float64, Int64, UInt8
 from vidmoco.text import in_ascii
+from vidmoco.visualize.change import Change
 
 _TEXT, _QUIET, _RULE, _ASKED, _ACHIEVED = "#202124", "#5f6368", "#e3e5e8", "#b4bac2", "#1a5fb4"
 _MARGIN, _SPACE, _LINE = 24, 12, 20  # pixels
@@ -47,6 +48,7 @@ class Sample:
     asked_gaps: Float64[np.ndarray, " asked"]
     achieved_gaps: Float64[np.ndarray, " read"]
     failures: dict[int, str]  # rows of videos that could not be read, and why
+    change: Change  # by time, and by a crop, of the pairs that were read
 
 
 def describe_gaps(sample: Sample) -> list[str]:

@@ -55,32 +55,16 @@ def preview(command: PreviewCommand) -> int:
     say(console, *lines, *source.failure_lines(sample.failures), *describe_gaps(sample))
     if source.has_time and not config.data.single_frame:
         far = replace(config, data=replace(config.data, max_gap=None))
-        is_near = config.data.max_gap is not None
-        any_gap = measure_change(replace(source, config=far)) if is_near else None
-        say(console, *describe_change(measure_change(source), any_gap=any_gap))
+        any_gap = None
+        if config.data.max_gap is not None:
+            any_gap = sample_pairs(replace(source, config=far), far, num_pairs=0).change
+        say(console, *describe_change(sample.change, any_gap=any_gap))
     say(console, f"{output}: {command.pairs} pairs")
     return 0
 
 
-def measure_change(source: PairSource) -> Change:
-    """Return how much time changes the first pairs of a run, and how much their crops do.
-
-    Raises:
-        VideoError: a video and all its replacements cannot be read.
-    """
-    batching, config = source.batching(), source.config
-    crops = crops_alone(config.augment)
-    generator = torch.Generator().manual_seed(config.seed)
-    batches = source.batches(batching, range(ceil(NUM_READ / batching.batch_size)))
-    with closing(batches):
-        parts = [
-            change_of(batch.frames, batch.aspect_ratios, crops, generator) for batch in batches
-        ]
-    return joined(parts)
-
-
 def sample_pairs(source: PairSource, config: PretrainConfig, *, num_pairs: int) -> Sample:
-    """Return the first pairs of the run of ``config``, and the gaps of more pairs.
+    """Return the first pairs of the run of ``config``, and the gaps and changes of more pairs.
 
     Whole batches are read, because the random numbers of views are drawn per batch.
 
@@ -92,6 +76,8 @@ def sample_pairs(source: PairSource, config: PretrainConfig, *, num_pairs: int) 
     batches = source.batches(batching, range(ceil(max(num_pairs, NUM_READ) / batch_size)))
     augment = build_augment(config.augment)
     generator = torch.Generator().manual_seed(config.seed)  # as in pretrain
+    crops, own = crops_alone(config.augment), torch.Generator().manual_seed(config.seed)
+    changes: list[Change] = []
     pairs: list[ShownPair] = []
     achieved: list[float] = []
     failures: dict[int, str] = {}
@@ -100,6 +86,7 @@ def sample_pairs(source: PairSource, config: PretrainConfig, *, num_pairs: int) 
             frames, aspects, times = batch.frames, batch.aspect_ratios, batch.pts_seconds.tolist()
             achieved += [max(shown) - min(shown) for shown in times]
             failures.update(batch.failures)
+            changes.append(change_of(frames, aspects, crops, own))
             missing = num_pairs - len(pairs)
             if missing > 0:
                 views = augment(frames, aspects, generator)[:2]  # the sheet shows two
@@ -114,4 +101,4 @@ def sample_pairs(source: PairSource, config: PretrainConfig, *, num_pairs: int) 
     for step in range(ceil(NUM_ASKED / batch_size)):
         moments = [next(plan.moments(Place(step, n))) for n in range(batch_size)]
         requested += [max(moment.times) - min(moment.times) for moment in moments]
-    return Sample(pairs, np.array(requested), np.array(achieved), failures)
+    return Sample(pairs, np.array(requested), np.array(achieved), failures, joined(changes))
