@@ -133,6 +133,20 @@ MUTANTS = [
         "tests/methods/test_feature_queue.py",
     ),
     Mutant(
+        "the queue joins at once",
+        MOCO,
+        "        if self.progress < self.queue_from:",
+        "        if self.progress < 0:",
+        "tests/methods/test_moco.py",
+    ),
+    Mutant(
+        "the queue never joins",
+        MOCO,
+        "        self.progress = progress",
+        "        self.progress = 0.0",
+        "tests/methods/test_moco.py",
+    ),
+    Mutant(
         "keys without their videos",
         "vidmoco/methods/feature_queue.py",
         "        self.source_ids.index_copy_(0, slots, source_ids)",

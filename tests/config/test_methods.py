@@ -26,6 +26,8 @@ KINDS = (
         *((kind, {"tau": 0.0}, "--method.tau is 0.0; it must be greater than 0") for kind in KINDS),
         *((kind, {"dim": 0}, "--method.dim is 0; it must be at least 1") for kind in KINDS),
         (MoCoConfig, {"queue_size": 0}, "--method.queue-size is 0"),
+        (MoCoConfig, {"queue_from": 1.5}, "--method.queue-from is 1.5; it must be from 0 to 1"),
+        (MoCoConfig, {"queue_from": 0.5}, "0 without --method.batch-negatives"),
         (MoCoConfig, {"momentum": 1.1}, "--method.momentum is 1.1; it must be from 0 to 1"),
         *(
             (kind, {"bn_splits": 0}, "--method.bn-splits is 0")

@@ -20,7 +20,7 @@ from reference.moco import info_nce as slow_info_nce
 from torch import nn
 from torch.nn.functional import normalize
 
-from vidmoco.config.methods import MoCoConfig
+from vidmoco.config.methods import MoCoConfig, SimCLRConfig
 
 
 def moco(backbone=None, *, num_features=6, large_views=2, **options):
@@ -347,6 +347,46 @@ def test_batch_negatives_beside_keys_of_the_own_video(same_video):
     loss, stats = run(method, pair, ids=ids)
     assert loss.item() == pytest.approx((sum(terms) / 4).item(), rel=1e-5)
     assert stats["same_video_in_batch"] == 25  # of 4 keys the query's own
+
+
+@pytest.mark.parametrize("same_video", ["negative", "masked", "positive"])
+@pytest.mark.parametrize(("progress", "joined"), [(0.0, False), (0.49, False), (0.5, True)])
+def test_the_queue_joins_later(same_video, progress, joined):
+    """Before, only the batch's keys are negatives; a queue of the query's own video is neither."""
+    method = moco(queue_from=0.5, batch_negatives=True, same_video=same_video)
+    run(method, views(0), ids=torch.tensor([1, 2, 3, 4]))
+    pair, ids = views(1), torch.tensor([2, 9, 4, 1])
+    queue, sources = method.queue.keys.clone(), method.queue.source_ids.clone()
+    q, k = method.encoder_q(pair[0]), method.encoder_k(pair[1])
+    terms, num_negatives = [], 0
+    for i, query in enumerate(q):
+        own = [j for j in range(10) if sources[j] == ids[i] and same_video != "negative"]
+        others = [queue[j] for j in range(10) if joined and j not in own]
+        others += [k[j] for j in range(4) if j != i]
+        more = [queue[j] for j in own] if joined and same_video == "positive" else []
+        num_negatives += len(others)
+        terms.append(
+            contrast.any_positive(unit(query), [unit(k[i]), *more], map(unit, others), 0.2)
+        )
+    expected = sum(terms) / 4
+    wanted = torch.autograd.grad(expected, list(method.encoder_q.parameters()))
+    method.zero_grad()
+    loss, stats = run(method, pair, ids=ids, progress=progress)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    for parameter, gradient in zip(method.encoder_q.parameters(), wanted, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-3, atol=1e-6)
+    assert num_negatives == (12 if not joined else 52 if same_video == "negative" else 49)
+    assert method.queue.source_ids.tolist()[4:8] == ids.tolist()  # it fills from the start
+    assert math.isfinite(stats["negative"])
+
+
+def test_the_head_with_batch_norm_is_simclr_s():
+    ours = moco(head="mlp_bn").projector
+    theirs = built(SimCLRConfig(dim=4), tiny_backbone(), num_features=6).projector
+    assert str(ours) == str(theirs)
+    assert {n: p.shape for n, p in ours.named_parameters()} == {
+        n: p.shape for n, p in theirs.named_parameters()
+    }
 
 
 def test_micro_batches_of_several_frames_are_one_step():

@@ -7,6 +7,7 @@ from tyro.conf import arg
 
 from vidmoco.config.augment import AugmentConfig
 from vidmoco.config.data import DataConfig
+from vidmoco.config.fields import Expert
 from vidmoco.config.method_settings import MethodSettings, SplitBatchNormSettings
 from vidmoco.config.optim import OptimConfig
 from vidmoco.errors import ConfigError
@@ -31,12 +32,16 @@ class MoCoConfig(SplitBatchNormSettings):
 
     name: Literal["moco"] = "moco"
     """The method."""
-    head: Literal["linear", "mlp"] = "mlp"
-    """The projector: one linear layer (v1), or two with a ReLU between them (v2)."""
+    head: Literal["linear", "mlp", "mlp_bn"] = "mlp"
+    """The projector: one linear layer (v1), two with a ReLU between them (v2), or the latter with
+    batch norm after each layer (`mlp_bn`, SimCLR's)."""
     dim: int = 128
     """Dimension of the embedding."""
     queue_size: int = 65536
     """K, the number of negatives in the queue."""
+    queue_from: Expert[float] = 0.0
+    """The queue's keys are negatives from this fraction of the training on (XBM's warm-up). Before,
+    those of the batch are the only ones. 0 is the papers' choice."""
     momentum: float = 0.999
     """m of the key encoder: key = m * key + (1 - m) * query."""
     momentum_schedule: Literal["constant", "cosine"] = "constant"
@@ -59,6 +64,12 @@ class MoCoConfig(SplitBatchNormSettings):
     def __post_init__(self) -> None:
         self._require(self.dim >= 1, "dim", "at least 1")
         self._require(self.queue_size >= 1, "queue_size", "at least 1")
+        self._require(0 <= self.queue_from <= 1, "queue_from", "from 0 to 1")
+        self._require(
+            self.queue_from == 0 or self.batch_negatives,
+            "queue_from",
+            "0 without --method.batch-negatives: there would be no negatives before",
+        )
         self._require(0 <= self.momentum <= 1, "momentum", "from 0 to 1")
         self._require(self.tau > 0, "tau", "greater than 0")
         self._require(self.bn_splits >= 1, "bn_splits", "at least 1")

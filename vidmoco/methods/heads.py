@@ -5,16 +5,24 @@ from typing import Literal
 
 from torch import nn
 
+MoCoHead = Literal["linear", "mlp", "mlp_bn"]
 
-def build_projector(kind: Literal["linear", "mlp"], *, num_features: int, dim: int) -> nn.Module:
+
+def build_projector(kind: MoCoHead, *, num_features: int, dim: int) -> nn.Module:
     """Return MoCo's head from D = ``num_features`` to C = ``dim``.
 
     ``linear`` is one layer in place of ResNet's classifier (He et al. 2020, section 3.3). ``mlp``
     has a hidden layer as wide as the feature, with ReLU and no batch norm (Chen et al. 2020,
-    "Improved Baselines with Momentum Contrastive Learning", section 3).
+    "Improved Baselines with Momentum Contrastive Learning", section 3). ``mlp_bn`` is SimCLR's
+    head, with batch norm after both layers, the last one without a shift (Chen et al. 2020, "A
+    Simple Framework for Contrastive Learning of Visual Representations", the authors' code).
     """
     if kind == "linear":
         return nn.Linear(num_features, dim)
+    if kind == "mlp_bn":
+        return build_batch_norm_mlp(
+            num_features, num_features, dim, num_layers=2, last_norm="scale", bias=False
+        )
     return nn.Sequential(
         nn.Linear(num_features, num_features), nn.ReLU(), nn.Linear(num_features, dim)
     )

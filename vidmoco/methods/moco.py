@@ -14,10 +14,15 @@ from torch.nn.functional import normalize
 
 from vidmoco import distributed
 from vidmoco.methods.feature_queue import FeatureQueue
-from vidmoco.methods.heads import build_projector
+from vidmoco.methods.heads import MoCoHead, build_projector
 from vidmoco.methods.losses import Stats, info_nce
 from vidmoco.methods.momentum import momentum_at, update_momentum
-from vidmoco.methods.negatives import SameVideo, keys_of_queue, with_keys_of_batch
+from vidmoco.methods.negatives import (
+    SameVideo,
+    all_left_out,
+    keys_of_queue,
+    with_keys_of_batch,
+)
 from vidmoco.methods.normalization import encode_shuffled, split_batch_norm
 from vidmoco.methods.protocol import Inputs
 from vidmoco.methods.random_state import RandomState
@@ -35,9 +40,10 @@ class MoCo(nn.Module):
         backbone: nn.Module,
         inputs: Inputs,
         *,
-        head: Literal["linear", "mlp"],
+        head: MoCoHead,
         dim: int,
         queue_size: int,
+        queue_from: float,
         momentum: float,
         momentum_schedule: Literal["constant", "cosine"],
         tau: float,
@@ -56,12 +62,13 @@ class MoCo(nn.Module):
         projector = build_projector(head, num_features=inputs.num_features, dim=dim)
         self.encoder_q = split_batch_norm(nn.Sequential(backbone, projector), bn_splits)
         self.encoder_k = copy.deepcopy(self.encoder_q).requires_grad_(False)
-        self.queue = FeatureQueue(queue_size, dim)
+        self.queue, self.queue_from = FeatureQueue(queue_size, dim), queue_from
         self.momentum, self.momentum_schedule = momentum, momentum_schedule
         self.tau, self.bn_splits, self.symmetric = tau, bn_splits, symmetric
         self.batch_negatives, self.large_views = batch_negatives, inputs.large_views
         self.same_video, self.same_video_seconds = same_video, same_video_seconds
         self.random = RandomState(inputs.seed)
+        self.progress = 0.0
         self.embeddings = torch.empty(0, dim), torch.empty(0, dim)
         self._waiting: list[tuple[dict[int, Tensor], Tensor, Tensor]] = []
 
@@ -77,6 +84,7 @@ class MoCo(nn.Module):
 
     def begin_step(self, progress: float) -> None:
         """Move the key encoder towards the query encoder (equation 2)."""
+        self.progress = progress
         m = momentum_at(progress, m=self.momentum, schedule=self.momentum_schedule)
         update_momentum(self.encoder_k, self.encoder_q, m=m)
 
@@ -139,7 +147,8 @@ class MoCo(nn.Module):
     ) -> tuple[Float[Tensor, ""], Stats]:
         """Return the loss of queries against the queue, with the key views ``own`` as positives.
 
-        With ``batch_negatives`` the batch's keys of other videos are negatives too.
+        With ``batch_negatives`` the batch's keys of other videos are negatives too. Those of the
+        queue are negatives from ``queue_from`` on.
         """
         positives = torch.stack([keys[k] for k in own], dim=1)  # (N, P, C)
         others, shares = keys_of_queue(
@@ -149,6 +158,8 @@ class MoCo(nn.Module):
             same_video=self.same_video,
             within=self.same_video_seconds,
         )  # (K, C)
+        if self.progress < self.queue_from:
+            others = all_left_out(others, num_queries=len(query))
         if self.batch_negatives:
             others, more = with_keys_of_batch(others, list(keys.values()), source_ids)
             shares |= more
