@@ -73,7 +73,8 @@ def _rule(hidden: set[tuple[type, str]], *, everything: bool) -> Rule:
         for one in spec.fields:
             if _is(one, EXPERT) and not everything:
                 names = [f.name for f in fields(one.default)] if is_dataclass(one.default) else []
-                hidden.update((info.type, name) for name in names or [one.name])
+                if isinstance(info.default, info.type):  # and no other method's
+                    hidden.update((info.type, name) for name in names or [one.name])
                 shown.append(_marked(one, Suppress))
             elif _is(one, EVERYDAY):
                 shown.append(_marked(one, Suppress))
