@@ -4,6 +4,9 @@ import subprocess
 import sys
 
 import pytest
+import torch
+
+from vidmoco.device import training_precision
 
 FAULTS = """
 import resource, sys, torch
@@ -43,3 +46,29 @@ def test_freed_memory_is_used_again() -> None:
         for how in ("keep", "give back")
     }
     assert faults["keep"] < faults["give back"] / 10
+
+
+@pytest.mark.parametrize(("amx", "expected"), [(True, "bf16"), (False, "fp32")])
+def test_a_cpu_trains_in_bf16_only_with_units_for_it(monkeypatch, amx, expected):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    assert training_precision(torch.device("cpu"), "auto") == expected
+
+
+@pytest.mark.parametrize(("native", "expected"), [(True, "bf16"), (False, "fp32")])
+def test_cuda_trains_in_bf16_unless_it_emulates_it(monkeypatch, native, expected):
+    asked = []
+
+    def supported(*, including_emulation):
+        asked.append(including_emulation)
+        return native
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+    assert training_precision(torch.device("cuda"), "auto") == expected
+    assert asked == [False]
+
+
+def test_a_precision_that_is_asked_for_is_taken():
+    for device in ("cpu", "mps"):
+        for precision in ("bf16", "fp32"):
+            assert training_precision(torch.device(device), precision) == precision
+    assert training_precision(torch.device("mps"), "auto") == "fp32"

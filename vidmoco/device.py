@@ -112,6 +112,24 @@ def _copy_stream(device: torch.device) -> torch.cuda.Stream:
     return torch.cuda.Stream(device)
 
 
+def training_precision(
+    device: torch.device, asked: Literal["auto", "bf16", "fp32"]
+) -> Literal["bf16", "fp32"]:
+    """Return the arithmetic of a training: the one that was asked for, or the faster one.
+
+    That is bf16 where there are units for it: CUDA from Ampere on, and CPUs with AMX. On a CPU with
+    AVX2 alone a step of ResNet-18 took 10 times as long in bf16, and with AVX-512 1.1 times
+    (measured).
+    """
+    if asked != "auto":
+        return asked
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        native = device.type == "cpu" and torch.cpu._is_amx_tile_supported()
+    return "bf16" if native else "fp32"
+
+
 def autocast(
     device: torch.device, precision: Literal["bf16", "fp32"]
 ) -> AbstractContextManager[None]:

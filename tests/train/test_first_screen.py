@@ -8,6 +8,7 @@ from rich.console import Console
 
 from vidmoco.config.recipe import load_recipe, with_settings
 from vidmoco.data.source import open_source
+from vidmoco.device import training_precision
 from vidmoco.train.first_screen import first_screen, last_screen
 
 
@@ -42,7 +43,11 @@ def test_what_matters_is_said(videos):
     assert found["data"] == "5 videos, 6.0 s"
     assert found["pairs"] == "4 in a batch, each two frames of one video, at most 1.5 s apart"
     assert found["method"] == "simclr, resnet18 at 64 px"
-    assert found["device"].startswith("cpu, bf16, ") and "1 worker to decode" in found["device"]
+    precision = training_precision(torch.device("cpu"), "auto")
+    assert (
+        found["device"].startswith(f"cpu, {precision}, ")
+        and "1 worker to decode" in found["device"]
+    )
     assert found["steps"] == "0 to 40, 1 per epoch"
 
 

@@ -1,12 +1,12 @@
 """Settings of how a training runs: device, precision, checkpoints."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from tyro.conf import arg
 
 from vidmoco.config.base import Settings
-from vidmoco.config.fields import Device, Everyday, Expert, Precision
+from vidmoco.config.fields import Device, Everyday, Expert
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +16,14 @@ class EngineConfig(Settings):
     SECTION: ClassVar[str] = "engine"
 
     device: Annotated[Everyday[Device], arg(aliases=["--device"])] = "auto"
-    precision: Annotated[Everyday[Precision], arg(aliases=["--precision"])] = "bf16"
+    precision: Annotated[
+        Everyday[Literal["auto", "bf16", "fp32"]],
+        arg(
+            aliases=["--precision"],
+            help="Arithmetic of the networks. bf16 is autocast: weights stay float32. `auto` takes "
+            "bf16 where the device has units for it, and float32 elsewhere.",
+        ),
+    ] = "auto"
     channels_last: Expert[bool] = True
     """Use the channels-last memory format for images and convolutions."""
     threads: int | None = None

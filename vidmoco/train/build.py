@@ -10,7 +10,7 @@ from vidmoco.backbones.build import build_backbone, strided_at_one_pixel
 from vidmoco.backbones.create import num_features_of
 from vidmoco.config.method_settings import MethodSettings
 from vidmoco.config.pretrain import PretrainConfig
-from vidmoco.device import memory_of
+from vidmoco.device import memory_of, training_precision
 from vidmoco.errors import ConfigError, is_out_of_memory
 from vidmoco.methods.build import AnyMethod, build_method, require_memory
 from vidmoco.methods.normalization import sync_batch_norm
@@ -57,7 +57,7 @@ def assemble_method(
         freeze_patches=config.backbone.freeze_patches,
         tell=tell,
     )
-    if device.type == "cpu" and config.engine.precision == "bf16":
+    if device.type == "cpu" and training_precision(device, config.engine.precision) == "bf16":
         for small in (size, *other_sizes):
             if layer := strided_at_one_pixel(backbone, small):
                 raise ConfigError(

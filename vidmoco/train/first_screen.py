@@ -10,6 +10,7 @@ from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import changed_flags, load_recipe
 from vidmoco.data.order import Batching
 from vidmoco.data.source import PairSource
+from vidmoco.device import training_precision
 from vidmoco.text import counted
 
 
@@ -100,7 +101,7 @@ def _device(
 ) -> str:
     processes = distributed.world_size()
     text = f"{processes} x {device.type}" if processes > 1 else device.type
-    text += f", {config.engine.precision}"
+    text += f", {training_precision(device, config.engine.precision)}"
     if device.type == "cpu":
         text += f", {counted(torch.get_num_threads(), 'thread')}"
     if source.decodes:

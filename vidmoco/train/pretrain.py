@@ -27,6 +27,7 @@ from vidmoco.device import (
     keep_freed_memory,
     resolve_device,
     to_device,
+    training_precision,
     use_threads,
 )
 from vidmoco.distributed import on_all_ranks
@@ -195,6 +196,7 @@ def _pretrain(
         stopped=lambda: alone and stop.received is not None,
     )
     replica = on_all_ranks(method, device)
+    precision = training_precision(device, config.engine.precision)
     failures: dict[int, str] = {}
     warned = False
     last_saved = time.monotonic()
@@ -221,7 +223,7 @@ def _pretrain(
                 progress=step / length.at(step),
                 num_parts=config.optim.accumulate,
                 clip_gradient=config.optim.clip_gradient,
-                cast=autocast(device, config.engine.precision),
+                cast=autocast(device, precision),
                 replica=replica,
             )
             step += 1
