@@ -17,7 +17,7 @@ from vidmoco.evaluate import compare
 from vidmoco.evaluate.candidates import load_candidates
 from vidmoco.evaluate.features import compute_features, image_loader
 from vidmoco.evaluate.finetune import Classifier, FinetuneSettings, finetune
-from vidmoco.evaluate.finetune_recipes import ALL_LAYERS, HEAD_RECIPES
+from vidmoco.evaluate.finetune_recipes import ALL_LAYERS_RECIPES, HEAD_RECIPES
 from vidmoco.evaluate.finetune_state import FinetuneState
 from vidmoco.evaluate.training_images import EpochBatches, TrainingImages, batch_size_of
 from vidmoco.images.labelled import load_labelled_images
@@ -26,7 +26,8 @@ SETTINGS = FinetuneSettings(
     rule="head", recipe=HEAD_RECIPES["moco_v1"], epochs=5, lr=0.1, batch_size=6, seed=0,
     precision="fp32",
 )  # fmt: skip
-ALL = replace(SETTINGS, rule="all", recipe=ALL_LAYERS, epochs=3, lr=0.5)
+DEIT = replace(SETTINGS, rule="all", recipe=ALL_LAYERS_RECIPES["deit"], epochs=3, lr=0.01)
+ALL = replace(SETTINGS, rule="all", recipe=ALL_LAYERS_RECIPES["simclr"], epochs=3, lr=0.5)
 
 
 @pytest.fixture
@@ -38,6 +39,14 @@ def material(make_images):
     return candidate, features, train, val
 
 
+@pytest.fixture
+def transformer(make_images):
+    train, val = load_labelled_images(make_images())
+    (candidate,) = load_candidates(["random:vit_tiny_patch16_224"], size=32)
+    loader = image_loader([train, val], candidate.preprocess, batch_size=8, workers=0)
+    return candidate, compute_features(candidate, loader), train, val
+
+
 def train_it(material, settings=SETTINGS, *, name="a", epochs=None, **options):
     state = FinetuneState({"name": name}, epochs=epochs or settings.epochs)
     return finetune(
@@ -47,7 +56,7 @@ def train_it(material, settings=SETTINGS, *, name="a", epochs=None, **options):
 
 @pytest.mark.parametrize("recipe", ["moco_v1", "moco_v3_resnet", "all layers"])
 def test_the_head_is_trained_as_in_the_papers(recipe, material):
-    chosen = HEAD_RECIPES.get(recipe, ALL_LAYERS)
+    chosen = HEAD_RECIPES.get(recipe, ALL_LAYERS_RECIPES["simclr"])
     settings = replace(SETTINGS, recipe=chosen)
     curve = train_it(material, settings)
     candidate, features, train, val = material
@@ -65,7 +74,7 @@ def test_the_head_is_trained_as_in_the_papers(recipe, material):
             inputs = normalize(torch.stack(images), candidate.preprocess)
             batches.append((candidate.backbone.eval()(inputs), torch.tensor(labels)))
     steps = rates(recipe, epochs=5, steps=3, batch_size=6, lr=0.1)
-    losses = sgd(weight, bias, batches, steps, nesterov=chosen is ALL_LAYERS)
+    losses = sgd(weight, bias, batches, steps, nesterov=chosen is ALL_LAYERS_RECIPES["simclr"])
     losses = torch.tensor(losses).view(5, 3).mean(dim=1)
     found = [point["train_loss"] for point in curve]
     assert found == pytest.approx(losses.tolist(), rel=1e-4)
@@ -148,8 +157,9 @@ def test_a_batch_is_no_larger_than_the_set(material):
     assert batch_size_of(18, asked=256) == 18
 
 
-@pytest.mark.parametrize("settings", [SETTINGS, ALL], ids=["head", "all"])
-def test_it_goes_on_where_it_was_stopped(settings, material):
+@pytest.mark.parametrize("settings", [SETTINGS, ALL, DEIT], ids=["head", "all", "deit"])
+def test_it_goes_on_where_it_was_stopped(settings, request):
+    material = request.getfixturevalue("transformer" if settings is DEIT else "material")
     whole = train_it(material, settings, name="whole")
 
     class Stopped(Exception):

@@ -107,18 +107,21 @@ class EvaluateCommand(Settings):
     `head`: only a linear layer on the frozen backbone (the linear classification protocol of the
     MoCo papers). `all`: all layers."""
     finetune_recipe: Literal[
-        "moco_v1", "moco_v3_resnet", "moco_v3_vit", "simclr", "swav", "simsiam", "fast_moco"
+        "moco_v1", "moco_v3_resnet", "moco_v3_vit", "simclr", "swav", "simsiam", "fast_moco", "deit"
     ] = "moco_v3_resnet"
     """The paper whose settings train the head. `moco_v1` is the recipe of MoCo v1 and v2; its
-    learning rate of 30 suits their features and few others. `simsiam` and `fast_moco` use LARS."""
+    learning rate of 30 suits their features and few others. `simsiam` and `fast_moco` use LARS.
+    `deit` trains all layers of a vision transformer with strong augmentation, as MoCo v3's were;
+    all layers of any other are trained as in SimCLR."""
     finetune_epochs: int | None = None
-    """Number of epochs. The default is the paper's: 100 or 90 for the head, 60 for all layers."""
+    """Number of epochs. The default is the paper's: 100 or 90 for the head, 60 for all layers,
+    and 150 of `deit`."""
     finetune_lr: float | None = None
     """Learning rate in place of the paper's, before it is scaled with the batch size. It needs
     exactly one of `--finetune head` and `--finetune all`."""
     finetune_batch_size: int | None = None
     """Images in one training step, counted over all processes. The default is the paper's, or 256;
-    of `simclr`, `simsiam` and `fast_moco` it is 4,096."""
+    of `simclr`, `simsiam` and `fast_moco` it is 4,096, of `deit` 1,024."""
     size: InputSize = None
     crop_mode: CropMode = None
     batch_size: int = 256
@@ -163,6 +166,11 @@ class EvaluateCommand(Settings):
             self.finetune_lr is None or len(self.finetune) == 1,
             "finetune_lr",
             "given with only one of --finetune head and all, whose learning rates differ",
+        )
+        self._require(
+            self.finetune_recipe != "deit" or self.finetune == ("all",),
+            "finetune_recipe",
+            "another one without --finetune all, or with --finetune head: it trains all layers",
         )
         self._require(
             self.finetune_epochs is None or bool(self.finetune),

@@ -32,10 +32,11 @@ from vidmoco.evaluate.features import (
     require_every_class,
 )
 from vidmoco.evaluate.finetune import FinetuneSettings, finetune
-from vidmoco.evaluate.finetune_recipes import ALL_LAYERS, HEAD_RECIPES, Rule
+from vidmoco.evaluate.finetune_recipes import ALL_LAYERS_RECIPES, HEAD_RECIPES, Rule
 from vidmoco.evaluate.finetune_state import FinetuneState
 from vidmoco.evaluate.labelled_videos import cached_frames
 from vidmoco.evaluate.protocols import score_features
+from vidmoco.evaluate.regularization import require_blocks
 from vidmoco.evaluate.results import print_results, require_writable, results_of, write_results
 from vidmoco.evaluate.training_images import batch_size_of
 from vidmoco.images.equal_images import find_equal_images, warning_of
@@ -84,6 +85,9 @@ def evaluate(
             precision=command.precision,
             seed=command.seed,
         )
+        if command.finetune_recipe == "deit":
+            for candidate in candidates:
+                require_blocks(candidate)
         folder, left_out = _folder_of_images(command, console)
         train, val = load_labelled_images(
             folder,
@@ -230,8 +234,9 @@ def _finetune(
     seconds: dict[str, float],
 ) -> dict[str, Any]:
     """Fine-tune by one rule and return its entry of the results file."""
-    name = command.finetune_recipe if rule == "head" else "simclr"
-    recipe = HEAD_RECIPES[name] if rule == "head" else ALL_LAYERS
+    recipes = HEAD_RECIPES if rule == "head" else ALL_LAYERS_RECIPES
+    name = command.finetune_recipe if command.finetune_recipe in recipes else "simclr"
+    recipe = recipes[name]
     settings = FinetuneSettings(
         rule=rule,
         recipe=recipe,

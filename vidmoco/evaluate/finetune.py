@@ -7,7 +7,7 @@ backbone too. Accuracy on val is measured after every epoch; the last one counts
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -24,19 +24,21 @@ from vidmoco.device import autocast
 from vidmoco.distributed import on_all_ranks
 from vidmoco.errors import CheckpointError
 from vidmoco.evaluate.features import Features, ImageBatch, compute_features, image_loader
+from vidmoco.evaluate.finetune_optimizer import build_optimizer, rate_of
 from vidmoco.evaluate.finetune_recipes import FinetuneRecipe, Rule
 from vidmoco.evaluate.finetune_state import FinetuneState
+from vidmoco.evaluate.regularization import add_drop_path, erased_and_mixed, seeded
 from vidmoco.evaluate.scores import balanced_accuracy, top_accuracy
 from vidmoco.evaluate.training_images import (
     EpochBatches,
     TrainingBatch,
     TrainingImages,
+    seed_of,
     training_loader,
 )
 from vidmoco.images.labelled import LabelledImages
 from vidmoco.methods.normalization import sync_batch_norm
-from vidmoco.optim.lars import Lars
-from vidmoco.optim.schedule import learning_rate, scaled_learning_rate
+from vidmoco.optim.schedule import scaled_learning_rate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,11 +73,19 @@ _MOST_AT_ONCE = 256  # images
 class Classifier(nn.Module):
     """A backbone and a linear layer, initialised as in the MoCo papers' code."""
 
-    def __init__(self, backbone: nn.Module, *, dim: int, num_classes: int, is_frozen: bool) -> None:
+    def __init__(
+        self,
+        backbone: nn.Module,
+        *,
+        dim: int,
+        num_classes: int,
+        is_frozen: bool,
+        head_std: float = 0.01,
+    ) -> None:
         super().__init__()
         self.backbone, self.is_frozen = backbone, is_frozen
         self.head = nn.Linear(dim, num_classes)
-        nn.init.normal_(self.head.weight, std=0.01)
+        nn.init.normal_(self.head.weight, std=head_std)
         nn.init.zeros_(self.head.bias)
         backbone.requires_grad_(not is_frozen)
 
@@ -137,12 +147,15 @@ def finetune(
             dim=candidate.dim,
             num_classes=len(train.classes),
             is_frozen=is_frozen,
+            head_std=settings.recipe.head_std,
         )
+    regularization = settings.recipe.regularization
+    if regularization is not None:
+        add_drop_path(model.backbone, regularization.drop_path)
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if distributed.world_size() > 1 and not is_frozen:
         sync_batch_norm(model)
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    optimizer = _optimizer(parameters, settings.recipe)
+    optimizer = build_optimizer(model, settings.recipe)
     kept = model.head if is_frozen else model
     curve = state.load(kept, optimizer)
     if len(curve) >= settings.epochs:
@@ -154,9 +167,14 @@ def finetune(
         batch_size=settings.batch_size,
         seed=settings.seed,
         least_share=1 if is_frozen else 2,  # batch norms need two values of a channel
+        copies=1 if regularization is None else regularization.copies,
     )
     images = TrainingImages(
-        train, candidate.preprocess, crop_scale=settings.recipe.crop_scale, seed=settings.seed
+        train,
+        candidate.preprocess,
+        crop_scale=settings.recipe.crop_scale,
+        seed=settings.seed,
+        regularization=regularization,
     )
     pin_memory = device.type == "cuda"
     loader = iter(training_loader(images, batches, workers=workers, pin_memory=pin_memory))
@@ -168,7 +186,8 @@ def finetune(
     for epoch in batches.epochs:
         loss = _train_epoch(
             trained, optimizer, loader, candidate, settings,
-            epoch=epoch, num_batches=batches.batches_per_epoch, device=device,
+            epoch=epoch, num_batches=batches.batches_per_epoch, num_classes=len(train.classes),
+            device=device,
             so_far=f", top-1 {curve[-1]['top1']:.1f} % so far" if curve else "", on_step=on_step,
         )  # fmt: skip
         if is_frozen:
@@ -191,20 +210,6 @@ def finetune(
     return curve
 
 
-def _optimizer(parameters: Sequence[nn.Parameter], recipe: FinetuneRecipe) -> torch.optim.Optimizer:
-    """Return the optimiser of a recipe; each step sets its learning rate."""
-    if recipe.optimizer == "lars":
-        group = {"params": parameters, "lr": 1.0, "weight_decay": recipe.weight_decay}
-        return Lars([{**group, "adapts": True}], momentum=0.9, trust_coefficient=0.001)
-    return torch.optim.SGD(
-        parameters,
-        lr=1.0,
-        momentum=0.9,
-        weight_decay=recipe.weight_decay,
-        nesterov=recipe.nesterov,
-    )
-
-
 def _train_epoch(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -214,6 +219,7 @@ def _train_epoch(
     *,
     epoch: int,
     num_batches: int,
+    num_classes: int,
     device: torch.device,
     so_far: str,
     on_step: Callable[[str], None],
@@ -223,23 +229,28 @@ def _train_epoch(
     model.train()
     total = torch.zeros((), device=device, dtype=torch.float64)
     for step in range(epoch * num_batches, (epoch + 1) * num_batches):
-        lr = learning_rate(
-            step,
-            total_steps=settings.epochs * num_batches,
-            steps_per_epoch=num_batches,
-            base_lr=settings.base_lr,
-            schedule=recipe.schedule,
-            milestones=recipe.milestones,
-            update_every=recipe.update_every,
-        )
         for group in optimizer.param_groups:
-            group["lr"] = lr
+            group["lr"] = rate_of(
+                step,
+                recipe,
+                base_lr=settings.base_lr,
+                epochs=settings.epochs,
+                num_batches=num_batches,
+            )
         batch = next(batches)
         images, labels = (x.to(device, non_blocking=True) for x in batch)
         inputs = normalize(images, candidate.preprocess)
-        with autocast(device, settings.precision):
-            logits = model(inputs.contiguous(memory_format=torch.channels_last))
-        loss = F.cross_entropy(logits.float(), labels)
+        smoothing = 0.0
+        # Drop path draws from the global generator too.
+        with seeded(seed_of(settings.seed, step, distributed.rank())):
+            if recipe.regularization is not None:
+                smoothing = recipe.regularization.label_smoothing
+                inputs, labels = erased_and_mixed(
+                    inputs, labels, recipe.regularization, num_classes=num_classes
+                )
+            with autocast(device, settings.precision):
+                logits = model(inputs.contiguous(memory_format=torch.channels_last))
+        loss = F.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

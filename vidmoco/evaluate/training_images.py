@@ -13,6 +13,7 @@ from torchvision.transforms.v2 import functional as pixels
 from vidmoco import distributed
 from vidmoco.backbones.preprocess import Preprocess
 from vidmoco.errors import ConfigError
+from vidmoco.evaluate.regularization import Regularization, rand_augmented, seeded
 from vidmoco.images.labelled import LabelledImages
 from vidmoco.shapes import Int64, UInt8
 from vidmoco.workers.start import SPAWN
@@ -20,8 +21,8 @@ from vidmoco.workers.start import SPAWN
 # Range of the aspect ratio of a crop: torchvision's default, which all the papers use.
 _ASPECT_RATIOS = (3 / 4, 4 / 3)
 
-Place = tuple[int, int]
-"""Epoch and row."""
+Place = tuple[int, int, int]
+"""Epoch, row, and the number of the view of it, which is 0 without repeated augmentation."""
 
 
 class TrainingBatch(NamedTuple):
@@ -32,7 +33,7 @@ class TrainingBatch(NamedTuple):
 
 
 class TrainingImages(Dataset[tuple[Tensor, int]]):
-    """Random crops of the images. Seed, epoch and row determine a crop, in any process."""
+    """Random crops of the images. Seed and place determine a crop, in any process."""
 
     def __init__(
         self,
@@ -41,30 +42,34 @@ class TrainingImages(Dataset[tuple[Tensor, int]]):
         *,
         crop_scale: tuple[float, float],
         seed: int,
+        regularization: Regularization | None = None,
     ) -> None:
         self.images, self.preprocess = images, preprocess
         self.crop_scale, self.seed = crop_scale, seed
+        self.regularization = regularization
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, place: Place) -> tuple[UInt8[Tensor, "3 s s"], int]:
         """Return a crop of one image, resized to the backbone's input, and its class."""
-        epoch, row = place
+        row = place[1]
         image, label = self.images[row]
         size = self.preprocess.size
-        # torchvision uses torch's global generator.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(_seed_of(self.seed, epoch, row))
+        # torchvision uses torch's global generator, and timm those of Python and NumPy.
+        with seeded(seed_of(self.seed, *place)):
             top, left, height, width = RandomResizedCrop.get_params(
                 image, scale=list(self.crop_scale), ratio=list(_ASPECT_RATIOS)
             )
             is_flipped = bool(torch.rand(()) < 0.5)
-        crop = pixels.resized_crop(
-            image, top, left, height, width, [size, size],
-            interpolation=InterpolationMode(self.preprocess.interpolation), antialias=True,
-        )  # fmt: skip
-        return (crop.flip(-1) if is_flipped else crop), label
+            crop = pixels.resized_crop(
+                image, top, left, height, width, [size, size],
+                interpolation=InterpolationMode(self.preprocess.interpolation), antialias=True,
+            )  # fmt: skip
+            crop = crop.flip(-1) if is_flipped else crop
+            if self.regularization is not None:
+                crop = rand_augmented(crop, self.regularization, self.preprocess)
+        return crop, label
 
     def collate(self, samples: Sequence[tuple[Tensor, int]]) -> TrainingBatch:
         """Make a batch."""
@@ -95,7 +100,9 @@ class EpochBatches(Sampler[list[Place]]):
 
     An epoch is a permutation of the rows, cut into batches. The last batch is smaller, as in the
     papers' code: what remains, in equal shares of the processes. It is left out if a share has
-    fewer than ``least_share`` rows.
+    fewer than ``least_share`` rows. With several ``copies`` (repeated augmentation), each
+    row of the first part of the permutation is taken so many times, and an epoch is as long as
+    before.
     """
 
     def __init__(
@@ -106,8 +113,9 @@ class EpochBatches(Sampler[list[Place]]):
         batch_size: int,
         seed: int,
         least_share: int = 1,
+        copies: int = 1,
     ) -> None:
-        self.rows, self.epochs, self.seed = rows, epochs, seed
+        self.rows, self.epochs, self.seed, self.copies = rows, epochs, seed, copies
         self.batch_size = batch_size_of(len(rows), asked=batch_size)
         share = len(rows) % self.batch_size // distributed.world_size()
         last = share * distributed.world_size() if share >= least_share else 0
@@ -120,10 +128,14 @@ class EpochBatches(Sampler[list[Place]]):
     def __iter__(self) -> Iterator[list[Place]]:
         for epoch in self.epochs:
             order = np.random.default_rng([self.seed, epoch]).permutation(self.rows)
+            order = order.repeat(self.copies)[: len(self.rows)]
             for start in range(0, self.num_rows, self.batch_size):
                 batch = order[start : min(start + self.batch_size, self.num_rows)]
                 own = distributed.shard(len(batch))
-                yield [(epoch, int(row)) for row in batch[own.start : own.stop]]
+                yield [
+                    (epoch, int(batch[n]), (start + n) % self.copies)
+                    for n in range(own.start, own.stop)
+                ]
 
 
 def training_loader(
@@ -141,6 +153,7 @@ def training_loader(
     )
 
 
-def _seed_of(seed: int, epoch: int, row: int) -> int:
-    """Return a seed for one place, unrelated to the seeds of other places."""
-    return int(np.random.SeedSequence([seed, epoch, row]).generate_state(1, np.uint64)[0] >> 1)
+def seed_of(seed: int, epoch: int, number: int, copy: int = 0) -> int:
+    """Return a seed for one place or step, unrelated to the seeds of others."""
+    entropy = [seed, epoch, number, *([copy] if copy else [])]
+    return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)

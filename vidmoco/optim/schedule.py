@@ -4,6 +4,9 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
+_DEIT_WARMUP_EPOCHS = 5
+_DEIT_FIRST_LR, _DEIT_LAST_LR = 1e-6, 1e-5
+
 
 def learning_rate(
     step: int,
@@ -35,6 +38,20 @@ def learning_rate(
         return base_lr * 0.1**passed
     progress = max(step - warmup_steps, 0) / (total_steps - warmup_steps)
     return base_lr * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def deit_learning_rate(epoch: int, *, epochs: int, base_lr: float) -> float:
+    """Return the learning rate of ``epoch``, from 0 on, in DeiT's fine-tuning.
+
+    Touvron et al. 2021, the released code: five epochs of warm-up from 1e-6, then a cosine to 1e-5
+    that counts from the first epoch. The code steps the schedule after an epoch with the number of
+    that epoch, so the first two have the same rate.
+    """
+    done = max(epoch - 1, 0)
+    if done < _DEIT_WARMUP_EPOCHS:
+        return _DEIT_FIRST_LR + (base_lr - _DEIT_FIRST_LR) * done / _DEIT_WARMUP_EPOCHS
+    cosine = 0.5 * (1 + math.cos(math.pi * done / epochs))
+    return _DEIT_LAST_LR + (base_lr - _DEIT_LAST_LR) * cosine
 
 
 def scaled_learning_rate(

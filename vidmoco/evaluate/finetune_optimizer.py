@@ -1,0 +1,48 @@
+"""Optimiser and learning rates of a fine-tuning recipe."""
+
+import torch
+from timm.optim import param_groups_weight_decay
+from torch import nn
+
+from vidmoco.evaluate.finetune_recipes import FinetuneRecipe
+from vidmoco.optim.lars import Lars
+from vidmoco.optim.schedule import deit_learning_rate, learning_rate
+
+
+def build_optimizer(model: nn.Module, recipe: FinetuneRecipe) -> torch.optim.Optimizer:
+    """Return the optimiser of a recipe; each step sets its learning rate."""
+    if recipe.optimizer == "adamw":
+        names: set[str] = getattr(model.backbone, "no_weight_decay", set)()
+        groups = param_groups_weight_decay(
+            model, recipe.weight_decay, no_weight_decay_list=[f"backbone.{name}" for name in names]
+        )
+        return torch.optim.AdamW(groups, lr=1.0)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    if recipe.optimizer == "lars":
+        group = {"params": parameters, "lr": 1.0, "weight_decay": recipe.weight_decay}
+        return Lars([{**group, "adapts": True}], momentum=0.9, trust_coefficient=0.001)
+    return torch.optim.SGD(
+        parameters,
+        lr=1.0,
+        momentum=0.9,
+        weight_decay=recipe.weight_decay,
+        nesterov=recipe.nesterov,
+    )
+
+
+def rate_of(
+    step: int, recipe: FinetuneRecipe, *, base_lr: float, epochs: int, num_batches: int
+) -> float:
+    """Return the learning rate of a step, with ``num_batches`` in an epoch."""
+    if recipe.schedule == "deit":
+        epoch = step // num_batches
+        return deit_learning_rate(epoch, epochs=epochs, base_lr=base_lr)
+    return learning_rate(
+        step,
+        total_steps=epochs * num_batches,
+        steps_per_epoch=num_batches,
+        base_lr=base_lr,
+        schedule=recipe.schedule,
+        milestones=recipe.milestones,
+        update_every=recipe.update_every,
+    )
