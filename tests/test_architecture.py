@@ -17,7 +17,7 @@ DOORS = ("", "__main__")
 OWNERS = {
     "decord": {"video.decord_reader"},
     "av": {"video", "demo.videos"},
-    "timm": {"backbones", "methods.normalization"},
+    "timm": {"backbones", "methods.normalization", "evaluate.regularization"},
     "tyro": {"cli", "config"},
     "argparse": {"cli", "backbones.checkpoint_file"},
     "yaml": {"config"},

@@ -1,10 +1,10 @@
 """Optimiser and learning rates of a fine-tuning recipe."""
 
 import torch
-from timm.optim import param_groups_weight_decay
 from torch import nn
 
 from vidmoco.evaluate.finetune_recipes import FinetuneRecipe
+from vidmoco.evaluate.regularization import decay_groups
 from vidmoco.optim.lars import Lars
 from vidmoco.optim.schedule import deit_learning_rate, learning_rate
 
@@ -12,11 +12,7 @@ from vidmoco.optim.schedule import deit_learning_rate, learning_rate
 def build_optimizer(model: nn.Module, recipe: FinetuneRecipe) -> torch.optim.Optimizer:
     """Return the optimiser of a recipe; each step sets its learning rate."""
     if recipe.optimizer == "adamw":
-        names: set[str] = getattr(model.backbone, "no_weight_decay", set)()
-        groups = param_groups_weight_decay(
-            model, recipe.weight_decay, no_weight_decay_list=[f"backbone.{name}" for name in names]
-        )
-        return torch.optim.AdamW(groups, lr=1.0)
+        return torch.optim.AdamW(decay_groups(model, recipe.weight_decay), lr=1.0)
     parameters = [p for p in model.parameters() if p.requires_grad]
     if recipe.optimizer == "lars":
         group = {"params": parameters, "lr": 1.0, "weight_decay": recipe.weight_decay}

@@ -9,6 +9,7 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from timm.data.auto_augment import rand_augment_transform
 from timm.data.random_erasing import RandomErasing
 from timm.data.transforms import str_to_pil_interp
 from timm.layers import DropPath
+from timm.optim import param_groups_weight_decay
 from torch import Tensor, nn
 from torchvision.transforms import v2
 from torchvision.transforms.functional import pil_to_tensor, to_pil_image
@@ -120,6 +122,19 @@ def add_drop_path(backbone: nn.Module, rate: float) -> None:
     for block, probability in zip(blocks, np.linspace(0, rate, len(blocks)), strict=True):
         block.drop_path1 = DropPath(float(probability))
         block.drop_path2 = DropPath(float(probability))
+
+
+def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Return a model's parameters in groups for an optimiser: those that decay, and the others.
+
+    Vectors and what timm names for its network (position embeddings, class tokens) do not decay.
+    """
+    names: set[str] = getattr(model.backbone, "no_weight_decay", set)()
+    return list(
+        param_groups_weight_decay(
+            model, weight_decay, no_weight_decay_list=[f"backbone.{name}" for name in names]
+        )
+    )
 
 
 def _blocks_of(backbone: nn.Module) -> list[nn.Module]:
