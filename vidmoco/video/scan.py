@@ -16,7 +16,7 @@ from vidmoco.errors import ConfigError
 from vidmoco.progress import ProgressBar
 from vidmoco.urls import is_url, url_of
 from vidmoco.video.catalog import Catalog
-from vidmoco.video.files import VIDEO_SUFFIXES, FoundFile, find_videos, look_at, others_line
+from vidmoco.video.files import FoundFile, find_videos, look_at, others_line
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.probe import ProbeJob, build_probe, refused
 from vidmoco.workers.pool import WorkerPool
@@ -120,19 +120,17 @@ def listed_files(
     for source in sources:
         path = Path(os.path.abspath(source))  # noqa: PTH100  (resolve() follows links)
         if path.is_dir():
-            count = 0
-            for found in find_videos(path, follow_links=follow_links, others=others):
+            count, not_read = 0, Counter[str]()
+            for found in find_videos(path, follow_links=follow_links, others=not_read):
                 if found.key == "./":
                     raise ConfigError(f"{source}: {found.problem}.")
                 count += 1
                 yield path, found
             if not count:
-                suffixes = " ".join(sorted(VIDEO_SUFFIXES))
-                found_others = others_line(others or Counter())
-                raise ConfigError(
-                    f"No video file in {source} (looked for {suffixes})."
-                    + f" There are {found_others}." * bool(found_others)
-                )
+                there = others_line(not_read) or "nothing"
+                raise ConfigError(f"No video file in {source} or its folders. There is {there}.")
+            if others is not None:
+                others.update(not_read)
         elif path.exists() or path.is_symlink():
             yield path.parent, look_at(path, root=path.parent)
         elif is_url(source):
