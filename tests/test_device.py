@@ -48,9 +48,13 @@ def test_freed_memory_is_used_again() -> None:
     assert faults["keep"] < faults["give back"] / 10
 
 
-@pytest.mark.parametrize(("amx", "expected"), [(True, "bf16"), (False, "fp32")])
-def test_a_cpu_trains_in_bf16_only_with_units_for_it(monkeypatch, amx, expected):
+@pytest.mark.parametrize(
+    ("amx", "avx512", "expected"),
+    [(True, False, "bf16"), (False, True, "bf16"), (False, False, "fp32")],
+)
+def test_a_cpu_trains_in_bf16_only_with_units_for_it(monkeypatch, amx, avx512, expected):
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512)
     assert training_precision(torch.device("cpu"), "auto") == expected
 
 
