@@ -125,8 +125,8 @@ def training_precision(
     if device.type == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        units = torch.cpu._is_amx_tile_supported, torch.cpu._is_avx512_bf16_supported
-        native = device.type == "cpu" and any(is_there() for is_there in units)
+        units = "_is_amx_tile_supported", "_is_avx512_bf16_supported"  # not in every torch
+        native = device.type == "cpu" and any(getattr(torch.cpu, unit, bool)() for unit in units)
     return "bf16" if native else "fp32"
 
 
