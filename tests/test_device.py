@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from vidmoco.device import training_precision
+from vidmoco.device import autocast, training_precision
 
 FAULTS = """
 import resource, sys, torch
@@ -76,3 +76,14 @@ def test_a_precision_that_is_asked_for_is_taken():
         for precision in ("bf16", "fp32"):
             assert training_precision(torch.device(device), precision) == precision
     assert training_precision(torch.device("mps"), "auto") == "fp32"
+
+
+@pytest.mark.parametrize("units", [True, False])
+def test_models_run_in_the_precision_of_the_device(monkeypatch, units):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: units)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    layer, row = torch.nn.Linear(2, 2), torch.ones(1, 2)
+    with autocast(torch.device("cpu"), "auto"):
+        assert layer(row).dtype == (torch.bfloat16 if units else torch.float32)
+    with autocast(torch.device("cpu"), "bf16"):
+        assert layer(row).dtype == torch.bfloat16

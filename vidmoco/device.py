@@ -131,7 +131,8 @@ def training_precision(
 
 
 def autocast(
-    device: torch.device, precision: Literal["bf16", "fp32"]
+    device: torch.device, precision: Literal["auto", "bf16", "fp32"]
 ) -> AbstractContextManager[None]:
     """Return the context in which models run: bf16 autocast or float32."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+    in_bf16 = training_precision(device, precision) == "bf16"
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=in_bf16)

@@ -27,7 +27,6 @@ from vidmoco.device import (
     keep_freed_memory,
     resolve_device,
     to_device,
-    training_precision,
     use_threads,
 )
 from vidmoco.distributed import on_all_ranks
@@ -196,7 +195,6 @@ def _pretrain(
         stopped=lambda: alone and stop.received is not None,
     )
     replica = on_all_ranks(method, device)
-    precision = training_precision(device, config.engine.precision)
     failures: dict[int, str] = {}
     warned = False
     last_saved = time.monotonic()
@@ -223,7 +221,7 @@ def _pretrain(
                 progress=step / length.at(step),
                 num_parts=config.optim.accumulate,
                 clip_gradient=config.optim.clip_gradient,
-                cast=autocast(device, precision),
+                cast=autocast(device, config.engine.precision),
                 replica=replica,
             )
             step += 1
