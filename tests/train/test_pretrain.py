@@ -288,7 +288,10 @@ def test_a_video_that_breaks_while_training_is_listed_at_the_end(videos, tmp_pat
         (["empty/"], ["empty"]),
         (["text.mp4"], ["can be read"]),
         (["VIDEOS", "--data.batch-size", "7"], ["--data.batch-size is 7", "multiple"]),
-        (["VIDEOS", "--augment.size", "16"], ["16 px", "layer4", "bf16", "fp32"]),
+        (
+            ["VIDEOS", "--augment.size", "16", "--precision", "bf16"],
+            ["16 px", "layer4", "bf16", "fp32"],
+        ),
         (["VIDEOS", "--engine.device", "cuda:9"], ["cuda:9", "CUDA devices"]),
         (["VIDEOS", "--run", "full"], ["full is not empty", "--resume"]),
         (["VIDEOS", "--run", "/proc/x/run"], ["Cannot write to /proc/x/run"]),

@@ -4,6 +4,7 @@ import shlex
 import time
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +39,12 @@ from vidmoco.train.build import assemble_method
 from vidmoco.train.diagnostics import collapse_of, describe_embeddings
 from vidmoco.train.first_screen import first_screen, last_screen
 from vidmoco.train.length import learning_rate_of, plan_length
+from vidmoco.train.memory import naming_the_batch_that_fits
 from vidmoco.train.metrics import MetricsLog, require_finite_weights
 from vidmoco.train.monitor import open_monitor
 from vidmoco.train.progress import TrainingProgress
 from vidmoco.train.run_state import RunState, settings_of_checkpoint
-from vidmoco.train.step import augmented_views, train_step
+from vidmoco.train.step import augmented_views, loss_of_first, train_step
 
 # Warn of a collapse only after this share of the training and this many steps, because an untrained
 # network looks much like a collapsed one.
@@ -212,18 +214,23 @@ def _pretrain(
             metrics.waited(time.monotonic() - began)
             failures.update(batch.failures)
             views = augmented_views(batch, augment, augment_generator, config, device)
-            values = train_step(
-                method,
-                optimizer,
-                views,
-                source_ids=to_device(batch.source_ids, device),
-                times=to_device(batch.source_seconds, device),
-                progress=step / length.at(step),
-                num_parts=config.optim.accumulate,
-                clip_gradient=config.optim.clip_gradient,
-                cast=autocast(device, config.engine.precision),
-                replica=replica,
-            )
+            inputs: dict[str, Any] = {
+                "source_ids": to_device(batch.source_ids, device),
+                "times": to_device(batch.source_seconds, device),
+                "cast": autocast(device, config.engine.precision),
+            }
+            attempt = partial(loss_of_first, method, views, **inputs)
+            with naming_the_batch_that_fits(config, device, attempt):
+                values = train_step(
+                    method,
+                    optimizer,
+                    views,
+                    **inputs,
+                    progress=step / length.at(step),
+                    num_parts=config.optim.accumulate,
+                    clip_gradient=config.optim.clip_gradient,
+                    replica=replica,
+                )
             step += 1
             written = metrics.log(
                 step,
@@ -236,7 +243,9 @@ def _pretrain(
             )
             if written and step > max(WARN_AFTER * total_steps, LEAST_STEPS) and not warned:
                 most_rank = min(config.data.batch_size, config.method.dim)
-                warned = _warn_of_collapse(metrics.last, most_rank, console)
+                text = collapse_of(metrics.last, most_rank=most_rank)
+                say(console, *[text] * bool(text), style="bold red")
+                warned = bool(text)
             bar.show(step, metrics.last, num_failures=len(failures))
             if is_main and time.monotonic() - last_saved >= config.engine.checkpoint_minutes * 60:
                 state.save(step, keep=config.engine.keep_checkpoints)
@@ -278,14 +287,6 @@ def _pretrain(
         say(console, *last_screen(run))
     # A signal in the last step stops nothing.
     return PretrainResult(run, step, stop.exit_code if step < total_steps else 0)
-
-
-def _warn_of_collapse(described: dict[str, Any], most_rank: int, console: Console) -> bool:
-    """Warn if the embeddings have collapsed. Return whether they have."""
-    text = collapse_of(described, most_rank=most_rank)
-    if text:
-        say(console, text, style="bold red")
-    return bool(text)
 
 
 def _list_failures(source: PairSource, failures: dict[int, str], *, console: Console) -> None:

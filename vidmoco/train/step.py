@@ -91,3 +91,21 @@ def train_step(
     optimizer.zero_grad(set_to_none=True)
     method.end_step()
     return values
+
+
+def loss_of_first(
+    method: AnyMethod,
+    views: list[Tensor],
+    num: int,
+    *,
+    source_ids: Tensor,
+    times: Tensor,
+    cast: AbstractContextManager[None],
+) -> Tensor:
+    """Return the loss of the first ``num`` samples, as a trial of the memory that they need."""
+    method.zero_grad(set_to_none=True)  # what the step that ran out of memory has left
+    with cast:
+        loss: Tensor = method(
+            [view[:num] for view in views], source_ids=source_ids[:num], times=times[:num]
+        )[0]
+    return loss
