@@ -53,6 +53,25 @@ def test_a_gpu_is_that_of_the_local_rank(monkeypatch):
     assert distributed.init_from_environment(torch.device("cuda:1")) == torch.device("cuda:1")
 
 
+@pytest.mark.parametrize(
+    ("device", "processes", "backend"),
+    [
+        ("cuda", "2", "cpu:gloo,cuda:nccl"),
+        ("cuda:0", "2", "gloo"),  # NCCL takes no two processes of one GPU
+        ("cuda:0", "1", "cpu:gloo,cuda:nccl"),
+        ("cpu", "2", "gloo"),
+    ],
+)
+def test_nccl_connects_gpus_and_gloo_the_rest(device, processes, backend, monkeypatch):
+    asked = []
+    monkeypatch.setattr(dist, "init_process_group", lambda name, **_: asked.append(name))
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+    for name, value in (("RANK", "1"), ("WORLD_SIZE", "2"), ("LOCAL_WORLD_SIZE", processes)):
+        monkeypatch.setenv(name, value)
+    distributed.init_from_environment(torch.device(device))
+    assert asked == [backend]
+
+
 @given(rows=st.integers(0, 40), world=st.integers(1, 9))
 def test_shards_are_all_rows_in_order(rows, world):
     with pytest.MonkeyPatch.context() as patch:

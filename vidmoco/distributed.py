@@ -1,7 +1,7 @@
 """Communication between the processes of torchrun.
 
 Every function is a no-op for a single process, so callers need not check. CPU tensors are sent by
-gloo, GPU tensors by NCCL.
+gloo, GPU tensors by NCCL (by gloo where several processes share a GPU).
 """
 
 import os
@@ -48,17 +48,21 @@ def init_from_environment(device: torch.device | None = None) -> torch.device:
     """Join the other processes of a torchrun launch, if this is one.
 
     Args:
-        device: None means the CPU. A CUDA device without an index gets the LOCAL_RANK as index.
+        device: None means the CPU. A CUDA device without an index gets the LOCAL_RANK as index. One
+            with an index is shared by all processes of this machine; gloo connects them, because
+            NCCL takes no two processes of one GPU.
 
     Returns:
         The device of this process.
     """
     device = device or torch.device("cpu")
+    is_shared = device.index is not None and os.environ.get("LOCAL_WORLD_SIZE", "1") != "1"
     if device == torch.device("cuda"):
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     launched = "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
     if launched and not dist.is_initialized():
-        backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+        by_nccl = device.type == "cuda" and not is_shared
+        backend = "cpu:gloo,cuda:nccl" if by_nccl else "gloo"
         if device.type == "cuda":
             torch.cuda.set_device(device)
         dist.init_process_group(backend, timeout=_TIMEOUT)
