@@ -42,7 +42,7 @@ def test_what_matters_is_said(videos):
     )
     assert found["data"] == "5 videos, 6.0 s"
     assert found["pairs"] == "4 in a batch, each two frames of one video, at most 1.5 s apart"
-    assert found["method"] == "simclr, resnet18 at 64 px"
+    assert found["method"] == "moco, resnet18 at 64 px"
     precision = training_precision(torch.device("cpu"), "auto")
     assert (
         found["device"].startswith(f"cpu, {precision}, ")
