@@ -95,7 +95,8 @@ def test_a_method_comes_into_any_recipe_with_its_own_defaults(recipe, name):
 
 
 def test_settings_of_the_method_that_is_named_are_flags():
-    given = pretrain("videos/", "--method.name", "moco", "--method.queue-size", "4096")
+    words = ["v", "--recipe", "simclr_small", "--method.name", "moco"]
+    given = pretrain(*words, "--method.queue-size", "4096")
     assert given.method == MoCoConfig(queue_size=4096)
     assert given.data.batch_size == 128
     given = pretrain("v", "--recipe", "moco_v2", "--method.name", "simclr", "--method.dim", "64")
@@ -123,7 +124,7 @@ def test_a_recipe_that_does_not_fit_a_method_may_be_made_to_fit(tmp_path, capsys
 
 def test_advice_is_given_where_the_recipe_is_at_fault():
     with pytest.raises(ConfigError, match=r"--data.batch-size is 100") as refused:
-        pretrain("v", "--method.name", "moco", "--batch-size", "100")
+        pretrain("v", "--recipe", "simclr_small", "--method.name", "moco", "--batch-size", "100")
     assert "Recipes for" not in str(refused.value)
 
 

@@ -59,7 +59,7 @@ def test_little_footage_and_single_frames(videos):
 
 
 def test_another_method_comes_with_its_own_defaults(videos):
-    found = screen(videos, method="moco", batch_size=16)
+    found = screen(videos, "simclr_small", method="moco", batch_size=16)
     assert "--method.name moco" in found["recipe"] and "projector" not in found["recipe"]
     assert found["note"].startswith("The queue holds")
 
