@@ -19,6 +19,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
 import torch  # before decord
 from bench_augment import torchvision_view
 from bench_loader import NaivePairs
@@ -35,6 +36,7 @@ from vidmoco.data.loader import canvas_size
 from vidmoco.data.source import open_source
 from vidmoco.device import autocast, keep_freed_memory, resolve_device
 from vidmoco.optim.optimizers import build_optimizer, set_learning_rate
+from vidmoco.shapes import Float64
 from vidmoco.train.build import assemble_method
 from vidmoco.train.step import augmented_views, train_step
 from vidmoco.video.catalog import Catalog
@@ -81,7 +83,7 @@ def main() -> None:
     config = load_recipe(given.recipe)
     assert isinstance(config, PretrainConfig)
     catalog = open_catalog([given.videos]).readable()
-    training = build_training(config, catalog)
+    training = training_on(config, catalog)
     device = training.device
     rows = build_rows(training, catalog, given.videos, given.frames)
     found: dict[Row, list[tuple[float, float]]] = {row: [] for row in rows}
@@ -142,17 +144,22 @@ class Training:
         self.optimizer.zero_grad(set_to_none=True)
 
 
-def build_training(config: PretrainConfig, catalog: Catalog) -> Training:
-    """Return the training of ``pretrain``, with a batch of random pixels."""
+def training_on(config: PretrainConfig, catalog: Catalog) -> Training:
+    """Return a training whose batch has the canvas of the videos."""
+    canvas = canvas_size(catalog.aspect_ratios(), short_side=config.data.short_side)
+    return build_training(config, durations=catalog.column("duration_seconds"), canvas=canvas)
+
+
+def build_training(
+    config: PretrainConfig, *, durations: Float64[np.ndarray, " videos"], canvas: tuple[int, int]
+) -> Training:
+    """Return the training of ``pretrain``, with a batch of random pixels (height, width)."""
     device = resolve_device(config.engine.device)
-    method = assemble_method(
-        config, device=device, durations=catalog.column("duration_seconds")
-    ).to(device)
+    method = assemble_method(config, device=device, durations=durations).to(device)
     optimizer = build_optimizer(method.named_parameters(), config.optim)
     set_learning_rate(optimizer, 1e-6)
     keep_freed_memory(device)  # as `pretrain` does
     batch_size = config.data.batch_size
-    canvas = canvas_size(catalog.aspect_ratios(), short_side=config.data.short_side)
     pairs = torch.randint(0, 256, (batch_size, 2, 3, *canvas), dtype=torch.uint8)
     resident = PairBatch(
         pairs.to(device),

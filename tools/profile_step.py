@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from bench_step import Training, build_training
+from bench_step import Training, training_on
 from torch import nn
 from torch.profiler import ProfilerActivity, profile, record_function
 
@@ -40,7 +40,7 @@ def main() -> None:
     given = parser.parse_args()
     config = load_recipe(given.recipe)
     assert isinstance(config, PretrainConfig)
-    training = build_training(config, open_catalog([given.videos]).readable())
+    training = training_on(config, open_catalog([given.videos]).readable())
     torch.set_num_threads(1)
     times = profiled(training, steps=given.steps, trace=given.trace)
     total = times[WHOLE]
