@@ -30,12 +30,14 @@ class EngineConfig(Settings):
     log_every: Expert[int] = 10
     """Steps between two lines of metrics.jsonl."""
     checkpoint_minutes: float = 10.0
-    """Minutes between two checkpoints. One is always written at the end and after an interrupt."""
+    """Minutes between two checkpoints. One is always written at the end and after a signal."""
+    checkpoint_steps: int | None = None
+    """Steps between two checkpoints. It replaces --engine.checkpoint-minutes."""
     keep_checkpoints: Expert[int] = 2
     """Number of checkpoints to keep, the newest."""
 
     def __post_init__(self) -> None:
-        self._at_least(1, "threads", "log_every", "keep_checkpoints")
+        self._at_least(1, "threads", "log_every", "checkpoint_steps", "keep_checkpoints")
         self._require(
             self.compile or not self.cuda_graphs, "cuda_graphs", "False without --engine.compile"
         )

@@ -2,7 +2,7 @@
 
 import shlex
 import time
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from vidmoco.augment.views import build_augment
 from vidmoco.backbones.build import save_backbone
 from vidmoco.backbones.layers import layer_scales
 from vidmoco.backbones.trial import require_savable
+from vidmoco.checkpoint import newest_step
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import dump_recipe
 from vidmoco.config.resume import changed_settings, resumed_config
@@ -42,6 +43,7 @@ from vidmoco.train.metrics import MetricsLog, require_finite_weights
 from vidmoco.train.monitor import open_monitor
 from vidmoco.train.progress import TrainingProgress
 from vidmoco.train.run_state import RunState, settings_of_checkpoint
+from vidmoco.train.start import Resume, has_nothing_to_do, started
 from vidmoco.train.step import augmented_views, train_step
 
 # Warn of a collapse only after this share of the training and this many steps, because an untrained
@@ -51,7 +53,7 @@ WARN_AFTER, LEAST_STEPS = 0.1, 50
 
 @dataclass(frozen=True)
 class PretrainResult:
-    """Run folder, number of steps done, and exit code: 0, or 130 or 143 if a signal stopped it."""
+    """Run folder, number of steps done, and exit code: 0, or that of the signal that stopped it."""
 
     run: Path
     step: int
@@ -62,14 +64,15 @@ def pretrain(
     config: PretrainConfig,
     *,
     run: Path | None = None,
-    resume: bool = False,
+    resume: Resume = False,
     recipe: str = "",
     console: Console | None = None,
 ) -> PretrainResult:
     """Train as ``config`` says and write everything to the folder ``run``.
 
-    SIGINT and SIGTERM end the run after a step, with a checkpoint. ``resume`` continues from the
-    newest checkpoint, with the same numbers as without the stop (on the CPU, bit for bit).
+    SIGINT, SIGTERM and SIGUSR1 end the run after a step, with a checkpoint. ``resume`` continues
+    from the newest checkpoint, with the same numbers as without the stop (on the CPU, bit for bit);
+    "auto" does so where there is one, and else begins.
 
     ``run`` is held by this training until it ends. None means ``runs/RECIPE-NUMBER``, or
     ``runs/latest`` to resume.
@@ -81,24 +84,21 @@ def pretrain(
         TrainingError: the loss is not finite, or another process of the job has ended.
         VideoError: too many videos in a row cannot be read.
     """
-    if not resume:
-        distributed.require_first_start()
     with distributed.processes_from_environment(resolve_device(config.engine.device)) as device:
         console = console or Console(stderr=True)
         if not distributed.is_main():
             console = Console(quiet=True)
-        if run is None and resume:
-            run = run_folder.LATEST.resolve()
-        if run is None:  # the main process names it, for all
-            made = run_folder.new_run_folder(recipe) if distributed.is_main() else Path()
-            run = distributed.gather_objects(made)[0]
-        with ExitStack() as stack:
-            if distributed.is_main():
-                warning = stack.enter_context(run_folder.claimed(run, resume=resume))
-                say(console, *[warning] * bool(warning))
-                if not resume:
-                    stack.enter_context(run_folder.empty_on_failure(run))
-            return _pretrain(config, device, run=run, resume=resume, recipe=recipe, console=console)
+        with started(run, resume=resume, recipe=recipe, console=console) as (run, goes_on):
+            recipe = "" if resume and goes_on else recipe
+            return _pretrain(
+                config,
+                device,
+                run=run,
+                resume=goes_on,
+                auto=resume == "auto",
+                recipe=recipe,
+                console=console,
+            )
 
 
 def _pretrain(
@@ -107,6 +107,7 @@ def _pretrain(
     *,
     run: Path,
     resume: bool,
+    auto: bool,
     recipe: str,
     console: Console,
 ) -> PretrainResult:
@@ -117,6 +118,10 @@ def _pretrain(
         config = resumed_config(saved, config, run=run, edited=edited)
         if changed := changed_settings(saved, config, run=run):
             say(console, f"Settings that differ from the checkpoint's: {'; '.join(changed)}")
+        if auto and has_nothing_to_do(run, config, saved):
+            taken = newest_step(run / run_folder.CHECKPOINTS)
+            say(console, f"{run} is finished: its {taken:,} steps are taken.", *last_screen(run))
+            return PretrainResult(run, taken, 0)
     torch.manual_seed(config.seed)
     # All mistakes in the settings are found before anything is written.
     with distributed.main_first():  # the main process scans; the others find the catalog
@@ -197,10 +202,9 @@ def _pretrain(
     replica = on_all_ranks(method, device)
     failures: dict[int, str] = {}
     warned = False
-    last_saved = time.monotonic()
     bar = TrainingProgress(console, total_steps=total_steps, start_step=start_step, recipe=recipe)
     step = start_step
-    with stop, bar, closing(batches):
+    with stop, bar, closing(state.writer), closing(batches):
         while step < total_steps and not distributed.any_of(stop.received is not None):
             metrics.leave_out(monitor.look(step))
             lr = learning_rate_of(config, step, length.of_rate(step, config), num_steps_per_epoch)
@@ -238,12 +242,12 @@ def _pretrain(
                 most_rank = min(config.data.batch_size, config.method.dim)
                 warned = _warn_of_collapse(metrics.last, most_rank, console)
             bar.show(step, metrics.last, num_failures=len(failures))
-            if is_main and time.monotonic() - last_saved >= config.engine.checkpoint_minutes * 60:
-                state.save(step, keep=config.engine.keep_checkpoints)
-                last_saved = time.monotonic()
+            if is_main:
+                state.save_if_due(step)
         require_finite_weights(method.backbone)
         if is_main:
-            state.save(step, keep=config.engine.keep_checkpoints)
+            state.save(step)
+            state.writer.wait()
         if step == total_steps:
             monitor.look(step)
 

@@ -1,15 +1,17 @@
 """The state of a run, as its checkpoints hold it."""
 
+import time
 from pathlib import Path
 
 import torch
 
 from vidmoco import run_folder
-from vidmoco.checkpoint import list_checkpoints, load_checkpoint, load_matching, save_checkpoint
+from vidmoco.checkpoint import list_checkpoints, load_checkpoint, load_matching
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import config_from_plain, to_plain
 from vidmoco.errors import CheckpointError, ConfigError
 from vidmoco.methods.build import AnyMethod
+from vidmoco.train.checkpoint_writer import CheckpointWriter
 from vidmoco.train.metrics import MetricsLog
 
 
@@ -47,10 +49,28 @@ class RunState:
         self.settings = to_plain(settings)
         self.method, self.optimizer, self.metrics = method, optimizer, metrics
         self.augment_generator = augment_generator
+        self.writer = CheckpointWriter(self.folder, keep=settings.engine.keep_checkpoints)
+        self._every = settings.engine.checkpoint_steps
+        self._seconds = settings.engine.checkpoint_minutes * 60
+        self._saved_at, self._saved_step = time.monotonic(), -1
 
-    def save(self, step: int, *, keep: int) -> None:
-        """Write the checkpoint of ``step``, or raise ``TrainingError`` for a non-finite loss."""
+    def save_if_due(self, step: int) -> None:
+        """Begin to write the checkpoint of ``step`` if it is time for one.
+
+        Raises:
+            ConfigError: the last one could not be written.
+            TrainingError: the loss is not finite.
+        """
+        self.writer.check()
+        since = time.monotonic() - self._saved_at
+        if since >= self._seconds if self._every is None else step % self._every == 0:
+            self.save(step)
+
+    def save(self, step: int) -> None:
+        """Begin to write the checkpoint of ``step``; raise as ``save_if_due`` does."""
         self.metrics.require_finite()
+        if step == self._saved_step:
+            return
         state = {
             "step": step,
             "settings": self.settings,
@@ -60,7 +80,8 @@ class RunState:
             "torch_generator": torch.get_rng_state(),
             "metrics": self.metrics.state_dict(),
         }
-        save_checkpoint(self.folder, step=step, state=state, keep=keep)
+        self.writer.write(step, state)
+        self._saved_at, self._saved_step = time.monotonic(), step
 
     def load_newest(self) -> int:
         """Load the newest checkpoint and return its step, or 0 if there is none yet."""
