@@ -43,14 +43,16 @@ def test_one_process_needs_nothing():
 def test_a_launch_of_one_process_joins_nothing(monkeypatch):
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "1")
-    assert distributed.init_from_environment() == torch.device("cpu")
-    assert not dist.is_initialized()
+    with distributed.processes_from_environment() as device:
+        assert device == torch.device("cpu")
+        assert not dist.is_initialized()
 
 
 def test_a_gpu_is_that_of_the_local_rank(monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "3")
-    assert distributed.init_from_environment(torch.device("cuda")) == torch.device("cuda:3")
-    assert distributed.init_from_environment(torch.device("cuda:1")) == torch.device("cuda:1")
+    for name, found in (("cuda", "cuda:3"), ("cuda:1", "cuda:1")):
+        with distributed.processes_from_environment(torch.device(name)) as device:
+            assert device == torch.device(found)
 
 
 @given(rows=st.integers(0, 40), world=st.integers(1, 9))

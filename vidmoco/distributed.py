@@ -19,6 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from vidmoco.errors import TrainingError
 from vidmoco.heartbeat import Heartbeat
+from vidmoco.rendezvous import meet
 
 T = TypeVar("T")
 
@@ -44,30 +45,32 @@ if _SYNC_BUFFERS not in signature(DistributedDataParallel).parameters:
     _SYNC_BUFFERS = "broadcast_buffers"
 
 
-def init_from_environment(device: torch.device | None = None) -> torch.device:
-    """Join the other processes of a torchrun launch, if this is one.
-
-    Args:
-        device: None means the CPU. A CUDA device without an index gets the LOCAL_RANK as index.
-
-    Returns:
-        The device of this process.
-    """
+def _join(device: torch.device | None) -> tuple[torch.device, Heartbeat | None]:
+    """Join the other processes of a torchrun launch, if this is one that is not joined yet."""
     device = device or torch.device("cpu")
     if device == torch.device("cuda"):
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    heartbeat = None
     launched = "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
     if launched and not dist.is_initialized():
         backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
         if device.type == "cuda":
             torch.cuda.set_device(device)
-        dist.init_process_group(backend, timeout=_TIMEOUT)
-    return device
+        store, this, all_, start = meet(_TIMEOUT)
+        heartbeat = Heartbeat(this, all_, start)
+        dist.init_process_group(backend, store=store, rank=this, world_size=all_, timeout=_TIMEOUT)
+    return device, heartbeat
 
 
 @contextmanager
 def processes_from_environment(device: torch.device | None = None) -> Iterator[torch.device]:
-    """``init_from_environment`` for a ``with`` block, which leaves the group if it joined it.
+    """Join the other processes of a torchrun launch for a ``with`` block, if this is one.
+
+    Args:
+        device: None means the CPU. A CUDA device without an index gets the LOCAL_RANK as index.
+
+    Yields:
+        The device of this process.
 
     Raises:
         TrainingError: another process has ended. One that is stopped ends this process.
@@ -75,9 +78,7 @@ def processes_from_environment(device: torch.device | None = None) -> Iterator[t
     joined_before = dist.is_initialized()
     heartbeat = None
     try:
-        device = init_from_environment(device)
-        if dist.is_initialized() and not joined_before:
-            heartbeat = Heartbeat(rank(), world_size())
+        device, heartbeat = _join(device)
         yield device
     except RuntimeError as error:
         if not any(sign in str(error) for sign in _LOST):
