@@ -36,8 +36,10 @@ def run_pretrain(command: PretrainCommand) -> int:
         images = absolute(config.monitor.images)
         config = replace(config, monitor=replace(config.monitor, images=images))
     if goes_on:
-        saved = run_config(command.run)
-        config = resumed_config(load_recipe(str(saved)), config, run=saved.parent)
+        path = run_config(command.run)
+        saved = load_recipe(str(path))
+        config = replace(config, videos=config.videos or saved.videos)
+        config = resumed_config(saved, config, run=path.parent)
 
     from vidmoco.train.pretrain import pretrain
     from vidmoco.video.scan_command import print_refusals_of_run
