@@ -242,12 +242,10 @@ def _pretrain(
                 most_rank = min(config.data.batch_size, config.method.dim)
                 warned = _warn_of_collapse(metrics.last, most_rank, console)
             bar.show(step, metrics.last, num_failures=len(failures))
-            if is_main:
-                state.save_if_due(step)
+            state.save_if_due(step)
         require_finite_weights(method.backbone)
-        if is_main:
-            state.save(step)
-            state.writer.wait()
+        state.save(step)
+        state.writer.wait()
         if step == total_steps:
             monitor.look(step)
 

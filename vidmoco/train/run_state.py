@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from vidmoco import run_folder
+from vidmoco import distributed, run_folder
 from vidmoco.checkpoint import list_checkpoints, load_checkpoint, load_matching
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import config_from_plain, to_plain
@@ -55,21 +55,29 @@ class RunState:
         self._saved_at, self._saved_step = time.monotonic(), -1
 
     def save_if_due(self, step: int) -> None:
-        """Begin to write the checkpoint of ``step`` if it is time for one.
+        """Begin to write the checkpoint of ``step`` if it is time for one; in all processes.
 
         Raises:
             ConfigError: the last one could not be written.
             TrainingError: the loss is not finite.
         """
         self.writer.check()
-        since = time.monotonic() - self._saved_at
-        if since >= self._seconds if self._every is None else step % self._every == 0:
+        if self._every is not None:
+            due = step % self._every == 0
+        else:  # by the clock of the main process
+            since = time.monotonic() - self._saved_at
+            due = distributed.any_of(distributed.is_main() and since >= self._seconds)
+        if due:
             self.save(step)
 
     def save(self, step: int) -> None:
-        """Begin to write the checkpoint of ``step``; raise as ``save_if_due`` does."""
+        """Begin to write the checkpoint of ``step``; as ``save_if_due``."""
         self.metrics.require_finite()
         if step == self._saved_step:
+            return
+        metrics = self.metrics.state_dict()
+        self._saved_at, self._saved_step = time.monotonic(), step
+        if not distributed.is_main():
             return
         state = {
             "step": step,
@@ -78,10 +86,9 @@ class RunState:
             "optimizer": self.optimizer.state_dict(),
             "augment_generator": self.augment_generator.get_state(),
             "torch_generator": torch.get_rng_state(),
-            "metrics": self.metrics.state_dict(),
+            "metrics": metrics,
         }
         self.writer.write(step, state)
-        self._saved_at, self._saved_step = time.monotonic(), step
 
     def load_newest(self) -> int:
         """Load the newest checkpoint and return its step, or 0 if there is none yet."""
