@@ -12,6 +12,8 @@ runs/NAME/
   quarantine.jsonl   videos that killed a decoding process, if any (quarantine-1.jsonl … for the
                      further ranks)
   .vidmoco.lock      while a training writes to the folder
+  loggers.json       what --log needs to find the run again in other tools, if it is given
+  pairs.png          the first pairs, tensorboard/ and wandb/, if --log is given
   checkpoints/       to resume from
   backbone/          the timm folder
 """
@@ -44,10 +46,11 @@ EXTENSIONS = "extensions.jsonl"
 SHOTS = "shots.json"
 FRAMES = "frames.json"  # in place of the catalog for a training from prepared frames
 QUARANTINE = "quarantine.jsonl"
+LOGGERS, PAIRS = "loggers.json", "pairs.png"
 CHECKPOINTS, BACKBONE, ENVIRONMENT = "checkpoints", "backbone", "environment.json"
 # How the names begin that a training gives, also to temporary files.
 _OWN = (CONFIG, CATALOG, "metrics.", "monitor.", EXTENSIONS, SHOTS, FRAMES, "quarantine",
-        CHECKPOINTS, BACKBONE, ENVIRONMENT)  # fmt: skip
+        CHECKPOINTS, BACKBONE, ENVIRONMENT, PAIRS, "tensorboard")  # fmt: skip
 _LOGS = (".out", ".err", ".log")
 
 

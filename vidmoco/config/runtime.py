@@ -1,12 +1,14 @@
 """Settings of how a training runs: device, precision, checkpoints."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from tyro.conf import arg
 
 from vidmoco.config.base import Settings
 from vidmoco.config.fields import Device, Everyday, Expert, Precision
+
+LoggerName = Literal["tensorboard", "wandb", "mlflow"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +29,9 @@ class EngineConfig(Settings):
     cuda_graphs: Expert[bool] = False
     """Let CUDA replay an encoder's kernels as one graph, which helps small models and batches. It
     needs --engine.compile."""
+    log: Annotated[Everyday[tuple[LoggerName, ...]], arg(aliases=["--log"])] = ()
+    """Other tools that show the training too: `tensorboard`, `wandb`, `mlflow`, one or more. Each
+    needs its package, such as vidmoco[wandb]."""
     log_every: Expert[int] = 10
     """Steps between two lines of metrics.jsonl."""
     checkpoint_minutes: float = 10.0

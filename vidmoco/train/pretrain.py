@@ -4,17 +4,16 @@ import shlex
 import time
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
 
-import vidmoco
 from vidmoco import distributed, run_folder
 from vidmoco.atomic_file import writing
 from vidmoco.augment.views import build_augment
-from vidmoco.backbones.build import save_backbone
 from vidmoco.backbones.layers import layer_scales
 from vidmoco.backbones.trial import require_savable
 from vidmoco.checkpoint import newest_step
@@ -33,6 +32,7 @@ from vidmoco.device import (
 from vidmoco.distributed import on_all_ranks
 from vidmoco.interrupt import StopSignals
 from vidmoco.json_lines import set_aside_damaged
+from vidmoco.loggers.open import open_loggers
 from vidmoco.methods.build import compile_encoders, require_compiler
 from vidmoco.optim.optimizers import build_optimizer, set_learning_rate
 from vidmoco.train.build import assemble_method
@@ -45,6 +45,7 @@ from vidmoco.train.progress import TrainingProgress
 from vidmoco.train.run_state import RunState, settings_of_checkpoint
 from vidmoco.train.start import Resume, has_nothing_to_do, started
 from vidmoco.train.step import augmented_views, train_step
+from vidmoco.visualize.first_batch import sheet_of_batch
 
 # Warn of a collapse only after this share of the training and this many steps, because an untrained
 # network looks much like a collapsed one.
@@ -167,6 +168,7 @@ def _pretrain(
                 say(console, damage)
     state = RunState(run, method, optimizer, augment_generator, metrics, config)
     start_step = state.load_newest() if resume else 0
+    loggers = open_loggers(run, config, step=start_step, console=console)
     if is_main and not resume:
         text = dump_recipe(config)
         with writing(run, advice=" and give the same command again, or give another --run."):
@@ -187,6 +189,7 @@ def _pretrain(
         start_step=start_step,
         total_steps=total_steps,
         num_steps_per_epoch=num_steps_per_epoch,
+        show=loggers.monitor,
     )
     if config.engine.compile:
         compile_encoders(method, cuda_graphs=config.engine.cuda_graphs)
@@ -204,7 +207,7 @@ def _pretrain(
     warned = False
     bar = TrainingProgress(console, total_steps=total_steps, start_step=start_step, recipe=recipe)
     step = start_step
-    with stop, bar, closing(state.writer), closing(batches):
+    with stop, bar, closing(state.writer), closing(loggers), closing(batches):
         while step < total_steps and not distributed.any_of(stop.received is not None):
             metrics.leave_out(monitor.look(step))
             lr = learning_rate_of(config, step, length.of_rate(step, config), num_steps_per_epoch)
@@ -216,6 +219,8 @@ def _pretrain(
             metrics.waited(time.monotonic() - began)
             failures.update(batch.failures)
             views = augmented_views(batch, augment, augment_generator, config, device)
+            if loggers.wants_picture:
+                loggers.picture(partial(sheet_of_batch, batch, views, source, config))
             values = train_step(
                 method,
                 optimizer,
@@ -238,6 +243,8 @@ def _pretrain(
                     *map(distributed.gather_rows, method.embeddings)
                 ),
             )
+            if written:
+                loggers.metrics(metrics.last)
             if written and step > max(WARN_AFTER * total_steps, LEAST_STEPS) and not warned:
                 most_rank = min(config.data.batch_size, config.method.dim)
                 warned = _warn_of_collapse(metrics.last, most_rank, console)
@@ -252,22 +259,7 @@ def _pretrain(
     for others in distributed.gather_objects(failures):
         failures |= others
     if is_main:
-        save_backbone(
-            method.backbone,
-            run / run_folder.BACKBONE,
-            input_size=config.augment.size,
-            provenance={
-                "vidmoco_version": vidmoco.__version__,
-                "method": config.method.name,
-                "recipe": Path(recipe).stem,
-                "steps": step,
-                "total_steps": total_steps,
-                "num_videos": len(source.durations),
-                "num_sources": len(source.sources),
-                "seed": config.seed,
-            },
-            advice=run_folder.resume_advice(run),
-        )
+        state.save_backbone(source, recipe=recipe, step=step, total_steps=total_steps)
     _list_failures(source, failures, console=console)
     if step < total_steps:
         name = stop.received.name if stop.received else "another process"

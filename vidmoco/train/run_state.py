@@ -5,10 +5,13 @@ from pathlib import Path
 
 import torch
 
+import vidmoco
 from vidmoco import distributed, run_folder
+from vidmoco.backbones.build import save_backbone
 from vidmoco.checkpoint import list_checkpoints, load_checkpoint, load_matching
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import config_from_plain, to_plain
+from vidmoco.data.source import PairSource
 from vidmoco.errors import CheckpointError, ConfigError
 from vidmoco.methods.build import AnyMethod
 from vidmoco.train.checkpoint_writer import CheckpointWriter
@@ -46,7 +49,7 @@ class RunState:
         settings: PretrainConfig,
     ) -> None:
         self.folder = run / run_folder.CHECKPOINTS
-        self.settings = to_plain(settings)
+        self.config = settings
         self.method, self.optimizer, self.metrics = method, optimizer, metrics
         self.augment_generator = augment_generator
         self.writer = CheckpointWriter(self.folder, keep=settings.engine.keep_checkpoints)
@@ -81,7 +84,7 @@ class RunState:
             return
         state = {
             "step": step,
-            "settings": self.settings,
+            "settings": to_plain(self.config),
             "method": self.method.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "augment_generator": self.augment_generator.get_state(),
@@ -103,3 +106,29 @@ class RunState:
         torch.set_rng_state(state["torch_generator"])
         self.metrics.load_state_dict(state["metrics"], step=state["step"])
         return int(state["step"])
+
+    def save_backbone(
+        self, source: PairSource, *, recipe: str, step: int, total_steps: int
+    ) -> None:
+        """Write the timm folder of the backbone as it is after ``step`` steps.
+
+        Raises:
+            ConfigError: it cannot be written.
+        """
+        run, config = self.folder.parent, self.config
+        save_backbone(
+            self.method.backbone,
+            run / run_folder.BACKBONE,
+            input_size=config.augment.size,
+            provenance={
+                "vidmoco_version": vidmoco.__version__,
+                "method": config.method.name,
+                "recipe": Path(recipe).stem,
+                "steps": step,
+                "total_steps": total_steps,
+                "num_videos": len(source.durations),
+                "num_sources": len(source.sources),
+                "seed": config.seed,
+            },
+            advice=run_folder.resume_advice(run),
+        )
