@@ -74,7 +74,7 @@ def test_what_everyone_uses_comes_first_and_lines_fit(capsys, monkeypatch, colum
     places = [text.index(f" {part} options ") for part in ("data", "augment", "method", "engine")]
     assert all(text.index(flag) < places[0] for flag in first)
     assert all(a < b for a, b in pairwise(places))
-    assert "vidmoco pretrain --help-all shows 36 more" in text
+    assert "vidmoco pretrain --help-all shows 38 more" in text
 
 
 def test_help_texts_are_paragraphs(capsys, monkeypatch):

@@ -29,14 +29,16 @@ class EngineConfig(Settings):
     cuda_graphs: Expert[bool] = False
     """Let CUDA replay an encoder's kernels as one graph, which helps small models and batches. It
     needs --engine.compile."""
-    log: Annotated[Everyday[tuple[LoggerName, ...]], arg(aliases=["--log"])] = ()
+    log: Annotated[
+        Everyday[tuple[LoggerName, ...]], arg(aliases=["--log"], metavar="TOOL ...")
+    ] = ()
     """Other tools that show the training too: `tensorboard`, `wandb`, `mlflow`, one or more. Each
     needs its package, such as vidmoco[wandb]."""
     log_every: Expert[int] = 10
     """Steps between two lines of metrics.jsonl."""
-    checkpoint_minutes: float = 10.0
+    checkpoint_minutes: Expert[float] = 10.0
     """Minutes between two checkpoints. One is always written at the end and after a signal."""
-    checkpoint_steps: int | None = None
+    checkpoint_steps: Expert[int | None] = None
     """Steps between two checkpoints. It replaces --engine.checkpoint-minutes."""
     keep_checkpoints: Expert[int] = 2
     """Number of checkpoints to keep, the newest."""

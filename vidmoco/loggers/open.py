@@ -95,8 +95,7 @@ def open_loggers(run: Path, config: PretrainConfig, *, step: int, console: Conso
             made = getattr(import_module(f"vidmoco.loggers.{name}"), _CLASSES[name])
             opened[name] = made(RunToLog(run, config, note))
         except Exception as error:
-            for logger in opened.values():
-                logger.close()
+            Loggers(opened, path, console).close()
             raise ConfigError(
                 f"--log {name} cannot begin: {_reason(error)}. Fix that, or leave out {name}."
             ) from error

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from PIL import Image
 
 from vidmoco.config.pretrain import PretrainConfig
 
 
+@runtime_checkable
 class Logger(Protocol):
     """Shows a run in another tool. Any error of it is that tool's."""
 
