@@ -21,6 +21,7 @@ from vidmoco.json_lines import read_metrics
 from vidmoco.json_text import read_json
 from vidmoco.loggers import open as opening
 from vidmoco.loggers.open import Loggers, open_loggers
+from vidmoco.loggers.tensorboard import TensorBoard
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 WORDS = [*TINY, "--backbone.name", "test_resnet", "--steps", "4", "--run", "run", "--log"]
@@ -144,8 +145,13 @@ def test_one_process_of_a_job_logs(tmp_path, monkeypatch):
 
 def test_what_began_is_closed_where_another_refuses(tmp_path, monkeypatch):
     closed = []
-    close = "vidmoco.loggers.tensorboard.TensorBoard.close"
-    monkeypatch.setattr(close, lambda self: closed.append(self))
+    close = TensorBoard.close
+
+    def noted(self):
+        closed.append(self)
+        close(self)
+
+    monkeypatch.setattr(TensorBoard, "close", noted)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "nonsense://x")
     with pytest.raises(ConfigError, match="--log mlflow cannot begin"):
         open_loggers(tmp_path, config("tensorboard", "mlflow"), step=0, console=Console())
