@@ -28,7 +28,15 @@ def meet(timeout: timedelta) -> tuple[Any, int, int, str]:
     Raises:
         TrainingError: a process does not come within ``SECONDS_TO_MEET``.
     """
-    store, rank, world_size = next(rendezvous("env://", timeout=timeout))
+    patience = timedelta(seconds=SECONDS_TO_MEET)
+    try:
+        store, rank, world_size = next(rendezvous("env://", timeout=patience))
+    except dist.DistError as error:
+        reason = str(error).splitlines()[0]
+        raise TrainingError(
+            f"The processes of this job do not meet ({reason}). Start it again."
+        ) from error
+    store.set_timeout(timeout)
     agree = _name_start if rank == 0 else _hear_name
     start = agree(store, rank, world_size)
     prefixed = dist.PrefixStore(start, store)  # type: ignore[attr-defined]
