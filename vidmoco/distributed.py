@@ -85,7 +85,7 @@ def processes_from_environment(device: torch.device | None = None) -> Iterator[t
             raise
         raise TrainingError(
             f"Another process of this job has ended ({str(error).splitlines()[0][:200]}). The job "
-            "ends; start it again, a training with --resume."
+            "ends; start it again, a training with --resume auto."
         ) from error
     finally:
         if heartbeat is not None:
@@ -103,7 +103,7 @@ def require_first_start() -> None:
     if os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0":
         raise TrainingError(
             "torchrun has started this job again, because a process ended. The run goes on from "
-            "its last checkpoint with --resume; begun again, it would be another run."
+            "its last checkpoint with --resume auto; begun again, it would be another run."
         )
 
 

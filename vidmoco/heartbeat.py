@@ -85,7 +85,7 @@ class Heartbeat:
         text = (
             f"vidmoco: process {self._next} of {self._size} gave no sign of life for "
             f"{SECONDS_OF_SILENCE:.0f} s: it is stopped, or its machine is lost. The job ends; "
-            "start it again, a training with --resume.\n"
+            "start it again, a training with --resume auto.\n"
         )
         os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, text.encode())
         os._exit(EXIT_CODE)  # the main thread waits in a collective, and cannot be woken
