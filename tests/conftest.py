@@ -46,6 +46,7 @@ SLOW = {
     "evaluate/test_labelled_videos.py",
     "evaluate/test_training_images.py",
     "faults/test_kill.py",
+    "faults/test_restarts.py",
     "features/test_batch_reader.py",
     "features/test_extract.py",
     "frames/test_prepare.py",

@@ -18,7 +18,7 @@ from tiny_run import numbers
 from vidmoco.checkpoint import list_checkpoints, load_checkpoint
 from vidmoco.cli.main import main
 
-SEEDS = range(int(os.environ.get("VIDMOCO_FAULT_SEEDS", "2")))
+SEEDS = range(int(os.environ.get("VIDMOCO_FAULT_SEEDS", "1")))
 SMALL = """
 steps: 12
 data: {batch_size: 8, short_side: 32, pairs_per_visit: 2, workers: 1}
@@ -84,7 +84,7 @@ def killed_at(run, *, victim, lines, seconds=0.0):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_killed_process_costs_the_steps_since_the_last_save(seed, victim, undisturbed, here):
     moments = random.Random(seed * 2 + victim)
-    for _ in range(2):
+    for _ in range(1 + seed % 2):
         killed_at(here, victim=victim, lines=moments.randint(0, 4), seconds=moments.random())
     ranks = start_ranks([*COMMAND, str(here)], world_size=2)
     assert [rank.wait() for rank in ranks] == [0, 0], [rank.err for rank in ranks]
