@@ -21,6 +21,8 @@ OWNERS = {
     "tyro": {"cli", "config"},
     "argparse": {"cli", "backbones.checkpoint_file"},
     "yaml": {"config"},
+    "wandb": {"loggers.wandb"},
+    "mlflow": {"loggers.mlflow"},
     "rich.table": {"console"},  # whose table escapes what strangers wrote
 }
 

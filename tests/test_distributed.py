@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -43,14 +44,16 @@ def test_one_process_needs_nothing():
 def test_a_launch_of_one_process_joins_nothing(monkeypatch):
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "1")
-    assert distributed.init_from_environment() == torch.device("cpu")
-    assert not dist.is_initialized()
+    with distributed.processes_from_environment() as device:
+        assert device == torch.device("cpu")
+        assert not dist.is_initialized()
 
 
 def test_a_gpu_is_that_of_the_local_rank(monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "3")
-    assert distributed.init_from_environment(torch.device("cuda")) == torch.device("cuda:3")
-    assert distributed.init_from_environment(torch.device("cuda:1")) == torch.device("cuda:1")
+    for name, found in (("cuda", "cuda:3"), ("cuda:1", "cuda:1")):
+        with distributed.processes_from_environment(torch.device(name)) as device:
+            assert device == torch.device(found)
 
 
 @pytest.mark.parametrize(
@@ -68,8 +71,10 @@ def test_nccl_connects_gpus_and_gloo_the_rest(device, processes, backend, monkey
     monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
     for name, value in (("RANK", "1"), ("WORLD_SIZE", "2"), ("LOCAL_WORLD_SIZE", processes)):
         monkeypatch.setenv(name, value)
-    distributed.init_from_environment(torch.device(device))
-    assert asked == [backend]
+    monkeypatch.setattr(distributed, "meet", lambda timeout: (None, 1, 2, "start"))
+    monkeypatch.setattr(distributed, "Heartbeat", lambda *_: SimpleNamespace(end=lambda: None))
+    with distributed.processes_from_environment(torch.device(device)):
+        assert asked == [backend]
 
 
 @given(rows=st.integers(0, 40), world=st.integers(1, 9))

@@ -19,6 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from vidmoco.errors import TrainingError
 from vidmoco.heartbeat import Heartbeat
+from vidmoco.rendezvous import meet
 
 T = TypeVar("T")
 
@@ -44,34 +45,38 @@ if _SYNC_BUFFERS not in signature(DistributedDataParallel).parameters:
     _SYNC_BUFFERS = "broadcast_buffers"
 
 
-def init_from_environment(device: torch.device | None = None) -> torch.device:
-    """Join the other processes of a torchrun launch, if this is one.
+def _join(device: torch.device | None) -> tuple[torch.device, Heartbeat | None]:
+    """Join the other processes of a torchrun launch, if this is one that is not joined yet.
 
-    Args:
-        device: None means the CPU. A CUDA device without an index gets the LOCAL_RANK as index. One
-            with an index is shared by all processes of this machine; gloo connects them, because
-            NCCL takes no two processes of one GPU.
-
-    Returns:
-        The device of this process.
+    A CUDA device without an index gets the LOCAL_RANK as index. One with an index is shared by all
+    processes of this machine; gloo connects them, because NCCL takes no two processes of one GPU.
     """
     device = device or torch.device("cpu")
     is_shared = device.index is not None and os.environ.get("LOCAL_WORLD_SIZE", "1") != "1"
     if device == torch.device("cuda"):
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    heartbeat = None
     launched = "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
     if launched and not dist.is_initialized():
         by_nccl = device.type == "cuda" and not is_shared
         backend = "cpu:gloo,cuda:nccl" if by_nccl else "gloo"
         if device.type == "cuda":
             torch.cuda.set_device(device)
-        dist.init_process_group(backend, timeout=_TIMEOUT)
-    return device
+        store, this, all_, start = meet(_TIMEOUT)
+        heartbeat = Heartbeat(this, all_, start)
+        dist.init_process_group(backend, store=store, rank=this, world_size=all_, timeout=_TIMEOUT)
+    return device, heartbeat
 
 
 @contextmanager
 def processes_from_environment(device: torch.device | None = None) -> Iterator[torch.device]:
-    """``init_from_environment`` for a ``with`` block, which leaves the group if it joined it.
+    """Join the other processes of a torchrun launch for a ``with`` block, if this is one.
+
+    Args:
+        device: None means the CPU. A CUDA device without an index gets the LOCAL_RANK as index.
+
+    Yields:
+        The device of this process.
 
     Raises:
         TrainingError: another process has ended. One that is stopped ends this process.
@@ -79,16 +84,14 @@ def processes_from_environment(device: torch.device | None = None) -> Iterator[t
     joined_before = dist.is_initialized()
     heartbeat = None
     try:
-        device = init_from_environment(device)
-        if dist.is_initialized() and not joined_before:
-            heartbeat = Heartbeat(rank(), world_size())
+        device, heartbeat = _join(device)
         yield device
     except RuntimeError as error:
         if not any(sign in str(error) for sign in _LOST):
             raise
         raise TrainingError(
             f"Another process of this job has ended ({str(error).splitlines()[0][:200]}). The job "
-            "ends; start it again, a training with --resume."
+            "ends; start it again, a training with --resume auto."
         ) from error
     finally:
         if heartbeat is not None:
@@ -106,7 +109,7 @@ def require_first_start() -> None:
     if os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0":
         raise TrainingError(
             "torchrun has started this job again, because a process ended. The run goes on from "
-            "its last checkpoint with --resume; begun again, it would be another run."
+            "its last checkpoint with --resume auto; begun again, it would be another run."
         )
 
 

@@ -25,7 +25,9 @@ _SECONDS_BETWEEN = 5.0
 class Heartbeat:
     """Two threads: one counts and reads, one ends this process when nothing new is read."""
 
-    def __init__(self, rank: int, world_size: int) -> None:
+    def __init__(self, rank: int, world_size: int, start: str) -> None:
+        """Begin. ``start`` is the name of this start of the job (``rendezvous``)."""
+        self._start = start
         self._rank, self._next, self._size = rank, (rank + 1) % world_size, world_size
         self._ended, self._next_is_done = threading.Event(), False
         self._seen = time.monotonic()
@@ -51,8 +53,7 @@ class Heartbeat:
             thread.join(_SECONDS_BETWEEN)  # the store may be gone: so is the job
 
     def _key(self, rank: int) -> str:
-        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-        return f"vidmoco/heartbeat/{attempt}/{rank}"
+        return f"{self._start}/heartbeat/{rank}"
 
     def _count(self) -> None:
         count, last = 0, b""
@@ -84,7 +85,7 @@ class Heartbeat:
         text = (
             f"vidmoco: process {self._next} of {self._size} gave no sign of life for "
             f"{SECONDS_OF_SILENCE:.0f} s: it is stopped, or its machine is lost. The job ends; "
-            "start it again, a training with --resume.\n"
+            "start it again, a training with --resume auto.\n"
         )
         os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, text.encode())
         os._exit(EXIT_CODE)  # the main thread waits in a collective, and cannot be woken

@@ -1,13 +1,19 @@
-"""Ctrl-C and SIGTERM, which stop a training between two steps."""
+"""Ctrl-C, and the signals of schedulers, which stop a training between two steps.
+
+SLURM sends SIGTERM before it takes a job away, and with ``--signal`` also SIGUSR1, or another one,
+some time before the limit of time.
+"""
 
 import signal
 import threading
 from types import FrameType, TracebackType
 from typing import Any
 
+_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+
 
 class StopSignals:
-    """In a ``with`` block, SIGINT and SIGTERM set ``received``. A second one acts as usual."""
+    """In a ``with`` block, these signals set ``received``. A second one acts as usual."""
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
@@ -15,7 +21,7 @@ class StopSignals:
 
     def __enter__(self) -> "StopSignals":
         if threading.current_thread() is threading.main_thread():  # others get no signals
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in _STOPS:
                 self._before[number] = signal.signal(number, self._receive)
         return self
 
@@ -38,5 +44,5 @@ class StopSignals:
 
     @property
     def exit_code(self) -> int:
-        """The shell's exit code for a process that this signal ended: 130 or 143."""
+        """The shell's exit code for a process that this signal ended, such as 130 and 143."""
         return 128 + self.received if self.received else 0

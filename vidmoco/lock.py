@@ -3,6 +3,7 @@
 import fcntl
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,7 +16,7 @@ _ATTEMPTS = 1000  # each fails only where another process has let go in that mom
 
 
 @contextmanager
-def held(folder: Path, *, busy: str, advice: str) -> Iterator[str]:
+def held(folder: Path, *, busy: str, advice: str, patience: float = 0.0) -> Iterator[str]:
     """Hold the lock of a folder, which is made if it is missing. A folder left empty is removed.
 
     The system releases the lock when this process ends, in whatever way. It is Linux's ``flock``,
@@ -27,6 +28,7 @@ def held(folder: Path, *, busy: str, advice: str) -> Iterator[str]:
         folder: what is locked.
         busy: what another process does that holds it, as the begin of a message.
         advice: what to do then, or where there can be no file, as the end of one.
+        patience: seconds to wait for the other process.
 
     Yields:
         Why this disk has no locks, or an empty string.
@@ -36,7 +38,7 @@ def held(folder: Path, *, busy: str, advice: str) -> Iterator[str]:
     """
     path = folder / LOCK
     try:
-        file, reason = _open_locked(path)
+        file, reason = _open_locked(path, patience)
     except BlockingIOError as error:
         raise ConfigError(f"{busy} {folder}{_holder(path)}. Wait for it, {advice}") from error
     except OSError as error:
@@ -58,8 +60,19 @@ def held(folder: Path, *, busy: str, advice: str) -> Iterator[str]:
             folder.rmdir()
 
 
-def _open_locked(path: Path) -> tuple[IO[bytes], str]:
+def _open_locked(path: Path, patience: float) -> tuple[IO[bytes], str]:
     """Return the file of a lock that is held, and why the disk has no locks, or ""."""
+    ends = time.monotonic() + patience
+    while True:
+        try:
+            return _try_to_lock(path)
+        except BlockingIOError:
+            if time.monotonic() >= ends:
+                raise
+            time.sleep(0.5)
+
+
+def _try_to_lock(path: Path) -> tuple[IO[bytes], str]:
     for attempt in range(_ATTEMPTS):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

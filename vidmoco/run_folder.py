@@ -12,6 +12,8 @@ runs/NAME/
   quarantine.jsonl   videos that killed a decoding process, if any (quarantine-1.jsonl … for the
                      further ranks)
   .vidmoco.lock      while a training writes to the folder
+  loggers.json       what --log needs to find the run again in other tools, if it is given
+  pairs.png          the first pairs, tensorboard/ and wandb/, if --log is given
   checkpoints/       to resume from
   backbone/          the timm folder
 """
@@ -33,6 +35,7 @@ import torch
 
 from vidmoco.atomic_file import atomic_write, remove, writing
 from vidmoco.errors import ConfigError
+from vidmoco.json_text import read_json
 from vidmoco.lock import LOCK, held
 
 RUNS = Path("runs")
@@ -43,7 +46,12 @@ EXTENSIONS = "extensions.jsonl"
 SHOTS = "shots.json"
 FRAMES = "frames.json"  # in place of the catalog for a training from prepared frames
 QUARANTINE = "quarantine.jsonl"
+LOGGERS, PAIRS = "loggers.json", "pairs.png"
 CHECKPOINTS, BACKBONE, ENVIRONMENT = "checkpoints", "backbone", "environment.json"
+# How the names begin that a training gives, also to temporary files.
+_OWN = (CONFIG, CATALOG, "metrics.", "monitor.", EXTENSIONS, SHOTS, FRAMES, "quarantine",
+        CHECKPOINTS, BACKBONE, ENVIRONMENT, PAIRS, "tensorboard")  # fmt: skip
+_LOGS = (".out", ".err", ".log")
 
 
 def quarantine_of(run: Path, rank: int) -> Path:
@@ -52,10 +60,11 @@ def quarantine_of(run: Path, rank: int) -> Path:
 
 
 @contextmanager
-def claimed(run: Path, *, resume: bool) -> Iterator[str]:
+def claimed(run: Path, *, resume: bool, patience: float = 0.0) -> Iterator[str]:
     """Hold a run folder, so that no other training writes to it: a new one, or one to resume.
 
-    A new folder in which nothing is written is removed.
+    A new folder in which nothing is written is removed. Another training is waited for ``patience``
+    seconds.
 
     Yields:
         A warning that the disk has no locks, or an empty string.
@@ -65,7 +74,7 @@ def claimed(run: Path, *, resume: bool) -> Iterator[str]:
     """
     busy = "Another training is writing to"
     make_writable_folder(run, flag="--run")
-    with held(run, busy=busy, advice="or give another --run.") as reason:
+    with held(run, busy=busy, advice="or give another --run.", patience=patience) as reason:
         if not resume and any(path.name != LOCK for path in run.iterdir()):
             raise ConfigError(
                 f"The run folder {run} is not empty. Add --resume to continue it, or give another "
@@ -121,12 +130,44 @@ def empty_on_failure(run: Path) -> Iterator[None]:
     try:
         yield
     except Exception:
-        left = [path for path in run.iterdir() if path.name != LOCK]
         kept = (METRICS, CHECKPOINTS, QUARANTINE.removesuffix(".jsonl"))
-        if not any(path.name.startswith(kept) for path in left):
-            for path in left:
-                remove(path)
+        if not any(path.name.startswith(kept) for path in run.iterdir()):
+            _remove_own(run)
         raise
+
+
+def clear_start(run: Path) -> None:
+    """Remove what a training left that has written no checkpoint yet, so that it can begin anew.
+
+    Logs of a scheduler may be in the folder too.
+
+    Raises:
+        ConfigError: the folder holds something else, which is kept.
+    """
+    if (run / BACKBONE).exists() or any((run / CHECKPOINTS).glob("step_*.pt")):
+        raise ConfigError(
+            f"{run} holds a training that cannot go on: it has no {CONFIG} or no checkpoint. Give "
+            "another --run."
+        )
+    others = [path for path in run.iterdir() if not path.name.startswith((*_OWN, "."))]
+    if not (run / CONFIG).exists() and any(path.suffix not in _LOGS for path in others):
+        raise ConfigError(f"The run folder {run} is not empty. Give another --run.")
+    _remove_own(run)
+
+
+def _remove_own(run: Path) -> None:
+    for path in run.iterdir():
+        if path.name.startswith(_OWN):
+            remove(path)
+
+
+def is_finished(run: Path) -> bool:
+    """Return whether all steps of a run are taken and its backbone is there."""
+    about = run / BACKBONE / "config.json"
+    if not about.is_file():
+        return False
+    steps = read_json(about)["vidmoco"]
+    return bool(steps["steps"] >= steps["total_steps"])
 
 
 def resume_advice(run: Path) -> str:

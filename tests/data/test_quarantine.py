@@ -34,6 +34,14 @@ def test_a_run_that_resumes_knows_the_same(tmp_path):
         assert again.reason(row, place) == quarantine.reason(row, place)
 
 
+def test_what_another_process_found_is_known(tmp_path):
+    Quarantine(tmp_path / "quarantine-1.jsonl").add(3, Place(1, 20), "a.mp4", "it hangs")
+    fewer = Quarantine(tmp_path / "quarantine.jsonl")
+    assert fewer.reason(3, Place(1, 20)) == "it hangs"
+    fewer.add(4, Place(0, 2), "b.mp4", "it crashes")
+    assert len((tmp_path / "quarantine.jsonl").read_text().splitlines()) == 1
+
+
 def test_a_damaged_file_is_named(tmp_path):
     path = tmp_path / "quarantine.jsonl"
     path.write_text('{"row": 1')  # the machine went down while it was written

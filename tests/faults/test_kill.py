@@ -21,8 +21,6 @@ from painted_videos import write_video
 from PIL import Image
 
 from vidmoco.backbones.build import build_backbone, save_backbone
-from vidmoco.cli.main import main
-from vidmoco.frames.index import shard_name
 from vidmoco.json_lines import read_metrics
 from vidmoco.train.metrics import TIMING_KEYS
 
@@ -64,7 +62,7 @@ def extract(videos, out):
 
 def pretrain(videos, out):
     words = ["pretrain", str(videos), "--recipe", "tiny_cpu", "--run", str(out / "run")]
-    return [*words, *TRAIN.split(), "--data.workers", "1"]
+    return [*words, *TRAIN.split(), "--data.workers", "1", "--resume", "auto"]
 
 
 def evaluate(videos, out):
@@ -147,37 +145,32 @@ def test_a_killed_command_ends_as_if_nothing_had_been(seed, material, undisturbe
     time.sleep(generator.uniform(0.1, 1.0) * seconds)
     kill(process, generator.choice(VICTIMS))
     process.wait()
-    words = command(videos, killed)
-    if command is pretrain and list((killed / "run").glob("checkpoints/step_*.pt")):
-        words = ["pretrain", "--run", str(killed / "run"), "--resume"]
-    elif command is pretrain:
-        words[words.index("--run") + 1] = str(killed / "again")  # nothing was trained yet
-    again = Process(["-m", "vidmoco", *words])
+    again = Process(["-m", "vidmoco", *command(videos, killed)])
     assert again.wait() == 0, again.err
-    if (killed / "again").exists():
-        (killed / "again").rename(tmp_path / "run")
-        killed = tmp_path / "only"
-        killed.mkdir()
-        (tmp_path / "run").rename(killed / "run")
     assert content(killed) == whole
 
 
-SIZES = (0, 300, 3_000, 30_000, 300_000)
+FULL = [(prepare, size) for size in (0, 300, 3_000, 30_000, 300_000)]
+FULL += [(command, size) for command in (extract, pretrain, evaluate) for size in (3_000, 100_000)]
 
 
-@pytest.mark.parametrize("num_bytes", SIZES)
-def test_a_full_disk_is_a_line_and_the_command_goes_on(num_bytes, material, tmp_path):
+@pytest.mark.parametrize(("command", "num_bytes"), FULL)
+def test_a_full_disk_is_a_line_and_the_command_goes_on(
+    command, num_bytes, material, undisturbed, tmp_path
+):
     """A limit on files stands for the disk: at each size another file is the first to fail."""
     code = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, "
         f"({num_bytes}, resource.RLIM_INFINITY)); from vidmoco.cli.main import main; "
         "sys.exit(main(sys.argv[1:]))"
     )
-    words = prepare(material / "videos", tmp_path)
+    words = command(material / "videos", tmp_path)
     limited = Process(["-c", code, *words])
     # What is printed goes to a file too, which takes no more at the first sizes.
-    assert limited.wait() in (0, 1, 2) and "Traceback" not in limited.err
+    assert limited.wait() in (0, 1, 2) and "Traceback" not in limited.err, limited.err
     if limited.returncode == 2 and num_bytes >= 3_000:
-        assert "File too large" in limited.err
-    assert main(words) == 0
-    assert (tmp_path / "frames" / shard_name(0)).is_file()
+        (line,) = [one for one in limited.err.splitlines() if one.startswith("vidmoco: ")]
+        assert "File too large" in line
+    again = Process(["-m", "vidmoco", *words])
+    assert again.wait() == 0, again.err
+    assert content(tmp_path) == undisturbed(command)[0]

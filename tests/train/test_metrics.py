@@ -4,6 +4,7 @@ import math
 import pytest
 import torch
 
+from vidmoco import distributed
 from vidmoco.errors import TrainingError
 from vidmoco.json_lines import read_metrics
 from vidmoco.train.metrics import TIMING_KEYS, MetricsLog, require_finite_weights
@@ -54,6 +55,20 @@ def test_a_resume_writes_the_lines_of_an_uninterrupted_run(tmp_path, stopped_aft
     feed(second, range(stopped_after + 1, 8))
     assert without_timing(read_metrics(parts)) == without_timing(read_metrics(whole))
     assert all(json.loads(line) for line in parts.read_text().splitlines())
+
+
+@pytest.mark.parametrize(
+    ("rank", "world_size", "loss"), [(0, 2, 2.0), (1, 2, 4.0), (0, 1, 3.0), (2, 3, 3.0)]
+)
+def test_each_process_goes_on_with_its_own_sums(tmp_path, monkeypatch, rank, world_size, loss):
+    """Another number of processes goes on with the mean, of which the mean is the same."""
+    monkeypatch.setattr(distributed, "rank", lambda: rank)
+    monkeypatch.setattr(distributed, "world_size", lambda: world_size)
+    metrics = log(tmp_path / "metrics.jsonl")
+    metrics.load_state_dict({"sums": {"loss": torch.tensor([2.0, 4.0])}, "count": 1}, step=1)
+    assert metrics.sums["loss"].item() == loss
+    metrics.load_state_dict({"sums": {"loss": torch.tensor(5.0)}, "count": 1}, step=1)
+    assert metrics.sums["loss"].item() == 5.0  # of an earlier version
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])

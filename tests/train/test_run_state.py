@@ -22,7 +22,8 @@ def state_of(run, seed):
 def test_a_resume_draws_the_numbers_that_the_run_would_have_drawn(tmp_path):
     """Those of the views, and torch's own, which dropout and stochastic depth draw."""
     first = state_of(tmp_path, 0)
-    first.save(3, keep=1)
+    first.save(3)
+    first.writer.wait()
     views, own = torch.rand(5, generator=first.augment_generator), torch.rand(5)
     second = state_of(tmp_path, 1)
     assert second.load_newest() == 3
@@ -34,7 +35,9 @@ def test_a_resume_draws_the_numbers_that_the_run_would_have_drawn(tmp_path):
 
 def test_a_checkpoint_holds_its_settings(tmp_path):
     assert settings_of_checkpoint(tmp_path) is None
-    state_of(tmp_path, 0).save(3, keep=1)
+    first = state_of(tmp_path, 0)
+    first.save(3)
+    first.writer.wait()
     assert settings_of_checkpoint(tmp_path) == PretrainConfig()
     path = tmp_path / "checkpoints" / "step_00000003.pt"
     torch.save({"step": 3}, path)  # as vidmoco 0.1.0 wrote it

@@ -240,6 +240,20 @@ def test_an_end_from_outside_is_no_fault_of_the_job():
     assert values == [0.5, 7]
 
 
+def test_a_warning_of_the_scheduler_ends_no_job():
+    """SLURM sends it to all processes of a job; the training decides what it means."""
+    with pool_of() as pool:
+        (pid,) = outcomes(pool, [("pid", None)])
+        pool.give(("slow parts", 3))
+        reports = pool.wait()
+        for number in (signal.SIGUSR1, signal.SIGUSR2):
+            os.kill(pid[0], number)
+        while not reports[-1].last:
+            reports += pool.wait()
+        assert not any(report.failure for report in reports)
+        assert outcomes(pool, [("pid", None)]) == [pid]
+
+
 def test_parts_that_have_come_do_not_come_again():
     with pool_of() as pool:
         (pid,) = outcomes(pool, [("pid", None)])

@@ -15,13 +15,13 @@ from vidmoco.backbones.build import load_backbone
 from vidmoco.config.evaluation import ReportCommand
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import default_recipe, load_recipe, with_settings
-from vidmoco.config.resume import resumed_config
+from vidmoco.config.resume import has_checkpoint, resumed_config
 from vidmoco.errors import CheckpointError, ConfigError
 from vidmoco.json_lines import read_metrics
-from vidmoco.json_text import read_json
 from vidmoco.report.report import report as write_report
 from vidmoco.run_folder import LATEST
 from vidmoco.train.pretrain import pretrain as train
+from vidmoco.train.start import Resume
 from vidmoco.urls import absolute_paths
 
 
@@ -51,11 +51,7 @@ class Run:
     @property
     def is_finished(self) -> bool:
         """Whether all of its steps are taken and its backbone is there."""
-        about = self.path / run_folder.BACKBONE / "config.json"
-        if not about.is_file():
-            return False
-        steps = read_json(about)["vidmoco"]
-        return bool(steps["steps"] >= steps["total_steps"])
+        return run_folder.is_finished(self.path)
 
     def backbone(self) -> nn.Module:
         """Return the backbone, frozen, in evaluation mode: (N, 3, H, W) to (N, D).
@@ -85,7 +81,7 @@ def pretrain(
     *,
     recipe: str | None = None,
     run: PathLike | None = None,
-    resume: bool = False,
+    resume: Resume = False,
     quiet: bool = False,
     **settings: Any,
 ) -> Run:
@@ -105,6 +101,8 @@ def pretrain(
         run: The run folder. The default is runs/RECIPE-NUMBER.
         resume: Go on from the run's newest checkpoint, with its own settings. ``steps`` or
             ``epochs`` extend it; what computes nothing else may change too, such as ``workers``.
+            "auto" does so where ``run`` has a checkpoint, and else begins with ``videos``,
+            ``recipe`` and settings; of a finished run it returns at once.
         quiet: Print nothing.
         **settings: Settings in place of the recipe's: those without a section (``steps``,
             ``epochs``, ``seed``), those that have a short flag (``batch_size``, ``device``,
@@ -117,23 +115,24 @@ def pretrain(
         TrainingError: The loss is not finite.
         VideoError: Too many videos in a row cannot be read.
     """
-    recipe = recipe or default_recipe(str(settings.get("device", "auto")))
     folder = Path(run) if run is not None else None
-    if resume:
+    if resume is True or (resume and has_checkpoint(folder)):
         folder = folder or LATEST.resolve()
         saved = load_run(folder).config
-        given = settings | ({} if videos is None else {"videos": absolute_paths(videos)})
-        config = resumed_config(saved, with_settings(saved, given), run=folder)
+        given = settings | {"videos": saved.videos if videos is None else absolute_paths(videos)}
+        base = load_recipe(recipe) if recipe and resume == "auto" else saved
+        config = resumed_config(saved, with_settings(base, given), run=folder)
     elif videos is None:
         raise ConfigError("No videos given. Name a folder of videos.")
     else:
         given = settings | {"videos": absolute_paths(videos)}
+        recipe = recipe or default_recipe(str(settings.get("device", "auto")))
         config = with_settings(load_recipe(recipe), given)
     result = train(
         config,
         run=folder,
         resume=resume,
-        recipe="" if resume else recipe,
+        recipe=recipe or "",
         console=Console(quiet=True) if quiet else None,
     )
     return Run(result.run)

@@ -19,6 +19,7 @@ from vidmoco.config.base import require_finite
 from vidmoco.config.commands import PretrainCommand, PreviewCommand
 from vidmoco.config.methods import METHOD_CONFIGS
 from vidmoco.config.recipe import default_recipe, load_recipe, shipped_recipes
+from vidmoco.config.resume import has_checkpoint
 from vidmoco.errors import ConfigError, nearest
 
 Trains = PretrainCommand | PreviewCommand
@@ -38,6 +39,8 @@ def parse(settings: type[Any], words: Sequence[str], *, prog: str) -> Any:
     """
     options: dict[str, Any] = {}
     advice = ""
+    if settings is PretrainCommand:
+        words = _with_resume(words)
     if settings in (PretrainCommand, PreviewCommand):
         options["default"], advice = _defaults(settings, words)
     if {*HELP, HELP_ALL} & set(words):
@@ -63,6 +66,17 @@ def parse(settings: type[Any], words: Sequence[str], *, prog: str) -> Any:
     return given
 
 
+def _with_resume(words: Sequence[str]) -> list[str]:
+    """Return the words with a value for ``--resume``, which may be given without one."""
+    found, rest = [], list(words)
+    while rest:
+        word = rest.pop(0)
+        if word == "--resume":
+            word += f"={rest.pop(0) if rest[:1] == ['auto'] else 'yes'}"
+        found.append(word)
+    return found
+
+
 def _flags_of_several(settings: type[Any], prefix: str = "--") -> list[str]:
     """Return the flags that take any number of values: of one given twice, the first were lost."""
     flags = []
@@ -86,13 +100,16 @@ def _defaults(settings: type[Trains], words: Sequence[str]) -> tuple[Trains, str
     for flag in ("--recipe", "--run", "--method.name"):
         parser.add_argument(flag)
     parser.add_argument("--device", "--engine.device", dest="device", default="auto")
-    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--resume", default="no")
     try:
         given = vars(parser.parse_known_args(words)[0])
     except argparse.ArgumentError:  # a flag without its value; tyro has a better message
         return settings(), ""
     recipe = given["recipe"] or default_recipe(given["device"])
-    is_resumed = settings is PretrainCommand and given["recipe"] is None and given["resume"]
+    goes_on = given["resume"] == "yes" or (
+        given["resume"] == "auto" and has_checkpoint(Path(given["run"] or ""))
+    )
+    is_resumed = settings is PretrainCommand and given["recipe"] is None and goes_on
     source = str(run_config(given["run"])) if is_resumed else recipe
     command = settings(config=load_recipe(source), recipe=recipe)
     if given["method.name"] in (None, command.config.method.name):

@@ -125,7 +125,7 @@ def _readable(field: StructFieldSpec) -> StructFieldSpec:
 
 
 def _default_hint(default: str) -> str:
-    return "" if default in ("", "None", "False") else f"(default: {default})"
+    return "" if default in ("", "None", "False", "no") else f"(default: {default})"
 
 
 @contextmanager

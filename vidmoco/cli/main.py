@@ -1,7 +1,7 @@
 """The command line: runs a command and decides its exit code.
 
-    0 done · 1 some videos failed · 2 the user's mistake · 130, 143 stopped by Ctrl-C, SIGTERM
-    141 the reader of the output ended, such as ``head``
+    0 done · 1 some videos failed · 2 the user's mistake · 130, 143, 138, 140 stopped by
+    Ctrl-C, SIGTERM, SIGUSR1, SIGUSR2 · 141 the reader of the output ended, such as ``head``
 
 1 comes from ``extract`` and ``prepare``, and from findings of ``scan --verify`` and ``doctor``.
 ``evaluate``, ``search``, ``explore`` and ``report`` list what they leave out and return 0.

@@ -1,14 +1,17 @@
 """``vidmoco pretrain``: what is checked before torch is imported."""
 
 from dataclasses import replace
+from typing import Literal
 
 from vidmoco.backbones.source import require_sources
 from vidmoco.cli.flags import run_config
 from vidmoco.config.commands import PretrainCommand
 from vidmoco.config.recipe import load_recipe
-from vidmoco.config.resume import resumed_config
+from vidmoco.config.resume import has_checkpoint, resumed_config
 from vidmoco.errors import ConfigError
 from vidmoco.urls import absolute, expand_lists, require_paths
+
+RESUME: dict[str, bool | Literal["auto"]] = {"no": False, "yes": True, "auto": "auto"}
 
 
 def run_pretrain(command: PretrainCommand) -> int:
@@ -18,10 +21,13 @@ def run_pretrain(command: PretrainCommand) -> int:
         ConfigError: there are no videos, or a resumed run is asked for with other settings.
     """
     config = command.config
-    if not command.resume and not config.videos:
+    if command.resume == "auto" and command.run is None:
+        raise ConfigError("--resume auto looks for a checkpoint in a run folder. Give --run.")
+    goes_on = command.resume == "yes" or (command.resume == "auto" and has_checkpoint(command.run))
+    if not goes_on and not config.videos:
         raise ConfigError("No videos given. Name a folder of videos: vidmoco pretrain videos/")
     videos = expand_lists(config.videos)
-    if not command.resume:
+    if not goes_on:
         require_paths(*videos)
     require_paths(config.monitor.images)
     require_sources(config.backbone.name, config.backbone.weights)
@@ -29,14 +35,17 @@ def run_pretrain(command: PretrainCommand) -> int:
     if config.monitor.images is not None:
         images = absolute(config.monitor.images)
         config = replace(config, monitor=replace(config.monitor, images=images))
-    if command.resume:
-        saved = run_config(command.run)
-        config = resumed_config(load_recipe(str(saved)), config, run=saved.parent)
+    if goes_on:
+        path = run_config(command.run)
+        saved = load_recipe(str(path))
+        config = replace(config, videos=config.videos or saved.videos)
+        config = resumed_config(saved, config, run=path.parent)
 
     from vidmoco.train.pretrain import pretrain
     from vidmoco.video.scan_command import print_refusals_of_run
 
-    recipe = "" if command.resume else command.recipe or ""  # of a run that goes on: not known
-    result = pretrain(config, run=command.run, resume=command.resume, recipe=recipe)
+    result = pretrain(
+        config, run=command.run, resume=RESUME[command.resume], recipe=command.recipe or ""
+    )
     print_refusals_of_run(result.run)  # again: the list at the start is far above
     return result.exit_code

@@ -21,6 +21,8 @@ from vidmoco.config.limits import Limits
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.errors import ConfigError
 
+Resume = Literal["no", "yes", "auto"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainCommand:
@@ -30,8 +32,9 @@ class PretrainCommand:
     recipe: Recipe = None
     run: Path | None = None
     """The run folder to write. The default is runs/RECIPE-NUMBER."""
-    resume: bool = False
-    """Resume a run from its newest checkpoint: the run of --run, or else runs/latest."""
+    resume: Annotated[Resume, arg(metavar="[auto]")] = "no"
+    """Resume a run from its newest checkpoint: the run of --run, or else runs/latest. With `auto`,
+    resume where --run has a checkpoint, and begin where it has none."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -107,6 +107,7 @@ _SHORT = {
     "single_frame": "data",
     "device": "engine",
     "precision": "engine",
+    "log": "engine",
 }
 """The section of each setting that has a flag without a section."""
 
@@ -148,6 +149,11 @@ def changed_flags(recipe: PretrainConfig, config: PretrainConfig) -> list[str]:
         for name, value in _flat(after).items()
         if value != _flat(before)[name] and name != "videos"
     ]
+
+
+def flat_settings(config: PretrainConfig) -> dict[str, Any]:
+    """Return all settings by their dotted names, such as ``optim.lr``."""
+    return _flat(to_plain(config))
 
 
 def _flat(plain: dict[str, Any], at: str = "") -> dict[str, Any]:

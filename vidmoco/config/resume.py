@@ -8,6 +8,16 @@ from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import differences, to_plain
 from vidmoco.errors import ConfigError
 
+
+def has_checkpoint(run: Path | None) -> bool:
+    """Return whether a run has settings and a checkpoint, so that it can go on."""
+    return (
+        run is not None
+        and (run / "config.yaml").is_file()
+        and any((run / "checkpoints").glob("step_*.pt"))
+    )
+
+
 # These settings do not change what a step computes.
 _FREE = ("epochs:", "steps:", "engine.", "data.workers:", "data.decoder:", "limits.",
          "monitor.every_epochs:", "monitor.batch_size:", "monitor.max_gib:")  # fmt: skip

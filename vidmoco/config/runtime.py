@@ -8,6 +8,8 @@ from tyro.conf import arg
 from vidmoco.config.base import Settings
 from vidmoco.config.fields import Device, Everyday, Expert
 
+LoggerName = Literal["tensorboard", "wandb", "mlflow"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class EngineConfig(Settings):
@@ -34,15 +36,22 @@ class EngineConfig(Settings):
     cuda_graphs: Expert[bool] = False
     """Let CUDA replay an encoder's kernels as one graph, which helps small models and batches. It
     needs --engine.compile."""
+    log: Annotated[
+        Everyday[tuple[LoggerName, ...]], arg(aliases=["--log"], metavar="TOOL ...")
+    ] = ()
+    """Other tools that show the training too: `tensorboard`, `wandb`, `mlflow`, one or more. Each
+    needs its package, such as vidmoco[wandb]."""
     log_every: Expert[int] = 10
     """Steps between two lines of metrics.jsonl."""
-    checkpoint_minutes: float = 10.0
-    """Minutes between two checkpoints. One is always written at the end and after an interrupt."""
+    checkpoint_minutes: Expert[float] = 10.0
+    """Minutes between two checkpoints. One is always written at the end and after a signal."""
+    checkpoint_steps: Expert[int | None] = None
+    """Steps between two checkpoints. It replaces --engine.checkpoint-minutes."""
     keep_checkpoints: Expert[int] = 2
     """Number of checkpoints to keep, the newest."""
 
     def __post_init__(self) -> None:
-        self._at_least(1, "threads", "log_every", "keep_checkpoints")
+        self._at_least(1, "threads", "log_every", "checkpoint_steps", "keep_checkpoints")
         self._require(
             self.compile or not self.cuda_graphs, "cuda_graphs", "False without --engine.compile"
         )

@@ -22,19 +22,24 @@ class Quarantine:
     """Rows of the catalog that are skipped, with reasons.
 
     A file keeps them, one JSON object per line. So a resumed run skips the same videos from the
-    same places, without another crash.
+    same places, without another crash. What other processes of the run have found, in the files
+    beside it, is known too: the run may go on with fewer of them.
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        """Read the file, if it exists.
+        """Read the files, if there are any.
 
         Raises:
             CheckpointError: the file is damaged.
         """
         self._path = path
         self._entries: dict[int, _Entry] = {}
-        if path is None or not path.exists():
-            return
+        if path is not None:
+            for one in sorted({path, *path.parent.glob("quarantine*.jsonl")}):
+                if one.exists():
+                    self._read(one)
+
+    def _read(self, path: Path) -> None:
         try:
             text = path.read_text(encoding="utf-8")
             for line in text[: text.rfind("\n") + 1].splitlines():  # drops a partial last line

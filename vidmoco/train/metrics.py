@@ -97,12 +97,20 @@ class MetricsLog:
             require_finite(self.sums["loss"].item())
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the sums of the unfinished interval, for the checkpoint."""
-        return {"sums": dict(self.sums), "count": self.count}
+        """Return the sums of the unfinished interval, for the checkpoint: (processes,) each.
+
+        All processes call it together.
+        """
+        sums = {name: distributed.gather_rows(total[None]) for name, total in self.sums.items()}
+        return {"sums": sums, "count": self.count}
 
     def load_state_dict(self, state: dict[str, Any], *, step: int) -> None:
         """Load the sums of a checkpoint, and drop the lines written after ``step``."""
-        self.sums, self.count = dict(state["sums"]), state["count"]
+        self.sums, self.count = {}, state["count"]
+        for name, sums in state["sums"].items():
+            same = sums.ndim == 1 and len(sums) == distributed.world_size()
+            # Of an earlier version, or of another number of processes: the mean of all is the same.
+            self.sums[name] = sums[distributed.rank()] if same else sums.mean()
         self._start_interval()
         if distributed.is_main():
             drop_lines_after(self.path, step)

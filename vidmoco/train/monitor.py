@@ -39,12 +39,21 @@ class Monitor:
         self._device, self._console = device, console
 
     def begin(
-        self, path: Path, *, start_step: int, total_steps: int, num_steps_per_epoch: int
+        self,
+        path: Path,
+        *,
+        start_step: int,
+        total_steps: int,
+        num_steps_per_epoch: int,
+        show: Callable[[dict[str, Any]], None] = lambda line: None,
     ) -> None:
-        """Begin after ``start_step`` steps and drop the later lines of ``path``."""
+        """Begin after ``start_step`` steps and drop the later lines of ``path``.
+
+        ``show`` takes each line that is written.
+        """
         if self._frozen is None:
             return
-        self._path, self._first_step = path, start_step
+        self._path, self._first_step, self._show = path, start_step, show
         self._total_steps, self._num_steps_per_epoch = total_steps, num_steps_per_epoch
         every = (
             total_steps / _MEASUREMENTS
@@ -84,6 +93,7 @@ class Monitor:
         self._done.add(step)
         if distributed.is_main():
             append_line(self._path, line | {"seconds": round(seconds, 3)})
+            self._show(line)
             share = self._seconds / (time.monotonic() - self._began)
             total = f", {share:.0%} of the time so far" if step > self._first_step else ""
             say(self._console, f"{describe(line)} ({seconds:.1f} s{total})")

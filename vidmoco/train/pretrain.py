@@ -2,7 +2,7 @@
 
 import shlex
 import time
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,13 +11,12 @@ from typing import Any
 import torch
 from rich.console import Console
 
-import vidmoco
 from vidmoco import distributed, run_folder
 from vidmoco.atomic_file import writing
 from vidmoco.augment.views import build_augment
-from vidmoco.backbones.build import save_backbone
 from vidmoco.backbones.layers import layer_scales
 from vidmoco.backbones.trial import require_savable
+from vidmoco.checkpoint import newest_step
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import dump_recipe
 from vidmoco.config.resume import changed_settings, resumed_config
@@ -33,6 +32,7 @@ from vidmoco.device import (
 from vidmoco.distributed import on_all_ranks
 from vidmoco.interrupt import StopSignals
 from vidmoco.json_lines import set_aside_damaged
+from vidmoco.loggers.open import open_loggers
 from vidmoco.methods.build import compile_encoders, require_compiler
 from vidmoco.optim.optimizers import build_optimizer, set_learning_rate
 from vidmoco.train.build import assemble_method
@@ -44,7 +44,9 @@ from vidmoco.train.metrics import MetricsLog, require_finite_weights
 from vidmoco.train.monitor import open_monitor
 from vidmoco.train.progress import TrainingProgress
 from vidmoco.train.run_state import RunState, settings_of_checkpoint
+from vidmoco.train.start import Resume, has_nothing_to_do, started
 from vidmoco.train.step import augmented_views, loss_of_first, train_step
+from vidmoco.visualize.first_batch import sheet_of_batch
 
 # Warn of a collapse only after this share of the training and this many steps, because an untrained
 # network looks much like a collapsed one.
@@ -53,7 +55,7 @@ WARN_AFTER, LEAST_STEPS = 0.1, 50
 
 @dataclass(frozen=True)
 class PretrainResult:
-    """Run folder, number of steps done, and exit code: 0, or 130 or 143 if a signal stopped it."""
+    """Run folder, number of steps done, and exit code: 0, or that of the signal that stopped it."""
 
     run: Path
     step: int
@@ -64,14 +66,15 @@ def pretrain(
     config: PretrainConfig,
     *,
     run: Path | None = None,
-    resume: bool = False,
+    resume: Resume = False,
     recipe: str = "",
     console: Console | None = None,
 ) -> PretrainResult:
     """Train as ``config`` says and write everything to the folder ``run``.
 
-    SIGINT and SIGTERM end the run after a step, with a checkpoint. ``resume`` continues from the
-    newest checkpoint, with the same numbers as without the stop (on the CPU, bit for bit).
+    SIGINT, SIGTERM and SIGUSR1 end the run after a step, with a checkpoint. ``resume`` continues
+    from the newest checkpoint, with the same numbers as without the stop (on the CPU, bit for bit);
+    "auto" does so where there is one, and else begins.
 
     ``run`` is held by this training until it ends. None means ``runs/RECIPE-NUMBER``, or
     ``runs/latest`` to resume.
@@ -83,24 +86,21 @@ def pretrain(
         TrainingError: the loss is not finite, or another process of the job has ended.
         VideoError: too many videos in a row cannot be read.
     """
-    if not resume:
-        distributed.require_first_start()
     with distributed.processes_from_environment(resolve_device(config.engine.device)) as device:
         console = console or Console(stderr=True)
         if not distributed.is_main():
             console = Console(quiet=True)
-        if run is None and resume:
-            run = run_folder.LATEST.resolve()
-        if run is None:  # the main process names it, for all
-            made = run_folder.new_run_folder(recipe) if distributed.is_main() else Path()
-            run = distributed.gather_objects(made)[0]
-        with ExitStack() as stack:
-            if distributed.is_main():
-                warning = stack.enter_context(run_folder.claimed(run, resume=resume))
-                say(console, *[warning] * bool(warning))
-                if not resume:
-                    stack.enter_context(run_folder.empty_on_failure(run))
-            return _pretrain(config, device, run=run, resume=resume, recipe=recipe, console=console)
+        with started(run, resume=resume, recipe=recipe, console=console) as (run, goes_on):
+            recipe = "" if resume and goes_on else recipe
+            return _pretrain(
+                config,
+                device,
+                run=run,
+                resume=goes_on,
+                auto=resume == "auto",
+                recipe=recipe,
+                console=console,
+            )
 
 
 def _pretrain(
@@ -109,6 +109,7 @@ def _pretrain(
     *,
     run: Path,
     resume: bool,
+    auto: bool,
     recipe: str,
     console: Console,
 ) -> PretrainResult:
@@ -119,6 +120,10 @@ def _pretrain(
         config = resumed_config(saved, config, run=run, edited=edited)
         if changed := changed_settings(saved, config, run=run):
             say(console, f"Settings that differ from the checkpoint's: {'; '.join(changed)}")
+        if auto and has_nothing_to_do(run, config, saved):
+            taken = newest_step(run / run_folder.CHECKPOINTS)
+            say(console, f"{run} is finished: its {taken:,} steps are taken.", *last_screen(run))
+            return PretrainResult(run, taken, 0)
     torch.manual_seed(config.seed)
     # All mistakes in the settings are found before anything is written.
     with distributed.main_first():  # the main process scans; the others find the catalog
@@ -164,6 +169,7 @@ def _pretrain(
                 say(console, damage)
     state = RunState(run, method, optimizer, augment_generator, metrics, config)
     start_step = state.load_newest() if resume else 0
+    loggers = open_loggers(run, config, step=start_step, console=console)
     if is_main and not resume:
         text = dump_recipe(config)
         with writing(run, advice=" and give the same command again, or give another --run."):
@@ -184,6 +190,7 @@ def _pretrain(
         start_step=start_step,
         total_steps=total_steps,
         num_steps_per_epoch=num_steps_per_epoch,
+        show=loggers.monitor,
     )
     if config.engine.compile:
         compile_encoders(method, cuda_graphs=config.engine.cuda_graphs)
@@ -199,10 +206,9 @@ def _pretrain(
     replica = on_all_ranks(method, device)
     failures: dict[int, str] = {}
     warned = False
-    last_saved = time.monotonic()
     bar = TrainingProgress(console, total_steps=total_steps, start_step=start_step, recipe=recipe)
     step = start_step
-    with stop, bar, closing(batches):
+    with stop, bar, closing(state.writer), closing(loggers), closing(batches):
         while step < total_steps and not distributed.any_of(stop.received is not None):
             metrics.leave_out(monitor.look(step))
             lr = learning_rate_of(config, step, length.of_rate(step, config), num_steps_per_epoch)
@@ -214,6 +220,8 @@ def _pretrain(
             metrics.waited(time.monotonic() - began)
             failures.update(batch.failures)
             views = augmented_views(batch, augment, augment_generator, config, device)
+            if loggers.wants_picture:
+                loggers.picture(partial(sheet_of_batch, batch, views, source, config))
             inputs: dict[str, Any] = {
                 "source_ids": to_device(batch.source_ids, device),
                 "times": to_device(batch.source_seconds, device),
@@ -241,40 +249,25 @@ def _pretrain(
                     *map(distributed.gather_rows, method.embeddings)
                 ),
             )
+            if written:
+                loggers.metrics(metrics.last)
             if written and step > max(WARN_AFTER * total_steps, LEAST_STEPS) and not warned:
                 most_rank = min(config.data.batch_size, config.method.dim)
                 text = collapse_of(metrics.last, most_rank=most_rank)
                 say(console, *[text] * bool(text), style="bold red")
                 warned = bool(text)
             bar.show(step, metrics.last, num_failures=len(failures))
-            if is_main and time.monotonic() - last_saved >= config.engine.checkpoint_minutes * 60:
-                state.save(step, keep=config.engine.keep_checkpoints)
-                last_saved = time.monotonic()
+            state.save_if_due(step)
         require_finite_weights(method.backbone)
-        if is_main:
-            state.save(step, keep=config.engine.keep_checkpoints)
+        state.save(step)
+        state.writer.wait()
         if step == total_steps:
             monitor.look(step)
 
     for others in distributed.gather_objects(failures):
         failures |= others
     if is_main:
-        save_backbone(
-            method.backbone,
-            run / run_folder.BACKBONE,
-            input_size=config.augment.size,
-            provenance={
-                "vidmoco_version": vidmoco.__version__,
-                "method": config.method.name,
-                "recipe": Path(recipe).stem,
-                "steps": step,
-                "total_steps": total_steps,
-                "num_videos": len(source.durations),
-                "num_sources": len(source.sources),
-                "seed": config.seed,
-            },
-            advice=run_folder.resume_advice(run),
-        )
+        state.save_backbone(source, recipe=recipe, step=step, total_steps=total_steps)
     _list_failures(source, failures, console=console)
     if step < total_steps:
         name = stop.received.name if stop.received else "another process"

@@ -1,15 +1,20 @@
 """The state of a run, as its checkpoints hold it."""
 
+import time
 from pathlib import Path
 
 import torch
 
-from vidmoco import run_folder
-from vidmoco.checkpoint import list_checkpoints, load_checkpoint, load_matching, save_checkpoint
+import vidmoco
+from vidmoco import distributed, run_folder
+from vidmoco.backbones.build import save_backbone
+from vidmoco.checkpoint import list_checkpoints, load_checkpoint, load_matching
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import config_from_plain, to_plain
+from vidmoco.data.source import PairSource
 from vidmoco.errors import CheckpointError, ConfigError
 from vidmoco.methods.build import AnyMethod
+from vidmoco.train.checkpoint_writer import CheckpointWriter
 from vidmoco.train.metrics import MetricsLog
 
 
@@ -44,23 +49,49 @@ class RunState:
         settings: PretrainConfig,
     ) -> None:
         self.folder = run / run_folder.CHECKPOINTS
-        self.settings = to_plain(settings)
+        self.config = settings
         self.method, self.optimizer, self.metrics = method, optimizer, metrics
         self.augment_generator = augment_generator
+        self.writer = CheckpointWriter(self.folder, keep=settings.engine.keep_checkpoints)
+        self._every = settings.engine.checkpoint_steps
+        self._seconds = settings.engine.checkpoint_minutes * 60
+        self._saved_at, self._saved_step = time.monotonic(), -1
 
-    def save(self, step: int, *, keep: int) -> None:
-        """Write the checkpoint of ``step``, or raise ``TrainingError`` for a non-finite loss."""
+    def save_if_due(self, step: int) -> None:
+        """Begin to write the checkpoint of ``step`` if it is time for one; in all processes.
+
+        Raises:
+            ConfigError: the last one could not be written.
+            TrainingError: the loss is not finite.
+        """
+        self.writer.check()
+        if self._every is not None:
+            due = step % self._every == 0
+        else:  # by the clock of the main process
+            since = time.monotonic() - self._saved_at
+            due = distributed.any_of(distributed.is_main() and since >= self._seconds)
+        if due:
+            self.save(step)
+
+    def save(self, step: int) -> None:
+        """Begin to write the checkpoint of ``step``; as ``save_if_due``."""
         self.metrics.require_finite()
+        if step == self._saved_step:
+            return
+        metrics = self.metrics.state_dict()
+        self._saved_at, self._saved_step = time.monotonic(), step
+        if not distributed.is_main():
+            return
         state = {
             "step": step,
-            "settings": self.settings,
+            "settings": to_plain(self.config),
             "method": self.method.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "augment_generator": self.augment_generator.get_state(),
             "torch_generator": torch.get_rng_state(),
-            "metrics": self.metrics.state_dict(),
+            "metrics": metrics,
         }
-        save_checkpoint(self.folder, step=step, state=state, keep=keep)
+        self.writer.write(step, state)
 
     def load_newest(self) -> int:
         """Load the newest checkpoint and return its step, or 0 if there is none yet."""
@@ -75,3 +106,29 @@ class RunState:
         torch.set_rng_state(state["torch_generator"])
         self.metrics.load_state_dict(state["metrics"], step=state["step"])
         return int(state["step"])
+
+    def save_backbone(
+        self, source: PairSource, *, recipe: str, step: int, total_steps: int
+    ) -> None:
+        """Write the timm folder of the backbone as it is after ``step`` steps.
+
+        Raises:
+            ConfigError: it cannot be written.
+        """
+        run, config = self.folder.parent, self.config
+        save_backbone(
+            self.method.backbone,
+            run / run_folder.BACKBONE,
+            input_size=config.augment.size,
+            provenance={
+                "vidmoco_version": vidmoco.__version__,
+                "method": config.method.name,
+                "recipe": Path(recipe).stem,
+                "steps": step,
+                "total_steps": total_steps,
+                "num_videos": len(source.durations),
+                "num_sources": len(source.sources),
+                "seed": config.seed,
+            },
+            advice=run_folder.resume_advice(run),
+        )

@@ -18,6 +18,7 @@ from vidmoco.console import say
 from vidmoco.data.order import BatchOrder, Place
 from vidmoco.data.sampling import PairPlan
 from vidmoco.data.source import PairSource, open_source, pair_rule
+from vidmoco.shapes import Float64
 from vidmoco.text import counted
 from vidmoco.visualize.change import (
     Change,
@@ -95,10 +96,17 @@ def sample_pairs(source: PairSource, config: PretrainConfig, *, num_pairs: int) 
                     first, second = times[n][:2]
                     drawn = (first, second), frames[n, :2], both
                     pairs.append(ShownPair(key, float(aspects[n]), *drawn))
+    gaps = requested_gaps(source, config)
+    return Sample(pairs, gaps, np.array(achieved), failures, joined(changes))
+
+
+def requested_gaps(source: PairSource, config: PretrainConfig) -> Float64[np.ndarray, " asked"]:
+    """Return the gaps in seconds that the first ``NUM_ASKED`` pairs of a run ask for."""
+    batching, batch_size = source.batching(), config.data.batch_size
     order = BatchOrder(batching, seed=config.seed)
     plan = PairPlan(order, source.sources, rule=pair_rule(config.data), seed=config.seed)
     requested = []
     for step in range(ceil(NUM_ASKED / batch_size)):
         moments = [next(plan.moments(Place(step, n))) for n in range(batch_size)]
         requested += [max(moment.times) - min(moment.times) for moment in moments]
-    return Sample(pairs, np.array(requested), np.array(achieved), failures, joined(changes))
+    return np.array(requested)

@@ -32,7 +32,10 @@ _SECONDS_TO_END = 5.0
 # workers. assumption.
 _OVERSLEPT = 2.0
 # Signals that others send. The file is not to blame.
-_SIGNALS_OF_OTHERS = frozenset({-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP})
+_SIGNALS_OF_OTHERS = frozenset(
+    -number
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+)
 
 
 @dataclass(frozen=True)

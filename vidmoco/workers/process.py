@@ -27,7 +27,9 @@ def serve(
     max_seconds: Callable[[J], float],
 ) -> None:
     """Do jobs until the pipe closes or a job exceeds the memory limit."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    # The parent decides what Ctrl-C and a scheduler's warning to the whole job mean.
+    for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # core files would hold frames of videos
     threading.Thread(target=_end_with_parent, daemon=True).start()
     do = build(*args)

@@ -1,0 +1,158 @@
+"""Trainings that are shown by all loggers, and loggers that cannot."""
+
+import io
+import os
+import signal
+
+import pytest
+from mlflow import MlflowClient
+from painted_videos import write_videos
+from rich.console import Console
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tiny_run import TINY, numbers
+
+from vidmoco import distributed
+from vidmoco.cli.main import main
+from vidmoco.config.pretrain import PretrainConfig
+from vidmoco.config.runtime import EngineConfig
+from vidmoco.data import source as pairs
+from vidmoco.errors import ConfigError
+from vidmoco.json_lines import read_metrics
+from vidmoco.json_text import read_json
+from vidmoco.loggers import open as opening
+from vidmoco.loggers.open import Loggers, open_loggers
+from vidmoco.loggers.tensorboard import TensorBoard
+
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
+WORDS = [*TINY, "--backbone.name", "test_resnet", "--steps", "4", "--run", "run", "--log"]
+
+
+@pytest.fixture
+def videos(tmp_path):
+    write_videos(tmp_path / "videos", 8)
+    return ["pretrain", "videos"]
+
+
+def config(*names):
+    return PretrainConfig(engine=EngineConfig(log=names))
+
+
+def test_a_training_is_shown_whole_and_once(videos, tmp_path, make_images, monkeypatch):
+    make_images()
+    words = [*videos, *WORDS, "tensorboard", "wandb", "mlflow", "--resume", "auto"]
+    words += ["--monitor", "images", "--monitor.k", "3"]
+    load_pairs = pairs.load_pairs
+
+    def interrupted(*args, **options):
+        for step, batch in enumerate(load_pairs(*args, **options), start=1):
+            if step == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+            yield batch
+
+    monkeypatch.setattr(pairs, "load_pairs", interrupted)
+    assert main(words) == 143
+    monkeypatch.setattr(pairs, "load_pairs", load_pairs)
+    assert main(words) == 0
+    lines, measured = numbers(tmp_path / "run"), read_metrics(tmp_path / "run" / "monitor.jsonl")
+    assert [line["step"] for line in measured] == [0, 1, 2, 3, 4]
+    truth = {
+        **{
+            name: [(one["step"], one[name]) for one in lines] for name in lines[0] if name != "step"
+        },
+        "knn_top1": [(one["step"], one["knn_top1"]) for one in measured],
+    }
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard"), purge_orphaned_data=False)
+    events.Reload()
+    client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
+    of_mlflow = read_json(tmp_path / "run" / "loggers.json")["mlflow"]["id"]
+    for name, values in truth.items():
+        shown = [(one.step, one.value) for one in events.Scalars(name)]
+        assert shown == [(step, pytest.approx(value, rel=1e-5)) for step, value in values]
+        kept = [(one.step, one.value) for one in client.get_metric_history(of_mlflow, name)]
+        assert sorted(kept) == values
+    assert len(events.Images("pairs")) == 1
+    assert (tmp_path / "run" / "pairs.png").is_file()
+    assert len(list((tmp_path / "run" / "wandb").glob("offline-run-*"))) == 1
+
+
+def test_a_logger_that_is_not_there_ends_the_command_before_the_training(
+    videos, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(opening, "find_spec", lambda name: None)
+    assert main([*videos, *WORDS, "mlflow"]) == 2
+    (line,) = [one for one in capsys.readouterr().err.splitlines() if one.startswith("vidmoco: ")]
+    assert "--log mlflow needs a package that is not installed: pip install 'vidmoco[" in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_logger_that_refuses(videos, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    assert main([*videos, *WORDS, "tensorboard", "mlflow"]) == 2
+    (line,) = [one for one in capsys.readouterr().err.splitlines() if one.startswith("vidmoco: ")]
+    assert "--log mlflow cannot begin: " in line and "127.0.0.1" in line
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("words", [["--log", "tensorbord"], ["--log", "wandb", "comet"]])
+def test_a_name_that_is_none(videos, words, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main([*videos, *words])
+    assert exit_.value.code == 2
+    assert "tensorboard" in capsys.readouterr().err
+
+
+class Broken:
+    def scalars(self, step, values):
+        if step == 2:
+            raise RuntimeError("the server\nis gone")
+        self.step = step
+
+    def picture(self, image):
+        raise AssertionError("it has no picture")
+
+    def close(self):
+        raise OSError
+
+
+def test_a_logger_that_fails_costs_a_line_and_not_the_run(tmp_path):
+    told = io.StringIO()
+    console = Console(file=told, width=200)
+    broken, fails_at_the_end = Broken(), Broken()
+    loggers = Loggers({"a": broken, "b": fails_at_the_end}, tmp_path / "pairs.png", console)
+    loggers.metrics({"step": 1, "loss": 1.0})
+    loggers.monitor({"step": 1, "failure": "not finite"})
+    loggers.metrics({"step": 2, "loss": 1.0})
+    loggers.metrics({"step": 3, "loss": 1.0})
+    assert broken.step == 1
+    assert told.getvalue().splitlines() == [
+        "The training goes on without a: the server",
+        "The training goes on without b: the server",
+    ]
+    loggers = Loggers({"c": Broken()}, tmp_path / "pairs.png", console)
+    loggers.close()
+    assert "without c: OSError" in told.getvalue()
+
+
+def test_one_process_of_a_job_logs(tmp_path, monkeypatch):
+    monkeypatch.setattr(distributed, "is_main", lambda: False)
+    loggers = open_loggers(tmp_path, config("tensorboard"), step=0, console=Console(quiet=True))
+    assert not loggers.wants_picture and not list(tmp_path.iterdir())
+    monkeypatch.undo()
+    assert open_loggers(tmp_path, config(), step=0, console=Console()).wants_picture is False
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_began_is_closed_where_another_refuses(tmp_path, monkeypatch):
+    closed = []
+    close = TensorBoard.close
+
+    def noted(self):
+        closed.append(self)
+        close(self)
+
+    monkeypatch.setattr(TensorBoard, "close", noted)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "nonsense://x")
+    with pytest.raises(ConfigError, match="--log mlflow cannot begin"):
+        open_loggers(tmp_path, config("tensorboard", "mlflow"), step=0, console=Console())
+    assert len(closed) == 1

@@ -1,0 +1,144 @@
+"""``--resume auto``: a command that can be given again whatever has become of it."""
+
+import os
+import shutil
+import signal
+
+import pytest
+from tiny_run import SMALL, TINY, numbers
+
+import vidmoco
+from vidmoco.checkpoint import list_checkpoints, load_checkpoint
+from vidmoco.cli.main import main
+from vidmoco.data import source as pairs
+from vidmoco.errors import ConfigError
+
+AUTO = [*TINY, "--backbone.name", "test_resnet", "--steps", "6", "--resume", "auto"]
+
+
+@pytest.fixture(scope="module")
+def finished(scanned, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("VIDMOCO_CACHE", str(scanned / "cache"))
+        words = ["--engine.checkpoint-steps", "2", "--engine.keep-checkpoints", "3"]
+        assert main(["pretrain", str(scanned / "videos"), *AUTO, *words, "--run", "run"]) == 0
+    return folder / "run"
+
+
+@pytest.fixture
+def run(finished, tmp_path):
+    return shutil.copytree(finished, tmp_path / "run")
+
+
+def again(videos, run, *words):
+    given = [] if videos is None else [str(videos)]
+    return main(["pretrain", *given, *AUTO, "--run", str(run), *words])
+
+
+def test_checkpoints_come_every_so_many_steps(finished):
+    steps = [load_checkpoint(path)["step"] for path in list_checkpoints(finished / "checkpoints")]
+    assert steps == [2, 4, 6]
+
+
+def test_the_command_goes_on_after_a_signal(finished, videos, tmp_path, monkeypatch, capsys):
+    load_pairs = pairs.load_pairs
+
+    def interrupted(*args, **options):
+        for step, batch in enumerate(load_pairs(*args, **options), start=1):
+            if step == 3:
+                os.kill(os.getpid(), signal.SIGUSR1)
+            yield batch
+
+    monkeypatch.setattr(pairs, "load_pairs", interrupted)
+    assert again(videos, tmp_path / "new") == 128 + signal.SIGUSR1 == 138
+    assert "Stopped by SIGUSR1 after step 3 of 6" in capsys.readouterr().err
+    monkeypatch.setattr(pairs, "load_pairs", load_pairs)
+    assert again(videos, tmp_path / "new") == 0
+    assert numbers(tmp_path / "new") == numbers(finished)
+
+
+def test_a_finished_run_is_done_even_without_its_videos(finished, run, capsys):
+    assert again("nowhere/", run) == 0  # a scratch disk that is cleared with the job
+    error = " ".join(capsys.readouterr().err.split())
+    assert "run is finished: its 6 steps are taken." in error and "vidmoco report" in error
+    assert numbers(run) == numbers(finished)
+    (run / "backbone").rename(run / "away")  # killed between the last checkpoint and the backbone
+    assert again(None, run) == 0
+    assert (run / "backbone" / "config.json").is_file()
+
+
+def test_a_finished_run_is_extended(run, videos, capsys):
+    assert again(videos, run, "--steps", "8") == 0
+    assert [line["step"] for line in numbers(run)] == list(range(1, 9))
+    assert again(videos, run) == 2
+    assert "--steps gives 6 steps, but" in capsys.readouterr().err
+
+
+def test_it_begins_anew_where_a_start_got_no_checkpoint(finished, run, videos):
+    """With the settings that are given now: the first may have been the reason."""
+    for name in ("checkpoints", "backbone"):
+        shutil.rmtree(run / name)
+    (run / "checkpoints").mkdir()
+    (run / "checkpoints" / "step_00000002.pt.7.part").write_text("half")
+    (run / "slurm-7.out").write_text("a log")
+    assert again(videos, run, "--seed", "1") == 0
+    assert len(numbers(run)) == 6 and numbers(run) != numbers(finished)
+    assert (run / "slurm-7.out").read_text() == "a log"
+    for left in ("config.yaml", "checkpoints", "backbone", "environment.json"):
+        path = run / left  # killed before it wrote its settings
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert again(videos, run) == 0
+    assert numbers(run) == numbers(finished)
+
+
+def test_a_damaged_checkpoint_costs_only_itself(finished, run, videos, capsys):
+    shutil.rmtree(run / "backbone")
+    newest = list_checkpoints(run / "checkpoints")[-1]
+    newest.write_bytes(newest.read_bytes()[:1000])
+    assert again(videos, run) == 0
+    error = " ".join(capsys.readouterr().err.split())
+    assert "Cannot read the checkpoint" in error and "steps 4 to 6" in error
+    assert newest.with_suffix(".damaged").stat().st_size == 1000
+    assert numbers(run) == numbers(finished)
+
+
+def test_what_is_in_the_way_is_a_line_and_stays(run, videos, tmp_path, capsys):
+    def refused(folder, *words):
+        capsys.readouterr()
+        assert again(videos, folder, *words) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        return line
+
+    assert "differ in optim.lr: 0.12 and 1.0" in refused(run, "--optim.lr", "1")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("")
+    assert "mine is not empty. Give another --run" in refused(tmp_path / "mine")
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
+    shutil.rmtree(run / "checkpoints")
+    assert "it has no config.yaml or no checkpoint" in refused(run)
+    assert (run / "backbone").is_dir() and len(numbers(run)) == 6
+    assert main(["pretrain", str(videos), *AUTO]) == 2
+    assert "Give --run" in capsys.readouterr().err
+
+
+def test_a_folder_of_videos_may_still_follow_the_flag(run, videos, capsys):
+    words = ["pretrain", *TINY, "--backbone.name", "test_resnet", "--run", str(run), "--steps"]
+    assert main([*words, "7", "--resume", str(videos)]) == 0
+    assert main([*words, "8", "--resume=auto", str(videos)]) == 0
+    assert len(numbers(run)) == 8
+    with pytest.raises(SystemExit):
+        main([*words, "8", "--resume=maybe"])
+    assert "maybe" in capsys.readouterr().err
+
+
+def test_from_python(videos, tmp_path):
+    settings = SMALL | {"run": tmp_path / "a", "steps": 2, "resume": "auto"}
+    first = vidmoco.pretrain(videos, **settings)
+    assert vidmoco.pretrain(videos, **settings) == first and first.is_finished
+    assert vidmoco.pretrain(videos, **settings | {"steps": 3}).metrics.num_rows == 3
+    with pytest.raises(ConfigError, match=r"differ in seed: 0 and 4"):
+        vidmoco.pretrain(videos, **settings | {"steps": 3, "seed": 4})
+    with pytest.raises(ConfigError, match="Give --run"):
+        vidmoco.pretrain(videos, **settings | {"run": None})

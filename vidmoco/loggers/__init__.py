@@ -1,0 +1,1 @@
+"""Where a training is shown besides its own files: TensorBoard, Weights & Biases, MLflow."""

@@ -1,0 +1,129 @@
+"""Open the loggers of a run, and keep their failures from the training."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from rich.console import Console
+
+from vidmoco import distributed, run_folder
+from vidmoco.atomic_file import atomic_write
+from vidmoco.config.pretrain import PretrainConfig
+from vidmoco.console import say
+from vidmoco.errors import ConfigError
+from vidmoco.json_lines import read_metrics
+from vidmoco.json_text import read_json
+from vidmoco.loggers.protocol import Logger, RunToLog, scalars_of, scalars_of_monitor
+
+_CLASSES = {"tensorboard": "TensorBoard", "wandb": "WeightsAndBiases", "mlflow": "MLflow"}
+
+
+class Loggers:
+    """The loggers of a run. One that fails costs a line and is left out from then on."""
+
+    def __init__(self, loggers: Mapping[str, Logger], picture: Path, console: Console) -> None:
+        self._loggers, self._picture, self._console = dict(loggers), picture, console
+
+    @property
+    def wants_picture(self) -> bool:
+        """Whether there are loggers, and the first pairs are not drawn yet."""
+        return bool(self._loggers) and not self._picture.exists()
+
+    def metrics(self, line: Mapping[str, Any]) -> None:
+        """Show a line of metrics.jsonl."""
+        self._each(lambda logger: logger.scalars(line["step"], scalars_of(line)))
+
+    def monitor(self, line: Mapping[str, Any]) -> None:
+        """Show a line of monitor.jsonl."""
+        if values := scalars_of_monitor(line):
+            self._each(lambda logger: logger.scalars(line["step"], values))
+
+    def picture(self, draw: Callable[[], Image.Image]) -> None:
+        """Draw and show the first pairs, and keep the picture for a start that goes on."""
+        with atomic_write(
+            self._picture, advice=run_folder.resume_advice(self._picture.parent)
+        ) as part:
+            draw().save(part, format="PNG")
+        self.show_picture()
+
+    def show_picture(self) -> None:
+        """Show the picture of an earlier start, if there is one."""
+        if self._picture.exists():
+            with Image.open(self._picture) as image:
+                image.load()
+            self._each(lambda logger: logger.picture(image))
+
+    def close(self) -> None:
+        """Close all."""
+        self._each(lambda logger: logger.close())
+        self._loggers.clear()
+
+    def _each(self, act: Callable[[Logger], None]) -> None:
+        for name, logger in list(self._loggers.items()):
+            try:
+                act(logger)
+            except Exception as error:  # whatever it is, the training is worth more
+                del self._loggers[name]
+                say(self._console, f"The training goes on without {name}: {_reason(error)}")
+
+
+def open_loggers(run: Path, config: PretrainConfig, *, step: int, console: Console) -> Loggers:
+    """Open ``config.engine.log`` for a run that has taken ``step`` steps, and show its lines.
+
+    Only the main process has loggers.
+
+    Raises:
+        ConfigError: one is not installed, or refuses.
+    """
+    names = config.engine.log if distributed.is_main() else ()
+    for name in names:
+        if find_spec(name) is None:
+            raise ConfigError(
+                f"--log {name} needs a package that is not installed: pip install "
+                f"'vidmoco[{name}]'. Or leave out {name}."
+            )
+    opened: dict[str, Logger] = {}
+    path = run / run_folder.LOGGERS
+    notes = read_json(path) if path.is_file() else {}
+    for name in names:
+        note = notes.setdefault(name, {})
+        try:
+            made = getattr(import_module(f"vidmoco.loggers.{name}"), _CLASSES[name])
+            opened[name] = made(RunToLog(run, config, note))
+        except Exception as error:
+            Loggers(opened, path, console).close()
+            raise ConfigError(
+                f"--log {name} cannot begin: {_reason(error)}. Fix that, or leave out {name}."
+            ) from error
+    if names:
+        with atomic_write(path) as part:
+            part.write_text(json.dumps(notes, indent=2) + "\n", encoding="utf-8")
+    loggers = Loggers(opened, run / run_folder.PAIRS, console)
+    for line, show in _history(run, step, loggers) if names else ():
+        show(line)
+    loggers.show_picture()
+    return loggers
+
+
+def _history(
+    run: Path, step: int, loggers: Loggers
+) -> Iterable[tuple[dict[str, Any], Callable[[Mapping[str, Any]], None]]]:
+    """Return the lines of both files up to ``step`` in the order of their steps."""
+    files = {run_folder.METRICS: loggers.metrics, run_folder.MONITOR: loggers.monitor}
+    lines = [
+        (line, show)
+        for name, show in files.items()
+        for line in read_metrics(run / name)
+        if line["step"] <= step
+    ]
+    return sorted(lines, key=lambda one: one[0]["step"])
+
+
+def _reason(error: Exception) -> str:
+    """Return the first line of an error."""
+    lines = str(error).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__).rstrip(".")
