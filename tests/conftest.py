@@ -49,6 +49,8 @@ SLOW = {
     "features/test_batch_reader.py",
     "features/test_extract.py",
     "frames/test_prepare.py",
+    "hub/test_export.py",
+    "hub/test_upload.py",
     "images/test_torchvision.py",
     "report/test_report.py",
     "test_architecture.py",

@@ -114,8 +114,8 @@ def test_only_a_folder_of_its_own_is_replaced(run, tmp_path):
         export(run, run, overwrite=True)
 
 
-def test_names_are_no_folders(run):
-    with pytest.raises(
-        ConfigError, match=r"There is no backbone at resnet18. Expected a run folder"
-    ):
-        export_to_hub(ExportCommand(run=Path("resnet18"), to="hub:a/b", license="mit"))
+@pytest.mark.parametrize("source", ["resnet18", "hf-hub:timm/resnet18.a1_in1k", "random:resnet18"])
+def test_what_is_no_folder_is_not_published(source, capsys):
+    assert main(["export", source, "--to", "hub:a/b", "--license", "mit"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"no backbone at {source}" in line or f"{source} is no folder" in line
