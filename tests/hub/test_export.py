@@ -70,6 +70,12 @@ def test_the_backbone_of_a_run_is_the_run(run, tmp_path):
     assert "7 videos." in card_of(tmp_path / "out")
 
 
+def test_a_card_of_its_own_is_not_replaced(run, tmp_path):
+    export(run, tmp_path / "out")
+    with pytest.raises(ConfigError, match=r"has a model card of its own.*hf upload USER/NAME"):
+        export(tmp_path / "out", tmp_path / "again")
+
+
 def test_pickled_weights_become_safetensors(run, tmp_path):
     folder = run / "backbone"
     state = load_backbone(folder).state_dict()

@@ -1,6 +1,7 @@
 """``vidmoco export --to hf-folder`` and ``--to hub:``: the files of a repository of the Hub."""
 
 import re
+import shlex
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -43,6 +44,11 @@ def export_to_hub(command: ExportCommand) -> str:
     if folder is None:
         raise ConfigError(f"{command.run} is no folder. Give a run folder or a backbone folder.")
     check_folder(folder)
+    if (folder / CARD_FILE).is_file():
+        raise ConfigError(
+            f"{folder} has a model card of its own. Upload it as it is: hf upload USER/NAME "
+            f"{shlex.quote(str(folder))}"
+        )
     if command.repository is not None:
         repository = open_repository(command.repository, overwrite=command.overwrite)
         with TemporaryDirectory(prefix="vidmoco-hub-") as files:

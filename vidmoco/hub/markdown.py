@@ -7,13 +7,14 @@ from vidmoco.text import escaped
 
 _SPECIAL = re.compile(r"[\\`*_{}\[\]<>#+!|~$&@^]")
 # What begins a list, and addresses that become links.
-_AT_PLACES = re.compile(r"^-|(?<=\d)[.)](?= )|:(?=//)|(?<=www)\.", re.IGNORECASE)
+_AT_PLACES = re.compile(r"^-|:(?=//)|(?<=www)\.", re.IGNORECASE)
 _FOLDERS = re.compile(r"(?<![\w./-])~?/+(?:[^\s/,;'\"]+/)+")
 
 
 def text(value: object) -> str:
     """Return ``value`` as Markdown that shows just these characters, in one line."""
-    return _AT_PLACES.sub(r"\\\g<0>", _SPECIAL.sub(r"\\\g<0>", escaped(value)))
+    plain = re.sub(r"^(\d+)([.)] )", r"\1\\\2", _SPECIAL.sub(r"\\\g<0>", escaped(value)))
+    return _AT_PLACES.sub(r"\\\g<0>", plain)
 
 
 def without_folders(value: str) -> str:
