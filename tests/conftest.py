@@ -54,6 +54,7 @@ SLOW = {
     "images/test_torchvision.py",
     "report/test_report.py",
     "test_architecture.py",
+    "test_cluster.py",
     "test_device.py",
     "test_distributed.py",
     "test_golden.py",

@@ -16,6 +16,7 @@ from cluster_files import CLUSTER, DOCKERFILE, ROOT, commands, instructions, joi
 
 from vidmoco.cli.flags import parse
 from vidmoco.cli.main import COMMANDS
+from vidmoco.config.commands import PretrainCommand
 
 JOBS = ["pretrain", "extract"]
 WHERE = {
@@ -40,6 +41,8 @@ def container(name):
 
 
 def require_parsed(words):
+    if PretrainCommand().resume is False:  # a version whose --resume takes no value
+        words = [word for word in words if word != "auto"]
     parse(COMMANDS[words[0]].settings, words[1:], prog=f"vidmoco {words[0]}")
 
 
@@ -90,11 +93,35 @@ def test_batch_scripts(name):
 # SLURM's commands, as far as the scripts use them. Its daemon signals every process of a step.
 SRUN = """
 import os, signal, subprocess, sys
+from pathlib import Path
 words = [word for word in sys.argv[1:] if not word.startswith("--kill-on-bad-exit")]
-step = subprocess.Popen(words, start_new_session=True)
+step = subprocess.Popen(words)
+def family():
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            pass
+    found = {step.pid}
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found
+def signal_all(number, _):
+    members.update(family())
+    for pid in members:
+        os.kill(pid, number)
+members = set()
 for number in (signal.SIGUSR1, signal.SIGTERM):
-    signal.signal(number, lambda number, _: os.killpg(step.pid, number))
-sys.exit(step.wait())
+    signal.signal(number, signal_all)
+(Path(os.environ["LOG"]).parent / "srun.pid").write_text(str(os.getpid()))
+code = step.wait()
+for pid in members:  # what a step leaves behind is killed
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+sys.exit(code)
 """
 SCONTROL = """
 import os, sys
@@ -118,11 +145,11 @@ for number in (signal.SIGUSR1, signal.SIGTERM):
 (folder / f"rank{rank}-start{starts}").write_text(" ".join(sys.argv[1:]))
 if starts == 1:
     sys.exit(int(rank))  # one of them is lost
-while starts == 2 and not received:
+while starts in (2, 3) and not received:
     time.sleep(0.1)
 if received:
     time.sleep(3)
-    (folder / f"rank{rank}-checkpoint").touch()
+    (folder / f"rank{rank}-checkpoint{starts}").touch()
     sys.exit(128 + received[0])
 """
 
@@ -156,21 +183,28 @@ def test_a_training_goes_on_after_a_lost_process_and_after_the_time_limit(tmp_pa
         "OMP_NUM_THREADS": "1", "RUN": str(tmp_path / "run"),
     }  # fmt: skip
     words = ["bash", str(CLUSTER / "pretrain.sbatch")]
-    process = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True)
-    for rank in (0, 1):
-        wait_for(tmp_path / f"rank{rank}-start2", process)
+
+    def run_until(start):
+        process = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True)
+        for rank in (0, 1):
+            wait_for(tmp_path / f"rank{rank}-start{start}", process)
+        return process
+
+    process = run_until(2)
     process.send_signal(signal.SIGUSR1)  # what --signal=B:USR1 does
     output = process.communicate()[0]
     assert process.returncode == 0
     assert "Start 1 of 4 ended with exit code 1." in output and "Time is up" in output
-    assert all((tmp_path / f"rank{rank}-checkpoint").exists() for rank in (0, 1))
     log = (tmp_path / "scontrol.log").read_text().splitlines()
     assert log == ["show hostnames localhost", f"requeue {job_id % 10000}"]
 
-    subprocess.run(words, env=environment, check=True, capture_output=True)  # queued again
-    assert (tmp_path / "rank0-start3").exists()
+    process = run_until(3)  # queued again
+    os.kill(int((tmp_path / "srun.pid").read_text()), signal.SIGTERM)  # preemption
+    process.communicate()
+    assert process.returncode == 0 and (tmp_path / "rank0-start4").exists()
+    assert all((tmp_path / f"rank{n}-checkpoint{k}").exists() for n in (0, 1) for k in (2, 3))
     assert len((tmp_path / "scontrol.log").read_text().splitlines()) == 3  # not queued any more
-    given = (tmp_path / "rank1-start3").read_text()
+    given = (tmp_path / "rank1-start4").read_text()
     assert f"--run {tmp_path / 'run'} --resume auto" in given
 
 
