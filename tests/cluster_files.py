@@ -1,10 +1,12 @@
-"""The files of examples/cluster and examples/docker, read as far as a test can."""
+"""Commands in documents and scripts, and the files of examples/, read as far as a test can."""
 
 import re
 import shlex
 from pathlib import Path
 
+from vidmoco.cli.flags import parse
 from vidmoco.cli.main import COMMANDS
+from vidmoco.config.commands import PretrainCommand
 
 ROOT = Path(__file__).parent.parent
 CLUSTER = ROOT / "examples" / "cluster"
@@ -20,7 +22,7 @@ def commands(text):
     """The vidmoco commands in a script or a document, as lists of words without ``vidmoco``."""
     found = []
     for line in joined(text):
-        for part in re.findall(r"(?:^|[ `;])vidmoco(?::[\w.-]+)? ([a-z-]+ [^`#&|;]*)", line):
+        for part in re.findall(r"(?:^|[ `;])vidmoco(?::[\w.-]+)? ([a-z-]+ [^`#&;]*)", line):
             words = shlex.split(re.sub(r"\$\{?(\w+)[^}\s\"]*\}?", _sample, part))
             found += [words] if words[0] in COMMANDS else []
     return found
@@ -28,6 +30,13 @@ def commands(text):
 
 def _sample(variable):
     return "8" if "CPUS" in variable[1] else f"the-{variable[1].lower()}"
+
+
+def require_parsed(words):
+    """Fail where a command has a flag or a value that there is not."""
+    if PretrainCommand().resume is False:  # a version whose --resume takes no value
+        words = [word for word in words if word != "auto"]
+    parse(COMMANDS[words[0]].settings, words[1:], prog=f"vidmoco {words[0]}")
 
 
 def instructions(path):

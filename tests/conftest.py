@@ -56,6 +56,7 @@ SLOW = {
     "test_architecture.py",
     "test_cluster.py",
     "test_device.py",
+    "test_docs.py",
     "test_distributed.py",
     "test_golden.py",
     "test_heartbeat.py",

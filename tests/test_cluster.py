@@ -12,11 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from cluster_files import CLUSTER, DOCKERFILE, ROOT, commands, instructions, joined
-
-from vidmoco.cli.flags import parse
-from vidmoco.cli.main import COMMANDS
-from vidmoco.config.commands import PretrainCommand
+from cluster_files import CLUSTER, DOCKERFILE, ROOT, commands, instructions, joined, require_parsed
 
 JOBS = ["pretrain", "extract"]
 WHERE = {
@@ -38,12 +34,6 @@ def job(name):
 def container(name):
     (found,) = job(name)["spec"]["template"]["spec"]["containers"]
     return found
-
-
-def require_parsed(words):
-    if PretrainCommand().resume is False:  # a version whose --resume takes no value
-        words = [word for word in words if word != "auto"]
-    parse(COMMANDS[words[0]].settings, words[1:], prog=f"vidmoco {words[0]}")
 
 
 @pytest.mark.parametrize("path", WHERE)
