@@ -43,6 +43,7 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("place")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        patch.setenv("VIDMOCO_CACHE", str(folder / "cache"))
         write_videos(folder / "videos", 5)
         shutil.copytree(folder / "videos", folder / "more")
         write_video(folder / "clip.mp4", first_index=100, num_frames=20)

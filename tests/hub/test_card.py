@@ -86,7 +86,7 @@ def test_names_from_strangers_stay_text(model):
     evil = {"method": "<script>", "imported_from": "[x](y)\n# title"}
     card = model_card(replace(model, facts=None, provenance=evil), [])
     assert "<script>" not in card.split("---\n", 2)[2] and "\n# title" not in card
-    assert "<script>" in metadata(card)["tags"]
+    assert "<script>" not in metadata(card)["tags"]
 
 
 def test_several_results_files(model, measured):

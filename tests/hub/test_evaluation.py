@@ -38,5 +38,9 @@ def test_results_of_other_weights_are_refused(tmp_path):
     path = write_json(tmp_path / "r.json", results(row("a") | {"weights_hash": "def"}))
     with pytest.raises(ConfigError, match="no results of this backbone: none of its 1 has the we"):
         read_results_of(path, weights_hash="abc", name="kitchen")
+    damaged = row("a") | {"weights_hash": "abc"}
+    del damaged["linear_interval"]
+    with pytest.raises(ConfigError, match=r"r.json is damaged: KeyError\('linear_interval'\)"):
+        read_results_of(write_json(path, results(damaged)), weights_hash="abc", name="kitchen")
     with pytest.raises(ConfigError, match="no results file at"):
         read_results_of(tmp_path / "no.json", weights_hash="abc", name="kitchen")

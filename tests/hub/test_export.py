@@ -93,10 +93,18 @@ def test_results_that_are_given(run, tmp_path):
     export(run, tmp_path / "out", results=(path,))
     assert "on **birds**" in card_of(tmp_path / "out")
     assert "pets" not in card_of(tmp_path / "out")
-    write_json(run / "results.json", results(row("of other weights")))
+    other = write_json(tmp_path / "other.json", results(row("of other weights")))
     with pytest.raises(ConfigError, match=r"has no results of this backbone"):
-        export(run, tmp_path / "out2")
+        export(run, tmp_path / "out2", results=(path, other))
     assert not (tmp_path / "out2").exists()
+
+
+def test_scores_of_a_run_that_was_extended_since_are_left_out(run, tmp_path, capsys):
+    write_json(run / "results.json", results(row("of other weights")))
+    export(run, tmp_path / "out")
+    assert "## Evaluation" not in card_of(tmp_path / "out")
+    said = " ".join(capsys.readouterr().err.split())
+    assert "The model card is written without scores: " in said and "Evaluate it again" in said
 
 
 def test_only_a_folder_of_its_own_is_replaced(run, tmp_path):

@@ -59,9 +59,15 @@ def test_settings_that_differ(tmp_path):
                      monitor=MonitorConfig(images=Path("/data/labels")),
                      backbone=replace(recipe.backbone, name="resnet18"))  # fmt: skip
     said = settings_section(read_run(make_run(tmp_path / "run", config)))
-    assert said.startswith("30 steps, 3 epochs, 2 min 30 s (torch 2.15.0).")
+    assert said.startswith("30 of 2,000 steps, 3 epochs, 2 min 30 s (torch 2.15.0).")
     assert "| `seed` | 7 | 0 |" in said and "| `backbone.name` | resnet18 | resnet50 |" in said
     assert "secret" not in said and "labels" not in said and "monitor" not in said
+
+
+def test_a_training_that_was_stopped(tmp_path):
+    config = replace(load_recipe("moco_v2"), steps=100)
+    run = make_run(tmp_path / "run", config, steps=40, told=40)
+    assert settings_section(read_run(run)).startswith("40 of 100 steps, 4 epochs, 3 min 20 s")
 
 
 def test_all_settings_of_the_recipe(facts):

@@ -9,6 +9,7 @@ from huggingface_hub import ModelCardData
 import vidmoco
 from vidmoco.backbones.source import HUB
 from vidmoco.config.export import UNSTATED
+from vidmoco.config.methods import METHOD_CONFIGS
 from vidmoco.hub.evaluation import evaluation_metadata, evaluation_section
 from vidmoco.hub.markdown import code_block, text
 from vidmoco.hub.papers import citation
@@ -48,7 +49,8 @@ class Model:
         """The method's name in a recipe, or an empty string."""
         if self.facts is not None and self.facts.config is not None:
             return self.facts.config.method.name
-        return str(self.provenance.get("method", ""))
+        told = self.provenance.get("method")
+        return told if told in METHOD_CONFIGS else ""
 
 
 def model_card(model: Model, results: Sequence[dict[str, Any]]) -> str:

@@ -32,7 +32,12 @@ def read_results_of(path: Path, *, weights_hash: str, name: str) -> dict[str, An
         )
     rows[ours[0]]["name"] = name
     images = Path(results["images"]).name or without_folders(results["images"])
-    return results | {"rows": rows, "images": images, "ours": ours[0]}
+    found = results | {"rows": rows, "images": images, "ours": ours[0]}
+    try:
+        evaluation_section(found)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:  # read_results missed it
+        raise ConfigError(f"{path} is damaged: {error!r}. Evaluate again.") from error
+    return found
 
 
 def evaluation_section(results: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from rich.console import Console
 from safetensors.torch import save_file
 
 from vidmoco import run_folder
@@ -18,6 +19,7 @@ from vidmoco.backbones.folder import CONFIG_FILE, WEIGHTS_FILE, check_folder, we
 from vidmoco.backbones.preprocess import preprocess_of
 from vidmoco.backbones.source import backbone_folder
 from vidmoco.config.commands import ExportCommand
+from vidmoco.console import say
 from vidmoco.errors import ConfigError
 from vidmoco.hub.card import Model, model_card
 from vidmoco.hub.curve import training_curve
@@ -78,10 +80,7 @@ def write_files(command: ExportCommand, folder: Path, output: Path, *, name: str
     config = check_folder(folder)
     run = _run_of(folder)
     facts = None if run is None else read_run(run)
-    results = [
-        read_results_of(path, weights_hash=weights_hash(backbone), name=name.rpartition("/")[2])
-        for path in _results_of(command, run)
-    ]
+    results = _results(command, run, weights_hash(backbone), name=name.rpartition("/")[2])
     shutil.copyfile(folder / CONFIG_FILE, output / CONFIG_FILE)
     _write_weights(weights_file(folder), output / WEIGHTS_FILE)
     picture = None if facts is None else training_curve(facts.metrics, facts.monitor)
@@ -112,10 +111,22 @@ def _run_of(folder: Path) -> Path | None:
     return place.parent if is_runs else None
 
 
-def _results_of(command: ExportCommand, run: Path | None) -> list[Path]:
+def _results(
+    command: ExportCommand, run: Path | None, weights: str, *, name: str
+) -> list[dict[str, Any]]:
+    """Return the given results, or those in the run folder if they are of these weights."""
     if command.results:
-        return [path.expanduser() for path in command.results]
-    return [run / RESULTS] if run is not None and (run / RESULTS).is_file() else []
+        return [
+            read_results_of(path.expanduser(), weights_hash=weights, name=name)
+            for path in command.results
+        ]
+    if run is None or not (run / RESULTS).is_file():
+        return []
+    try:
+        return [read_results_of(run / RESULTS, weights_hash=weights, name=name)]
+    except ConfigError as error:  # such as of the run before it was extended
+        say(Console(stderr=True), f"The model card is written without scores: {error}")
+        return []
 
 
 def _write_weights(file: Path, output: Path) -> None:

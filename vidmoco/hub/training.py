@@ -81,7 +81,10 @@ def settings_section(facts: RunFacts) -> str:
 
 
 def _length(facts: RunFacts) -> str:
-    words = [f"{facts.provenance.get('steps', facts.last['step']):,} steps"]
+    saved_at = facts.provenance.get("steps")
+    steps = saved_at if isinstance(saved_at, int) else facts.last["step"]
+    total = facts.total_steps or steps
+    words = [f"{steps:,} of {total:,} steps" if steps < total else f"{steps:,} steps"]
     epoch = facts.last.get("epoch")
     if isinstance(epoch, int | float):
         words.append(f"{epoch:,.4g} epochs")
