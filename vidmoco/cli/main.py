@@ -212,6 +212,16 @@ def _import(command: ImportCommand) -> int:
 
 def _export(command: ExportCommand) -> int:
     require_sources(str(command.run))
+    if command.repository is not None or command.to == "hf-folder":
+        require_paths(*command.results)
+        from vidmoco.console import say_result
+        from vidmoco.hub.export import export_to_hub
+
+        place = export_to_hub(command)
+        name = command.repository
+        source = f"local-dir:{place}" if name is None else f"hf-hub:{name}"
+        say_result(place, f"import timm; timm.create_model({source!r}, pretrained=True)")
+        return 0
     if command.name is None:
         from vidmoco.backbones.export_file import export_file
         from vidmoco.console import say_result

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from vidmoco.config.base import Settings
+from vidmoco.config.export import TARGETS, repository_of, require_license, require_target
 from vidmoco.config.fields import (
     CropMode,
     Device,
@@ -207,31 +208,61 @@ class ImportCommand(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class ExportCommand(Settings):
-    """Register a run's backbone with timm under a name, or write it to a file for other tools."""
+    """Give a run's backbone a name in timm, write it for other tools, or publish it on the Hub."""
 
     run: Positional[Path]
-    """A run folder or a backbone folder. With --to also a timm name, `hf-hub:OWNER/NAME`, or
-    `random:` and one of these."""
-    to: Literal["timm", "torchvision", "moco", "moco_v3", "onnx"] = "timm"
+    """A run folder or a backbone folder. With --to of a file also a timm name,
+    `hf-hub:OWNER/NAME`, or `random:` and one of these."""
+    to: Annotated[str, arg(metavar="|".join((*TARGETS, "hub:USER/NAME")))] = "timm"
     """Where the backbone goes. `timm`: `import vidmoco` registers it under --name. `torchvision`: a
     file of weights for torchvision's ResNets and transformers. `moco`, `moco_v3`: a file for the
     authors' programs for linear classification and detection. `onnx`: the whole network (needs
-    vidmoco[onnx])."""
+    vidmoco[onnx]). `hub:USER/NAME`: a repository of the Hugging Face Hub, with a model card.
+    `hf-folder`: the same as a folder."""
     name: str | None = None
     """The backbone's name. timm lists it as vidmoco_NAME."""
     output: Annotated[Path | None, arg(aliases=["-o"])] = None
-    """The file to write."""
+    """The file to write, or the folder of `hf-folder`."""
+    license: str | None = None
+    """The terms on which others may use the weights, as the Hub names them: apache-2.0, cc-by-4.0,
+    cc-by-nc-4.0, other, … Only you know what the videos allow, so `hub:` needs it; without it the
+    card of `hf-folder` says `other`."""
+    results: tuple[Path, ...] = ()
+    """Results files of `evaluate` for the model card. The default is results.json in the run folder
+    if it exists."""
+    private: bool = False
+    """Make the new repository of `hub:` private."""
     overwrite: bool = False
-    """Replace an existing file, or an existing backbone of this name."""
+    """Replace an existing file or folder, an existing backbone of this name, or the files of a
+    repository that vidmoco has written."""
+
+    @property
+    def repository(self) -> str | None:
+        """``USER/NAME`` of ``hub:USER/NAME``, or None."""
+        return repository_of(self.to)
 
     def __post_init__(self) -> None:
+        require_target(self.to)
+        is_hub = self.repository is not None
+        takes_card = is_hub or self.to == "hf-folder"
+        if (self.license is not None or self.results) and not takes_card:
+            raise ConfigError("--license and --results are for --to hub:USER/NAME and hf-folder.")
+        if self.private and not is_hub:
+            raise ConfigError("--private is for --to hub:USER/NAME.")
+        if is_hub and (self.output is not None or self.name is not None):
+            raise ConfigError(f"--to {self.to} uploads: it takes no --output and no --name.")
+        if self.license is not None or is_hub:
+            require_license(self.license, to=self.to)
         if self.to == "timm" and (self.name is None or self.output is not None):
             raise ConfigError(
                 "--to timm needs a --name, and takes no --output. To write a file, give --to "
                 "torchvision, moco, moco_v3 or onnx."
             )
-        if self.to != "timm" and (self.output is None or self.name is not None):
-            raise ConfigError(f"--to {self.to} writes a file: it needs -o FILE, and no --name.")
+        kind = "folder" if takes_card else "file"
+        if self.to != "timm" and not is_hub and (self.output is None or self.name is not None):
+            raise ConfigError(
+                f"--to {self.to} writes a {kind}: it needs -o {kind.upper()}, and no --name."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

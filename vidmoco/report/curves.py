@@ -101,7 +101,7 @@ def curves_section(facts: RunFacts) -> Section:
 
 def monitor_charts(lines: Sequence[dict[str, Any]]) -> list[Markup]:
     """Return the curves of the monitor: k-NN accuracy, and retrieval by distance in time."""
-    knn = Series("k-NN", _points(lines, "knn_top1"))
+    knn = Series("k-NN", points_of(lines, "knn_top1"))
     found = [
         (_place(line), line["retrieval"])
         for line in lines
@@ -116,10 +116,10 @@ def monitor_charts(lines: Sequence[dict[str, Any]]) -> list[Markup]:
     ]
     return [
         line_chart(
-            "k-NN accuracy", [knn], x_name=_x_name(lines), unit=" %", about="on labelled images"
+            "k-NN accuracy", [knn], x_name=x_name_of(lines), unit=" %", about="on labelled images"
         ),
         line_chart(
-            "Retrieval", retrieval, x_name=_x_name(lines), unit=" %",
+            "Retrieval", retrieval, x_name=x_name_of(lines), unit=" %",
             about="how often the nearest frame is of the same video, by distance in time",
         ),
     ]  # fmt: skip
@@ -127,21 +127,23 @@ def monitor_charts(lines: Sequence[dict[str, Any]]) -> list[Markup]:
 
 def _drawn(curve: _Curve, lines: Sequence[dict[str, Any]]) -> Markup:
     series = [
-        Series(name, [(x, y * curve.factor) for x, y in _points(lines, key)])
+        Series(name, [(x, y * curve.factor) for x, y in points_of(lines, key)])
         for key, name in curve.keys.items()
         if any(key in line for line in lines)
     ]
     return line_chart(
-        curve.title, series, x_name=_x_name(lines), unit=curve.unit, about=curve.about,
+        curve.title, series, x_name=x_name_of(lines), unit=curve.unit, about=curve.about,
         mark=curve.mark, low=curve.low, high=curve.high,
     )  # fmt: skip
 
 
-def _points(lines: Sequence[dict[str, Any]], key: str) -> list[tuple[float, float]]:
+def points_of(lines: Sequence[dict[str, Any]], key: str) -> list[tuple[float, float]]:
+    """Return (epoch or step, value) of the lines that have ``key``; what is no number is NaN."""
     return [(_place(line), _as_float(line[key])) for line in lines if key in line]
 
 
-def _x_name(lines: Sequence[dict[str, Any]]) -> str:
+def x_name_of(lines: Sequence[dict[str, Any]]) -> str:
+    """Return what the x of ``points_of`` is."""
     return "epoch" if lines and all(_has_epoch(line) for line in lines) else "step"
 
 

@@ -37,7 +37,7 @@ def results_section(results: dict[str, Any], *, name: str) -> Section:
         if columns
     ] or [scores_table(rows, [], label=name)]
     parts.append(paragraph(_LEGEND, "foot"))
-    headline = [*others, *_headline(results)]
+    headline = [*others, *headline_columns(results)]
     charts = [interval_figure([row["name"] for row in rows], headline, num_classes=len(classes))]
     charts += [_knn_chart(rows, tau) for tau in _taus(results)[:1]]
     charts += finetune_charts(rows)
@@ -56,7 +56,7 @@ def results_section(results: dict[str, Any], *, name: str) -> Section:
 def results_header(results: dict[str, Any]) -> list[Markup]:
     """Return the header: the best backbone of each score."""
     rows = results["rows"]
-    columns = [*_headline(results), *other_columns(rows)]
+    columns = [*headline_columns(results), *other_columns(rows)]
     tiles = []
     for column in columns[:5]:
         known = [value for value in column.values if value is not None]
@@ -73,7 +73,7 @@ def _taus(results: dict[str, Any]) -> list[str]:
     return list(dict.fromkeys(tau for row in results["rows"] for tau in row.get("knn_top1", {})))
 
 
-def _headline(results: dict[str, Any]) -> list[Column]:
+def headline_columns(results: dict[str, Any]) -> list[Column]:
     """Return the k-NN column of the headline k, if there is one."""
     title = f"k = {results['settings']['headline_k']}"
     columns = [c for tau in _taus(results)[:1] for c in knn_columns(results["rows"], tau)]
