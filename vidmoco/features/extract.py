@@ -161,8 +161,8 @@ def _write_features(
     with feature_writer(
         extraction.output, dim=dim, dtype=settings["dtype"], num_patches=sum(patches)
     ) as writer:
-        for rows, times in features.pieces:
-            writer.append(rows, times)
+        for piece in features.pieces:
+            writer.append(piece.features, piece.times)
         return writer.finish(
             {
                 **settings,
