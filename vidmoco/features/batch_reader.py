@@ -40,8 +40,6 @@ _PICTURES_AHEAD = 4
 # Seconds. A look takes microseconds, and a batch of one frame more than this on a CPU.
 _BETWEEN_LOOKS = 0.002
 _BETWEEN_SIGNS_OF_LIFE = 0.1
-
-
 Shots = list[tuple[float, float]]
 
 
@@ -262,10 +260,8 @@ def _fill(
     selected = select_frames(video, job.selection, limits=limits)
     if selected.shots:
         yield selected.shots
-    frame_numbers = FrameNumbers(video, limits) if job.numbered else None
-    number = 0  # of the batch
-    times: list[float] = []
-    places: list[int] = []
+    numbers = FrameNumbers(video, limits) if job.numbered else None
+    number, times, places = 0, list[float](), list[int]()  # of the batch
     at_work: deque[Future[None]] = deque()
     try:
         for seconds, picture, place in selected.frames:
@@ -275,10 +271,7 @@ def _fill(
                 at_work.popleft().result()
             at_work.append(resizer.submit(put, picture, slots[number % SLOTS, len(times)]))
             times.append(seconds)
-            if frame_numbers is None or place != UNKNOWN:
-                places.append(place)
-            else:
-                places.append(frame_numbers.at(seconds))
+            places.append(numbers.at(seconds) if numbers and place == UNKNOWN else place)
             if len(times) == slots.shape[1]:
                 yield _filled(number, times, places, at_work)
                 number, times, places = number + 1, [], []

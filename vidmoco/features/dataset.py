@@ -5,9 +5,9 @@
     __vidmoco__/manifest.parquet     all videos, written last and made from the footers
     __vidmoco__/workers, claims      who is at work (``claims``)
 
-Nothing else is recorded, so nothing can disagree. After a kill there may be parts that do not count:
-pieces of a long video without the last one, and parts whose rows another part has too. ``tidy``
-deletes them.
+Nothing else is recorded, so nothing can disagree. After a kill there may be parts that do not
+count: pieces of a long video without the last one, and parts whose rows another part has too.
+``tidy`` deletes them.
 """
 
 import hashlib

@@ -7,7 +7,7 @@ moment, by one renaming or one upload. A record elsewhere could be missing when 
 import base64
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -197,16 +197,3 @@ def read_part(name: str, file: BinaryIO, num_bytes: int) -> Part:
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, zlib.error) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{name} cannot be read as a part of a dataset: {reason}.") from error
-
-
-def rows_of(
-    file: pq.ParquetFile, columns: Sequence[str] | None, start: int, stop: int
-) -> Iterator[pa.Table]:
-    """Yield the rows of a range, a row group or a part of one at a time."""
-    first = 0
-    for group in range(file.num_row_groups):
-        end = first + file.metadata.row_group(group).num_rows
-        if first < stop and end > start:
-            table = file.read_row_group(group, columns=columns)
-            yield table.slice(max(0, start - first), min(end, stop) - max(first, start))
-        first = end
