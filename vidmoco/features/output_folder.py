@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, Protocol, cast, runtime_checkable
 
 import fsspec
 
@@ -26,6 +26,7 @@ _STORES = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "oci")
 ADVICE = ", then give the same command again: finished videos are kept."
 
 
+@runtime_checkable
 class OutputFolder(Protocol):
     """Names are relative to the folder, with ``/``. Methods raise ``ConfigError``."""
 
