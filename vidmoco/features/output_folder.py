@@ -172,7 +172,9 @@ class _RemoteFolder:
             if may_be_missing and isinstance(error, FileNotFoundError):
                 raise
             reason = " ".join(str(error).split()) or type(error).__name__
-            raise ConfigError(f"{self.name} cannot be used: {reason}. Fix that{ADVICE}") from error
+            raise ConfigError(
+                f"{self.name} cannot be used: {reason}. Fix that, then give the same command again."
+            ) from error
 
     def make(self) -> None:
         probe = f"{INTERNAL}/probe-{uuid.uuid4().hex[:8]}"
