@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -181,7 +181,7 @@ class PartFile:
         remove(self.path)
 
 
-def read_part(name: str, file: BinaryIO, num_bytes: int) -> Part:
+def read_part(name: str, file: Any, num_bytes: int) -> Part:
     """Read the footer of a part.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ class DatasetRows:
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
-        self._file: tuple[str, pq.ParquetFile] | None = None
+        self._starts: dict[str, list[int]] = {}
         self._group: tuple[str, int, np.ndarray] | None = None
 
     def times(self) -> dict[str, Float64[np.ndarray, " t"]]:
@@ -29,8 +30,8 @@ class DatasetRows:
         """
         by_part = {}
         for name in {place.part for places in self._dataset.places.values() for place in places}:
-            with self._said(name):
-                table = self._opened(name).read(columns=["pts_seconds"])
+            with self._opened(name) as file:
+                table = file.read(columns=["pts_seconds"])
                 by_part[name] = table["pts_seconds"].to_numpy()
                 if len(by_part[name]) != self._dataset.parts[name].starts[-1]:
                     raise ValueError("its rows are not those of its footer")
@@ -50,35 +51,36 @@ class DatasetRows:
         """
         for place in places:
             start, stop = place.start, place.start + place.entry.rows
-            first = 0
-            for group in range(self._opened(place.part).num_row_groups):
-                end = first + self._opened(place.part).metadata.row_group(group).num_rows
+            for group, (first, end) in enumerate(pairwise(self._group_starts(place.part))):
                 if first < stop and end > start:
                     rows = self._features(place.part, group)
                     rows = rows[max(0, start - first) : min(end, stop) - first]
                     for begin in range(0, len(rows), at_once):
                         yield rows[begin : begin + at_once]
-                first = end
+
+    def _group_starts(self, name: str) -> list[int]:
+        """Return the first row of each row group of a part, and the number of its rows."""
+        if name not in self._starts:
+            with self._opened(name) as file:
+                about = file.metadata
+                sizes = [about.row_group(n).num_rows for n in range(about.num_row_groups)]
+            self._starts[name] = np.cumsum([0, *sizes]).tolist()
+        return self._starts[name]
 
     def _features(self, name: str, group: int) -> np.ndarray:
         if self._group is None or self._group[:2] != (name, group):
-            with self._said(name):
-                column = self._opened(name).read_row_group(group, columns=["feature"])["feature"]
+            with self._opened(name) as file:
+                column = file.read_row_group(group, columns=["feature"])["feature"]
                 flat = [one.flatten().to_numpy(zero_copy_only=False) for one in column.chunks]
-                numbers = np.concatenate(flat).reshape(-1, column.type.list_size)
-            self._group = (name, group, numbers)
+                rows = np.concatenate(flat).reshape(-1, column.type.list_size)
+            self._group = (name, group, rows)
         return self._group[2]
 
-    def _opened(self, name: str) -> pq.ParquetFile:
-        if self._file is None or self._file[0] != name:
-            with self._said(name):
-                self._file = name, pq.ParquetFile(self._dataset.folder.open(name))
-        return self._file[1]
-
     @contextmanager
-    def _said(self, name: str) -> Iterator[None]:
+    def _opened(self, name: str) -> Iterator[pq.ParquetFile]:
         try:
-            yield
+            with self._dataset.folder.open(name) as file, pq.ParquetFile(file) as opened:
+                yield opened
         except (DataError, MemoryError):
             raise
         except Exception as error:  # Arrow and file systems raise several kinds

@@ -9,12 +9,12 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, BinaryIO, Protocol, cast, runtime_checkable
+from tempfile import mkdtemp
+from typing import Any, Protocol, runtime_checkable
 
 import fsspec
 
-from vidmoco.atomic_file import atomic_write, flush_to_disk, writing
+from vidmoco.atomic_file import atomic_write, flush_to_disk, remove, writing
 from vidmoco.errors import ConfigError, VidmocoError
 from vidmoco.run_folder import make_writable_folder
 from vidmoco.urls import is_url, url_of
@@ -46,8 +46,8 @@ class OutputFolder(Protocol):
     def changed(self, folder: str) -> dict[str, float]:
         """Return when each file of a subfolder was written, in seconds by the folder's clock."""
 
-    def open(self, name: str) -> BinaryIO:
-        """Open a file for reading. Raises ``FileNotFoundError``."""
+    def open(self, name: str) -> Any:
+        """Open a file for reading, in binary. Raises ``FileNotFoundError``."""
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file, in place of an old one."""
@@ -108,7 +108,7 @@ class _LocalFolder:
                 if entry.is_file():
                     yield entry, entry.stat()
 
-    def open(self, name: str) -> BinaryIO:
+    def open(self, name: str) -> Any:
         return (self.path / name).open("rb")
 
     def write(self, name: str, data: bytes) -> None:
@@ -154,7 +154,7 @@ class _RemoteFolder:
 
     def __init__(self, url: str) -> None:
         self.name = url.rstrip("/")
-        self._local = TemporaryDirectory(prefix="vidmoco-", ignore_cleanup_errors=True)
+        self._local: Path | None = None
         with self._said():
             self._system, root = fsspec.core.url_to_fs(
                 self.name, use_listings_cache=False, skip_instance_cache=True
@@ -209,9 +209,9 @@ class _RemoteFolder:
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}".rstrip("/")
 
-    def open(self, name: str) -> BinaryIO:
+    def open(self, name: str) -> Any:
         with self._said(may_be_missing=True):
-            return cast(BinaryIO, self._system.open(self._path(name), "rb"))
+            return self._system.open(self._path(name), "rb")
 
     def write(self, name: str, data: bytes) -> None:
         with self._said():
@@ -233,7 +233,9 @@ class _RemoteFolder:
             self._system.makedirs(self._path(name).rpartition("/")[0], exist_ok=True)
 
     def temporary(self, name: str) -> Path:
-        return Path(self._local.name, name)
+        if self._local is None:
+            self._local = Path(mkdtemp(prefix="vidmoco-"))
+        return self._local / name
 
     def put(self, part: Path, name: str) -> None:
         with self._said():
@@ -248,4 +250,5 @@ class _RemoteFolder:
                     self._system.rm_file(self._path(name))
 
     def close(self) -> None:
-        self._local.cleanup()
+        if self._local is not None:
+            remove(self._local)
