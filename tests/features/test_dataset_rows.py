@@ -48,9 +48,12 @@ def test_a_group_of_many_short_videos_is_read_once(tmp_path, monkeypatch):
     opened = []
     folder = type(output_folder(tmp_path))
     honest = folder.open
-    monkeypatch.setattr(
-        folder, "open", lambda self, name: opened.append(name) or honest(self, name)
-    )
+
+    def noted(self, name):
+        opened.append(name)
+        return honest(self, name)
+
+    monkeypatch.setattr(folder, "open", noted)
     found = open_features(tmp_path / "f")
     assert sum(len(rows) for _, rows in found.pieces()) == 200
     assert len(opened) < 10
@@ -75,7 +78,7 @@ def test_a_damaged_part_is_named(tmp_path):
     write(dataset, ("a", values_of(50)))
     (name,) = dataset.parts
     data = (tmp_path / "f" / name).read_bytes()
-    (tmp_path / "f" / name).write_bytes(data[:4] + bytes(300) + data[304:])
+    (tmp_path / "f" / name).write_bytes(data[:4] + b"\xff" * 300 + data[304:])
     with pytest.raises(DataError, match=rf"{name} cannot be read as features: .* Delete it"):
         list(open_features(tmp_path / "f").pieces())
     (tmp_path / "f" / name).write_bytes(data[:-20])

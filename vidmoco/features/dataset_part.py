@@ -196,4 +196,7 @@ def read_part(name: str, file: Any, num_bytes: int) -> Part:
         return Part(name, num_bytes, about["worker"], frozenset(about["replaces"]), entries)
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, zlib.error) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"{name} cannot be read as a part of a dataset: {reason}.") from error
+        raise DataError(
+            f"{name} cannot be read as a part of a dataset: {reason}. Delete it, and give the "
+            "command that wrote it again."
+        ) from error
