@@ -78,7 +78,8 @@ def test_a_damaged_part_is_named(tmp_path):
     write(dataset, ("a", values_of(50)))
     (name,) = dataset.parts
     data = (tmp_path / "f" / name).read_bytes()
-    (tmp_path / "f" / name).write_bytes(data[:4] + b"\xff" * 300 + data[304:])
+    footer = int.from_bytes(data[-8:-4], "little") + 8
+    (tmp_path / "f" / name).write_bytes(b"\xff" * (len(data) - footer) + data[-footer:])
     with pytest.raises(DataError, match=rf"{name} cannot be read as features: .* Delete it"):
         list(open_features(tmp_path / "f").pieces())
     (tmp_path / "f" / name).write_bytes(data[:-20])
