@@ -10,9 +10,9 @@ from vidmoco.video.frame_stream import seconds_by_count, start_ticks
 from vidmoco.video.info import VideoInfo
 
 _SAME_TIME = 1e-6  # seconds
-# Of a gap between frames. Where the rate is constant by the scan, a time that is further from a
-# whole number of gaps shows that the gaps add up to something else.
-_OFF = 0.1
+# Of a gap between frames. Gaps of one length are whole ticks, and times whole numbers of gaps; where
+# lengths differ a little, neither is so but by chance.
+_EXACT = 1e-4
 
 
 class FrameNumbers:
@@ -25,12 +25,13 @@ class FrameNumbers:
     def at(self, seconds: float) -> int:
         """Return the number of the frame whose own time this is.
 
-        Where gaps vary, the packets of the file are read once, without decoding them.
+        Where gaps differ, the packets of the file are read once, without decoding them.
         """
         video = self._video
-        if video.num_frames > 1 and not (video.variable_rate or video.frame_ticks):
-            place = seconds / video.last_seconds * (video.num_frames - 1)
-            if abs(place - round(place)) < _OFF:
+        if video.num_frames > 1 and not (video.variable_rate or video.estimated_times):
+            gap = video.last_seconds / (video.num_frames - 1)
+            place, ticks = seconds / gap, gap * video.ticks_per_second
+            if ticks and max(abs(place - round(place)), abs(ticks - round(ticks))) < _EXACT:
                 return round(place)
         if self._times is None:
             self._times = self._read()
