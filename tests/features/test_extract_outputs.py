@@ -46,9 +46,9 @@ def manifest():
 
 
 def one_line(capsys):
-    lines = capsys.readouterr().err.splitlines()
-    assert lines[:-1] in ([], [lines[0]]) and "Traceback" not in lines[-1]
-    return lines[-1]
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    return error.splitlines()[-1]
 
 
 def test_a_dataset_has_the_rows_of_the_files(extract, capsys):
@@ -187,11 +187,11 @@ def test_parts_are_bounded_by_size_and_not_by_video(extract, monkeypatch):
         shutil.copy("v/c.mp4", f"v/{number}.mp4")
     assert extract("v", "-o", "feats") == 0
     assert len(list(Path("feats").glob("part-*"))) == 1
-    monkeypatch.setattr(dataset_module, "PART_BYTES", 50_000)
-    monkeypatch.setattr(dataset_writer, "_LONG", 20_000)
+    monkeypatch.setattr(dataset_module, "PART_BYTES", 5_000)
+    monkeypatch.setattr(dataset_writer, "_LONG", 3_000)
     assert extract("v", "-o", "small", "--workers", 2) == 0
     parts = list(Path("small").glob("part-*"))
-    assert 1 < len(parts) < 12 and max(part.stat().st_size for part in parts) < 80_000
+    assert len(parts) > 1 and max(part.stat().st_size for part in parts) < 20_000
     assert counts("small") == counts("feats")
 
 

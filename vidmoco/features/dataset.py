@@ -238,8 +238,12 @@ def read_settings(folder: OutputFolder) -> dict[str, Any] | None:
     return found
 
 
-def open_or_begin(folder: OutputFolder, settings: dict[str, Any]) -> Dataset:
+def open_or_begin(
+    folder: OutputFolder, settings: dict[str, Any], *, is_own: bool = False
+) -> Dataset:
     """Return the dataset of a folder, which is begun if there is none.
+
+    With ``is_own`` there was one before, and other files are the user's.
 
     Raises:
         ConfigError: the folder holds something else, or a dataset of other settings.
@@ -250,7 +254,7 @@ def open_or_begin(folder: OutputFolder, settings: dict[str, Any]) -> Dataset:
     if known is None:
         foreign = sorted(name for name in folder.names() if not name.startswith((".", "_")))
         foreign = [name for name in foreign if not _PART.fullmatch(name)]
-        if foreign:
+        if foreign and not is_own:
             raise ConfigError(
                 f"{folder.name} holds other files, such as {foreign[0]!r}, and a dataset needs a "
                 "folder of its own. Give another -o, or --format npy for a file per video."
@@ -266,6 +270,11 @@ def open_or_begin(folder: OutputFolder, settings: dict[str, Any]) -> Dataset:
             "--overwrite."
         )
     return Dataset(folder, known)
+
+
+def is_dataset(folder: OutputFolder) -> bool:
+    """Return whether a folder has a dataset, which may be damaged."""
+    return SETTINGS.rpartition("/")[2] in folder.sizes(INTERNAL)
 
 
 def delete_dataset(folder: OutputFolder) -> None:

@@ -11,7 +11,7 @@ from vidmoco.backbones.frozen import FrozenBackbone
 from vidmoco.config.commands import ExtractCommand
 from vidmoco.errors import ConfigError
 from vidmoco.features.claims import Worker
-from vidmoco.features.dataset import Dataset, delete_dataset, open_or_begin, read_settings
+from vidmoco.features.dataset import Dataset, delete_dataset, is_dataset, open_or_begin
 from vidmoco.features.dataset_part import Entry
 from vidmoco.features.dataset_writer import DatasetWriter
 from vidmoco.features.extract import Extraction, Write, is_done, settings_of
@@ -35,7 +35,7 @@ class FileOutput:
     ) -> None:
         self._worker, self._frozen, self._overwrites = worker, frozen, command.overwrite
         self._kind = kind_of(command)
-        if read_settings(folder) is not None:
+        if is_dataset(folder):
             raise ConfigError(
                 f"{folder.name} holds a dataset, and no files of videos. Give another -o, or "
                 "--format parquet."
@@ -90,13 +90,14 @@ class DatasetOutput:
         command: ExtractCommand,
         labels: list[str],
     ) -> None:
+        is_own = is_dataset(folder)
         if command.overwrite:
             worker.once("overwrite", lambda: delete_dataset(folder))
         settings = settings_of(frozen, command.frames, **kind_of(command))
         settings |= {"row_shape": list(frozen.row_shape), "labels": labels}
         if command.times_file is not None:
             settings["times_file"] = True
-        self.dataset: Dataset = open_or_begin(folder, settings)
+        self.dataset: Dataset = open_or_begin(folder, settings, is_own=is_own)
         self._damage: list[str] = []
         self._writer = DatasetWriter(
             self.dataset, worker=worker.id, on_commit=lambda ids: worker.release(*ids)

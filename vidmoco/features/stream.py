@@ -89,8 +89,8 @@ def stream_features(
         batch_size: frames in one pass. The default is 64 on a CPU, and as many as fit on CUDA.
         limits: what a video may be, and what reading it may cost.
         workers: processes that decode, a video each. The default is one per two cores, 4 at most.
-        numbered: give the numbers of the frames too. Where frames are read by seeking and their
-            gaps vary, the packets of the video are read once more for them.
+        numbered: give the numbers of the frames too. Where frames are read by seeking, the packets
+            of the video are read once for them, without decoding.
     """
     reader = BatchReader(
         frozen.preprocess,

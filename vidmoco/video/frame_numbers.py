@@ -10,9 +10,6 @@ from vidmoco.video.frame_stream import seconds_by_count, start_ticks
 from vidmoco.video.info import VideoInfo
 
 _SAME_TIME = 1e-6  # seconds
-# Of a gap between frames. Gaps of one length are whole ticks, and times whole numbers of gaps; where
-# lengths differ a little, neither is so but by chance.
-_EXACT = 1e-4
 
 
 class FrameNumbers:
@@ -25,14 +22,9 @@ class FrameNumbers:
     def at(self, seconds: float) -> int:
         """Return the number of the frame whose own time this is.
 
-        Where gaps differ, the packets of the file are read once, without decoding them.
+        The packets of the file are read for it once, without decoding them: gaps that differ by
+        little, as those of a constant rate do, may add up to frames.
         """
-        video = self._video
-        if video.num_frames > 1 and not (video.variable_rate or video.estimated_times):
-            gap = video.last_seconds / (video.num_frames - 1)
-            place, ticks = seconds / gap, gap * video.ticks_per_second
-            if ticks and max(abs(place - round(place)), abs(ticks - round(ticks))) < _EXACT:
-                return round(place)
         if self._times is None:
             self._times = self._read()
         return bisect_left(self._times, seconds - _SAME_TIME)
