@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from vidmoco.backbones.frozen import load_frozen
 from vidmoco.errors import VideoError
 from vidmoco.features import extract_many as module
 from vidmoco.features.claims import Worker
@@ -43,7 +44,7 @@ def videos(*names):
 
 
 @pytest.fixture
-def run(worker, monkeypatch):
+def run(worker, monkeypatch, backbone):
     """Extract videos by name; ``meanwhile(name)`` is called as each is extracted."""
 
     def run(output, todo, meanwhile=lambda name: None, waits=None):
@@ -55,7 +56,7 @@ def run(worker, monkeypatch):
         monkeypatch.setattr(module, "extract_videos", extract_videos)
         monkeypatch.setattr(module, "_BETWEEN_LOOKS", 0.0)
         results = extract_many(
-            None, todo, output, worker, with_files=lambda files: files,
+            load_frozen(str(backbone)), todo, output, worker, with_files=lambda files: files,
             on_wait=[].append if waits is None else waits,
         )  # fmt: skip
         return [(one.name, str(result)) for one, result in results]

@@ -1,4 +1,4 @@
-"""Names, lists, URLs and times are in test_extract_command.py; labels in test_extract_outputs.py."""
+"""Names, lists and times are in test_extract_command.py, labels in test_extract_outputs.py."""
 
 from pathlib import Path
 
