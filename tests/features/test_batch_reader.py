@@ -272,11 +272,11 @@ def test_a_failure_waits_for_the_pictures_at_work(tmp_path, monkeypatch):
     """Else the last of them would go into a ring that is another video's by then."""
 
     def frames():
-        yield 0.0, np.full((48, 64, 3), 200, np.uint8)
+        yield 0.0, np.full((48, 64, 3), 200, np.uint8), 0
         raise VideoError("it ends here")
 
     monkeypatch.setattr(batch_reader, "select_frames", lambda *_, **__: SelectedFrames(frames()))
-    job = batch_reader._Job(0, info_of(tmp_path / "a.mp4"), EVERY_FRAME, 0)
+    job = batch_reader._Job(0, info_of(tmp_path / "a.mp4"), EVERY_FRAME, 0, False)
     slots, used = torch.zeros(SLOTS, 4, 3, 32, 32, dtype=torch.uint8), np.zeros(1, np.int64)
     with ThreadPoolExecutor(1) as resizer:
         resizer.submit(time.sleep, 0.3)

@@ -25,6 +25,8 @@ from vidmoco.features.extract_command import extract as extract_command
 from vidmoco.video.probe import probe_video
 from vidmoco.video.sequential_reader import iter_frames
 
+FILES = ("--format", "npy")
+
 
 def extract(*words):
     return main(["extract", *map(str, words)])
@@ -80,7 +82,7 @@ def test_a_folder_is_written_file_by_file_and_not_twice(video_folder, backbone, 
     for name in ("a.mp4", "a.mkv", "deeper/b.mp4"):
         write_video(videos / name, num_frames=5)
     (videos / "broken.mp4").write_text("this is no video")
-    assert extract(videos, "-o", output, "--backbone", backbone) == 1
+    assert extract(videos, "-o", output, *FILES, "--backbone", backbone) == 1
     printed = capsys.readouterr()
     assert "3 extracted, 0 were there already, 1 failed" in printed.out
     assert "broken.mp4" in printed.err
@@ -93,14 +95,15 @@ def test_a_folder_is_written_file_by_file_and_not_twice(video_folder, backbone, 
 
     before = {p: p.stat().st_mtime_ns for p in output.rglob("*.npy")}
     (output / "a.mkv.json").unlink()  # as if stopped before the end of this one
-    assert extract(videos, "-o", output, "--backbone", backbone) == 1
+    assert extract(videos, "-o", output, *FILES, "--backbone", backbone) == 1
     assert "1 extracted, 2 were there already, 1 failed" in capsys.readouterr().out
     changed = {p.name for p in output.rglob("*.npy") if p.stat().st_mtime_ns != before[p]}
     assert changed == {"a.mkv.npy", "a.mkv.timestamps.npy"}
 
-    assert extract(videos, "-o", output, "--backbone", backbone, "--every", 2) == 2
+    assert extract(videos, "-o", output, *FILES, "--backbone", backbone, "--every", 2) == 2
     assert "another every" in capsys.readouterr().err
-    assert extract(videos, "-o", output, "--backbone", backbone, "--every", 2, "--overwrite") == 1
+    words = ["--every", 2, "--overwrite"]
+    assert extract(videos, "-o", output, *FILES, "--backbone", backbone, *words) == 1
     assert len(np.load(output / "a.mp4.npy")) == 3
 
 
@@ -143,7 +146,7 @@ def test_a_decoder_that_dies_costs_one_video(backbone, tmp_path, monkeypatch, ca
 
     monkeypatch.setattr(extract_module, "_write_features", write_features)
     # 15 batches of 2 frames: more than there are slots, so that some are still to be made.
-    assert extract(videos, "-o", output, "--backbone", backbone, "--batch-size", 2) == 1
+    assert extract(videos, "-o", output, *FILES, "--backbone", backbone, "--batch-size", 2) == 1
     printed = capsys.readouterr()
     assert "2 extracted, 0 were there already, 1 failed" in printed.out
     assert "its decoder crashed (SIGKILL" in printed.err
@@ -191,7 +194,8 @@ def test_one_video_from_python(video_folder, backbone, tmp_path):
     assert not list(tmp_path.glob("b*"))
 
 
-def test_an_interrupt_leaves_no_process_and_no_half_file(backbone, tmp_path, monkeypatch):
+@pytest.mark.parametrize("kind", ["npy", "parquet"])
+def test_an_interrupt_leaves_no_process_and_no_half_file(kind, backbone, tmp_path, monkeypatch):
     for name in ("a.mp4", "b.mp4"):
         write_video(tmp_path / "videos" / name, num_frames=30)
     started = set(multiprocessing.active_children())
@@ -206,24 +210,15 @@ def test_an_interrupt_leaves_no_process_and_no_half_file(backbone, tmp_path, mon
     with pytest.raises(KeyboardInterrupt):
         extract_command(
             ExtractCommand(
-                videos=(tmp_path / "videos",), output=tmp_path / "feats", backbone=str(backbone)
+                videos=(tmp_path / "videos",),
+                output=tmp_path / "feats",
+                backbone=str(backbone),
+                format=kind,
             )
         )
     assert set(multiprocessing.active_children()) <= started
-    assert not list((tmp_path / "feats").iterdir())
-
-
-def test_ranks_share_the_videos(video_folder, backbone, tmp_path, monkeypatch):
-    seen = []
-    for rank in range(2):
-        monkeypatch.setenv("RANK", str(rank))
-        monkeypatch.setenv("WORLD_SIZE", "2")
-        assert extract(video_folder, "-o", tmp_path / str(rank), "--backbone", backbone) == 0
-        seen.append(
-            {str(p.relative_to(tmp_path / str(rank))) for p in tmp_path.glob(f"{rank}/**/*.json")}
-        )
-    assert len(seen[0]) == len(seen[1]) == 3
-    assert not seen[0] & seen[1]
+    left = [path.name for path in (tmp_path / "feats").rglob("*") if path.is_file()]
+    assert left == ([] if kind == "npy" else ["dataset.json"])
 
 
 @pytest.mark.parametrize(

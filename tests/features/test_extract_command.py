@@ -32,6 +32,9 @@ def remote(request):
     system.store.clear()
 
 
+FILES = ("--format", "npy")
+
+
 def times_of(path):
     return np.load(Path(path).with_suffix(".timestamps.npy")).round(6).tolist()
 
@@ -85,10 +88,10 @@ def test_the_sidecar_of_the_default_has_no_new_keys(extract):
 )
 def test_finished_files_of_another_selection_are_refused(extract, capsys, words, named):
     write_video(Path("v/a.mp4"), num_frames=4)
-    assert extract("v", "-o", "feats") == 0
-    assert extract("v", "-o", "feats") == 0
+    assert extract("v", "-o", "feats", *FILES) == 0
+    assert extract("v", "-o", "feats", *FILES) == 0
     assert "0 extracted, 1 were there already" in capsys.readouterr().out
-    assert extract("v", "-o", "feats", *words.split()) == 2
+    assert extract("v", "-o", "feats", *FILES, *words.split()) == 2
     assert f"was made with another {named}." in capsys.readouterr().err
 
 
@@ -130,7 +133,7 @@ def test_several_folders_and_files_and_a_list(extract, capsys):
     for name in ("x/a.mp4", "y/deep/b.mp4", "c.mp4", "z/d.mp4"):
         write_video(Path(name), num_frames=2)
     Path("list.txt").write_text("z\n\nc.mp4\n")
-    assert extract("x", "y", "@list.txt", "-o", "feats", "--workers", 2) == 0
+    assert extract("x", "y", "@list.txt", "-o", "feats", *FILES, "--workers", 2) == 0
     written = {p.relative_to("feats").as_posix() for p in Path("feats").rglob("*.json")}
     assert written == {"a.mp4.json", "deep/b.mp4.json", "c.mp4.json", "d.mp4.json"}
     assert "4 extracted, 0 were there already, 0 failed" in capsys.readouterr().out
@@ -139,11 +142,11 @@ def test_several_folders_and_files_and_a_list(extract, capsys):
 def test_equal_names_in_two_folders_stay_apart(extract, capsys):
     for name in ("day1/a.mp4", "day2/a.mp4", "p/day1/a.mp4"):
         write_video(Path(name), num_frames=2 if name[3] == "1" else 3)
-    assert extract("day1", "day2", "-o", "feats") == 0
+    assert extract("day1", "day2", "-o", "feats", *FILES) == 0
     assert len(np.load("feats/day1/a.mp4.npy")) == 2
     assert len(np.load("feats/day2/a.mp4.npy")) == 3
     capsys.readouterr()
-    assert extract("day1", "p/day1", "-o", "more") == 2
+    assert extract("day1", "p/day1", "-o", "more", *FILES) == 2
     assert "2 videos of different folders would be named 'day1/a.mp4'" in one_line(capsys)
     assert not Path("more").exists()
 
@@ -173,7 +176,7 @@ def test_times_of_each_video_from_a_file(extract, capsys, tmp_path):
     Path("times.csv").write_text(
         f"video,seconds\nb.mp4,2.05\na.mp4,1\nb.mp4,0\n{tmp_path / 'v' / 'c.mp4'},0.3\n"
     )
-    assert extract("v", "-o", "feats", "--times-file", "times.csv") == 0
+    assert extract("v", "-o", "feats", *FILES, "--times-file", "times.csv") == 0
     assert "3 extracted, 0 were there already, 0 failed, 1 not in times.csv" in (
         capsys.readouterr().out
     )
@@ -182,7 +185,7 @@ def test_times_of_each_video_from_a_file(extract, capsys, tmp_path):
     assert times_of("feats/c.mp4.npy") == [0.3]
     assert sidecar_of("feats/b.mp4.npy")["times"] == [0.0, 2.05]
     Path("times.csv").write_text("video,seconds\nb.mp4,2.5\n")
-    assert extract("v", "-o", "feats", "--times-file", "times.csv") == 2
+    assert extract("v", "-o", "feats", *FILES, "--times-file", "times.csv") == 2
     assert "b.mp4.npy was made with another times" in capsys.readouterr().err
     capsys.readouterr()
     assert extract("v/a.mp4", "-o", "a.npy", "--times-file", "times.csv") == 2
@@ -194,7 +197,7 @@ def test_what_is_refused_is_counted_with_reasons(extract, capsys, tmp_path):
     Path("v/text.mp4").write_text("not a video")
     (tmp_path / "elsewhere").mkdir()
     Path("v/link").symlink_to(tmp_path / "elsewhere")
-    assert extract("v", "-o", "feats") == 1
+    assert extract("v", "-o", "feats", *FILES) == 1
     printed = capsys.readouterr()
     assert "1 extracted, 0 were there already, 2 failed" in printed.out
     assert "'text.mp4': it is a text file" in printed.err
@@ -220,7 +223,7 @@ def test_a_url_is_fetched_and_deleted(extract, remote, capsys, tmp_path, monkeyp
     capsys.readouterr()
 
     urls = [f"memory://shelf/{name}.mp4" for name in ("a", "text", "b", "gone")]
-    assert extract(*urls, "a.mp4", "-o", "feats") == 1
+    assert extract(*urls, "a.mp4", "-o", "feats", *FILES) == 1
     printed = capsys.readouterr()
     assert "3 extracted, 0 were there already, 2 failed" in printed.out
     assert "'shelf/text.mp4': memory://shelf/text.mp4: it is a text file" in printed.err
@@ -228,7 +231,7 @@ def test_a_url_is_fetched_and_deleted(extract, remote, capsys, tmp_path, monkeyp
     first = np.load("feats/shelf/a.mp4.npy")
     np.testing.assert_array_equal(first, np.load("feats/a.mp4.npy"))
     np.testing.assert_array_equal(first, np.load("feats/shelf/b.mp4.npy"))
-    assert extract(*urls, "-o", "feats") == 1
+    assert extract(*urls, "-o", "feats", *FILES) == 1
     assert "0 extracted, 2 were there already, 2 failed" in capsys.readouterr().out
     assert not list(temporary.iterdir())
 
@@ -247,7 +250,7 @@ def test_few_fetched_files_are_there_at_a_time(extract, remote, monkeypatch):
             yield video
 
     monkeypatch.setattr(command_module, "fetched", noted)
-    assert extract(*urls, "-o", "feats", "--workers", 1) == 0
+    assert extract(*urls, "-o", "feats", *FILES, "--workers", 1) == 0
     assert len(counts) == 8
     assert max(counts) <= 3  # one of each ring, and the one that is done
 

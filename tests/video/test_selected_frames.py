@@ -16,6 +16,8 @@ from wide_videos import damaged, info_of
 from vidmoco.config.frame_selection import FrameSelection
 from vidmoco.errors import VideoError
 from vidmoco.video import selected_frames
+from vidmoco.video.frame_numbers import FrameNumbers
+from vidmoco.video.frames import UNKNOWN
 from vidmoco.video.selected_frames import select_frames
 from vidmoco.video.sequential_reader import iter_frames
 
@@ -57,9 +59,18 @@ def videos(tmp_path_factory):
     return video, frames
 
 
+@cache
+def times_of(video):
+    return [seconds for seconds, _ in iter_frames(video)]
+
+
 def read(video, selection):
     selected = select_frames(video, selection)
-    found = [(seconds, read_index(picture)) for seconds, picture in selected.frames]
+    numbers, found = FrameNumbers(video), []
+    for seconds, picture, number in selected.frames:
+        found.append((seconds, read_index(picture)))
+        place = times_of(video).index(seconds)
+        assert (numbers.at(seconds) if number == UNKNOWN else number) == place
     assert selected.damage == []
     return found
 
@@ -191,7 +202,7 @@ def test_few_frames_of_a_long_video_are_read_by_seeking(videos, monkeypatch):
 def test_damaged_frames_are_left_out_and_told(tmp_path, way):
     video = damaged(tmp_path / "a.mp4", share=0.5)
     selected = select_frames(video, FrameSelection(**way, end=10.0))
-    times = [seconds for seconds, _ in selected.frames]
+    times = [seconds for seconds, *_ in selected.frames]
     assert len(times) > 0 and max(times) < 3.9
     (line,) = selected.damage
     assert line.startswith(f"{video.path}: damaged frames left out: ")
@@ -206,7 +217,7 @@ def test_a_damaged_key_frame_costs_only_itself(tmp_path):
     video.path.write_bytes(data)
     os.utime(video.path, ns=(video.mtime_ns, video.mtime_ns))
     selected = select_frames(video, FrameSelection(keyframes=True))
-    assert [read_index(picture) for _, picture in selected.frames] == [0, 20, 30]
+    assert [read_index(picture) for _, picture, _ in selected.frames] == [0, 20, 30]
     assert "the first at 1.000 s" in selected.damage[0]
 
 
@@ -231,7 +242,7 @@ def test_a_frame_of_each_shot(tmp_path):
     video = write_scenes(tmp_path / "a.mp4", 0, 1, 2)  # 20 frames each, at 10 a second
 
     def times(**options):
-        return [round(s, 6) for s, _ in select_frames(video, FrameSelection(**options)).frames]
+        return [round(s, 6) for s, *_ in select_frames(video, FrameSelection(**options)).frames]
 
     assert times(scenes="first") == [0.0, 2.0, 4.0]
     assert times(scenes="middle") == [1.0, 3.0, 5.0]

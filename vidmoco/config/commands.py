@@ -124,13 +124,14 @@ class PreviewCommand(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractCommand(Settings):
-    """Write one feature per frame of videos. A folder may be given, or many."""
+    """Write one feature per frame of videos: of one to a file, of many to a dataset."""
 
     videos: Positional[tuple[Path, ...]]
     """Videos, folders of videos, catalogs (.parquet), URLs of videos, or @FILE: a text file with
     one of these per line."""
     output: Annotated[Path, arg(aliases=["-o"])]
-    """A file (.npy or .parquet) for one video, a folder for many."""
+    """A file (.npy or .parquet) for one video; for many a folder, or a URL of fsspec such as
+    s3://bucket/feats."""
     backbone: str | None = None
     """A run folder, a backbone folder, a timm name, `hf-hub:OWNER/NAME`, or `random:` and one of
     these. The default is runs/latest, or timm's ResNet-50 if there is no run."""
@@ -147,8 +148,15 @@ class ExtractCommand(Settings):
     """Divide each feature by its length (L2), after pooling."""
     dtype: Literal["float32", "float16"] = "float32"
     """Type of the stored features."""
-    suffix: Literal[".npy", ".parquet"] = ".npy"
-    """File type to write if the output is a folder."""
+    format: Literal["parquet", "npy"] | None = None
+    """What is written of many videos. `parquet`: a dataset of Parquet files, with the name of the
+    video in a column. `npy`: a file for each. The default is parquet, and for one video a file."""
+    suffix: Literal[".npy", ".parquet"] | None = None
+    """File type of --format npy, .npy by default."""
+    labels: Path | None = None
+    """A CSV file whose columns are copied to the dataset."""
+    labels_key: str = "path"
+    """The column of --labels that names the video, by its path relative to the given folder."""
     batch_size: int | None = None
     """Frames per forward pass. The default is as many as fit on a CUDA device, and 64 on a CPU."""
     workers: int | None = None
@@ -160,7 +168,8 @@ class ExtractCommand(Settings):
     device: Device = "auto"
     precision: Precision = "fp32"
     overwrite: bool = False
-    """In a folder, write finished files again. The file of a single video is always written."""
+    """Begin a dataset anew, or write finished files again. The file of a single video is always
+    written."""
     limits: ForVideos = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -172,6 +181,22 @@ class ExtractCommand(Settings):
         require_one(self.frames.ways + by_file)
         if self.frames.scenes == "all" and (self.pool == "none" or by_file):
             raise ConfigError("--scenes all needs --pool mean or max, and no --times-file.")
+        if self.format == "parquet" and self.suffix is not None:
+            raise ConfigError(
+                "--suffix is the type of --format npy, a file per video. Give only one of them."
+            )
+        if self.labels is None and self.labels_key != "path":
+            raise ConfigError("--labels-key names a column of --labels. Give --labels too.")
+
+    @property
+    def writes_dataset(self) -> bool:
+        """Whether many videos are written to one dataset, and not to a file each."""
+        return self.format == "parquet" or (self.format is None and self.suffix is None)
+
+    @property
+    def file_suffix(self) -> str:
+        """The suffix of a file per video."""
+        return self.suffix or ".npy"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,9 @@ from vidmoco.backbones.preprocess import Preprocess, resize_and_crop
 from vidmoco.config.frame_selection import FrameSelection
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.errors import VideoError
-from vidmoco.shapes import Float64, UInt8
+from vidmoco.shapes import Float64, Int64, UInt8
+from vidmoco.video.frame_numbers import FrameNumbers
+from vidmoco.video.frames import UNKNOWN
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.selected_frames import select_frames
 from vidmoco.workers.pool import Report, WorkerPool
@@ -38,8 +40,6 @@ _PICTURES_AHEAD = 4
 # Seconds. A look takes microseconds, and a batch of one frame more than this on a CPU.
 _BETWEEN_LOOKS = 0.002
 _BETWEEN_SIGNS_OF_LIFE = 0.1
-
-
 Shots = list[tuple[float, float]]
 
 
@@ -49,6 +49,8 @@ class FrameBatch:
 
     times: Float64[np.ndarray, " t"]
     """Seconds from the first shown frame."""
+    numbers: Int64[np.ndarray, " t"]
+    """Of the frames in display order, from 0 on, where the reader gives them."""
     images: UInt8[Tensor, "t 3 s s"]
     """In memory that is used again as soon as the next batch is asked for."""
 
@@ -72,12 +74,14 @@ class _Job:
     video: VideoInfo
     selection: FrameSelection
     ring: int
+    numbered: bool
 
 
 @dataclass(frozen=True)
 class _Filled:
     slot: int
     times: Float64[np.ndarray, " t"]
+    numbers: Int64[np.ndarray, " t"]
 
 
 _Part = _Filled | Shots | str  # str: what is damaged
@@ -111,6 +115,7 @@ class BatchReader:
         batch_size: frames of a batch, 1 or more; the last one of a video may have fewer.
         limits: what a video may be.
         workers: videos that are decoded at the same time, 1 or more.
+        numbered: batches have the numbers of all frames, also of those that are read by seeking.
     """
 
     def __init__(
@@ -120,10 +125,11 @@ class BatchReader:
         batch_size: int,
         limits: Limits = DEFAULT_LIMITS,
         workers: int = 1,
+        numbered: bool = False,
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"{batch_size = }, expected 1 or more")
-        num_rings = workers + 1
+        num_rings, self._numbered = workers + 1, numbered
         pixels = num_rings * SLOTS * batch_size * 3 * preprocess.size**2
         buffer = SharedBuffer(_COUNTER_BYTES * num_rings + pixels)
         rings = _Rings(buffer, num_rings, batch_size, preprocess.size)
@@ -167,7 +173,8 @@ class BatchReader:
             while True:
                 while free and (following := next(numbered, None)) is not None:
                     number, (video, selection) = following
-                    given.append(_Job(number, video, selection, free.popleft()))
+                    ring = free.popleft()
+                    given.append(_Job(number, video, selection, ring, self._numbered))
                     self._used[given[-1].ring] = 0
                     self._pool.give(given[-1])
                 if not given:
@@ -211,9 +218,10 @@ class BatchReader:
             elif isinstance(report.value, list):
                 shots += report.value
             elif report.value is not None:
-                times = report.value.times
+                filled = report.value
+                images = self._slots[job.ring, filled.slot, : len(filled.times)]
                 try:
-                    yield FrameBatch(times, self._slots[job.ring, report.value.slot, : len(times)])
+                    yield FrameBatch(filled.times, filled.numbers, images)
                 finally:
                     self._used[job.ring] += 1
 
@@ -252,31 +260,34 @@ def _fill(
     selected = select_frames(video, job.selection, limits=limits)
     if selected.shots:
         yield selected.shots
-    number = 0  # of the batch
-    times: list[float] = []
+    numbers = FrameNumbers(video, limits) if job.numbered else None
+    number, times, places = 0, list[float](), list[int]()  # of the batch
     at_work: deque[Future[None]] = deque()
     try:
-        for seconds, picture in selected.frames:
+        for seconds, picture, place in selected.frames:
             if not times:
                 _wait_for_slot(number, used)
             while len(at_work) >= _PICTURES_AHEAD:
                 at_work.popleft().result()
             at_work.append(resizer.submit(put, picture, slots[number % SLOTS, len(times)]))
             times.append(seconds)
+            places.append(numbers.at(seconds) if numbers and place == UNKNOWN else place)
             if len(times) == slots.shape[1]:
-                yield _filled(number, times, at_work)
-                number, times = number + 1, []
+                yield _filled(number, times, places, at_work)
+                number, times, places = number + 1, [], []
         if times:
-            yield _filled(number, times, at_work)
+            yield _filled(number, times, places, at_work)
     finally:
         wait(at_work)  # after a failure the ring is another video's
     yield from selected.damage
 
 
-def _filled(number: int, times: list[float], at_work: deque[Future[None]]) -> _Filled:
+def _filled(
+    number: int, times: list[float], places: list[int], at_work: deque[Future[None]]
+) -> _Filled:
     while at_work:
         at_work.popleft().result()
-    return _Filled(number % SLOTS, np.array(times))
+    return _Filled(number % SLOTS, np.array(times), np.array(places, np.int64))
 
 
 def _wait_for_slot(number: int, used: np.ndarray) -> None:

@@ -1,7 +1,7 @@
 """Extraction: videos to feature files, decoded in other processes while the model works."""
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from errno import EILSEQ, ENAMETOOLONG
 from pathlib import Path
@@ -35,6 +35,8 @@ class Extraction:
     """The name that the file would have but for its length, without the suffix; else empty."""
     url: str = ""
     """Where the video was fetched from, or empty for a local one."""
+    labels: tuple[str | None, ...] = ()
+    """What a CSV file says of the video."""
 
     @property
     def source(self) -> str:
@@ -44,6 +46,10 @@ class Extraction:
     def named(self, text: str) -> str:
         """Return a message with the URL in place of the path that it was fetched to."""
         return text.replace(str(self.video.path), self.source)
+
+
+Write = Callable[[VideoFeatures, Extraction], int]
+"""Computes the features, keeps them, and returns the number of rows."""
 
 
 def extract_video(
@@ -107,6 +113,7 @@ def extract_videos(
     batch_size: int | None = None,
     limits: Limits = DEFAULT_LIMITS,
     workers: int | None = None,
+    write: Write | None = None,
 ) -> Generator[tuple[Extraction, int | VideoError], None, None]:
     """Extract videos in order; yield each with the number of its rows, or why there are none.
 
@@ -119,6 +126,7 @@ def extract_videos(
         batch_size: see there.
         limits: see there.
         workers: processes that decode, a video each. The default is one per two cores, 4 at most.
+        write: where the features go. The default is the ``output`` of each, a feature file.
     """
     under_way: deque[Extraction] = deque()
 
@@ -135,15 +143,19 @@ def extract_videos(
         batch_size=batch_size,
         limits=limits,
         workers=workers,
+        numbered=write is not None,
     )
     for features in stream:
         extraction = under_way.popleft()
         result: int | VideoError
         try:
-            settings = settings_of(
-                frozen, extraction.selection, pool=pool, normalize=normalize, dtype=dtype
-            )
-            result = _write_features(features, extraction, settings)
+            if write is not None:
+                result = write(features, extraction)
+            else:
+                settings = settings_of(
+                    frozen, extraction.selection, pool=pool, normalize=normalize, dtype=dtype
+                )
+                result = _write_features(features, extraction, settings)
         except VideoError as error:
             result = VideoError(extraction.named(str(error)))
         except ConfigError as error:
@@ -161,8 +173,8 @@ def _write_features(
     with feature_writer(
         extraction.output, dim=dim, dtype=settings["dtype"], num_patches=sum(patches)
     ) as writer:
-        for rows, times in features.pieces:
-            writer.append(rows, times)
+        for piece in features.pieces:
+            writer.append(piece.features, piece.times)
         return writer.finish(
             {
                 **settings,

@@ -1,15 +1,13 @@
-"""``vidmoco extract``: features of one video to a file, or of many to a folder."""
+"""``vidmoco extract``: features of one video to a file, or of many to a dataset or a file each."""
 
-import hashlib
-import os
 import time
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from functools import partial
+from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from rich.console import Console
 
@@ -17,23 +15,24 @@ from vidmoco.backbones.frozen import FrozenBackbone, load_frozen
 from vidmoco.config.commands import ExtractCommand
 from vidmoco.console import say, say_result
 from vidmoco.device import keep_freed_memory, resolve_device
-from vidmoco.errors import ConfigError, VideoError
+from vidmoco.errors import VideoError
 from vidmoco.features.batch_size import default_batch_size
-from vidmoco.features.extract import Extraction, extract_videos, is_done, settings_of
-from vidmoco.features.feature_file import read_sidecar, require_known_suffix, require_own_sidecar
-from vidmoco.features.times_file import read_times
-from vidmoco.frames.labels import names_of
+from vidmoco.features.claims import Worker
+from vidmoco.features.extract import Extraction, extract_videos
+from vidmoco.features.extract_many import extract_many
+from vidmoco.features.extract_outputs import DatasetOutput, FileOutput, Output, damage_of, kind_of
+from vidmoco.features.extract_plan import holds_many, planned
+from vidmoco.features.manifest import Given, write_manifest
+from vidmoco.features.output_folder import OutputFolder, output_folder
+from vidmoco.frames.labels import read_labels
 from vidmoco.progress import ProgressBar
 from vidmoco.run_folder import LATEST, make_writable_folder
 from vidmoco.urls import expand_lists, is_url, url_of
 from vidmoco.video.catalog import Catalog
-from vidmoco.video.fetch import fetched, name_of_url
-from vidmoco.video.info import VideoInfo
+from vidmoco.video.fetch import fetched
 from vidmoco.video.open_catalog import open_catalog
 
 DEFAULT_BACKBONE = "resnet50"
-# ".timestamps.npy" in place of the suffix, and ".1234567.part" while it is written.
-_ADDED_BYTES = 32
 
 
 def default_backbone() -> str:
@@ -44,7 +43,8 @@ def default_backbone() -> str:
 def extract(command: ExtractCommand) -> int:
     """Run ``vidmoco extract``; return 0, or 1 if any of many videos failed."""
     console = Console(stderr=True)
-    is_many = _holds_many(command)
+    is_many = holds_many(command)
+    labels = _label_columns(command)
     sources = expand_lists(command.videos)
     urls = list(dict.fromkeys(url_of(source) for source in sources if is_url(source)))
     local = [source for source in sources if not is_url(source)]
@@ -53,8 +53,12 @@ def extract(command: ExtractCommand) -> int:
         catalog = open_catalog(local, workers=command.workers, limits=command.limits)
     if not is_many and len(catalog.refused()):
         raise VideoError(f"{command.videos[0]}: {catalog[0].reason}")
-    todo, num_without_times = _planned(command, catalog, urls, is_many=is_many)
-    make_writable_folder(command.output if is_many else command.output.parent, flag="-o")
+    todo, num_without_times = planned(command, catalog, urls, is_many=is_many)
+    folder = output_folder(command.output)
+    if is_many:
+        folder.make()
+    else:
+        make_writable_folder(command.output.parent, flag="-o")
     device = resolve_device(command.device)
     source = command.backbone or default_backbone()
     say(console, f"Backbone: {source}")
@@ -67,185 +71,154 @@ def extract(command: ExtractCommand) -> int:
     )
     frozen.move_to(device)
     keep_freed_memory(device)
-    kind: dict[str, Any] = {
-        "pool": command.pool,
-        "normalize": command.normalize,
-        "dtype": command.dtype,
-    }
-    left = todo
-    if is_many:
-        left = [one for one in todo if command.overwrite or not _is_done(one, frozen, kind)]
-    failed = {info.key: info.reason for info in catalog.refused().rows()}
-    num_extracted = num_rows = 0
-    began = time.monotonic()
-    with (
-        TemporaryDirectory(prefix="vidmoco-") as folder,
-        closing(
-            extract_videos(
-                frozen,
-                _with_files(left, command, Path(folder)),
-                **kind,
-                batch_size=command.batch_size or default_batch_size(frozen),
-                limits=command.limits,
-                workers=command.workers if is_many else 1,
-            )
-        ) as results,
-        ProgressBar(console, "extract", total=len(left)) as bar,
-    ):
-        for extraction, result in bar.track(results):
-            if extraction.url:
-                extraction.video.path.unlink(missing_ok=True)
-            if isinstance(result, VideoError):
-                if not is_many:
-                    raise result
-                failed[extraction.name] = str(result)
-                continue
-            num_extracted, num_rows = num_extracted + 1, num_rows + result
-            _print_damage(extraction.output, console)
     if not is_many:
-        shape = ", ".join(map(str, (num_rows, *frozen.row_shape)))
-        rate = f"{num_rows / max(time.monotonic() - began, 1e-9):.0f} frames/s"
-        what = rate if command.pool == "none" else f"{command.pool} of frames"
-        say_result(f"{command.output}: ({shape}) {command.dtype}, {what}")
+        _extract_one(command, frozen, todo, console)
         return 0
+    failed = {info.key: info.reason for info in catalog.refused().rows()}
+    refused = [
+        Given(info.key, "refused", info.reason, str(info.path)) for info in catalog.refused().rows()
+    ]
+    with closing(folder):
+        summary = _extract_many(
+            command, frozen, todo, folder, labels, failed=failed, refused=refused, console=console
+        )
     without = f", {num_without_times} not in {command.times_file}" if num_without_times else ""
-    say_result(
-        f"{command.output}: {num_extracted} extracted, {len(todo) - len(left)} were there already, "
-        f"{len(failed)} failed{without}",
-    )
+    say_result(f"{folder.name}: {summary}, {len(failed)} failed{without}")
     say(console, *(f"  {name!r}: {reason}" for name, reason in failed.items()))
     return 1 if failed else 0
 
 
-def _holds_many(command: ExtractCommand) -> bool:
-    """Return whether the output is a folder.
+def _label_columns(command: ExtractCommand) -> list[str]:
+    if command.labels is None:
+        return []
+    return list(read_labels(command.labels, key=command.labels_key))
 
-    Raises:
-        ConfigError: the output is not what the videos need.
-    """
-    video, output = command.videos[0], command.output
-    is_list = str(video).startswith("@") and not video.exists()
-    if len(command.videos) > 1 or is_list or video.is_dir() or video.suffix == ".parquet":
-        if output.suffix:
-            what = f"{video} holds" if len(command.videos) == 1 else "These are"
-            raise ConfigError(
-                f"{what} many videos, and -o {output} reads as one file. Give a folder."
-            )
-        return True
-    if output.is_dir():
-        name = name_of_url(url_of(video)) if is_url(video) else video.name
-        raise ConfigError(
-            f"-o {output} is a folder, and {video} one video. Give a file: "
-            f"{output / (Path(name).name + command.suffix)}"
+
+def _extract_one(
+    command: ExtractCommand,
+    frozen: FrozenBackbone,
+    todo: Sequence[Extraction],
+    console: Console,
+) -> None:
+    """Write the file of one video, or raise why that is not possible."""
+    began = time.monotonic()
+    with TemporaryDirectory(prefix="vidmoco-") as temporary:
+        results = extract_videos(
+            frozen,
+            _with_files(command, Path(temporary), todo),
+            **kind_of(command),
+            batch_size=command.batch_size or default_batch_size(frozen),
+            limits=command.limits,
+            workers=1,
         )
-    require_known_suffix(output)
-    require_own_sidecar(output)
-    return False
+        with closing(results), ProgressBar(console, "extract", total=len(todo)) as bar:
+            for one, result in bar.track(results):
+                if isinstance(result, VideoError):
+                    raise result
+                say(console, *(f"  {line}" for line in damage_of(one)))
+                shape = ", ".join(map(str, (result, *frozen.row_shape)))
+                rate = f"{result / max(time.monotonic() - began, 1e-9):.0f} frames/s"
+    what = rate if command.pool == "none" else f"{command.pool} of frames"
+    say_result(f"{command.output}: ({shape}) {command.dtype}, {what}")
 
 
-def _planned(
-    command: ExtractCommand, catalog: Catalog, urls: Sequence[str], *, is_many: bool
-) -> tuple[list[Extraction], int]:
-    """Return what this process extracts, and the number of videos that --times-file leaves out.
-
-    The video of a URL is only a name until it is fetched.
-    """
-    readable = catalog.readable()
-    plan = [
-        Extraction(video, Path(), name=name)
-        for name, video in zip(
-            names_of(readable) if len(readable) else (), readable.rows(), strict=True
+def _extract_many(
+    command: ExtractCommand,
+    frozen: FrozenBackbone,
+    plan: Sequence[Extraction],
+    folder: OutputFolder,
+    labels: list[str],
+    *,
+    failed: dict[str, str],
+    refused: Sequence[Given],
+    console: Console,
+) -> str:
+    """Extract what is not there yet, put failures into ``failed``, and return a summary."""
+    num_here = num_rows = num_elsewhere = 0
+    with ExitStack() as stack:
+        temporary = Path(stack.enter_context(TemporaryDirectory(prefix="vidmoco-")))
+        worker = stack.enter_context(Worker(folder))
+        output: Output
+        if command.writes_dataset:
+            output = DatasetOutput(folder, worker, frozen, command, labels)
+        else:
+            output = FileOutput(folder, worker, frozen, command)
+        stack.enter_context(output)
+        todo = [one for one in plan if not output.has(one)]
+        bar = stack.enter_context(ProgressBar(console, "extract", total=len(todo)))
+        results = extract_many(
+            frozen,
+            todo,
+            output,
+            worker,
+            with_files=partial(_with_files, command, temporary),
+            on_wait=lambda number: say(
+                console, f"Waiting for {number} videos that other processes extract."
+            ),
+            **kind_of(command),
+            batch_size=command.batch_size or default_batch_size(frozen),
+            limits=command.limits,
+            workers=command.workers,
         )
-    ]
-    for url in urls:
-        name = name_of_url(url)
-        video = VideoInfo(root="/", key=name, num_bytes=0, mtime_ns=0)
-        plan.append(Extraction(video, Path(), name=name, url=url))
-    names = Counter(one.name for one in plan)
-    for one in plan:
-        if names[one.name] > 1:
-            raise ConfigError(
-                f"{names[one.name]} of these videos would be written to "
-                f"{command.output / (one.name + command.suffix)}. Give each its own -o."
-            )
-    num_all = len(plan)
-    if command.times_file is not None:
-        called: dict[str, list[str]] = defaultdict(list)
-        refused = [Extraction(row, Path(), name=row.key) for row in catalog.refused().rows()]
-        for one in plan + refused:
-            for call in {one.name, one.video.key, one.source}:
-                called[call].append(one.name)
-        times = read_times(command.times_file, called)
-        plan = [
-            replace(one, selection=replace(command.frames, times=times[one.name]))
-            for one in plan
-            if one.name in times
-        ]
-    else:
-        plan = [replace(one, selection=command.frames) for one in plan]
-    num_without_times = num_all - len(plan)
-    if not is_many:
-        return [replace(one, output=command.output) for one in plan], num_without_times
-    # Under torchrun each process takes its share of the videos.
-    rank, world_size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    own = []
-    for one in plan[rank::world_size]:
-        # The suffix of the video stays, and keeps clip.mp4 and clip.avi apart.
-        output = output_of(command.output, one.name, command.suffix)
-        is_cut = output != command.output / (one.name + command.suffix)
-        own.append(replace(one, output=output, full_name=one.name * is_cut))
-    return own, num_without_times
+        for one, result in bar.track(stack.enter_context(closing(results))):
+            if one.url:
+                one.video.path.unlink(missing_ok=True)
+            if isinstance(result, VideoError):
+                failed[one.name] = str(result)
+            elif result is None:
+                num_elsewhere += 1
+            else:
+                num_here, num_rows = num_here + 1, num_rows + result
+                say(console, *(f"  {line}" for line in output.damage_of(one)))
+        vanished = []
+        if isinstance(output, DatasetOutput):
+            vanished = _finish(output, worker, plan, failed, refused)
+    for name in vanished:
+        say(console, f"  {name!r} is not there any more; its rows stay.")
+    return (
+        f"{num_here} extracted"
+        + (f" ({num_rows} rows)" if command.writes_dataset else "")
+        + (f", {num_elsewhere} by other processes" if num_elsewhere else "")
+        + f", {len(plan) - len(todo)} were there already"
+        + (f", {len(vanished)} vanished" if vanished else "")
+    )
 
 
-def output_of(folder: Path, name: str, suffix: str) -> Path:
-    """Return the file for the features of a video.
-
-    A name that leaves no room for the suffixes of this program is cut, and gets a hash of the whole
-    name, which the sidecar has.
-    """
-    path = PurePosixPath(name)
-    most = _longest_name(folder) - _ADDED_BYTES
-    data = os.fsencode(path.name)
-    if len(data) > most:
-        kind = path.suffix if len(os.fsencode(path.suffix)) <= 8 else ""
-        digest = hashlib.sha256(data).hexdigest()[:16]
-        kept = data[: max(0, most - len(digest) - len(kind) - 1)].decode("utf-8", "ignore")
-        path = path.with_name(f"{kept}~{digest}{kind}")
-    return folder / f"{path}{suffix}"
-
-
-def _longest_name(folder: Path) -> int:
-    """Return how many bytes a name may have where a folder is or will be."""
-    there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
-    try:
-        return os.pathconf(there, "PC_NAME_MAX")
-    except (OSError, ValueError):
-        return 255
-
-
-def _is_done(extraction: Extraction, frozen: FrozenBackbone, kind: dict[str, Any]) -> bool:
-    """Return whether there is nothing to do; raise ``ConfigError`` if the output is in use."""
-    if is_done(extraction, settings_of(frozen, extraction.selection, **kind)):
-        return True
-    require_own_sidecar(extraction.output)
-    return False
+def _finish(
+    output: DatasetOutput,
+    worker: Worker,
+    plan: Sequence[Extraction],
+    failed: dict[str, str],
+    refused: Sequence[Given],
+) -> list[str]:
+    """Tidy up the dataset, write its manifest, and return the names of vanished videos."""
+    dataset = output.dataset
+    worker.has_finished()
+    with worker.alone("tidy"):
+        worker.look()
+        dataset.tidy(worker=worker.id, living=worker.extracting, is_alive=worker.is_alive)
+        without = list(refused)
+        for one in plan:
+            if one.name in failed or not output.has(one):
+                state = "failed" if one.name in failed else "pending"
+                reason, seconds = failed.get(one.name, ""), one.video.duration_seconds
+                without.append(Given(one.name, state, reason, one.source, seconds))
+        names = [one.name for one in plan] + [one.video for one in refused]
+        return write_manifest(dataset, names, without)
 
 
 def _with_files(
-    todo: Sequence[Extraction], command: ExtractCommand, folder: Path
+    command: ExtractCommand, folder: Path, todo: Iterable[Extraction]
 ) -> Iterator[Extraction]:
     """Yield what is to be extracted, with its file, which is fetched if it is at a URL."""
+    asked: deque[str] = deque()
     files = fetched(
-        [one.url for one in todo if one.url],
+        iter(asked.popleft, None),
         folder,
         most_bytes=round(command.max_download * 2**30),
         limits=command.limits,
     )
     for one in todo:
+        if one.url:
+            asked.append(one.url)
         yield replace(one, video=next(files)) if one.url else one
-
-
-def _print_damage(output: Path, console: Console) -> None:
-    """Say which frames of a video have no features, as its sidecar does."""
-    sidecar = read_sidecar(output)
-    say(console, *(f"  {line}" for line in (sidecar["damage"] if sidecar else ())))

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from vidmoco.errors import DataError
 from vidmoco.features.feature_file import timestamps_path
-from vidmoco.shapes import Float64
+from vidmoco.shapes import Float32, Float64
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,25 @@ def read_rows(path: Path, *, at_once: int) -> Iterator[np.ndarray]:
             if not np.issubdtype(rows.dtype, np.floating):
                 raise ValueError(f"its features are {rows.dtype}, not floating point")
             yield rows
+
+
+def unit_rows(rows: np.ndarray, *, place: str, first: int = 0) -> Float32[np.ndarray, "p d"]:
+    """Return features (p, D) divided by their lengths.
+
+    Raises:
+        DataError: a feature is not finite. ``place`` names the file, and ``first`` is the number
+            of the first row in it.
+    """
+    # float64 lengths: squares of float16 and of large float32 features overflow.
+    lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows, dtype=np.float64))
+    bad = np.flatnonzero(~np.isfinite(lengths))
+    if len(bad):
+        raise DataError(
+            f"{place}: feature {first + int(bad[0])} is not finite. Extract it again with a "
+            "backbone that is not damaged, and without --precision bf16 or --dtype float16."
+        )
+    unit = rows / np.maximum(lengths, np.finfo(np.float64).tiny)[:, None]
+    return np.asarray(unit, dtype=np.float32)
 
 
 @contextmanager

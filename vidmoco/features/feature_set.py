@@ -1,4 +1,4 @@
-"""Feature sets: one feature file, or all files that ``vidmoco extract`` wrote to a folder.
+"""Feature sets: one feature file, or all that ``vidmoco extract`` wrote to a folder.
 
 Rows are numbered across all files, which are sorted by video and then by path. Features are read
 in one pass, a piece at a time, so a million frames need little memory.
@@ -6,17 +6,19 @@ in one pass, a piece at a time, so a million frames need little memory.
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vidmoco.errors import ConfigError, DataError
+from vidmoco.features.dataset import Dataset
+from vidmoco.features.dataset_rows import DatasetRows, open_dataset
 from vidmoco.features.feature_file import SUFFIXES, read_sidecar, siblings_of
-from vidmoco.features.feature_rows import read_extent, read_rows
+from vidmoco.features.feature_rows import read_extent, read_rows, unit_rows
 from vidmoco.shapes import Float32, Float64, Int64
 from vidmoco.urls import is_url, url_of
 
@@ -25,9 +27,10 @@ ROWS_AT_ONCE = 8192  # assumption: 64 MiB of 2,048 float32 numbers per row, enou
 
 @dataclass(frozen=True, eq=False)
 class FeatureFile:
-    """A feature file with its sidecar."""
+    """The features of a video: a feature file with its sidecar, or rows of a dataset."""
 
     path: Path
+    """The file, or the dataset."""
     name: str
     """Path of the video below the folder that all videos share. It may come from a stranger."""
     source: Path
@@ -36,6 +39,8 @@ class FeatureFile:
     """Seconds from the first shown frame of each row; never decreasing."""
     dim: int
     sidecar: dict[str, Any]
+    rows: Callable[[int], Iterator[np.ndarray]]
+    """Yields the features in order, in pieces (p, D) of at most so many rows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +105,7 @@ class FeatureSet:
         """
         for file, start in list(zip(self.files, self.starts[:-1].tolist(), strict=True))[files]:
             row = start
-            for rows in read_rows(file.path, at_once=ROWS_AT_ONCE):
+            for rows in file.rows(ROWS_AT_ONCE):
                 yield row, unit_rows(rows, place=str(file.path), first=row - start)
                 row += len(rows)
             if row - start != len(file.times):
@@ -128,33 +133,18 @@ class FeatureSet:
         return np.linspace(0, self.num_rows - 1, count).round().astype(np.int64)
 
 
-def unit_rows(rows: np.ndarray, *, place: str, first: int = 0) -> Float32[np.ndarray, "p d"]:
-    """Return features (p, D) divided by their lengths.
-
-    Raises:
-        DataError: a feature is not finite. ``place`` names the file, and ``first`` is the number
-            of the first row in it.
-    """
-    # float64 lengths: squares of float16 and of large float32 features overflow.
-    lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows, dtype=np.float64))
-    bad = np.flatnonzero(~np.isfinite(lengths))
-    if len(bad):
-        raise DataError(
-            f"{place}: feature {first + int(bad[0])} is not finite. Extract it again with a "
-            "backbone that is not damaged, and without --precision bf16 or --dtype float16."
-        )
-    unit = rows / np.maximum(lengths, np.finfo(np.float64).tiny)[:, None]
-    return np.asarray(unit, dtype=np.float32)
-
-
 def open_features(path: Path) -> FeatureSet:
-    """Open a feature file, or all feature files of a folder and its subfolders.
+    """Open a dataset, a feature file, or all feature files of a folder and its subfolders.
 
     Raises:
         ConfigError: ``path`` does not exist, has no features, or has those of several backbones.
         DataError: a file is damaged.
     """
     path = path.expanduser()
+    if is_url(path) or path.is_dir():
+        dataset = open_dataset(path)
+        if dataset is not None:
+            return _of_dataset(path, dataset)
     if path.is_dir():
         candidates = sorted(p for p in path.rglob("*") if p.suffix in SUFFIXES and p.is_file())
         candidates = [p for p in candidates if not p.name.endswith(".timestamps.npy")]
@@ -166,9 +156,7 @@ def open_features(path: Path) -> FeatureSet:
             )
         candidates = [path]
     else:
-        raise ConfigError(
-            f"There is nothing at {path}. Make features first: vidmoco extract videos/ -o {path}"
-        )
+        raise ConfigError(f"There is nothing at {url_of(path)}. {_advice(path)}")
     found, left_out = [], []
     for candidate in candidates:
         sidecar = read_sidecar(candidate)
@@ -178,9 +166,7 @@ def open_features(path: Path) -> FeatureSet:
             found.append((candidate, sidecar))
     if not found:
         more = f" {left_out[0]}" if left_out else ""
-        raise ConfigError(
-            f"There are no features in {path}.{more} Make some: vidmoco extract videos/ -o {path}"
-        )
+        raise ConfigError(f"There are no features in {path}.{more} {_advice(path)}")
     for candidate, sidecar in found:
         _require_frames(candidate, sidecar)
     named = [candidate for candidate, _ in found]
@@ -189,17 +175,51 @@ def open_features(path: Path) -> FeatureSet:
     _require_one_sidecar_each(named)
     _require_one_backbone(path, found)
     sources = [Path(sidecar["source"]) for _, sidecar in found]
-    local = [source.parent for source in sources if not is_url(source)]
-    folder = Path(os.path.commonpath(local)) if local else Path()
+    folder = _folder_of(sources)
     files = []
     for (candidate, sidecar), source in zip(found, sources, strict=True):
         extent = read_extent(candidate)
         name = url_of(source) if is_url(source) else source.relative_to(folder).as_posix()
-        files.append(FeatureFile(candidate, name, source, extent.times, extent.dim, sidecar))
+        rows = partial(_rows_of_file, candidate)
+        files.append(FeatureFile(candidate, name, source, extent.times, extent.dim, sidecar, rows))
     if len({file.dim for file in files}) > 1:
         raise DataError(f"The features in {path} are of different sizes. Extract them again.")
     files.sort(key=lambda file: (str(file.source), str(file.path)))
     return FeatureSet(files, folder, left_out)
+
+
+def _advice(path: Path) -> str:
+    return f"Make some: vidmoco extract videos/ -o {url_of(path)}"
+
+
+def _rows_of_file(path: Path, at_once: int) -> Iterator[np.ndarray]:
+    return read_rows(path, at_once=at_once)
+
+
+def _folder_of(sources: Sequence[Path]) -> Path:
+    local = [source.parent for source in sources if not is_url(source)]
+    return Path(os.path.commonpath(local)) if local else Path()
+
+
+def _of_dataset(path: Path, dataset: Dataset) -> FeatureSet:
+    if not _is_ours(dataset.settings | {"source": "/"}):
+        raise DataError(f"{path} is no dataset of vidmoco extract: its settings are damaged.")
+    _require_frames(path, dataset.settings)
+    if not dataset.places:
+        raise ConfigError(f"There are no features in {path} yet. {_advice(path)}")
+    rows, files = DatasetRows(dataset), []
+    times, dim = rows.times(), dataset.schema.field("feature").type.list_size
+    for video, places in dataset.places.items():
+        entry = places[0].entry
+        sidecar = dataset.settings | {
+            "source": entry.source,
+            "source_bytes": entry.source_bytes,
+            "source_mtime_ns": entry.source_mtime_ns,
+        }
+        source, read = Path(entry.source), partial(rows.rows, places)
+        files.append(FeatureFile(path, video, source, times[video], dim, sidecar, read))
+    files.sort(key=lambda file: (str(file.source), file.name))
+    return FeatureSet(files, _folder_of([file.source for file in files]), [])
 
 
 def _is_ours(sidecar: dict[str, Any]) -> bool:

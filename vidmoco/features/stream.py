@@ -6,7 +6,7 @@ videos ──BatchReader──▶ images ──backbone──▶ features ──
 import math
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -16,12 +16,22 @@ from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.cores import num_cores
 from vidmoco.features.batch_reader import BatchedVideo, BatchReader
 from vidmoco.features.batch_size import default_batch_size
-from vidmoco.shapes import Float32, Float64
+from vidmoco.shapes import Float32, Float64, Int64
 from vidmoco.video.info import VideoInfo
 
 Pool = Literal["none", "mean", "max"]
-Piece = tuple[Float32[np.ndarray, "t *d"], Float64[np.ndarray, " t"]]
 _SAME_TIME = 1e-6  # seconds; as in ``select_frames``
+
+
+class Piece(NamedTuple):
+    """Some rows of a video."""
+
+    features: Float32[np.ndarray, "t *d"]
+    times: Float64[np.ndarray, " t"]
+    """Seconds from the first shown frame."""
+    frames: Int64[np.ndarray, " t"]
+    """Numbers of the frames in display order, from 0 on, lost frames counted, if they were asked
+    for. Of a pooled row there is none, and it is -1."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +40,8 @@ class VideoFeatures:
 
     video: VideoInfo
     pieces: Iterator[Piece]
-    """(features, times) of some rows at a time. Raises ``VideoError`` where no frame can be read,
-    or the decoder hangs or crashes."""
+    """Some rows at a time. Raises ``VideoError`` where no frame can be read, or the decoder hangs
+    or crashes."""
     row_shape: tuple[int, ...]
     """(D,), or (P, D) of patch tokens."""
     damage: list[str]
@@ -39,7 +49,7 @@ class VideoFeatures:
     ends: list[float]
     """After the last piece, if rows are pooled: when that of each row ends, in seconds."""
 
-    def read(self) -> Piece:
+    def read(self) -> tuple[Float32[np.ndarray, "t *d"], Float64[np.ndarray, " t"]]:
         """Compute all features, float32 (T, D) or (T, P, D), and the times of their rows.
 
         Times are float64 (T,) in seconds from the first shown frame; a pooled row has the time at
@@ -49,8 +59,8 @@ class VideoFeatures:
             VideoError: no frame can be read, or the decoder hangs or crashes.
         """
         pieces = list(self.pieces)
-        features = [features for features, _ in pieces] or [np.zeros((0, *self.row_shape))]
-        times = [times for _, times in pieces] or [np.zeros(0)]
+        features = [piece.features for piece in pieces] or [np.zeros((0, *self.row_shape))]
+        times = [piece.times for piece in pieces] or [np.zeros(0)]
         return np.concatenate(features, dtype=np.float32), np.concatenate(times)
 
 
@@ -63,6 +73,7 @@ def stream_features(
     batch_size: int | None = None,
     limits: Limits = DEFAULT_LIMITS,
     workers: int | None = None,
+    numbered: bool = False,
 ) -> Generator[VideoFeatures, None, None]:
     """Yield the videos in order, each with its features; a video's are used before the next.
 
@@ -78,12 +89,15 @@ def stream_features(
         batch_size: frames in one pass. The default is 64 on a CPU, and as many as fit on CUDA.
         limits: what a video may be, and what reading it may cost.
         workers: processes that decode, a video each. The default is one per two cores, 4 at most.
+        numbered: give the numbers of the frames too. Where frames are read by seeking, the packets
+            of the video are read once for them, without decoding.
     """
     reader = BatchReader(
         frozen.preprocess,
         batch_size=batch_size or default_batch_size(frozen),
         limits=limits,
         workers=workers or _num_workers(),
+        numbered=numbered,
     )
     selections: list[FrameSelection] = []
 
@@ -98,7 +112,7 @@ def stream_features(
             if pool != "none":
                 pieces = _pooled(pieces, batched, selections[0], pool, ends)
             if normalize:
-                pieces = ((_unit(features), times) for features, times in pieces)
+                pieces = (piece._replace(features=_unit(piece.features)) for piece in pieces)
             yield VideoFeatures(batched.video, pieces, frozen.row_shape, batched.damage, ends)
             del selections[0]
 
@@ -110,7 +124,7 @@ def _num_workers() -> int:
 
 def _pieces(frozen: FrozenBackbone, batched: BatchedVideo) -> Iterator[Piece]:
     for batch, features in features_of(frozen, batched.batches):
-        yield features.numpy(), batch.times
+        yield Piece(features.numpy(), batch.times, batch.numbers)
 
 
 def _pooled(
@@ -128,9 +142,9 @@ def _pooled(
         begin, end = (batched.shots or [(selection.start, stop)])[place]
         ends.append(end)
         features = pooled / count if pool == "mean" else pooled
-        return features[None].astype(np.float32), np.array([begin])
+        return Piece(features[None].astype(np.float32), np.array([begin]), np.array([-1]))
 
-    for features, times in pieces:
+    for features, times, _ in pieces:
         begins = [begin for begin, _ in batched.shots[1:]]  # frames before the first are of it
         places = np.searchsorted(begins, times + _SAME_TIME, side="right")
         for current in np.unique(places).tolist():

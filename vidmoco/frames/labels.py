@@ -1,6 +1,7 @@
 """Names and labels of prepared videos."""
 
 from collections import Counter
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from vidmoco.csv_file import read_csv
@@ -52,3 +53,17 @@ def read_labels(path: Path, *, key: str) -> dict[str, dict[str, str]]:
     if len({row[key] for row in rows}) < len(rows):
         raise ConfigError(f"{path} names a video twice; expected one row per video.")
     return {column: {row[key]: row[column] for row in rows} for column in columns if column != key}
+
+
+def require_labels_of(
+    labels: Mapping[str, Mapping[str, str]], videos: Collection[str], *, path: Path, key: str
+) -> None:
+    """Refuse labels that name none of the videos."""
+    labelled = {name for by_name in labels.values() for name in by_name}
+    if not labelled.intersection(videos):
+        found = f"it has {min(map(str, labelled))!r}" if labelled else "it has no rows"
+        called = f", and a video is called {min(videos)!r}" if videos else ""
+        raise ConfigError(
+            f"{path} names none of these videos in its column {key!r}: {found}{called}. Name the "
+            "column with --labels-key, or write the videos' names in this form."
+        )

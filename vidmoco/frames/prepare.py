@@ -27,7 +27,7 @@ from vidmoco.frames.index import (
     write_index,
 )
 from vidmoco.frames.key import KEY_FILE
-from vidmoco.frames.labels import names_of, read_labels
+from vidmoco.frames.labels import names_of, read_labels, require_labels_of
 from vidmoco.frames.prepared import open_prepared
 from vidmoco.frames.selection import Selection
 from vidmoco.frames.shard_writer import ShardWriter
@@ -71,7 +71,8 @@ def prepare(command: PrepareCommand) -> int:
     if not len(readable):
         raise ConfigError("None of these videos can be read. The reasons are listed above.")
     videos = dict(zip(names_of(readable), readable.rows(), strict=True))
-    _check_labels(labels, videos, command)
+    if command.labels is not None and labels:
+        require_labels_of(labels, videos.keys(), path=command.labels, key=command.labels_key)
     settings = FrameSettings(
         fps=command.fps,
         short_side=command.short_side,
@@ -130,20 +131,6 @@ def prepare(command: PrepareCommand) -> int:
     if pair_seconds:
         _print_saving(folder, float(np.mean(pair_seconds)))
     return 1 if failed or len(readable) < len(catalog) else 0
-
-
-def _check_labels(
-    labels: dict[str, dict[str, str]], videos: dict[str, VideoInfo], command: PrepareCommand
-) -> None:
-    """Refuse labels that name none of the videos."""
-    labelled = {name for by_name in labels.values() for name in by_name}
-    if labels and not labelled & videos.keys():
-        found = f"it has {min(map(str, labelled))!r}" if labelled else "it has no rows"
-        raise ConfigError(
-            f"{command.labels} names none of these videos in its column {command.labels_key!r}: "
-            f"{found}, and a video is called {min(videos)!r}. Name the column with --labels-key, "
-            "or write the videos' names in this form."
-        )
 
 
 def _write_missing(

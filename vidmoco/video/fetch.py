@@ -1,6 +1,6 @@
 """Fetch videos at URLs whole, through fsspec, because decoders only open local files."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
@@ -49,11 +49,11 @@ def fetch(url: str, path: Path, *, most_bytes: int) -> None:
 
 
 def fetched(
-    urls: Sequence[str], folder: Path, *, most_bytes: int, limits: Limits = DEFAULT_LIMITS
+    urls: Iterable[str], folder: Path, *, most_bytes: int, limits: Limits = DEFAULT_LIMITS
 ) -> Iterator[VideoInfo]:
     """Yield a row of the catalog for the file at each URL, fetched to ``folder`` when it is due.
 
-    What cannot be fetched is refused, with the reason.
+    ``urls`` are asked for one by one. What cannot be fetched is refused, with the reason.
     """
     for number, url in enumerate(urls):
         # The suffix is kept for messages only: what a file is shows its content.

@@ -6,7 +6,7 @@ file shows, so a picture that the decoder does not return is noticed.
 
 import heapq
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -172,15 +172,7 @@ class Due:
 
 def _counted(container: InputContainer, stream: VideoStream, video: VideoInfo) -> Iterator[Timed]:
     """Like ``decoded_frames``, for frames without times. All frames after an error are lost."""
-    base = stream.time_base or Fraction(1)
-    ticks = unpacked(video.frame_ticks, video.num_frames)
-
-    def seconds_of(count: int) -> float:
-        if count < len(ticks):
-            return float((ticks[count] - ticks[0]) * base)
-        beyond = len(ticks) and count - len(ticks) + 1
-        return (video.last_seconds if beyond else 0.0) + (beyond or count) / video.frame_rate
-
+    seconds_of = seconds_by_count(stream, video)
     count, damage = 0, ""
     for frame, error in counted_pictures(container, stream, video.container, video.codec):
         damage = damage or error
@@ -190,6 +182,20 @@ def _counted(container: InputContainer, stream: VideoStream, video: VideoInfo) -
     if damage:
         for index in range(count, video.num_frames):
             yield seconds_of(index), Lost(damage)
+
+
+def seconds_by_count(stream: VideoStream, video: VideoInfo) -> Callable[[int], float]:
+    """Return the time of the n-th frame of a video with ``estimated_times``, as a function."""
+    base = stream.time_base or Fraction(1)
+    ticks = unpacked(video.frame_ticks, video.num_frames)
+
+    def seconds_of(count: int) -> float:
+        if count < len(ticks):
+            return float((ticks[count] - ticks[0]) * base)
+        beyond = len(ticks) and count - len(ticks) + 1
+        return (video.last_seconds if beyond else 0.0) + (beyond or count) / video.frame_rate
+
+    return seconds_of
 
 
 def counted_pictures(

@@ -10,6 +10,9 @@ from vidmoco.video.info import VideoInfo
 
 TimedPicture = tuple[float, UInt8[np.ndarray, "h w 3"]]
 """Seconds from the first shown frame, and a displayed RGB picture."""
+NumberedPicture = tuple[float, UInt8[np.ndarray, "h w 3"], int]
+"""The same, and the number of the frame in display order, lost frames counted, or ``UNKNOWN``."""
+UNKNOWN = -1
 
 
 @dataclass(frozen=True)

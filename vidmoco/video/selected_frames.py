@@ -27,10 +27,10 @@ from vidmoco.video.frame_stream import (
     decoded_frames,
     start_ticks,
 )
-from vidmoco.video.frames import TimedPicture
+from vidmoco.video.frames import UNKNOWN, NumberedPicture, TimedPicture
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.seek_reader import SeekReader
-from vidmoco.video.sequential_reader import conclude, iter_frames, take_every
+from vidmoco.video.sequential_reader import conclude, numbered_frames, take_every
 from vidmoco.video.shots import shots_of
 
 # Seconds. A frame that begins so soon after a time is shown at it: times are rounded when they are
@@ -42,8 +42,9 @@ _TOLERANCE = 1e-6
 class SelectedFrames:
     """The frames of a selection, which are yet to be read."""
 
-    frames: Iterator[TimedPicture]
-    """Raises ``VideoError`` where there is none that can be read."""
+    frames: Iterator[NumberedPicture]
+    """Raises ``VideoError`` where there is none that can be read. Numbers are ``UNKNOWN`` where
+    frames before them are not read; ``FrameNumbers`` knows them."""
     shots: list[tuple[float, float]] = field(default_factory=list)
     """With ``scenes="all"``: when each shot begins and ends, in seconds."""
     damage: list[str] = field(default_factory=list)
@@ -98,7 +99,7 @@ def select_frames(
         between = take_every(_between(video, start, end, limits, lost), selection.every)
         frames = _pictures(video, between, lost, damage)
     else:
-        frames = iter_frames(
+        frames = numbered_frames(
             video,
             fps=selection.fps,
             every=selection.every,
@@ -129,14 +130,14 @@ def _at_times(
     damage: list[str],
     *,
     repeated: bool,
-) -> Iterator[TimedPicture]:
+) -> Iterator[NumberedPicture]:
     """Yield the frame that is shown at each of the increasing times; the same one perhaps once."""
     times = [time + _TOLERANCE for time in times]
     lost: list[tuple[float, Lost]] = []
     last = -1.0
     for seconds, picture in _read_times(video, times, limits, lost):
         if repeated or seconds > last:
-            yield seconds, picture
+            yield seconds, picture, UNKNOWN
         last = seconds
     conclude(video, last >= 0, lost, damage)
 
@@ -189,7 +190,7 @@ def _between(
 
 def _key_frames(
     video: VideoInfo, start: float, end: float, limits: Limits, damage: list[str]
-) -> Iterator[TimedPicture]:
+) -> Iterator[NumberedPicture]:
     """Yield the frames that the decoder calls key frames and that begin in a range.
 
     A decoder that skips the others gives up at the first doubt, and all frames are decoded.
@@ -201,7 +202,7 @@ def _key_frames(
         try:
             with open_video(video.path, limits=limits) as (container, stream):
                 reading = _only_key_frames if only_keys else decoded_frames
-                for seconds, frame in reading(container, stream, video):
+                for number, (seconds, frame) in enumerate(reading(container, stream, video)):
                     if seconds >= end - _TOLERANCE:
                         break
                     if seconds <= last or seconds < start - _TOLERANCE:
@@ -210,7 +211,8 @@ def _key_frames(
                         lost.append((seconds, frame))
                     elif frame.key_frame:
                         last = seconds
-                        yield seconds, to_rgb(frame, coded_size=coded_size(video))
+                        picture = to_rgb(frame, coded_size=coded_size(video))
+                        yield seconds, picture, UNKNOWN if only_keys else number
             break
         except (VideoError, av.FFmpegError) as error:
             if isinstance(error, MemoryError) or not only_keys:
@@ -252,11 +254,11 @@ def _pictures(
     frames: Iterable[tuple[float, VideoFrame]],
     lost: list[tuple[float, Lost]],
     damage: list[str],
-) -> Iterator[TimedPicture]:
+) -> Iterator[NumberedPicture]:
     any_good = False
     for seconds, frame in frames:
         any_good = True
-        yield seconds, to_rgb(frame, coded_size=coded_size(video))
+        yield seconds, to_rgb(frame, coded_size=coded_size(video)), UNKNOWN
     conclude(video, any_good, lost, damage)
 
 

@@ -14,7 +14,7 @@ from vidmoco.errors import VideoError
 from vidmoco.video.container import open_video, to_rgb
 from vidmoco.video.files import require_as_scanned
 from vidmoco.video.frame_stream import Lost, coded_size, decoded_frames
-from vidmoco.video.frames import TimedPicture
+from vidmoco.video.frames import NumberedPicture, TimedPicture
 from vidmoco.video.info import VideoInfo
 
 T = TypeVar("T")
@@ -28,9 +28,24 @@ def iter_frames(
     limits: Limits = DEFAULT_LIMITS,
     on_damage: Callable[[str], None] | None = None,
 ) -> Iterator[TimedPicture]:
-    """Yield the frames in order as (seconds from the first shown frame, displayed RGB).
+    """Yield the frames of ``numbered_frames`` as (seconds from the first shown frame, RGB)."""
+    for seconds, picture, _ in numbered_frames(
+        video, fps=fps, every=every, limits=limits, on_damage=on_damage
+    ):
+        yield seconds, picture
 
-    Frames that cannot be decoded without errors are left out.
+
+def numbered_frames(
+    video: VideoInfo,
+    *,
+    fps: float | None = None,
+    every: int = 1,
+    limits: Limits = DEFAULT_LIMITS,
+    on_damage: Callable[[str], None] | None = None,
+) -> Iterator[NumberedPicture]:
+    """Yield the frames in order as (seconds from the first shown frame, displayed RGB, number).
+
+    Frames that cannot be decoded without errors are left out, and counted in the numbers.
 
     Args:
         video: a row of the catalog.
@@ -46,9 +61,9 @@ def iter_frames(
     good = _good_frames(video, limits, lost)
     taken = take_at_rate(good, fps) if fps is not None else take_every(good, every)
     any_good = False
-    for seconds, frame in taken:
+    for seconds, (number, frame) in taken:
         any_good = True
-        yield seconds, to_rgb(frame, coded_size=coded_size(video))
+        yield seconds, to_rgb(frame, coded_size=coded_size(video)), number
     damage: list[str] = []
     conclude(video, any_good, lost, damage)
     if on_damage is not None:
@@ -73,16 +88,17 @@ def conclude(
 
 def _good_frames(
     video: VideoInfo, limits: Limits, lost: list[tuple[float, Lost]]
-) -> Iterator[tuple[float, VideoFrame]]:
-    """Yield the frames that can be decoded without errors, and append the others to ``lost``."""
+) -> Iterator[tuple[float, tuple[int, VideoFrame]]]:
+    """Yield the good frames with their numbers, and append the others to ``lost``."""
     require_as_scanned(video)
     try:
         with open_video(video.path, limits=limits) as (container, stream):
-            for seconds, picture in decoded_frames(container, stream, video):
+            frames = enumerate(decoded_frames(container, stream, video))
+            for number, (seconds, picture) in frames:
                 if isinstance(picture, Lost):
                     lost.append((seconds, picture))
                 else:
-                    yield seconds, picture
+                    yield seconds, (number, picture)
     except VideoError as error:
         raise VideoError(f"{video.path}: {error}.") from error
 

@@ -19,7 +19,8 @@ from vidmoco.backbones.tokens import FeatureKind
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.device import resolve_device
 from vidmoco.errors import CheckpointError, ConfigError, DataError, VideoError, VidmocoError
-from vidmoco.features.feature_set import FeatureSet, describe_backbone, unit_rows
+from vidmoco.features.feature_rows import unit_rows
+from vidmoco.features.feature_set import FeatureSet, describe_backbone
 from vidmoco.images.decode import decode_image
 from vidmoco.shapes import Float32, UInt8
 from vidmoco.video.files import VIDEO_SUFFIXES

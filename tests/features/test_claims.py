@@ -1,0 +1,123 @@
+import json
+import os
+import socket
+
+import pytest
+
+from vidmoco.features import claims
+from vidmoco.features.claims import CLAIMS, WORKERS, Worker
+from vidmoco.features.output_folder import output_folder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = output_folder(tmp_path / "feats")
+    made.make()
+    return made
+
+
+def sign(folder, name, *, pid, host=None):
+    """Another process, of which there is only its sign of life."""
+    state = {"host": host or socket.gethostname(), "pid": pid, "extracts": True}
+    folder.write(f"{WORKERS}/{name}", json.dumps(state).encode())
+
+
+def claim_of(folder, name, video):
+    folder.write(f"{CLAIMS}/{video}", json.dumps({"worker": name}).encode())
+
+
+@pytest.fixture
+def dead():
+    """The id of a process that has ended."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    return pid
+
+
+def test_a_video_has_one_owner_at_a_time(folder):
+    with Worker(folder) as one:
+        sign(folder, "0000000a", pid=os.getppid())
+        claim_of(folder, "0000000a", "theirs")
+        assert not one.claim("theirs")
+        assert one.claim("mine") and not one.claim("mine")
+        one.release("mine")
+        assert one.claim("mine")
+        assert one.others == one.extracting == {"0000000a"} and one.had_company
+    assert set(folder.sizes(CLAIMS)) == {"theirs"}
+    assert set(folder.sizes(WORKERS)) == {"0000000a"}
+
+
+def test_claims_of_the_dead_are_taken_over_by_one(folder, dead):
+    sign(folder, "0000000a", pid=os.getppid())  # so that nobody tidies up
+    sign(folder, "0000000b", pid=dead)
+    claim_of(folder, "0000000b", "left")
+    with Worker(folder) as one:
+        assert one.claim("left")
+        claim_of(folder, "0000000b", "again")
+        claim_of(folder, "0000000a", "again.0000000b")  # another was faster
+        assert not one.claim("again")
+        one.release("left")
+        assert not [name for name in folder.sizes(CLAIMS) if name.startswith("left")]
+
+
+def test_another_machine_is_dead_when_it_gives_no_sign(folder, monkeypatch):
+    sign(folder, "0000000a", pid=1, host="elsewhere")
+    claim_of(folder, "0000000a", "a")
+    with Worker(folder) as one:
+        assert not one.claim("a")
+        monkeypatch.setattr(claims, "EXPIRY", -1.0)
+        one.look()
+        assert one.claim("a")
+
+
+def test_a_number_that_is_ours_by_now_is_no_sign_of_life(folder):
+    sign(folder, "0000000a", pid=os.getpid())
+    with Worker(folder) as one:
+        assert one.others == frozenset()
+
+
+def test_a_claim_without_content_is_respected_for_a_while(folder, monkeypatch):
+    """Its process is about to write it, or died in that moment."""
+    with Worker(folder) as one:
+        folder.write(f"{CLAIMS}/a", b"")
+        assert not one.claim("a")
+        monkeypatch.setattr(claims, "EXPIRY", -1.0)
+        assert one.claim("a")
+
+
+def test_closed_videos_stay_closed_until_the_last_process_ends(folder):
+    with Worker(folder) as one:
+        sign(folder, "0000000a", pid=os.getppid())
+        assert one.claim("bad") and one.claim("good")
+        one.close("bad", "it is broken")
+        one.close("good")
+        assert not one.claim("bad")
+        assert one.closed() == {"bad": "it is broken", "good": ""}
+    assert set(folder.sizes(CLAIMS)) == {"bad", "good"}
+    folder.delete(f"{WORKERS}/0000000a")
+    with Worker(folder) as one:
+        assert one.claim("bad")  # a new beginning
+
+
+def test_what_is_done_once_is_not_done_again(folder):
+    done = []
+    with Worker(folder) as one:
+        one.once("begin", lambda: done.append(1))
+        one.once("begin", lambda: done.append(2))
+    assert done == [1]
+
+
+def test_alone_ends_with_the_block(folder):
+    with Worker(folder) as one:
+        with one.alone("tidy"):
+            assert set(folder.sizes(CLAIMS)) == {"tidy"}
+        assert folder.sizes(CLAIMS) == {}
+
+
+def test_nothing_is_left(folder):
+    with Worker(folder) as one:
+        assert one.claim("a")
+    folder.close()
+    assert folder.names() == []

@@ -1,0 +1,48 @@
+"""The readers of a dataset in docs/features.md, as a reader would type them in."""
+
+import re
+from pathlib import Path
+
+import pytest
+from dataset_folders import begin, values_of, write
+
+DOCS = Path(__file__).parents[2] / "docs" / "features.md"
+
+
+def examples():
+    text = DOCS.read_text().partition("### Reading it")[2].partition("\n## ")[0]
+    return re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.filterwarnings("ignore")  # of seven libraries
+def test_each_reader_takes_a_dataset_as_it_lies(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    dataset = begin("feats")
+    write(dataset, ("a.mp4", values_of(5)), ("b.mp4", values_of(3, first=1)))
+    write(dataset, ("c.mp4", values_of(4)))
+    dataset.folder.write("__vidmoco__/manifest.parquet", b"not looked at")
+    names: dict[str, object] = {}
+    for code in examples():
+        exec(compile(code, str(DOCS), "exec"), names)
+        counts = names.get("counts")
+        if counts is not None:
+            assert sorted(map(tuple, _rows(counts))) == [("a.mp4", 5), ("b.mp4", 3), ("c.mp4", 4)]
+            names["counts"] = None
+    assert len(names["frames"]) == len(names["table"]) == len(names["rows"]) == 12
+    assert names["features"].shape == (12, 4)
+    assert names["frames"]["feature"].iloc[1].tolist() == [1, 1, 1, 1]
+    assert names["index"].ntotal == 12
+    assert len(names["nearest"]) == 3 and names["nearest"][0]["video"] in (
+        "a.mp4",
+        "b.mp4",
+        "c.mp4",
+    )
+    assert names["rows"][1]["frame"] == 1 and names["rows"].column_names == [
+        "video", "video_id", "frame", "pts_seconds", "feature"]  # fmt: skip
+    assert names["features_by_video"].num_rows == 12
+
+
+def _rows(counts):
+    return counts.rows() if hasattr(counts, "rows") else counts.itertuples(index=False)

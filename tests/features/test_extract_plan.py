@@ -1,0 +1,41 @@
+"""Names, lists and times are in test_extract_command.py, labels in test_extract_outputs.py."""
+
+from pathlib import Path
+
+import pytest
+
+from vidmoco.config.commands import ExtractCommand
+from vidmoco.errors import ConfigError
+from vidmoco.features.extract_plan import holds_many, output_of
+
+
+@pytest.mark.parametrize(
+    ("videos", "output", "options", "expected"),
+    [
+        (["v"], "feats", {}, True),
+        (["a.mp4", "b.mp4"], "feats", {}, True),
+        (["a.mp4"], "feats.npy", {}, False),
+        (["a.mp4"], "feats.parquet", {}, False),
+        (["a.mp4"], "feats", {"format": "parquet"}, True),
+        (["v"], "s3://bucket/feats", {}, True),
+        (["v"], "feats.npy", {}, "v holds many videos, and -o feats.npy reads as one file"),
+        (["a.mp4"], "f.parquet", {"format": "parquet"}, "--format parquet writes a folder"),
+        (["a.mp4"], "feats", {}, "Cannot write features to feats"),
+        (["v"], "s3://bucket/feats", {"format": "npy"}, "-o s3://bucket/feats is a URL"),
+    ],
+)
+def test_what_the_output_is(tmp_path, monkeypatch, videos, output, options, expected):
+    monkeypatch.chdir(tmp_path)
+    Path("v").mkdir()
+    command = ExtractCommand(videos=tuple(map(Path, videos)), output=Path(output), **options)
+    if isinstance(expected, bool):
+        assert holds_many(command) == expected
+    else:
+        with pytest.raises(ConfigError, match=expected):
+            holds_many(command)
+
+
+def test_a_name_without_room_is_cut(tmp_path):
+    assert output_of(tmp_path, "deep/a.mp4", ".npy") == tmp_path / "deep" / "a.mp4.npy"
+    path = output_of(tmp_path, "x" * 251 + ".mp4", ".npy")
+    assert len(path.name) < 230 and path.name.endswith(".mp4.npy") and "~" in path.name

@@ -1,0 +1,107 @@
+import os
+import threading
+
+import fsspec
+import pytest
+from full_disk import no_file_larger_than
+
+from vidmoco.errors import ConfigError
+from vidmoco.features.output_folder import INTERNAL, output_folder
+
+
+@pytest.fixture(params=["path", "file", "memory"])
+def folder(request, tmp_path):
+    place = {
+        "path": tmp_path / "feats",
+        "file": f"file://{tmp_path}/feats",
+        "memory": "memory://shelf/feats",
+    }[request.param]
+    made = output_folder(type(tmp_path)(place))
+    made.make()
+    yield made
+    fsspec.filesystem("memory").store.clear()
+
+
+def read(folder, name):
+    with folder.open(name) as file:
+        return file.read()
+
+
+def test_files_are_put_read_listed_and_deleted(folder):
+    part = folder.temporary("part-1")
+    part.write_bytes(b"rows")
+    folder.put(part, "part-1.parquet")
+    folder.write(f"{INTERNAL}/dataset.json", b"old")
+    folder.write(f"{INTERNAL}/dataset.json", b"new")
+    assert not part.exists()
+    assert folder.sizes() == {"part-1.parquet": 4}
+    assert sorted(folder.names()) == sorted([INTERNAL, "part-1.parquet"])
+    assert folder.sizes(INTERNAL) == {"dataset.json": 3}
+    assert (read(folder, "part-1.parquet"), read(folder, f"{INTERNAL}/dataset.json")) == (
+        b"rows",
+        b"new",
+    )
+    folder.delete("part-1.parquet", "part-1.parquet")
+    assert folder.sizes() == {} and folder.sizes("nowhere") == {}
+    with pytest.raises(FileNotFoundError):
+        folder.open("part-1.parquet")
+
+
+def test_one_of_many_creates_a_file(folder):
+    winners = []
+
+    def create(number):
+        if folder.create(f"{INTERNAL}/claims/a", str(number).encode()):
+            winners.append(number)
+
+    threads = [threading.Thread(target=create, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(winners) == 1
+    assert read(folder, f"{INTERNAL}/claims/a") == str(winners[0]).encode()
+
+
+def test_times_are_those_of_the_folders_clock(folder):
+    for name in ("a", "b"):
+        folder.write(f"{INTERNAL}/workers/{name}", b"")
+    first = folder.changed(f"{INTERNAL}/workers")
+    folder.write(f"{INTERNAL}/workers/a", b"again")
+    second = folder.changed(f"{INTERNAL}/workers")
+    assert second["b"] == first["b"] and second["a"] >= first["a"]
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_old_file(tmp_path):
+    folder = output_folder(tmp_path / "feats")
+    folder.make()
+    folder.write("a", b"old")
+    with no_file_larger_than(100), pytest.raises(ConfigError, match=r"finished videos are kept\.$"):
+        folder.write("a", bytes(1000))
+    assert read(folder, "a") == b"old" and folder.names() == ["a"]
+
+
+def test_closing_removes_empty_folders_only(tmp_path):
+    folder = output_folder(tmp_path / "feats")
+    folder.make()
+    folder.write(f"{INTERNAL}/workers/a", b"")
+    folder.write(f"{INTERNAL}/claims/a", b"")
+    folder.delete(f"{INTERNAL}/claims/a")
+    folder.close()
+    assert os.listdir(tmp_path / "feats" / INTERNAL) == ["workers"]  # noqa: PTH208
+    folder.delete(f"{INTERNAL}/workers/a")
+    folder.close()
+    assert folder.names() == []
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("nothing://bucket/feats", "Protocol not known: nothing"),
+        ("http://127.0.0.1:1/feats", "Cannot connect to host"),
+        ("file:///proc/none/feats", "No such file or directory"),
+    ],
+)
+def test_a_url_that_cannot_be_written_is_one_line(url, reason, tmp_path):
+    with pytest.raises(ConfigError, match=reason):
+        output_folder(type(tmp_path)(url)).make()

@@ -1,0 +1,213 @@
+"""Several processes that share videos: one at a time has a video, and a dead one has none.
+
+    __vidmoco__/workers/ID       who works on the folder; written again every few seconds
+    __vidmoco__/claims/VIDEO     who has a video, or that it is not to be tried again, and why
+
+A claim is made by creating a file that must not be there, which one process alone can. The claim of
+a process that has died is not changed, because two could do so at once: the name of the video, with
+that of the dead process behind it, is claimed instead.
+"""
+
+import json
+import os
+import re
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import TracebackType
+from typing import Any
+
+from vidmoco.errors import ConfigError
+from vidmoco.features.output_folder import INTERNAL, OutputFolder
+from vidmoco.json_text import parse_json
+
+WORKERS, CLAIMS = f"{INTERNAL}/workers", f"{INTERNAL}/claims"
+_BETWEEN_SIGNS = 5.0  # seconds
+# Seconds without a sign of life. assumption: longer than what file servers and their clients cache.
+EXPIRY = 120.0
+_BETWEEN_LOOKS = 0.5
+_ID = re.compile("[0-9a-f]{8}")
+
+
+class Worker:
+    """This process, among those that write to a folder at the same time."""
+
+    def __init__(self, folder: OutputFolder) -> None:
+        self.id = uuid.uuid4().hex[:8]
+        self.others: frozenset[str] = frozenset()
+        """Other processes that are alive, as of the last look."""
+        self.extracting: frozenset[str] = frozenset()
+        """Those of them that write parts."""
+        self.had_company = False
+        """Whether there was another process at any time."""
+        self._folder, self._extracts = folder, True
+        self._held: dict[str, list[str]] = {}
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, daemon=True, name="claims")
+
+    def __enter__(self) -> "Worker":
+        self._sign()
+        self.look()
+        if not self.others:  # claims of before; failed videos are tried again
+            self._forget()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+        try:
+            self.release(*self._held)
+            self.look()
+            if not self.others:
+                self._forget(to_the_end=True)
+            self._folder.delete(f"{WORKERS}/{self.id}")
+        except ConfigError:
+            if error is None:  # else the first error says it
+                raise
+
+    def _sign(self) -> None:
+        state = {"host": socket.gethostname(), "pid": os.getpid(), "extracts": self._extracts}
+        self._folder.write(f"{WORKERS}/{self.id}", json.dumps(state).encode())
+
+    def _beat(self) -> None:
+        while not self._ended.wait(_BETWEEN_SIGNS):
+            with suppress(ConfigError):  # what is written next says what is wrong
+                self._sign()
+                self.look()
+
+    def look(self) -> None:
+        """See who is alive."""
+        changed = {
+            name: time_
+            for name, time_ in self._folder.changed(WORKERS).items()
+            if _ID.fullmatch(name)
+        }
+        now = changed.pop(self.id, max(changed.values(), default=0.0))
+        alive, extracting = set(), set()
+        for name, time_ in changed.items():
+            state = self._read(f"{WORKERS}/{name}")
+            if not state or now - time_ > EXPIRY or not _may_run(state):
+                continue
+            alive.add(name)
+            if state.get("extracts"):
+                extracting.add(name)
+        self.others, self.extracting = frozenset(alive), frozenset(extracting)
+        self.had_company |= bool(alive)
+
+    def is_alive(self, name: str) -> bool:
+        """Return whether a process that wrote here is this one or still runs."""
+        if name != self.id and name not in self.others:
+            self.look()
+        return name == self.id or name in self.others
+
+    def claim(self, video: str) -> bool:
+        """Take a video, by its id, if nobody has it and it is not closed."""
+        name, names = video, list[str]()
+        while True:
+            names.append(name)
+            if self._folder.create(f"{CLAIMS}/{name}", json.dumps({"worker": self.id}).encode()):
+                self._held[video] = names
+                return True
+            claim = self._read(f"{CLAIMS}/{name}")
+            if claim is None or "closed" in claim or self._is_held(name, claim):
+                return False
+            name = f"{name}.{claim.get('worker', 'nobody')}"
+
+    def _is_held(self, name: str, claim: dict[str, Any]) -> bool:
+        if "worker" in claim:
+            return self.is_alive(str(claim["worker"]))
+        # It has been created and not yet written, or its process died in that moment.
+        times = self._folder.changed(CLAIMS) | self._folder.changed(WORKERS)
+        return name in times and max(times.values()) - times[name] < EXPIRY
+
+    def release(self, *videos: str) -> None:
+        """Let go of videos, after their rows are where others see them."""
+        for video in videos:
+            self._folder.delete(*(f"{CLAIMS}/{name}" for name in self._held.pop(video)))
+
+    def close(self, video: str, reason: str = "") -> None:
+        """Let go of a video that is not to be tried again while others are at work."""
+        *_, last = self._held.pop(video)
+        claim = {"worker": self.id, "closed": reason}
+        self._folder.write(f"{CLAIMS}/{last}", json.dumps(claim).encode())
+
+    def closed(self) -> dict[str, str]:
+        """Return why videos are closed, by whichever process, by their ids."""
+        found = {}
+        for name in self._folder.sizes(CLAIMS):
+            claim = self._read(f"{CLAIMS}/{name}") or {}
+            if "closed" in claim:
+                found[name.partition(".")[0]] = str(claim["closed"])
+        return found
+
+    def has_finished(self) -> None:
+        """Say that this process extracts no more, so that others may tidy up what it wrote."""
+        self._extracts = False
+        self._sign()
+
+    @contextmanager
+    def alone(self, what: str) -> Iterator[None]:
+        """Do something that one process at a time may do, and wait for the others."""
+        while not self.claim(what):
+            time.sleep(_BETWEEN_LOOKS)
+        yield
+        self.release(what)
+
+    def once(self, what: str, do: Callable[[], None]) -> None:
+        """Do something that one process does for all that are at work, and wait until it is done.
+
+        ``do`` may be done again if the process dies meanwhile.
+        """
+        while not self.claim(what):
+            if what in self.closed():
+                return
+            time.sleep(_BETWEEN_LOOKS)
+        do()
+        self.close(what)
+
+    def _forget(self, *, to_the_end: bool = False) -> None:
+        """Delete what dead and finished processes have left, and at the end this one's claims."""
+        for name in self._folder.sizes(WORKERS):
+            if not self.is_alive(name):
+                self._folder.delete(f"{WORKERS}/{name}")
+        for name in self._folder.sizes(CLAIMS):
+            claim = self._read(f"{CLAIMS}/{name}")
+            own = to_the_end and claim is not None and claim.get("worker") == self.id
+            if claim is not None and (own or not self._is_held(name, claim)):
+                self._folder.delete(f"{CLAIMS}/{name}")
+
+    def _read(self, name: str) -> dict[str, Any] | None:
+        """Return what a file says, nothing if it is damaged, and None if it is gone."""
+        try:
+            with self._folder.open(name) as file:
+                found = parse_json(file.read().decode())
+        except FileNotFoundError:
+            return None
+        except ValueError:  # it was created, and its process died before it wrote
+            return {}
+        return found if isinstance(found, dict) else {}
+
+
+def _may_run(state: dict[str, Any]) -> bool:
+    """Return False if a process was one of this machine, and is gone."""
+    pid = state.get("pid")
+    if state.get("host") != socket.gethostname() or not isinstance(pid, int):
+        return True
+    if pid == os.getpid():
+        return False  # an earlier process of this number, as in a container
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True

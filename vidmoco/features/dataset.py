@@ -1,0 +1,283 @@
+"""A dataset of features: a folder of parts, and what they hold together.
+
+    part-000001-1f2e3d4c.parquet     rows; its footer says of which videos (``dataset_part``)
+    __vidmoco__/dataset.json         the settings, written first
+    __vidmoco__/manifest.parquet     all videos, written last and made from the footers
+    __vidmoco__/workers, claims      who is at work (``claims``)
+
+Nothing else is recorded, so nothing can disagree. After a kill there may be parts that do not
+count: pieces of a long video without the last one, and parts whose rows another part has too.
+``tidy`` deletes them.
+"""
+
+import hashlib
+import json
+import re
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vidmoco.config.frame_selection import SELECTION_KEYS
+from vidmoco.errors import ConfigError
+from vidmoco.features.dataset_part import Entry, Part, PartFile, read_part, schema_of
+from vidmoco.features.output_folder import INTERNAL, OutputFolder
+from vidmoco.json_text import parse_json
+
+PART_BYTES = 128 * 2**20
+"""Of features in a part, before compression. A part of less than half is merged with others."""
+SETTINGS, MANIFEST = f"{INTERNAL}/dataset.json", f"{INTERNAL}/manifest.parquet"
+_PART = re.compile(r"part-(\d{6,})-[0-9a-f]{8}\.parquet")
+_FORMAT = "vidmoco features 1"
+_DECISIVE = (
+    *("format", "weights_hash", "preprocess", "precision", "feature", *SELECTION_KEYS),
+    *("times_file", "pool", "normalize", "dtype", "labels"),
+)
+_READERS = 8  # assumption: footers of an object store are read at once
+
+
+@dataclass(frozen=True)
+class Place:
+    """Rows of a video in a part."""
+
+    part: str
+    start: int
+    entry: Entry
+
+
+class Dataset:
+    """What the parts of a folder hold, as of the last ``refresh``."""
+
+    def __init__(self, folder: OutputFolder, settings: dict[str, Any]) -> None:
+        self.folder, self.settings = folder, settings
+        self.schema = schema_of(settings)
+        self.parts: dict[str, Part] = {}
+        self.refresh()
+
+    @property
+    def settings_hash(self) -> str:
+        """A hash of all that decides the rows, beside the videos."""
+        decisive = {key: self.settings.get(key) for key in _DECISIVE}
+        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
+
+    def refresh(self) -> None:
+        """See which parts there are."""
+        sizes = {name: size for name, size in self.folder.sizes().items() if _PART.fullmatch(name)}
+        if sizes.keys() == self.parts.keys():
+            return
+        new = [name for name in sorted(sizes) if name not in self.parts]
+        with ThreadPoolExecutor(_READERS) as threads:
+            read = threads.map(lambda name: self._read(name, sizes[name]), new)
+            found = {name: part for name, part in self.parts.items() if name in sizes}
+            found |= {part.name: part for part in read if part is not None}
+        self.parts = dict(sorted(found.items()))
+        self.__dict__.pop("places", None)
+
+    def _read(self, name: str, size: int) -> Part | None:
+        try:
+            with self.folder.open(name) as file:
+                return read_part(name, file, size)
+        except FileNotFoundError:  # it has just been merged with others
+            return None
+
+    @cached_property
+    def places(self) -> dict[str, list[Place]]:
+        """Where the rows of each video are that count, by its name, in the order of the rows."""
+        superseded = {name for part in self.parts.values() for name in part.replaces}
+        found: defaultdict[str, defaultdict[float, dict[int, Place]]]
+        found = defaultdict(lambda: defaultdict(dict))
+        for part in self.parts.values():
+            if part.name not in superseded:
+                for start, entry in zip(part.starts, part.entries, strict=False):
+                    place = Place(part.name, start, entry)
+                    found[entry.video][entry.made].setdefault(entry.piece, place)
+        chosen = {}
+        for video, by_time in found.items():
+            for made in sorted(by_time, reverse=True):
+                pieces = [by_time[made][number] for number in sorted(by_time[made])]
+                if pieces[-1].entry.is_last and pieces[-1].entry.piece == len(pieces) - 1:
+                    chosen[video] = pieces
+                    break
+        return chosen
+
+    def identity_of(self, video: str) -> str | None:
+        """Return the identity of the video whose rows are there, or None."""
+        places = self.places.get(video)
+        return places[0].entry.identity if places else None
+
+    def add(self, part: Part) -> None:
+        """Take in a part that this process has written."""
+        self.parts[part.name] = part
+        self.__dict__.pop("places", None)
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Delete parts."""
+        names = list(names)
+        self.folder.delete(*names)
+        for name in names:
+            self.parts.pop(name, None)
+        self.__dict__.pop("places", None)
+
+    def new_file(self, worker: str) -> tuple[str, PartFile]:
+        """Return a new part under its name."""
+        numbers = [int(found[1]) for name in self.parts if (found := _PART.fullmatch(name))]
+        name = f"part-{max(numbers, default=0) + 1:06d}-{uuid.uuid4().hex[:8]}.parquet"
+        return name, PartFile(self.folder.temporary(f"{name}.{worker}"), self.schema)
+
+    def commit(
+        self,
+        name: str,
+        file: PartFile,
+        entries: Sequence[Entry],
+        *,
+        worker: str,
+        replaces: Sequence[str] = (),
+    ) -> None:
+        """Finish a part and put it into the folder, at one moment."""
+        try:
+            file.close(entries, worker=worker, replaces=replaces)
+            size = file.path.stat().st_size
+            self.folder.put(file.path, name)
+        except BaseException:
+            file.discard()
+            raise
+        self.add(Part(name, size, worker, frozenset(replaces), tuple(entries)))
+
+    def merge(self, names: Sequence[str], *, worker: str) -> None:
+        """Replace parts by one that has those of their rows that count."""
+        counted = {(p.part, p.start) for places in self.places.values() for p in places}
+        new, file = self.new_file(worker)
+        entries: list[Entry] = []
+        try:
+            for name in names:
+                part = self.parts[name]
+                starts = part.starts
+                kept = [(name, start) in counted for start in starts[:-1]]
+                mask = np.repeat(kept, np.diff(starts))
+                with self.folder.open(name) as opened, pq.ParquetFile(opened) as source:
+                    first = 0
+                    for group in range(source.num_row_groups):
+                        table = source.read_row_group(group)
+                        here = mask[first : first + table.num_rows]
+                        first += table.num_rows
+                        file.append(table if here.all() else table.filter(pa.array(here)))
+                entries += [entry for entry, keep in zip(part.entries, kept, strict=True) if keep]
+        except BaseException:
+            file.discard()
+            raise
+        if not entries:
+            file.discard()
+        else:
+            self.commit(new, file, entries, worker=worker, replaces=names)
+        self.delete(names)
+
+    def merge_small(self, names: Iterable[str], *, worker: str, rest: bool) -> None:
+        """Merge parts of less than half the size into whole ones, with ``rest`` all of them."""
+        bunch: list[str] = []
+        size = 0
+        for name in names:
+            num_bytes = self.parts[name].num_bytes
+            if num_bytes >= PART_BYTES // 2:
+                continue
+            if size + num_bytes > PART_BYTES:
+                self.merge(bunch, worker=worker)
+                bunch, size = [], 0
+            bunch.append(name)
+            size += num_bytes
+        if rest and len(bunch) > 1:
+            self.merge(bunch, worker=worker)
+
+    def tidy(
+        self, *, worker: str, living: Collection[str], is_alive: Callable[[str], bool]
+    ) -> None:
+        """Delete what does not count, and merge small parts. One process at a time may do so.
+
+        Args:
+            worker: this process.
+            living: other processes that write parts, whose parts are left alone.
+            is_alive: whether a process, by its name, may still write to a temporary file.
+        """
+        self.refresh()
+        superseded = {name for part in self.parts.values() for name in part.replaces}
+        self.delete([name for name in self.parts if name in superseded])
+        counted = {(p.part, p.start) for places in self.places.values() for p in places}
+        own = [part for part in self.parts.values() if part.worker not in living]
+        for part in own:
+            if not all((part.name, start) in counted for start in part.starts[:-1]):
+                self.merge([part.name], worker=worker)
+        mine = [part.name for part in self.parts.values() if part.worker not in living]
+        self.merge_small(mine, worker=worker, rest=True)
+        for name in self.folder.sizes(INTERNAL):
+            writer = name.removesuffix(".part").rpartition(".")[2]
+            if name.startswith("part-") and name.endswith(".part") and not is_alive(writer):
+                self.folder.delete(f"{INTERNAL}/{name}")
+
+
+def read_settings(folder: OutputFolder) -> dict[str, Any] | None:
+    """Return the settings of the dataset in a folder, or None if it has none.
+
+    Raises:
+        ConfigError: they are damaged.
+    """
+    try:
+        with folder.open(SETTINGS) as file:
+            found = parse_json(file.read().decode())
+    except FileNotFoundError:
+        return None
+    except (ValueError, NotADirectoryError) as error:
+        raise ConfigError(f"{folder.name}/{SETTINGS} is damaged: {error}.") from error
+    if not isinstance(found, dict) or found.get("format") != _FORMAT:
+        raise ConfigError(f"{folder.name} is a dataset of another version of vidmoco.")
+    return found
+
+
+def open_or_begin(
+    folder: OutputFolder, settings: dict[str, Any], *, is_own: bool = False
+) -> Dataset:
+    """Return the dataset of a folder, which is begun if there is none.
+
+    With ``is_own`` there was one before, and other files are the user's.
+
+    Raises:
+        ConfigError: the folder holds something else, or a dataset of other settings.
+    """
+    settings = {"format": _FORMAT, **settings}
+    text = json.dumps(settings, indent=2) + "\n"
+    known = read_settings(folder)
+    if known is None:
+        foreign = sorted(name for name in folder.names() if not name.startswith((".", "_")))
+        foreign = [name for name in foreign if not _PART.fullmatch(name)]
+        if foreign and not is_own:
+            raise ConfigError(
+                f"{folder.name} holds other files, such as {foreign[0]!r}, and a dataset needs a "
+                "folder of its own. Give another -o, or --format npy for a file per video."
+            )
+        known = settings if folder.create(SETTINGS, text.encode()) else read_settings(folder)
+    known = known or settings
+    # As they are after JSON: a tuple is a list.
+    given = json.loads(text)
+    changed = [key for key in _DECISIVE if known.get(key) != given.get(key)]
+    if changed:
+        raise ConfigError(
+            f"{folder.name} was made with another {', '.join(changed)}. Give another -o, or "
+            "--overwrite."
+        )
+    return Dataset(folder, known)
+
+
+def is_dataset(folder: OutputFolder) -> bool:
+    """Return whether a folder has a dataset, which may be damaged."""
+    return SETTINGS.rpartition("/")[2] in folder.sizes(INTERNAL)
+
+
+def delete_dataset(folder: OutputFolder) -> None:
+    """Delete the files of a dataset, and no others."""
+    inside = {f"{INTERNAL}/{name}" for name in folder.sizes(INTERNAL)}
+    folder.delete(*(name for name in folder.sizes() if _PART.fullmatch(name)), *inside)

@@ -1,0 +1,176 @@
+"""Where the features of many videos go: a dataset, or a file each."""
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+from vidmoco.backbones.frozen import FrozenBackbone
+from vidmoco.config.commands import ExtractCommand
+from vidmoco.errors import ConfigError
+from vidmoco.features.claims import Worker
+from vidmoco.features.dataset import Dataset, delete_dataset, is_dataset, open_or_begin
+from vidmoco.features.dataset_part import Entry
+from vidmoco.features.dataset_writer import DatasetWriter
+from vidmoco.features.extract import Extraction, Write, is_done, settings_of
+from vidmoco.features.feature_file import read_sidecar, require_own_sidecar
+from vidmoco.features.output_folder import OutputFolder
+from vidmoco.features.stream import VideoFeatures
+
+
+def id_of(name: str) -> str:
+    """Return the id of a video, which follows from its name."""
+    return hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+
+
+class FileOutput:
+    """A feature file for each video."""
+
+    write: Write | None = None
+
+    def __init__(
+        self, folder: OutputFolder, worker: Worker, frozen: FrozenBackbone, command: ExtractCommand
+    ) -> None:
+        self._worker, self._frozen, self._overwrites = worker, frozen, command.overwrite
+        self._kind = kind_of(command)
+        if is_dataset(folder):
+            raise ConfigError(
+                f"{folder.name} holds a dataset, and no files of videos. Give another -o, or "
+                "--format parquet."
+            )
+
+    def __enter__(self) -> "FileOutput":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        pass
+
+    def has(self, one: Extraction) -> bool:
+        """Return whether a video is finished, and need not be extracted."""
+        if self._overwrites:
+            return False
+        if is_done(one, settings_of(self._frozen, one.selection, **self._kind)):
+            return True
+        require_own_sidecar(one.output)
+        return False
+
+    def refresh(self) -> None:
+        """See what other processes have finished: nothing to do, as each file is looked at."""
+
+    def wrote(self, one: Extraction) -> None:
+        """Let go of a video whose file is written."""
+        if self._overwrites:  # its file does not say that it was written this time
+            self._worker.close(id_of(one.name))
+        else:
+            self._worker.release(id_of(one.name))
+
+    def flush(self) -> None:
+        """Finish what is under way: nothing is."""
+
+    def damage_of(self, one: Extraction) -> Sequence[str]:
+        """Return which frames of a video that was just written were left out."""
+        return damage_of(one)
+
+
+class DatasetOutput:
+    """A dataset of all videos."""
+
+    def __init__(
+        self,
+        folder: OutputFolder,
+        worker: Worker,
+        frozen: FrozenBackbone,
+        command: ExtractCommand,
+        labels: list[str],
+    ) -> None:
+        is_own = is_dataset(folder)
+        if command.overwrite:
+            worker.once("overwrite", lambda: delete_dataset(folder))
+        settings = settings_of(frozen, command.frames, **kind_of(command))
+        settings |= {"row_shape": list(frozen.row_shape), "labels": labels}
+        if command.times_file is not None:
+            settings["times_file"] = True
+        self.dataset: Dataset = open_or_begin(folder, settings, is_own=is_own)
+        self._damage: list[str] = []
+        self._writer = DatasetWriter(
+            self.dataset, worker=worker.id, on_commit=lambda ids: worker.release(*ids)
+        )
+
+    def __enter__(self) -> "DatasetOutput":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, KeyboardInterrupt):
+            self._writer.flush()
+        self._writer.discard()
+
+    def has(self, one: Extraction) -> bool:
+        """Return whether the rows of a video are there, as of the last ``refresh``."""
+        return self.dataset.identity_of(one.name) == identity_of(one)
+
+    def refresh(self) -> None:
+        """See what other processes have finished."""
+        self.dataset.refresh()
+
+    def write(self, features: VideoFeatures, one: Extraction) -> int:
+        """Write the rows of a video, and return their number."""
+        video = features.video
+        entry = Entry(
+            video=one.name,
+            video_id=id_of(one.name),
+            identity=identity_of(one),
+            source=one.source,
+            source_bytes=video.num_bytes,
+            source_mtime_ns=0 if one.url else video.mtime_ns,
+            seconds=video.duration_seconds,
+            start_seconds=video.start_seconds,
+            made=time.time(),
+        )
+        num_rows = self._writer.add(features, entry, one.labels, named=one.named)
+        self._damage = [one.named(line) for line in features.damage]
+        return num_rows
+
+    def wrote(self, one: Extraction) -> None:
+        """Keep a video until its part is there: the writer lets go of it."""
+
+    def flush(self) -> None:
+        """Finish the part that is under way, so that others see it."""
+        self._writer.flush()
+
+    def damage_of(self, one: Extraction) -> Sequence[str]:
+        """Return which frames of the video that was written last were left out."""
+        return self._damage
+
+
+def damage_of(one: Extraction) -> Sequence[str]:
+    """Return which frames of a video have no features, as the sidecar of its file says."""
+    sidecar = read_sidecar(one.output)
+    return sidecar["damage"] if sidecar else ()
+
+
+def kind_of(command: ExtractCommand) -> dict[str, Any]:
+    """Return what the rows are, as keywords."""
+    return {"pool": command.pool, "normalize": command.normalize, "dtype": command.dtype}
+
+
+def identity_of(one: Extraction) -> str:
+    """Return what decides the rows of a video, beside the settings: content, times and labels."""
+    video = one.video
+    content = one.url or video.content or f"{video.num_bytes} {video.mtime_ns}"
+    parts = [content, list(one.selection.times), list(one.labels)]
+    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
+
+
+Output = FileOutput | DatasetOutput

@@ -1,0 +1,152 @@
+"""What ``vidmoco extract`` extracts, and where to."""
+
+import hashlib
+import os
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from vidmoco.config.commands import ExtractCommand
+from vidmoco.errors import ConfigError
+from vidmoco.features.extract import Extraction
+from vidmoco.features.feature_file import require_known_suffix, require_own_sidecar
+from vidmoco.features.times_file import read_times
+from vidmoco.frames.labels import names_of, read_labels, require_labels_of
+from vidmoco.urls import is_url, url_of
+from vidmoco.video.catalog import Catalog
+from vidmoco.video.fetch import name_of_url
+from vidmoco.video.info import VideoInfo
+
+# ".timestamps.npy" in place of the suffix, and ".1234567.part" while it is written.
+_ADDED_BYTES = 32
+
+
+def holds_many(command: ExtractCommand) -> bool:
+    """Return whether the output is a folder.
+
+    Raises:
+        ConfigError: the output is not what the videos need.
+    """
+    video, output = command.videos[0], command.output
+    is_list = str(video).startswith("@") and not video.exists()
+    several = len(command.videos) > 1 or is_list or video.is_dir() or video.suffix == ".parquet"
+    is_many = several or command.format == "parquet"
+    if command.labels is not None and not (is_many and command.writes_dataset):
+        raise ConfigError("--labels are columns of a dataset. Add --format parquet.")
+    if is_url(output) and not (is_many and command.writes_dataset):
+        raise ConfigError(
+            f"-o {url_of(output)} is a URL, which takes a dataset and no single files. Add "
+            "--format parquet."
+        )
+    if is_many:
+        if output.suffix:
+            what = f"{video} holds" if len(command.videos) == 1 else "These are"
+            what = f"{what} many videos" if several else "--format parquet writes a folder"
+            raise ConfigError(f"{what}, and -o {output} reads as one file. Give a folder.")
+        return True
+    if output.is_dir():
+        name = name_of_url(url_of(video)) if is_url(video) else video.name
+        raise ConfigError(
+            f"-o {output} is a folder, and {video} one video. Give a file: "
+            f"{output / (Path(name).name + command.file_suffix)}"
+        )
+    require_known_suffix(output)
+    require_own_sidecar(output)
+    return False
+
+
+def planned(
+    command: ExtractCommand, catalog: Catalog, urls: Sequence[str], *, is_many: bool
+) -> tuple[list[Extraction], int]:
+    """Return what is to be extracted, and the number of videos that --times-file leaves out.
+
+    The video of a URL is only a name until it is fetched.
+    """
+    readable = catalog.readable()
+    plan = [
+        Extraction(video, Path(), name=name)
+        for name, video in zip(
+            names_of(readable) if len(readable) else (), readable.rows(), strict=True
+        )
+    ]
+    for url in urls:
+        name = name_of_url(url)
+        video = VideoInfo(root="/", key=name, num_bytes=0, mtime_ns=0)
+        plan.append(Extraction(video, Path(), name=name, url=url))
+    names = Counter(one.name for one in plan)
+    for one in plan:
+        if names[one.name] > 1:
+            where = command.output / (one.name + command.file_suffix)
+            what = f"called {one.name!r}" if command.writes_dataset else f"written to {where}"
+            raise ConfigError(
+                f"{names[one.name]} of these videos would be {what}. Give each its own -o."
+            )
+    num_all = len(plan)
+    if command.times_file is not None:
+        called: dict[str, list[str]] = defaultdict(list)
+        refused = [Extraction(row, Path(), name=row.key) for row in catalog.refused().rows()]
+        for one in plan + refused:
+            for call in {one.name, one.video.key, one.source}:
+                called[call].append(one.name)
+        times = read_times(command.times_file, called)
+        plan = [
+            replace(one, selection=replace(command.frames, times=times[one.name]))
+            for one in plan
+            if one.name in times
+        ]
+    else:
+        plan = [replace(one, selection=command.frames) for one in plan]
+    num_without_times = num_all - len(plan)
+    if command.labels is not None:
+        plan = _with_labels(plan, command.labels, command.labels_key)
+    if not is_many:
+        return [replace(one, output=command.output) for one in plan], num_without_times
+    if command.writes_dataset:
+        return plan, num_without_times
+    return [_with_output(one, command) for one in plan], num_without_times
+
+
+def _with_labels(plan: Sequence[Extraction], path: Path, key: str) -> list[Extraction]:
+    labels = read_labels(path, key=key)
+    require_labels_of(labels, {one.name for one in plan}, path=path, key=key)
+    reserved = {"pts_seconds", "end_seconds", "feature", "video_id"} & labels.keys()
+    if reserved:
+        raise ConfigError(f"{path} has a column {min(reserved)!r}, which the dataset has already.")
+    return [
+        replace(one, labels=tuple(by_name.get(one.name) for by_name in labels.values()))
+        for one in plan
+    ]
+
+
+def _with_output(one: Extraction, command: ExtractCommand) -> Extraction:
+    # The suffix of the video stays, and keeps clip.mp4 and clip.avi apart.
+    output = output_of(command.output, one.name, command.file_suffix)
+    is_cut = output != command.output / (one.name + command.file_suffix)
+    return replace(one, output=output, full_name=one.name * is_cut)
+
+
+def output_of(folder: Path, name: str, suffix: str) -> Path:
+    """Return the file for the features of a video.
+
+    A name that leaves no room for the suffixes of this program is cut, and gets a hash of the whole
+    name, which the sidecar has.
+    """
+    path = PurePosixPath(name)
+    most = _longest_name(folder) - _ADDED_BYTES
+    data = os.fsencode(path.name)
+    if len(data) > most:
+        kind = path.suffix if len(os.fsencode(path.suffix)) <= 8 else ""
+        digest = hashlib.sha256(data).hexdigest()[:16]
+        kept = data[: max(0, most - len(digest) - len(kind) - 1)].decode("utf-8", "ignore")
+        path = path.with_name(f"{kept}~{digest}{kind}")
+    return folder / f"{path}{suffix}"
+
+
+def _longest_name(folder: Path) -> int:
+    """Return how many bytes a name may have where a folder is or will be."""
+    there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    try:
+        return os.pathconf(there, "PC_NAME_MAX")
+    except (OSError, ValueError):
+        return 255

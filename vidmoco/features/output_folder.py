@@ -1,0 +1,254 @@
+"""A folder that several processes write to: on a disk, or at a URL of fsspec.
+
+Files are written whole or not at all. Object stores know no renaming and no appending, so nothing
+here needs them: a file is put there once, and later deleted.
+"""
+
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any, Protocol, runtime_checkable
+
+import fsspec
+
+from vidmoco.atomic_file import atomic_write, flush_to_disk, remove, writing
+from vidmoco.errors import ConfigError, VidmocoError
+from vidmoco.run_folder import make_writable_folder
+from vidmoco.urls import is_url, url_of
+
+INTERNAL = "__vidmoco__"
+"""The subfolder of files that are no data. pyarrow ignores names that begin with `_`, Hugging Face
+datasets folders that begin with `__`."""
+_STORES = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "oci")
+ADVICE = ", then give the same command again: finished videos are kept."
+
+
+@runtime_checkable
+class OutputFolder(Protocol):
+    """Names are relative to the folder, with ``/``. Methods raise ``ConfigError``."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+
+    def make(self) -> None:
+        """Make the folder if it is missing, and see that it can be written to."""
+
+    def names(self) -> list[str]:
+        """Return the names of the files and folders directly in the folder."""
+
+    def sizes(self, folder: str = "") -> dict[str, int]:
+        """Return the bytes of each file directly in a subfolder, by its name there."""
+
+    def changed(self, folder: str) -> dict[str, float]:
+        """Return when each file of a subfolder was written, in seconds by the folder's clock."""
+
+    def open(self, name: str) -> Any:
+        """Open a file for reading, in binary. Raises ``FileNotFoundError``."""
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file, in place of an old one."""
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Write a file if there is none; return whether this process did, and no other."""
+
+    def temporary(self, name: str) -> Path:
+        """Return a local path for a file that ``put`` will take."""
+
+    def put(self, part: Path, name: str) -> None:
+        """Put a local file there under a name, and remove it here."""
+
+    def delete(self, *names: str) -> None:
+        """Delete files; those that are gone already do not matter."""
+
+    def close(self) -> None:
+        """Remove what is not needed any more, such as empty folders."""
+
+
+def output_folder(place: Path) -> OutputFolder:
+    """Return the folder at a path or a URL, which may be missing."""
+    url = url_of(place) if is_url(place) else ""
+    if url.startswith(("file://", "local://")):
+        return _LocalFolder(Path(url.partition("://")[2]))
+    return _RemoteFolder(url) if url else _LocalFolder(place.expanduser())
+
+
+class _LocalFolder:
+    """A folder of this machine's file systems, which may be shared with others."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def name(self) -> str:
+        return str(self.path)
+
+    def make(self) -> None:
+        make_writable_folder(self.path, flag="-o")
+
+    def names(self) -> list[str]:
+        return os.listdir(self.path)  # noqa: PTH208
+
+    def sizes(self, folder: str = "") -> dict[str, int]:
+        return {entry.name: stat.st_size for entry, stat in self._files(folder)}
+
+    def changed(self, folder: str) -> dict[str, float]:
+        return {entry.name: stat.st_mtime for entry, stat in self._files(folder)}
+
+    def _files(self, folder: str) -> Iterator[tuple["os.DirEntry[str]", os.stat_result]]:
+        try:
+            entries = list(os.scandir(self.path / folder))
+        except FileNotFoundError:
+            return
+        for entry in entries:
+            with suppress(FileNotFoundError):  # another process has just deleted it
+                if entry.is_file():
+                    yield entry, entry.stat()
+
+    def open(self, name: str) -> Any:
+        return (self.path / name).open("rb")
+
+    def write(self, name: str, data: bytes) -> None:
+        with atomic_write(self.path / name, advice=ADVICE) as part:
+            part.write_bytes(data)
+
+    def create(self, name: str, data: bytes) -> bool:
+        path = self.path / name
+        with writing(path, advice=ADVICE):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with path.open("xb", buffering=0) as file:
+                    file.write(data)
+            except FileExistsError:
+                return False
+        return True
+
+    def temporary(self, name: str) -> Path:
+        path = self.path / INTERNAL / f"{name}.part"
+        with writing(path, advice=ADVICE):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def put(self, part: Path, name: str) -> None:
+        with writing(self.path / name, advice=ADVICE):
+            flush_to_disk(part)
+            part.replace(self.path / name)
+
+    def delete(self, *names: str) -> None:
+        for name in names:
+            with writing(self.path / name, advice=ADVICE):
+                (self.path / name).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        inside = self.path / INTERNAL
+        for folder in (*(one for one in inside.glob("*") if one.is_dir()), inside):
+            with suppress(OSError):  # it is not empty, or missing
+                folder.rmdir()
+
+
+class _RemoteFolder:
+    """A folder at a URL. What is written to it is put together on this machine's disk."""
+
+    def __init__(self, url: str) -> None:
+        self.name = url.rstrip("/")
+        self._local: Path | None = None
+        with self._said():
+            self._system, root = fsspec.core.url_to_fs(
+                self.name, use_listings_cache=False, skip_instance_cache=True
+            )
+        self._root = str(root).rstrip("/")
+
+    @contextmanager
+    def _said(self, *, may_be_missing: bool = False) -> Iterator[None]:
+        """Turn what fsspec and the libraries below it raise, of many kinds, into one line."""
+        try:
+            yield
+        except (VidmocoError, MemoryError):
+            raise
+        except Exception as error:
+            if may_be_missing and isinstance(error, FileNotFoundError):
+                raise
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise ConfigError(
+                f"{self.name} cannot be used: {reason}. Fix that, then give the same command again."
+            ) from error
+
+    def make(self) -> None:
+        probe = f"{INTERNAL}/probe-{uuid.uuid4().hex[:8]}"
+        self.write(probe, b"")
+        self.delete(probe)
+
+    def names(self) -> list[str]:
+        return list(self._infos("", kinds=("file", "directory")))
+
+    def sizes(self, folder: str = "") -> dict[str, int]:
+        return {name: int(info["size"] or 0) for name, info in self._infos(folder).items()}
+
+    def changed(self, folder: str) -> dict[str, float]:
+        infos = self._infos(folder)
+        times = (info.get("LastModified") or info.get("updated") for info in infos.values())
+        with self._said():
+            return {
+                name: (time or self._system.modified(self._path(f"{folder}/{name}"))).timestamp()
+                for name, time in zip(infos, times, strict=True)
+            }
+
+    def _infos(self, folder: str, kinds: Sequence[str] = ("file",)) -> dict[str, dict[str, Any]]:
+        with self._said():
+            try:
+                found = self._system.ls(self._path(folder), detail=True)
+            except FileNotFoundError:
+                return {}
+        return {
+            one["name"].rstrip("/").rpartition("/")[2]: one for one in found if one["type"] in kinds
+        }
+
+    def _path(self, name: str) -> str:
+        return f"{self._root}/{name}".rstrip("/")
+
+    def open(self, name: str) -> Any:
+        with self._said(may_be_missing=True):
+            return self._system.open(self._path(name), "rb")
+
+    def write(self, name: str, data: bytes) -> None:
+        with self._said():
+            self._make_parent(name)
+            self._system.pipe_file(self._path(name), data)
+
+    def create(self, name: str, data: bytes) -> bool:
+        with self._said():
+            self._make_parent(name)
+            try:
+                self._system.pipe_file(self._path(name), data, mode="create")
+            except FileExistsError:
+                return False
+        return True
+
+    def _make_parent(self, name: str) -> None:
+        """Make the folder of a file. Object stores have none, and s3fs would make a bucket."""
+        if self._system.protocol not in _STORES and self._system.protocol[0] not in _STORES:
+            self._system.makedirs(self._path(name).rpartition("/")[0], exist_ok=True)
+
+    def temporary(self, name: str) -> Path:
+        if self._local is None:
+            self._local = Path(mkdtemp(prefix="vidmoco-"))
+        return self._local / name
+
+    def put(self, part: Path, name: str) -> None:
+        with self._said():
+            self._make_parent(name)
+            self._system.put_file(str(part), self._path(name))
+        part.unlink()
+
+    def delete(self, *names: str) -> None:
+        with self._said():
+            for name in names:
+                with suppress(FileNotFoundError):
+                    self._system.rm_file(self._path(name))
+
+    def close(self) -> None:
+        if self._local is not None:
+            remove(self._local)
