@@ -194,7 +194,8 @@ def on_all_ranks(method: nn.Module, device: torch.device) -> nn.Module:
     """
     if world_size() == 1:
         return method
-    options: dict[str, Any] = {_SYNC_BUFFERS: False}
+    # Gradients lie where they are sent from, so no step copies them.
+    options: dict[str, Any] = {_SYNC_BUFFERS: False, "gradient_as_bucket_view": True}
     return DistributedDataParallel(
         method, device_ids=[device] if device.type == "cuda" else None, **options
     )
