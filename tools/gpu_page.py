@@ -5,6 +5,7 @@
 A part without a file is called "not run yet".
 """
 
+# ruff: noqa: E501  (lines of the page, which are wider)
 import argparse
 import json
 from pathlib import Path
