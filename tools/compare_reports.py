@@ -59,7 +59,11 @@ def main() -> None:
     parser.add_argument("--read", nargs=2, help=argparse.SUPPRESS)  # a tool and a file: a process
     given = parser.parse_args()
     if given.read:
-        print(json.dumps(READERS[given.read[0]](Path(given.read[1]))))
+        try:
+            found = READERS[given.read[0]](Path(given.read[1]))
+        except Exception as error:  # of any kind, by the tool
+            found = {"error": str(error)}
+        print(json.dumps(found))
         return
     columns = [("vidmoco", None), *((f"vidmoco, {path.name}", path) for path in given.vidmoco)]
     columns += [(name, None) for name in ("ffmpeg", "decord", "torchcodec", "PyAV, seek")]
@@ -92,7 +96,7 @@ def cell(path: Path, tool: str, checkout: Path | None) -> str:
     if "missing" in found:
         return "not there"
     if "error" in found:
-        return "**refused**"
+        return "**error**"
     frames, first, last = TRUTH[path.name]
     right = found["indices"] == list(range(first, first + frames))
     last_found = found.get("last")

@@ -72,7 +72,7 @@ class Run:
     def report(self, output: PathLike | None = None) -> Path:
         """Write the run's HTML page and return its path."""
         path = Path(output) if output is not None else self.path / "report.html"
-        write_report(ReportCommand(source=self.path, output=path), console=Console(quiet=True))
+        write_report(ReportCommand(sources=(self.path,), output=path), console=Console(quiet=True))
         return path
 
 

@@ -193,11 +193,12 @@ class EvaluateCommand(Settings):
 class ReportCommand(Settings):
     """Write one HTML page on a run or a comparison: curves, pairs, tables, pictures."""
 
-    source: Positional[Path]
-    """A run folder, or a results file (.json) of `vidmoco evaluate`."""
+    sources: Positional[tuple[Path, ...]]
+    """A run folder, or a results file (.json) of `vidmoco evaluate`. Several run folders are
+    compared: their curves over each other, and the settings that differ."""
     output: Annotated[Path | None, arg(aliases=["-o"])] = None
     """The page to write (.html). The default is report.html in the run folder, or beside the
-    results file."""
+    results file. Several runs need it."""
     results: tuple[Path, ...] = ()
     """More results files to show. The default is the run folder's results.json, if there is one."""
     features: Path | None = None
@@ -208,6 +209,13 @@ class ReportCommand(Settings):
 
     def __post_init__(self) -> None:
         self._require(0 <= self.pairs <= 64, "pairs", "from 0 to 64")
+        if not self.sources:
+            raise ConfigError("Nothing to report on. Give a run folder, such as runs/latest.")
+        if len(self.sources) > 1 and self.output is None:
+            raise ConfigError(
+                f"A report on {len(self.sources)} runs belongs to none of their folders. Name its "
+                "file: -o report.html."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

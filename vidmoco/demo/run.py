@@ -106,7 +106,7 @@ def demo(command: DemoCommand) -> int:
     show(f"   $ vidmoco report {runs[1]} {flags}")
     report(
         ReportCommand(
-            source=runs[1], output=page, results=(folder / "results.json",), features=features
+            sources=(runs[1],), output=page, results=(folder / "results.json",), features=features
         ),
         console=console,
     )

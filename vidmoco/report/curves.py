@@ -1,7 +1,7 @@
 """The section of curves of a run, from metrics.jsonl and monitor.jsonl."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,9 @@ from vidmoco.report.run_facts import RunFacts
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Curve:
+class Curve:
+    """A chart of quantities of metrics.jsonl."""
+
     title: str
     keys: dict[str, str]
     """Key of metrics.jsonl: name in the legend."""
@@ -27,20 +29,20 @@ class _Curve:
 
 
 _LEARNING = (
-    _Curve(
+    Curve(
         title="Loss minus chance",
         about="0 is no better than equal similarities",
         keys={"loss_minus_chance": "loss − chance"},
         mark=(0.0, "chance"),
     ),
-    _Curve(
+    Curve(
         title="The positive among all keys",
         about="(K+1)-way accuracy: the positive is first, or among the first five",
         keys={"top1": "top-1", "top5": "top-5"},
         unit=" %",
         low=0.0,
     ),
-    _Curve(
+    Curve(
         title="Similarity",
         about="mean cosine with the positive and with the negatives",
         keys={"positive": "positive", "negative": "negatives"},
@@ -49,29 +51,29 @@ _LEARNING = (
     ),
 )
 _EMBEDDINGS = (
-    _Curve(
+    Curve(
         title="Effective rank",
         about="directions that the embeddings use (RankMe)",
         keys={"effective_rank": "rank"},
         low=0.0,
     ),
-    _Curve(
+    Curve(
         title="Spread",
         about="1 is the whole sphere, 0 is collapsed to a point",
         keys={"spread": "spread"},
         low=0.0,
         high=1.0,
     ),
-    _Curve(
+    Curve(
         title="Alignment and uniformity",
         about="distance of positives, evenness of all; lower is better",
         keys={"alignment": "alignment", "uniformity": "uniformity"},
     ),
 )
 _PACE = (
-    _Curve(title="Learning rate", keys={"lr": "rate"}, low=0.0),
-    _Curve(title="Throughput", keys={"pairs_per_second": "pairs"}, unit="/s", low=0.0),
-    _Curve(
+    Curve(title="Learning rate", keys={"lr": "rate"}, low=0.0),
+    Curve(title="Throughput", keys={"pairs_per_second": "pairs"}, unit="/s", low=0.0),
+    Curve(
         title="Waiting for data",
         about="share of the time",
         keys={"data_wait_share": "wait"},
@@ -80,6 +82,46 @@ _PACE = (
         low=0.0,
     ),
 )
+
+
+CURVES = (*_LEARNING, *_EMBEDDINGS, *_PACE)
+"""All curves of metrics.jsonl."""
+
+
+def drawn_over_each_other(curve: Curve, logs: Mapping[str, Sequence[dict[str, Any]]]) -> Markup:
+    """Return a chart of the first quantity of a curve, a line for each log, by its name."""
+    key, name = next(iter(curve.keys.items()))
+    title = curve.title if len(curve.keys) == 1 else f"{curve.title}: {name}"
+    series = [
+        Series(run, [(x, y * curve.factor) for x, y in points_of(lines, key)])
+        for run, lines in logs.items()
+        if any(key in line for line in lines)
+    ]
+    return line_chart(
+        title, series, x_name=_common_x_name(logs), unit=curve.unit, about=curve.about,
+        mark=curve.mark, low=curve.low, high=curve.high,
+    )  # fmt: skip
+
+
+def knn_over_each_other(monitors: Mapping[str, Sequence[dict[str, Any]]]) -> Markup:
+    """Return a chart of the monitor's k-NN accuracy, a line for each run."""
+    series = [
+        Series(run, points_of(lines, "knn_top1"))
+        for run, lines in monitors.items()
+        if any("knn_top1" in line for line in lines)
+    ]
+    return line_chart(
+        "k-NN accuracy",
+        series,
+        x_name=_common_x_name(monitors),
+        unit=" %",
+        about="on labelled images",
+    )
+
+
+def _common_x_name(logs: Mapping[str, Sequence[dict[str, Any]]]) -> str:
+    names = {x_name_of(lines) for lines in logs.values() if lines}
+    return names.pop() if len(names) == 1 else "epoch or step"
 
 
 def curves_section(facts: RunFacts) -> Section:
@@ -125,7 +167,7 @@ def monitor_charts(lines: Sequence[dict[str, Any]]) -> list[Markup]:
     ]  # fmt: skip
 
 
-def _drawn(curve: _Curve, lines: Sequence[dict[str, Any]]) -> Markup:
+def _drawn(curve: Curve, lines: Sequence[dict[str, Any]]) -> Markup:
     series = [
         Series(name, [(x, y * curve.factor) for x, y in points_of(lines, key)])
         for key, name in curve.keys.items()

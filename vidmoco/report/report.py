@@ -1,5 +1,6 @@
 """``vidmoco report``: one self-contained HTML file of a run or of comparisons."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from vidmoco.report.run_sections import (
     repeat_section,
     run_header,
 )
+from vidmoco.report.several_runs import names_of, several_sections
 from vidmoco.run_folder import make_writable_folder
 from vidmoco.visualize.display import print_left_out
 
@@ -44,31 +46,37 @@ def report(command: ReportCommand, *, console: Console | None = None) -> int:
         DataError: the features are damaged.
     """
     console = console or Console(stderr=True)
-    source = command.source.expanduser()
-    facts = None if source.is_file() else _run_of(source)
+    sources = [source.expanduser() for source in command.sources]
+    if len(sources) > 1:
+        runs = [_run_of(source) for source in sources]
+    else:
+        runs = [] if sources[0].is_file() else [_run_of(sources[0])]
     given = [path.expanduser() for path in command.results]
-    if facts is None:
-        given = [source, *given]
-    elif not given and (facts.folder / RESULTS).is_file():
-        given = [facts.folder / RESULTS]
+    if not runs:
+        given = [*sources, *given]
+    elif not given:
+        given = [path for facts in runs if (path := facts.folder / RESULTS).is_file()]
     results = [(path, read_results(path)) for path in given]
-    output = (command.output or _beside(source, facts)).expanduser()
+    output = (command.output or _beside(sources[0], runs)).expanduser()
     require_replaceable(output)
     features = None if command.features is None else open_features(command.features)
     print_left_out([] if features is None else features.left_out)
-    sections: list[Section | None] = []
-    if facts is not None:
+    for facts in runs:
         if facts.monitor_problem:
             say(console, facts.monitor_problem)
-        sections.append(curves_section(facts))
-        sections.append(pair_section(facts, num_pairs=command.pairs, console=console))
+    sections: list[Section | None] = []
+    if len(runs) > 1:
+        sections += several_sections(runs)
+    elif runs:
+        sections.append(curves_section(runs[0]))
+        sections.append(pair_section(runs[0], num_pairs=command.pairs, console=console))
     sections += [_comparison(path, one) for path, one in results]
     if features is not None:
         sections += feature_sections(features)
-    if facts is not None:
-        sections += [refused_section(facts), configuration_section(facts)]
-        sections += [environment_section(facts), repeat_section(facts)]
-    title, kind, header = _head(facts, results)
+    if len(runs) == 1:
+        sections += [refused_section(runs[0]), configuration_section(runs[0])]
+        sections += [environment_section(runs[0]), repeat_section(runs[0])]
+    title, kind, header = _head(runs, results)
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     markup = page(
         title=title,
@@ -119,18 +127,20 @@ def _run_of(source: Path) -> RunFacts:
     return read_run(source)
 
 
-def _beside(source: Path, facts: RunFacts | None) -> Path:
+def _beside(source: Path, runs: Sequence[RunFacts]) -> Path:
     """Return the default output: in the run folder, or beside the results file."""
-    return source.with_suffix(".html") if facts is None else facts.folder / "report.html"
+    return runs[0].folder / "report.html" if runs else source.with_suffix(".html")
 
 
 def _head(
-    facts: RunFacts | None, results: list[tuple[Path, dict[str, Any]]]
+    runs: Sequence[RunFacts], results: list[tuple[Path, dict[str, Any]]]
 ) -> tuple[str, str, list[Markup]]:
     """Return title, kind and header of the page."""
-    if facts is not None:
-        name = facts.folder.resolve().name
-        return name, "A run of vidmoco pretrain", run_header(facts)
+    if len(runs) > 1:
+        return ", ".join(names_of(runs)), "Runs of vidmoco pretrain", []
+    if runs:
+        name = runs[0].folder.resolve().name
+        return name, "A run of vidmoco pretrain", run_header(runs[0])
     names = [Path(one["images"]).name or one["images"] for _, one in results]
     title = f"Backbones on {', '.join(dict.fromkeys(names))}"
     return title, "A comparison by vidmoco evaluate", results_header(results[0][1])
