@@ -1,5 +1,4 @@
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -45,8 +44,9 @@ def test_the_frame_itself_is_found_and_drawn(painted_features, tmp_path, capsys)
 
 
 def test_videos_that_have_moved_leave_the_table(painted_features, tmp_path, capsys):
-    _, feats, backbone = painted_features
-    shutil.copytree(feats, tmp_path / "feats")
+    videos, _, backbone = painted_features
+    words = ("extract", videos, "-o", tmp_path / "feats", "--backbone", backbone)
+    assert main([*map(str, words), "--format", "npy"]) == 0
     for path in (tmp_path / "feats").rglob("*.json"):
         sidecar = json.loads(path.read_text())
         sidecar |= {"source": f"/gone/{path.stem}", "backbone": "runs/gone"}
