@@ -93,7 +93,7 @@ class ExtractCommand(Settings):
 
     def _require_ray_settings(self) -> None:
         gpus = self.ray_gpus
-        whole_or_part = gpus is None or 0 <= gpus <= 1 or gpus.is_integer()
+        whole_or_part = gpus is None or 0 <= gpus <= 1 or (gpus > 1 and gpus % 1 == 0)
         self._require(whole_or_part, "ray_gpus", "from 0 to 1, or a whole number")
         given = (self.ray_address, self.ray_workers, self.ray_gpus)
         if self.engine == "local" and given != (None, None, None):
