@@ -1,14 +1,43 @@
 """What can go wrong on a cluster; whoever is killed is in faults/test_kill_ray.py."""
 
-import os
 import socket
 
 import pytest
+from child_processes import Process
 from painted_videos import write_video
 from ray_cluster import cluster
 
 from vidmoco.cli.main import main
 from vidmoco.features import ray_engine
+
+RUN = "\nimport sys\nfrom vidmoco.cli.main import main\nsys.exit(main(sys.argv[1:]))"
+BROKEN_SINCE_THE_SCAN = """
+from pathlib import Path
+from vidmoco.features import extract_command
+scan = extract_command.open_catalog
+def open_catalog(*args, **options):
+    catalog = scan(*args, **options)
+    Path("videos/b.mp4").write_bytes(b"broken")
+    return catalog
+extract_command.open_catalog = open_catalog
+"""
+ANOTHER_FOLDER = """
+from dataclasses import replace
+from vidmoco.features import ray_engine
+job = ray_engine._job
+ray_engine._job = lambda *args: replace(job(*args), driver="0000000a")
+"""
+DYING = """
+import os
+from vidmoco.features import ray_engine
+def actor_class():
+    class Dying:
+        def work(self, version, job, start):
+            os._exit(1)
+            yield
+    return Dying
+ray_engine._actor_class = actor_class
+"""
 
 
 @pytest.fixture
@@ -55,56 +84,44 @@ def test_an_address_of_the_ray_client(words, capsys):
     assert "ray job submit" in refused([*words, "--ray-address", "ray://h:10001"], capsys)
 
 
+def on_cluster(words, address, code=""):
+    """Run the command in a process whose functions are not checked: checked ones cannot be sent."""
+    process = Process(["-c", code + RUN, *words, "--ray-address", address])
+    return process.wait(), process.out, process.err.splitlines()
+
+
 def test_bad_videos_cost_themselves_and_files_are_written_where_the_command_says(
-    words, address, tmp_path, capsys, monkeypatch
+    words, address, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)  # workers have a folder of their own
     words[3] = "feats"
-    from vidmoco.video.open_catalog import open_catalog
-
-    open_catalog([tmp_path / "videos"], workers=1)
-    stat = (tmp_path / "videos" / "b.mp4").stat()
-    monkeypatch.setattr(
-        "vidmoco.features.extract_command.open_catalog",
-        lambda *args, **options: _broken(tmp_path, open_catalog(*args, **options)),
-    )
-    assert stat.st_size
-    assert main([*words, "--format", "npy"]) == 1
+    code, out, err = on_cluster([*words, "--format", "npy"], address, BROKEN_SINCE_THE_SCAN)
+    assert code == 1, err
     assert {path.name for path in (tmp_path / "feats").glob("*.npy")} == {
         "a.mp4.npy", "a.mp4.timestamps.npy",
     }  # fmt: skip
-    out, err = capsys.readouterr()
     assert "feats: 1 extracted, 0 were there already, 1 failed" in out
-    assert "  'b.mp4': " in err and "Ray: 1 workers, each with 2 CPUs" in err
+    assert "  'b.mp4': " in err[-1] and "Ray: 1 workers, each with 2 CPUs" in err
 
 
-def _broken(folder, catalog):
-    (folder / "videos" / "b.mp4").write_bytes(b"broken since the scan")
-    return catalog
+def test_another_version_on_a_worker(words, address):
+    code, _, err = on_cluster(words, address, "import vidmoco\nvidmoco.__version__ = '99.0'\n")
+    assert code == 2 and err[-1].startswith("vidmoco: A Ray worker on "), err
+    assert f"{socket.gethostname()} has vidmoco 0" in err[-1] and "of vidmoco 99.0" in err[-1]
 
 
-def test_another_version_on_a_worker(words, address, capsys, monkeypatch):
-    import vidmoco
-
-    monkeypatch.setattr(vidmoco, "__version__", "99.0")
-    line = refused(words, capsys)
-    assert f"{socket.gethostname()} has vidmoco 0" in line and "of vidmoco 99.0" in line
+def test_a_worker_that_cannot_go_on(words, address):
+    code, _, err = on_cluster(words, address, ANOTHER_FOLDER)
+    assert code == 2 and "is another folder on this node" in err[-1], err
 
 
-def test_workers_that_all_die(words, address, capsys, monkeypatch):
-    def actor_class():
-        class Dying:
-            def work(self, version, job, start):
-                os._exit(1)
-                yield
-
-        return Dying
-
-    monkeypatch.setattr(ray_engine, "_actor_class", actor_class)
-    line = refused([*words, "--ray-workers", "1"], capsys)
-    assert "4 Ray workers have ended one after the other" in line
+def test_workers_that_all_die(words, address):
+    code, _, err = on_cluster([*words, "--ray-workers", "1"], address, DYING)
+    assert code == 2 and "4 Ray workers have ended one after the other" in err[-1], err
+    assert sum("another takes its place" in line for line in err) == 3
 
 
-def test_a_cluster_without_gpus(words, address, capsys):
+def test_a_cluster_without_gpus(words, address):
     words[words.index("cpu")] = "cuda"
-    assert "has 1 GPUs and a CPU" in refused(words, capsys)
+    code, _, err = on_cluster(words, address)
+    assert code == 2 and "has 1 GPUs and a CPU" in err[-1], err
