@@ -101,7 +101,7 @@ def test_bad_videos_cost_themselves_and_files_are_written_where_the_command_says
         "a.mp4.npy", "a.mp4.timestamps.npy",
     }  # fmt: skip
     assert "feats: 1 extracted, 0 were there already, 1 failed" in out
-    assert "  'b.mp4': " in err[-1] and "Ray: 1 workers, each with 2 CPUs" in err
+    assert "  'b.mp4': " in err[-1] and "Ray workers: 1 (CPUs of each: 2)" in err
 
 
 def test_another_version_on_a_worker(words, address):
@@ -124,4 +124,4 @@ def test_workers_that_all_die(words, address):
 def test_a_cluster_without_gpus(words, address):
     words[words.index("cpu")] = "cuda"
     code, _, err = on_cluster(words, address)
-    assert code == 2 and "has 1 GPUs and a CPU" in err[-1], err
+    assert code == 2 and "a CPU and GPUs for --ray-gpus 1" in err[-1], err

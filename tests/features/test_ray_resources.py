@@ -52,8 +52,8 @@ def test_workers_of_a_cluster(nodes, flags, expected):
     ("nodes", "flags", "said"),
     [
         ([node(0)], {}, "No node of the Ray cluster has a CPU"),
-        ([node(8)], {"device": "cuda"}, "has 1 GPUs and a CPU"),
-        ([node(8), node(2, 1)], {"ray_gpus": 2}, "has 2 GPUs and a CPU"),
+        ([node(8)], {"device": "cuda"}, "a CPU and GPUs for --ray-gpus 1"),
+        ([node(8), node(2, 1)], {"ray_gpus": 2}, "GPUs for --ray-gpus 2"),
         ([node(8, alive=False)], {}, "has a CPU"),
         ([node(8)], {"workers": 9}, "has 9 CPUs for --workers 9"),
     ],
@@ -64,5 +64,5 @@ def test_a_cluster_without_room(nodes, flags, said):
 
 
 def test_it_is_told():
-    assert str(share([node(8, 2)], ray_gpus=0.5)) == "4 workers, each with 2 CPUs and 0.5 GPUs"
-    assert str(share([node(4)])) == "1 workers, each with 4 CPUs"
+    assert str(share([node(8, 2)], ray_gpus=0.5)) == "4 (CPUs of each: 2, GPUs of each: 0.5)"
+    assert str(share([node(4)])) == "1 (CPUs of each: 4)"

@@ -68,10 +68,11 @@ def extract_on_ray(
         return
     with _cluster(command.ray_address):
         share = share_of(_nodes(), command, num_videos=len(todo))
-        say(console, f"Ray: {share}")
-        with _Workers(_job(frozen, todo, worker, command, labels, share), share) as workers:
+        say(console, f"Ray workers: {share}")
+        job = _job(frozen, todo, worker, command, labels, share)
+        with _Workers(job, share, worker) as workers:
             left = dict(enumerate(todo))
-            for report in workers.reports(worker, console):
+            for report in workers.reports(console):
                 one = left.pop(report["video"], None)
                 if one is None:  # its worker died before others could see the rows
                     continue
@@ -111,6 +112,7 @@ def _cluster(address: str | None) -> Iterator[None]:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
+    from ray.exceptions import RayError
 
     if ray.is_initialized():
         yield
@@ -119,7 +121,7 @@ def _cluster(address: str | None) -> Iterator[None]:
     _require_answer(given)
     try:
         ray.init(given, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+    except (RayError, RuntimeError, ValueError, OSError) as error:
         where = f"the Ray cluster at {given}" if given else "a Ray cluster of this machine"
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ConfigError(f"{where} cannot be used: {reason}") from error
@@ -158,10 +160,10 @@ def _require_answer(address: str | None) -> None:
 class _Workers:
     """Actors that work on one job."""
 
-    def __init__(self, job: Job, share: Share) -> None:
+    def __init__(self, job: Job, share: Share, driver: Worker) -> None:
         import ray
 
-        self._share, self._num_videos = share, len(job.todo)
+        self._share, self._driver, self._num_videos = share, driver, len(job.todo)
         self._job = ray.put(job)
         self._actor = ray.remote(_actor_class())
         self._running: dict[Any, Any] = {}  # the actor of each stream of reports
@@ -191,9 +193,10 @@ class _Workers:
         import ray
 
         ray.kill(self._running.pop(stream))
-        self._ids.pop(stream, None)
+        if stream in self._ids:  # what it had is free at once, also if it ran on another machine
+            self._driver.declare_dead(self._ids.pop(stream))
 
-    def reports(self, driver: Worker, console: Console) -> Iterator[dict[str, Any]]:
+    def reports(self, console: Console) -> Iterator[dict[str, Any]]:
         """Yield what workers say of videos, until all are done."""
         import ray
         from ray.exceptions import OutOfMemoryError, RayActorError
@@ -216,8 +219,6 @@ class _Workers:
                     self._end(other)
                 continue
             except (RayActorError, OutOfMemoryError) as error:
-                if stream in self._ids:
-                    driver.declare_dead(self._ids[stream])
                 self._end(stream)
                 deaths += 1
                 reason = " ".join(str(error).split())

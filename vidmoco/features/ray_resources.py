@@ -22,8 +22,8 @@ class Share:
     """Processes of a worker that decode."""
 
     def __str__(self) -> str:
-        gpus = f" and {self.gpus:g} GPUs" if self.gpus else ""
-        return f"{self.num_workers} workers, each with {self.cpus} CPUs{gpus}"
+        gpus = f", GPUs of each: {self.gpus:g}" if self.gpus else ""
+        return f"{self.num_workers} (CPUs of each: {self.cpus}{gpus})"
 
 
 def share_of(
@@ -46,10 +46,10 @@ def share_of(
         gpus = 1.0 if command.device == "cuda" or (has_gpus and command.device == "auto") else 0.0
     usable = [node for node in living if node.get("CPU", 0) >= 1 and node.get("GPU", 0) >= gpus]
     if not usable:
-        what = f"{gpus:g} GPUs and a CPU" if gpus else "a CPU"
+        what = f"a CPU and GPUs for --ray-gpus {gpus:g}" if gpus else "a CPU"
         raise ConfigError(
-            f"No node of the Ray cluster has {what}, which a worker needs. Give --device cpu or "
-            "other --ray-gpus, or start nodes."
+            f"No node of the Ray cluster has {what}. Give --device cpu or other --ray-gpus, or "
+            "start nodes."
         )
     most = command.ray_workers or num_videos
     by_gpu = [int(node["GPU"] / gpus) if gpus else num_videos for node in usable]
