@@ -1,6 +1,8 @@
 """What can go wrong on a cluster; whoever is killed is in faults/test_kill_ray.py."""
 
 import socket
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from child_processes import Process
@@ -78,6 +80,16 @@ def test_an_address_where_nothing_listens(address, words, capsys):
         port = free.getsockname()[1]
     line = refused([*words, "--ray-address", address.replace("PORT", str(port))], capsys)
     assert "No Ray cluster answers at" in line and "HOST:PORT" in line
+
+
+def test_an_address_where_something_else_listens(words, capsys):
+    server = HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    thread = threading.Thread(target=server.handle_request)
+    thread.start()
+    line = refused([*words, "--ray-address", f"127.0.0.1:{server.server_port}"], capsys)
+    assert "something else than Ray listens there" in line
+    thread.join()
+    server.server_close()
 
 
 def test_an_address_of_the_ray_client(words, capsys):

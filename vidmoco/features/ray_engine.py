@@ -31,6 +31,9 @@ from vidmoco.urls import is_url
 _FRUITLESS = 3
 """Workers that may die one after the other, for each one that there is, without a finished video
 between them."""
+# RFC 9113, 3.4: who speaks HTTP/2, as gRPC does, answers this with a frame of its settings.
+_HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
+_HTTP2_SETTINGS = b"\4"
 _PATIENCE = 30.0  # seconds until the user is told that no worker has begun
 
 
@@ -138,7 +141,7 @@ def _nodes() -> list[dict[str, Any]]:
 
 
 def _require_answer(address: str | None) -> None:
-    """Refuse an address where nothing listens, for which Ray waits a minute."""
+    """Refuse an address where no cluster listens, for which Ray waits many minutes."""
     if address in (None, "", "auto", "local"):
         return
     assert address is not None
@@ -149,7 +152,11 @@ def _require_answer(address: str | None) -> None:
         )
     host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=10) as connection:
+            if os.environ.get("RAY_USE_TLS", "0") == "0":
+                connection.sendall(_HTTP2_HELLO)
+                if connection.recv(4)[3:] != _HTTP2_SETTINGS:
+                    raise ConnectionError("something else than Ray listens there")
     except (OSError, ValueError, OverflowError) as error:
         raise ConfigError(
             f"No Ray cluster answers at {address!r}: {error}. Give HOST:PORT as `ray start --head` "
