@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -19,7 +20,8 @@ WHERE = {
     "examples/cluster/pretrain.sbatch": ["scan", "pretrain"],
     "examples/cluster/extract.sbatch": ["scan", "extract"],
     "examples/docker/Dockerfile": ["extract", "pretrain"],
-    "docs/cluster.md": ["scan", "pretrain", "pretrain", "scan", "pretrain"],
+    "examples/cluster/ray.yaml": ["extract"],
+    "docs/cluster.md": ["scan", "pretrain", "pretrain", "extract", "extract", "scan", "pretrain"],
 }
 
 
@@ -255,6 +257,21 @@ def test_pods_of_a_training_find_each_other():
     assert f"--nproc-per-node={gpus}" in args
     wait = int(container("pretrain")["env"][0]["value"])
     assert wait < pod["terminationGracePeriodSeconds"]
+
+
+def test_ray_takes_the_file():
+    """By its own schema, and by the parser of ``ray start``."""
+    from ray.autoscaler._private.util import prepare_config, validate_config
+    from ray.scripts.scripts import start, stop
+
+    config = documents("ray")[0]
+    validate_config(prepare_config(config))
+    assert config["max_workers"] == len(config["provider"]["worker_ips"])
+    for role in ("head", "worker"):
+        for line in config[f"{role}_start_ray_commands"]:
+            program, name, *words = shlex.split(line)
+            assert program == "ray"
+            {"start": start, "stop": stop}[name].make_context(name, words)
 
 
 def test_torchrun_has_the_flags():

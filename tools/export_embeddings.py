@@ -4,8 +4,8 @@
     python tools/export_embeddings.py videos/ -o feats/ --backbone runs/latest
     torchrun --nproc-per-node 8 tools/export_embeddings.py videos/ -o feats/ --backbone runs/latest
 
-The flags are those of ``vidmoco extract``. Under torchrun each process takes its share of the
-videos, on the GPU of its local rank.
+The flags are those of ``vidmoco extract``. Under torchrun each process takes the next
+video that no other has, on the GPU of its local rank.
 """
 
 import sys

@@ -3,7 +3,7 @@ from itertools import combinations
 
 import pytest
 
-from vidmoco.config.commands import ExtractCommand
+from vidmoco.config.extract import ExtractCommand
 from vidmoco.config.frame_selection import EVERY_FRAME, SELECTION_KEYS, FrameSelection
 from vidmoco.errors import ConfigError
 

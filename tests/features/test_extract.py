@@ -13,7 +13,7 @@ from vidmoco.backbones.build import load_backbone
 from vidmoco.backbones.frozen import load_frozen
 from vidmoco.backbones.preprocess import normalize, preprocess_of, resize_and_crop
 from vidmoco.cli.main import main
-from vidmoco.config.commands import ExtractCommand
+from vidmoco.config.extract import ExtractCommand
 from vidmoco.config.limits import Limits
 from vidmoco.errors import VideoError
 from vidmoco.features import extract as extract_module

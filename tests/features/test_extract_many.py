@@ -20,6 +20,7 @@ class Memory(FileOutput):
 
     def __init__(self, worker, already=()):
         self._worker, self.there, self.flushed = worker, set(already), 0
+        self.by_others: set[str] = set()  # seen after a refresh
 
     def has(self, one):
         return one.name in self.there
@@ -28,8 +29,14 @@ class Memory(FileOutput):
         self.there.add(one.name)
         self._worker.release(id_of(one.name))
 
+    def refresh(self):
+        self.there |= self.by_others
+
     def flush(self):
         self.flushed += 1
+
+    def damage_of(self, one):
+        return [f"{one.name} lacks a frame"]
 
 
 @pytest.fixture
@@ -59,7 +66,10 @@ def run(worker, monkeypatch, backbone):
             load_frozen(str(backbone)), todo, output, worker, with_files=lambda files: files,
             on_wait=[].append if waits is None else waits,
         )  # fmt: skip
-        return [(one.name, str(result)) for one, result in results]
+        found = list(results)
+        for one, result, damage in found:
+            assert list(damage) == output.damage_of(one) * isinstance(result, int)
+        return [(one.name, str(result)) for one, result, _ in found]
 
     return run
 
@@ -96,5 +106,14 @@ def test_what_a_dead_process_had_is_taken_over(worker, run, tmp_path):
 def test_what_another_process_has_just_written_is_not_written_again(worker, run):
     output = Memory(worker)
     worker.had_company = True
-    found = run(output, videos("a", "b"), meanwhile=lambda name: output.there.add("b"))
+    found = run(output, videos("a", "b"), meanwhile=lambda name: output.by_others.add("b"))
     assert found == [("a", "1"), ("b", "None")]
+
+
+def test_what_is_known_to_be_written_is_not_claimed(worker, run, monkeypatch):
+    output, claimed = Memory(worker), []
+    claim = worker.claim
+    monkeypatch.setattr(worker, "claim", lambda video: claimed.append(video) or claim(video))
+    worker.had_company = True
+    found = run(output, videos("a", "b"), meanwhile=lambda name: output.there.add("b"))
+    assert found == [("a", "1"), ("b", "None")] and claimed == [id_of("a")]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from vidmoco.config.commands import ExtractCommand
+from vidmoco.config.extract import ExtractCommand
 from vidmoco.errors import ConfigError
 from vidmoco.features.extract_plan import holds_many, output_of
 

@@ -24,7 +24,6 @@ from vidmoco.config.commands import (
     DemoCommand,
     DoctorCommand,
     ExportCommand,
-    ExtractCommand,
     ImportCommand,
     PrepareCommand,
     PretrainCommand,
@@ -38,6 +37,7 @@ from vidmoco.config.evaluation import (
     ReportCommand,
     SearchCommand,
 )
+from vidmoco.config.extract import ExtractCommand
 from vidmoco.errors import ConfigError, VidmocoError, nearest
 from vidmoco.foreign_messages import escape_foreign_messages
 from vidmoco.text import error_line

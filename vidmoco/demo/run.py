@@ -13,8 +13,9 @@ from rich.console import Console
 from torch.nn.functional import normalize
 
 from vidmoco.backbones.frozen import FrozenBackbone
-from vidmoco.config.commands import DemoCommand, ExtractCommand
+from vidmoco.config.commands import DemoCommand
 from vidmoco.config.evaluation import EvaluateCommand, ReportCommand
+from vidmoco.config.extract import ExtractCommand
 from vidmoco.config.recipe import load_recipe
 from vidmoco.console import say, say_result
 from vidmoco.demo.picture import Panel, draw_demo_picture

@@ -149,6 +149,10 @@ class Worker:
                 found[name.partition(".")[0]] = str(claim["closed"])
         return found
 
+    def declare_dead(self, name: str) -> None:
+        """Give the videos of a process that is known to have died to the others at once."""
+        self._folder.delete(f"{WORKERS}/{name}")
+
     def has_finished(self) -> None:
         """Say that this process extracts no more, so that others may tidy up what it wrote."""
         self._extracts = False

@@ -1,35 +1,31 @@
 """``vidmoco extract``: features of one video to a file, or of many to a dataset or a file each."""
 
 import time
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
 from vidmoco.backbones.frozen import FrozenBackbone, load_frozen
-from vidmoco.config.commands import ExtractCommand
+from vidmoco.config.extract import ExtractCommand
 from vidmoco.console import say, say_result
-from vidmoco.device import keep_freed_memory, resolve_device
 from vidmoco.errors import VideoError
 from vidmoco.features.batch_size import default_batch_size
 from vidmoco.features.claims import Worker
 from vidmoco.features.extract import Extraction, extract_videos
-from vidmoco.features.extract_many import extract_many
-from vidmoco.features.extract_outputs import DatasetOutput, FileOutput, Output, damage_of, kind_of
+from vidmoco.features.extract_here import extract_here, open_output, put_on_device, with_files
+from vidmoco.features.extract_outputs import DatasetOutput, damage_of, kind_of
 from vidmoco.features.extract_plan import holds_many, planned
 from vidmoco.features.manifest import Given, write_manifest
 from vidmoco.features.output_folder import OutputFolder, output_folder
+from vidmoco.features.ray_engine import extract_on_ray, require_ray
 from vidmoco.frames.labels import read_labels
 from vidmoco.progress import ProgressBar
 from vidmoco.run_folder import LATEST, make_writable_folder
 from vidmoco.urls import expand_lists, is_url, url_of
 from vidmoco.video.catalog import Catalog
-from vidmoco.video.fetch import fetched
 from vidmoco.video.open_catalog import open_catalog
 
 DEFAULT_BACKBONE = "resnet50"
@@ -42,6 +38,8 @@ def default_backbone() -> str:
 
 def extract(command: ExtractCommand) -> int:
     """Run ``vidmoco extract``; return 0, or 1 if any of many videos failed."""
+    if command.engine == "ray":
+        require_ray()
     console = Console(stderr=True)
     is_many = holds_many(command)
     labels = _label_columns(command)
@@ -59,7 +57,6 @@ def extract(command: ExtractCommand) -> int:
         folder.make()
     else:
         make_writable_folder(command.output.parent, flag="-o")
-    device = resolve_device(command.device)
     source = command.backbone or default_backbone()
     say(console, f"Backbone: {source}")
     frozen = load_frozen(
@@ -69,8 +66,8 @@ def extract(command: ExtractCommand) -> int:
         precision=command.precision,
         feature=command.feature,
     )
-    frozen.move_to(device)
-    keep_freed_memory(device)
+    if command.engine == "local":  # else the workers have devices
+        put_on_device(frozen, command)
     if not is_many:
         _extract_one(command, frozen, todo, console)
         return 0
@@ -105,7 +102,7 @@ def _extract_one(
     with TemporaryDirectory(prefix="vidmoco-") as temporary:
         results = extract_videos(
             frozen,
-            _with_files(command, Path(temporary), todo),
+            with_files(command, Path(temporary), todo),
             **kind_of(command),
             batch_size=command.batch_size or default_batch_size(frozen),
             limits=command.limits,
@@ -138,38 +135,22 @@ def _extract_many(
     with ExitStack() as stack:
         temporary = Path(stack.enter_context(TemporaryDirectory(prefix="vidmoco-")))
         worker = stack.enter_context(Worker(folder))
-        output: Output
-        if command.writes_dataset:
-            output = DatasetOutput(folder, worker, frozen, command, labels)
-        else:
-            output = FileOutput(folder, worker, frozen, command)
+        output = open_output(folder, worker, frozen, command, labels)
         stack.enter_context(output)
         todo = [one for one in plan if not output.has(one)]
         bar = stack.enter_context(ProgressBar(console, "extract", total=len(todo)))
-        results = extract_many(
-            frozen,
-            todo,
-            output,
-            worker,
-            with_files=partial(_with_files, command, temporary),
-            on_wait=lambda number: say(
-                console, f"Waiting for {number} videos that other processes extract."
-            ),
-            **kind_of(command),
-            batch_size=command.batch_size or default_batch_size(frozen),
-            limits=command.limits,
-            workers=command.workers,
-        )
-        for one, result in bar.track(stack.enter_context(closing(results))):
-            if one.url:
-                one.video.path.unlink(missing_ok=True)
+        if command.engine == "ray":
+            results = extract_on_ray(frozen, todo, worker, command, labels, console)
+        else:
+            results = extract_here(frozen, todo, output, worker, command, temporary, console)
+        for one, result, damage in bar.track(stack.enter_context(closing(results))):
             if isinstance(result, VideoError):
                 failed[one.name] = str(result)
             elif result is None:
                 num_elsewhere += 1
             else:
                 num_here, num_rows = num_here + 1, num_rows + result
-                say(console, *(f"  {line}" for line in output.damage_of(one)))
+            say(console, *(f"  {line}" for line in damage))
         vanished = []
         if isinstance(output, DatasetOutput):
             vanished = _finish(output, worker, plan, failed, refused)
@@ -205,20 +186,3 @@ def _finish(
                 without.append(Given(one.name, state, reason, one.source, seconds))
         names = [one.name for one in plan] + [one.video for one in refused]
         return write_manifest(dataset, names, without)
-
-
-def _with_files(
-    command: ExtractCommand, folder: Path, todo: Iterable[Extraction]
-) -> Iterator[Extraction]:
-    """Yield what is to be extracted, with its file, which is fetched if it is at a URL."""
-    asked: deque[str] = deque()
-    files = fetched(
-        iter(asked.popleft, None),
-        folder,
-        most_bytes=round(command.max_download * 2**30),
-        limits=command.limits,
-    )
-    for one in todo:
-        if one.url:
-            asked.append(one.url)
-        yield replace(one, video=next(files)) if one.url else one

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import chain
 from typing import Any
@@ -15,8 +15,9 @@ from vidmoco.features.extract_outputs import Output, id_of
 
 _BETWEEN_LOOKS = 1.0  # seconds
 
-Result = tuple[Extraction, int | VideoError | None]
-"""A video with the number of its rows, why it has none, or None: another process has written it."""
+Result = tuple[Extraction, int | VideoError | None, Sequence[str]]
+"""A video; the number of its rows, why it has none, or None: another process has written it; and
+which of its frames were left out."""
 
 
 def extract_many(
@@ -53,7 +54,9 @@ def extract_many(
         ) -> Iterator[Extraction]:
             while left:
                 one = left.popleft()
-                if not worker.claim(id_of(one.name)):
+                if worker.had_company and output.has(one):
+                    written.append(one)
+                elif not worker.claim(id_of(one.name)):
                     others.append(one)
                 elif worker.had_company and _has_now(output, one):
                     worker.release(id_of(one.name))
@@ -71,22 +74,23 @@ def extract_many(
                 for one, result in results:
                     if isinstance(result, VideoError):
                         worker.close(id_of(one.name), str(result))
+                        yield one, result, ()
                     else:
                         output.wrote(one)
-                    yield one, result
+                        yield one, result, output.damage_of(one)
             output.flush()
         output.refresh()
         reasons = worker.closed() if others else {}
         for one in others:
             reason = reasons.get(id_of(one.name))
             if reason:
-                yield one, VideoError(reason)
+                yield one, VideoError(reason), ()
             elif reason == "" or output.has(one):
                 written.append(one)
             else:
                 left.append(one)
         for one in written:
-            yield one, None
+            yield one, None, ()
         if left and first is None:
             if not waits:
                 on_wait(len(left))

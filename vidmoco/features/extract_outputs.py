@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from vidmoco.backbones.frozen import FrozenBackbone
-from vidmoco.config.commands import ExtractCommand
+from vidmoco.config.extract import ExtractCommand
 from vidmoco.errors import ConfigError
 from vidmoco.features.claims import Worker
 from vidmoco.features.dataset import Dataset, delete_dataset, is_dataset, open_or_begin

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from vidmoco.config.commands import ExtractCommand
+from vidmoco.config.extract import ExtractCommand
 from vidmoco.errors import ConfigError
 from vidmoco.features.extract import Extraction
 from vidmoco.features.feature_file import require_known_suffix, require_own_sidecar
@@ -34,6 +34,8 @@ def holds_many(command: ExtractCommand) -> bool:
     is_many = several or command.format == "parquet"
     if command.labels is not None and not (is_many and command.writes_dataset):
         raise ConfigError("--labels are columns of a dataset. Add --format parquet.")
+    if command.engine == "ray" and not is_many:
+        raise ConfigError(f"--engine ray is for many videos, and {video} is one. Leave it out.")
     if is_url(output) and not (is_many and command.writes_dataset):
         raise ConfigError(
             f"-o {url_of(output)} is a URL, which takes a dataset and no single files. Add "

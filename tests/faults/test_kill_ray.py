@@ -1,0 +1,117 @@
+"""``extract --engine ray``: the numbers of a local one, whoever is killed.
+
+More moments: ``VIDMOCO_FAULT_SEEDS=20 pytest tests/faults/test_kill_ray.py``.
+"""
+
+import json
+import os
+import random
+import signal
+import time
+from contextlib import suppress
+
+import pyarrow.parquet as pq
+import pytest
+from child_processes import Process, until
+from painted_videos import write_video
+from ray_cluster import cluster
+
+from vidmoco.backbones.build import build_backbone, save_backbone
+from vidmoco.cli.main import main
+
+SEEDS = range(int(os.environ.get("VIDMOCO_FAULT_SEEDS", "2")))
+LENGTHS = (3, 40, 8, 5, 64, 2, 12, 7)
+RUN = "import sys\nfrom vidmoco.cli.main import main\nsys.exit(main(sys.argv[1:]))"
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ray")
+    for number, length in enumerate(LENGTHS):
+        name = f"{'deep/' * (number % 2)}{number}.mp4"
+        write_video(folder / "videos" / name, first_index=100 * number, num_frames=length)
+    save_backbone(build_backbone("test_resnet", size=32), folder / "it", input_size=32,
+                  provenance={})  # fmt: skip
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address():
+    with cluster() as found:
+        yield found
+
+
+def words(material, output, *more):
+    command = ["extract", str(material / "videos"), "-o", str(output), "--device", "cpu"]
+    return [*command, "--backbone", str(material / "it"), "--batch-size", "4", *more]
+
+
+def found_in(output):
+    tables = [pq.read_table(path) for path in output.glob("part-*.parquet")]
+    rows = [row for table in tables for row in table.to_pylist()]
+    manifest = pq.read_table(output / "__vidmoco__" / "manifest.parquet").to_pylist()
+    inside = {path.name for path in (output / "__vidmoco__").iterdir()}
+    assert inside == {"dataset.json", "manifest.parquet"}
+    return (
+        sorted(rows, key=lambda row: (row["video"], row["frame"])),
+        [(row["video"], row["state"], row["rows"]) for row in manifest],
+    )
+
+
+@pytest.fixture(scope="module")
+def local(material, tmp_path_factory):
+    output = tmp_path_factory.mktemp("local") / "feats"
+    assert main(words(material, output, "--workers", "1")) == 0
+    return found_in(output)
+
+
+def workers_of(output, *, but):
+    """The numbers of the processes that have signed, without those of ``but``."""
+    pids = set()
+    for path in (output / "__vidmoco__" / "workers").glob("*"):
+        try:
+            pids.add(json.loads(path.read_text())["pid"])
+        except (OSError, ValueError):  # it is being written, or has gone
+            continue
+    return pids - set(but)
+
+
+def start(material, output, address):
+    command = words(material, output, "--engine", "ray", "--ray-workers", "2")
+    return Process(["-c", RUN, *command, "--ray-address", address])
+
+
+def worker_of(output, driver, *, but=()):
+    """Wait for a worker, and return the number of its process, or None if there is none to come."""
+    pids = until(lambda: workers_of(output, but=[driver.pid, *but]) or driver.poll() is not None)
+    return None if pids is True else min(pids)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_killed_actor_costs_nothing_but_time(seed, material, address, local, tmp_path):
+    output, generator, killed = tmp_path / "feats", random.Random(seed), []
+    driver = start(material, output, address)
+    for _ in range(3):
+        pid = worker_of(output, driver, but=killed)
+        if pid is None:
+            break
+        time.sleep(generator.uniform(0.0, 1.0))
+        with suppress(ProcessLookupError):  # it has done its work
+            os.kill(pid, signal.SIGKILL)
+            killed.append(pid)
+    assert driver.wait() == 0, driver.err
+    assert found_in(output) == local
+    assert killed and "another takes its place" in driver.err
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_killed_driver_is_resumed_by_the_same_command(seed, material, address, local, tmp_path):
+    output, generator = tmp_path / "feats", random.Random(seed)
+    driver = start(material, output, address)
+    worker_of(output, driver)
+    time.sleep(generator.uniform(0.0, 2.0))
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    again = start(material, output, address)
+    assert again.wait() == 0, again.err
+    assert found_in(output) == local

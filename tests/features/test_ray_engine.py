@@ -1,0 +1,139 @@
+"""What can go wrong on a cluster; whoever is killed is in faults/test_kill_ray.py."""
+
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+from child_processes import Process
+from painted_videos import write_video
+from ray_cluster import cluster
+
+from vidmoco.cli.main import main
+from vidmoco.features import ray_engine
+
+RUN = "\nimport sys\nfrom vidmoco.cli.main import main\nsys.exit(main(sys.argv[1:]))"
+BROKEN_SINCE_THE_SCAN = """
+from pathlib import Path
+from vidmoco.features import extract_command
+scan = extract_command.open_catalog
+def open_catalog(*args, **options):
+    catalog = scan(*args, **options)
+    Path("videos/b.mp4").write_bytes(b"broken")
+    return catalog
+extract_command.open_catalog = open_catalog
+"""
+ANOTHER_FOLDER = """
+from dataclasses import replace
+from vidmoco.features import ray_engine
+job = ray_engine._job
+ray_engine._job = lambda *args: replace(job(*args), driver="0000000a")
+"""
+DYING = """
+import os
+from vidmoco.features import ray_engine
+def actor_class():
+    class Dying:
+        def work(self, version, job, start):
+            os._exit(1)
+            yield
+    return Dying
+ray_engine._actor_class = actor_class
+"""
+
+
+@pytest.fixture
+def words(tmp_path, backbone):
+    for name in "ab":
+        write_video(tmp_path / "videos" / f"{name}.mp4", num_frames=3)
+    return ["extract", str(tmp_path / "videos"), "-o", str(tmp_path / "feats"), "--device", "cpu",
+            "--backbone", str(backbone), "--engine", "ray"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def address():
+    with cluster() as found:
+        yield found
+
+
+def refused(words, capsys):
+    assert main(words) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("vidmoco: ") and "Traceback" not in line
+    return line
+
+
+def test_ray_is_not_installed(words, capsys, monkeypatch):
+    monkeypatch.setattr(ray_engine, "find_spec", lambda name: None)
+    assert "pip install 'vidmoco[ray]'" in refused(words, capsys)
+
+
+def test_one_video(words, tmp_path, capsys):
+    words[1:4] = [str(tmp_path / "videos" / "a.mp4"), "-o", str(tmp_path / "a.npy")]
+    assert "--engine ray is for many videos" in refused(words, capsys)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:PORT", "nowhere", "127.0.0.1:99999", "h:x", ":"])
+def test_an_address_where_nothing_listens(address, words, capsys):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    line = refused([*words, "--ray-address", address.replace("PORT", str(port))], capsys)
+    assert "No Ray cluster answers at" in line and "HOST:PORT" in line
+
+
+def test_an_address_where_something_else_listens(words, capsys):
+    server = HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    thread = threading.Thread(target=server.handle_request)
+    thread.start()
+    line = refused([*words, "--ray-address", f"127.0.0.1:{server.server_port}"], capsys)
+    assert "something else than Ray listens there" in line
+    thread.join()
+    server.server_close()
+
+
+def test_an_address_of_the_ray_client(words, capsys):
+    assert "ray job submit" in refused([*words, "--ray-address", "ray://h:10001"], capsys)
+
+
+def on_cluster(words, address, code=""):
+    """Run the command in a process whose functions are not checked: checked ones cannot be sent."""
+    process = Process(["-c", code + RUN, *words, "--ray-address", address])
+    return process.wait(), process.out, process.err.splitlines()
+
+
+def test_bad_videos_cost_themselves_and_files_are_written_where_the_command_says(
+    words, address, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)  # workers have a folder of their own
+    words[3] = "feats"
+    code, out, err = on_cluster([*words, "--format", "npy"], address, BROKEN_SINCE_THE_SCAN)
+    assert code == 1, err
+    assert {path.name for path in (tmp_path / "feats").glob("*.npy")} == {
+        "a.mp4.npy", "a.mp4.timestamps.npy",
+    }  # fmt: skip
+    assert "feats: 1 extracted, 0 were there already, 1 failed" in out
+    assert "  'b.mp4': " in err[-1] and "Ray workers: 1 (CPUs of each: 2)" in err
+
+
+def test_another_version_on_a_worker(words, address):
+    code, _, err = on_cluster(words, address, "import vidmoco\nvidmoco.__version__ = '99.0'\n")
+    assert code == 2 and err[-1].startswith("vidmoco: A Ray worker on "), err
+    assert f"{socket.gethostname()} has vidmoco 0" in err[-1] and "of vidmoco 99.0" in err[-1]
+
+
+def test_a_worker_that_cannot_go_on(words, address):
+    code, _, err = on_cluster(words, address, ANOTHER_FOLDER)
+    assert code == 2 and "is another folder on this node" in err[-1], err
+
+
+def test_workers_that_all_die(words, address):
+    code, _, err = on_cluster([*words, "--ray-workers", "1"], address, DYING)
+    assert code == 2 and "4 Ray workers have ended one after the other" in err[-1], err
+    assert sum("another takes its place" in line for line in err) == 3
+
+
+def test_a_cluster_without_gpus(words, address):
+    words[words.index("cpu")] = "cuda"
+    code, _, err = on_cluster(words, address)
+    assert code == 2 and "a CPU and GPUs for --ray-gpus 1" in err[-1], err

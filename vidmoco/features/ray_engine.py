@@ -1,0 +1,279 @@
+"""``extract --engine ray``: workers on a Ray cluster, watched by the process of the command.
+
+A worker is an actor. It does what a process does that is given the same command, so videos are
+shared by claims, and what is written is its own record. The driver only starts workers, replaces
+dead ones, and counts.
+"""
+
+import logging
+import os
+import socket
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.util import find_spec
+from typing import Any
+
+from rich.console import Console
+
+import vidmoco
+from vidmoco.backbones.frozen import FrozenBackbone
+from vidmoco.config.extract import ExtractCommand
+from vidmoco.console import say
+from vidmoco.errors import ConfigError, VideoError
+from vidmoco.features.claims import Worker
+from vidmoco.features.extract import Extraction
+from vidmoco.features.extract_many import Result
+from vidmoco.features.ray_resources import Share, share_of
+from vidmoco.features.ray_worker import Job
+from vidmoco.urls import is_url
+
+_FRUITLESS = 3
+"""Workers that may die one after the other, for each one that there is, without a finished video
+between them."""
+# RFC 9113, 3.4: who speaks HTTP/2, as gRPC does, answers this with a frame of its settings.
+_HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
+_HTTP2_SETTINGS = b"\4"
+_PATIENCE = 30.0  # seconds until the user is told that no worker has begun
+
+
+def require_ray() -> None:
+    """Raise ``ConfigError`` if Ray is not installed."""
+    if find_spec("ray") is None:
+        raise ConfigError(
+            "--engine ray needs a package that is not installed: pip install 'vidmoco[ray]', on "
+            "all nodes. Or leave it out."
+        )
+
+
+def extract_on_ray(
+    frozen: FrozenBackbone,
+    todo: Sequence[Extraction],
+    worker: Worker,
+    command: ExtractCommand,
+    labels: list[str],
+    console: Console,
+) -> Generator[Result, None, None]:
+    """Yield each video when it has come to its end, as ``extract_many`` does.
+
+    Args:
+        frozen: the backbone, on the CPU.
+        todo: videos that are not finished.
+        worker: this process, which has begun the output.
+        command: the settings.
+        labels: columns of labels.
+        console: where the user is told of workers.
+
+    Raises:
+        ConfigError: there is no such cluster, or a worker cannot go on.
+    """
+    if not todo:
+        return
+    with _cluster(command.ray_address):
+        share = share_of(_nodes(), command, num_videos=len(todo))
+        say(console, f"Ray workers: {share}")
+        job = _job(frozen, todo, worker, command, labels, share)
+        with _Workers(job, share, worker) as workers:
+            left = dict(enumerate(todo))
+            for report in workers.reports(console):
+                one = left.pop(report["video"], None)
+                if one is None:  # its worker died before others could see the rows
+                    continue
+                if "reason" in report:
+                    yield one, VideoError(report["reason"]), ()
+                else:
+                    yield one, report["rows"], report["damage"]
+    for one in left.values():
+        yield one, None, ()
+
+
+def _job(
+    frozen: FrozenBackbone,
+    todo: Sequence[Extraction],
+    worker: Worker,
+    command: ExtractCommand,
+    labels: list[str],
+    share: Share,
+) -> Job:
+    """Return what workers are given: paths are absolute, as each has a folder of its own."""
+    output = command.output
+    if not is_url(output):
+        output = output.expanduser().absolute()
+        todo = [replace(one, output=one.output.absolute()) for one in todo]
+    paths = (one.video.path for one in todo if not one.url)
+    sample = next((str(path) for path in paths if path.exists()), "")
+    command = replace(command, output=output, workers=share.decoders)
+    return Job(frozen, list(todo), command, labels, worker.id, sample)
+
+
+@contextmanager
+def _cluster(address: str | None) -> Iterator[None]:
+    """Join a cluster for a ``with`` block, unless this process has joined one.
+
+    Raises:
+        ConfigError: nothing answers there.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    import ray
+    from ray.exceptions import RayError
+
+    if ray.is_initialized():
+        yield
+        return
+    given = address or os.environ.get("RAY_ADDRESS")
+    _require_answer(given)
+    try:
+        ray.init(given, log_to_driver=False, logging_level=logging.ERROR)
+    except (RayError, RuntimeError, ValueError, OSError) as error:
+        where = f"the Ray cluster at {given}" if given else "a Ray cluster of this machine"
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ConfigError(f"{where} cannot be used: {reason}") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _nodes() -> list[dict[str, Any]]:
+    import ray
+
+    return list(ray.nodes())  # type: ignore[no-untyped-call]
+
+
+def _require_answer(address: str | None) -> None:
+    """Refuse an address where no cluster listens, for which Ray waits many minutes."""
+    if address in (None, "", "auto", "local"):
+        return
+    assert address is not None
+    if "://" in address:
+        raise ConfigError(
+            f"--ray-address is {address}. Give HOST:PORT of the cluster (port 6379) on one of its "
+            "nodes; `ray job submit` runs the command there."
+        )
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=10) as connection:
+            if os.environ.get("RAY_USE_TLS", "0") == "0":
+                connection.sendall(_HTTP2_HELLO)
+                if connection.recv(4)[3:] != _HTTP2_SETTINGS:
+                    raise ConnectionError("something else than Ray listens there")
+    except (OSError, ValueError, OverflowError) as error:
+        raise ConfigError(
+            f"No Ray cluster answers at {address!r}: {error}. Give HOST:PORT as `ray start --head` "
+            "prints it, or leave out --ray-address for a cluster of this machine."
+        ) from error
+
+
+class _Workers:
+    """Actors that work on one job."""
+
+    def __init__(self, job: Job, share: Share, driver: Worker) -> None:
+        import ray
+
+        self._share, self._driver, self._num_videos = share, driver, len(job.todo)
+        self._job = ray.put(job)
+        self._actor = ray.remote(_actor_class())
+        self._running: dict[Any, Any] = {}  # the actor of each stream of reports
+        self._ids: dict[Any, str] = {}  # the worker's id of each that has begun
+        self._num_started = 0
+
+    def __enter__(self) -> "_Workers":
+        for _ in range(self._share.num_workers):
+            self._start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for stream in list(self._running):
+            self._end(stream)
+
+    def _start(self) -> None:
+        actor = self._actor.options(num_cpus=self._share.cpus, num_gpus=self._share.gpus).remote()
+        # Each begins elsewhere, so that they do not ask for the same videos.
+        start = self._num_started * self._num_videos // self._share.num_workers % self._num_videos
+        stream = actor.work.options(num_returns="streaming").remote(
+            vidmoco.__version__, [self._job], start
+        )
+        self._running[stream] = actor
+        self._num_started += 1
+
+    def _end(self, stream: Any) -> None:
+        import ray
+
+        ray.kill(self._running.pop(stream))
+        if stream in self._ids:  # what it had is free at once, also if it ran on another machine
+            self._driver.declare_dead(self._ids.pop(stream))
+
+    def reports(self, console: Console) -> Iterator[dict[str, Any]]:
+        """Yield what workers say of videos, until all are done."""
+        import ray
+        from ray.exceptions import OutOfMemoryError, RayActorError
+
+        deaths, is_told = 0, False
+        while self._running:
+            ready, _ = ray.wait(list(self._running), timeout=_PATIENCE)
+            if not ready:
+                if not self._ids and not is_told:
+                    say(console, "Waiting for Ray to start workers: the cluster may have no room.")
+                    is_told = True
+                continue
+            stream: Any = ready[0]
+            try:
+                report: Any = ray.get(next(stream))
+            except StopIteration:
+                # All videos are done, and none is left for a worker that has not begun.
+                self._end(stream)
+                for other in [one for one in self._running if one not in self._ids]:
+                    self._end(other)
+                continue
+            except (RayActorError, OutOfMemoryError) as error:
+                self._end(stream)
+                deaths += 1
+                reason = " ".join(str(error).split())
+                if deaths > _FRUITLESS * self._share.num_workers:
+                    raise ConfigError(
+                        f"{deaths} Ray workers have ended one after the other: {reason} Finished "
+                        "videos are kept."
+                    ) from error
+                say(console, f"A Ray worker has ended, and another takes its place: {reason}")
+                self._start()
+                continue
+            if "error" in report:
+                raise ConfigError(f"A Ray worker on {report['error']}")
+            if "worker" in report:
+                self._ids[stream] = report["worker"]
+                continue
+            deaths = 0
+            yield report
+
+
+def _actor_class() -> type[Any]:
+    """Return the class of a worker.
+
+    Ray sends it with its code, as it is no global name. So it runs where another vidmoco is, or
+    none.
+    """
+
+    class Extractor:
+        def work(self, version, job, start):  # type: ignore[no-untyped-def]
+            import socket
+
+            import ray
+
+            try:
+                import vidmoco
+
+                there = f"vidmoco {vidmoco.__version__}"
+            except ImportError:
+                there = "no vidmoco"
+            if there != f"vidmoco {version}":
+                yield {
+                    "error": f"{socket.gethostname()} has {there}, and the command is of "
+                    f"vidmoco {version}. "
+                    "Install the same version on all nodes."
+                }
+                return
+            from vidmoco.features.ray_worker import work
+
+            yield from work(ray.get(job[0]), start)
+
+    return Extractor
