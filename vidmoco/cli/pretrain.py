@@ -10,7 +10,6 @@ from vidmoco.cli.flags import run_config
 from vidmoco.config.commands import PretrainCommand
 from vidmoco.config.recipe import load_recipe
 from vidmoco.config.resume import has_checkpoint, resumed_config
-from vidmoco.data.catalog_ahead import catalog_ahead
 from vidmoco.errors import ConfigError
 from vidmoco.run_folder import require_empty
 from vidmoco.urls import absolute, expand_lists, require_paths
@@ -49,6 +48,8 @@ def run_pretrain(command: PretrainCommand) -> int:
     if not goes_on and "RANK" not in os.environ:
         if command.run is not None and command.resume == "no":
             require_empty(command.run)
+        from vidmoco.data.catalog_ahead import catalog_ahead
+
         catalog = catalog_ahead(config)
     say_loading()
     from vidmoco.train.pretrain import pretrain

@@ -142,8 +142,8 @@ def open_source(
 ) -> PairSource:
     """Open the videos, prepared frames or images of a run, and list unreadable videos.
 
-    A run that resumes, from ``resume``, gets the videos that it began with. ``quarantine`` is
-    the run's file of videos that killed a process, ``catalog`` that of a new run's videos.
+    A run that resumes gets the videos that it began with. ``quarantine`` is the run's file of
+    videos that killed a process, ``catalog`` that of a new run's videos.
 
     Raises:
         ConfigError: nothing can be read.
@@ -295,7 +295,6 @@ def _of_frames(
 
 
 def _workers(config: PretrainConfig) -> int:
-    workers = config.data.workers
-    if workers is not None:
-        return workers
+    if config.data.workers is not None:
+        return config.data.workers
     return max(1, default_workers() // distributed.local_world_size())
