@@ -61,13 +61,14 @@ def test_the_fork_server_starts_ahead():
     code = """
 import multiprocessing.forkserver as forkserver
 from operator import methodcaller
+from vidmoco.config.limits import DEFAULT_LIMITS
 from vidmoco.workers.pool import WorkerPool
 from vidmoco.workers.start import start_fork_server
 start_fork_server()
 pid = forkserver._forkserver._forkserver_pid
 with WorkerPool(
-    methodcaller, ("upper",), workers=1, max_memory=2**30, max_seconds=lambda job: 60.0,
-    with_torch=True,
+    methodcaller, ("upper",), workers=1, max_memory=2**30,
+    max_seconds=DEFAULT_LIMITS.seconds_of_silence, with_torch=True,
 ) as pool:
     pool.give("worked")
     print(pool.wait()[0].value, pid == forkserver._forkserver._forkserver_pid, pid is not None)
