@@ -163,6 +163,9 @@ MISTAKES = [
     ["prepare", "nowhere", "-o", "frames"],
     ["extract", "nowhere.mp4", "-o", "x.npy"],
     ["extract", ".", "-o", "x", "--backbone", "random:no/where"],
+    ["extract", ".", "-o", "x", "--backbone", "resnet5O"],
+    ["evaluate", ".", "--backbone", "random:resnet5O"],
+    ["pretrain", ".", "--backbone.name", "resnet5O"],
     ["evaluate", ".", "--backbone", "resnet18", "no/where"],
     ["search", "nowhere", "--query", "a.jpg"],
     ["search", ".", "--query", "a.jpg", "--backbone", "no/where"],
@@ -229,6 +232,7 @@ def test_every_module_has_its_test_file():
         "config.backbone", "config.optim", "config.runtime", "config.monitor", "config.commands",
         "config.evaluation",
         "config.method_settings",  # in config/test_methods.py
+        "features.extraction",  # in features/test_extract_plan.py
         "methods.protocol",  # in methods/test_build.py
     }  # fmt: skip
     missing = [

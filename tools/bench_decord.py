@@ -18,10 +18,10 @@ import torch  # before decord
 
 from vidmoco.config.limits import DEFAULT_LIMITS
 from vidmoco.shapes import Float64
-from vidmoco.video.decode import resize_frames
 from vidmoco.video.forward_reader import ForwardReader, reads_forward
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.open_catalog import open_catalog
+from vidmoco.video.resize import resize_frames
 
 import decord  # isort: skip
 

@@ -38,7 +38,8 @@ from torchvision.transforms import v2
 from vidmoco.backbones.frozen import FrozenBackbone, load_frozen
 from vidmoco.device import autocast, keep_freed_memory, resolve_device
 from vidmoco.features.batch_size import default_batch_size
-from vidmoco.features.extract import Extraction, extract_videos
+from vidmoco.features.extract import extract_videos
+from vidmoco.features.extraction import Extraction
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.open_catalog import open_catalog
 from vidmoco.video.probe import probe_video

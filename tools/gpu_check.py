@@ -38,7 +38,8 @@ from vidmoco.cores import num_cores
 from vidmoco.data.source import open_source
 from vidmoco.device import resolve_device
 from vidmoco.features.batch_size import default_batch_size
-from vidmoco.features.extract import Extraction, extract_videos
+from vidmoco.features.extract import extract_videos
+from vidmoco.features.extraction import Extraction
 from vidmoco.json_lines import read_metrics
 from vidmoco.video.open_catalog import open_catalog
 

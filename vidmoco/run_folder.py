@@ -30,13 +30,15 @@ from importlib.metadata import PackageNotFoundError, version
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryFile
-
-import torch
+from typing import TYPE_CHECKING
 
 from vidmoco.atomic_file import atomic_write, remove, writing
 from vidmoco.errors import ConfigError
 from vidmoco.json_text import read_json
 from vidmoco.lock import LOCK, held
+
+if TYPE_CHECKING:
+    import torch
 
 RUNS = Path("runs")
 LATEST = RUNS / "latest"
@@ -75,14 +77,20 @@ def claimed(run: Path, *, resume: bool, patience: float = 0.0) -> Iterator[str]:
     busy = "Another training is writing to"
     make_writable_folder(run, flag="--run")
     with held(run, busy=busy, advice="or give another --run.", patience=patience) as reason:
-        if not resume and any(path.name != LOCK for path in run.iterdir()):
-            raise ConfigError(
-                f"The run folder {run} is not empty. Add --resume to continue it, or give another "
-                "--run."
-            )
+        if not resume:
+            require_empty(run)
         yield reason and (
             f"The disk of {run} has no locks ({reason}): see to it yourself that no other training "
             "writes there."
+        )
+
+
+def require_empty(run: Path) -> None:
+    """Raise ``ConfigError`` if there is anything in a folder but the lock."""
+    if run.is_dir() and any(path.name != LOCK for path in run.iterdir()):
+        raise ConfigError(
+            f"The run folder {run} is not empty. Add --resume to continue it, or give another "
+            "--run."
         )
 
 
@@ -191,8 +199,10 @@ def point_latest_at(run: Path) -> str:
     return ""
 
 
-def write_environment(path: Path, *, device: torch.device) -> None:
+def write_environment(path: Path, *, device: "torch.device") -> None:
     """Write what is needed to repeat a run on another machine, or to see why it differs."""
+    import torch  # here: commands that only look at a run need none
+
     packages = ("vidmoco", "torch", "torchvision", "timm", "decord2", "av", "numpy", "pyarrow")
     is_cuda = device.type == "cuda"
     environment = {

@@ -19,9 +19,10 @@ from vidmoco.errors import VideoError
 from vidmoco.features import extract as extract_module
 from vidmoco.features import extract_command as command_module
 from vidmoco.features import stream
-from vidmoco.features.extract import Extraction, extract_video, extract_videos
+from vidmoco.features.extract import extract_video, extract_videos
 from vidmoco.features.extract_command import default_backbone
 from vidmoco.features.extract_command import extract as extract_command
+from vidmoco.features.extraction import Extraction
 from vidmoco.video.probe import probe_video
 from vidmoco.video.sequential_reader import iter_frames
 

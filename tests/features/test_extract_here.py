@@ -6,9 +6,9 @@ from vidmoco.backbones.frozen import load_frozen
 from vidmoco.config.extract import ExtractCommand
 from vidmoco.features import extract_here as module
 from vidmoco.features.claims import Worker
-from vidmoco.features.extract import Extraction
 from vidmoco.features.extract_here import extract_here
 from vidmoco.features.extract_outputs import FileOutput
+from vidmoco.features.extraction import Extraction
 from vidmoco.features.output_folder import output_folder
 from vidmoco.video.info import VideoInfo
 

@@ -8,9 +8,9 @@ from vidmoco.backbones.frozen import load_frozen
 from vidmoco.errors import VideoError
 from vidmoco.features import extract_many as module
 from vidmoco.features.claims import Worker
-from vidmoco.features.extract import Extraction
 from vidmoco.features.extract_many import extract_many
 from vidmoco.features.extract_outputs import FileOutput, id_of
+from vidmoco.features.extraction import Extraction
 from vidmoco.features.output_folder import output_folder
 from vidmoco.video.info import VideoInfo
 

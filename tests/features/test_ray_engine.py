@@ -64,7 +64,7 @@ def refused(words, capsys):
 
 
 def test_ray_is_not_installed(words, capsys, monkeypatch):
-    monkeypatch.setattr(ray_engine, "find_spec", lambda name: None)
+    monkeypatch.setattr(extract_plan, "find_spec", lambda name: None)
     assert "pip install 'vidmoco[ray]'" in refused(words, capsys)
 
 

@@ -2,14 +2,13 @@ import os
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from painted_videos import paint, read_index, write_video
 from wide_videos import WIDE, damaged, info_of
 
 from vidmoco.errors import VideoError
-from vidmoco.video.decode import read_frames, resize_frames
+from vidmoco.video.decode import read_frames
 from vidmoco.video.frames import Frames
 from vidmoco.video.probe import probe_video
 from vidmoco.video.seek_reader import SeekReader
@@ -134,20 +133,3 @@ def test_damage_names_the_file(tmp_path):
     with pytest.raises(VideoError, match=r"a\.mp4: it is damaged at 3\.900 s") as caught:
         read_frames(video, [3.9])
     assert "\n" not in str(caught.value)
-
-
-def test_resize_frames():
-    images = np.stack([paint(index, size=(96, 64)) for index in (5, 6)])
-    resized = resize_frames(images, height=32, width=40)
-    assert resized.shape == (2, 3, 32, 40)
-    assert resized.dtype == torch.uint8
-    assert [read_index(picture.permute(1, 2, 0).numpy()) for picture in resized] == [5, 6]
-    same = resize_frames(images, height=64, width=96)
-    np.testing.assert_array_equal(same.permute(0, 2, 3, 1).numpy(), images)
-
-
-def test_resize_frames_anti_aliases():
-    stripes = np.zeros((1, 64, 64, 3), np.uint8)
-    stripes[:, :, ::4] = 200  # finer than the small picture: they average out
-    resized = resize_frames(stripes, height=16, width=16)
-    assert resized[..., 2:-2].float().sub(50).abs().max() <= 3

@@ -1,6 +1,8 @@
 import math
 import os
 import signal
+import subprocess
+import sys
 from functools import partial
 
 import numpy as np
@@ -73,3 +75,31 @@ def test_nothing_is_asked_for(tmp_path):
     assert list(read_requests([])) == []
     (answer,) = read_requests([Request(video_at(tmp_path / "a.mp4"), ())])
     assert (answer.images, answer.failure) == ([], "")
+
+
+@pytest.mark.parametrize("with_torch", [False, True])
+def test_a_process_has_torch_only_where_it_is_needed(tmp_path, with_torch):
+    """Importing it takes seconds."""
+    code = f"""
+import sys
+from pathlib import Path
+from vidmoco.video.open_catalog import open_catalog
+from vidmoco.video.requests import Request, read_requests
+from asks_for_torch import has_torch
+video = open_catalog([Path({str(tmp_path / "a.mp4")!r})], progress=False)[0]
+(answer,) = read_requests([Request(video, (0.0,))], convert=has_torch, with_torch={with_torch})
+assert "torch" not in sys.modules
+print(answer.images[0].item())
+"""
+    video_at(tmp_path / "a.mp4")
+    (tmp_path / "asks_for_torch.py").write_text(
+        "import sys\nimport numpy as np\n"
+        "def has_torch(video, images):\n"
+        "    return np.array([['torch' in sys.modules]] * len(images))\n"
+    )
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False,
+        env=os.environ | {"PYTHONPATH": path, "VIDMOCO_CACHE": str(tmp_path)},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, f"{with_torch}\n"), done.stderr

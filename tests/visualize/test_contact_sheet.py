@@ -1,18 +1,10 @@
 import dataclasses
 
 import numpy as np
-import pytest
 import torch
 
 from vidmoco.visualize.change import Change
-from vidmoco.visualize.contact_sheet import (
-    Sample,
-    ShownPair,
-    count_gaps,
-    describe_gaps,
-    draw_sheet,
-    round_step,
-)
+from vidmoco.visualize.contact_sheet import Sample, ShownPair, count_gaps, describe_gaps, draw_sheet
 
 BLUE, GREY = (26, 95, 180), (180, 186, 194)
 
@@ -55,14 +47,6 @@ def test_gaps_in_words():
 def test_bars():
     gaps = np.array([0.0, 0.05, 0.1, 0.3 - 0.1, 0.39, 5.0])
     assert count_gaps(gaps, width=0.1, num_bars=4).tolist() == [2, 1, 1, 2]
-
-
-@pytest.mark.parametrize(
-    ("end", "most", "step"),
-    [(1.5, 30, 0.05), (1.0, 10, 0.1), (10, 4, 5), (0.07, 4, 0.02), (0, 4, 1.0), (3, 3, 1)],
-)
-def test_round_steps(end, most, step):
-    assert round_step(end, most=most) == pytest.approx(step)
 
 
 def test_rows_make_it_higher_and_not_wider():

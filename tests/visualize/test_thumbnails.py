@@ -11,7 +11,7 @@ from painted_videos import read_index, write_video
 from vidmoco.features.feature_set import open_features
 from vidmoco.video.scan import scan_videos
 from vidmoco.visualize import thumbnails as thumbnails_module
-from vidmoco.visualize.thumbnails import grey_tile, shrink, thumbnails
+from vidmoco.visualize.thumbnails import grey_tile, thumbnails
 
 GREY = (213, 216, 220)
 
@@ -108,10 +108,3 @@ def test_a_sidecar_of_a_stranger_opens_no_folder_and_no_text(tmp_path, monkeypat
 def test_tiles_hold_words_of_any_length():
     assert grey_tile("ü" * 3000, (40, 30)).size == (40, 30)
     assert len(set(grey_tile("why", (160, 120)).get_flattened_data())) > 1
-
-
-def test_shapes_of_pictures():
-    picture = np.zeros((100, 200, 3), np.uint8)
-    assert shrink(picture, 2.0, (160, 120)).shape == (80, 160, 3)
-    assert shrink(picture, 0.001, (160, 120)).shape == (120, 1, 3)
-    assert shrink(picture, 1000.0, (160, 120)).shape == (1, 160, 3)

@@ -2,6 +2,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 SCRIPT = """
 print("the script runs")
 from operator import methodcaller
@@ -52,3 +54,24 @@ def test_a_long_folder_of_temporary_files(tmp_path):
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[1:3] == ["WORKED", "WORKED"]
     assert result.stdout.splitlines()[-1] == str(folder)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks only on Linux")
+def test_the_fork_server_starts_ahead():
+    code = """
+import multiprocessing.forkserver as forkserver
+from operator import methodcaller
+from vidmoco.config.limits import DEFAULT_LIMITS
+from vidmoco.workers.pool import WorkerPool
+from vidmoco.workers.start import start_fork_server
+start_fork_server()
+pid = forkserver._forkserver._forkserver_pid
+with WorkerPool(
+    methodcaller, ("upper",), workers=1, max_memory=2**30,
+    max_seconds=DEFAULT_LIMITS.seconds_of_silence, with_torch=True,
+) as pool:
+    pool.give("worked")
+    print(pool.wait()[0].value, pid == forkserver._forkserver._forkserver_pid, pid is not None)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "WORKED True True\n"

@@ -27,8 +27,8 @@ from vidmoco.backbones.folder import (
 )
 from vidmoco.backbones.folder_config import checked_config
 from vidmoco.backbones.inner_weights import only_own_weights
-from vidmoco.backbones.source import EXPECTED, HUB, Source
-from vidmoco.errors import CheckpointError, ConfigError, VidmocoError, nearest
+from vidmoco.backbones.source import HUB, Source, unknown_backbone
+from vidmoco.errors import CheckpointError, ConfigError, VidmocoError
 from vidmoco.json_text import read_json
 
 _CANNOT_TAKE = (
@@ -53,10 +53,7 @@ def create(source: Source, *, pretrained: bool, **options: Any) -> nn.Module:
     if source.folder is not None:
         options["pretrained_cfg_overlay"] = _checked(source, pretrained=pretrained)
     elif not source.name.startswith(HUB) and not is_model(source.architecture):
-        raise ConfigError(
-            f"Unknown backbone {source.label!r}.{nearest(source.name, timm.list_models())} "
-            f"{EXPECTED}"
-        )
+        raise unknown_backbone(source, timm.list_models())
     for library in ("timm", "huggingface_hub"):  # they log every attempt to download
         logging.getLogger(library).setLevel(logging.ERROR)
     try:

@@ -1,10 +1,11 @@
 """What ``--backbone`` may name: one grammar for all commands, without torch."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from vidmoco.backbones.folder import CONFIG_FILE, check_folder
-from vidmoco.errors import ConfigError
+from vidmoco.errors import ConfigError, nearest
 
 RANDOM = "random:"
 HUB = "hf-hub:"
@@ -68,15 +69,11 @@ def parse_source(source: str | Path) -> Source:
     return Source(str(source), backbone_folder(bare), is_random=is_random(str(source)))
 
 
-def require_sources(*sources: str | None) -> None:
-    """Refuse paths without a backbone, before libraries are imported that take seconds.
-
-    Raises:
-        ConfigError: no backbone is at a path.
-    """
-    for source in sources:
-        if source is not None:
-            parse_source(source)
+def unknown_backbone(source: Source, known: Iterable[str]) -> ConfigError:
+    """Return the error of a name that is none of ``known``, timm's names."""
+    return ConfigError(
+        f"Unknown backbone {source.label!r}.{nearest(source.name, known)} {EXPECTED}"
+    )
 
 
 def is_random(source: str) -> bool:

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vidmoco.ahead import say_loading
 from vidmoco.atomic_file import NO_ROOM, unwritable, writing
-from vidmoco.backbones.source import require_sources
+from vidmoco.backbones.timm_names import require_sources
 from vidmoco.cli.flags import parse
 from vidmoco.cli.help import HELP
 from vidmoco.config.commands import (
@@ -138,22 +139,30 @@ def _prepare(command: PrepareCommand) -> int:
 
 def _preview(command: PreviewCommand) -> int:
     require_paths(*command.config.videos)
+    from vidmoco.data.catalog_ahead import catalog_ahead
+
+    catalog = catalog_ahead(command.config) if command.config.videos else None
+    say_loading()
     from vidmoco.visualize.preview import preview
 
-    return preview(command)
+    return preview(command, catalog)
 
 
 def _extract(command: ExtractCommand) -> int:
     require_paths(*command.videos)
     require_sources(command.backbone)
+    from vidmoco.features.extract_plan import plan_of
+
+    plan = plan_of(command)
     from vidmoco.features.extract_command import extract
 
-    return extract(command)
+    return extract(command, plan)
 
 
 def _evaluate(command: EvaluateCommand) -> int:
     require_paths(command.images, command.videos.labels)
     require_sources(*command.backbone)
+    say_loading()
     from vidmoco.evaluate.compare import evaluate
 
     evaluate(command)
@@ -165,6 +174,7 @@ def _evaluate_detection(command: DetectionCommand) -> int:
         split_source(source, flag="--train")
     split_source(command.val, flag="--val")
     require_sources(command.backbone)
+    say_loading()
     from rich.console import Console
 
     from vidmoco.console import say_result
@@ -188,6 +198,7 @@ def _report(command: ReportCommand) -> int:
 def _search(command: SearchCommand) -> int:
     require_paths(command.features)
     require_sources(command.backbone)
+    say_loading()
     from vidmoco.visualize.search import search
 
     return search(command)
@@ -202,6 +213,7 @@ def _explore(command: ExploreCommand) -> int:
 
 def _import(command: ImportCommand) -> int:
     require_paths(command.checkpoint)
+    say_loading()
     from vidmoco.backbones.import_checkpoint import import_checkpoint
     from vidmoco.console import say_result
 
@@ -214,6 +226,7 @@ def _export(command: ExportCommand) -> int:
     require_sources(str(command.run))
     if command.repository is not None or command.to == "hf-folder":
         require_paths(*command.results)
+        say_loading()
         from vidmoco.console import say_result
         from vidmoco.hub.export import export_to_hub
 
@@ -223,12 +236,14 @@ def _export(command: ExportCommand) -> int:
         say_result(place, f"import timm; timm.create_model({source!r}, pretrained=True)")
         return 0
     if command.name is None:
+        say_loading()
         from vidmoco.backbones.export_file import export_file
         from vidmoco.console import say_result
 
         with writing(command.output or Path(), advice=", or give another --output."):
             say_result(export_file(command))
         return 0
+    say_loading()
     from vidmoco.backbones.registry import PREFIX, export_backbone
     from vidmoco.console import say_result
 
@@ -239,6 +254,7 @@ def _export(command: ExportCommand) -> int:
 
 
 def _demo(command: DemoCommand) -> int:
+    say_loading()
     from vidmoco.demo.run import demo
 
     return demo(command)

@@ -1,14 +1,17 @@
 """``vidmoco pretrain``: what is checked before torch is imported."""
 
+import os
 from dataclasses import replace
 from typing import Literal
 
-from vidmoco.backbones.source import require_sources
+from vidmoco.ahead import say_loading
+from vidmoco.backbones.timm_names import require_sources
 from vidmoco.cli.flags import run_config
 from vidmoco.config.commands import PretrainCommand
 from vidmoco.config.recipe import load_recipe
 from vidmoco.config.resume import has_checkpoint, resumed_config
 from vidmoco.errors import ConfigError
+from vidmoco.run_folder import require_empty
 from vidmoco.urls import absolute, expand_lists, require_paths
 
 RESUME: dict[str, bool | Literal["auto"]] = {"no": False, "yes": True, "auto": "auto"}
@@ -41,11 +44,23 @@ def run_pretrain(command: PretrainCommand) -> int:
         config = replace(config, videos=config.videos or saved.videos)
         config = resumed_config(saved, config, run=path.parent)
 
+    catalog = None
+    if not goes_on and "RANK" not in os.environ:
+        if command.run is not None and command.resume == "no":
+            require_empty(command.run)
+        from vidmoco.data.catalog_ahead import catalog_ahead
+
+        catalog = catalog_ahead(config)
+    say_loading()
     from vidmoco.train.pretrain import pretrain
     from vidmoco.video.scan_command import print_refusals_of_run
 
     result = pretrain(
-        config, run=command.run, resume=RESUME[command.resume], recipe=command.recipe or ""
+        config,
+        run=command.run,
+        resume=RESUME[command.resume],
+        recipe=command.recipe or "",
+        catalog=catalog,
     )
     print_refusals_of_run(result.run)  # again: the list at the start is far above
     return result.exit_code

@@ -61,6 +61,7 @@ def read_moments(
         workers=workers,
         decoder=settled(decoder, catalog) if workers else decoder,
         limits=limits,
+        with_torch=True,
     )
     return [
         answer.failure or MomentFrames(np.array(answer.images), np.array(answer.pts_seconds))

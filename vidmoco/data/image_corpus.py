@@ -21,8 +21,9 @@ from torch import Tensor
 
 from vidmoco.content import hash_of_bytes, hashes_of_files
 from vidmoco.errors import ConfigError, DataError, VideoError
-from vidmoco.images.decode import IMAGE_SUFFIXES, decode_image
+from vidmoco.images.decode import decode_image
 from vidmoco.images.parquet_schema import image_bytes, image_column
+from vidmoco.images.suffixes import IMAGE_SUFFIXES
 from vidmoco.shapes import Float32, Float64, UInt8
 from vidmoco.video.files import VIDEO_SUFFIXES
 

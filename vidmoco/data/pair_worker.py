@@ -10,10 +10,11 @@ from torch import Tensor
 from vidmoco.config.limits import Limits
 from vidmoco.errors import VideoError
 from vidmoco.shapes import UInt8
-from vidmoco.video.decode import read_frames, resize_frames
+from vidmoco.video.decode import read_frames
 from vidmoco.video.frames import FastReader
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.readers import Decoder, build_fast_reader
+from vidmoco.video.resize import resize_frames
 from vidmoco.workers.shared_buffer import SharedBuffer
 
 # Bytes of full-size frames that are held at once, or one pair if that is more.

@@ -18,7 +18,7 @@ from vidmoco.data.sampling import PairPlan, PairRule
 from vidmoco.data.sources import Sources, whole_videos
 from vidmoco.errors import VideoError
 from vidmoco.shapes import Float64, UInt8
-from vidmoco.video.decode import resize_frames
+from vidmoco.video.resize import resize_frames
 
 BATCHES_AHEAD = 3  # batches that are read ahead of the training
 _SECONDS_TO_LISTEN = 0.5  # between two calls of ``stopped``

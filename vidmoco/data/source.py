@@ -138,11 +138,12 @@ def open_source(
     resume: Path | None,
     console: Console,
     quarantine: Path | None = None,
+    catalog: Catalog | None = None,
 ) -> PairSource:
     """Open the videos, prepared frames or images of a run, and list unreadable videos.
 
-    A run that resumes, from the folder ``resume``, gets the videos that it began with.
-    ``quarantine`` is the run's file of videos that killed a process.
+    A run that resumes gets the videos that it began with. ``quarantine`` is the run's file of
+    videos that killed a process, ``catalog`` that of a new run's videos.
 
     Raises:
         ConfigError: nothing can be read.
@@ -182,9 +183,10 @@ def open_source(
             f"{shlex.quote(str(resume))} --resume"
         )
     if resume is not None:
-        catalog = run_notes.catalog_of_run(config, resume)
-        return _of_videos(config, catalog, quarantine, resume=resume, console=console)
-    found = open_catalog(config.videos, workers=config.data.workers or None, limits=config.limits)
+        saved = run_notes.catalog_of_run(config, resume)
+        return _of_videos(config, saved, quarantine, resume=resume, console=console)
+    workers = config.data.workers or None
+    found = catalog or open_catalog(config.videos, workers=workers, limits=config.limits)
     if len(found.refused()):
         print_catalog(found, console=console)
     if not len(found.readable()):
@@ -293,7 +295,6 @@ def _of_frames(
 
 
 def _workers(config: PretrainConfig) -> int:
-    workers = config.data.workers
-    if workers is not None:
-        return workers
+    if config.data.workers is not None:
+        return config.data.workers
     return max(1, default_workers() // distributed.local_world_size())

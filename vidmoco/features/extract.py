@@ -2,50 +2,21 @@
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass
 from errno import EILSEQ, ENAMETOOLONG
 from pathlib import Path
 from typing import Any, Literal
 
 import vidmoco
 from vidmoco.backbones.frozen import FrozenBackbone
-from vidmoco.config.frame_selection import EVERY_FRAME, SELECTION_KEYS, FrameSelection
+from vidmoco.config.frame_selection import SELECTION_KEYS, FrameSelection
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.errors import ConfigError, VideoError
+from vidmoco.features.extraction import Extraction
 from vidmoco.features.feature_file import feature_writer, read_sidecar
 from vidmoco.features.stream import Pool, VideoFeatures, stream_features
 from vidmoco.video.info import VideoInfo
 
 FileType = Literal["float32", "float16"]
-
-
-@dataclass(frozen=True)
-class Extraction:
-    """A video, and the file for its features."""
-
-    video: VideoInfo
-    """A row of the catalog."""
-    output: Path
-    """A file whose suffix is `.npy` or `.parquet`."""
-    selection: FrameSelection = EVERY_FRAME
-    """The frames to take."""
-    name: str = ""
-    """What messages call it."""
-    full_name: str = ""
-    """The name that the file would have but for its length, without the suffix; else empty."""
-    url: str = ""
-    """Where the video was fetched from, or empty for a local one."""
-    labels: tuple[str | None, ...] = ()
-    """What a CSV file says of the video."""
-
-    @property
-    def source(self) -> str:
-        """The URL or the path of the video."""
-        return self.url or str(self.video.path)
-
-    def named(self, text: str) -> str:
-        """Return a message with the URL in place of the path that it was fetched to."""
-        return text.replace(str(self.video.path), self.source)
 
 
 Write = Callable[[VideoFeatures, Extraction], int]

@@ -14,19 +14,16 @@ from vidmoco.console import say, say_result
 from vidmoco.errors import VideoError
 from vidmoco.features.batch_size import default_batch_size
 from vidmoco.features.claims import Worker
-from vidmoco.features.extract import Extraction, extract_videos
+from vidmoco.features.extract import extract_videos
 from vidmoco.features.extract_here import extract_here, open_output, put_on_device, with_files
 from vidmoco.features.extract_outputs import DatasetOutput, damage_of, kind_of
-from vidmoco.features.extract_plan import holds_many, planned
+from vidmoco.features.extract_plan import Plan, plan_of
+from vidmoco.features.extraction import Extraction
 from vidmoco.features.manifest import Given, write_manifest
-from vidmoco.features.output_folder import OutputFolder, output_folder
-from vidmoco.features.ray_engine import extract_on_ray, require_ray
-from vidmoco.frames.labels import read_labels
+from vidmoco.features.output_folder import OutputFolder
+from vidmoco.features.ray_engine import extract_on_ray
 from vidmoco.progress import ProgressBar
-from vidmoco.run_folder import LATEST, make_writable_folder
-from vidmoco.urls import expand_lists, is_url, url_of
-from vidmoco.video.catalog import Catalog
-from vidmoco.video.open_catalog import open_catalog
+from vidmoco.run_folder import LATEST
 
 DEFAULT_BACKBONE = "resnet50"
 
@@ -36,27 +33,14 @@ def default_backbone() -> str:
     return str(LATEST) if (LATEST / "backbone").is_dir() else DEFAULT_BACKBONE
 
 
-def extract(command: ExtractCommand) -> int:
-    """Run ``vidmoco extract``; return 0, or 1 if any of many videos failed."""
-    if command.engine == "ray":
-        require_ray()
+def extract(command: ExtractCommand, plan: Plan | None = None) -> int:
+    """Run ``vidmoco extract``; return 0, or 1 if any of many videos failed.
+
+    ``plan`` is what ``plan_of`` returns, if it was called before.
+    """
     console = Console(stderr=True)
-    is_many = holds_many(command)
-    labels = _label_columns(command)
-    sources = expand_lists(command.videos)
-    urls = list(dict.fromkeys(url_of(source) for source in sources if is_url(source)))
-    local = [source for source in sources if not is_url(source)]
-    catalog = Catalog.from_rows([])
-    if local:
-        catalog = open_catalog(local, workers=command.workers, limits=command.limits)
-    if not is_many and len(catalog.refused()):
-        raise VideoError(f"{command.videos[0]}: {catalog[0].reason}")
-    todo, num_without_times = planned(command, catalog, urls, is_many=is_many)
-    folder = output_folder(command.output)
-    if is_many:
-        folder.make()
-    else:
-        make_writable_folder(command.output.parent, flag="-o")
+    plan = plan or plan_of(command)
+    catalog = plan.catalog
     source = command.backbone or default_backbone()
     say(console, f"Backbone: {source}")
     frozen = load_frozen(
@@ -68,27 +52,30 @@ def extract(command: ExtractCommand) -> int:
     )
     if command.engine == "local":  # else the workers have devices
         put_on_device(frozen, command)
-    if not is_many:
-        _extract_one(command, frozen, todo, console)
+    if not plan.is_many:
+        _extract_one(command, frozen, plan.todo, console)
         return 0
     failed = {info.key: info.reason for info in catalog.refused().rows()}
     refused = [
         Given(info.key, "refused", info.reason, str(info.path)) for info in catalog.refused().rows()
     ]
-    with closing(folder):
+    with closing(plan.folder):
         summary = _extract_many(
-            command, frozen, todo, folder, labels, failed=failed, refused=refused, console=console
+            command,
+            frozen,
+            plan.todo,
+            plan.folder,
+            plan.labels,
+            failed=failed,
+            refused=refused,
+            console=console,
         )
-    without = f", {num_without_times} not in {command.times_file}" if num_without_times else ""
-    say_result(f"{folder.name}: {summary}, {len(failed)} failed{without}")
+    without = (
+        f", {plan.num_without_times} not in {command.times_file}" if plan.num_without_times else ""
+    )
+    say_result(f"{plan.folder.name}: {summary}, {len(failed)} failed{without}")
     say(console, *(f"  {name!r}: {reason}" for name, reason in failed.items()))
     return 1 if failed else 0
-
-
-def _label_columns(command: ExtractCommand) -> list[str]:
-    if command.labels is None:
-        return []
-    return list(read_labels(command.labels, key=command.labels_key))
 
 
 def _extract_one(

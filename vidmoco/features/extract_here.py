@@ -14,9 +14,9 @@ from vidmoco.console import say
 from vidmoco.device import keep_freed_memory, resolve_device
 from vidmoco.features.batch_size import default_batch_size
 from vidmoco.features.claims import Worker
-from vidmoco.features.extract import Extraction
 from vidmoco.features.extract_many import Result, extract_many
 from vidmoco.features.extract_outputs import DatasetOutput, FileOutput, Output, kind_of
+from vidmoco.features.extraction import Extraction
 from vidmoco.features.output_folder import OutputFolder
 from vidmoco.video.fetch import fetched
 

@@ -10,8 +10,9 @@ from typing import Any
 from vidmoco.backbones.frozen import FrozenBackbone
 from vidmoco.errors import VideoError
 from vidmoco.features.claims import Worker
-from vidmoco.features.extract import Extraction, extract_videos
+from vidmoco.features.extract import extract_videos
 from vidmoco.features.extract_outputs import Output, id_of
+from vidmoco.features.extraction import Extraction
 
 _BETWEEN_LOOKS = 1.0  # seconds
 

@@ -14,7 +14,8 @@ from vidmoco.features.claims import Worker
 from vidmoco.features.dataset import Dataset, delete_dataset, is_dataset, open_or_begin
 from vidmoco.features.dataset_part import Entry
 from vidmoco.features.dataset_writer import DatasetWriter
-from vidmoco.features.extract import Extraction, Write, is_done, settings_of
+from vidmoco.features.extract import Write, is_done, settings_of
+from vidmoco.features.extraction import Extraction
 from vidmoco.features.feature_file import read_sidecar, require_own_sidecar
 from vidmoco.features.output_folder import OutputFolder
 from vidmoco.features.stream import VideoFeatures

@@ -4,22 +4,86 @@ import hashlib
 import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 
+from vidmoco.ahead import libraries_meanwhile
 from vidmoco.config.extract import ExtractCommand
-from vidmoco.errors import ConfigError
-from vidmoco.features.extract import Extraction
+from vidmoco.errors import ConfigError, VideoError
+from vidmoco.features.extraction import Extraction
 from vidmoco.features.feature_file import require_known_suffix, require_own_sidecar
+from vidmoco.features.output_folder import OutputFolder, output_folder
 from vidmoco.features.times_file import read_times
 from vidmoco.frames.labels import names_of, read_labels, require_labels_of
-from vidmoco.urls import is_url, url_of
+from vidmoco.run_folder import make_writable_folder
+from vidmoco.urls import expand_lists, is_url, url_of
 from vidmoco.video.catalog import Catalog
 from vidmoco.video.fetch import name_of_url
 from vidmoco.video.info import VideoInfo
+from vidmoco.video.open_catalog import open_catalog
+from vidmoco.video.scan import require_videos
+from vidmoco.workers.start import start_fork_server
 
 # ".timestamps.npy" in place of the suffix, and ".1234567.part" while it is written.
 _ADDED_BYTES = 32
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a command extracts, and where to."""
+
+    is_many: bool
+    """Whether the output is a folder."""
+    catalog: Catalog
+    todo: Sequence[Extraction]
+    num_without_times: int
+    """Videos that --times-file leaves out."""
+    folder: OutputFolder
+    labels: list[str]
+    """Names of the columns that --labels adds."""
+
+
+def plan_of(command: ExtractCommand) -> Plan:
+    """Return what a command extracts. Libraries are imported while the videos are looked at.
+
+    Raises:
+        ConfigError: there is no video, or the output cannot be used.
+        VideoError: the only video is refused.
+    """
+    if command.engine == "ray":
+        _require_ray()
+    is_many = holds_many(command)
+    labels = (
+        [] if command.labels is None else list(read_labels(command.labels, key=command.labels_key))
+    )
+    sources = expand_lists(command.videos)
+    urls = list(dict.fromkeys(url_of(source) for source in sources if is_url(source)))
+    local = [source for source in sources if not is_url(source)]
+    catalog = Catalog.from_rows([])
+    require_videos(local, follow_links=command.limits.follow_links)
+    start_fork_server()
+    with libraries_meanwhile():
+        if local:
+            catalog = open_catalog(local, workers=command.workers, limits=command.limits)
+        if not is_many and len(catalog.refused()):
+            raise VideoError(f"{command.videos[0]}: {catalog[0].reason}")
+        todo, num_without_times = planned(command, catalog, urls, is_many=is_many)
+        folder = output_folder(command.output)
+        if is_many:
+            folder.make()
+        else:
+            make_writable_folder(command.output.parent, flag="-o")
+    return Plan(is_many, catalog, todo, num_without_times, folder, labels)
+
+
+def _require_ray() -> None:
+    """Raise ``ConfigError`` if Ray is not installed."""
+    if find_spec("ray") is None:
+        raise ConfigError(
+            "--engine ray needs a package that is not installed: pip install 'vidmoco[ray]', on "
+            "all nodes. Or leave it out."
+        )
 
 
 def holds_many(command: ExtractCommand) -> bool:

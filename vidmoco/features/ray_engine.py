@@ -11,7 +11,6 @@ import socket
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib.util import find_spec
 from typing import Any
 
 from rich.console import Console
@@ -22,8 +21,8 @@ from vidmoco.config.extract import ExtractCommand
 from vidmoco.console import say
 from vidmoco.errors import ConfigError, VideoError
 from vidmoco.features.claims import Worker
-from vidmoco.features.extract import Extraction
 from vidmoco.features.extract_many import Result
+from vidmoco.features.extraction import Extraction
 from vidmoco.features.ray_resources import Share, share_of
 from vidmoco.features.ray_worker import Job
 from vidmoco.urls import is_url
@@ -35,15 +34,6 @@ between them."""
 _HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
 _HTTP2_SETTINGS = b"\4"
 _PATIENCE = 30.0  # seconds until the user is told that no worker has begun
-
-
-def require_ray() -> None:
-    """Raise ``ConfigError`` if Ray is not installed."""
-    if find_spec("ray") is None:
-        raise ConfigError(
-            "--engine ray needs a package that is not installed: pip install 'vidmoco[ray]', on "
-            "all nodes. Or leave it out."
-        )
 
 
 def extract_on_ray(

@@ -12,8 +12,8 @@ from vidmoco.backbones.frozen import FrozenBackbone
 from vidmoco.config.extract import ExtractCommand
 from vidmoco.errors import ConfigError, VideoError, VidmocoError
 from vidmoco.features.claims import WORKERS, Worker
-from vidmoco.features.extract import Extraction
 from vidmoco.features.extract_here import extract_here, open_output, put_on_device
+from vidmoco.features.extraction import Extraction
 from vidmoco.features.output_folder import OutputFolder, output_folder
 
 

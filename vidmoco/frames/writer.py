@@ -18,10 +18,11 @@ from vidmoco.errors import VideoError
 from vidmoco.frames import jpeg
 from vidmoco.frames.selection import Selection, select_frames
 from vidmoco.shapes import UInt8
-from vidmoco.video.decode import read_frames, resize_frames
+from vidmoco.video.decode import read_frames
 from vidmoco.video.forward_reader import ForwardReader, frames_forward, reads_forward
 from vidmoco.video.frames import TimedPicture
 from vidmoco.video.info import VideoInfo
+from vidmoco.video.resize import resize_frames
 from vidmoco.video.sequential_reader import iter_frames
 
 PAIRS_TIMED = 4  # the default of --data.pairs-per-visit

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from vidmoco.report.axes import Scale, inner_ticks, round_ticks, tick_labels
 from vidmoco.report.curves import points_of, x_name_of
 from vidmoco.report.line_chart import thinned
-from vidmoco.visualize.contact_sheet import font
+from vidmoco.visualize.drawing import font
 
 _ZOOM = 2  # for screens of high density; lines are drawn twice as large and shrunk
 _PANEL = (380, 230)

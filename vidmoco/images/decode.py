@@ -12,11 +12,7 @@ from torch import Tensor
 from vidmoco.errors import DataError
 from vidmoco.shapes import UInt8
 
-IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
-    | {".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".avif"}
-)
-# The formats of those suffixes only: PIL would give an EPS file to an external interpreter.
+# The formats of ``IMAGE_SUFFIXES`` only: PIL would give an EPS file to an external interpreter.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vidmoco.errors import ConfigError, DataError
-from vidmoco.images.decode import IMAGE_SUFFIXES
+from vidmoco.images.suffixes import IMAGE_SUFFIXES
 from vidmoco.text import first_of
 from vidmoco.video.files import VIDEO_SUFFIXES
 

@@ -23,9 +23,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from vidmoco.errors import ConfigError, DataError
-from vidmoco.images.decode import IMAGE_SUFFIXES, decode_image
+from vidmoco.images.decode import decode_image
 from vidmoco.images.folders import entries, files_below, find_parts
 from vidmoco.images.parquet import ParquetImages, read_parquet_labels
+from vidmoco.images.suffixes import IMAGE_SUFFIXES
 from vidmoco.images.torchvision import TorchvisionImages, open_torchvision
 from vidmoco.shapes import Int64, UInt8
 from vidmoco.text import counted, first_of

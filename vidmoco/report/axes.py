@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from vidmoco.visualize.contact_sheet import round_step
+from vidmoco.visualize.drawing import round_step
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ from vidmoco.report.histogram import histogram
 from vidmoco.report.markup import Section, paragraph, picture, render
 from vidmoco.report.run_facts import RunFacts
 from vidmoco.shapes import UInt8
-from vidmoco.visualize.contact_sheet import Sample, ShownPair, count_gaps, describe_gaps, round_step
+from vidmoco.visualize.contact_sheet import Sample, ShownPair, count_gaps, describe_gaps
+from vidmoco.visualize.drawing import round_step
 from vidmoco.visualize.preview import sample_pairs
 
 _SIDE = 176  # pixels, height of an embedded picture: sharp at its display size, a few KB

@@ -46,6 +46,7 @@ from vidmoco.train.progress import TrainingProgress
 from vidmoco.train.run_state import RunState, settings_of_checkpoint
 from vidmoco.train.start import Resume, has_nothing_to_do, started
 from vidmoco.train.step import augmented_views, loss_of_first, train_step
+from vidmoco.video.catalog import Catalog
 from vidmoco.visualize.first_batch import sheet_of_batch
 
 # Warn of a collapse only after this share of the training and this many steps, because an untrained
@@ -69,6 +70,7 @@ def pretrain(
     resume: Resume = False,
     recipe: str = "",
     console: Console | None = None,
+    catalog: Catalog | None = None,
 ) -> PretrainResult:
     """Train as ``config`` says and write everything to the folder ``run``.
 
@@ -76,6 +78,7 @@ def pretrain(
     from the newest checkpoint, with the same numbers as without the stop (on the CPU, bit for bit);
     "auto" does so where there is one, and else begins.
 
+    ``catalog`` is that of a new run's videos, if they were looked at before.
     ``run`` is held by this training until it ends. None means ``runs/RECIPE-NUMBER``, or
     ``runs/latest`` to resume.
 
@@ -100,6 +103,7 @@ def pretrain(
                 auto=resume == "auto",
                 recipe=recipe,
                 console=console,
+                catalog=catalog,
             )
 
 
@@ -112,6 +116,7 @@ def _pretrain(
     auto: bool,
     recipe: str,
     console: Console,
+    catalog: Catalog | None,
 ) -> PretrainResult:
     is_main = distributed.is_main()
     saved = settings_of_checkpoint(run) if resume else None
@@ -132,6 +137,7 @@ def _pretrain(
             resume=run if resume else None,
             console=console,
             quarantine=run_folder.quarantine_of(run, distributed.rank()),
+            catalog=catalog,
         )
     batching = source.batching()
     use_threads(device, config.engine.threads, beside_decoders=source.decodes)

@@ -8,13 +8,10 @@ from collections.abc import Sequence
 
 import av
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.errors import VideoError
-from vidmoco.shapes import Float64, UInt8
+from vidmoco.shapes import Float64
 from vidmoco.video.files import require_as_scanned
 from vidmoco.video.frames import FastReader, Frames
 from vidmoco.video.info import VideoInfo
@@ -73,15 +70,3 @@ def _read_exactly(video: VideoInfo, times: Float64[np.ndarray, " t"], limits: Li
         raise VideoError(f"{video.path}: {error}.") from error
     empty = np.zeros((0, video.height, video.width, 3), dtype=np.uint8)
     return Frames(np.stack(images) if images else empty, np.array(pts_seconds, dtype=np.float64))
-
-
-def resize_frames(
-    images: UInt8[np.ndarray, "t h w 3"], *, height: int, width: int
-) -> UInt8[Tensor, "t 3 {height} {width}"]:
-    """Return frames resized in uint8, by bilinear interpolation with anti-aliasing."""
-    pictures = torch.from_numpy(images).permute(0, 3, 1, 2)  # channels last: the fast path
-    if pictures.shape[-2:] == (height, width):
-        return pictures
-    return F.interpolate(
-        pictures, size=(height, width), mode="bilinear", antialias=True, align_corners=False
-    )

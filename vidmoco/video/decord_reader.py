@@ -9,10 +9,10 @@ import os
 import sys
 import tempfile
 
-# Imported before decord, whose libraries (FFmpeg among them) would replace theirs.
+# Imported before decord, whose libraries (FFmpeg among them) would replace theirs. A process that
+# needs torch has imported it by now.
 import av  # noqa: F401
 import numpy as np
-import torch  # noqa: F401
 
 from vidmoco.shapes import Float64
 from vidmoco.video.frames import Frames

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.errors import VideoError
@@ -68,6 +67,7 @@ def read_requests(
     workers: int = 1,
     decoder: Decoder = "auto",
     limits: Limits = DEFAULT_LIMITS,
+    with_torch: bool = False,
 ) -> Iterator[Answer]:
     """Yield an answer for each request, in order.
 
@@ -80,6 +80,7 @@ def read_requests(
         workers: processes; with 0 this one decodes, by PyAV alone, with nothing to protect it.
         decoder: what reads which video (``build_fast_reader``).
         limits: what a video may be, and what reading it may cost.
+        with_torch: whether ``convert`` needs torch.
     """
     jobs = (_Job(number, request) for number, request in enumerate(requests))
     if workers == 0:
@@ -94,11 +95,11 @@ def read_requests(
         return
     pool = WorkerPool[_Job, _Part](
         _build_reader,
-        (convert, decoder, limits),
+        (convert, decoder, limits, with_torch),
         workers=workers,
         max_memory=limits.max_memory,
         max_seconds=limits.seconds_of_silence,
-        with_torch=True,
+        with_torch=with_torch,
     )
     pending: dict[int, _Pending] = {}
     done: dict[int, Answer] = {}
@@ -160,10 +161,13 @@ class _Pending:
 
 
 def _build_reader(
-    convert: Convert, decoder: Decoder, limits: Limits
+    convert: Convert, decoder: Decoder, limits: Limits, with_torch: bool
 ) -> Callable[[_Job], Iterator[_Part]]:
     """Return what a worker process does with a job."""
-    torch.set_num_threads(1)  # a worker a core
+    if with_torch:
+        import torch  # here: the others start ten times as fast
+
+        torch.set_num_threads(1)  # a worker a core
     fast = build_fast_reader(decoder, limits)
     return lambda job: _read(job.request, convert, limits, fast)
 

@@ -141,6 +141,16 @@ def listed_files(
             raise ConfigError(f"No such file or folder: {source}.")
 
 
+def require_videos(sources: Sequence[Path], *, follow_links: bool) -> None:
+    """Refuse sources without a video file. Each is searched until the first one.
+
+    Raises:
+        ConfigError: a source does not exist, or a folder has no video file.
+    """
+    for source in sources:
+        next(listed_files([source], follow_links=follow_links))
+
+
 def _probe_all(jobs: Sequence[ProbeJob], *, workers: int, limits: Limits) -> Iterator[VideoInfo]:
     """Yield the row of each file, in the order in which they are finished."""
     pool = WorkerPool[ProbeJob, VideoInfo](

@@ -14,6 +14,7 @@ from vidmoco.console import Table, say
 from vidmoco.cores import num_cores
 from vidmoco.errors import ConfigError, VideoError
 from vidmoco.progress import ProgressBar
+from vidmoco.run_folder import CATALOG
 from vidmoco.urls import expand_lists
 from vidmoco.video.catalog import Catalog, is_catalog
 from vidmoco.video.forward_reader import reads_forward
@@ -23,6 +24,7 @@ from vidmoco.video.open_catalog import (
     open_catalog,
     scan_groups,
 )
+from vidmoco.video.verify import verify_videos
 
 _MAX_REFUSED_LINES = 50
 _MAX_REASONS = 5
@@ -105,8 +107,6 @@ def print_refusals(catalog: Catalog, *, console: Console) -> None:
 
 def print_refusals_of_run(run: Path) -> None:
     """Print the refusals of a run's videos, in one process of several."""
-    from vidmoco.run_folder import CATALOG  # it needs torch, which a plain scan does not
-
     if (run / CATALOG).exists() and int(os.environ.get("RANK", "0")) == 0:
         print_refusals(Catalog.load(run / CATALOG), console=Console(stderr=True))
 
@@ -145,8 +145,6 @@ def scan_command(command: ScanCommand) -> int:
 
 def _verify(catalog: Catalog, command: ScanCommand, *, console: Console) -> tuple[Catalog, int]:
     """Decode everything, print the differences from the scan, and update the cached catalogs."""
-    from vidmoco.video.verify import verify_videos  # it needs torch, which a plain scan does not
-
     began = time.monotonic()
     changed: list[VideoInfo] = []
     num_frames = num_findings = 0

@@ -2,18 +2,18 @@
 
 import textwrap
 from dataclasses import dataclass
-from functools import cache
-from math import ceil, floor, log10
+from math import ceil
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from vidmoco.augment.color import IMAGENET_MEAN, IMAGENET_STD
 from vidmoco.shapes import Float, Float64, Int64, UInt8
 from vidmoco.text import in_ascii
 from vidmoco.visualize.change import Change
+from vidmoco.visualize.drawing import font, round_step, shortened
 
 _TEXT, _QUIET, _RULE, _ASKED, _ACHIEVED = "#202124", "#5f6368", "#e3e5e8", "#b4bac2", "#1a5fb4"
 _MARGIN, _SPACE, _LINE = 24, 12, 20  # pixels
@@ -166,29 +166,6 @@ def _draw_gaps(
     draw.text((left + width, base + _LINE), text, _QUIET, font(12), anchor="ra")
 
 
-def round_step(end: float, *, most: int) -> float:
-    """Return the least of 1, 2 and 5 times a power of ten of which ``most`` reach ``end``."""
-    if end <= 0:
-        return 1.0
-    power = 10.0 ** floor(log10(end / most))
-    return next(n * power for n in (1, 2, 5, 10) if n * power * most >= end * (1 - 1e-9))
-
-
 def _picture(pixels: UInt8[Tensor, "3 h w"], size: tuple[int, int]) -> Image.Image:
     image = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
     return image.resize(size, Image.Resampling.BICUBIC)
-
-
-@cache
-def font(size: int = 14) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Return the font of all pictures; it knows ASCII and little more, so texts are escaped."""
-    return ImageFont.load_default(size)
-
-
-def shortened(text: str, width: int, *, size: int = 14) -> str:
-    """Return ``text``, without its middle where it is wider than ``width`` pixels."""
-    short, keep = text, min(len(text), width)
-    while keep > 0 and font(size).getlength(short) > width:
-        keep -= 1
-        short = f"{text[: keep // 2]} … {text[len(text) - keep + keep // 2 :]}"
-    return short

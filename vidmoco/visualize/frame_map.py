@@ -10,8 +10,8 @@ from PIL import Image, ImageDraw
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.features.feature_set import FeatureSet
 from vidmoco.shapes import Float64, Int64
-from vidmoco.visualize.contact_sheet import font
 from vidmoco.visualize.display import MARGIN, QUIET, TEXT
+from vidmoco.visualize.drawing import font
 from vidmoco.visualize.layout import snap_to_grid
 from vidmoco.visualize.thumbnails import thumbnails
 

@@ -20,6 +20,7 @@ from vidmoco.data.sampling import PairPlan
 from vidmoco.data.source import PairSource, open_source, pair_rule
 from vidmoco.shapes import Float64
 from vidmoco.text import counted
+from vidmoco.video.catalog import Catalog
 from vidmoco.visualize.change import (
     Change,
     change_of,
@@ -34,8 +35,10 @@ from vidmoco.visualize.png_file import require_png, save_png
 NUM_ASKED, NUM_READ = 2000, 256
 
 
-def preview(command: PreviewCommand) -> int:
+def preview(command: PreviewCommand, catalog: Catalog | None = None) -> int:
     """Write the picture, print its numbers and return exit code 0.
+
+    ``catalog`` is that of the videos, if they were looked at before.
 
     Raises:
         ConfigError: there is no video, or the output cannot be used.
@@ -43,7 +46,7 @@ def preview(command: PreviewCommand) -> int:
     """
     config, output = command.config, command.output.expanduser()
     require_png(output)
-    source = open_source(config, resume=None, console=Console(stderr=True))
+    source = open_source(config, resume=None, console=Console(stderr=True), catalog=catalog)
     lines = [
         f"Recipe {command.recipe}, seed {config.seed}, {counted(len(source.durations), 'video')}, "
         f"{counted(len(source.sources), 'segment')}, batches of {config.data.batch_size}"

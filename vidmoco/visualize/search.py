@@ -11,7 +11,6 @@ from vidmoco.console import Table, say, say_result, wide_console
 from vidmoco.features.feature_set import FeatureSet, open_features
 from vidmoco.shapes import Float32, Int64
 from vidmoco.text import in_ascii
-from vidmoco.visualize.contact_sheet import font, shortened
 from vidmoco.visualize.display import (
     MARGIN,
     QUIET,
@@ -20,6 +19,7 @@ from vidmoco.visualize.display import (
     print_left_out,
     shown_seconds,
 )
+from vidmoco.visualize.drawing import font, shortened
 from vidmoco.visualize.neighbours import nearest_rows, similarities
 from vidmoco.visualize.png_file import require_png, save_png
 from vidmoco.visualize.query import Query, backbone_of, feature_of, read_query

@@ -8,8 +8,8 @@ from PIL import Image, ImageDraw
 from vidmoco.features.feature_set import FeatureSet
 from vidmoco.shapes import Float32, UInt8
 from vidmoco.text import in_ascii
-from vidmoco.visualize.contact_sheet import font, shortened
 from vidmoco.visualize.display import MARGIN, MARK, QUIET, RULE, SPACE, TEXT
+from vidmoco.visualize.drawing import font, shortened
 from vidmoco.visualize.shots import Shot
 from vidmoco.visualize.timeline_axis import TimeAxis
 

@@ -9,8 +9,8 @@ from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.features.feature_set import FeatureSet
 from vidmoco.shapes import Float32, UInt8
 from vidmoco.text import in_ascii
-from vidmoco.visualize.contact_sheet import font, shortened
 from vidmoco.visualize.display import MARGIN, MARK, QUIET, SPACE, TEXT
+from vidmoco.visualize.drawing import font, shortened
 from vidmoco.visualize.layout import principal_components
 from vidmoco.visualize.shots import Shot
 from vidmoco.visualize.thumbnails import thumbnails

@@ -14,16 +14,13 @@ from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.cores import num_cores
 from vidmoco.errors import ConfigError
 from vidmoco.features.feature_set import FeatureFile, FeatureSet
-from vidmoco.shapes import Int64, UInt8
+from vidmoco.shapes import Int64
 from vidmoco.text import in_ascii
 from vidmoco.video.files import state_of
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.requests import Answer, Request, read_requests
 from vidmoco.video.scan import scan_videos
-from vidmoco.visualize.contact_sheet import font
-
-Box = tuple[int, int]
-"""Greatest width and height in pixels."""
+from vidmoco.visualize.drawing import Box, font, shrink_all
 
 BOX: Box = (160, 120)
 _SAME_TIME = 1e-6  # seconds, as the extraction counts them
@@ -70,7 +67,7 @@ def thumbnails(
         rows_of.append(mine)
     answers = read_requests(
         requests,
-        convert=partial(_shrink_all, box),
+        convert=partial(shrink_all, box),
         workers=max(1, min(num_cores(), len(requests))),
         limits=limits,
     )
@@ -132,18 +129,3 @@ def _refusal(video: VideoInfo | None) -> str:
     if video is None:
         return "the video is not there any more"
     return f"refused: {video.reason}" if video.route == "refused" else ""
-
-
-def _shrink_all(
-    box: Box, video: VideoInfo, images: UInt8[np.ndarray, "t h w 3"]
-) -> UInt8[np.ndarray, "t new_h new_w 3"]:
-    return np.stack([shrink(image, video.aspect_ratio, box) for image in images])
-
-
-def shrink(
-    image: UInt8[np.ndarray, "h w 3"], aspect_ratio: float, box: Box
-) -> UInt8[np.ndarray, "new_h new_w 3"]:
-    """Return a picture as large as fits in ``box`` at its displayed width / height."""
-    width = min(box[0], box[1] * aspect_ratio)
-    size = max(1, round(width)), max(1, min(box[1], round(width / aspect_ratio)))
-    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))

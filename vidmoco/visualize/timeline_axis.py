@@ -4,7 +4,7 @@ import numpy as np
 
 from vidmoco.features.feature_set import FeatureSet
 from vidmoco.shapes import Int64
-from vidmoco.visualize.contact_sheet import round_step
+from vidmoco.visualize.drawing import round_step
 
 
 class TimeAxis:

@@ -6,6 +6,7 @@ the script alone: vidmoco works in a plain script and in a notebook.
 """
 
 import atexit
+import multiprocessing.forkserver
 import multiprocessing.process
 import os
 import shutil
@@ -79,3 +80,14 @@ SPAWN = _Spawn()
 FORK_SERVER = _ForkServer()
 """Forks processes from one that has imported ``vidmoco.preload``: torch is imported once."""
 FORK_SERVER.set_forkserver_preload(["vidmoco.preload"])
+
+
+def start_fork_server() -> None:
+    """Let the libraries of decoding processes be imported while this process does something else.
+
+    Without it the first process that is forked waits for them.
+    """
+    if sys.platform == "linux":  # elsewhere nothing is forked (``pool``)
+        _keep_sockets_short()
+        with _script_hidden():
+            multiprocessing.forkserver.ensure_running()

@@ -1,0 +1,14 @@
+import pytest
+
+from vidmoco.images.suffixes import may_hold_images
+
+
+@pytest.mark.parametrize(
+    ("name", "holds"),
+    [("a/b.JPG", True), ("c.parquet", True), ("d.txt", False), ("e.mp4", False)],
+)
+def test_by_names(tmp_path, name, holds):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).touch()
+    assert may_hold_images(tmp_path) is holds
+    assert not may_hold_images(tmp_path / "nowhere")

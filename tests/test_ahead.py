@@ -1,0 +1,28 @@
+import subprocess
+import sys
+
+import pytest
+
+from vidmoco.ahead import libraries_meanwhile
+
+CODE = """
+import sys, threading
+from vidmoco.ahead import libraries_meanwhile, say_loading
+with libraries_meanwhile():
+    assert [t.name for t in threading.enumerate()].count("imports") <= 1
+assert "torch" in sys.modules and "timm" in sys.modules
+say_loading()  # says nothing more
+"""
+
+
+@pytest.mark.parametrize(("rank", "lines"), [("0", ["Loading PyTorch …"]), ("1", [])])
+def test_the_libraries_are_there_after_the_block(rank, lines, monkeypatch):
+    monkeypatch.setenv("RANK", rank)
+    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines() == lines
+
+
+def test_an_error_in_the_block_is_raised():
+    with pytest.raises(ValueError, match="mine"), libraries_meanwhile():
+        raise ValueError("mine")
