@@ -1,4 +1,4 @@
-"""Pages of the site that are made from the code, and links from ``docs/`` to files outside of it."""
+"""Pages of the site that are made from the code, and links from ``docs/`` to the repository."""
 
 import argparse
 import ast
@@ -120,26 +120,23 @@ def _commands() -> dict[str, str]:
         if "config" in {one.name for one in fields(command.settings)}:
             recipe = default_recipe("cpu")
             options["default"] = command.settings(config=load_recipe(recipe), recipe=recipe)
-            note = (
-                f"\nDefaults are those of the recipe `{recipe}`. [Recipes](../recipes.md) differ.\n"
-            )
+            note = f"\nDefaults are those of the recipe `{recipe}` ([recipes](../recipes.md)).\n"
         lines = [f"# vidmoco {name}", "", about, note, *_flags(command.settings, options)]
         if command.settings is PretrainCommand:
             for method, settings in METHOD_CONFIGS.items():
-                lines += _flags_of_method(method, settings)
+                if not isinstance(options["default"].config.method, settings):
+                    lines += _flags_of_method(method, settings)
         pages[f"commands/{name}.md"] = "\n".join(lines)
     return {"commands/index.md": "\n".join(index)} | pages
 
 
 def _flags_of_method(method: str, settings: type[Any]) -> Iterator[str]:
     recipe = next(one for one in shipped_recipes() if load_recipe(one).method.name == method)
-    config = load_recipe(recipe)
-    command = PretrainCommand(config=config, recipe=recipe)
-    title, rows = f"method options, {method}", _groups(PretrainCommand, {"default": command})
-    if settings is not type(load_recipe(default_recipe("cpu")).method):
-        about = " ".join((settings.__doc__ or "").split())
-        yield from ["", f"## {title}", "", f"{about} Defaults are those of `{recipe}`.", ""]
-        yield from _table(dict(rows)["method options"][1])
+    command = PretrainCommand(config=load_recipe(recipe), recipe=recipe)
+    about = " ".join((settings.__doc__ or "").split())
+    yield from ["", f"## method options, {method}", "", f"{about} Defaults: `{recipe}`.", ""]
+    groups = dict(_groups(PretrainCommand, {"default": command}))
+    yield from _table(groups["method options"][1])
 
 
 def _groups(
@@ -156,7 +153,8 @@ def _groups(
         flags = [one for one in group._group_actions if one.help != argparse.SUPPRESS]
         flags = [one for one in flags if "--help" not in one.option_strings]
         if flags:
-            yield group.title or "", (group.description or "", flags)
+            title = (group.title or "").removeprefix("positional ")
+            yield title, (group.description or "", flags)
 
 
 def _flags(settings: type[Any], options: dict[str, Any]) -> Iterator[str]:
@@ -166,9 +164,9 @@ def _flags(settings: type[Any], options: dict[str, Any]) -> Iterator[str]:
 
 
 def _table(flags: list[argparse.Action]) -> Iterator[str]:
-    yield from ["| flag | values | what |", "|---|---|---|"]
+    yield from ['<div class="flags" markdown>', "", "| flag | values | what |", "|---|---|---|"]
     for one in flags:
-        names = ", ".join(f"`{name}`" for name in one.option_strings)
+        names = "<br>".join(f"`{name}`" for name in one.option_strings)
         values = str(one.metavar or "").replace("{None}|", "")
         if not names:
             names, values = f"`{values.strip('[]').split(' ')[0]} …`", ""
@@ -177,8 +175,9 @@ def _table(flags: list[argparse.Action]) -> Iterator[str]:
         # Outside of code, * and < would be markup.
         parts = re.split(r"(`[^`]*`)", text)
         parts[::2] = [re.sub(r"([*_<|\[\]])", r"\\\1", part) for part in parts[::2]]
-        shown = values.replace("|", r"\|")
+        shown = values.strip("{}").replace(",", ", ").replace("|", r"\|")
         yield f"| {names} | {f'`{shown}`' if shown else ''} | {''.join(parts)} |"
+    yield from ["", "</div>"]
 
 
 def _recipes() -> str:
