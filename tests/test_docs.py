@@ -14,8 +14,8 @@ import vidmoco
 from vidmoco.cli.main import main
 
 # docs/benchmarks.md records measurements, with letters in place of what varies.
-PAGES = sorted(path for path in (ROOT / "docs").glob("*.md") if path.name != "benchmarks.md")
-DOCS = ["README.md", *(f"docs/{path.name}" for path in PAGES)]
+PAGES = sorted(path for path in (ROOT / "docs").rglob("*.md") if path.name != "benchmarks.md")
+DOCS = ["README.md", *(path.relative_to(ROOT).as_posix() for path in PAGES)]
 # Numbers of a laptop's training, and those of a test.
 SMALLER = {
     r"steps=\d+": "steps=1",
@@ -30,11 +30,11 @@ TINY = (
 
 
 def python_blocks():
-    for name in ("README.md", "docs/api.md", "docs/features.md"):
+    for name in DOCS:
         blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / name).read_text(), re.M | re.S)
-        own = [block for block in blocks if "vidmoco" in block or "run1" in block]
-        assert own, name
-        yield from (pytest.param(block, id=f"{name}-{n}") for n, block in enumerate(own))
+        for n, block in enumerate(blocks):
+            if "vidmoco" in block or "run1" in block:
+                yield pytest.param(block, id=f"{name}-{n}")
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +76,9 @@ def test_commands_have_flags_that_there_are(name, here):
 def test_python_runs(block, here):
     if "vidmoco_kitchen" in block:
         assert main(["export", "run1", "--name", "kitchen"]) == 0
+    if '"feats"' in block:
+        words = ["extract", "videos/", "more/", "clip.mp4", "-o", "feats/", "--num-frames", "2"]
+        assert main(words) == 0
     for shown, smaller in SMALLER.items():
         block = re.sub(shown, smaller, block)
     exec(compile(block, "documentation", "exec"), {})

@@ -52,6 +52,8 @@ PARTS = {
     ],
     "Errors": ["vidmoco.errors"],
 }  # fmt: skip
+# The types of settings are written for the command line.
+PLAIN = "    options:\n      separate_signature: false\n      show_signature: false\n"
 HOMES = {"evaluate": "vidmoco.api.features.evaluate"}  # vidmoco.evaluate is a folder of modules too
 
 
@@ -175,7 +177,7 @@ def _table(flags: list[argparse.Action]) -> Iterator[str]:
         # Outside of code, * and < would be markup.
         parts = re.split(r"(`[^`]*`)", text)
         parts[::2] = [re.sub(r"([*_<|\[\]])", r"\\\1", part) for part in parts[::2]]
-        shown = values.strip("{}").replace(",", ", ").replace("|", r"\|")
+        shown = values.strip("{}").replace(",", ", ").replace("|", ", ")
         yield f"| {names} | {f'`{shown}`' if shown else ''} | {''.join(parts)} |"
     yield from ["", "</div>"]
 
@@ -225,7 +227,8 @@ def _reference() -> dict[str, str]:
         ]  # fmt: skip
     for title, modules in PARTS.items():
         page = f"reference/{title.lower().replace(' ', '_')}.md"
-        pages[page] = [f"# {title}", "", *(f"::: {module}\n" for module in modules)]
+        options = PLAIN if title == "Settings" else ""
+        pages[page] = [f"# {title}", "", *(f"::: {module}\n{options}" for module in modules)]
     return {name: "\n".join(lines) for name, lines in pages.items()}
 
 
