@@ -23,6 +23,7 @@ SMALLER = {
     r'"resnet18"': '"test_resnet"',
     r'"size": \d+': '"size": 32',
 }
+EXTRACT, TWO_FRAMES = "extract videos/ more/ clip.mp4 -o feats/", "--num-frames 2 --backbone run1"
 TINY = (
     "--recipe tiny_cpu --batch-size 8 --augment.size 32 --data.short-side 32 --workers 0 --steps 1 "
     "--method.queue-size 40 --method.bn-splits 2 --optim.warmup-epochs 0 --engine.threads 1"
@@ -77,8 +78,7 @@ def test_python_runs(block, here):
     if "vidmoco_kitchen" in block:
         assert main(["export", "run1", "--name", "kitchen"]) == 0
     if '"feats"' in block:
-        words = ["extract", "videos/", "more/", "clip.mp4", "-o", "feats/", "--num-frames", "2"]
-        assert main(words) == 0
+        assert main([*EXTRACT.split(), *TWO_FRAMES.split()]) == 0
     for shown, smaller in SMALLER.items():
         block = re.sub(shown, smaller, block)
     exec(compile(block, "documentation", "exec"), {})
@@ -88,7 +88,7 @@ def test_python_runs(block, here):
     ("name", "begin", "more"),
     [
         ("docs/features.md", "extract clip.mp4 -o feats.npy", ""),
-        ("docs/features.md", "extract videos/ more/ clip.mp4 -o feats/", "--num-frames 2"),
+        ("docs/features.md", EXTRACT, TWO_FRAMES),
         ("docs/backbones.md", "export run1 --to hf-folder -o folder/", ""),
         ("docs/backbones.md", "pretrain videos/ --backbone.name run1", f"--run run2 {TINY}"),
         ("docs/backbones.md", "pretrain --run run1 --resume --steps 120", "--steps 2"),
