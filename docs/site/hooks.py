@@ -53,7 +53,7 @@ PARTS = {
     "Errors": ["vidmoco.errors"],
 }  # fmt: skip
 # The types of settings are written for the command line.
-PLAIN = "    options:\n      separate_signature: false\n      show_signature: false\n"
+PLAIN = "    options:\n      separate_signature: false\n      show_signature_annotations: false\n"
 HOMES = {"evaluate": "vidmoco.api.features.evaluate"}  # vidmoco.evaluate is a folder of modules too
 
 
@@ -241,7 +241,14 @@ def _example_files() -> Iterator[Path]:
 def _examples() -> dict[str, str]:
     """Return a page for each file of ``examples/``, and one that lists them."""
     pages = {}
-    index = ["# Examples", "", "Each file runs in the tests.", "", "| file | what |", "|---|---|"]
+    index = [
+        "# Examples",
+        "",
+        "Tests run the Python files and the notebooks, and check the others.",
+        "",
+        "| file | what |",
+        "|---|---|",
+    ]
     for path in _example_files():
         name = path.relative_to(ROOT).as_posix()
         text = path.read_text()
@@ -252,8 +259,9 @@ def _examples() -> dict[str, str]:
             kind = {".py": "python", ".yaml": "yaml"}.get(path.suffix, "bash")
             kind = "dockerfile" if path.name == "Dockerfile" else kind
             doc = ast.get_docstring(ast.parse(text)) if path.suffix == ".py" else None
-            comment = re.search(r"^# (.*)", text, re.MULTILINE)
-            about = doc.splitlines()[0] if doc else comment[1] if comment else ""
+            comment = re.search(r"^# (?!syntax)(?:.*\n#)*.*", text, re.MULTILINE)
+            words = re.sub(r"^#", "", comment[0], flags=re.MULTILINE) if comment else ""
+            about = " ".join((doc or words).split()).partition(". ")[0].rstrip(".")
             body = f"# {path.name}\n\n```{kind}\n{text}```\n"
         page = _page_of(name)
         pages[page] = body
