@@ -76,7 +76,9 @@ def build() -> Path:
 def environment(folder: Path, python: str) -> Path | None:
     """Return the interpreter of a new, empty environment, or None where there is no such Python."""
     words = [uv(), "venv", "--quiet", "--python", python, str(folder / "venv")]
-    made = subprocess.run(words, check=False, capture_output=True, text=True)
+    places = [os.environ["PATH"], *map(str, (Path.home() / ".pyenv" / "versions").glob("*/bin"))]
+    env = os.environ | {"PATH": os.pathsep.join(places)}
+    made = subprocess.run(words, check=False, capture_output=True, env=env)
     return folder / "venv" / "bin" / "python" if made.returncode == 0 else None
 
 
