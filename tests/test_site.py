@@ -102,5 +102,4 @@ def test_each_example_has_a_page(site):
     files = [path for path in (ROOT / "examples").rglob("*.*") if "__pycache__" not in path.parts]
     assert len(files) > 5
     for path in files:
-        name = path.relative_to(ROOT).as_posix().removesuffix(".ipynb")
-        assert f"{name}.html" in site
+        assert f"{path.relative_to(ROOT).as_posix()}.html" in site

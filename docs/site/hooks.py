@@ -87,7 +87,8 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
 
     def led(match: re.Match[str]) -> str:
         target, hash_, anchor = match[1].partition("#")
-        outside = posixpath.normpath(posixpath.join("docs", folder, target))
+        place = folder if folder.startswith("examples") else f"docs/{folder}"  # in the repository
+        outside = posixpath.normpath(posixpath.join(place, target))
         if re.match(r"\w+:", target) or not target or outside.startswith("docs/"):
             return match[0]
         return f"]({posixpath.relpath(_page_of(outside), folder or '.')}{hash_}{anchor})"
