@@ -89,7 +89,8 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
         target, hash_, anchor = match[1].partition("#")
         place = folder if folder.startswith("examples") else f"docs/{folder}"  # in the repository
         outside = posixpath.normpath(posixpath.join(place, target))
-        if re.match(r"\w+:", target) or not target or outside.startswith("docs/"):
+        inside = outside.startswith("docs/") or not (ROOT / outside).exists()
+        if re.match(r"\w+:", target) or not target or inside:
             return match[0]
         return f"]({posixpath.relpath(_page_of(outside), folder or '.')}{hash_}{anchor})"
 
