@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 # In the order of the files: xdist's own begins those of few tests last, and they are the long ones.
 TESTS := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test quick lint types format clean
+.PHONY: demo test quick lint types docs dist format clean
 
 demo: $(INSTALLED)
 	$(BIN)/vidmoco demo
@@ -26,6 +26,15 @@ lint: $(INSTALLED)
 
 types: $(INSTALLED)
 	$(BIN)/mypy
+
+# The site, in build/site. Warnings are errors, and nothing is fetched.
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --config-file docs/site/mkdocs.yml
+
+# Wheel and source distribution, checked and tried in empty environments; DEMO=1 also runs the demo there.
+PYTHONS ?= 3.11 3.12 3.13
+dist: $(INSTALLED)
+	$(BIN)/python tools/check_wheel.py --pythons $(PYTHONS) $(if $(DEMO),--demo)
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .

@@ -14,8 +14,8 @@ import vidmoco
 from vidmoco.cli.main import main
 
 # docs/benchmarks.md records measurements, with letters in place of what varies.
-PAGES = sorted(path for path in (ROOT / "docs").glob("*.md") if path.name != "benchmarks.md")
-DOCS = ["README.md", *(f"docs/{path.name}" for path in PAGES)]
+PAGES = sorted(path for path in (ROOT / "docs").rglob("*.md") if path.name != "benchmarks.md")
+DOCS = ["README.md", *(path.relative_to(ROOT).as_posix() for path in PAGES)]
 # Numbers of a laptop's training, and those of a test.
 SMALLER = {
     r"steps=\d+": "steps=1",
@@ -23,6 +23,7 @@ SMALLER = {
     r'"resnet18"': '"test_resnet"',
     r'"size": \d+': '"size": 32',
 }
+EXTRACT, TWO_FRAMES = "extract videos/ more/ clip.mp4 -o feats/", "--num-frames 2 --backbone run1"
 TINY = (
     "--recipe tiny_cpu --batch-size 8 --augment.size 32 --data.short-side 32 --workers 0 --steps 1 "
     "--method.queue-size 40 --method.bn-splits 2 --optim.warmup-epochs 0 --engine.threads 1"
@@ -30,11 +31,11 @@ TINY = (
 
 
 def python_blocks():
-    for name in ("README.md", "docs/api.md", "docs/features.md"):
+    for name in DOCS:
         blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / name).read_text(), re.M | re.S)
-        own = [block for block in blocks if "vidmoco" in block or "run1" in block]
-        assert own, name
-        yield from (pytest.param(block, id=f"{name}-{n}") for n, block in enumerate(own))
+        for n, block in enumerate(blocks):
+            if "vidmoco" in block or "run1" in block:
+                yield pytest.param(block, id=f"{name}-{n}")
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +77,8 @@ def test_commands_have_flags_that_there_are(name, here):
 def test_python_runs(block, here):
     if "vidmoco_kitchen" in block:
         assert main(["export", "run1", "--name", "kitchen"]) == 0
+    if '"feats"' in block:
+        assert main([*EXTRACT.split(), *TWO_FRAMES.split()]) == 0
     for shown, smaller in SMALLER.items():
         block = re.sub(shown, smaller, block)
     exec(compile(block, "documentation", "exec"), {})
@@ -85,7 +88,7 @@ def test_python_runs(block, here):
     ("name", "begin", "more"),
     [
         ("docs/features.md", "extract clip.mp4 -o feats.npy", ""),
-        ("docs/features.md", "extract videos/ more/ clip.mp4 -o feats/", "--num-frames 2"),
+        ("docs/features.md", EXTRACT, TWO_FRAMES),
         ("docs/backbones.md", "export run1 --to hf-folder -o folder/", ""),
         ("docs/backbones.md", "pretrain videos/ --backbone.name run1", f"--run run2 {TINY}"),
         ("docs/backbones.md", "pretrain --run run1 --resume --steps 120", "--steps 2"),

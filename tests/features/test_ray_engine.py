@@ -10,7 +10,7 @@ from painted_videos import write_video
 from ray_cluster import cluster
 
 from vidmoco.cli.main import main
-from vidmoco.features import ray_engine
+from vidmoco.features import extract_plan
 
 RUN = "\nimport sys\nfrom vidmoco.cli.main import main\nsys.exit(main(sys.argv[1:]))"
 BROKEN_SINCE_THE_SCAN = """

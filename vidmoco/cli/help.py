@@ -41,7 +41,7 @@ def print_help(settings: type[Any], *, prog: str, everything: bool, **options: A
     """
     hidden: set[tuple[type, str]] = set()
     registry = ConstructorRegistry()
-    registry.struct_rule(_rule(hidden, everything=everything))
+    registry.struct_rule(help_rule(hidden, everything=everything))
     with _narrow_enough():
         try:
             tyro.cli(settings, prog=prog, args=["--help"], registry=registry, **options)
@@ -51,7 +51,7 @@ def print_help(settings: type[Any], *, prog: str, everything: bool, **options: A
     raise AssertionError("tyro exits after it prints a help")
 
 
-def _rule(hidden: set[tuple[type, str]], *, everything: bool) -> Rule:
+def help_rule(hidden: set[tuple[type, str]], *, everything: bool) -> Rule:
     """Return a rule that changes tyro's description of a dataclass, only for the help.
 
     Settings for experts are left out and added to ``hidden``. Everyday settings of sections move
