@@ -129,14 +129,13 @@ def test_a_training_that_fails_before_it_has_anything_leaves_the_name_free(
 
     with monkeypatch.context() as patch:
         patch.setattr("vidmoco.train.pretrain.train_step", fails)
-        with pytest.raises(MemoryError):
-            main(["pretrain", str(videos), *TINY, "--run", "run"])
+        assert main(["pretrain", str(videos), *TINY, "--run", "run"]) == 2
+    assert "more memory than cpu has left" in last_line(capsys)
     assert not Path("run").exists()
     assert main(["pretrain", str(videos), *TINY, "--run", "run", "--steps", "1"]) == 0
     with monkeypatch.context() as patch:
         patch.setattr("vidmoco.train.pretrain.train_step", fails)
-        with pytest.raises(MemoryError):
-            main(["pretrain", "--run", "run", "--resume", "--steps", "2"])
+        assert main(["pretrain", "--run", "run", "--resume", "--steps", "2"]) == 2
     assert len(read_metrics(Path("run/metrics.jsonl"))) == 1
 
 
