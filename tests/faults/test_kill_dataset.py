@@ -15,7 +15,7 @@ from painted_videos import write_video
 
 from vidmoco.backbones.build import build_backbone, save_backbone
 
-SEEDS = range(int(os.environ.get("VIDMOCO_FAULT_SEEDS", "4")))
+SEEDS = range(max(1, int(os.environ.get("VIDMOCO_FAULT_SEEDS", "8")) // 2))
 LENGTHS = (3, 40, 8, 5, 64, 2, 12, 7)
 # Parts and pieces of a few rows, so that all that happens to large datasets happens here.
 SMALL = """

@@ -1,6 +1,6 @@
 """``extract --engine ray``: the numbers of a local one, whoever is killed.
 
-More moments: ``VIDMOCO_FAULT_SEEDS=20 pytest tests/faults/test_kill_ray.py``.
+More moments: ``VIDMOCO_FAULT_SEEDS=100 pytest tests/faults/test_kill_ray.py``.
 """
 
 import json
@@ -19,7 +19,7 @@ from ray_cluster import cluster
 from vidmoco.backbones.build import build_backbone, save_backbone
 from vidmoco.cli.main import main
 
-SEEDS = range(int(os.environ.get("VIDMOCO_FAULT_SEEDS", "2")))
+SEEDS = range(max(1, int(os.environ.get("VIDMOCO_FAULT_SEEDS", "10")) // 5))  # a minute each
 LENGTHS = (3, 40, 8, 5, 64, 2, 12, 7)
 RUN = "import sys\nfrom vidmoco.cli.main import main\nsys.exit(main(sys.argv[1:]))"
 

@@ -1,6 +1,6 @@
 """A job whose processes are killed and started again ends with the numbers of one that is not.
 
-More moments: ``VIDMOCO_FAULT_SEEDS=10 pytest tests/faults/test_restarts.py``.
+More moments: ``VIDMOCO_FAULT_SEEDS=100 pytest tests/faults/test_restarts.py``.
 """
 
 import os
@@ -18,7 +18,7 @@ from tiny_run import numbers
 from vidmoco.checkpoint import list_checkpoints, load_checkpoint
 from vidmoco.cli.main import main
 
-SEEDS = range(int(os.environ.get("VIDMOCO_FAULT_SEEDS", "1")))
+SEEDS = range(max(1, int(os.environ.get("VIDMOCO_FAULT_SEEDS", "10")) // 10))  # minutes each
 SMALL = """
 steps: 12
 data: {batch_size: 8, short_side: 32, pairs_per_visit: 2, workers: 1}
