@@ -15,6 +15,7 @@ from shot_videos import write_scenes
 from vidmoco.cli.main import main
 from vidmoco.errors import ConfigError
 from vidmoco.features import extract_command as command_module
+from vidmoco.features import extract_here
 from vidmoco.features.feature_set import open_features
 
 
@@ -242,14 +243,14 @@ def test_few_fetched_files_are_there_at_a_time(extract, remote, monkeypatch):
     for url in urls:
         remote.pipe_file(url, Path("a.mp4").read_bytes())
     counts = []
-    honest = command_module.fetched
+    honest = extract_here.fetched
 
     def noted(urls, folder, **options):
         for video in honest(urls, folder, **options):
             counts.append(len(list(folder.iterdir())))
             yield video
 
-    monkeypatch.setattr(command_module, "fetched", noted)
+    monkeypatch.setattr(extract_here, "fetched", noted)
     assert extract(*urls, "-o", "feats", *FILES, "--workers", 1) == 0
     assert len(counts) == 8
     assert max(counts) <= 3  # one of each ring, and the one that is done

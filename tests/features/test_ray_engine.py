@@ -15,13 +15,13 @@ from vidmoco.features import extract_plan
 RUN = "\nimport sys\nfrom vidmoco.cli.main import main\nsys.exit(main(sys.argv[1:]))"
 BROKEN_SINCE_THE_SCAN = """
 from pathlib import Path
-from vidmoco.features import extract_command
-scan = extract_command.open_catalog
+from vidmoco.features import extract_plan
+scan = extract_plan.open_catalog
 def open_catalog(*args, **options):
     catalog = scan(*args, **options)
     Path("videos/b.mp4").write_bytes(b"broken")
     return catalog
-extract_command.open_catalog = open_catalog
+extract_plan.open_catalog = open_catalog
 """
 ANOTHER_FOLDER = """
 from dataclasses import replace

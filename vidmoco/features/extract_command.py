@@ -11,6 +11,7 @@ from rich.console import Console
 from vidmoco.backbones.frozen import FrozenBackbone, load_frozen
 from vidmoco.config.extract import ExtractCommand
 from vidmoco.console import say, say_result
+from vidmoco.device import resolve_device
 from vidmoco.errors import VideoError
 from vidmoco.features.batch_size import default_batch_size
 from vidmoco.features.claims import Worker
@@ -41,6 +42,8 @@ def extract(command: ExtractCommand, plan: Plan | None = None) -> int:
     console = Console(stderr=True)
     plan = plan or plan_of(command)
     catalog = plan.catalog
+    if command.engine == "local":
+        resolve_device(command.device)  # a mistake is told before the backbone is loaded
     source = command.backbone or default_backbone()
     say(console, f"Backbone: {source}")
     frozen = load_frozen(
