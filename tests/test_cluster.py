@@ -136,6 +136,8 @@ for number in (signal.SIGUSR1, signal.SIGTERM):
     signal.signal(number, stop)
 (folder / f"rank{rank}-start{starts}").write_text(" ".join(sys.argv[1:]))
 if starts == 1:
+    while len(list(folder.glob("rank*-start1"))) < 2:  # else the other is ended before it is seen
+        time.sleep(0.05)
     sys.exit(int(rank))  # one of them is lost
 while starts in (2, 3) and not received:
     time.sleep(0.1)
