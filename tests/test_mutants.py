@@ -1,12 +1,12 @@
 from pathlib import Path
 
-import mutants
 import pytest
+from mutant_table import MUTANTS
 
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.parametrize("mutant", mutants.MUTANTS, ids=lambda mutant: mutant.name)
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_the_line_to_break_is_there(mutant):
     assert mutant.line in (ROOT / mutant.file).read_text(encoding="utf-8")
     assert mutant.broken != mutant.line

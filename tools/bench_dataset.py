@@ -20,6 +20,14 @@ from vidmoco.cli.main import main
 from vidmoco.video.files import VIDEO_SUFFIXES
 
 
+def copy_sample(videos: Path, folder: Path, number: int) -> None:
+    """Copy as many videos to a new folder, evenly spaced in the order of their names."""
+    files = sorted(p for p in videos.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES)
+    folder.mkdir()
+    for place, file in enumerate(files[:: max(1, len(files) // number)][:number]):
+        shutil.copy(file, folder / f"{place}{file.suffix}")
+
+
 def seconds_of(videos: Path, output: Path, words: list[str]) -> float:
     """Return how long a command takes in this process."""
     shutil.rmtree(output, ignore_errors=True)
@@ -37,15 +45,11 @@ def bench() -> None:
     parser.add_argument("--backbone", default="random:resnet18")
     parser.add_argument("--size", default="64")
     given = parser.parse_args()
-    files = sorted(p for p in given.videos.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES)
     words = ["--backbone", given.backbone, "--size", given.size]
     ratios = []
     with tempfile.TemporaryDirectory() as temporary:
         sample, output = Path(temporary, "sample"), Path(temporary, "out")
-        sample.mkdir()
-        step = max(1, len(files) // given.number)
-        for number, file in enumerate(files[::step][: given.number]):
-            shutil.copy(file, sample / f"{number}{file.suffix}")
+        copy_sample(given.videos, sample, given.number)
         for pair in range(given.pairs + 1):
             times = {}
             for kind in ("npy", "parquet")[:: 1 if pair % 2 else -1]:

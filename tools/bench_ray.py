@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import ray
+from bench_dataset import copy_sample
 
 from vidmoco.cli.main import main
-from vidmoco.video.files import VIDEO_SUFFIXES
 
 ENGINES = {
     "local": ["--workers", "2"],
@@ -45,16 +45,13 @@ def bench() -> None:
     parser.add_argument("--backbone", default="random:resnet18")
     parser.add_argument("--size", default="64")
     given = parser.parse_args()
-    files = sorted(p for p in given.videos.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES)
     words = ["--backbone", given.backbone, "--size", given.size, "--device", "cpu"]
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     ratios = []
     with tempfile.TemporaryDirectory() as temporary:
         few, many, output = (Path(temporary, name) for name in ("few", "many", "out"))
         for folder, number in ((few, 2), (many, given.number)):
-            folder.mkdir()
-            for place, file in enumerate(files[:: max(1, len(files) // number)][:number]):
-                shutil.copy(file, folder / f"{place}{file.suffix}")
+            copy_sample(given.videos, folder, number)
         for pair in range(given.pairs):
             rates = {}
             for engine in list(ENGINES)[:: 1 if pair % 2 else -1]:

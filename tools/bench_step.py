@@ -42,7 +42,7 @@ from vidmoco.train.step import augmented_views, train_step
 from vidmoco.video.catalog import Catalog
 from vidmoco.video.open_catalog import open_catalog
 
-STEP = "the method's step"
+BARE, STEP = "one encoder", "the method's step"
 
 
 @dataclass(frozen=True)
@@ -181,24 +181,38 @@ def build_training(
     )
 
 
+def rows_in_memory(training: Training, threads: int) -> list[Row]:
+    """Return the rows on a batch in memory: one encoder, the method, and with the views."""
+    resident, views = training.resident, training.views(training.resident)
+
+    def same() -> Iterator[tuple[list[Tensor], Tensor]]:
+        while True:
+            yield views, resident.source_ids
+
+    def fresh() -> Iterator[tuple[list[Tensor], Tensor]]:
+        while True:
+            yield training.views(resident), resident.source_ids
+
+    return [
+        Row(BARE, same, training.bare_step, threads),
+        Row(STEP, same, training.step, threads),
+        Row("and the views", fresh, training.step, threads),
+    ]
+
+
+def loaded(training: Training, source: Path) -> Iterator[tuple[list[Tensor], Tensor]]:
+    """Yield the views of videos or prepared frames, as they are loaded in a training."""
+    config, on_cuda = replace(training.config, videos=(source,)), training.device.type == "cuda"
+    opened = open_source(config, resume=None, console=Console(stderr=True))
+    for batch in opened.batches(opened.batching(), range(10**9), pin_memory=on_cuda):
+        yield training.views(batch), batch.source_ids
+
+
 def build_rows(
     training: Training, catalog: Catalog, videos: Path, frames: Path | None
 ) -> list[Row]:
     """Return the rows of the table."""
     config, device, resident = training.config, training.device, training.resident
-    views = training.views(resident)
-
-    def augmented(batches: Iterator[PairBatch]) -> Iterator[tuple[list[Tensor], Tensor]]:
-        for batch in batches:
-            yield training.views(batch), batch.source_ids
-
-    def same(item: Any) -> Iterator[Any]:
-        while True:
-            yield item
-
-    def loaded(source: Path) -> Iterator[tuple[list[Tensor], Tensor]]:
-        opened = open_source(replace(config, videos=(source,)), resume=None, console=Console())
-        return augmented(opened.batches(opened.batching(), range(10**9)))
 
     def naive() -> Iterator[tuple[list[Tensor], Tensor]]:
         paths = [str(info.path) for info in catalog.rows() if info.route == "decord"]
@@ -216,18 +230,15 @@ def build_rows(
             for first, second, index in loader:
                 yield [first.to(device), second.to(device)], index
 
-    ids = resident.source_ids
     every, half = num_cores(), max(1, num_cores() // 2)
     rows = []
     for threads in (half, every) if half < every and device.type == "cpu" else (every,):
-        rows += [
-            Row("one encoder", lambda: same((views, ids)), training.bare_step, threads),
-            Row(STEP, lambda: same((views, ids)), training.step, threads),
-            Row("and the views", lambda: augmented(same(resident)), training.step, threads),
-        ]
+        rows += rows_in_memory(training, threads)
     if frames is not None:
-        rows.append(Row("and prepared frames", lambda: loaded(frames), training.step, every))
-    rows.append(Row("and videos", lambda: loaded(videos), training.step, rows[0].threads))
+        rows.append(
+            Row("and prepared frames", lambda: loaded(training, frames), training.step, every)
+        )
+    rows.append(Row("and videos", lambda: loaded(training, videos), training.step, rows[0].threads))
     rows.append(Row("videos, the usual way", naive, training.step, every))
     return rows
 

@@ -20,6 +20,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -27,15 +28,13 @@ from typing import Any
 import numpy as np
 import torch  # before decord
 from bench_extract import decode_only, model_only
-from bench_step import Row, Training, build_training, measure
+from bench_step import Row, Training, build_training, loaded, measure, rows_in_memory
 from profile_step import WHOLE, profiled, shares
-from rich.console import Console
 
 from vidmoco.backbones.frozen import load_frozen
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import load_recipe
 from vidmoco.cores import num_cores
-from vidmoco.data.source import open_source
 from vidmoco.device import resolve_device
 from vidmoco.features.batch_size import default_batch_size
 from vidmoco.features.extract import extract_videos
@@ -141,34 +140,11 @@ def _of_size(config: PretrainConfig, sizes: Sizes, batch_size: int) -> PretrainC
 
 def _speeds(training: Training, frames: Path | None, sizes: Sizes) -> dict[str, Any]:
     """Return medians of pairs per second, the share of waiting, and peak memory."""
-    device, resident = training.device, training.resident
-    views, ids = training.views(resident), resident.source_ids
-
-    def same(item: Any) -> Iterator[Any]:
-        while True:
-            yield item
-
-    def fresh_views() -> Iterator[Any]:
-        while True:
-            yield training.views(resident), ids
-
-    def from_frames() -> Iterator[Any]:
-        assert frames is not None
-        config = replace(training.config, videos=(frames,))
-        source = open_source(config, resume=None, console=Console(stderr=True))
-        for batch in source.batches(
-            source.batching(), range(10**9), pin_memory=device.type == "cuda"
-        ):
-            yield training.views(batch), batch.source_ids
-
-    threads = num_cores()
-    rows = [
-        Row("bare", lambda: same((views, ids)), training.bare_step, threads),
-        Row("method", lambda: same((views, ids)), training.step, threads),
-        Row("views", fresh_views, training.step, threads),
-    ]
+    device, threads = training.device, num_cores()
+    rows = rows_in_memory(training, threads)
     if frames is not None:
-        rows.append(Row("prepared frames", from_frames, training.step, threads))
+        from_frames = partial(loaded, training, frames)
+        rows.append(Row("and prepared frames", from_frames, training.step, threads))
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     size = training.config.data.batch_size

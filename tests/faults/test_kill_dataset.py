@@ -8,15 +8,11 @@ import random
 import signal
 import time
 
-import pyarrow.parquet as pq
 import pytest
 from child_processes import Process, until
-from painted_videos import write_video
-
-from vidmoco.backbones.build import build_backbone, save_backbone
+from written_dataset import dataset_in, rows_of
 
 SEEDS = range(max(1, int(os.environ.get("VIDMOCO_FAULT_SEEDS", "8")) // 2))
-LENGTHS = (3, 40, 8, 5, 64, 2, 12, 7)
 # Parts and pieces of a few rows, so that all that happens to large datasets happens here.
 SMALL = """
 import os, signal, sys
@@ -45,51 +41,25 @@ for name in ("write", "create", "put", "delete"):
 RUN = "\nfrom vidmoco.cli.main import main\nsys.exit(main(sys.argv[1:]))"
 
 
-@pytest.fixture(scope="module")
-def material(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("killed")
-    for number, length in enumerate(LENGTHS):
-        name = f"{'deep/' * (number % 2)}{number}.mp4"
-        write_video(folder / "videos" / name, first_index=100 * number, num_frames=length)
-    save_backbone(build_backbone("test_resnet", size=32), folder / "it", input_size=32,
-                  provenance={})  # fmt: skip
-    return folder
-
-
 def start(material, output, code="", *words):
     command = ["extract", str(material / "videos"), "-o", str(output), "--device", "cpu"]
     command += ["--backbone", str(material / "it"), "--workers", "1", "--batch-size", "4", *words]
     return Process(["-c", SMALL + code + RUN, *command])
 
 
-def rows_of(output):
-    """All rows that any reader of the folder finds, sorted."""
-    tables = [pq.read_table(path) for path in output.glob("part-*.parquet")]
-    rows = [row for table in tables for row in table.to_pylist()]
-    return sorted(rows, key=lambda row: (row["video"], row["frame"]))
-
-
-def manifest_of(output):
-    table = pq.read_table(output / "__vidmoco__" / "manifest.parquet")
-    return [(row["video"], row["state"], row["rows"]) for row in table.to_pylist()]
-
-
 @pytest.fixture(scope="module")
-def undisturbed(material, tmp_path_factory):
+def undisturbed(material, num_frames, tmp_path_factory):
     output = tmp_path_factory.mktemp("whole") / "feats"
     began = time.monotonic()
     process = start(material, output)
     assert process.wait() == 0, process.err
-    rows = rows_of(output)
-    assert len(rows) == sum(LENGTHS)
-    return rows, manifest_of(output), time.monotonic() - began
+    rows, manifest = dataset_in(output)
+    assert len(rows) == num_frames
+    return rows, manifest, time.monotonic() - began
 
 
 def require_whole(output, undisturbed):
-    assert rows_of(output) == undisturbed[0]
-    assert manifest_of(output) == undisturbed[1]
-    inside = {path.name for path in (output / "__vidmoco__").iterdir()}
-    assert inside == {"dataset.json", "manifest.parquet"}
+    assert dataset_in(output) == undisturbed[:2]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -118,14 +88,14 @@ def test_a_kill_at_a_random_moment_of_one_of_two_processes(seed, material, undis
     require_whole(output, undisturbed)
 
 
-def test_processes_share_the_videos(material, undisturbed, tmp_path):
+def test_processes_share_the_videos(material, undisturbed, num_videos, tmp_path):
     """No video is extracted twice, and each process is counted for what it did."""
     output = tmp_path / "feats"
     processes = [start(material, output) for _ in range(3)]
     assert [process.wait() for process in processes] == [0, 0, 0], [p.err for p in processes]
     require_whole(output, undisturbed)
     counts = [int(process.out.partition(": ")[2].split()[0]) for process in processes]
-    assert sum(counts) == len(LENGTHS), counts
+    assert sum(counts) == num_videos, counts
 
 
 def test_a_stopped_process_does_not_hold_the_rest(material, undisturbed, tmp_path):

@@ -10,29 +10,15 @@ import signal
 import time
 from contextlib import suppress
 
-import pyarrow.parquet as pq
 import pytest
 from child_processes import Process, until
-from painted_videos import write_video
 from ray_cluster import cluster
+from written_dataset import dataset_in
 
-from vidmoco.backbones.build import build_backbone, save_backbone
 from vidmoco.cli.main import main
 
 SEEDS = range(max(1, int(os.environ.get("VIDMOCO_FAULT_SEEDS", "10")) // 5))  # a minute each
-LENGTHS = (3, 40, 8, 5, 64, 2, 12, 7)
 RUN = "import sys\nfrom vidmoco.cli.main import main\nsys.exit(main(sys.argv[1:]))"
-
-
-@pytest.fixture(scope="module")
-def material(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("ray")
-    for number, length in enumerate(LENGTHS):
-        name = f"{'deep/' * (number % 2)}{number}.mp4"
-        write_video(folder / "videos" / name, first_index=100 * number, num_frames=length)
-    save_backbone(build_backbone("test_resnet", size=32), folder / "it", input_size=32,
-                  provenance={})  # fmt: skip
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -46,23 +32,11 @@ def words(material, output, *more):
     return [*command, "--backbone", str(material / "it"), "--batch-size", "4", *more]
 
 
-def found_in(output):
-    tables = [pq.read_table(path) for path in output.glob("part-*.parquet")]
-    rows = [row for table in tables for row in table.to_pylist()]
-    manifest = pq.read_table(output / "__vidmoco__" / "manifest.parquet").to_pylist()
-    inside = {path.name for path in (output / "__vidmoco__").iterdir()}
-    assert inside == {"dataset.json", "manifest.parquet"}
-    return (
-        sorted(rows, key=lambda row: (row["video"], row["frame"])),
-        [(row["video"], row["state"], row["rows"]) for row in manifest],
-    )
-
-
 @pytest.fixture(scope="module")
 def local(material, tmp_path_factory):
     output = tmp_path_factory.mktemp("local") / "feats"
     assert main(words(material, output, "--workers", "1")) == 0
-    return found_in(output)
+    return dataset_in(output)
 
 
 def workers_of(output, *, but):
@@ -100,7 +74,7 @@ def test_a_killed_actor_costs_nothing_but_time(seed, material, address, local, t
             os.kill(pid, signal.SIGKILL)
             killed.append(pid)
     assert driver.wait() == 0, driver.err
-    assert found_in(output) == local
+    assert dataset_in(output) == local
     assert killed and "another takes its place" in driver.err
 
 
@@ -114,4 +88,4 @@ def test_a_killed_driver_is_resumed_by_the_same_command(seed, material, address,
     driver.wait()
     again = start(material, output, address)
     assert again.wait() == 0, again.err
-    assert found_in(output) == local
+    assert dataset_in(output) == local

@@ -58,7 +58,9 @@ def test_every_part_writes_what_it_measured(check):
     assert list(results) == parts
     assert [result.get("error") for result in results.values()] == [None] * len(parts)
     (step,) = results["step"]["rows"]
-    assert set(step["pairs_per_second"]) == {"bare", "method", "views", "prepared frames"}
+    assert set(step["pairs_per_second"]) == {
+        "one encoder", "the method's step", "and the views", "and prepared frames",
+    }  # fmt: skip
     assert sum(step["profile_percent"].values()) == pytest.approx(100, abs=1)
     (extraction,) = results["extract"]["rows"]
     assert all(rate > 0 for rate in extraction["frames_per_second"].values())
@@ -66,7 +68,7 @@ def test_every_part_writes_what_it_measured(check):
         (row,) = results[name]["rows"]
         assert (row["exit_code"], row["step"]) == (0, 2)
     text = gpu_page.page(check.output)
-    assert text.count("Not run yet.") == 1 and "| pairs per second, bare |" in text
+    assert text.count("Not run yet.") == 1 and "| pairs per second, one encoder |" in text
     # A run that has ended is not begun again.
     (again,) = gpu_check.clips(check)
     assert again["step"] == 2
