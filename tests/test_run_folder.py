@@ -154,3 +154,14 @@ def test_a_damaged_log_does_not_cost_the_run(videos, capsys):
 
 def test_advice_names_a_folder_as_a_shell_reads_it():
     assert "--run 'my run' --resume" in run_folder.resume_advice(Path("my run"))
+
+
+def test_a_training_takes_its_loggers_files_away_too(tmp_path):
+    """Else a start anew would go on in the loggers of the one that failed."""
+    run = tmp_path / "run"
+    for name in ("wandb/offline-run-1", "tensorboard"):
+        (run / name).mkdir(parents=True)
+    for name in ("config.yaml", "loggers.json", "pairs.png"):
+        (run / name).write_text("")
+    run_folder.clear_start(run)
+    assert not any(run.iterdir())

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from vidmoco.urls import absolute, absolute_paths, is_url, url_of
+from vidmoco.urls import absolute, absolute_paths, is_url, url_of, without_passwords
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,17 @@ def test_paths_as_python_gives_them(tmp_path, monkeypatch):
     here = tmp_path / "list.txt"
     assert absolute_paths(["@list.txt", here]) == (here, here)
     assert list(map(url_of, absolute_paths("https://a.org/v"))) == ["https://a.org/v"]
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("https://me:secret@host:5000/a", "https://host:5000/a"),
+        ("no answer of https://token@host/x, twice", "no answer of https://host/x, twice"),
+        ("https://host/a@b", "https://host/a@b"),
+        ("sqlite:////home/me@work/mlflow.db", "sqlite:////home/me@work/mlflow.db"),
+        ("mail me@host", "mail me@host"),
+    ],
+)
+def test_passwords_are_not_shown(given, shown):
+    assert without_passwords(given) == shown

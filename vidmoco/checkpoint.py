@@ -44,12 +44,6 @@ def list_checkpoints(folder: Path) -> list[Path]:
     return sorted(folder.glob("step_*.pt"))
 
 
-def newest_step(folder: Path) -> int:
-    """Return the step of the newest checkpoint, or 0 if there is none."""
-    paths = list_checkpoints(folder)
-    return int(paths[-1].stem.removeprefix("step_")) if paths else 0
-
-
 def load_checkpoint(path: Path, *, mmap: bool = False) -> dict[str, Any]:
     """Return the state in ``path``, on the CPU. Only tensors and plain values are read, no code.
 

@@ -210,11 +210,16 @@ def without_averaging(replica: nn.Module) -> AbstractContextManager[None]:
 
 def any_of(flag: bool) -> bool:
     """Return whether the flag of any process is set; all processes get the same answer."""
+    return any_of_each(flag)[0]
+
+
+def any_of_each(*flags: bool) -> list[bool]:
+    """Return ``any_of`` of each of several flags, by one message."""
     if world_size() == 1:
-        return flag
-    flags = torch.tensor([flag], dtype=torch.int32)  # on the CPU: no device waits for it
-    dist.all_reduce(flags, op=dist.ReduceOp.MAX)
-    return bool(flags)
+        return list(flags)
+    sent = torch.tensor(flags, dtype=torch.int32)  # on the CPU: no device waits for it
+    dist.all_reduce(sent, op=dist.ReduceOp.MAX)
+    return [bool(flag) for flag in sent.tolist()]
 
 
 @contextmanager

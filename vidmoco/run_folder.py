@@ -52,7 +52,7 @@ LOGGERS, PAIRS = "loggers.json", "pairs.png"
 CHECKPOINTS, BACKBONE, ENVIRONMENT = "checkpoints", "backbone", "environment.json"
 # How the names begin that a training gives, also to temporary files.
 _OWN = (CONFIG, CATALOG, "metrics.", "monitor.", EXTENSIONS, SHOTS, FRAMES, "quarantine",
-        CHECKPOINTS, BACKBONE, ENVIRONMENT, PAIRS, "tensorboard")  # fmt: skip
+        CHECKPOINTS, BACKBONE, ENVIRONMENT, LOGGERS, PAIRS, "tensorboard", "wandb")  # fmt: skip
 _LOGS = (".out", ".err", ".log")
 
 
@@ -169,13 +169,23 @@ def _remove_own(run: Path) -> None:
             remove(path)
 
 
+def newest_step(run: Path) -> int:
+    """Return the step of the newest checkpoint of a run, or 0 if there is none."""
+    names = sorted(path.stem for path in (run / CHECKPOINTS).glob("step_*.pt"))
+    return int(names[-1].removeprefix("step_")) if names else 0
+
+
 def is_finished(run: Path) -> bool:
-    """Return whether all steps of a run are taken and its backbone is there."""
-    about = run / BACKBONE / "config.json"
-    if not about.is_file():
+    """Return whether all steps of a run are taken and its backbone is of the last one.
+
+    A run that was extended has the backbone of before until it ends.
+    """
+    try:
+        about = read_json(run / BACKBONE / "config.json")["vidmoco"]
+        taken, total = int(about["steps"]), int(about["total_steps"])
+    except (OSError, ValueError, KeyError, TypeError):  # none, or one that is damaged
         return False
-    steps = read_json(about)["vidmoco"]
-    return bool(steps["steps"] >= steps["total_steps"])
+    return taken >= total and newest_step(run) <= taken
 
 
 def resume_advice(run: Path) -> str:
@@ -199,7 +209,15 @@ def point_latest_at(run: Path) -> str:
     return ""
 
 
-def write_environment(path: Path, *, device: "torch.device") -> None:
+def recipe_of(run: Path) -> str:
+    """Return the recipe with which a run began, or an empty string."""
+    try:
+        return str(read_json(run / ENVIRONMENT).get("recipe", ""))
+    except (OSError, ValueError, AttributeError):  # of an earlier version, or damaged
+        return ""
+
+
+def write_environment(path: Path, *, device: "torch.device", recipe: str) -> None:
     """Write what is needed to repeat a run on another machine, or to see why it differs."""
     import torch  # here: commands that only look at a run need none
 
@@ -208,6 +226,7 @@ def write_environment(path: Path, *, device: "torch.device") -> None:
     environment = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": sys.argv,
+        "recipe": recipe,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": {name: _version(name) for name in packages},

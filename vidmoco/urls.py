@@ -10,6 +10,7 @@ from vidmoco.text import read_text
 
 # A Path turns the two slashes of a URL into one. A single letter would be a drive of Windows.
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)", re.DOTALL)
+_CREDENTIALS = re.compile(r"//[^/\s@]+@")
 
 
 def is_url(source: Path) -> bool:
@@ -24,6 +25,11 @@ def url_of(source: Path) -> str:
         return str(source)
     root = "/" if found[1] in ("file", "local") else ""
     return f"{found[1]}://{root}{found[2]}"
+
+
+def without_passwords(text: str) -> str:
+    """Return a text without the user names and passwords of the URLs in it."""
+    return _CREDENTIALS.sub("//", text)
 
 
 def absolute(source: Path) -> Path:

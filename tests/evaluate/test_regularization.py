@@ -78,3 +78,16 @@ def test_drop_path_needs_a_transformer(make_images, tmp_path):
         run(make_images(), tmp_path, finetune=("all",), finetune_recipe="deit")
     (vit,) = load_candidates(["random:vit_tiny_patch16_224"], size=32)
     require_blocks(vit)
+
+
+def test_views_of_one_image_are_mixed_with_other_images():
+    """Repeated augmentation puts them side by side, and torchvision mixes neighbours."""
+    labels = torch.arange(4).repeat_interleave(4)
+    with_another = 0
+    for seed in range(50):
+        with seeded(seed):
+            _, shares = erased_and_mixed(
+                colours(16), labels, Regularization(erasing=0.0), num_classes=4
+            )
+        with_another += int((shares > 0).sum(dim=1).eq(2).sum())
+    assert with_another > 0.6 * 50 * 16  # by neighbours it is a quarter

@@ -8,7 +8,7 @@ from vidmoco.hub.evaluation import evaluation_metadata, evaluation_section, read
 @pytest.fixture
 def read(tmp_path):
     ours = row("/home/me/runs/run1", knn=60.0, linear=70.0) | {"weights_hash": "abc"}
-    other = row("<b>other</b>") | {"weights_hash": "def"}
+    other = row("<b>other<br>") | {"weights_hash": "def"}
     notes = ["1 image is in train too, such as /data/x/clip_1.png."]
     path = write_json(tmp_path / "results.json", results(other, ours, notes=notes))
     return lambda **more: read_results_of(path, weights_hash="abc", name="kitchen", **more)
@@ -20,7 +20,7 @@ def test_the_table_has_all_backbones_with_intervals(read):
     lines = said.splitlines()
     assert "|  | k-NN, τ = 0.07, k = 20 | linear probe, top-1 |" in lines
     assert "| kitchen | **61.0** (56.0–66.0) | **70.0** (67.0–73.0) |" in lines
-    assert "| \\<b\\>other\\</b\\> | 41.0 (36.0–46.0) | 50.0 (47.0–53.0) |" in lines
+    assert "| \\<b\\>other\\<br\\> | 41.0 (36.0–46.0) | 50.0 (47.0–53.0) |" in lines
     assert "- 1 image is in train too, such as clip\\_1.png." in lines
     assert "/home" not in said and "/data" not in said
 
@@ -44,3 +44,18 @@ def test_results_of_other_weights_are_refused(tmp_path):
         read_results_of(write_json(path, results(damaged)), weights_hash="abc", name="kitchen")
     with pytest.raises(ConfigError, match="no results file at"):
         read_results_of(tmp_path / "no.json", weights_hash="abc", name="kitchen")
+
+
+def test_names_lose_their_folders_and_notes_follow(tmp_path):
+    rows = [
+        row("/home/me/runs/run1") | {"weights_hash": "abc"},
+        row("random:/home/me/big/net") | {"weights_hash": "def"},
+        row("hf-hub:timm/resnet18.a1_in1k") | {"weights_hash": "ghi"},
+        row("/home/me/runs/run1/kit") | {"weights_hash": "jkl"},
+    ]
+    notes = [f"{one['name']} has seen an image." for one in rows]
+    path = write_json(tmp_path / "results.json", results(*rows, notes=notes))
+    found = read_results_of(path, weights_hash="abc", name="kitchen")
+    names = ["kitchen", "random:net", "hf-hub:timm/resnet18.a1_in1k", "kit"]
+    assert [one["name"] for one in found["rows"]] == names
+    assert found["notes"] == [f"{name} has seen an image." for name in names]

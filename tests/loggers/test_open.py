@@ -7,6 +7,7 @@ import signal
 import pytest
 from mlflow import MlflowClient
 from painted_videos import write_videos
+from PIL import Image
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny_run import TINY, numbers
@@ -156,3 +157,56 @@ def test_what_began_is_closed_where_another_refuses(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="--log mlflow cannot begin"):
         open_loggers(tmp_path, config("tensorboard", "mlflow"), step=0, console=Console())
     assert len(closed) == 1
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]"])
+def test_damaged_notes_begin_the_loggers_anew(text, tmp_path):
+    (tmp_path / "loggers.json").write_text(text)
+    open_loggers(tmp_path, config("tensorboard"), step=0, console=Console()).close()
+    assert "tensorboard" in read_json(tmp_path / "loggers.json")
+
+
+class Gallery(Broken):
+    def picture(self, image):
+        self.size = image.size
+
+
+def shown_by(tmp_path, logger):
+    told = io.StringIO()
+    path = tmp_path / "pairs.png"
+    return Loggers({"a": logger}, path, Console(file=told, width=200)), path, told
+
+
+def test_a_picture_that_cannot_be_drawn_costs_a_line_and_is_not_tried_again(tmp_path):
+    loggers, path, told = shown_by(tmp_path, Gallery())
+
+    def fails():
+        raise OSError("File too large")
+
+    assert loggers.wants_picture
+    loggers.picture(fails)
+    assert told.getvalue() == "The training goes on without pairs.png: File too large\n"
+    assert not loggers.wants_picture and not path.exists()
+
+
+def test_a_damaged_picture_is_drawn_again(tmp_path):
+    logger = Gallery()
+    loggers, path, told = shown_by(tmp_path, logger)
+    path.write_bytes(b"half")
+    loggers.show_picture()
+    assert loggers.wants_picture and not told.getvalue()
+    loggers.picture(lambda: Image.new("RGB", (4, 3)))
+    assert logger.size == (4, 3) and not loggers.wants_picture
+    logger.size = None
+    shown_by(tmp_path, logger)[0].show_picture()
+    assert logger.size == (4, 3)
+
+
+def test_no_password_is_told(tmp_path):
+    loggers, _, told = shown_by(tmp_path, Gallery())
+
+    def fails():
+        raise OSError("no answer of https://me:secret@host/x")
+
+    loggers.picture(fails)
+    assert "https://host/x" in told.getvalue() and "secret" not in told.getvalue()

@@ -82,3 +82,10 @@ def test_what_cannot_be_compared(words, said, runs, tmp_path, monkeypatch, capsy
     write_json(tmp_path / "results.json", results(row("x")))
     assert main(["report", *words]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_names_go_up_as_far_as_they_must(tmp_path):
+    folders = ("x/a/run", "y/a/run", "y/b/other")
+    facts = [read_run(make_run(tmp_path / name)) for name in folders]
+    assert names_of(facts) == list(folders)
+    assert names_of(facts[1:]) == ["run", "other"]

@@ -1,3 +1,6 @@
+import gc
+import weakref
+
 import pytest
 import torch
 
@@ -96,3 +99,27 @@ def test_a_training_says_which_batch_fits(scanned, tmp_path, monkeypatch, capsys
     assert "16 pairs at once need more memory than cpu has left. 4 fit." in error
     assert "--optim.accumulate 4" in error and "--batch-size 4" in error
     assert "Traceback" not in error
+
+
+def test_nothing_is_held_while_smaller_batches_are_tried():
+    """The frames of the error hold the activations that did not fit."""
+    held = []
+
+    class Activations:
+        pass
+
+    def step():
+        here = Activations()
+        held.append(weakref.ref(here))
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    def attempt(num):
+        gc.collect()
+        assert held[0]() is None
+        return torch.zeros((), requires_grad=True) * 1
+
+    with (
+        pytest.raises(TrainingError, match="fit"),
+        naming_the_batch_that_fits(load_recipe("moco_v2"), CPU, attempt),
+    ):
+        step()

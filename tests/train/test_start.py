@@ -8,10 +8,12 @@ import pytest
 from tiny_run import SMALL, TINY, numbers
 
 import vidmoco
+from vidmoco import run_folder
 from vidmoco.checkpoint import list_checkpoints, load_checkpoint
 from vidmoco.cli.main import main
 from vidmoco.data import source as pairs
 from vidmoco.errors import ConfigError
+from vidmoco.json_text import read_json
 
 AUTO = [*TINY, "--backbone.name", "test_resnet", "--steps", "6", "--resume", "auto"]
 
@@ -142,3 +144,54 @@ def test_from_python(videos, tmp_path):
         vidmoco.pretrain(videos, **settings | {"steps": 3, "seed": 4})
     with pytest.raises(ConfigError, match="Give --run"):
         vidmoco.pretrain(videos, **settings | {"run": None})
+
+
+def test_an_extended_run_that_is_killed_is_not_finished(run, videos, monkeypatch):
+    """Its backbone is still that of before."""
+    load_pairs = pairs.load_pairs
+
+    def interrupted(*args, **options):
+        for batch in load_pairs(*args, **options):
+            os.kill(os.getpid(), signal.SIGTERM)
+            yield batch
+
+    kept = (run / "backbone").rename(run.parent / "kept")
+    with monkeypatch.context() as patch:
+        patch.setattr(pairs, "load_pairs", interrupted)
+        assert again(videos, run, "--steps", "8") == 143
+    shutil.rmtree(run / "backbone")
+    kept.rename(run / "backbone")  # as a kill leaves it: SIGTERM wrote the backbone of step 7
+    assert list_checkpoints(run / "checkpoints")[-1].stem == "step_00000007"
+    assert not run_folder.is_finished(run)
+    assert again(videos, run, "--steps", "8") == 0
+    assert run_folder.is_finished(run) and len(numbers(run)) == 8
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"vidmoco": {"steps": "x"}}'])
+def test_a_damaged_backbone_is_made_again(text, run, videos):
+    about = run / "backbone" / "config.json"
+    about.write_text(text)
+    assert not run_folder.is_finished(run)
+    assert again(videos, run) == 0
+    assert run_folder.is_finished(run)
+
+
+def test_a_disk_that_cannot_be_read_damages_no_checkpoint(run, videos, monkeypatch, capsys):
+    shutil.rmtree(run / "backbone")
+    before = list_checkpoints(run / "checkpoints")
+
+    def fails(*args, **options):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("torch.load", fails)
+    assert again(videos, run) == 2
+    assert "Input/output error" in capsys.readouterr().err
+    assert list_checkpoints(run / "checkpoints") == before
+
+
+def test_the_backbone_has_the_recipe_that_the_run_began_with(run, videos):
+    shutil.rmtree(run / "backbone")
+    assert main(["pretrain", "--run", str(run), "--resume"]) == 0
+    assert read_json(run / "backbone" / "config.json")["vidmoco"]["recipe"] == "tiny_cpu"
+    (run / "environment.json").write_text("{")
+    assert run_folder.recipe_of(run) == ""

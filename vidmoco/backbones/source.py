@@ -96,3 +96,9 @@ def backbone_folder(source: str | Path) -> Path | None:
     if path.exists() or (looks_like_path and not str(source).startswith(HUB)):
         raise ConfigError(f"There is no backbone at {source}. {EXPECTED}")
     return None
+
+
+def without_folder(source: str) -> str:
+    """Return what ``--backbone`` may name, with only the last part of a path."""
+    bare = source.removeprefix(RANDOM)
+    return source if bare.startswith(HUB) else source[: -len(bare)] + Path(bare).name

@@ -8,6 +8,7 @@ backbone too. Accuracy on val is measured after every epoch; the last one counts
 import copy
 import math
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -241,10 +242,12 @@ def _train_epoch(
         images, labels = (x.to(device, non_blocking=True) for x in batch)
         inputs = normalize(images, candidate.preprocess)
         smoothing = 0.0
-        # Drop path draws from the global generator too.
-        with seeded(seed_of(settings.seed, step, distributed.rank())):
+        draws: AbstractContextManager[None] = nullcontext()
+        if recipe.regularization is not None:  # drop path draws from the global generator too
+            smoothing = recipe.regularization.label_smoothing
+            draws = seeded(seed_of(settings.seed, step, distributed.rank()))
+        with draws:
             if recipe.regularization is not None:
-                smoothing = recipe.regularization.label_smoothing
                 inputs, labels = erased_and_mixed(
                     inputs, labels, recipe.regularization, num_classes=num_classes
                 )

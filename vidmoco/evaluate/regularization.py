@@ -50,13 +50,20 @@ class Regularization:
 
 
 @contextmanager
+def torch_seeded(seed: int) -> Iterator[None]:
+    """Seed torch's global generators, and restore them afterwards."""
+    used = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(devices=used):
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Seed the global generators of Python, NumPy and torch, and restore them afterwards."""
     python, numpy = random.getstate(), np.random.get_state()
     try:
-        used = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
-        with torch.random.fork_rng(devices=used):
-            torch.manual_seed(seed)
+        with torch_seeded(seed):
             random.seed(seed)
             np.random.seed(seed % 2**32)
             yield
@@ -92,7 +99,9 @@ def erased_and_mixed(
     Everything is drawn from the global generators.
     """
     erase = RandomErasing(regularization.erasing, mode="pixel", device=str(images.device))
-    images = erase(images)
+    # Else the neighbour that torchvision mixes an image with is most often another view of it.
+    order = torch.randperm(len(images)).to(images.device)
+    images, labels = erase(images)[order], labels[order]
     cutmix = bool(torch.rand(()) < _SHARE_OF_CUTMIX)
     mix = (
         v2.CutMix(alpha=regularization.cutmix, num_classes=num_classes)

@@ -13,7 +13,7 @@ from torchvision.transforms.v2 import functional as pixels
 from vidmoco import distributed
 from vidmoco.backbones.preprocess import Preprocess
 from vidmoco.errors import ConfigError
-from vidmoco.evaluate.regularization import Regularization, rand_augmented, seeded
+from vidmoco.evaluate.regularization import Regularization, rand_augmented, seeded, torch_seeded
 from vidmoco.images.labelled import LabelledImages
 from vidmoco.shapes import Int64, UInt8
 from vidmoco.workers.start import SPAWN
@@ -56,8 +56,9 @@ class TrainingImages(Dataset[tuple[Tensor, int]]):
         row = place[1]
         image, label = self.images[row]
         size = self.preprocess.size
-        # torchvision uses torch's global generator, and timm those of Python and NumPy.
-        with seeded(seed_of(self.seed, *place)):
+        # torchvision draws from torch's generator, timm's RandAugment from Python's and NumPy's.
+        seed = seed_of(self.seed, *place)
+        with seeded(seed) if self.regularization is not None else torch_seeded(seed):
             top, left, height, width = RandomResizedCrop.get_params(
                 image, scale=list(self.crop_scale), ratio=list(_ASPECT_RATIOS)
             )

@@ -7,11 +7,14 @@ from typing import Any
 
 from huggingface_hub import EvalResult
 
+from vidmoco.backbones.source import without_folder
 from vidmoco.errors import ConfigError
 from vidmoco.evaluate.results_table import settings_lines
 from vidmoco.hub.markdown import table, text, without_folders
 from vidmoco.report.results_file import Column, knn_columns, other_columns, read_results
 from vidmoco.report.results_sections import headline_columns
+
+Row = dict[str, Any]
 
 
 def read_results_of(path: Path, *, weights_hash: str, name: str) -> dict[str, Any]:
@@ -23,7 +26,7 @@ def read_results_of(path: Path, *, weights_hash: str, name: str) -> dict[str, An
         ConfigError: it cannot be read, or none of its backbones has these weights.
     """
     results = read_results(path)
-    rows = [row | {"name": without_folders(row["name"])} for row in results["rows"]]
+    rows = [row | {"name": without_folder(row["name"])} for row in results["rows"]]
     ours = [n for n, row in enumerate(rows) if row.get("weights_hash") == weights_hash]
     if not ours:
         raise ConfigError(
@@ -32,12 +35,20 @@ def read_results_of(path: Path, *, weights_hash: str, name: str) -> dict[str, An
         )
     rows[ours[0]]["name"] = name
     images = Path(results["images"]).name or without_folders(results["images"])
-    found = results | {"rows": rows, "images": images, "ours": ours[0]}
+    notes = [_renamed(note, results["rows"], rows) for note in results["notes"]]
+    found = results | {"rows": rows, "images": images, "notes": notes, "ours": ours[0]}
     try:
         evaluation_section(found)
     except (KeyError, TypeError, ValueError, AttributeError) as error:  # read_results missed it
         raise ConfigError(f"{path} is damaged: {error!r}. Evaluate again.") from error
     return found
+
+
+def _renamed(note: str, before: Sequence[Row], now: Sequence[Row]) -> str:
+    """Return a note with the names that its backbones have now."""
+    renamed = {old["name"]: new["name"] for old, new in zip(before, now, strict=True)}
+    longest_first = sorted(renamed, key=len, reverse=True)  # a name may be a part of a longer one
+    return re.sub("|".join(map(re.escape, longest_first)), lambda found: renamed[found[0]], note)
 
 
 def evaluation_section(results: dict[str, Any]) -> str:

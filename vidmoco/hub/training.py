@@ -1,11 +1,10 @@
 """What a model card says of a training: its data, its settings, and how to repeat it."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from vidmoco import run_folder
-from vidmoco.backbones.source import HUB, RANDOM
+from vidmoco.backbones.source import without_folder
 from vidmoco.config.monitor import MonitorConfig
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import differences, dump_recipe, to_plain
@@ -117,15 +116,10 @@ def published(config: PretrainConfig) -> PretrainConfig:
     weights, name = config.backbone.weights, config.backbone.name
     backbone = replace(
         config.backbone,
-        name=_last_part(name),
-        weights=None if weights is None else _last_part(weights),
+        name=without_folder(name),
+        weights=None if weights is None else without_folder(weights),
     )
     return replace(config, videos=(), monitor=MonitorConfig(), backbone=backbone)
-
-
-def _last_part(source: str) -> str:
-    bare = source.removeprefix(RANDOM)
-    return source if bare.startswith(HUB) else source[: -len(bare)] + Path(bare).name
 
 
 def recipe_text(config: PretrainConfig, *, name: str) -> str:

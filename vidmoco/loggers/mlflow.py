@@ -13,6 +13,7 @@ from PIL import Image
 
 from vidmoco.config.recipe import dump_recipe, flat_settings
 from vidmoco.loggers.protocol import RunToLog
+from vidmoco.urls import without_passwords
 
 # Without these a server that is gone holds the training for minutes: 7 tries of 120 s.
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
@@ -37,7 +38,8 @@ class MLflow:
             experiment = self._client.get_experiment_by_name(name)
             home = experiment.experiment_id if experiment else self._client.create_experiment(name)
             begun = self._client.create_run(home, run_name=run.folder.name)
-            note |= {"id": begun.info.run_id, "uri": uri}
+            # No password of the environment goes into a file: a start that goes on has it again.
+            note |= {"id": begun.info.run_id, "uri": without_passwords(uri)}
         self._id = note["id"]
         before = self._client.get_run(self._id).data
         self._client.update_run(self._id, status="RUNNING")

@@ -18,6 +18,7 @@ from vidmoco.errors import ConfigError
 from vidmoco.json_lines import read_metrics
 from vidmoco.json_text import read_json
 from vidmoco.loggers.protocol import Logger, RunToLog, scalars_of, scalars_of_monitor
+from vidmoco.urls import without_passwords
 
 _CLASSES = {"tensorboard": "TensorBoard", "wandb": "WeightsAndBiases", "mlflow": "MLflow"}
 
@@ -27,11 +28,12 @@ class Loggers:
 
     def __init__(self, loggers: Mapping[str, Logger], picture: Path, console: Console) -> None:
         self._loggers, self._picture, self._console = dict(loggers), picture, console
+        self._may_draw = True
 
     @property
     def wants_picture(self) -> bool:
         """Whether there are loggers, and the first pairs are not drawn yet."""
-        return bool(self._loggers) and not self._picture.exists()
+        return self._may_draw and bool(self._loggers) and not self._picture.exists()
 
     def metrics(self, line: Mapping[str, Any]) -> None:
         """Show a line of metrics.jsonl."""
@@ -44,18 +46,27 @@ class Loggers:
 
     def picture(self, draw: Callable[[], Image.Image]) -> None:
         """Draw and show the first pairs, and keep the picture for a start that goes on."""
-        with atomic_write(
-            self._picture, advice=run_folder.resume_advice(self._picture.parent)
-        ) as part:
-            draw().save(part, format="PNG")
-        self.show_picture()
+        self._may_draw = False  # once, also if it fails
+        try:
+            image = draw()
+            with atomic_write(self._picture) as part:
+                image.save(part, format="PNG")
+        except Exception as error:  # whatever it is, the training is worth more
+            say(self._console, f"The training goes on without {run_folder.PAIRS}: {_reason(error)}")
+            return
+        self._each(lambda logger: logger.picture(image))
 
     def show_picture(self) -> None:
         """Show the picture of an earlier start, if there is one."""
-        if self._picture.exists():
+        if not self._picture.exists():
+            return
+        try:
             with Image.open(self._picture) as image:
                 image.load()
-            self._each(lambda logger: logger.picture(image))
+        except (OSError, ValueError):  # damaged: it is drawn again
+            self._picture.unlink()
+            return
+        self._each(lambda logger: logger.picture(image))
 
     def close(self) -> None:
         """Close all."""
@@ -88,7 +99,7 @@ def open_loggers(run: Path, config: PretrainConfig, *, step: int, console: Conso
             )
     opened: dict[str, Logger] = {}
     path = run / run_folder.LOGGERS
-    notes = read_json(path) if path.is_file() else {}
+    notes = _notes(path)
     for name in names:
         note = notes.setdefault(name, {})
         try:
@@ -109,6 +120,15 @@ def open_loggers(run: Path, config: PretrainConfig, *, step: int, console: Conso
     return loggers
 
 
+def _notes(path: Path) -> dict[str, Any]:
+    """Return what loggers have noted of a run, or nothing: then they begin anew."""
+    try:
+        found = read_json(path)
+    except (OSError, ValueError):  # there is none, or it is damaged
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _history(
     run: Path, step: int, loggers: Loggers
 ) -> Iterable[tuple[dict[str, Any], Callable[[Mapping[str, Any]], None]]]:
@@ -126,4 +146,4 @@ def _history(
 def _reason(error: Exception) -> str:
     """Return the first line of an error."""
     lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__).rstrip(".")
+    return without_passwords(lines[0] if lines else type(error).__name__).rstrip(".")

@@ -17,12 +17,7 @@ from vidmoco.methods.feature_queue import FeatureQueue
 from vidmoco.methods.heads import MoCoHead, build_projector
 from vidmoco.methods.losses import Stats, info_nce
 from vidmoco.methods.momentum import momentum_at, update_momentum
-from vidmoco.methods.negatives import (
-    SameVideo,
-    all_left_out,
-    keys_of_queue,
-    with_keys_of_batch,
-)
+from vidmoco.methods.negatives import Negatives, SameVideo, keys_of_queue, with_keys_of_batch
 from vidmoco.methods.normalization import encode_shuffled, split_batch_norm
 from vidmoco.methods.protocol import Inputs
 from vidmoco.methods.random_state import RandomState
@@ -148,7 +143,8 @@ class MoCo(nn.Module):
         """Return the loss of queries against the queue, with the key views ``own`` as positives.
 
         With ``batch_negatives`` the batch's keys of other videos are negatives too. Those of the
-        queue are negatives from ``queue_from`` on.
+        queue are negatives from ``queue_from`` on: while the encoder changes quickly, old keys tell
+        their age (Wang et al. 2020, "Cross-Batch Memory for Embedding Learning", section 3.3).
         """
         positives = torch.stack([keys[k] for k in own], dim=1)  # (N, P, C)
         others, shares = keys_of_queue(
@@ -159,7 +155,7 @@ class MoCo(nn.Module):
             within=self.same_video_seconds,
         )  # (K, C)
         if self.progress < self.queue_from:
-            others = all_left_out(others, num_queries=len(query))
+            others = Negatives(self.queue.keys[:0])  # the warm-up of cross-batch memory
         if self.batch_negatives:
             others, more = with_keys_of_batch(others, list(keys.values()), source_ids)
             shares |= more

@@ -56,18 +56,6 @@ def keys_of_queue(
     return Negatives(queue.keys, positives=own), stats
 
 
-def all_left_out(negatives: Negatives, *, num_queries: int) -> Negatives:
-    """Return the keys, with all of them masked for all queries.
-
-    This is the warm-up of Wang et al. 2020, "Cross-Batch Memory for Embedding Learning", section
-    3.3: while the encoder changes quickly, old keys tell their age and not their video.
-    """
-    shape = num_queries, len(negatives.keys)
-    return Negatives(
-        negatives.keys, masked=torch.ones(shape, dtype=torch.bool, device=negatives.keys.device)
-    )
-
-
 def with_keys_of_batch(
     negatives: Negatives, keys: Sequence[Float[Tensor, "n c"]], source_ids: Int64[Tensor, " n"]
 ) -> tuple[Negatives, Stats]:

@@ -1,12 +1,11 @@
 """The page of several runs: their curves over each other, last numbers, settings that differ."""
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from markupsafe import Markup
 
-from vidmoco.config.recipe import to_plain
+from vidmoco.config.recipe import flat_settings
 from vidmoco.report.axes import number
 from vidmoco.report.curves import CURVES, drawn_over_each_other, knn_over_each_other
 from vidmoco.report.markup import Section, code, paragraph, render, table
@@ -23,13 +22,14 @@ _NUMBERS = {
 
 
 def names_of(runs: Sequence[RunFacts]) -> list[str]:
-    """Return a name of each run: of its folder, with the one above where two are equal."""
+    """Return the names of the runs' folders, with as many of those above as tell them apart."""
     folders = [facts.folder.resolve() for facts in runs]
-    count = Counter(folder.name for folder in folders)
-    return [
-        folder.name if count[folder.name] == 1 else f"{folder.parent.name}/{folder.name}"
-        for folder in folders
-    ]
+    most = max(len(folder.parts) for folder in folders)
+    for count in range(1, most + 1):
+        names = ["/".join(folder.parts[-count:]) for folder in folders]
+        if len(set(names)) == len(names):
+            break
+    return names
 
 
 def several_sections(runs: Sequence[RunFacts]) -> list[Section]:
@@ -69,7 +69,7 @@ def _settings(names: Sequence[str], runs: Sequence[RunFacts]) -> Section:
         for name, facts in zip(names, runs, strict=True)
         if facts.config is None
     ]
-    flat = [{} if facts.config is None else dict(_flat(to_plain(facts.config))) for facts in runs]
+    flat = [{} if facts.config is None else flat_settings(facts.config) for facts in runs]
     keys = [
         key
         for key in dict.fromkeys(key for one in flat for key in one)
@@ -86,12 +86,3 @@ def _settings(names: Sequence[str], runs: Sequence[RunFacts]) -> Section:
 
 def _value(settings: dict[str, Any], key: str) -> Markup | str:
     return code(str(settings[key])) if key in settings else "–"
-
-
-def _flat(settings: dict[str, Any], at: str = "") -> list[tuple[str, Any]]:
-    """Return pairs of a dotted key and a value."""
-    found: list[tuple[str, Any]] = []
-    for key, value in settings.items():
-        name = f"{at}.{key}" if at else key
-        found += _flat(value, name) if isinstance(value, dict) else [(name, value)]
-    return found

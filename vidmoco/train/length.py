@@ -5,7 +5,6 @@ from pathlib import Path
 
 from vidmoco import run_folder
 from vidmoco.atomic_file import atomic_write
-from vidmoco.checkpoint import newest_step
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import dump_recipe, load_recipe
 from vidmoco.errors import ConfigError
@@ -87,7 +86,7 @@ def plan_length(
     total = _steps(config, num_steps_per_epoch)
     if resume is None:
         return Length(total)
-    done = newest_step(resume / run_folder.CHECKPOINTS)
+    done = run_folder.newest_step(resume)
     if total < done:
         flag = "--epochs" if config.steps is None else "--steps"
         raise ConfigError(

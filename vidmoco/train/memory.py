@@ -1,5 +1,6 @@
 """What a training says where a batch does not fit into memory: the batch that does."""
 
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -33,7 +34,7 @@ def naming_the_batch_that_fits(
     except (RuntimeError, MemoryError) as error:
         if not _is_out_of_memory(error):
             raise
-    # Not in the except block: an error that is being handled holds the tensors of its frames.
+        traceback.clear_frames(error.__traceback__)  # they hold the activations
     share = config.data.batch_size // distributed.world_size() // config.optim.accumulate
     text = f"{share} pairs at once need more memory than {device} has left."
     parts, fits = 1, False

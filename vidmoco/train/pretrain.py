@@ -16,7 +16,6 @@ from vidmoco.atomic_file import writing
 from vidmoco.augment.views import build_augment
 from vidmoco.backbones.layers import layer_scales
 from vidmoco.backbones.trial import require_savable
-from vidmoco.checkpoint import newest_step
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import dump_recipe
 from vidmoco.config.resume import changed_settings, resumed_config
@@ -74,9 +73,9 @@ def pretrain(
 ) -> PretrainResult:
     """Train as ``config`` says and write everything to the folder ``run``.
 
-    SIGINT, SIGTERM and SIGUSR1 end the run after a step, with a checkpoint. ``resume`` continues
-    from the newest checkpoint, with the same numbers as without the stop (on the CPU, bit for bit);
-    "auto" does so where there is one, and else begins.
+    SIGINT, SIGTERM, SIGUSR1 and SIGUSR2 end the run after a step, with a checkpoint. ``resume``
+    continues from the newest checkpoint, with the same numbers as without the stop (on the CPU, bit
+    for bit); "auto" does so where there is one, and else begins.
 
     ``catalog`` is that of a new run's videos, if they were looked at before.
     ``run`` is held by this training until it ends. None means ``runs/RECIPE-NUMBER``, or
@@ -126,7 +125,7 @@ def _pretrain(
         if changed := changed_settings(saved, config, run=run):
             say(console, f"Settings that differ from the checkpoint's: {'; '.join(changed)}")
         if auto and has_nothing_to_do(run, config, saved):
-            taken = newest_step(run / run_folder.CHECKPOINTS)
+            taken = run_folder.newest_step(run)
             say(console, f"{run} is finished: its {taken:,} steps are taken.", *last_screen(run))
             return PretrainResult(run, taken, 0)
     torch.manual_seed(config.seed)
@@ -181,7 +180,9 @@ def _pretrain(
         with writing(run, advice=" and give the same command again, or give another --run."):
             source.save(run)
             (run / run_folder.CONFIG).write_text(text, encoding="utf-8")
-            run_folder.write_environment(run / run_folder.ENVIRONMENT, device=device)
+            run_folder.write_environment(
+                run / run_folder.ENVIRONMENT, device=device, recipe=Path(recipe).stem
+            )
     if is_main and resume and (text := length.save(run, config)):
         say(console, text)
     if is_main and (reason := run_folder.point_latest_at(run)):
@@ -215,7 +216,12 @@ def _pretrain(
     bar = TrainingProgress(console, total_steps=total_steps, start_step=start_step, recipe=recipe)
     step = start_step
     with stop, bar, closing(state.writer), closing(loggers), closing(batches):
-        while step < total_steps and not distributed.any_of(stop.received is not None):
+        while step < total_steps:
+            stopped, due = distributed.any_of_each(stop.received is not None, state.is_due(step))
+            if due:
+                state.save(step)
+            if stopped:
+                break
             metrics.leave_out(monitor.look(step))
             lr = learning_rate_of(config, step, length.of_rate(step, config), num_steps_per_epoch)
             set_learning_rate(optimizer, lr)
@@ -263,7 +269,6 @@ def _pretrain(
                 say(console, *[text] * bool(text), style="bold red")
                 warned = bool(text)
             bar.show(step, metrics.last, num_failures=len(failures))
-            state.save_if_due(step)
         require_finite_weights(method.backbone)
         state.save(step)
         state.writer.wait()
@@ -273,7 +278,7 @@ def _pretrain(
     for others in distributed.gather_objects(failures):
         failures |= others
     if is_main:
-        state.save_backbone(source, recipe=recipe, step=step, total_steps=total_steps)
+        state.save_backbone(source, step=step, total_steps=total_steps)
     _list_failures(source, failures, console=console)
     if step < total_steps:
         name = stop.received.name if stop.received else "another process"

@@ -55,26 +55,29 @@ class RunState:
         self.writer = CheckpointWriter(self.folder, keep=settings.engine.keep_checkpoints)
         self._every = settings.engine.checkpoint_steps
         self._seconds = settings.engine.checkpoint_minutes * 60
-        self._saved_at, self._saved_step = time.monotonic(), -1
+        self._saved_at, self._saved_step = time.monotonic(), 0
 
-    def save_if_due(self, step: int) -> None:
-        """Begin to write the checkpoint of ``step`` if it is time for one; in all processes.
+    def is_due(self, step: int) -> bool:
+        """Return whether this process thinks that it is time for a checkpoint of ``step``.
+
+        Raises:
+            ConfigError: the last one could not be written.
+        """
+        self.writer.check()
+        if step == self._saved_step:
+            return False
+        if self._every is not None:
+            return step % self._every == 0
+        # By the clock of the main process.
+        return distributed.is_main() and time.monotonic() - self._saved_at >= self._seconds
+
+    def save(self, step: int) -> None:
+        """Begin to write the checkpoint of ``step``, in all processes, unless there is one.
 
         Raises:
             ConfigError: the last one could not be written.
             TrainingError: the loss is not finite.
         """
-        self.writer.check()
-        if self._every is not None:
-            due = step % self._every == 0
-        else:  # by the clock of the main process
-            since = time.monotonic() - self._saved_at
-            due = distributed.any_of(distributed.is_main() and since >= self._seconds)
-        if due:
-            self.save(step)
-
-    def save(self, step: int) -> None:
-        """Begin to write the checkpoint of ``step``; as ``save_if_due``."""
         self.metrics.require_finite()
         if step == self._saved_step:
             return
@@ -105,11 +108,10 @@ class RunState:
         self.augment_generator.set_state(state["augment_generator"])
         torch.set_rng_state(state["torch_generator"])
         self.metrics.load_state_dict(state["metrics"], step=state["step"])
-        return int(state["step"])
+        self._saved_step = int(state["step"])
+        return self._saved_step
 
-    def save_backbone(
-        self, source: PairSource, *, recipe: str, step: int, total_steps: int
-    ) -> None:
+    def save_backbone(self, source: PairSource, *, step: int, total_steps: int) -> None:
         """Write the timm folder of the backbone as it is after ``step`` steps.
 
         Raises:
@@ -123,7 +125,7 @@ class RunState:
             provenance={
                 "vidmoco_version": vidmoco.__version__,
                 "method": config.method.name,
-                "recipe": Path(recipe).stem,
+                "recipe": run_folder.recipe_of(run),
                 "steps": step,
                 "total_steps": total_steps,
                 "num_videos": len(source.durations),

@@ -82,6 +82,8 @@ def _set_aside_damaged(run: Path) -> list[str]:
         try:
             load_checkpoint(newest, mmap=True)
         except CheckpointError as error:
+            if isinstance(error.__cause__, OSError | MemoryError):  # of the disk, not of the file
+                raise
             newest.rename(newest.with_suffix(".damaged"))
             lines.append(f"{error} It is kept as {newest.stem}.damaged, and the run goes on there.")
             newest = older.pop()

@@ -111,7 +111,7 @@ class _Transfer:
         with distributed.main_first():
             if distributed.is_main():
                 environment = settings.run / run_folder.ENVIRONMENT
-                run_folder.write_environment(environment, device=device)
+                run_folder.write_environment(environment, device=device, recipe="")
 
     def run(self) -> Outcome:
         """Train, recompute batch norm statistics, evaluate."""
