@@ -99,6 +99,19 @@ def test_images_of_another_shape_keep_it(folder):
     assert shapes["class0/03.png"] == 1 and shapes["class0/00.png"] == 1.5
 
 
+def test_photos_are_decoded_no_larger_than_the_canvas_needs(tmp_path):
+    (tmp_path / "photos").mkdir()
+    for number in range(4):
+        picture(number, size=(1600, 1200)).save(tmp_path / "photos" / f"{number}.jpg")
+    config = load_recipe("tiny_cpu")
+    source = open_source(
+        dataclasses.replace(config, videos=(tmp_path / "photos",)), resume=None, console=Console()
+    )
+    corpus = source.load.args[0]
+    assert source.canvas == (72, 96) and corpus.read(0).shape == (3, 150, 200)
+    assert open_image_corpus([tmp_path / "photos"]).read(0).shape == (3, 1200, 1600)
+
+
 def test_a_damaged_image_is_listed_and_replaced(folder):
     (folder / "class1" / "04.png").write_bytes(png(4)[:60])
     corpus = open_image_corpus([folder])

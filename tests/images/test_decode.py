@@ -83,6 +83,30 @@ def test_exif_orientation_is_applied(orientation):
     assert tuple(decoded.shape[:2]) == ((4, 12) if orientation < 5 else (12, 4))
 
 
+@pytest.mark.parametrize(
+    ("at_least", "size"),
+    [(None, (240, 400)), (121, (240, 400)), (120, (120, 200)), (60, (60, 100)), (1, (30, 50))],
+)
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_jpeg_file_is_decoded_at_the_size_that_is_needed(at_least, size, orientation):
+    smooth = np.random.default_rng(0).integers(0, 256, (6, 10, 3), dtype=np.uint8)
+    whole = Image.fromarray(smooth).resize((400, 240), Image.Resampling.BICUBIC)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    decoded = decode_image(encoded(whole, "JPEG", quality=95, exif=exif), at_least=at_least)
+    upright = Image.fromarray(decoded.permute(1, 2, 0).numpy())
+    if orientation == 6:
+        upright = upright.transpose(Image.Transpose.ROTATE_90)
+    assert upright.size == size[::-1]
+    expected = whole.resize(size[::-1], Image.Resampling.BOX)
+    difference = np.asarray(upright).astype(int) - np.asarray(expected)
+    assert abs(difference).mean() < 1.5 and abs(difference.mean()) < 0.5
+
+
+def test_other_files_are_decoded_whole():
+    assert decode_image(encoded(Image.new("RGB", (64, 32))), at_least=8).shape == (3, 32, 64)
+
+
 def test_an_animation_gives_its_first_frame():
     frames = [Image.new("RGB", (6, 6), colour) for colour in ("red", "blue")]
     data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])

@@ -39,6 +39,8 @@ class ImageCorpus:
     names: list[str]
     sources: list[Path | Any]
     """For each image a file, or the bytes of one in a Parquet file (an arrow scalar)."""
+    at_least: int | None = None
+    """A large JPEG file is decoded smaller, with no side below so many pixels."""
 
     @cached_property
     def durations(self) -> Float64[np.ndarray, " n"]:
@@ -93,7 +95,7 @@ class ImageCorpus:
             VideoError: the image cannot be read.
         """
         try:
-            return decode_image(self._bytes(frame))
+            return decode_image(self._bytes(frame), at_least=self.at_least)
         except (DataError, OSError) as error:
             raise VideoError(f"{self.names[frame]}: {error}") from error
 

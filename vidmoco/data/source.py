@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -263,6 +263,9 @@ def _of_frames(
     console: Console,
 ) -> PairSource:
     key = frames.key
+    canvas = canvas_size(aspect_ratios, short_side=config.data.short_side)
+    if isinstance(frames, ImageCorpus):
+        frames = replace(frames, at_least=max(canvas))
     if resume is not None:
         run_notes.require_frames_of_run(config, frames, key, run=resume)
     cuts = None
@@ -281,7 +284,7 @@ def _of_frames(
         config=config,
         durations=frames.durations,
         sources=sources_of(config.data, frames.durations, cuts),
-        canvas=canvas_size(aspect_ratios, short_side=config.data.short_side),
+        canvas=canvas,
         pairs_per_visit=1,  # random access costs nothing
         slots_needed=lambda batching: (BATCHES_AHEAD + 2) * len(batching.positions),
         decodes=False,
