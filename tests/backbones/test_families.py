@@ -51,9 +51,9 @@ def train(backbone, size):
         train_step(
             method,
             optimizer,
-            [torch.randn(4, 3, size, size) for _ in range(2)],
-            source_ids=torch.arange(4),
-            times=torch.zeros(4, 2, dtype=torch.float64),
+            [torch.randn(2, 3, size, size) for _ in range(2)],
+            source_ids=torch.arange(2),
+            times=torch.zeros(2, 2, dtype=torch.float64),
             progress=step / 2,
             num_parts=1,
             clip_gradient=None,

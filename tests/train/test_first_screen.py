@@ -6,6 +6,7 @@ import torch
 from painted_videos import write_videos
 from rich.console import Console
 
+from vidmoco.cli.main import main
 from vidmoco.config.recipe import load_recipe, with_settings
 from vidmoco.data.source import open_source
 from vidmoco.device import training_precision
@@ -17,6 +18,13 @@ def videos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("videos")
     write_videos(folder, 5)
     return folder
+
+
+@pytest.fixture(scope="module")
+def prepared(videos):
+    frames = videos.parent / f"{videos.name}-frames"
+    assert main(["prepare", str(videos), "-o", str(frames), "--short-side", "32"]) == 0
+    return frames
 
 
 def screen(videos, recipe="vidmoco", **settings):
@@ -31,11 +39,7 @@ def screen(videos, recipe="vidmoco", **settings):
 
 
 def test_what_matters_is_said(videos):
-    found = (
-        screen(videos, batch_size=4, segments_of_a_video=None)
-        if False
-        else screen(videos, batch_size=4, data={"segments": "whole"})
-    )
+    found = screen(videos, batch_size=4, data={"segments": "whole"})
     assert found["run"] == "runs/a (config.yaml there has all settings)"
     assert found["recipe"] == (
         "vidmoco, with --data.batch-size 4 --data.segments whole --data.workers 1"
@@ -49,6 +53,21 @@ def test_what_matters_is_said(videos):
         and "1 worker to decode" in found["device"]
     )
     assert found["steps"] == "0 to 40, 1 per epoch"
+
+
+@pytest.mark.parametrize(
+    ("needed", "said"),
+    [
+        (64, "6.0 s; frames of 32 px, enlarged to 64 (prepare --short-side 64)"),
+        (32, "6.0 s"),
+        (17, "6.0 s"),
+        (16, "6.0 s; frames of 32 px (prepare --short-side 16 is enough, and faster)"),
+    ],
+)
+def test_prepared_frames_of_another_size_than_the_views_need(needed, said, prepared):
+    data = {"segments": "whole", "short_side": needed}
+    found = screen(prepared, batch_size=4, data=data, augment={"size": 16})
+    assert found["data"].startswith("5 videos, ") and found["data"].endswith(said)
 
 
 def test_little_footage_and_single_frames(videos):

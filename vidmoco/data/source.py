@@ -65,6 +65,8 @@ class PairSource:
     """A hash of the videos' or frames' content, in any place."""
     has_time: bool
     """Whether videos have more than one frame. False for images."""
+    prepared_short_side: int | None = None
+    """The short side of prepared frames as they are stored, in pixels."""
 
     def batching(self) -> Batching:
         """Return how an epoch is cut into batches.
@@ -268,8 +270,9 @@ def _of_frames(
         frames = replace(frames, at_least=max(canvas))
     if resume is not None:
         run_notes.require_frames_of_run(config, frames, key, run=resume)
-    cuts = None
+    cuts, short_side = None, None
     if isinstance(frames, PreparedFrames):
+        short_side = key["settings"]["short_side"]
         cuts = run_notes.find_cuts(
             config,
             resume,
@@ -294,6 +297,7 @@ def _of_frames(
         load=partial(load_prepared, frames),
         read=partial(read_stored_moments, frames),
         has_time=not isinstance(frames, ImageCorpus),
+        prepared_short_side=short_side,
     )
 
 

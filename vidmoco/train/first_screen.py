@@ -76,6 +76,13 @@ def _data(source: PairSource) -> str:
     if sources > videos:
         longest = source.sources.durations.max()
         text += f", in {sources:,} segments of at most {longest:.2g} s (--data.segments)"
+    stored, needed = source.prepared_short_side, source.config.data.short_side
+    if stored is None:
+        return text
+    if stored < needed:
+        text += f"; frames of {stored} px, enlarged to {needed} (prepare --short-side {needed})"
+    elif stored >= 2 * needed:
+        text += f"; frames of {stored} px (prepare --short-side {needed} is enough, and faster)"
     return text
 
 
