@@ -90,7 +90,7 @@ def test_folders_and_files_together(folder, parquet):
 def test_images_of_another_shape_keep_it(folder):
     picture(3, size=(20, 20)).save(folder / "class0" / "03.png")
     corpus = open_image_corpus([folder])
-    assert np.median(corpus.some_aspect_ratios()) == 1.5
+    assert np.median(corpus.aspect_ratios) == 1.5
     shapes = {
         corpus.names[row]: ratio
         for batch in batches(corpus)
@@ -153,7 +153,7 @@ def test_a_bomb_costs_itself(folder):
     Image.new("1", (20000, 20000)).save(file, "PNG")
     (folder / "class0" / "00.png").write_bytes(file.getvalue())
     corpus = open_image_corpus([folder])
-    assert len(corpus.some_aspect_ratios()) == 11
+    assert len(corpus.aspect_ratios) == 11
     with pytest.raises(VideoError, match="DecompressionBomb"):
         corpus.read(0)
 
@@ -182,7 +182,7 @@ def test_a_folder_of_shards(tmp_path, monkeypatch):
 def test_where_no_image_can_be_read(tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"no")
     with pytest.raises(ConfigError, match=r"None of the images can be read, such as a\.jpg"):
-        open_image_corpus([tmp_path]).some_aspect_ratios()
+        _ = open_image_corpus([tmp_path]).aspect_ratios
 
 
 def test_training_on_images_and_going_on(folder, tmp_path, monkeypatch, capsys):

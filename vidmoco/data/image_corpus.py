@@ -103,8 +103,9 @@ class ImageCorpus:
         """Return the width / height of an image."""
         return picture.shape[2] / picture.shape[1]
 
-    def some_aspect_ratios(self) -> Float32[np.ndarray, " some"]:
-        """Return the width / height of evenly spaced images, from their headers.
+    @property
+    def aspect_ratios(self) -> Float32[np.ndarray, " some"]:
+        """The width / height of evenly spaced images, from their headers.
 
         Raises:
             ConfigError: none of them can be read.

@@ -28,7 +28,7 @@ from vidmoco.data.sources import Sources, sources_of
 from vidmoco.errors import CheckpointError, ConfigError
 from vidmoco.frames.prepared import PreparedFrames, open_prepared
 from vidmoco.frames.store import is_prepared
-from vidmoco.shapes import Float32, Float64
+from vidmoco.shapes import Float64
 from vidmoco.video.catalog import Catalog
 from vidmoco.video.open_catalog import open_catalog
 from vidmoco.video.scan_command import print_catalog
@@ -160,24 +160,9 @@ def open_source(
             "Prepare all videos into one folder."
         )
     if prepared:
-        frames = open_prepared(prepared[0])
-        return _of_frames(
-            config,
-            frames,
-            aspect_ratios=frames.aspect_ratios,
-            name=lambda row: frames.videos[row].name,
-            resume=resume,
-            console=console,
-        )
+        return _of_frames(config, open_prepared(prepared[0]), resume=resume, console=console)
     if images := open_image_corpus(config.videos):
-        return _of_frames(
-            config,
-            images,
-            aspect_ratios=images.some_aspect_ratios(),
-            name=lambda row: images.names[row],
-            resume=resume,
-            console=console,
-        )
+        return _of_frames(config, images, resume=resume, console=console)
     if resume is not None and (resume / run_folder.FRAMES).exists():
         raise CheckpointError(
             f"{config.videos[0]} does not hold the frames that {resume} began with. If they have "
@@ -259,13 +244,11 @@ def _of_frames(
     config: PretrainConfig,
     frames: PreparedFrames | ImageCorpus,
     *,
-    aspect_ratios: Float32[np.ndarray, " n"],
-    name: Callable[[int], str],
     resume: Path | None,
     console: Console,
 ) -> PairSource:
     key = frames.key
-    canvas = canvas_size(aspect_ratios, short_side=config.data.short_side)
+    canvas = canvas_size(frames.aspect_ratios, short_side=config.data.short_side)
     if isinstance(frames, ImageCorpus):
         frames = replace(frames, at_least=max(canvas))
     if resume is not None:
@@ -291,7 +274,7 @@ def _of_frames(
         pairs_per_visit=1,  # random access costs nothing
         slots_needed=lambda batching: (BATCHES_AHEAD + 2) * len(batching.positions),
         decodes=False,
-        name=name,
+        name=frames.names.__getitem__,
         save=save,
         content=str(key["content"]),
         load=partial(load_prepared, frames),

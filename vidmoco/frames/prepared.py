@@ -41,6 +41,11 @@ class PreparedFrames:
         return np.array([video.duration_seconds for video in self.videos], dtype=np.float64)
 
     @property
+    def names(self) -> list[str]:
+        """The names of the videos."""
+        return [video.name for video in self.videos]
+
+    @property
     def aspect_ratios(self) -> Float32[np.ndarray, " n"]:
         """The displayed width / height of the videos."""
         return np.array([video.aspect_ratio for video in self.videos], dtype=np.float32)
