@@ -1,9 +1,12 @@
+import errno
 import json
 import os
 import socket
 
 import pytest
+from child_processes import until
 
+from vidmoco.errors import ConfigError
 from vidmoco.features import claims
 from vidmoco.features.claims import CLAIMS, WORKERS, Worker
 from vidmoco.features.output_folder import output_folder
@@ -114,6 +117,35 @@ def test_alone_ends_with_the_block(folder):
         with one.alone("tidy"):
             assert set(folder.sizes(CLAIMS)) == {"tidy"}
         assert folder.sizes(CLAIMS) == {}
+
+
+def failing_disk(path):
+    raise OSError(errno.EIO, "Input/output error")
+
+
+def test_signs_of_life_go_on_after_failures(folder, monkeypatch):
+    monkeypatch.setattr(claims, "_BETWEEN_SIGNS", 0.01)
+    with Worker(folder) as one:
+        for _ in range(2):
+            with monkeypatch.context() as patched:
+                patched.setattr(claims, "EXPIRY", -1.0)
+                patched.setattr(os, "scandir", failing_disk)
+                until(lambda: one._trouble)
+                with pytest.raises(ConfigError, match="cannot be read: Input/output error"):
+                    one.claim("a")  # others take this process for dead
+            until(lambda: not one._trouble)
+            assert one.claim("a")
+            one.release("a")
+
+
+def test_what_cannot_be_read_is_no_damaged_claim(folder, monkeypatch):
+    def read(name):
+        raise ConfigError("the disk is failing")
+
+    with Worker(folder) as one, monkeypatch.context() as failing:
+        failing.setattr(folder, "read", read)
+        with pytest.raises(ConfigError, match="the disk is failing"):
+            one.closed() if one.claim("a") else None
 
 
 def test_nothing_is_left(folder):

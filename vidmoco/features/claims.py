@@ -16,7 +16,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -45,6 +45,7 @@ class Worker:
         """Whether there was another process at any time."""
         self._folder, self._extracts = folder, True
         self._held: dict[str, list[str]] = {}
+        self._trouble: ConfigError | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True, name="claims")
 
@@ -79,10 +80,16 @@ class Worker:
         self._folder.write(f"{WORKERS}/{self.id}", json.dumps(state).encode())
 
     def _beat(self) -> None:
+        last = time.monotonic()
         while not self._ended.wait(_BETWEEN_SIGNS):
-            with suppress(ConfigError):  # what is written next says what is wrong
+            try:
                 self._sign()
                 self.look()
+            except ConfigError as error:  # it may pass, and ``claim`` says it if it does not
+                if time.monotonic() - last > EXPIRY:
+                    self._trouble = error
+            else:
+                last, self._trouble = time.monotonic(), None
 
     def look(self) -> None:
         """See who is alive."""
@@ -110,7 +117,14 @@ class Worker:
         return name == self.id or name in self.others
 
     def claim(self, video: str) -> bool:
-        """Take a video, by its id, if nobody has it and it is not closed."""
+        """Take a video, by its id, if nobody has it and it is not closed.
+
+        Raises:
+            ConfigError: the folder takes no more, also if it took no sign of life for so long that
+                others take this process for dead.
+        """
+        if self._trouble is not None:
+            raise self._trouble
         name, names = video, list[str]()
         while True:
             names.append(name)
@@ -192,10 +206,11 @@ class Worker:
     def _read(self, name: str) -> dict[str, Any] | None:
         """Return what a file says, nothing if it is damaged, and None if it is gone."""
         try:
-            with self._folder.open(name) as file:
-                found = parse_json(file.read().decode())
+            text = self._folder.read(name)
         except FileNotFoundError:
             return None
+        try:
+            found = parse_json(text.decode())
         except ValueError:  # it was created, and its process died before it wrote
             return {}
         return found if isinstance(found, dict) else {}

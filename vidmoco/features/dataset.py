@@ -216,7 +216,7 @@ class Dataset:
         self.merge_small(mine, worker=worker, rest=True)
         for name in self.folder.sizes(INTERNAL):
             writer = name.removesuffix(".part").rpartition(".")[2]
-            if name.startswith("part-") and name.endswith(".part") and not is_alive(writer):
+            if name.endswith(".part") and not is_alive(writer):
                 self.folder.delete(f"{INTERNAL}/{name}")
 
 
@@ -227,11 +227,12 @@ def read_settings(folder: OutputFolder) -> dict[str, Any] | None:
         ConfigError: they are damaged.
     """
     try:
-        with folder.open(SETTINGS) as file:
-            found = parse_json(file.read().decode())
+        text = folder.read(SETTINGS)
     except FileNotFoundError:
         return None
-    except (ValueError, NotADirectoryError) as error:
+    try:
+        found = parse_json(text.decode())
+    except ValueError as error:
         raise ConfigError(f"{folder.name}/{SETTINGS} is damaged: {error}.") from error
     if not isinstance(found, dict) or found.get("format") != _FORMAT:
         raise ConfigError(f"{folder.name} is a dataset of another version of vidmoco.")

@@ -107,9 +107,12 @@ def write_manifest(dataset: Dataset, names: Sequence[str], without: Sequence[Giv
 def _before(dataset: Dataset) -> list[dict[str, Any]]:
     """Return the rows of the last manifest; none if it cannot be read, as it is made anew."""
     try:
-        with dataset.folder.open(MANIFEST) as file:
-            return pq.read_table(file, schema=SCHEMA).to_pylist()  # type: ignore[no-any-return]
-    except (FileNotFoundError, pa.ArrowException, ValueError):
+        file = io.BytesIO(dataset.folder.read(MANIFEST))
+    except FileNotFoundError:
+        return []
+    try:
+        return pq.read_table(file, schema=SCHEMA).to_pylist()  # type: ignore[no-any-return]
+    except (pa.ArrowException, ValueError):
         return []
 
 

@@ -4,10 +4,12 @@ Files are written whole or not at all. Object stores know no renaming and no app
 here needs them: a file is put there once, and later deleted.
 """
 
+import errno
 import os
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Protocol, runtime_checkable
@@ -24,6 +26,8 @@ INTERNAL = "__vidmoco__"
 datasets folders that begin with `__`."""
 _STORES = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "oci")
 ADVICE = ", then give the same command again: finished videos are kept."
+# Of a file system without hard links, such as exFAT.
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)
 
 
 @runtime_checkable
@@ -49,11 +53,17 @@ class OutputFolder(Protocol):
     def open(self, name: str) -> Any:
         """Open a file for reading, in binary. Raises ``FileNotFoundError``."""
 
+    def read(self, name: str) -> bytes:
+        """Return what a small file holds. Raises ``FileNotFoundError``."""
+
     def write(self, name: str, data: bytes) -> None:
         """Write a file, in place of an old one."""
 
     def create(self, name: str, data: bytes) -> bool:
-        """Write a file if there is none; return whether this process did, and no other."""
+        """Write a file if there is none; return whether this process did, and no other.
+
+        Whoever sees the file sees all of it.
+        """
 
     def temporary(self, name: str) -> Path:
         """Return a local path for a file that ``put`` will take."""
@@ -89,8 +99,21 @@ class _LocalFolder:
     def make(self) -> None:
         make_writable_folder(self.path, flag="-o")
 
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise ConfigError(
+                f"{self.path / name} cannot be read: {error.strerror or error}. Fix that, then "
+                "give the same command again."
+            ) from error
+
     def names(self) -> list[str]:
-        return os.listdir(self.path)  # noqa: PTH208
+        with self._reading(""):
+            return os.listdir(self.path)  # noqa: PTH208
 
     def sizes(self, folder: str = "") -> dict[str, int]:
         return {entry.name: stat.st_size for entry, stat in self._files(folder)}
@@ -99,17 +122,29 @@ class _LocalFolder:
         return {entry.name: stat.st_mtime for entry, stat in self._files(folder)}
 
     def _files(self, folder: str) -> Iterator[tuple["os.DirEntry[str]", os.stat_result]]:
-        try:
-            entries = list(os.scandir(self.path / folder))
-        except FileNotFoundError:
-            return
-        for entry in entries:
-            with suppress(FileNotFoundError):  # another process has just deleted it
-                if entry.is_file():
-                    yield entry, entry.stat()
+        with self._reading(folder):
+            try:
+                entries = list(os.scandir(self.path / folder))
+            except FileNotFoundError:
+                return
+            for entry in entries:
+                with suppress(FileNotFoundError):  # another process has just deleted it
+                    if entry.is_file():
+                        yield entry, entry.stat()
 
     def open(self, name: str) -> Any:
-        return (self.path / name).open("rb")
+        with self._reading(name):
+            return (self.path / name).open("rb")
+
+    def read(self, name: str) -> bytes:
+        path = self.path / name
+        with self._reading(name):
+            try:
+                return path.read_bytes()
+            except OSError as error:
+                if error.errno != errno.ESTALE:
+                    raise
+                return path.read_bytes()  # NFS: another machine has just replaced it
 
     def write(self, name: str, data: bytes) -> None:
         with atomic_write(self.path / name, advice=ADVICE) as part:
@@ -117,13 +152,24 @@ class _LocalFolder:
 
     def create(self, name: str, data: bytes) -> bool:
         path = self.path / name
+        part = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.part")
         with writing(path, advice=ADVICE):
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                with path.open("xb", buffering=0) as file:
-                    file.write(data)
+                part.write_bytes(data)
+                os.link(part, path)
             except FileExistsError:
-                return False
+                return part.stat().st_nlink > 1  # the answer of a file server was lost: it is ours
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                try:
+                    path.open("xb").close()
+                except FileExistsError:
+                    return False
+                part.replace(path)
+            finally:
+                remove(part)
         return True
 
     def temporary(self, name: str) -> Path:
@@ -147,6 +193,18 @@ class _LocalFolder:
         for folder in (*(one for one in inside.glob("*") if one.is_dir()), inside):
             with suppress(OSError):  # it is not empty, or missing
                 folder.rmdir()
+
+
+_TIMES = ("LastModified", "mtime", "updated", "last_modified")  # s3fs, most, gcsfs, adlfs
+
+
+def _seconds(time: datetime | str | float) -> float:
+    """Return seconds since 1970 of a time as file systems of fsspec write it."""
+    if isinstance(time, str):
+        time = datetime.fromisoformat(time)
+    if isinstance(time, datetime):
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+    return float(time)
 
 
 class _RemoteFolder:
@@ -188,12 +246,13 @@ class _RemoteFolder:
         return {name: int(info["size"] or 0) for name, info in self._infos(folder).items()}
 
     def changed(self, folder: str) -> dict[str, float]:
-        infos = self._infos(folder)
-        times = (info.get("LastModified") or info.get("updated") for info in infos.values())
         with self._said():
             return {
-                name: (time or self._system.modified(self._path(f"{folder}/{name}"))).timestamp()
-                for name, time in zip(infos, times, strict=True)
+                name: _seconds(
+                    next((info[key] for key in _TIMES if info.get(key)), None)
+                    or self._system.modified(self._path(f"{folder}/{name}"))
+                )
+                for name, info in self._infos(folder).items()
             }
 
     def _infos(self, folder: str, kinds: Sequence[str] = ("file",)) -> dict[str, dict[str, Any]]:
@@ -212,6 +271,10 @@ class _RemoteFolder:
     def open(self, name: str) -> Any:
         with self._said(may_be_missing=True):
             return self._system.open(self._path(name), "rb")
+
+    def read(self, name: str) -> bytes:
+        with self._said(may_be_missing=True):
+            return bytes(self._system.cat_file(self._path(name)))
 
     def write(self, name: str, data: bytes) -> None:
         with self._said():
