@@ -1,7 +1,6 @@
 import errno
 import json
 import os
-import socket
 
 import pytest
 from child_processes import until
@@ -19,9 +18,9 @@ def folder(tmp_path):
     return made
 
 
-def sign(folder, name, *, pid, host=None):
+def sign(folder, name, *, pid, **where):
     """Another process, of which there is only its sign of life."""
-    state = {"host": host or socket.gethostname(), "pid": pid, "extracts": True}
+    state = claims._here() | {"pid": pid, "process": "another", "extracts": True} | where
     folder.write(f"{WORKERS}/{name}", json.dumps(state).encode())
 
 
@@ -79,6 +78,19 @@ def test_a_number_that_is_ours_by_now_is_no_sign_of_life(folder):
     sign(folder, "0000000a", pid=os.getpid())
     with Worker(folder) as one:
         assert one.others == frozenset()
+
+
+def test_a_container_has_numbers_of_its_own(folder, dead):
+    sign(folder, "0000000a", pid=os.getpid(), namespace="pid:[1]")
+    sign(folder, "0000000b", pid=dead, namespace="pid:[1]")
+    with Worker(folder) as one:
+        assert one.others == {"0000000a", "0000000b"}
+
+
+def test_one_process_may_extract_twice_at_a_time(folder):
+    with Worker(folder) as one, Worker(folder) as two:
+        assert one.claim("a") and not two.claim("a")
+        assert two.others == {one.id}
 
 
 def test_a_claim_without_content_is_respected_for_a_while(folder, monkeypatch):

@@ -5,7 +5,6 @@ from painted_videos import write_video
 
 from vidmoco.backbones.frozen import load_frozen
 from vidmoco.config.extract import ExtractCommand
-from vidmoco.features import claims
 from vidmoco.features.claims import Worker
 from vidmoco.features.extract_here import open_output
 from vidmoco.features.extract_plan import planned
@@ -16,7 +15,6 @@ from vidmoco.video.open_catalog import open_catalog
 
 @pytest.fixture
 def job(tmp_path, backbone, monkeypatch):
-    monkeypatch.setattr(claims, "_may_run", lambda state: True)  # the driver is this process too
     for name in "abc":
         write_video(tmp_path / "videos" / f"{name}.mp4", num_frames=3)
     command = ExtractCommand(

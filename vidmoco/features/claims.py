@@ -17,6 +17,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -30,6 +31,8 @@ _BETWEEN_SIGNS = 5.0  # seconds
 EXPIRY = 120.0
 _BETWEEN_LOOKS = 0.5
 _ID = re.compile("[0-9a-f]{8}")
+_PROCESS = uuid.uuid4().hex
+"""This process: its number may have been another's, and in a container every process is 1."""
 
 
 class Worker:
@@ -76,7 +79,7 @@ class Worker:
                 raise
 
     def _sign(self) -> None:
-        state = {"host": socket.gethostname(), "pid": os.getpid(), "extracts": self._extracts}
+        state = _here() | {"process": _PROCESS, "extracts": self._extracts}
         self._folder.write(f"{WORKERS}/{self.id}", json.dumps(state).encode())
 
     def _beat(self) -> None:
@@ -216,13 +219,24 @@ class Worker:
         return found if isinstance(found, dict) else {}
 
 
+def _here() -> dict[str, Any]:
+    """Return the machine, where numbers of processes count on it, and the number of this one."""
+    try:
+        namespace = str(Path("/proc/self/ns/pid").readlink())  # containers may share a host name
+    except OSError:
+        namespace = ""
+    return {"host": socket.gethostname(), "namespace": namespace, "pid": os.getpid()}
+
+
 def _may_run(state: dict[str, Any]) -> bool:
-    """Return False if a process was one of this machine, and is gone."""
-    pid = state.get("pid")
-    if state.get("host") != socket.gethostname() or not isinstance(pid, int):
+    """Return False if a process was one of this machine or container, and is gone."""
+    here, pid = _here(), state.get("pid")
+    if any(state.get(key, here[key]) != here[key] for key in ("host", "namespace")):
         return True
-    if pid == os.getpid():
-        return False  # an earlier process of this number, as in a container
+    if not isinstance(pid, int):
+        return True
+    if pid == here["pid"]:
+        return state.get("process") == _PROCESS  # else an earlier process of this number
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
