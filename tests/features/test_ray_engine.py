@@ -40,6 +40,28 @@ def actor_class():
     return Dying
 ray_engine._actor_class = actor_class
 """
+STOPPING = """
+import time
+from pathlib import Path
+from vidmoco.features import ray_engine
+Extractor = ray_engine._actor_class()
+def actor_class():
+    class Stopping(Extractor):
+        def work(self, version, job, start):
+            yield {"worker": f"0000000{start}"}
+            begun = Path(FOLDER) / "begun"
+            if start:
+                while not begun.exists():
+                    time.sleep(0.01)
+                yield {"error": "node cannot go on"}
+            else:
+                yield {"video": 0, "rows": 3, "damage": []}
+                begun.touch()
+                self.stopped.wait()
+                (Path(FOLDER) / "closed").touch()
+    return Stopping
+ray_engine._actor_class = actor_class
+"""
 
 
 @pytest.fixture
@@ -131,6 +153,13 @@ def test_workers_that_all_die(words, address):
     code, _, err = on_cluster([*words, "--ray-workers", "1"], address, DYING)
     assert code == 2 and "4 Ray workers have ended one after the other" in err[-1], err
     assert sum("another takes its place" in line for line in err) == 3
+
+
+def test_workers_close_what_they_have_before_they_are_killed(words, address, tmp_path):
+    words += ["--ray-workers", "2", "--workers", "1"]
+    code, _, err = on_cluster(words, address, f"FOLDER = {str(tmp_path)!r}\n" + STOPPING)
+    assert code == 2 and "node cannot go on" in err[-1], err
+    assert (tmp_path / "closed").exists()
 
 
 def test_a_cluster_without_gpus(words, address):
