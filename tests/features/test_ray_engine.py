@@ -2,7 +2,9 @@
 
 import socket
 import threading
+from contextlib import nullcontext
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 from child_processes import Process
@@ -10,7 +12,9 @@ from painted_videos import write_video
 from ray_cluster import cluster
 
 from vidmoco.cli.main import main
+from vidmoco.config.extract import ExtractCommand
 from vidmoco.features import extract_plan
+from vidmoco.features.extract_plan import plan_of
 
 RUN = "\nimport sys\nfrom vidmoco.cli.main import main\nsys.exit(main(sys.argv[1:]))"
 BROKEN_SINCE_THE_SCAN = """
@@ -88,6 +92,15 @@ def refused(words, capsys):
 def test_ray_is_not_installed(words, capsys, monkeypatch):
     monkeypatch.setattr(extract_plan, "find_spec", lambda name: None)
     assert "pip install 'vidmoco[ray]'" in refused(words, capsys)
+
+
+def test_the_driver_decodes_nothing(words, monkeypatch):
+    monkeypatch.setattr(extract_plan, "start_fork_server", pytest.fail)
+    monkeypatch.setattr(extract_plan, "libraries_meanwhile", nullcontext)
+    command = ExtractCommand(
+        videos=(Path(words[1]),), output=Path(words[3]), engine="ray", workers=1
+    )
+    assert len(plan_of(command).todo) == 2
 
 
 def test_one_video(words, tmp_path, capsys):

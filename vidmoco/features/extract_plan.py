@@ -63,7 +63,8 @@ def plan_of(command: ExtractCommand) -> Plan:
     local = [source for source in sources if not is_url(source)]
     catalog = Catalog.from_rows([])
     require_videos(local, follow_links=command.limits.follow_links)
-    start_fork_server()
+    if command.engine == "local":  # else other machines decode
+        start_fork_server()
     with libraries_meanwhile():
         if local:
             catalog = open_catalog(local, workers=command.workers, limits=command.limits)
