@@ -1,7 +1,6 @@
 import errno
 import os
 import threading
-from datetime import UTC, datetime
 from pathlib import Path
 
 import fsspec
@@ -155,28 +154,6 @@ def test_times_are_those_of_the_folders_clock(folder):
     folder.write(f"{INTERNAL}/workers/a", b"again")
     second = folder.changed(f"{INTERNAL}/workers")
     assert second["b"] == first["b"] and second["a"] >= first["a"]
-
-
-@pytest.mark.parametrize(
-    "info",
-    [
-        {"LastModified": datetime(2026, 1, 1, tzinfo=UTC)},  # s3fs
-        {"updated": "2026-01-01T00:00:00.000Z"},  # gcsfs
-        {"updated": "2026-01-01T01:00:00+01:00"},
-        {"last_modified": datetime(2026, 1, 1, tzinfo=UTC)},  # adlfs
-        {"mtime": datetime(2026, 1, 1)},
-        {"LastModified": 1767225600},  # ossfs
-        {"mtime": 1767225600.0},
-        {},  # memory
-    ],
-)
-def test_times_as_stores_write_them(info, monkeypatch, tmp_path):
-    folder = output_folder(Path("memory://shelf/feats"))
-    found = [{"name": "/shelf/feats/w/a", "type": "file", "size": 1} | info]
-    monkeypatch.setattr(folder._system, "ls", lambda path, detail: found)
-    modified = datetime(2026, 1, 1, tzinfo=UTC)
-    monkeypatch.setattr(folder._system, "modified", lambda path: modified)
-    assert folder.changed("w") == {"a": 1767225600.0}
 
 
 def test_a_full_disk_is_one_line_and_leaves_the_old_file(tmp_path):
