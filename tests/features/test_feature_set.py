@@ -1,6 +1,7 @@
 import os
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 from dataset_folders import begin, values_of, write
@@ -120,7 +121,8 @@ def test_a_sidecar_of_something_else_is_not_used(tmp_path, about):
 
 
 @pytest.mark.parametrize("root", ["", "memory://shelf"])
-def test_a_part_or_a_folder_above_names_the_dataset(root, tmp_path):
+def test_a_part_or_a_folder_above_names_the_dataset(root, tmp_path, request):
+    request.addfinalizer(fsspec.filesystem("memory").store.clear)
     root = Path(root or tmp_path)
     dataset = begin(root / "all" / "feats")
     write(dataset, ("a", values_of(3)))
@@ -139,8 +141,5 @@ def test_a_part_or_a_folder_above_names_the_dataset(root, tmp_path):
 def test_several_datasets_in_a_folder(tmp_path):
     for name in ("a", "b"):
         write(begin(tmp_path / name), ("v", values_of(3)))
-    expected = (
-        rf"{tmp_path} is not the folder of a dataset. Give that: {tmp_path}/a or {tmp_path}/b"
-    )
-    with pytest.raises(ConfigError, match=expected):
+    with pytest.raises(ConfigError, match=rf"Give that: {tmp_path}/a or {tmp_path}/b$"):
         open_features(tmp_path)
