@@ -32,8 +32,8 @@ from vidmoco.features.output_folder import INTERNAL, OutputFolder
 from vidmoco.json_text import parse_json
 
 PART_BYTES = 128 * 2**20
-"""Of rows in a part while it is written, before compression, and of files when small ones are merged:
-those of less than half."""
+"""Most bytes of the rows of a part, before compression. Parts whose files have less than half are
+merged, into files of at most this."""
 SETTINGS, MANIFEST = f"{INTERNAL}/dataset.json", f"{INTERNAL}/manifest.parquet"
 _PART = re.compile(r"part-(\d{6,})-[0-9a-f]{8}\.parquet")
 _FORMAT = "vidmoco features 1"
