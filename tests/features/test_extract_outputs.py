@@ -124,6 +124,7 @@ def test_other_settings_are_refused_and_overwrite_begins_anew(extract, capsys):
 def test_labels_become_columns(extract, capsys):
     Path("l.csv").write_text("path,kind,by\na.mp4,cat,me\ndeep/b.mkv,dog,you\n")
     assert extract("v", "-o", "feats", "--labels", "l.csv") == 0
+    assert "0 failed, 1 not in l.csv" in capsys.readouterr().out
     rows = table_of().to_pylist()
     assert {(row["video"], row["kind"], row["by"]) for row in rows} == {
         ("a.mp4", "cat", "me"), ("deep/b.mkv", "dog", "you"), ("c.mp4", None, None)}  # fmt: skip

@@ -70,8 +70,14 @@ def extract(command: ExtractCommand, plan: Plan | None = None) -> int:
             refused=refused,
             console=console,
         )
-    without = (
-        f", {plan.num_without_times} not in {command.times_file}" if plan.num_without_times else ""
+    num_unlabelled = sum(set(one.labels) == {None} for one in plan.todo)
+    without = "".join(
+        f", {number} not in {path}"
+        for number, path in (
+            (plan.num_without_times, command.times_file),
+            (num_unlabelled, command.labels),
+        )
+        if number
     )
     say_result(f"{plan.folder.name}: {summary}, {len(failed)} failed{without}")
     say(console, *(f"  {name!r}: {reason}" for name, reason in failed.items()))
