@@ -131,6 +131,13 @@ def test_alone_ends_with_the_block(folder):
         assert folder.sizes(CLAIMS) == {}
 
 
+def test_two_threads_sign(folder, monkeypatch):
+    monkeypatch.setattr(claims, "_BETWEEN_SIGNS", 0.0)
+    with Worker(folder) as one:
+        for _ in range(100):
+            one.has_finished()
+
+
 def failing_disk(path):
     raise OSError(errno.EIO, "Input/output error")
 

@@ -49,7 +49,7 @@ class Worker:
         self._folder, self._extracts = folder, True
         self._held: dict[str, list[str]] = {}
         self._trouble: ConfigError | None = None
-        self._ended = threading.Event()
+        self._ended, self._signing = threading.Event(), threading.Lock()
         self._thread = threading.Thread(target=self._beat, daemon=True, name="claims")
 
     def __enter__(self) -> "Worker":
@@ -79,8 +79,9 @@ class Worker:
                 raise
 
     def _sign(self) -> None:
-        state = _here() | {"process": _PROCESS, "extracts": self._extracts}
-        self._folder.write(f"{WORKERS}/{self.id}", json.dumps(state).encode())
+        with self._signing:  # two threads do, and the temporary file has the name of the process
+            state = _here() | {"process": _PROCESS, "extracts": self._extracts}
+            self._folder.write(f"{WORKERS}/{self.id}", json.dumps(state).encode())
 
     def _beat(self) -> None:
         last = time.monotonic()
