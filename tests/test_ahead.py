@@ -26,3 +26,24 @@ def test_the_libraries_are_there_after_the_block(rank, lines, monkeypatch):
 def test_an_error_in_the_block_is_raised():
     with pytest.raises(ValueError, match="mine"), libraries_meanwhile():
         raise ValueError("mine")
+
+
+FAILING = """
+import sys, threading
+from vidmoco.ahead import libraries_meanwhile
+try:
+    with libraries_meanwhile():
+        raise ValueError("mine")
+except ValueError:
+    pass
+for thread in threading.enumerate():
+    if thread.name == "imports":
+        thread.join()
+assert "timm" not in sys.modules
+"""
+
+
+def test_after_an_error_no_further_library_is_imported():
+    words = [sys.executable, "-c", FAILING]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

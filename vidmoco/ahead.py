@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from threading import Thread
+from threading import Event, Thread
 
 _SLOW = ("torch", "timm")
 
@@ -25,16 +25,23 @@ def libraries_meanwhile() -> Iterator[None]:
     """Import torch and timm in a thread while the block runs, and wait for them at its end.
 
     The block must import neither: two threads in the middle of circular imports may see half a
-    module. An error in the block is raised at once.
+    module. An error in the block is raised at once, and the thread ends after the library
+    that it imports.
     """
     say_loading()
-    thread = Thread(target=_import, name="imports")
+    stopped = Event()
+    thread = Thread(target=_import, args=(stopped,), name="imports")
     thread.start()
-    yield
+    try:
+        yield
+    except BaseException:
+        stopped.set()
+        raise
     thread.join()
 
 
-def _import() -> None:
+def _import(stopped: Event) -> None:
     with suppress(ImportError):  # who needs it imports it again, and raises this
         for name in _SLOW:
-            importlib.import_module(name)
+            if not stopped.is_set():
+                importlib.import_module(name)

@@ -17,8 +17,11 @@ def test_videos(tmp_path):
     assert catalog_ahead(PretrainConfig(videos=(tmp_path, saved))) is None
 
 
-def test_other_sources_are_left_to_the_training(tmp_path):
+def test_other_sources_are_left_to_the_training(tmp_path, monkeypatch):
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    with monkeypatch.context() as patched:  # many images are not walked through for a video
+        patched.setattr("vidmoco.data.catalog_ahead.require_videos", pytest.fail)
+        assert catalog_ahead(PretrainConfig(videos=(tmp_path,))) is None
     assert catalog_ahead(PretrainConfig(videos=(tmp_path,))) is None
     (tmp_path / "frames").mkdir()
     (tmp_path / "frames" / KEY_FILE).touch()

@@ -1,9 +1,11 @@
+import errno
 import json
 import os
-import socket
 
 import pytest
+from child_processes import until
 
+from vidmoco.errors import ConfigError
 from vidmoco.features import claims
 from vidmoco.features.claims import CLAIMS, WORKERS, Worker
 from vidmoco.features.output_folder import output_folder
@@ -16,9 +18,9 @@ def folder(tmp_path):
     return made
 
 
-def sign(folder, name, *, pid, host=None):
+def sign(folder, name, *, pid, **where):
     """Another process, of which there is only its sign of life."""
-    state = {"host": host or socket.gethostname(), "pid": pid, "extracts": True}
+    state = claims._here() | {"pid": pid, "process": "another", "extracts": True} | where
     folder.write(f"{WORKERS}/{name}", json.dumps(state).encode())
 
 
@@ -78,6 +80,19 @@ def test_a_number_that_is_ours_by_now_is_no_sign_of_life(folder):
         assert one.others == frozenset()
 
 
+def test_a_container_has_numbers_of_its_own(folder, dead):
+    sign(folder, "0000000a", pid=os.getpid(), namespace="pid:[1]")
+    sign(folder, "0000000b", pid=dead, namespace="pid:[1]")
+    with Worker(folder) as one:
+        assert one.others == {"0000000a", "0000000b"}
+
+
+def test_one_process_may_extract_twice_at_a_time(folder):
+    with Worker(folder) as one, Worker(folder) as two:
+        assert one.claim("a") and not two.claim("a")
+        assert two.others == {one.id}
+
+
 def test_a_claim_without_content_is_respected_for_a_while(folder, monkeypatch):
     """Its process is about to write it, or died in that moment."""
     with Worker(folder) as one:
@@ -114,6 +129,42 @@ def test_alone_ends_with_the_block(folder):
         with one.alone("tidy"):
             assert set(folder.sizes(CLAIMS)) == {"tidy"}
         assert folder.sizes(CLAIMS) == {}
+
+
+def test_two_threads_sign(folder, monkeypatch):
+    monkeypatch.setattr(claims, "_BETWEEN_SIGNS", 0.0)
+    with Worker(folder) as one:
+        for _ in range(100):
+            one.has_finished()
+
+
+def failing_disk(path):
+    raise OSError(errno.EIO, "Input/output error")
+
+
+def test_signs_of_life_go_on_after_failures(folder, monkeypatch):
+    monkeypatch.setattr(claims, "_BETWEEN_SIGNS", 0.01)
+    with Worker(folder) as one:
+        for _ in range(2):
+            with monkeypatch.context() as patched:
+                patched.setattr(claims, "EXPIRY", -1.0)
+                patched.setattr(os, "scandir", failing_disk)
+                until(lambda: one._trouble)
+                with pytest.raises(ConfigError, match="cannot be read: Input/output error"):
+                    one.claim("a")  # others take this process for dead
+            until(lambda: not one._trouble)
+            assert one.claim("a")
+            one.release("a")
+
+
+def test_what_cannot_be_read_is_no_damaged_claim(folder, monkeypatch):
+    def read(name):
+        raise ConfigError("the disk is failing")
+
+    with Worker(folder) as one, monkeypatch.context() as failing:
+        failing.setattr(folder, "read", read)
+        with pytest.raises(ConfigError, match="the disk is failing"):
+            one.closed() if one.claim("a") else None
 
 
 def test_nothing_is_left(folder):

@@ -112,7 +112,9 @@ def test_temporary_files_of_the_dead_are_removed(tmp_path):
     dataset = begin(tmp_path / "f")
     for worker in ("0000000a", "0000000b"):
         dataset.folder.temporary(f"part-000001-00000000.parquet.{worker}").touch()
-    assert len(dataset.folder.sizes(INTERNAL)) == 3
+    for name in ("manifest.parquet.123.part", "dataset.json.01234567.part"):
+        dataset.folder.write(f"{INTERNAL}/{name}", b"")
+    assert len(dataset.folder.sizes(INTERNAL)) == 5
     tidy(dataset, worker="0000000a")
     left = [name for name in dataset.folder.sizes(INTERNAL) if name != "dataset.json"]
     assert left == ["part-000001-00000000.parquet.0000000a.part"]

@@ -124,6 +124,7 @@ def test_other_settings_are_refused_and_overwrite_begins_anew(extract, capsys):
 def test_labels_become_columns(extract, capsys):
     Path("l.csv").write_text("path,kind,by\na.mp4,cat,me\ndeep/b.mkv,dog,you\n")
     assert extract("v", "-o", "feats", "--labels", "l.csv") == 0
+    assert "0 failed, 1 not in l.csv" in capsys.readouterr().out
     rows = table_of().to_pylist()
     assert {(row["video"], row["kind"], row["by"]) for row in rows} == {
         ("a.mp4", "cat", "me"), ("deep/b.mkv", "dog", "you"), ("c.mp4", None, None)}  # fmt: skip
@@ -142,12 +143,14 @@ def test_labels_become_columns(extract, capsys):
         (["v", "--labels-key", "x"], "Give --labels too"),
         (["v", "--format", "parquet", "--suffix", ".npy"], "Give only one of them"),
         (["v", "--labels", "l.csv"], "has a column 'feature', which the dataset has already"),
+        (["v", "--labels", "f.csv"], "has a column 'frame', which the dataset has already"),
         (["v", "--labels", "gone.csv"], "gone.csv"),
         (["v", "--labels", "none.csv"], "names none of these videos"),
     ],
 )
 def test_flags_that_do_not_go_together(extract, capsys, words, expected):
     Path("l.csv").write_text("path,feature\na.mp4,1\n")
+    Path("f.csv").write_text("path,frame\na.mp4,1\n")
     Path("none.csv").write_text("path,kind\nx.mp4,1\n")
     assert extract(*words, "-o", "feats") == 2
     assert expected in one_line(capsys)
@@ -170,6 +173,22 @@ def test_times_of_a_file_are_part_of_a_video(extract, capsys):
         capsys.readouterr().out
     )
     assert table_of()["frame"].to_pylist() == [1, 3, 0]
+
+
+def test_one_name_for_a_video_wherever_it_is_named(extract, capsys):
+    """Two of the same name in different folders, one of them refused."""
+    write_video(Path("day1/a.mp4"), num_frames=2)
+    Path("day2").mkdir()
+    Path("day2/a.mp4").write_text("no video")
+    assert extract("day1", "day2", "-o", "feats") == 1
+    assert "  'day2/a.mp4': it is a text file" in one_line(capsys)
+    states = {name: (row["state"], row["rows"]) for name, row in manifest().items()}
+    assert states == {"day1/a.mp4": ("extracted", 2), "day2/a.mp4": ("refused", 0)}
+    assert counts() == {"day1/a.mp4": 2}
+    shutil.copy("day1/a.mp4", "day2/a.mp4")
+    assert extract("day1", "day2", "-o", "feats") == 0
+    assert "1 extracted (2 rows), 1 were there already" in capsys.readouterr().out
+    assert {row["state"] for row in manifest().values()} == {"extracted"}
 
 
 def test_pooled_rows_and_patches(extract):

@@ -1,12 +1,16 @@
+import os
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
+from dataset_folders import begin, values_of, write
 from explore_features import PREPROCESS, feature_set, random_features, unit, write_features
 
 from vidmoco.errors import ConfigError, DataError
 from vidmoco.features import feature_set as feature_set_module
 from vidmoco.features.feature_set import open_features
+from vidmoco.urls import is_url
 
 
 def test_rows_go_through_all_files(tmp_path, monkeypatch):
@@ -113,4 +117,29 @@ def test_what_holds_no_features_is_refused(tmp_path):
 def test_a_sidecar_of_something_else_is_not_used(tmp_path, about):
     write_features(tmp_path / "a.npy", random_features(2), source=Path("/gone/a.mp4"), about=about)
     with pytest.raises(ConfigError, match="There are no features"):
+        open_features(tmp_path)
+
+
+@pytest.mark.parametrize("root", ["", "memory://shelf"])
+def test_a_part_or_a_folder_above_names_the_dataset(root, tmp_path, request):
+    request.addfinalizer(fsspec.filesystem("memory").store.clear)
+    root = Path(root or tmp_path)
+    dataset = begin(root / "all" / "feats")
+    write(dataset, ("a", values_of(3)))
+    (part,) = dataset.parts
+    inside = [part, "__vidmoco__/manifest.parquet"]
+    above = [] if is_url(root) else ["__vidmoco__", "..", "../.."]
+    dataset.folder.write("__vidmoco__/manifest.parquet", b"")
+    for name in inside + above:
+        with pytest.raises(ConfigError, match=rf"Give that: {dataset.folder.name}$"):
+            open_features(Path(os.path.normpath(root / "all" / "feats" / name)))
+    assert len(open_features(root / "all" / "feats").files) == 1
+    with pytest.raises(ConfigError, match="There is nothing at"):
+        open_features(root / "gone" / "feats")
+
+
+def test_several_datasets_in_a_folder(tmp_path):
+    for name in ("a", "b"):
+        write(begin(tmp_path / name), ("v", values_of(3)))
+    with pytest.raises(ConfigError, match=rf"Give that: {tmp_path}/a or {tmp_path}/b$"):
         open_features(tmp_path)

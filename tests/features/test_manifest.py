@@ -41,11 +41,20 @@ def test_all_videos_with_their_states(tmp_path):
 
 def test_a_later_run_keeps_what_it_was_not_given(tmp_path):
     dataset = begin(tmp_path / "f")
-    write_manifest(dataset, ["bad", "late"], [Given("bad", "failed", "broken", "/x/bad"),
-                                              Given("late", "pending", "", "/x")])  # fmt: skip
+    (tmp_path / "bad.mp4").touch()
+    given = [
+        Given("bad", "failed", "broken", str(tmp_path / "bad.mp4")),
+        Given("late", "pending", "", "/x"),
+        Given("url", "failed", "it cannot be fetched", "s3://bucket/url"),
+        *(Given(state, state, "broken", "/gone") for state in ("failed", "refused", "pending")),
+    ]
+    write_manifest(dataset, [one.video for one in given], given)
+    assert len(states(dataset)) == 6
     write(dataset, ("late", values_of(1)))
     assert write_manifest(dataset, ["late"], []) == []
-    assert states(dataset) == {"bad": ("failed", 0), "late": ("extracted", 1)}
+    assert states(dataset) == {
+        "bad": ("failed", 0), "late": ("extracted", 1), "url": ("failed", 0)
+    }  # fmt: skip
 
 
 def test_rows_of_before_a_failure_are_told_apart(tmp_path):

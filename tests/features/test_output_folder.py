@@ -1,5 +1,7 @@
+import errno
 import os
 import threading
+from pathlib import Path
 
 import fsspec
 import pytest
@@ -43,8 +45,9 @@ def test_files_are_put_read_listed_and_deleted(folder):
     )
     folder.delete("part-1.parquet", "part-1.parquet")
     assert folder.sizes() == {} and folder.sizes("nowhere") == {}
-    with pytest.raises(FileNotFoundError):
-        folder.open("part-1.parquet")
+    for read_it in (folder.open, folder.read):
+        with pytest.raises(FileNotFoundError):
+            read_it("part-1.parquet")
 
 
 def test_one_of_many_creates_a_file(folder):
@@ -60,7 +63,88 @@ def test_one_of_many_creates_a_file(folder):
     for thread in threads:
         thread.join()
     assert len(winners) == 1
-    assert read(folder, f"{INTERNAL}/claims/a") == str(winners[0]).encode()
+    assert folder.read(f"{INTERNAL}/claims/a") == str(winners[0]).encode()
+    assert list(folder.sizes(f"{INTERNAL}/claims")) == ["a"]
+
+
+@pytest.fixture
+def local(tmp_path):
+    made = output_folder(tmp_path / "feats")
+    made.make()
+    return made
+
+
+def test_a_created_file_is_complete_when_its_name_appears(local, monkeypatch):
+    seen = []
+    honest = Path.write_bytes
+
+    def write(path, data):
+        seen.append((local.path / "a").exists())
+        with path.open("xb") as file:
+            for byte in data:
+                file.write(bytes([byte]))
+                file.flush()
+                seen.append((local.path / "a").exists())
+
+    monkeypatch.setattr(Path, "write_bytes", write)
+    assert local.create("a", b"all of it")
+    assert not any(seen) and len(seen) == 10
+    monkeypatch.setattr(Path, "write_bytes", honest)
+    assert not local.create("a", b"another") and local.read("a") == b"all of it"
+
+
+def test_a_full_disk_creates_no_file(local):
+    with no_file_larger_than(100), pytest.raises(ConfigError, match="finished videos are kept"):
+        local.create("a", bytes(1000))
+    assert local.names() == []
+
+
+def test_files_are_created_where_there_are_no_links(local, monkeypatch):
+    def link(source, target):
+        raise OSError(errno.EPERM, "no links")
+
+    monkeypatch.setattr(os, "link", link)
+    assert local.create("a", b"1") and not local.create("a", b"2")
+    assert local.read("a") == b"1" and local.names() == ["a"]
+
+
+def test_an_answer_of_a_file_server_that_is_lost(local, monkeypatch):
+    """Its client asks again, and hears that the file is there: it is the own one."""
+    honest = os.link
+
+    def link(source, target):
+        honest(source, target)
+        raise FileExistsError(errno.EEXIST, "asked twice")
+
+    monkeypatch.setattr(os, "link", link)
+    assert local.create("a", b"1") and local.names() == ["a"]
+
+
+def test_a_file_that_was_just_replaced_is_read_again(local, monkeypatch):
+    local.write("a", b"new")
+    answers = [OSError(errno.ESTALE, "stale"), b"new"]
+
+    def read_bytes(path):
+        answer = answers.pop(0)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    assert local.read("a") == b"new" and answers == []
+
+
+def test_what_cannot_be_read_is_one_line(local):
+    local.write("a", b"no folder")
+    for read_it in (
+        lambda: local.open("a/b"),
+        lambda: local.read("a/b"),
+        lambda: local.sizes("a"),
+        lambda: local.changed("a"),
+        output_folder(local.path / "a").names,
+    ):
+        with pytest.raises(ConfigError, match=r"cannot be read: Not a directory\. Fix that"):
+            read_it()
 
 
 def test_times_are_those_of_the_folders_clock(folder):

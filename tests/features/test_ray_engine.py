@@ -2,7 +2,9 @@
 
 import socket
 import threading
+from contextlib import nullcontext
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 from child_processes import Process
@@ -10,7 +12,9 @@ from painted_videos import write_video
 from ray_cluster import cluster
 
 from vidmoco.cli.main import main
+from vidmoco.config.extract import ExtractCommand
 from vidmoco.features import extract_plan
+from vidmoco.features.extract_plan import plan_of
 
 RUN = "\nimport sys\nfrom vidmoco.cli.main import main\nsys.exit(main(sys.argv[1:]))"
 BROKEN_SINCE_THE_SCAN = """
@@ -40,6 +44,28 @@ def actor_class():
     return Dying
 ray_engine._actor_class = actor_class
 """
+STOPPING = """
+import time
+from pathlib import Path
+from vidmoco.features import ray_engine
+Extractor = ray_engine._actor_class()
+def actor_class():
+    class Stopping(Extractor):
+        def work(self, version, job, start):
+            yield {"worker": f"0000000{start}"}
+            begun = Path(FOLDER) / "begun"
+            if start:
+                while not begun.exists():
+                    time.sleep(0.01)
+                yield {"error": "node cannot go on"}
+            else:
+                yield {"video": 0, "rows": 3, "damage": []}
+                begun.touch()
+                self.stopped.wait()
+                (Path(FOLDER) / "closed").touch()
+    return Stopping
+ray_engine._actor_class = actor_class
+"""
 
 
 @pytest.fixture
@@ -66,6 +92,15 @@ def refused(words, capsys):
 def test_ray_is_not_installed(words, capsys, monkeypatch):
     monkeypatch.setattr(extract_plan, "find_spec", lambda name: None)
     assert "pip install 'vidmoco[ray]'" in refused(words, capsys)
+
+
+def test_the_driver_decodes_nothing(words, monkeypatch):
+    monkeypatch.setattr(extract_plan, "start_fork_server", pytest.fail)
+    monkeypatch.setattr(extract_plan, "libraries_meanwhile", nullcontext)
+    command = ExtractCommand(
+        videos=(Path(words[1]),), output=Path(words[3]), engine="ray", workers=1
+    )
+    assert len(plan_of(command).todo) == 2
 
 
 def test_one_video(words, tmp_path, capsys):
@@ -131,6 +166,13 @@ def test_workers_that_all_die(words, address):
     code, _, err = on_cluster([*words, "--ray-workers", "1"], address, DYING)
     assert code == 2 and "4 Ray workers have ended one after the other" in err[-1], err
     assert sum("another takes its place" in line for line in err) == 3
+
+
+def test_workers_close_what_they_have_before_they_are_killed(words, address, tmp_path):
+    words += ["--ray-workers", "2", "--workers", "1"]
+    code, _, err = on_cluster(words, address, f"FOLDER = {str(tmp_path)!r}\n" + STOPPING)
+    assert code == 2 and "node cannot go on" in err[-1], err
+    assert (tmp_path / "closed").exists()
 
 
 def test_a_cluster_without_gpus(words, address):

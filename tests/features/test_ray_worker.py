@@ -1,22 +1,23 @@
 """A worker without Ray: it is a generator."""
 
+from threading import Event
+
 import pytest
 from painted_videos import write_video
 
 from vidmoco.backbones.frozen import load_frozen
 from vidmoco.config.extract import ExtractCommand
-from vidmoco.features import claims
-from vidmoco.features.claims import Worker
+from vidmoco.features.claims import CLAIMS, WORKERS, Worker
+from vidmoco.features.dataset import open_or_begin, read_settings
 from vidmoco.features.extract_here import open_output
 from vidmoco.features.extract_plan import planned
-from vidmoco.features.output_folder import output_folder
+from vidmoco.features.output_folder import INTERNAL, output_folder
 from vidmoco.features.ray_worker import Job, work
 from vidmoco.video.open_catalog import open_catalog
 
 
 @pytest.fixture
-def job(tmp_path, backbone, monkeypatch):
-    monkeypatch.setattr(claims, "_may_run", lambda state: True)  # the driver is this process too
+def job(tmp_path, backbone):
     for name in "abc":
         write_video(tmp_path / "videos" / f"{name}.mp4", num_frames=3)
     command = ExtractCommand(
@@ -42,6 +43,20 @@ def test_each_begins_elsewhere_and_tells_what_came_of_each_video(job):
                            {"video": 0, "rows": 3, "damage": []}]  # fmt: skip
     second = list(work(job, start=0))  # a failed video is not tried again, by any worker
     assert [report["video"] for report in second[1:]] == [1]
+
+
+def test_a_stopped_worker_keeps_what_it_has(job):
+    stopped = Event()
+    reports = work(job, 0, stopped)
+    assert next(reports).keys() == {"worker"}
+    assert next(reports) == {"video": 0, "rows": 3, "damage": []}
+    stopped.set()
+    assert list(reports) == []
+    folder = output_folder(job.command.output)
+    dataset = open_or_begin(folder, read_settings(folder))
+    assert list(dataset.places) == ["a.mp4"]
+    assert list(folder.sizes(WORKERS)) == [job.driver] and folder.sizes(CLAIMS) == {}
+    assert set(folder.sizes(INTERNAL)) == {"dataset.json"}
 
 
 def test_a_node_that_does_not_see_what_the_driver_sees(job, tmp_path):

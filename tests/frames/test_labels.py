@@ -13,6 +13,7 @@ def catalog(*places):
 
 
 def test_names_are_keys_and_with_the_folders_name_where_keys_are_alike():
+    assert names_of(catalog()) == []
     assert names_of(catalog(("/a", "x.mp4"), ("/b", "y.mp4"))) == ["x.mp4", "y.mp4"]
     assert names_of(catalog(("/a", "x.mp4"), ("/b", "x.mp4"))) == ["a/x.mp4", "b/x.mp4"]
     with pytest.raises(ConfigError, match=r"2 videos of different folders .* 'a/x\.mp4'"):
@@ -22,12 +23,12 @@ def test_names_are_keys_and_with_the_folders_name_where_keys_are_alike():
 def test_labels_by_column_and_video(tmp_path):
     path = tmp_path / "labels.csv"
     path.write_text("\ufefffile,room,x\na.mp4,kitchen,1\nb.mp4,,2\n", encoding="utf-8")
-    assert read_labels(path, key="file") == {
+    assert read_labels(path, key="file", reserved=()) == {
         "room": {"a.mp4": "kitchen", "b.mp4": ""},
         "x": {"a.mp4": "1", "b.mp4": "2"},
     }
     with pytest.raises(ConfigError, match=r"no column 'File'\. Did you mean 'file'"):
-        read_labels(path, key="File")
+        read_labels(path, key="File", reserved=())
 
 
 @pytest.mark.parametrize(
@@ -44,4 +45,12 @@ def test_labels_that_cannot_be_told_apart(tmp_path, text, expected):
     path = tmp_path / "labels.csv"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match=expected):
-        read_labels(path, key="path")
+        read_labels(path, key="path", reserved=())
+
+
+def test_reserved_names_of_columns(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text("video,room\na.mp4,x\n", encoding="utf-8")
+    assert list(read_labels(path, key="video", reserved={"video", "frame"})) == ["room"]
+    with pytest.raises(ConfigError, match=r"has a column 'room', .* already\. Rename it"):
+        read_labels(path, key="video", reserved={"room"})

@@ -12,3 +12,11 @@ def test_by_names(tmp_path, name, holds):
     (tmp_path / name).touch()
     assert may_hold_images(tmp_path) is holds
     assert not may_hold_images(tmp_path / "nowhere")
+
+
+def test_a_folder_with_a_video_is_one_of_videos(tmp_path):
+    (tmp_path / "thumbnails").mkdir()
+    (tmp_path / "thumbnails" / "a.jpg").touch()
+    assert may_hold_images(tmp_path)
+    (tmp_path / "a.MP4").touch()
+    assert not may_hold_images(tmp_path)

@@ -2,7 +2,6 @@
 
 from vidmoco.ahead import libraries_meanwhile
 from vidmoco.config.pretrain import PretrainConfig
-from vidmoco.errors import ConfigError
 from vidmoco.frames.store import is_prepared
 from vidmoco.images.suffixes import may_hold_images
 from vidmoco.video.catalog import Catalog
@@ -17,15 +16,10 @@ def catalog_ahead(config: PretrainConfig) -> Catalog | None:
     Raises:
         ConfigError: there is nothing that can be read.
     """
-    if any(is_prepared(source) for source in config.videos):
+    if any(is_prepared(source) or may_hold_images(source) for source in config.videos):
         return None
-    try:
-        videos = [source for source in config.videos if source.suffix.lower() != ".parquet"]
-        require_videos(videos, follow_links=config.limits.follow_links)
-    except ConfigError:
-        if any(may_hold_images(source) for source in config.videos):
-            return None
-        raise
+    videos = [source for source in config.videos if source.suffix.lower() != ".parquet"]
+    require_videos(videos, follow_links=config.limits.follow_links)
     if len(videos) < len(config.videos):  # catalogs or images: ``open_source`` tells them apart
         return None
     start_fork_server()

@@ -16,7 +16,8 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -30,6 +31,8 @@ _BETWEEN_SIGNS = 5.0  # seconds
 EXPIRY = 120.0
 _BETWEEN_LOOKS = 0.5
 _ID = re.compile("[0-9a-f]{8}")
+_PROCESS = uuid.uuid4().hex
+"""This process: its number may have been another's, and in a container every process is 1."""
 
 
 class Worker:
@@ -45,7 +48,8 @@ class Worker:
         """Whether there was another process at any time."""
         self._folder, self._extracts = folder, True
         self._held: dict[str, list[str]] = {}
-        self._ended = threading.Event()
+        self._trouble: ConfigError | None = None
+        self._ended, self._signing = threading.Event(), threading.Lock()
         self._thread = threading.Thread(target=self._beat, daemon=True, name="claims")
 
     def __enter__(self) -> "Worker":
@@ -75,14 +79,21 @@ class Worker:
                 raise
 
     def _sign(self) -> None:
-        state = {"host": socket.gethostname(), "pid": os.getpid(), "extracts": self._extracts}
-        self._folder.write(f"{WORKERS}/{self.id}", json.dumps(state).encode())
+        with self._signing:  # two threads do, and the temporary file has the name of the process
+            state = _here() | {"process": _PROCESS, "extracts": self._extracts}
+            self._folder.write(f"{WORKERS}/{self.id}", json.dumps(state).encode())
 
     def _beat(self) -> None:
+        last = time.monotonic()
         while not self._ended.wait(_BETWEEN_SIGNS):
-            with suppress(ConfigError):  # what is written next says what is wrong
+            try:
                 self._sign()
                 self.look()
+            except ConfigError as error:  # it may pass, and ``claim`` says it if it does not
+                if time.monotonic() - last > EXPIRY:
+                    self._trouble = error
+            else:
+                last, self._trouble = time.monotonic(), None
 
     def look(self) -> None:
         """See who is alive."""
@@ -110,7 +121,14 @@ class Worker:
         return name == self.id or name in self.others
 
     def claim(self, video: str) -> bool:
-        """Take a video, by its id, if nobody has it and it is not closed."""
+        """Take a video, by its id, if nobody has it and it is not closed.
+
+        Raises:
+            ConfigError: the folder takes no more, also if it took no sign of life for so long that
+                others take this process for dead.
+        """
+        if self._trouble is not None:
+            raise self._trouble
         name, names = video, list[str]()
         while True:
             names.append(name)
@@ -192,22 +210,34 @@ class Worker:
     def _read(self, name: str) -> dict[str, Any] | None:
         """Return what a file says, nothing if it is damaged, and None if it is gone."""
         try:
-            with self._folder.open(name) as file:
-                found = parse_json(file.read().decode())
+            text = self._folder.read(name)
         except FileNotFoundError:
             return None
+        try:
+            found = parse_json(text.decode())
         except ValueError:  # it was created, and its process died before it wrote
             return {}
         return found if isinstance(found, dict) else {}
 
 
+def _here() -> dict[str, Any]:
+    """Return the machine, where numbers of processes count on it, and the number of this one."""
+    try:
+        namespace = str(Path("/proc/self/ns/pid").readlink())  # containers may share a host name
+    except OSError:
+        namespace = ""
+    return {"host": socket.gethostname(), "namespace": namespace, "pid": os.getpid()}
+
+
 def _may_run(state: dict[str, Any]) -> bool:
-    """Return False if a process was one of this machine, and is gone."""
-    pid = state.get("pid")
-    if state.get("host") != socket.gethostname() or not isinstance(pid, int):
+    """Return False if a process was one of this machine or container, and is gone."""
+    here, pid = _here(), state.get("pid")
+    if any(state.get(key, here[key]) != here[key] for key in ("host", "namespace")):
         return True
-    if pid == os.getpid():
-        return False  # an earlier process of this number, as in a container
+    if not isinstance(pid, int):
+        return True
+    if pid == here["pid"]:
+        return state.get("process") == _PROCESS  # else an earlier process of this number
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

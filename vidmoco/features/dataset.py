@@ -32,7 +32,8 @@ from vidmoco.features.output_folder import INTERNAL, OutputFolder
 from vidmoco.json_text import parse_json
 
 PART_BYTES = 128 * 2**20
-"""Of features in a part, before compression. A part of less than half is merged with others."""
+"""Most bytes of the rows of a part, before compression. Parts whose files have less than half are
+merged, into files of at most this."""
 SETTINGS, MANIFEST = f"{INTERNAL}/dataset.json", f"{INTERNAL}/manifest.parquet"
 _PART = re.compile(r"part-(\d{6,})-[0-9a-f]{8}\.parquet")
 _FORMAT = "vidmoco features 1"
@@ -216,7 +217,7 @@ class Dataset:
         self.merge_small(mine, worker=worker, rest=True)
         for name in self.folder.sizes(INTERNAL):
             writer = name.removesuffix(".part").rpartition(".")[2]
-            if name.startswith("part-") and name.endswith(".part") and not is_alive(writer):
+            if name.endswith(".part") and not is_alive(writer):
                 self.folder.delete(f"{INTERNAL}/{name}")
 
 
@@ -227,11 +228,12 @@ def read_settings(folder: OutputFolder) -> dict[str, Any] | None:
         ConfigError: they are damaged.
     """
     try:
-        with folder.open(SETTINGS) as file:
-            found = parse_json(file.read().decode())
+        text = folder.read(SETTINGS)
     except FileNotFoundError:
         return None
-    except (ValueError, NotADirectoryError) as error:
+    try:
+        found = parse_json(text.decode())
+    except ValueError as error:
         raise ConfigError(f"{folder.name}/{SETTINGS} is damaged: {error}.") from error
     if not isinstance(found, dict) or found.get("format") != _FORMAT:
         raise ConfigError(f"{folder.name} is a dataset of another version of vidmoco.")

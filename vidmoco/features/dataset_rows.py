@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from vidmoco.errors import DataError
+from vidmoco.errors import DataError, VidmocoError
 from vidmoco.features.dataset import Dataset, Place, read_settings
 from vidmoco.features.output_folder import output_folder
 from vidmoco.shapes import Float64
@@ -81,7 +81,7 @@ class DatasetRows:
         try:
             with self._dataset.folder.open(name) as file, pq.ParquetFile(file) as opened:
                 yield opened
-        except (DataError, MemoryError):
+        except (VidmocoError, MemoryError):
             raise
         except Exception as error:  # Arrow and file systems raise several kinds
             reason = " ".join(str(error).split()) or type(error).__name__

@@ -58,6 +58,7 @@ class DatasetWriter:
         own: _LongVideo | None = None
         try:
             for piece in features.pieces:
+                self._flush_if_old()  # a long video does not hold the rows of others back
                 ends = features.ends[num_rows : num_rows + len(piece.times)]
                 table = table_of(schema, entry, piece, ends=ends, labels=labels)
                 num_rows, num_bytes = num_rows + table.num_rows, num_bytes + table.nbytes
@@ -88,11 +89,19 @@ class DatasetWriter:
         if self._shared is None:
             self._shared, self._began = self._dataset.new_file(self._worker), time.monotonic()
         _, file = self._shared
-        for table in tables:
-            file.append(table)
-        self._entries.append(entry)
-        is_old = time.monotonic() - self._began >= _SECONDS
-        if is_old or file.num_bytes >= dataset_module.PART_BYTES:
+        try:
+            for table in tables:
+                file.append(table)
+            self._entries.append(entry)
+        except BaseException:  # Ctrl-C too: the columns may be of different lengths now
+            self.discard()
+            raise
+        if file.num_bytes >= dataset_module.PART_BYTES:
+            self.flush()
+        self._flush_if_old()
+
+    def _flush_if_old(self) -> None:
+        if time.monotonic() - self._began >= _SECONDS:
             self.flush()
 
     def flush(self) -> None:
@@ -115,7 +124,7 @@ class DatasetWriter:
         """Give up the part that is being written, after a failure."""
         if self._shared is not None:
             self._shared[1].discard()
-            self._shared = None
+            self._shared, self._entries = None, []
 
 
 class _LongVideo:

@@ -41,7 +41,6 @@ def extract(command: ExtractCommand, plan: Plan | None = None) -> int:
     """
     console = Console(stderr=True)
     plan = plan or plan_of(command)
-    catalog = plan.catalog
     if command.engine == "local":
         resolve_device(command.device)  # a mistake is told before the backbone is loaded
     source = command.backbone or default_backbone()
@@ -58,10 +57,8 @@ def extract(command: ExtractCommand, plan: Plan | None = None) -> int:
     if not plan.is_many:
         _extract_one(command, frozen, plan.todo, console)
         return 0
-    failed = {info.key: info.reason for info in catalog.refused().rows()}
-    refused = [
-        Given(info.key, "refused", info.reason, str(info.path)) for info in catalog.refused().rows()
-    ]
+    failed = {one.name: one.video.reason for one in plan.refused}
+    refused = [Given(one.name, "refused", one.video.reason, one.source) for one in plan.refused]
     with closing(plan.folder):
         summary = _extract_many(
             command,
@@ -73,8 +70,14 @@ def extract(command: ExtractCommand, plan: Plan | None = None) -> int:
             refused=refused,
             console=console,
         )
-    without = (
-        f", {plan.num_without_times} not in {command.times_file}" if plan.num_without_times else ""
+    num_unlabelled = sum(set(one.labels) == {None} for one in plan.todo)
+    without = "".join(
+        f", {number} not in {path}"
+        for number, path in (
+            (plan.num_without_times, command.times_file),
+            (num_unlabelled, command.labels),
+        )
+        if number
     )
     say_result(f"{plan.folder.name}: {summary}, {len(failed)} failed{without}")
     say(console, *(f"  {name!r}: {reason}" for name, reason in failed.items()))

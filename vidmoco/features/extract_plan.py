@@ -27,6 +27,7 @@ from vidmoco.workers.start import start_fork_server
 
 # ".timestamps.npy" in place of the suffix, and ".1234567.part" while it is written.
 _ADDED_BYTES = 32
+_COLUMNS = {"video", "video_id", "frame", "pts_seconds", "end_seconds", "feature"}  # of a dataset
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Plan:
 
     is_many: bool
     """Whether the output is a folder."""
-    catalog: Catalog
+    refused: Sequence[Extraction]
     todo: Sequence[Extraction]
     num_without_times: int
     """Videos that --times-file leaves out."""
@@ -54,27 +55,30 @@ def plan_of(command: ExtractCommand) -> Plan:
     if command.engine == "ray":
         _require_ray()
     is_many = holds_many(command)
-    labels = (
-        [] if command.labels is None else list(read_labels(command.labels, key=command.labels_key))
-    )
+    labels = {}
+    if command.labels is not None:
+        labels = read_labels(command.labels, key=command.labels_key, reserved=_COLUMNS)
     sources = expand_lists(command.videos)
     urls = list(dict.fromkeys(url_of(source) for source in sources if is_url(source)))
     local = [source for source in sources if not is_url(source)]
     catalog = Catalog.from_rows([])
     require_videos(local, follow_links=command.limits.follow_links)
-    start_fork_server()
+    if command.engine == "local":  # else other machines decode
+        start_fork_server()
     with libraries_meanwhile():
         if local:
             catalog = open_catalog(local, workers=command.workers, limits=command.limits)
         if not is_many and len(catalog.refused()):
             raise VideoError(f"{command.videos[0]}: {catalog[0].reason}")
         todo, num_without_times = planned(command, catalog, urls, is_many=is_many)
+        if labels:
+            todo = _with_labels(todo, labels, command)
         folder = output_folder(command.output)
         if is_many:
             folder.make()
         else:
             make_writable_folder(command.output.parent, flag="-o")
-    return Plan(is_many, catalog, todo, num_without_times, folder, labels)
+    return Plan(is_many, _split(catalog)[1], todo, num_without_times, folder, list(labels))
 
 
 def _require_ray() -> None:
@@ -129,18 +133,12 @@ def planned(
 
     The video of a URL is only a name until it is fetched.
     """
-    readable = catalog.readable()
-    plan = [
-        Extraction(video, Path(), name=name)
-        for name, video in zip(
-            names_of(readable) if len(readable) else (), readable.rows(), strict=True
-        )
-    ]
+    plan, refused = _split(catalog)
     for url in urls:
         name = name_of_url(url)
         video = VideoInfo(root="/", key=name, num_bytes=0, mtime_ns=0)
         plan.append(Extraction(video, Path(), name=name, url=url))
-    names = Counter(one.name for one in plan)
+    names = Counter(one.name for one in plan + refused)
     for one in plan:
         if names[one.name] > 1:
             where = command.output / (one.name + command.file_suffix)
@@ -151,7 +149,6 @@ def planned(
     num_all = len(plan)
     if command.times_file is not None:
         called: dict[str, list[str]] = defaultdict(list)
-        refused = [Extraction(row, Path(), name=row.key) for row in catalog.refused().rows()]
         for one in plan + refused:
             for call in {one.name, one.video.key, one.source}:
                 called[call].append(one.name)
@@ -164,8 +161,6 @@ def planned(
     else:
         plan = [replace(one, selection=command.frames) for one in plan]
     num_without_times = num_all - len(plan)
-    if command.labels is not None:
-        plan = _with_labels(plan, command.labels, command.labels_key)
     if not is_many:
         return [replace(one, output=command.output) for one in plan], num_without_times
     if command.writes_dataset:
@@ -173,12 +168,22 @@ def planned(
     return [_with_output(one, command) for one in plan], num_without_times
 
 
-def _with_labels(plan: Sequence[Extraction], path: Path, key: str) -> list[Extraction]:
-    labels = read_labels(path, key=key)
-    require_labels_of(labels, {one.name for one in plan}, path=path, key=key)
-    reserved = {"pts_seconds", "end_seconds", "feature", "video_id"} & labels.keys()
-    if reserved:
-        raise ConfigError(f"{path} has a column {min(reserved)!r}, which the dataset has already.")
+def _split(catalog: Catalog) -> tuple[list[Extraction], list[Extraction]]:
+    """Return the videos that can be read and those that are refused, named by one rule."""
+    named = [
+        Extraction(video, Path(), name=name)
+        for name, video in zip(names_of(catalog), catalog.rows(), strict=True)
+    ]
+    refused = [one for one in named if one.video.route == "refused"]
+    return [one for one in named if one.video.route != "refused"], refused
+
+
+def _with_labels(
+    plan: Sequence[Extraction], labels: dict[str, dict[str, str]], command: ExtractCommand
+) -> list[Extraction]:
+    assert command.labels is not None
+    videos = {one.name for one in plan}
+    require_labels_of(labels, videos, path=command.labels, key=command.labels_key)
     return [
         replace(one, labels=tuple(by_name.get(one.name) for by_name in labels.values()))
         for one in plan

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from vidmoco.errors import ConfigError, DataError
-from vidmoco.features.dataset import Dataset
+from vidmoco.features.dataset import Dataset, is_dataset
 from vidmoco.features.dataset_rows import DatasetRows, open_dataset
 from vidmoco.features.feature_file import SUFFIXES, read_sidecar, siblings_of
 from vidmoco.features.feature_rows import read_extent, read_rows, unit_rows
+from vidmoco.features.output_folder import output_folder
 from vidmoco.shapes import Float32, Float64, Int64
 from vidmoco.urls import is_url, url_of
 
@@ -156,6 +157,7 @@ def open_features(path: Path) -> FeatureSet:
             )
         candidates = [path]
     else:
+        _refuse_inside_of_dataset(path, [path])
         raise ConfigError(f"There is nothing at {url_of(path)}. {_advice(path)}")
     found, left_out = [], []
     for candidate in candidates:
@@ -165,6 +167,7 @@ def open_features(path: Path) -> FeatureSet:
         else:
             found.append((candidate, sidecar))
     if not found:
+        _refuse_inside_of_dataset(path, candidates)
         more = f" {left_out[0]}" if left_out else ""
         raise ConfigError(f"There are no features in {path}.{more} {_advice(path)}")
     for candidate, sidecar in found:
@@ -190,6 +193,15 @@ def open_features(path: Path) -> FeatureSet:
 
 def _advice(path: Path) -> str:
     return f"Make some: vidmoco extract videos/ -o {url_of(path)}"
+
+
+def _refuse_inside_of_dataset(path: Path, files: Sequence[Path]) -> None:
+    """Name the dataset that is meant, if ``path`` is a part of one, or a folder above one."""
+    folders = dict.fromkeys(folder for file in files for folder in list(file.parents)[:2])
+    if found := [url_of(folder) for folder in folders if is_dataset(output_folder(folder))]:
+        raise ConfigError(
+            f"{url_of(path)} is not the folder of a dataset. Give that: {' or '.join(found[:3])}"
+        )
 
 
 def _rows_of_file(path: Path, at_once: int) -> Iterator[np.ndarray]:

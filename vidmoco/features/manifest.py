@@ -47,7 +47,8 @@ def write_manifest(dataset: Dataset, names: Sequence[str], without: Sequence[Giv
     """Write the table, and return the names of the videos that have gone.
 
     A video is `extracted`, `refused` by the scan, `failed`, `pending` or `vanished`: its rows stay,
-    and its file is not there any more. One that was not given this time stays as it was.
+    and its file is not there any more. One that was not given this time stays as it was, unless it
+    has neither rows nor a file.
 
     Args:
         dataset: its parts.
@@ -60,7 +61,7 @@ def write_manifest(dataset: Dataset, names: Sequence[str], without: Sequence[Giv
     }
     found: dict[str, dict[str, Any]] = {}
     for row in _before(dataset):
-        if row["state"] in ("failed", "refused", "pending"):
+        if row["state"] in ("failed", "refused", "pending") and not _is_gone(row["source"]):
             found[row["video"]] = row | {"rows": 0}
     for one in without:
         found[one.video] = {
@@ -107,9 +108,12 @@ def write_manifest(dataset: Dataset, names: Sequence[str], without: Sequence[Giv
 def _before(dataset: Dataset) -> list[dict[str, Any]]:
     """Return the rows of the last manifest; none if it cannot be read, as it is made anew."""
     try:
-        with dataset.folder.open(MANIFEST) as file:
-            return pq.read_table(file, schema=SCHEMA).to_pylist()  # type: ignore[no-any-return]
-    except (FileNotFoundError, pa.ArrowException, ValueError):
+        file = io.BytesIO(dataset.folder.read(MANIFEST))
+    except FileNotFoundError:
+        return []
+    try:
+        return pq.read_table(file, schema=SCHEMA).to_pylist()  # type: ignore[no-any-return]
+    except (pa.ArrowException, ValueError):
         return []
 
 

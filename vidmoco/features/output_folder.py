@@ -4,26 +4,26 @@ Files are written whole or not at all. Object stores know no renaming and no app
 here needs them: a file is put there once, and later deleted.
 """
 
+import errno
 import os
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any, Protocol, runtime_checkable
 
-import fsspec
-
 from vidmoco.atomic_file import atomic_write, flush_to_disk, remove, writing
-from vidmoco.errors import ConfigError, VidmocoError
+from vidmoco.errors import ConfigError
+from vidmoco.features.remote_folder import RemoteFolder
 from vidmoco.run_folder import make_writable_folder
 from vidmoco.urls import is_url, url_of
 
 INTERNAL = "__vidmoco__"
 """The subfolder of files that are no data. pyarrow ignores names that begin with `_`, Hugging Face
 datasets folders that begin with `__`."""
-_STORES = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "oci")
 ADVICE = ", then give the same command again: finished videos are kept."
+# Of a file system without hard links, such as exFAT.
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)
 
 
 @runtime_checkable
@@ -49,11 +49,17 @@ class OutputFolder(Protocol):
     def open(self, name: str) -> Any:
         """Open a file for reading, in binary. Raises ``FileNotFoundError``."""
 
+    def read(self, name: str) -> bytes:
+        """Return what a small file holds. Raises ``FileNotFoundError``."""
+
     def write(self, name: str, data: bytes) -> None:
         """Write a file, in place of an old one."""
 
     def create(self, name: str, data: bytes) -> bool:
-        """Write a file if there is none; return whether this process did, and no other."""
+        """Write a file if there is none; return whether this process did, and no other.
+
+        Whoever sees the file sees all of it.
+        """
 
     def temporary(self, name: str) -> Path:
         """Return a local path for a file that ``put`` will take."""
@@ -73,7 +79,7 @@ def output_folder(place: Path) -> OutputFolder:
     url = url_of(place) if is_url(place) else ""
     if url.startswith(("file://", "local://")):
         return _LocalFolder(Path(url.partition("://")[2]))
-    return _RemoteFolder(url) if url else _LocalFolder(place.expanduser())
+    return RemoteFolder(url) if url else _LocalFolder(place.expanduser())
 
 
 class _LocalFolder:
@@ -89,8 +95,21 @@ class _LocalFolder:
     def make(self) -> None:
         make_writable_folder(self.path, flag="-o")
 
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise ConfigError(
+                f"{self.path / name} cannot be read: {error.strerror or error}. Fix that, then "
+                "give the same command again."
+            ) from error
+
     def names(self) -> list[str]:
-        return os.listdir(self.path)  # noqa: PTH208
+        with self._reading(""):
+            return os.listdir(self.path)  # noqa: PTH208
 
     def sizes(self, folder: str = "") -> dict[str, int]:
         return {entry.name: stat.st_size for entry, stat in self._files(folder)}
@@ -99,17 +118,29 @@ class _LocalFolder:
         return {entry.name: stat.st_mtime for entry, stat in self._files(folder)}
 
     def _files(self, folder: str) -> Iterator[tuple["os.DirEntry[str]", os.stat_result]]:
-        try:
-            entries = list(os.scandir(self.path / folder))
-        except FileNotFoundError:
-            return
-        for entry in entries:
-            with suppress(FileNotFoundError):  # another process has just deleted it
-                if entry.is_file():
-                    yield entry, entry.stat()
+        with self._reading(folder):
+            try:
+                entries = list(os.scandir(self.path / folder))
+            except FileNotFoundError:
+                return
+            for entry in entries:
+                with suppress(FileNotFoundError):  # another process has just deleted it
+                    if entry.is_file():
+                        yield entry, entry.stat()
 
     def open(self, name: str) -> Any:
-        return (self.path / name).open("rb")
+        with self._reading(name):
+            return (self.path / name).open("rb")
+
+    def read(self, name: str) -> bytes:
+        path = self.path / name
+        with self._reading(name):
+            try:
+                return path.read_bytes()
+            except OSError as error:
+                if error.errno != errno.ESTALE:
+                    raise
+                return path.read_bytes()  # NFS: another machine has just replaced it
 
     def write(self, name: str, data: bytes) -> None:
         with atomic_write(self.path / name, advice=ADVICE) as part:
@@ -117,13 +148,24 @@ class _LocalFolder:
 
     def create(self, name: str, data: bytes) -> bool:
         path = self.path / name
+        part = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.part")
         with writing(path, advice=ADVICE):
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                with path.open("xb", buffering=0) as file:
-                    file.write(data)
+                part.write_bytes(data)
+                os.link(part, path)
             except FileExistsError:
-                return False
+                return part.stat().st_nlink > 1  # the answer of a file server was lost: it is ours
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                try:
+                    path.open("xb").close()
+                except FileExistsError:
+                    return False
+                part.replace(path)
+            finally:
+                remove(part)
         return True
 
     def temporary(self, name: str) -> Path:
@@ -147,108 +189,3 @@ class _LocalFolder:
         for folder in (*(one for one in inside.glob("*") if one.is_dir()), inside):
             with suppress(OSError):  # it is not empty, or missing
                 folder.rmdir()
-
-
-class _RemoteFolder:
-    """A folder at a URL. What is written to it is put together on this machine's disk."""
-
-    def __init__(self, url: str) -> None:
-        self.name = url.rstrip("/")
-        self._local: Path | None = None
-        with self._said():
-            self._system, root = fsspec.core.url_to_fs(
-                self.name, use_listings_cache=False, skip_instance_cache=True
-            )
-        self._root = str(root).rstrip("/")
-
-    @contextmanager
-    def _said(self, *, may_be_missing: bool = False) -> Iterator[None]:
-        """Turn what fsspec and the libraries below it raise, of many kinds, into one line."""
-        try:
-            yield
-        except (VidmocoError, MemoryError):
-            raise
-        except Exception as error:
-            if may_be_missing and isinstance(error, FileNotFoundError):
-                raise
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise ConfigError(
-                f"{self.name} cannot be used: {reason}. Fix that, then give the same command again."
-            ) from error
-
-    def make(self) -> None:
-        probe = f"{INTERNAL}/probe-{uuid.uuid4().hex[:8]}"
-        self.write(probe, b"")
-        self.delete(probe)
-
-    def names(self) -> list[str]:
-        return list(self._infos("", kinds=("file", "directory")))
-
-    def sizes(self, folder: str = "") -> dict[str, int]:
-        return {name: int(info["size"] or 0) for name, info in self._infos(folder).items()}
-
-    def changed(self, folder: str) -> dict[str, float]:
-        infos = self._infos(folder)
-        times = (info.get("LastModified") or info.get("updated") for info in infos.values())
-        with self._said():
-            return {
-                name: (time or self._system.modified(self._path(f"{folder}/{name}"))).timestamp()
-                for name, time in zip(infos, times, strict=True)
-            }
-
-    def _infos(self, folder: str, kinds: Sequence[str] = ("file",)) -> dict[str, dict[str, Any]]:
-        with self._said():
-            try:
-                found = self._system.ls(self._path(folder), detail=True)
-            except FileNotFoundError:
-                return {}
-        return {
-            one["name"].rstrip("/").rpartition("/")[2]: one for one in found if one["type"] in kinds
-        }
-
-    def _path(self, name: str) -> str:
-        return f"{self._root}/{name}".rstrip("/")
-
-    def open(self, name: str) -> Any:
-        with self._said(may_be_missing=True):
-            return self._system.open(self._path(name), "rb")
-
-    def write(self, name: str, data: bytes) -> None:
-        with self._said():
-            self._make_parent(name)
-            self._system.pipe_file(self._path(name), data)
-
-    def create(self, name: str, data: bytes) -> bool:
-        with self._said():
-            self._make_parent(name)
-            try:
-                self._system.pipe_file(self._path(name), data, mode="create")
-            except FileExistsError:
-                return False
-        return True
-
-    def _make_parent(self, name: str) -> None:
-        """Make the folder of a file. Object stores have none, and s3fs would make a bucket."""
-        if self._system.protocol not in _STORES and self._system.protocol[0] not in _STORES:
-            self._system.makedirs(self._path(name).rpartition("/")[0], exist_ok=True)
-
-    def temporary(self, name: str) -> Path:
-        if self._local is None:
-            self._local = Path(mkdtemp(prefix="vidmoco-"))
-        return self._local / name
-
-    def put(self, part: Path, name: str) -> None:
-        with self._said():
-            self._make_parent(name)
-            self._system.put_file(str(part), self._path(name))
-        part.unlink()
-
-    def delete(self, *names: str) -> None:
-        with self._said():
-            for name in names:
-                with suppress(FileNotFoundError):
-                    self._system.rm_file(self._path(name))
-
-    def close(self) -> None:
-        if self._local is not None:
-            remove(self._local)

@@ -34,6 +34,7 @@ between them."""
 _HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
 _HTTP2_SETTINGS = b"\4"
 _PATIENCE = 30.0  # seconds until the user is told that no worker has begun
+_GRACE = 10.0  # seconds for a worker to end the video that it is at, and to write what it has
 
 
 def extract_on_ray(
@@ -173,11 +174,25 @@ class _Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for stream in list(self._running):
-            self._end(stream)
+        import ray
+
+        at_work = [stream for stream in self._running if stream in self._ids]
+        try:
+            for stream in at_work:
+                self._running[stream].stop.remote()
+            if at_work:
+                ended = [stream.completed() for stream in at_work]
+                ray.wait(ended, num_returns=len(ended), timeout=_GRACE)
+        finally:
+            for stream in list(self._running):
+                self._end(stream)
 
     def _start(self) -> None:
-        actor = self._actor.options(num_cpus=self._share.cpus, num_gpus=self._share.gpus).remote()
+        actor = self._actor.options(
+            num_cpus=self._share.cpus,
+            num_gpus=self._share.gpus,
+            max_concurrency=2,  # it works, and may be told to stop
+        ).remote()
         # Each begins elsewhere, so that they do not ask for the same videos.
         start = self._num_started * self._num_videos // self._share.num_workers % self._num_videos
         stream = actor.work.options(num_returns="streaming").remote(
@@ -244,6 +259,14 @@ def _actor_class() -> type[Any]:
     """
 
     class Extractor:
+        def __init__(self):  # type: ignore[no-untyped-def]
+            import threading
+
+            self.stopped = threading.Event()
+
+        def stop(self):  # type: ignore[no-untyped-def]
+            self.stopped.set()
+
         def work(self, version, job, start):  # type: ignore[no-untyped-def]
             import socket
 
@@ -264,6 +287,6 @@ def _actor_class() -> type[Any]:
                 return
             from vidmoco.features.ray_worker import work
 
-            yield from work(ray.get(job[0]), start)
+            yield from work(ray.get(job[0]), start, self.stopped)
 
     return Extractor

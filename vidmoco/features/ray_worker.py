@@ -6,6 +6,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Event
 from typing import Any
 
 from vidmoco.backbones.frozen import FrozenBackbone
@@ -32,11 +33,12 @@ class Job:
     """A local video that the driver sees, or empty."""
 
 
-def work(job: Job, start: int) -> Iterator[dict[str, Any]]:
+def work(job: Job, start: int, stopped: Event | None = None) -> Iterator[dict[str, Any]]:
     """Extract what no other worker has, from video ``start`` on, and yield what has come of it.
 
     The first is ``worker``, the id of this one. Then ``video``, its place in the list, with its
     ``rows`` and ``damage``, or with the ``reason`` why it has none. An ``error`` ends the worker.
+    When it is ``stopped``, it writes what it has after the video that it is at.
     """
     try:
         with ExitStack() as stack:
@@ -59,6 +61,9 @@ def work(job: Job, start: int) -> Iterator[dict[str, Any]]:
                     yield {"video": place, "reason": str(result)}
                 elif result is not None:
                     yield {"video": place, "rows": result, "damage": list(damage)}
+                if stopped is not None and stopped.is_set():
+                    output.flush()
+                    return
     except VidmocoError as error:
         yield {"error": f"{socket.gethostname()}: {error}"}
 

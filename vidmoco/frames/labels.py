@@ -6,7 +6,6 @@ from pathlib import Path
 
 from vidmoco.csv_file import read_csv
 from vidmoco.errors import ConfigError, nearest
-from vidmoco.frames.index import FRAME_COLUMNS
 from vidmoco.video.catalog import Catalog
 
 
@@ -19,20 +18,21 @@ def names_of(catalog: Catalog) -> list[str]:
     keys, roots = catalog.column("key").tolist(), catalog.column("root").tolist()
     if len(set(keys)) < len(keys):
         keys = [f"{Path(root).name}/{key}" for root, key in zip(roots, keys, strict=True)]
-    (name, count), *_ = Counter(keys).most_common(1)
-    if count > 1:
-        raise ConfigError(
-            f"{count} videos of different folders would be named {name!r}. Prepare their common "
-            "parent folder, or each into its own folder."
-        )
+    for name, count in Counter(keys).most_common(1):
+        if count > 1:
+            raise ConfigError(
+                f"{count} videos of different folders would be named {name!r}. Give their common "
+                "parent folder, or each its own -o."
+            )
     return list(keys)
 
 
-def read_labels(path: Path, *, key: str) -> dict[str, dict[str, str]]:
+def read_labels(path: Path, *, key: str, reserved: Collection[str]) -> dict[str, dict[str, str]]:
     """Return the columns of a CSV file, each by the name of the video.
 
     Raises:
-        ConfigError: the file cannot be read, has no column ``key``, or names a video twice.
+        ConfigError: the file cannot be read, has no column ``key``, has one of the ``reserved``
+            names of other columns, or names a video twice.
     """
     rows, columns = read_csv(path, what="labels")
     if key not in columns:
@@ -47,9 +47,10 @@ def read_labels(path: Path, *, key: str) -> dict[str, dict[str, str]]:
         )
     if any(None in row or None in row.values() for row in rows):  # DictReader's mark of a length
         raise ConfigError(f"A row of {path} has not as many fields as the header.")
-    reserved = {"video", *FRAME_COLUMNS} & set(columns) - {key}
-    if reserved:
-        raise ConfigError(f"{path} has a column {min(reserved)!r}, which the index has already.")
+    if taken := set(reserved) & set(columns) - {key}:
+        raise ConfigError(
+            f"{path} has a column {min(taken)!r}, which the dataset has already. Rename it."
+        )
     if len({row[key] for row in rows}) < len(rows):
         raise ConfigError(f"{path} names a video twice; expected one row per video.")
     return {column: {row[key]: row[column] for row in rows} for column in columns if column != key}

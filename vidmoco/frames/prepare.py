@@ -19,6 +19,7 @@ from vidmoco.cores import num_cores
 from vidmoco.errors import ConfigError
 from vidmoco.frames.folder import locked, piece_name, pieces_of, refuse_foreign
 from vidmoco.frames.index import (
+    FRAME_COLUMNS,
     FrameIndex,
     VideoRow,
     merge_index,
@@ -63,7 +64,10 @@ def prepare(command: PrepareCommand) -> int:
     console = Console(stderr=True)
     folder = command.output
     refuse_foreign(folder)
-    labels = read_labels(command.labels, key=command.labels_key) if command.labels else {}
+    labels = {}
+    if command.labels:
+        reserved = {"video", *FRAME_COLUMNS}
+        labels = read_labels(command.labels, key=command.labels_key, reserved=reserved)
     catalog = open_catalog(command.videos, workers=command.workers, limits=command.limits)
     readable = catalog.readable()
     if len(readable) < len(catalog):

@@ -1,0 +1,29 @@
+"""What a folder must do is in test_output_folder.py."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from vidmoco.features.remote_folder import RemoteFolder
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        {"LastModified": datetime(2026, 1, 1, tzinfo=UTC)},  # s3fs
+        {"updated": "2026-01-01T00:00:00.000Z"},  # gcsfs
+        {"updated": "2026-01-01T01:00:00+01:00"},
+        {"last_modified": datetime(2026, 1, 1, tzinfo=UTC)},  # adlfs
+        {"mtime": datetime(2026, 1, 1)},
+        {"LastModified": 1767225600},  # ossfs
+        {"mtime": 1767225600.0},
+        {},  # memory
+    ],
+)
+def test_times_as_stores_write_them(info, monkeypatch):
+    folder = RemoteFolder("memory://shelf/feats")
+    found = [{"name": "/shelf/feats/w/a", "type": "file", "size": 1} | info]
+    monkeypatch.setattr(folder._system, "ls", lambda path, detail: found)
+    modified = datetime(2026, 1, 1, tzinfo=UTC)
+    monkeypatch.setattr(folder._system, "modified", lambda path: modified)
+    assert folder.changed("w") == {"a": 1767225600.0}
