@@ -54,3 +54,9 @@ def test_reserved_names_of_columns(tmp_path):
     assert list(read_labels(path, key="video", reserved={"video", "frame"})) == ["room"]
     with pytest.raises(ConfigError, match=r"has a column 'room', .* already\. Rename it"):
         read_labels(path, key="video", reserved={"room"})
+    path.write_text("video,Frame\na.mp4,3\n")
+    with pytest.raises(ConfigError, match="has a column 'Frame', which the dataset has already"):
+        read_labels(path, key="video", reserved={"frame"})
+    path.write_text("video,room,Room\na.mp4,3,4\n")
+    with pytest.raises(ConfigError, match="with different names"):
+        read_labels(path, key="video", reserved=())

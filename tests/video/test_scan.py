@@ -176,10 +176,10 @@ def test_awkward_names_reach_the_workers(tmp_path):
 
 
 def test_a_folder_without_videos(tmp_path):
-    with pytest.raises(ConfigError, match=r"No video file in .* or its folders. There is nothing"):
+    with pytest.raises(ConfigError, match=r"No video file in .* or its folders. It holds nothing"):
         scanned(tmp_path)
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(ConfigError, match=r"There is 1 other file, not read: \.txt \(1\)\.$"):
+    with pytest.raises(ConfigError, match=r"It holds 1 other file, not read: \.txt \(1\)\.$"):
         scanned(tmp_path)
     with pytest.raises(ConfigError, match=r"No such file or folder: .*gone"):
         scanned(tmp_path / "gone")

@@ -40,16 +40,17 @@ def read_labels(path: Path, *, key: str, reserved: Collection[str]) -> dict[str,
             f"{path} has no column {key!r}.{nearest(key, columns)} Its columns: "
             f"{', '.join(columns)}. Name the column of the videos' paths with --labels-key."
         )
-    if len(columns) == 1 or "" in columns or len(set(columns)) < len(columns):
+    lower = {column: column.lower() for column in columns}  # DuckDB and Spark see no difference
+    if len(columns) == 1 or "" in columns or len(set(lower.values())) < len(columns):
         raise ConfigError(
             f"{path} has the columns {', '.join(map(repr, columns))}; expected {key!r} and one or "
             "more labels with different names."
         )
     if any(None in row or None in row.values() for row in rows):  # DictReader's mark of a length
         raise ConfigError(f"A row of {path} has not as many fields as the header.")
-    if taken := set(reserved) & set(columns) - {key}:
+    if taken := [one for one in columns if one != key and lower[one] in reserved]:
         raise ConfigError(
-            f"{path} has a column {min(taken)!r}, which the dataset has already. Rename it."
+            f"{path} has a column {taken[0]!r}, which the dataset has already. Rename it."
         )
     if len({row[key] for row in rows}) < len(rows):
         raise ConfigError(f"{path} names a video twice; expected one row per video.")

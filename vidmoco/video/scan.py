@@ -128,7 +128,7 @@ def listed_files(
                 yield path, found
             if not count:
                 there = others_line(not_read) or "nothing"
-                raise ConfigError(f"No video file in {source} or its folders. There is {there}.")
+                raise ConfigError(f"No video file in {source} or its folders. It holds {there}.")
             if others is not None:
                 others.update(not_read)
         elif path.exists() or path.is_symlink():
