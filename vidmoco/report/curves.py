@@ -107,10 +107,7 @@ def drawn_over_each_other(curve: Curve, logs: Mapping[str, Sequence[dict[str, An
 
 def knn_over_each_other(monitors: Mapping[str, Sequence[dict[str, Any]]]) -> Markup:
     """Return a chart of the monitor's k-NN accuracy, a line for each run."""
-    series = [
-        Series(run, points_of(lines, "knn_top1"))
-        for run, lines in monitors.items()
-    ]
+    series = [Series(run, points_of(lines, "knn_top1")) for run, lines in monitors.items()]
     return line_chart(
         "k-NN accuracy",
         series,

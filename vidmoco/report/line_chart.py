@@ -161,7 +161,7 @@ def _columns(
 
 
 def _nearest(xs: Sequence[float], at: float) -> float | None:
-    """Return the number of ascending ``xs`` that is nearest to ``at``, or None beyond their ends."""
+    """Return the nearest of ascending ``xs``, or None if ``at`` is beyond their ends."""
     if not xs or not xs[0] <= at <= xs[-1]:
         return None
     n = bisect_left(xs, at)
@@ -175,7 +175,7 @@ def _legend(
 
     The mark is named here because a curve could run through its name in the drawing.
     """
-    entries = []
+    entries: list[tuple[str, str, str, int | None]] = []
     for n, one in enumerate(series):
         last = next((v for _, v in reversed(one.points) if math.isfinite(v)), None)
         if last is not None:

@@ -19,8 +19,9 @@ class SpriteSheet:
 
     jpeg: bytes
     size: Box
-    boxes: list[tuple[int, int, int, int]]
-    """Left, top, width and height of each picture, in pixels."""
+    boxes: list[tuple[float, float, float, float]]
+    """Left, top, width and height of each picture, in pixels, without half a pixel all around, in
+    which scaling would mix it with its neighbours."""
 
 
 def sprite_sheet(pictures: Sequence[Image.Image], *, box: Box) -> SpriteSheet:
@@ -35,7 +36,7 @@ def sprite_sheet(pictures: Sequence[Image.Image], *, box: Box) -> SpriteSheet:
         width, height = (ceil(side / _BLOCK) * _BLOCK for side in picture.size)
         sheet.paste(picture.resize((width, height)), (left, top))
         sheet.paste(picture, (left, top))
-        boxes.append((left, top, *picture.size))
+        boxes.append((left + 0.5, top + 0.5, max(picture.width - 1, 1), max(picture.height - 1, 1)))
     buffer = BytesIO()
     sheet.save(buffer, format="JPEG", quality=_QUALITY)
     return SpriteSheet(buffer.getvalue(), sheet.size, boxes)

@@ -73,12 +73,12 @@ th{color:var(--quiet);font-weight:500;font-size:13px;text-align:left;vertical-al
   border-bottom:1px solid var(--quiet);white-space:nowrap}
 th,td{padding:7px 14px 7px 0}
 td{border-bottom:1px solid var(--rule);vertical-align:top}
-tbody tr:last-child td{border-bottom:0}
+tbody tr:last-child td{border-bottom:0} thead td{border-color:var(--quiet)}
 th+th,td+td{padding-left:14px}
 th.number,td.number{text-align:right;white-space:nowrap}
 td.name{font-weight:600;min-width:9em;max-width:26em}
 td.wide{min-width:16em}
-.scores thead tr:first-child th{border-bottom:0;padding-bottom:0}
+.scores thead tr:first-child>*{border-bottom:0;padding-bottom:0}
 .scores th.group,.scores .first{padding-left:26px}
 .scores th:first-child,.scores td:first-child{position:sticky;left:0;
   background:var(--page);z-index:1}
@@ -102,8 +102,8 @@ img{display:block;max-width:100%;height:auto;border-radius:5px}
 _PICTURES = """
 .charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(310px,100%),1fr));gap:16px;
   margin-top:22px}
-.chart{position:relative;--ground:var(--card);background:var(--card);border:1px solid var(--rule);border-radius:12px;
-  padding:14px 14px 8px;display:flex;flex-direction:column;break-inside:avoid}
+.chart{position:relative;--ground:var(--card);background:var(--card);border:1px solid var(--rule);
+  border-radius:12px;padding:14px 14px 8px;display:flex;flex-direction:column;break-inside:avoid}
 .chart>svg{margin-top:auto;width:100%;height:auto;display:block}
 .chart.double{padding-bottom:12px}
 .chart.double .scroll>svg{width:100%;min-width:560px;display:block}
@@ -164,7 +164,7 @@ _ALIVE = """
 th button,.legend button{font:inherit;color:inherit;background:none;border:0;padding:4px 0;
   margin:-4px 0;position:relative;text-align:inherit;cursor:pointer}
 .legend button[aria-pressed=false]{color:var(--quiet);text-decoration:line-through}
-.legend button[aria-pressed=false] .key,.away{visibility:hidden}
+.legend button[aria-pressed=false] .key{opacity:.3} .away{visibility:hidden}
 th button:hover{color:var(--ink)}
 th[aria-sort]{color:var(--ink)}
 th[aria-sort] button::after{content:"↑";position:absolute;left:calc(100% + 2px)}
@@ -191,10 +191,10 @@ th.number[aria-sort] button::after{left:auto;right:calc(100% + 2px)}
 .live .tile{display:block;position:absolute;left:0;top:0;z-index:1;width:var(--wide);
   height:calc(.75*var(--wide));transform:var(--to) translate(-50%,-50%);
   box-shadow:0 0 0 2px var(--c)}
-.live .dot{z-index:0;width:9px;height:9px;border-radius:50%;background:var(--c);box-shadow:none}
+.live .dot{z-index:0;width:calc(var(--wide)/8);height:calc(var(--wide)/8);border-radius:50%;
+  background:var(--c);box-shadow:none}
 .dot use{display:none}
-.map:has(.on) .tile:not(.same){opacity:.35}
-.live .on{z-index:3;box-shadow:0 0 0 3px var(--ink)}
+.live .same{z-index:2;box-shadow:0 0 0 2px var(--c),0 0 0 4px var(--ink)} .live .on{z-index:3}
 .live+.foot{display:none}
 }
 """

@@ -9,8 +9,7 @@ for (const svg of document.querySelectorAll(".chart > svg")) {
     title.remove(); // or the browser would show it too
     return title.textContent.split("\n");
   });
-  const tip = made("div", { className: "tip", hidden: true });
-  tip.setAttribute("role", "status");
+  const tip = made("div", { className: "tip", role: "status", hidden: true });
   chart.append(tip);
   let shown = -1;
 
@@ -36,7 +35,7 @@ for (const svg of document.querySelectorAll(".chart > svg")) {
     tip.style.top = `${column.top - box.top}px`;
   };
 
-  svg.setAttribute("tabindex", "0");
+  svg.tabIndex = 0;
   svg.addEventListener("pointerover", ({ target }) => show(columns.indexOf(target)));
   svg.addEventListener("pointerleave", () => show(-1));
   svg.addEventListener("focus", () => shown < 0 && show(columns.length - 1));
@@ -57,16 +56,16 @@ for (const charts of document.querySelectorAll(".charts")) {
   const nameOf = (entry) => entry.querySelector("span").textContent;
   for (const entry of entries) {
     if (entry.parentElement.querySelectorAll("[data-line]").length < 2) continue;
-    const button = made("button", { type: "button" }, ...entry.childNodes);
-    button.setAttribute("aria-pressed", "true");
-    entry.append(button);
-    button.addEventListener("click", () => {
-      const isAway = button.getAttribute("aria-pressed") === "true";
+    const onclick = () => {
+      const isShown = button.ariaPressed === "false";
       for (const same of entries.filter((other) => nameOf(other) === nameOf(entry))) {
-        same.querySelector("button")?.setAttribute("aria-pressed", String(!isAway));
-        const line = linesOf(same.closest(".chart"))[same.dataset.line];
-        line.classList.toggle("away", isAway && same.querySelector("button") !== null);
+        if (!same.querySelector("button")) continue; // the only line of its chart
+        same.querySelector("button").ariaPressed = String(isShown);
+        linesOf(same.closest(".chart"))[same.dataset.line].classList.toggle("away", !isShown);
       }
-    });
+    };
+    const button = made("button", { type: "button", onclick }, ...entry.childNodes);
+    button.ariaPressed = "true";
+    entry.append(button);
   }
 }

@@ -33,13 +33,11 @@ for (const head of document.querySelectorAll("thead th[scope=col]")) {
   const table = head.closest("table");
   const rows = [...table.tBodies[0].rows];
   if (!head.textContent.trim() || rows.length < 2) continue;
-  const button = made("button", { type: "button" }, ...head.childNodes);
-  head.append(button);
-  button.addEventListener("click", () => {
-    const next = { ascending: "descending", descending: "" };
-    const order = next[head.getAttribute("aria-sort")] ?? "ascending";
-    for (const other of table.querySelectorAll("[aria-sort]")) other.removeAttribute("aria-sort");
-    if (order) head.setAttribute("aria-sort", order);
+  const onclick = () => {
+    const order = { null: "ascending", ascending: "descending", descending: null }[head.ariaSort];
+    for (const other of table.querySelectorAll("[aria-sort]")) other.ariaSort = null;
+    head.ariaSort = order;
     table.tBodies[0].append(...(order ? sorted(rows, head.cellIndex, order) : rows));
-  });
+  };
+  head.append(made("button", { type: "button", onclick }, ...head.childNodes));
 }
