@@ -19,9 +19,9 @@ class SpriteSheet:
 
     jpeg: bytes
     size: Box
-    boxes: list[tuple[float, float, float, float]]
-    """Left, top, width and height of each picture, in pixels, without half a pixel all around, in
-    which scaling would mix it with its neighbours."""
+    boxes: list[tuple[int, int, int, int]]
+    """Left, top, width and height of each picture, in pixels, without the outermost pixels, in
+    which decoders mix its colours with its neighbours'."""
 
 
 def sprite_sheet(pictures: Sequence[Image.Image], *, box: Box) -> SpriteSheet:
@@ -29,14 +29,14 @@ def sprite_sheet(pictures: Sequence[Image.Image], *, box: Box) -> SpriteSheet:
     wide, high = (ceil(side / _BLOCK) * _BLOCK for side in box)
     columns = max(1, round(sqrt(len(pictures) * high / wide)))
     sheet = Image.new("RGB", (columns * wide, max(1, ceil(len(pictures) / columns)) * high))
-    boxes = []
+    boxes: list[tuple[int, int, int, int]] = []
     for n, picture in enumerate(pictures):
         left, top = n % columns * wide, n // columns * high
         # Its colours go on to the end of its blocks, or the black beside it would bleed in.
         width, height = (ceil(side / _BLOCK) * _BLOCK for side in picture.size)
         sheet.paste(picture.resize((width, height)), (left, top))
         sheet.paste(picture, (left, top))
-        boxes.append((left + 0.5, top + 0.5, max(picture.width - 1, 1), max(picture.height - 1, 1)))
+        boxes.append((left + 1, top + 1, max(picture.width - 2, 1), max(picture.height - 2, 1)))
     buffer = BytesIO()
     sheet.save(buffer, format="JPEG", quality=_QUALITY)
     return SpriteSheet(buffer.getvalue(), sheet.size, boxes)
