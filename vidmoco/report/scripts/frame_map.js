@@ -35,6 +35,7 @@ if (map) {
   const tiles = [...map.children];
   const points = tiles.map((one) => one.dataset.at.split(" ").map(Number));
   const names = tiles.map((one) => one.textContent.trim());
+  for (const one of tiles) one.querySelector("title").remove(); // or the browser would show it too
   const picture = tiles[0].cloneNode(true);
   const words = made("span", {});
   const card = made("div", { className: "tip card", hidden: true }, picture, words);
@@ -165,7 +166,6 @@ if (map) {
   for (const [n, one] of tiles.entries()) {
     one.ariaLabel = names[n];
     one.tabIndex = n ? -1 : 0;
-    one.querySelector("title").remove(); // or the browser would show it too
   }
   picture.setAttribute("class", "");
   picture.ariaHidden = "true";
