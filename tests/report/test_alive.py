@@ -254,7 +254,23 @@ def test_dragging_moves_the_map_and_not_beyond_its_frames(browser):
     assert transforms(browser) - before == pytest.approx(np.full((240, 2), [-40, 25]), abs=0.3)
     drag(400, 300)
     outermost = transforms(browser).min(axis=0)
-    assert outermost == pytest.approx([36, 27], abs=2)  # half a picture from the border
+    half = np.array([36, 27]) * 1.5**0.35  # of a picture, which has grown
+    assert outermost == pytest.approx(half, abs=2)
+
+
+def test_two_fingers_pinch(browser):
+    x, y = middle(browser, "document.querySelector('.map')")
+    before = transforms(browser)
+
+    def touch(kind, *places):
+        points = [{"x": x + dx, "y": y, "id": n} for n, dx in enumerate(places)]
+        browser.call("Input.dispatchTouchEvent", type=kind, touchPoints=points)
+
+    touch("touchStart", -50)
+    touch("touchStart", -50, 50)
+    touch("touchMove", -100, 100)
+    touch("touchEnd")
+    assert zoom(browser, before) == pytest.approx([2, 2], rel=0.02)
 
 
 def test_a_frame_that_is_pointed_at_or_focused_shows_picture_video_and_time(browser):

@@ -186,7 +186,7 @@ th.number[aria-sort] button::after{left:auto;right:calc(100% + 2px)}
 .live{position:relative;overflow:visible;background:none}
 .live .map{display:block;position:relative;width:100%;height:clamp(320px,50vw,560px);
   overflow:hidden;background:var(--card);border:1px solid var(--rule);border-radius:12px;
-  cursor:grab;user-select:none;touch-action:pan-y}
+  cursor:grab;user-select:none;-webkit-user-select:none;touch-action:pan-y}
 .live .near{touch-action:none} .live .map:active{cursor:grabbing}
 .live .tile{display:block;position:absolute;left:0;top:0;z-index:1;width:var(--wide);
   height:calc(.75*var(--wide));transform:var(--to) translate(-50%,-50%);

@@ -7,11 +7,11 @@ const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
 // Return the pixels of points in [0, 1], and which of them have room for a picture; earlier ones
 // come first. The choice does not depend on the part that is seen, so it stays while one pans.
-const placed = (points, view, box, tile) => {
+const placed = (points, view, area, tile) => {
   const pictures = [];
   return points.map(([u, v]) => {
-    const x = u * (box.width - tile.width) * view.zoom + view.x + tile.width / 2;
-    const y = v * (box.height - tile.height) * view.zoom + view.y + tile.height / 2;
+    const x = u * area.width * view.zoom + view.x + area.left;
+    const y = v * area.height * view.zoom + view.y + area.top;
     const isFar = (one) => Math.abs(x - one.x) > tile.width || Math.abs(y - one.y) > tile.height;
     const hasRoom = pictures.every(isFar);
     if (hasRoom) pictures.push({ x, y });
@@ -40,14 +40,19 @@ if (map) {
   const words = made("span", {});
   const card = made("div", { className: "tip card", hidden: true }, picture, words);
   const whole = { zoom: 1, x: 0, y: 0 };
-  let [view, spots, focused, box, tile] = [whole, [], 0];
+  let [view, spots, focused, box, area, tile] = [whole, [], 0];
 
   const draw = () => {
     box = map.getBoundingClientRect();
-    tile = box.width < 600 ? { width: 52, height: 39 } : { width: 72, height: 54 };
-    view.x = clamp(view.x, (box.width - tile.width) * (1 - view.zoom), 0);
-    view.y = clamp(view.y, (box.height - tile.height) * (1 - view.zoom), 0);
-    spots = placed(points, view, box, tile);
+    const wide = box.width < 600 ? 52 : 72;
+    const grown = Math.min(view.zoom ** 0.35, 2); // pictures grow too, but more slowly
+    tile = { width: grown * wide, height: 0.75 * grown * wide };
+    area = { left: wide / 2, top: 0.375 * wide };
+    area = { ...area, width: box.width - 2 * area.left, height: box.height - 2 * area.top };
+    const [x, y] = [tile.width / 2 - area.left, tile.height / 2 - area.top];
+    view.x = clamp(view.x, area.width * (1 - view.zoom) - x, x);
+    view.y = clamp(view.y, area.height * (1 - view.zoom) - y, y);
+    spots = placed(points, view, area, tile);
     map.classList.toggle("near", view.zoom > 1);
     map.style.setProperty("--wide", `${tile.width}px`);
     spots.forEach(({ x, y, hasRoom }, n) => {
@@ -82,7 +87,7 @@ if (map) {
   const pan = (x, y) => look({ ...view, x: view.x + x, y: view.y + y });
   const zoom = (factor, at = { x: box.width / 2, y: box.height / 2 }) => {
     const next = clamp(view.zoom * factor, 1, MOST_ZOOM);
-    const [left, top] = [at.x - tile.width / 2, at.y - tile.height / 2];
+    const [left, top] = [at.x - area.left, at.y - area.top];
     const [x, y] = [view.x - left, view.y - top].map((away) => (away * next) / view.zoom);
     look({ zoom: next, x: left + x, y: top + y }); // the place `at` stays where it is
   };
