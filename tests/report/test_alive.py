@@ -299,6 +299,10 @@ def test_a_frame_that_is_pointed_at_or_focused_shows_picture_video_and_time(brow
     assert len(visited) >= 3
     press(browser, "Escape")
     assert browser.value(f"{card}.hidden")
+    focused = browser.value(f"document.querySelectorAll('.tile')[{ACTIVE}].ariaLabel")
+    mouse(browser, "mouseMoved", middle(browser, "document.querySelector('.map')"))
+    mouse(browser, "mouseMoved", (3, 3))
+    assert texts(browser, ".card") == [focused] and not browser.value(f"{card}.hidden")
 
 
 def test_arrows_bring_frames_into_view_and_tab_comes_back_to_the_last_one(browser):

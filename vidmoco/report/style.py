@@ -148,7 +148,7 @@ circle{stroke-dasharray:none}
 .facts{margin:0;padding-left:18px;max-width:84ch;font-size:14px}
 .map{display:grid;grid-template-columns:repeat(var(--columns),72px);grid-auto-rows:54px;gap:3px;
   width:max-content}
-.tile{width:72px;height:54px;border-radius:4px} .off{display:none}
+.tile{width:72px;height:54px;border-radius:4px;forced-color-adjust:none} .off{display:none}
 .sheet{position:absolute;width:0;height:0}
 .near{display:flex;gap:12px;padding:12px 0;border-bottom:1px solid var(--rule);width:max-content}
 .near figure{width:134px} .near .query{padding-right:12px;border-right:1px solid var(--quiet);

@@ -147,7 +147,10 @@ if (map) {
     map.addEventListener(end, (event) => fingers.delete(event.pointerId) && showFocused());
   }
   map.addEventListener("pointerover", ({ target }) => {
-    if (!fingers.size) show(tiles.indexOf(target.closest(".tile")));
+    if (fingers.size) return;
+    const number = tiles.indexOf(target.closest(".tile"));
+    if (number < 0) showFocused();
+    else show(number);
   });
   map.addEventListener("pointerleave", showFocused);
   map.addEventListener("focusin", ({ target }) => {
