@@ -45,7 +45,7 @@ if (map) {
   const draw = () => {
     box = map.getBoundingClientRect();
     const wide = box.width < 600 ? 52 : 72;
-    const grown = Math.min(view.zoom ** 0.35, 2); // pictures grow too, but more slowly
+    const grown = Math.min(view.zoom ** 0.2, 1.6); // pictures grow too, but more slowly
     tile = { width: grown * wide, height: 0.75 * grown * wide };
     area = { left: wide / 2, top: 0.375 * wide };
     area = { ...area, width: box.width - 2 * area.left, height: box.height - 2 * area.top };
