@@ -257,6 +257,11 @@ def test_dragging_moves_the_map_and_not_beyond_its_frames(browser):
     outermost = transforms(browser).min(axis=0)
     half = np.array([36, 27]) * 1.5**0.2  # of a picture, which has grown
     assert outermost == pytest.approx(half, abs=2)
+    there = transforms(browser)
+    mouse(browser, "mousePressed", place, button="left", clickCount=1)
+    mouse(browser, "mouseMoved", (place[0] - 50, place[1]), buttons=0)  # released elsewhere
+    assert transforms(browser) == pytest.approx(there, abs=0.2)
+    mouse(browser, "mouseReleased", place, button="left", clickCount=1)
 
 
 def test_two_fingers_pinch(browser):

@@ -40,7 +40,7 @@ if (map) {
   const words = made("span", {});
   const card = made("div", { className: "tip card", hidden: true }, picture, words);
   const whole = { zoom: 1, x: 0, y: 0 };
-  let [view, spots, focused, box, area, tile] = [whole, [], 0];
+  let [view, spots, focused, box, area, tile] = [{ ...whole }, [], 0];
 
   const draw = () => {
     box = map.getBoundingClientRect();
@@ -129,13 +129,14 @@ if (map) {
   document.addEventListener("wheel", onWheel, { passive: false });
 
   const fingers = new Map();
-  map.addEventListener("pointerdown", (event) => fingers.set(event.pointerId, inMap(event)));
+  map.addEventListener("pointerdown", (event) => {
+    if (event.button === 0) fingers.set(event.pointerId, inMap(event));
+  });
   map.addEventListener("pointermove", (event) => {
-    const before = fingers.get(event.pointerId);
-    if (!before) return;
-    map.setPointerCapture(event.pointerId);
-    const now = inMap(event);
+    const [before, now] = [fingers.get(event.pointerId), inMap(event)];
     fingers.delete(event.pointerId);
+    if (!before || !event.buttons) return; // released where the map did not see it
+    map.setPointerCapture(event.pointerId);
     const [other] = fingers.values();
     const apart = (at) => Math.max(Math.hypot(at.x - other.x, at.y - other.y), 1);
     if (other) zoom(apart(now) / apart(before), other);
