@@ -249,6 +249,7 @@ def test_dragging_moves_the_map_and_not_beyond_its_frames(browser):
         for part in (0.5, 1):
             to = (place[0] + part * dx, place[1] + part * dy)
             mouse(browser, "mouseMoved", to, button="left", buttons=1)
+        assert browser.value("document.querySelector('.card').hidden")  # not in the way
         mouse(browser, "mouseReleased", to, button="left", clickCount=1)
 
     drag(-40, 25)
@@ -285,14 +286,12 @@ def test_a_frame_that_is_pointed_at_or_focused_shows_picture_video_and_time(brow
     card = "document.querySelector('.card')"
     assert not browser.value(f"{card}.hidden")
     assert texts(browser, ".card")[0].endswith(" s") and ".mp4 at " in texts(browser, ".card")[0]
-    parts = "[...document.querySelectorAll('.tile.on, .card svg')].map(s => s.viewBox.baseVal.x)"
-    shown = browser.value(parts)
-    assert len(shown) == 2 and shown[0] == shown[1]
     assert browser.value("document.querySelectorAll('.tile.same').length") == 60  # of its video
     mouse(browser, "mouseMoved", (3, 3))
     assert browser.value(f"{card}.hidden")
     assert browser.value("document.querySelectorAll('.tile.same').length") == 0
     browser.value("document.querySelector('.tile').focus()")
+    parts = "[...document.querySelectorAll('.tile.on, .card svg')].map(s => s.viewBox.baseVal.x)"
     spots = transforms(browser)
     for key, axis, sign in (("Right", 0, 1), ("Down", 1, 1), ("Left", 0, -1), ("Up", 1, -1)) * 2:
         before = browser.value(ACTIVE)
@@ -300,15 +299,26 @@ def test_a_frame_that_is_pointed_at_or_focused_shows_picture_video_and_time(brow
         away = spots - spots[before]
         along, across = sign * away[:, axis], np.abs(away[:, 1 - axis])
         assert browser.value(ACTIVE) == np.where(along > 0, along + 2 * across, np.inf).argmin()
+        shown = browser.value(parts)
+        assert len(shown) == 2 and shown[0] == shown[1]
         assert texts(browser, ".card") == [
             browser.value(f"document.querySelectorAll('.tile')[{ACTIVE}].ariaLabel")
         ]
     press(browser, "Escape")
     assert browser.value(f"{card}.hidden")
     focused = browser.value(f"document.querySelectorAll('.tile')[{ACTIVE}].ariaLabel")
-    mouse(browser, "mouseMoved", middle(browser, "document.querySelector('.map')"))
-    mouse(browser, "mouseMoved", (3, 3))
-    assert texts(browser, ".card") == [focused] and not browser.value(f"{card}.hidden")
+    pictures = "[...document.querySelectorAll('.tile:not(.dot)')]"
+    another = f"{pictures}.find(t => t !== document.activeElement)"
+    mouse(browser, "mouseMoved", middle(browser, another))
+    assert texts(browser, ".card") != [focused]
+    blank = (
+        "(() => { const r = document.querySelector('.map').getBoundingClientRect();"
+        "for (let x = r.x + 5; ; x += 5) for (let y = r.y + 5; y < r.bottom; y += 5)"
+        "if (document.elementFromPoint(x, y).className == 'map') return [x, y]; })()"
+    )
+    for away in (browser.value(blank), (3, 3)):
+        mouse(browser, "mouseMoved", away)
+        assert texts(browser, ".card") == [focused] and not browser.value(f"{card}.hidden")
 
 
 def test_arrows_bring_frames_into_view_and_tab_comes_back_to_the_last_one(browser):
