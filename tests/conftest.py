@@ -54,6 +54,7 @@ SLOW = {
     "hub/test_upload.py",
     "images/test_torchvision.py",
     "loggers/test_open.py",
+    "report/test_alive.py",
     "report/test_report.py",
     "test_architecture.py",
     "test_cluster.py",

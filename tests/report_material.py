@@ -2,9 +2,12 @@
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import dump_recipe
@@ -42,8 +45,9 @@ class Page(HTMLParser):
 
     @property
     def text(self) -> str:
-        """All that is read, styles left out."""
-        return " ".join(text for element, text in self.texts if element != "style")
+        """All that is read, styles and scripts left out."""
+        hidden = ("style", "script")
+        return " ".join(text for element, text in self.texts if element not in hidden)
 
     def all(self, tag: str, **attributes: str) -> list[dict[str, str | None]]:
         """Return the attributes of some elements; ``class_`` must be among the classes."""
@@ -70,6 +74,17 @@ def foreign_addresses(markup: str) -> list[str]:
     styles = [text for element, text in page.texts if element == "style"]
     styles += [str(attributes["style"]) for _, attributes in page.elements if "style" in attributes]
     return found + re.findall(r"@import|url\(|https?:|image-set", " ".join(styles))
+
+
+def chromium_or_skip() -> str:
+    """Return the program of a browser."""
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip(
+            "tests in a browser need a Chromium on the PATH, as chromium or google-chrome: install "
+            "one (Debian: apt install chromium) and run them again"
+        )
+    return program
 
 
 def make_run(

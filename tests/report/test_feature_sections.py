@@ -1,7 +1,11 @@
+import base64
+from io import BytesIO
+
 import numpy as np
 import pytest
 from explore_features import feature_set, random_features, write_features
 from markupsafe import Markup
+from PIL import Image
 from report_material import Page
 
 from vidmoco.errors import ConfigError
@@ -33,11 +37,45 @@ def pages(features):
 def test_each_cell_of_the_map_says_where_its_frame_is_from(tmp_path):
     features = feature_set(tmp_path, random_features(9), random_features(9, seed=1))
     page, _ = pages(features)
-    tiles = [tile for tile in page.all("div") if "title" in tile]
-    places = {tile["style"] for tile in tiles}
-    assert len(tiles) == len(places) == len(page.all("img")) > 10
-    known = {place_of(features, row) for row in range(18)}
-    assert {tile["title"] for tile in tiles} <= known and "a.mp4 at 8.00 s" in known
+    tiles = page.all("svg", class_="tile")
+    cells = [tile["style"].partition("grid-area:")[2] for tile in tiles]
+    assert len(tiles) == len(page.all("use", href="#sheet")) == 18
+    assert len({cell for cell in cells if cell}) == len([cell for cell in cells if cell]) > 10
+    assert [cell == "" for cell in cells] == ["off" in tile["class"] for tile in tiles]
+    known = {place_of(features, row): row for row in range(18)}
+    titles = [text for element, text in page.texts if element == "title"]
+    assert sorted(titles) == sorted(known) and "a.mp4 at 8.00 s" in known
+
+
+def test_tiles_know_their_place_their_video_and_their_part_of_the_one_picture(tmp_path):
+    features = feature_set(tmp_path, random_features(9), random_features(5, seed=1))
+    page, _ = pages(features)
+    tiles = page.all("svg", class_="tile")
+    titles = [text for element, text in page.texts if element == "title"]
+    at = {title: tile["data-at"] for title, tile in zip(titles, tiles, strict=True)}
+    points = layout_2d(features.take(np.arange(14)), kind="pca")
+    low, high = points.argmin(axis=0), points.argmax(axis=0)
+    places = {row: list(map(float, at[place_of(features, row)].split())) for row in range(14)}
+    assert places[low[0]][0] == places[high[1]][1] == 0 and places[high[0]][0] == 1
+    assert places[low[1]][1] == 1  # y grows downwards
+    for title, tile in zip(titles, tiles, strict=True):
+        assert tile["data-video"] == str("ab".index(title[0]))
+    assert len({tile["viewbox"] for tile in tiles}) == 14
+    (sheet,) = page.all("image", id="sheet")
+    with Image.open(BytesIO(base64.b64decode(sheet["href"].partition(",")[2]))) as image:
+        assert image.size == (int(sheet["width"]), int(sheet["height"]))
+    colours = {tile["style"][:11] for tile in tiles}
+    assert len(colours) == 2 and all(colour.startswith("--c:#") for colour in colours)
+
+
+def test_frames_of_long_videos_are_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MAP_FRAMES", 20)
+    features = feature_set(tmp_path, random_features(60))
+    section = feature_sections(features)[0]
+    page = Page(Markup().join(section.parts))
+    assert len(page.all("svg", class_="tile")) == 20 and "20 of 60 frames" in section.lead
+    shown = 20 - len(page.all("svg", class_="off"))
+    assert (f"{shown} of the 20 frames find a cell." in page.text) == (shown < 20)
 
 
 def test_the_layout_is_what_is_installed_and_said(tmp_path, kinds, monkeypatch):

@@ -91,6 +91,25 @@ def test_columns_cover_the_chart_and_say_what_is_there():
     assert titles[-2] == f"step 494\n{EVIL} 494.0 %"
 
 
+def test_a_column_has_every_run_at_its_nearest_point():
+    series = [
+        Series("a\nb", [(0, 1.0), (10, 2.0), (20, 3.0)]),
+        Series("c", [(0, 5.0), (13, 6.0)]),
+        Series("none", []),
+    ]
+    page = Page(line_chart("t", series, x_name="step"))
+    titles = [text for element, text in page.texts if element == "title"]
+    assert titles == [
+        "step 0\na b 1\nc 5",
+        "step 10\na b 2\nc 6 (13)",
+        "step 13\na b 2 (10)\nc 6",
+        "step 20\na b 3",  # c has ended
+    ]
+    assert [c["data-lines"] for c in page.all("rect", class_="column")] == ["0 1"] * 3 + ["0"]
+    assert [entry.get("data-line") for entry in page.all("li")] == ["0", "1"]
+    assert len(page.all("g", class_="series")) == 3
+
+
 def test_the_legend_has_last_values_and_the_looks_of_the_lines():
     series = [Series(f"n{n}", [(0, 1.0), (1, n + 0.5)]) for n in range(7)]
     page = Page(line_chart("t", series, x_name="x", unit=" %"))

@@ -1,3 +1,6 @@
+import base64
+import hashlib
+
 from report_material import EVIL, Page, foreign_addresses
 
 from vidmoco.report.markup import Section, paragraph
@@ -17,7 +20,7 @@ def test_names_are_text_and_the_page_is_well_formed():
     text = made()
     parsed = Page(text)
     assert text.startswith('<!DOCTYPE html>\n<html lang="en">')
-    assert parsed.all("script") == [] and "alert(1)" in parsed.text
+    assert parsed.all("script") == [{}] and "alert(1)" in parsed.text
     assert [name for name, _ in parsed.elements].count("style") == 1
     for where in ("title", "h1", "h2", "p", "footer", "section"):
         assert any(element == where and EVIL in text for element, text in parsed.texts), where
@@ -28,9 +31,12 @@ def test_nothing_is_asked_of_the_network():
     assert foreign_addresses(text) == []
     assert foreign_addresses(text.replace("<style>", "<style>@import 'a';")) == ["@import"]
     assert foreign_addresses(text.replace("<h1", '<img src="//a.b/c"><h1')) == ["//a.b/c"]
+    script = text.partition("<script>")[2].partition("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     (policy,) = Page(text).all("meta", **{"http-equiv": "Content-Security-Policy"})
     assert policy["content"].split("; ") == [
         "default-src 'none'",
+        f"script-src 'sha256-{digest}'",
         "style-src 'unsafe-inline'",
         "img-src data:",
         "base-uri 'none'",

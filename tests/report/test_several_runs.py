@@ -43,6 +43,16 @@ def test_the_monitor_s_numbers_are_compared(runs):
     assert "42.5" in "".join(numbers.parts) and "31.5" not in "".join(numbers.parts)
 
 
+def test_a_run_has_one_colour_in_all_charts(runs):
+    (runs[1] / "monitor.jsonl").write_text('{"step": 10, "knn_top1": 31.5}\n')
+    curves = several_sections([read_run(run) for run in runs])[0]
+    page = Page("".join(curves.parts))
+    names = [words for element, words in page.texts if element == "span" and words in "one two"]
+    keys = [key["class"].split()[1] for key in page.all("path", d="M1 5L25 5", class_="line")]
+    looks = zip(names, keys, strict=True)
+    assert set(looks) == {("one", "s0"), ("two", "s1")} and names[0] == "two"
+
+
 def test_equal_runs_differ_in_nothing(tmp_path):
     facts = [read_run(make_run(tmp_path / name)) for name in ("a", "b")]
     assert several_sections(facts)[2].lead == "None: the runs have the same settings."

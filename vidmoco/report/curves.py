@@ -89,13 +89,15 @@ CURVES = (*_LEARNING, *_EMBEDDINGS, *_PACE)
 
 
 def drawn_over_each_other(curve: Curve, logs: Mapping[str, Sequence[dict[str, Any]]]) -> Markup:
-    """Return a chart of the first quantity of a curve, a line for each log, by its name."""
+    """Return a chart of the first quantity of a curve, a line for each log, by its name.
+
+    A log without it takes part, so that a run has the same colour in all charts.
+    """
     key, name = next(iter(curve.keys.items()))
     title = curve.title if len(curve.keys) == 1 else f"{curve.title}: {name}"
     series = [
         Series(run, [(x, y * curve.factor) for x, y in points_of(lines, key)])
         for run, lines in logs.items()
-        if any(key in line for line in lines)
     ]
     return line_chart(
         title, series, x_name=_common_x_name(logs), unit=curve.unit, about=curve.about,
@@ -105,11 +107,7 @@ def drawn_over_each_other(curve: Curve, logs: Mapping[str, Sequence[dict[str, An
 
 def knn_over_each_other(monitors: Mapping[str, Sequence[dict[str, Any]]]) -> Markup:
     """Return a chart of the monitor's k-NN accuracy, a line for each run."""
-    series = [
-        Series(run, points_of(lines, "knn_top1"))
-        for run, lines in monitors.items()
-        if any("knn_top1" in line for line in lines)
-    ]
+    series = [Series(run, points_of(lines, "knn_top1")) for run, lines in monitors.items()]
     return line_chart(
         "k-NN accuracy",
         series,

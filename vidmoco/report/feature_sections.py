@@ -1,5 +1,6 @@
 """Sections of features: a map of frames, and nearest neighbours."""
 
+import base64
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,12 +12,14 @@ from vidmoco.errors import ConfigError
 from vidmoco.features.feature_set import FeatureSet
 from vidmoco.report.markup import Section, render
 from vidmoco.report.pair_section import embedded
+from vidmoco.report.sprite_sheet import sprite_sheet
 from vidmoco.shapes import Int64
-from vidmoco.visualize.layout import layout_2d, require_tsne, snap_to_grid
+from vidmoco.visualize.frame_map import video_colour
+from vidmoco.visualize.layout import in_unit_square, layout_2d, require_tsne, snap_to_grid
 from vidmoco.visualize.neighbours import nearest_rows, similarities
 from vidmoco.visualize.thumbnails import thumbnails
 
-MAP_FRAMES = 600  # assumption: more frames do not find a cell in the grid
+MAP_FRAMES = 400
 _COLUMNS, _ROWS = 14, 9
 _MAP_BOX, _SHEET_BOX = (96, 72), (144, 108)
 _QUERIES, _NEIGHBOURS = 6, 6
@@ -41,21 +44,26 @@ def _map_section(features: FeatureSet) -> Section:
         kind, how = "pca", "their first two principal components"
     points = layout_2d(features.take(rows), kind=kind)  # type: ignore[arg-type]
     drawn, cells = snap_to_grid(points, columns=_COLUMNS, rows=_ROWS)
-    pictures = thumbnails(features, rows[drawn], box=_MAP_BOX)
+    cell_of = dict(zip(drawn.tolist(), (cells + 1).tolist(), strict=True))
+    order = [*cell_of, *(n for n in range(len(rows)) if n not in cell_of)]
+    places = in_unit_square(points)
+    sheet = sprite_sheet(thumbnails(features, rows[order], box=_MAP_BOX), box=_MAP_BOX)
     tiles = [
         {
-            "picture": _tile(features, row, image),
+            "box": " ".join(map(str, box)),
             "title": place_of(features, row),
-            "column": column + 1,
-            "row": line + 1,
+            "cell": cell_of.get(n),
+            "at": "{:.4f} {:.4f}".format(*places[n]),
+            "video": features.videos[row],
+            "colour": "#{:02x}{:02x}{:02x}".format(*video_colour(int(features.videos[row]))),
         }
-        for row, image, (column, line) in zip(
-            rows[drawn].tolist(), pictures, cells.tolist(), strict=True
-        )
+        for n, row, box in zip(order, rows[order].tolist(), sheet.boxes, strict=True)
     ]
-    box = render("map", tiles=tiles, columns=_COLUMNS)
+    jpeg = base64.b64encode(sheet.jpeg).decode()
+    foot = f"{len(drawn)} of the {len(rows)} frames find a cell." if len(drawn) < len(rows) else ""
+    box = render("map", tiles=tiles, columns=_COLUMNS, jpeg=jpeg, size=sheet.size, foot=foot)
     lead = (
-        f"{len(drawn)} of {features.num_rows:,} frames of {len(np.unique(features.videos)):,} "
+        f"{len(rows)} of {features.num_rows:,} frames of {len(np.unique(features.videos)):,} "
         f"videos, placed by {how}. The features are of {_backbone(features)}. Point at a frame to "
         "see its video and time."
     )

@@ -1,11 +1,12 @@
-"""Line charts as inline SVG, without scripts or libraries.
+"""Line charts as inline SVG, without libraries.
 
 Colours are CSS classes (``s0`` …) with a light and a dark value. Each line also has its own dash
 pattern, for readers who cannot tell the colours apart. A hidden column at each x has a ``<title>``,
-which browsers show on hover.
+which browsers show on hover; ``scripts/charts.js`` shows it sooner, and by arrow keys.
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -133,37 +134,52 @@ def _columns(
     x_name: str,
     x_texts: dict[float, str],
     unit: str,
-) -> list[tuple[float, float, str]]:
-    """Return left, width and text of a hidden column around each x, at most 120 columns."""
+) -> list[tuple[float, float, str, list[int]]]:
+    """Return left, width, text and series of a hidden column around each x, at most 120.
+
+    A series that has no point at x, because it is of another run, says its nearest one within its
+    ends.
+    """
     step = math.ceil(len(xs) / _MOST_COLUMNS)
     kept = list(xs[::-1][::step])[::-1]  # includes the last
     found = [dict(s.points) for s in series]
+    places = [sorted(known) for known in found]
     columns = []
     for n, at in enumerate(kept):
         left = (x.place(kept[n - 1]) + x.place(at)) / 2 if n else x.start
         right = (x.place(at) + x.place(kept[n + 1])) / 2 if n + 1 < len(kept) else x.end
-        lines = [f"{x_name} {x_texts.get(at) or number(at)}"]
-        lines += [
-            f"{s.name} {number(known[at], unit)}"
-            for s, known in zip(series, found, strict=True)
-            if at in known
-        ]
-        columns.append((left, max(right - left, 0.1), "\n".join(lines)))
+        lines, numbers = [f"{x_name} {x_texts.get(at) or number(at)}"], []
+        for index, one in enumerate(series):
+            near = _nearest(places[index], at)
+            if near is not None:
+                elsewhere = "" if near == at else f" ({x_texts.get(near) or number(near)})"
+                name = " ".join(one.name.split())  # a line of its own
+                lines.append(f"{name} {number(found[index][near], unit)}{elsewhere}")
+                numbers.append(index)
+        columns.append((left, max(right - left, 0.1), "\n".join(lines), numbers))
     return columns
+
+
+def _nearest(xs: Sequence[float], at: float) -> float | None:
+    """Return the nearest of ascending ``xs``, or None if ``at`` is beyond their ends."""
+    if not xs or not xs[0] <= at <= xs[-1]:
+        return None
+    n = bisect_left(xs, at)
+    return min(xs[max(n - 1, 0) : n + 1], key=lambda x: abs(x - at))
 
 
 def _legend(
     series: Sequence[Series], unit: str, mark: tuple[float, str] | None
-) -> list[tuple[str, str, str]]:
-    """Return CSS classes, name and last value of each line that has values, then of the mark.
+) -> list[tuple[str, str, str, int | None]]:
+    """Return CSS classes, name, last value and number of each line with values, then of the mark.
 
     The mark is named here because a curve could run through its name in the drawing.
     """
-    entries = []
+    entries: list[tuple[str, str, str, int | None]] = []
     for n, one in enumerate(series):
         last = next((v for _, v in reversed(one.points) if math.isfinite(v)), None)
         if last is not None:
-            entries.append((f"line {_look(n)}", one.name, number(last, unit)))
+            entries.append((f"line {_look(n)}", one.name, number(last, unit), n))
     if mark is not None:
-        entries.append(("mark", mark[1], number(mark[0], unit)))
+        entries.append(("mark", mark[1], number(mark[0], unit), None))
     return entries

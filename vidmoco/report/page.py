@@ -5,13 +5,9 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from vidmoco.report.markup import Section, render
+from vidmoco.report.script import POLICY, SCRIPT
 from vidmoco.report.style import STYLE
 
-# No scripts and no requests: even if a stranger's name became markup, nothing would run.
-_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
-    "form-action 'none'"
-)
 GENERATOR = '<meta name="generator" content="vidmoco">'  # identifies a report
 
 
@@ -30,9 +26,10 @@ def page(
     return str(
         render(
             "page",
-            policy=_POLICY,
+            policy=POLICY,
             generator=Markup(GENERATOR),
             style=Markup(STYLE),
+            script=Markup(SCRIPT),
             title=title,
             kind=kind,
             header=header,

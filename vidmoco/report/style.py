@@ -73,12 +73,12 @@ th{color:var(--quiet);font-weight:500;font-size:13px;text-align:left;vertical-al
   border-bottom:1px solid var(--quiet);white-space:nowrap}
 th,td{padding:7px 14px 7px 0}
 td{border-bottom:1px solid var(--rule);vertical-align:top}
-tbody tr:last-child td{border-bottom:0}
+tbody tr:last-child td{border-bottom:0} thead td{border-color:var(--quiet)}
 th+th,td+td{padding-left:14px}
 th.number,td.number{text-align:right;white-space:nowrap}
 td.name{font-weight:600;min-width:9em;max-width:26em}
 td.wide{min-width:16em}
-.scores thead tr:first-child th{border-bottom:0;padding-bottom:0}
+.scores thead tr:first-child>*{border-bottom:0;padding-bottom:0}
 .scores th.group,.scores .first{padding-left:26px}
 .scores th:first-child,.scores td:first-child{position:sticky;left:0;
   background:var(--page);z-index:1}
@@ -102,8 +102,8 @@ img{display:block;max-width:100%;height:auto;border-radius:5px}
 _PICTURES = """
 .charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(310px,100%),1fr));gap:16px;
   margin-top:22px}
-.chart{--ground:var(--card);background:var(--card);border:1px solid var(--rule);border-radius:12px;
-  padding:14px 14px 8px;  display:flex;flex-direction:column;break-inside:avoid}
+.chart{position:relative;--ground:var(--card);background:var(--card);border:1px solid var(--rule);
+  border-radius:12px;padding:14px 14px 8px;display:flex;flex-direction:column;break-inside:avoid}
 .chart>svg{margin-top:auto;width:100%;height:auto;display:block}
 .chart.double{padding-bottom:12px}
 .chart.double .scroll>svg{width:100%;min-width:560px;display:block}
@@ -148,7 +148,8 @@ circle{stroke-dasharray:none}
 .facts{margin:0;padding-left:18px;max-width:84ch;font-size:14px}
 .map{display:grid;grid-template-columns:repeat(var(--columns),72px);grid-auto-rows:54px;gap:3px;
   width:max-content}
-.map img{width:72px;height:54px;object-fit:cover;border-radius:4px}
+.tile{width:72px;height:54px;border-radius:4px;forced-color-adjust:none} .off{display:none}
+.sheet{position:absolute;width:0;height:0}
 .near{display:flex;gap:12px;padding:12px 0;border-bottom:1px solid var(--rule);width:max-content}
 .near figure{width:134px} .near .query{padding-right:12px;border-right:1px solid var(--quiet);
   box-sizing:content-box}
@@ -158,8 +159,48 @@ circle{stroke-dasharray:none}
 @media (max-width:600px){td.name{min-width:8em;max-width:10em}
   .scores td.name small{display:none} td.range{min-width:90px} section{margin-top:44px}}
 """
+# What only scripts make, and the map that they have taken over; on paper it is as without them.
+_ALIVE = """
+th button,.legend button{font:inherit;color:inherit;background:none;border:0;padding:4px 0;
+  margin:-4px 0;position:relative;text-align:inherit;cursor:pointer}
+.legend button[aria-pressed=false]{color:var(--quiet);text-decoration:line-through}
+.legend button[aria-pressed=false] .key{opacity:.3} .away{visibility:hidden}
+th button:hover{color:var(--ink)}
+th[aria-sort]{color:var(--ink)}
+th[aria-sort] button::after{content:"↑";position:absolute;left:calc(100% + 2px)}
+th[aria-sort=descending] button::after{content:"↓"}
+th.number[aria-sort] button::after{left:auto;right:calc(100% + 2px)}
+.column.at{fill:var(--hover)}
+:is(button,.chart>svg,.tile):focus-visible{outline:2px solid var(--accent);outline-offset:2px}
+.tip{position:absolute;z-index:4;pointer-events:none;max-width:min(300px,80%);padding:6px 9px;
+  background:var(--card);border:1px solid var(--rule);border-radius:8px;font-size:12px;
+  line-height:1.45;box-shadow:0 4px 16px var(--shade);font-variant-numeric:tabular-nums}
+.tip>*{display:block} .tip .key{display:inline-block;width:20px;height:8px;margin-right:5px}
+.card>svg{max-width:100%;border-radius:5px;margin-bottom:5px}
+.tools{display:flex;flex-wrap:wrap;gap:6px;align-items:center;margin:0 0 10px;font-size:13px;
+  color:var(--quiet)}
+.tools button{font:inherit;color:var(--ink);background:var(--card);border:1px solid var(--rule);
+  border-radius:8px;min-width:32px;padding:3px 9px;cursor:pointer}
+.tools button:hover{border-color:var(--quiet)} .tools span{margin-left:6px}
+@media screen{
+.live{position:relative;overflow:visible;background:none}
+.live .map{display:block;position:relative;width:100%;height:clamp(320px,50vw,560px);
+  overflow:hidden;background:var(--card);border:1px solid var(--rule);border-radius:12px;
+  cursor:grab;user-select:none;-webkit-user-select:none;touch-action:pan-y}
+.live .near{touch-action:none} .live .map:active{cursor:grabbing}
+.live .tile{display:block;position:absolute;left:0;top:0;z-index:1;width:var(--wide);
+  height:calc(.75*var(--wide));transform:var(--to) translate(-50%,-50%);
+  box-shadow:0 0 0 2px var(--c)}
+.live .dot{z-index:0;width:calc(var(--wide)/8);height:calc(var(--wide)/8);border-radius:50%;
+  background:var(--c);box-shadow:none}
+.dot use{display:none}
+.live .same{z-index:2;box-shadow:0 0 0 2px var(--c),0 0 0 4px var(--ink)} .live .on{z-index:3}
+.live+.foot{display:none}
+}
+"""
 _PAPER = """
 @media print{
+  .tools,.tip{display:none}
   :root{--page:#fff}
   body{font-size:11px} main{max-width:none;padding:0} nav{display:none} section{margin-top:26px}
   .scroll{overflow:visible;background:none} pre{white-space:pre-wrap}
@@ -173,5 +214,5 @@ _PAPER = """
 STYLE = (
     f":root{{color-scheme:light dark;{_LIGHT}}}"
     f"@media screen and (prefers-color-scheme:dark){{:root{{{_DARK}}}}}"
-    f"{_TEXT}{_PARTS}{_PICTURES}{_PAPER}"
+    f"{_TEXT}{_PARTS}{_PICTURES}{_ALIVE}{_PAPER}"
 )

@@ -81,6 +81,14 @@ def require_tsne() -> None:
         ) from error
 
 
+def in_unit_square(points: Float64[np.ndarray, "n 2"]) -> Float64[np.ndarray, "n 2"]:
+    """Stretch points over [0, 1] x [0, 1] and turn y, which then grows downwards."""
+    low, span = points.min(axis=0), np.ptp(points, axis=0)
+    is_flat = span <= _ROUNDING * span.max()
+    shares = np.where(is_flat, 0.5, (points - low) / np.where(is_flat, 1.0, span))
+    return np.stack([shares[:, 0], 1 - shares[:, 1]], axis=1)
+
+
 def snap_to_grid(
     points: Float64[np.ndarray, "n 2"], *, columns: int, rows: int
 ) -> tuple[Int64[np.ndarray, " m"], Int64[np.ndarray, "m 2"]]:
@@ -94,11 +102,7 @@ def snap_to_grid(
         columns: 1 or more.
         rows: 1 or more.
     """
-    low, span = points.min(axis=0), np.ptp(points, axis=0)
-    is_flat = span <= _ROUNDING * span.max()
-    shares = np.where(is_flat, 0.5, (points - low) / np.where(is_flat, 1.0, span))
-    shares[:, 1] = 1 - shares[:, 1]
-    positions = shares * [columns, rows]  # in cells
+    positions = in_unit_square(points) * [columns, rows]  # in cells
     own = np.minimum(positions.astype(np.int64), [columns - 1, rows - 1])
     order = np.argsort(((positions - own - 0.5) ** 2).sum(axis=1), kind="stable")
     taken: dict[tuple[int, int], int] = {}
