@@ -26,7 +26,6 @@ from vidmoco.backbones.folder import (
     weights_file,
 )
 from vidmoco.backbones.folder_config import checked_config
-from vidmoco.backbones.initialization import NoRandomValues
 from vidmoco.backbones.inner_weights import only_own_weights
 from vidmoco.backbones.source import HUB, Source, unknown_backbone
 from vidmoco.errors import CheckpointError, ConfigError, VidmocoError
@@ -60,8 +59,7 @@ def create(source: Source, *, pretrained: bool, **options: Any) -> nn.Module:
         logging.getLogger(library).setLevel(logging.ERROR)
     try:
         own = only_own_weights() if source.folder is not None else nullcontext()
-        drawn = NoRandomValues() if pretrained else nullcontext()
-        with own, drawn, warnings.catch_warnings():  # timm's resizing of relative positions
+        with own, warnings.catch_warnings():  # timm's resizing of relative positions
             warnings.filterwarnings("ignore", r"torch\.searchsorted\(\)|Using a non-tuple sequence")
             if source.name.startswith(HUB):
                 _check_hub(source)
@@ -126,8 +124,7 @@ def _checked(source: Source, *, pretrained: bool) -> dict[str, Any]:
             raise CheckpointError(f"Cannot load {source.label}: {first_line(error)}") from error
 
     def build() -> nn.Module:
-        with NoRandomValues():
-            return timm.create_model(source.name, num_classes=0, pretrained_cfg_overlay=overlay)
+        return timm.create_model(source.name, num_classes=0, pretrained_cfg_overlay=overlay)
 
     try:
         with warnings.catch_warnings(action="ignore"):  # of the same when it is built in earnest
