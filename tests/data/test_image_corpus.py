@@ -108,7 +108,7 @@ def test_photos_are_decoded_no_larger_than_the_canvas_needs(tmp_path):
         dataclasses.replace(config, videos=(tmp_path / "photos",)), resume=None, console=Console()
     )
     corpus = source.load.args[0]
-    assert source.canvas == (72, 96) and corpus.read(0).shape == (3, 150, 200)
+    assert source.canvas == (72, 96) and corpus.read(0).shape == (3, 300, 400)
     assert open_image_corpus([tmp_path / "photos"]).read(0).shape == (3, 1200, 1600)
 
 

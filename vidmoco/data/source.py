@@ -250,7 +250,7 @@ def _of_frames(
     key = frames.key
     canvas = canvas_size(frames.aspect_ratios, short_side=config.data.short_side)
     if isinstance(frames, ImageCorpus):
-        frames = replace(frames, at_least=max(canvas))
+        frames = replace(frames, at_least=2 * max(canvas))  # the rest is resized with care
     if resume is not None:
         run_notes.require_frames_of_run(config, frames, key, run=resume)
     cuts, short_side = None, None
