@@ -6,8 +6,7 @@ evaluation.
 
 import hashlib
 import io
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +22,7 @@ from vidmoco.content import hash_of_bytes, hashes_of_files
 from vidmoco.errors import ConfigError, DataError, VideoError
 from vidmoco.images.decode import decode_image
 from vidmoco.images.parquet_schema import image_bytes, image_column
-from vidmoco.images.suffixes import IMAGE_SUFFIXES
+from vidmoco.images.suffixes import IMAGE_SUFFIXES, walk
 from vidmoco.shapes import Float32, Float64, UInt8
 from vidmoco.video.files import VIDEO_SUFFIXES
 
@@ -155,7 +154,7 @@ def _folder(folder: Path) -> list[tuple[str, Any]]:
     """
     paths: list[Path] = []
     tables: list[Path] = []
-    for path in _walk(folder) if folder.is_dir() else []:
+    for path in walk(folder):
         suffix = path.suffix.lower()
         if suffix in VIDEO_SUFFIXES:
             return []
@@ -166,18 +165,6 @@ def _folder(folder: Path) -> list[tuple[str, Any]]:
     if not paths:
         return _rows([path for path in sorted(tables) if _holds_images(path)], below=folder)
     return [(path.relative_to(folder).as_posix(), path) for path in sorted(paths)]
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    seen: set[str] = set()
-    for where, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(where)
-        if real in seen:  # a loop of links
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(where) / name for name in files if not name.startswith("."))
 
 
 def _parquet(path: Path) -> list[tuple[str, Any]]:

@@ -1,5 +1,7 @@
 """Which files are images, by their names."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from vidmoco.video.files import VIDEO_SUFFIXES
@@ -15,6 +17,19 @@ def may_hold_images(source: Path) -> bool:
 
     A folder with a video is one of videos, so most are looked at only until their first file.
     """
-    suffixes = (path.suffix.lower() for path in source.rglob("*"))
+    suffixes = (path.suffix.lower() for path in walk(source))
     known = {*IMAGE_SUFFIXES, *VIDEO_SUFFIXES, ".parquet"}
     return next((one for one in suffixes if one in known), ".mp4") not in VIDEO_SUFFIXES
+
+
+def walk(folder: Path) -> Iterator[Path]:
+    """Yield the files of a folder, at any depth and through links, without hidden ones."""
+    seen: set[str] = set()
+    for where, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(where)
+        if real in seen:  # a loop of links
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(where) / name for name in files if not name.startswith("."))
