@@ -16,6 +16,7 @@ def without_timm(monkeypatch):
     """As in a command that has not imported it yet."""
     names = [name for name in timm.list_models() if not name.startswith("vidmoco_")]
     monkeypatch.delitem(sys.modules, "timm")
+    timm_names._names.cache_clear()
     monkeypatch.setattr(timm_names.importlib.util, "find_spec", lambda name: timm.__spec__)
     return names
 
@@ -43,6 +44,14 @@ def test_the_error_is_that_of_a_build(without_timm, monkeypatch):
 def test_timm_judges_where_its_files_are_laid_out_otherwise(without_timm, monkeypatch):
     monkeypatch.setattr(timm_names, "_text_of_models", lambda: "")
     require_sources("resnet5O")
+
+
+def test_who_has_imported_timm_may_have_more_names(monkeypatch):
+    timm_names._names.cache_clear()
+    monkeypatch.setattr(timm, "is_model", lambda name: name == "resnet_of_mine")
+    require_sources("resnet_of_mine", "resnet50")
+    with pytest.raises(ConfigError, match="Did you mean 'resnet50'"):
+        require_sources("resnet5O")
 
 
 def test_paths(tmp_path):

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from vidmoco.backbones.build import load_backbone, save_backbone
+from vidmoco.cli.main import main
 from vidmoco.errors import CheckpointError, ConfigError
 from vidmoco.evaluate.candidates import display_names, load_candidates
 
@@ -104,3 +105,13 @@ def test_names_are_short_and_never_alike(tmp_path, monkeypatch):
     assert len(set(names.values())) == 2
     (tmp_path / "latest").symlink_to(tmp_path / "run2")
     assert display_names(["latest"], architectures={"latest": "x"}) == {"latest": "run2"}
+
+
+def test_the_command_compares_with_an_untrained_copy(make_images, run_folder, monkeypatch, capsys):
+    """Names are looked up before anything is loaded, and this is none."""
+    images = make_images()
+    monkeypatch.chdir(images.parent)
+    words = ["evaluate", str(images), "--no-linear", "--k", "3", "--workers", "0", "--backbone"]
+    assert main([*words, str(run_folder), "random", "random:test_resnet"]) == 0
+    assert main([*words, "random"]) == 2
+    assert "--backbone random is an untrained copy" in capsys.readouterr().err

@@ -7,7 +7,9 @@ from pathlib import Path
 from vidmoco.backbones.folder import CONFIG_FILE, check_folder
 from vidmoco.errors import ConfigError, nearest
 
-RANDOM = "random:"
+UNTRAINED = "random"
+"""In a comparison: the first other backbone, untrained."""
+RANDOM = f"{UNTRAINED}:"
 HUB = "hf-hub:"
 EXPECTED = (
     "Expected a run folder, a backbone folder, a timm name (timm.list_models() lists them), "
@@ -78,7 +80,7 @@ def unknown_backbone(source: Source, known: Iterable[str]) -> ConfigError:
 
 def is_random(source: str) -> bool:
     """Return whether a source names random weights."""
-    return source == RANDOM.removesuffix(":") or source.startswith(RANDOM)
+    return source == UNTRAINED or source.startswith(RANDOM)
 
 
 def backbone_folder(source: str | Path) -> Path | None:

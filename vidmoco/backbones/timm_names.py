@@ -3,7 +3,9 @@
 import importlib.util
 import re
 import sys
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from vidmoco.backbones.source import HUB, Source, parse_source, unknown_backbone
 
@@ -24,13 +26,22 @@ def require_sources(*sources: str | None) -> None:
 
 
 def _require_known(source: Source) -> None:
-    if source.folder is not None or source.name.startswith((HUB, _OWN)) or "timm" in sys.modules:
+    if source.folder is not None or source.name.startswith((HUB, _OWN)):
         return
-    text = _text_of_models()
-    known = _NETWORK.findall(text)
+    timm: Any = sys.modules.get("timm")  # who has imported it may have registered more
+    if timm is not None and timm.is_model(source.architecture):
+        return
+    known, renamed = _names()
     # No name in the files: they are laid out in another way, and timm itself will judge.
-    if known and source.architecture not in {*known, *_RENAMED.findall(text)}:
+    if known and source.architecture not in known and source.architecture not in renamed:
         raise unknown_backbone(source, known)
+
+
+@cache
+def _names() -> tuple[list[str], list[str]]:
+    """Return the names of timm's networks, and those that it has given up."""
+    text = _text_of_models()
+    return _NETWORK.findall(text), _RENAMED.findall(text)
 
 
 def _text_of_models() -> str:

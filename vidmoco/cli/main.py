@@ -18,6 +18,7 @@ from typing import Any
 
 from vidmoco.ahead import say_loading
 from vidmoco.atomic_file import NO_ROOM, unwritable, writing
+from vidmoco.backbones.source import UNTRAINED
 from vidmoco.backbones.timm_names import require_sources
 from vidmoco.cli.flags import parse
 from vidmoco.cli.help import HELP
@@ -161,7 +162,7 @@ def _extract(command: ExtractCommand) -> int:
 
 def _evaluate(command: EvaluateCommand) -> int:
     require_paths(command.images, command.videos.labels)
-    require_sources(*command.backbone)
+    require_sources(*(source for source in command.backbone if source != UNTRAINED))
     say_loading()
     from vidmoco.evaluate.compare import evaluate
 

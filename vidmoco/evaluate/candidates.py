@@ -8,10 +8,8 @@ from typing import Literal
 
 from vidmoco.backbones.frozen import FrozenBackbone, load_frozen
 from vidmoco.backbones.preprocess import CropMode
-from vidmoco.backbones.source import is_random
+from vidmoco.backbones.source import RANDOM, UNTRAINED, is_random
 from vidmoco.errors import ConfigError
-
-RANDOM = "random"
 
 
 def load_candidates(
@@ -43,14 +41,14 @@ def load_candidates(
     pattern = next((source for source in sources if not is_random(source)), None)
     candidates = []
     for source in sources:
-        if source == RANDOM and pattern is None:
+        if source == UNTRAINED and pattern is None:
             raise ConfigError(
                 "--backbone random is an untrained copy of the first other backbone, and there is "
                 "none. Name one, or an architecture: random:resnet18."
             )
         candidates.append(
             load_frozen(
-                f"{RANDOM}:{pattern}" if source == RANDOM else source,
+                f"{RANDOM}{pattern}" if source == UNTRAINED else source,
                 size=size,
                 crop_mode=crop_mode,
                 precision=precision,
