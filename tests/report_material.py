@@ -115,6 +115,7 @@ def make_run(
     environment = {
         "time": "2026-01-02T03:04:05+00:00",
         "command": ["/usr/bin/vidmoco", "pretrain", "my videos", "--recipe", "moco_v2"],
+        "recipe": "moco_v2",
         "packages": {"torch": "2.15.0", "ray": None},
     }
     (folder / "environment.json").write_text(json.dumps(environment))

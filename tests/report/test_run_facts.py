@@ -45,10 +45,10 @@ def test_the_recipe_it_began_with(tmp_path):
     run = make_run(tmp_path / "run")
     assert read_run(run).base_recipe()[0] == "the recipe moco_v2"
     (run / "backbone" / "config.json").unlink()
-    assert read_run(run).base_recipe()[0] == "the recipe moco_v2"  # the command says so
-    (run / "environment.json").write_text('{"command": ["x", "--recipe=mine.yaml"]}')
+    assert read_run(run).base_recipe()[0] == "the recipe moco_v2"  # also before it ends
+    (run / "environment.json").write_text('{"recipe": "mine"}')
     assert read_run(run).base_recipe() == ("the defaults", PretrainConfig())
-    (run / "environment.json").write_text('{"command": ["x", "--recipe=simclr"]}')
+    (run / "environment.json").write_text('{"recipe": "simclr"}')
     assert read_run(run).base_recipe()[0] == "the recipe simclr"
     (run / "environment.json").write_text("[]")
     assert read_run(run).base_recipe()[0] == "the recipe vidmoco"

@@ -58,10 +58,10 @@ def test_what_matters_is_said(videos):
 @pytest.mark.parametrize(
     ("needed", "said"),
     [
-        (64, "6.0 s; frames of 32 px, enlarged to 64 (prepare --short-side 64)"),
+        (64, "6.0 s; prepared at 32 px, enlarged to 64 (prepare --short-side 64)"),
         (32, "6.0 s"),
         (17, "6.0 s"),
-        (16, "6.0 s; frames of 32 px (prepare --short-side 16 is enough, and faster)"),
+        (16, "6.0 s; prepared at 32 px (--short-side 16 is enough, and faster)"),
     ],
 )
 def test_prepared_frames_of_another_size_than_the_views_need(needed, said, prepared):

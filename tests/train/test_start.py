@@ -14,6 +14,7 @@ from vidmoco.cli.main import main
 from vidmoco.data import source as pairs
 from vidmoco.errors import ConfigError
 from vidmoco.json_text import read_json
+from vidmoco.train import pretrain
 
 AUTO = [*TINY, "--backbone.name", "test_resnet", "--steps", "6", "--resume", "auto"]
 
@@ -57,6 +58,26 @@ def test_the_command_goes_on_after_a_signal(finished, videos, tmp_path, monkeypa
     assert again(videos, tmp_path / "new") == 128 + signal.SIGUSR1 == 138
     assert "Stopped by SIGUSR1 after step 3 of 6" in capsys.readouterr().err
     monkeypatch.setattr(pairs, "load_pairs", load_pairs)
+    assert again(videos, tmp_path / "new") == 0
+    assert numbers(tmp_path / "new") == numbers(finished)
+
+
+def test_a_signal_before_the_first_step_leaves_a_checkpoint(
+    finished, videos, tmp_path, monkeypatch
+):
+    """Else the same command would find a backbone that nothing can go on from."""
+    enter = pretrain.TrainingProgress.__enter__
+
+    def interrupted(bar):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return enter(bar)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pretrain.TrainingProgress, "__enter__", interrupted)
+        assert again(videos, tmp_path / "new") == 143
+    assert [path.stem for path in list_checkpoints(tmp_path / "new" / "checkpoints")] == [
+        "step_00000000"
+    ]
     assert again(videos, tmp_path / "new") == 0
     assert numbers(tmp_path / "new") == numbers(finished)
 

@@ -51,8 +51,7 @@ def create(source: Source, *, pretrained: bool, **options: Any) -> nn.Module:
         CheckpointError: a folder is damaged, or the weights cannot be downloaded or loaded.
     """
     if source.folder is not None:
-        if "pretrained_cfg_overlay" not in options:
-            options["pretrained_cfg_overlay"] = _checked(source, pretrained=pretrained)
+        options["pretrained_cfg_overlay"] = _checked(source, pretrained=pretrained)
     elif not source.name.startswith(HUB) and not is_model(source.architecture):
         raise unknown_backbone(source, timm.list_models())
     for library in ("timm", "huggingface_hub"):  # they log every attempt to download
@@ -235,8 +234,6 @@ def _create_for(
     Also return whether its weights could be resized. If not, it has its own size.
     """
     resized = True
-    if source.folder is not None:  # once for all ways
-        options["pretrained_cfg_overlay"] = _checked(source, pretrained=options["pretrained"])
     sized = {"img_size": size}
     ways: list[dict[str, Any]] = [sized, {}]
     if other_sizes:

@@ -66,7 +66,7 @@ class PairSource:
     has_time: bool
     """Whether videos have more than one frame. False for images."""
     prepared_short_side: int | None = None
-    """The short side of prepared frames as they are stored, in pixels."""
+    """Of prepared frames: the setting. Frames of smaller videos are smaller."""
 
     def batching(self) -> Batching:
         """Return how an epoch is cut into batches.

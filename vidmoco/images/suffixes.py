@@ -1,4 +1,4 @@
-"""Which files are images, by their names."""
+"""Which files are images, and which folders may hold some, by names alone."""
 
 import os
 from collections.abc import Iterator

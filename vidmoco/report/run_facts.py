@@ -1,7 +1,6 @@
 """Read the content of a run folder, without training code and without changing anything."""
 
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +68,7 @@ class RunFacts:
 
     def base_recipe(self) -> tuple[str, PretrainConfig]:
         """Return name and settings of the shipped recipe of the run, or the defaults."""
-        name = self.provenance.get("recipe") or _flag(self.environment, "--recipe") or "vidmoco"
+        name = str(self.environment.get("recipe") or self.provenance.get("recipe") or "vidmoco")
         if name in shipped_recipes():
             return f"the recipe {name}", load_recipe(name)
         return "the defaults", PretrainConfig()
@@ -172,14 +171,6 @@ def _json_of(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return data if isinstance(data, dict) else {}
-
-
-def _flag(environment: dict[str, Any], flag: str) -> str | None:
-    """Return the value of a flag in the command that began the run."""
-    words = environment.get("command")
-    words = words if isinstance(words, list) else []
-    words = [part for word in words for part in str(word).split("=", 1)]
-    return next((b for a, b in pairwise(words) if a == flag), None)
 
 
 def _number(value: Any) -> float | None:

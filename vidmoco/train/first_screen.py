@@ -80,9 +80,9 @@ def _data(source: PairSource) -> str:
     if stored is None:
         return text
     if stored < needed:
-        text += f"; frames of {stored} px, enlarged to {needed} (prepare --short-side {needed})"
+        text += f"; prepared at {stored} px, enlarged to {needed} (prepare --short-side {needed})"
     elif stored >= 2 * needed:
-        text += f"; frames of {stored} px (prepare --short-side {needed} is enough, and faster)"
+        text += f"; prepared at {stored} px (--short-side {needed} is enough, and faster)"
     return text
 
 

@@ -55,7 +55,7 @@ class RunState:
         self.writer = CheckpointWriter(self.folder, keep=settings.engine.keep_checkpoints)
         self._every = settings.engine.checkpoint_steps
         self._seconds = settings.engine.checkpoint_minutes * 60
-        self._saved_at, self._saved_step = time.monotonic(), 0
+        self._saved_at, self._saved_step = time.monotonic(), -1
 
     def is_due(self, step: int) -> bool:
         """Return whether this process thinks that it is time for a checkpoint of ``step``.
@@ -64,7 +64,7 @@ class RunState:
             ConfigError: the last one could not be written.
         """
         self.writer.check()
-        if step == self._saved_step:
+        if step in (0, self._saved_step):
             return False
         if self._every is not None:
             return step % self._every == 0
