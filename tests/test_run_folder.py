@@ -117,7 +117,7 @@ def test_what_a_library_writes_by_itself_is_told_too(tmp_path, monkeypatch, caps
             torch.save({"x": torch.ones(1000)}, command.output)
 
     monkeypatch.setattr("vidmoco.backbones.export_file.export_file", export)
-    assert main(["export", "run", "--to", "moco", "-o", "m.pt"]) == 2
+    assert main(["export", "random:resnet10t", "--to", "moco", "-o", "m.pt"]) == 2
     assert "m.pt cannot be written: " in last_line(capsys)
 
 

@@ -5,6 +5,7 @@ import struct
 
 import pytest
 import wandb
+from child_processes import until
 from PIL import Image
 from wandb.proto import wandb_internal_pb2
 
@@ -51,7 +52,9 @@ def test_it_is_read_back_and_a_start_that_goes_on_has_no_step_twice(tmp_path):
             logger.scalars(step, {"knn_top1": 50.0})
         logger.picture(Image.new("RGB", (9, 5)))
         logger.close()
-    (path,) = (tmp_path / "wandb").glob(f"offline-run-*/run-{note['id']}.wandb")
+        (path,) = (tmp_path / "wandb").glob(f"offline-run-*/run-{note['id']}.wandb")
+        # W&B's own process may write the file after finish() has returned.
+        until(lambda path=path: "exit" in [one.WhichOneof("record_type") for one in records(path)])
     rows = history(path)
     assert [(row["_step"], row["loss"]) for row in rows] == [(2, 0.5), (4, 0.25), (8, 0.125)]
     assert all(row["knn_top1"] == 50.0 for row in rows)
