@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from vidmoco.errors import ConfigError
 from vidmoco.urls import absolute, absolute_paths, is_url, url_of, without_passwords
 
 
@@ -41,6 +42,9 @@ def test_paths_as_python_gives_them(tmp_path, monkeypatch):
     here = tmp_path / "list.txt"
     assert absolute_paths(["@list.txt", here]) == (here, here)
     assert list(map(url_of, absolute_paths("https://a.org/v"))) == ["https://a.org/v"]
+    for given in ("", ["v", ""]):
+        with pytest.raises(ConfigError, match="A path of videos is empty"):
+            absolute_paths(given)
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,9 @@ def absolute_paths(given: str | PathLike[str] | Sequence[str | PathLike[str]]) -
     """Return one path or URL of videos, or several, as absolute paths; ``@FILE`` is a list.
 
     Raises:
-        ConfigError: a list cannot be used.
+        ConfigError: a list cannot be used, or a path is empty: it would be the current folder.
     """
     several = [given] if isinstance(given, str | PathLike) else given
+    if "" in several:
+        raise ConfigError("A path of videos is empty. The current folder is . (a dot).")
     return tuple(absolute(path) for path in expand_lists([Path(path) for path in several]))

@@ -193,6 +193,22 @@ def test_a_flag_of_several_values_is_given_once(words, capsys):
 
 
 @pytest.mark.parametrize(
+    "words, place",
+    [
+        (["pretrain", ""], ""),
+        (["pretrain", "v", ""], " after v"),
+        (["scan", "v", "--limits.max-pixels", ""], " after --limits.max-pixels"),
+        (["extract", "v", "-o", ""], " after -o"),
+        (["extract", "v", "--output="], " after --output"),
+    ],
+)
+def test_an_empty_argument_is_not_the_current_folder(words, place, capsys):
+    """As of a shell's variable that is not set."""
+    assert main(words) == 2
+    assert f"vidmoco: An argument is empty{place}. Is a variable" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("gpu", "words", "recipe"),
     [
         (False, "", "vidmoco"),

@@ -37,6 +37,7 @@ def parse(settings: type[Any], words: Sequence[str], *, prog: str) -> Any:
         ConfigError: A setting cannot be used.
         SystemExit: After the help (0), or after a message about a wrong argument (2).
     """
+    _require_words(words)
     options: dict[str, Any] = {}
     advice = ""
     if settings is PretrainCommand:
@@ -64,6 +65,17 @@ def parse(settings: type[Any], words: Sequence[str], *, prog: str) -> Any:
         raise ConfigError(f"{error}{advice}") from error
     require_finite(given)
     return given
+
+
+def _require_words(words: Sequence[str]) -> None:
+    """Refuse an empty argument: as a path it would be the current folder."""
+    for before, word in zip(["", *words], words, strict=False):
+        if not word or (word.startswith("--") and word.endswith("=")):
+            after = f" after {word[:-1] or before}" if word or before else ""
+            raise ConfigError(
+                f"An argument is empty{after}. Is a variable of the shell not set? The current "
+                "folder is . (a dot)."
+            )
 
 
 def _with_resume(words: Sequence[str]) -> list[str]:
