@@ -81,6 +81,22 @@ def test_colours_are_red_green_blue(tmp_path):
     np.testing.assert_allclose(picture[8, 12], (250, 130, 10), atol=12)
 
 
+@pytest.mark.parametrize(
+    ("numbers", "read_as"),
+    [({"colorspace": number}, {"colorspace": 2}) for number in (3, 8, 11, 14, 200)]
+    + [({"colorspace": 10}, {"colorspace": 9}), ({"color_range": 7}, {"color_range": 0})],
+)
+def test_numbers_that_are_not_converted_are_read_as_the_usual(numbers, read_as):
+    coded = np.random.default_rng(0).integers(16, 236, (96, 96), dtype=np.uint8)
+    pictures = []
+    for given in (numbers, read_as):
+        frame = av.VideoFrame.from_ndarray(coded, format="yuv420p")
+        for name, number in given.items():
+            setattr(frame, name, number)
+        pictures.append(to_rgb(frame, coded_size=(96, 64)))
+    np.testing.assert_array_equal(*pictures)
+
+
 def test_a_picture_of_another_size_is_scaled(tmp_path):
     write_video(tmp_path / "a.mp4", num_frames=1, first_index=5)
     picture = to_rgb(first_frame(tmp_path / "a.mp4"), coded_size=(192, 128))

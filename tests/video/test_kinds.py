@@ -375,6 +375,18 @@ def test_sound_is_no_video(tmp_path, name, codec):
         read_frames(video, [0.0])
 
 
+@pytest.mark.parametrize("matrix", ["GBR", "YCgCo", "bt2020c", "smpte2085", "ICtCp"])
+def test_colours_that_are_not_converted_cost_no_picture(tmp_path, matrix):
+    """As in Dolby Vision; libswscale refuses most of them."""
+    options = {"x264-params": f"colormatrix={matrix}"}
+    write_video(tmp_path / "a.mp4", num_frames=20, codec_options=options)
+    video = probe_video(tmp_path / "a.mp4", root=tmp_path)
+    shown = list(iter_frames(video))
+    assert [read_index(picture) for _, picture in shown] == list(range(20))
+    for frames in (read_frames(video, [1.5]), ForwardReader().read(video, np.array([1.5]))):
+        assert read_index(frames.images[0]) == 15
+
+
 def packets_of(path):
     """Return (position, size) of the packets of a video."""
     with av.open(str(path)) as opened:

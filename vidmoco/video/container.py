@@ -45,6 +45,14 @@ CODECS = frozenset(
 )
 
 
+# ISO/IEC 23091-2, MatrixCoefficients. libswscale raises an error for others, and a damaged file may
+# hold any number. Players without one take the usual matrix.
+_UNSPECIFIED = 2
+_MATRICES = frozenset({0, 1, _UNSPECIFIED, 4, 5, 6, 7, 9})
+_NEAREST_MATRIX = {10: 9}  # BT.2020 with constant luminance
+_RANGES = frozenset({0, 1, 2})  # unspecified, limited, full
+
+
 def _canonical_name(decoder: str) -> str:
     try:
         return str(Codec(decoder, "r").canonical_name)
@@ -187,6 +195,10 @@ def rotation_of(frame: VideoFrame) -> tuple[int, bool]:
 def to_rgb(frame: VideoFrame, *, coded_size: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
     """Return a decoded picture in RGB, scaled to ``coded_size`` (width, height) and rotated."""
     width, height = coded_size
+    if frame.colorspace not in _MATRICES:
+        frame.colorspace = _NEAREST_MATRIX.get(frame.colorspace, _UNSPECIFIED)
+    if frame.color_range not in _RANGES:
+        frame.color_range = 0
     if not hasattr(_SCALERS, "scaler"):
         _SCALERS.scaler = VideoReformatter()  # kept, because it costs as much as a small picture
     scaled = _SCALERS.scaler.reformat(frame, width, height, "rgb24", threads=1)

@@ -30,21 +30,26 @@ _STEPS_BACK = (2.0, 8.0, 32.0)
 # packets, which a seek skips (measured wrong: MPEG-PS). Those are read from the start.
 _SEEKABLE = frozenset({"mov", "matroska", "mpegts", "avi", "flv", "asf"})
 
+# Decoders that notice damage at once (measured). That of MPEG-4 does not in its second picture, so
+# it decodes the first of the file before a seek.
+_ALERT = frozenset({"h264", "hevc", "vp8", "vp9", "av1"})
+
 
 class SeekReader:
     """An open video with a position. Frames are (seconds from the first shown frame, frame)."""
 
     def __init__(self, video: VideoInfo, *, limits: Limits = DEFAULT_LIMITS) -> None:
-        """Open the video and decode its first frame.
+        """Open the video.
 
         Raises:
-            VideoError: it cannot be opened or decoded. The message is the reason, without the path.
+            VideoError: it cannot be opened. The message is the reason, without the path.
         """
         self._video, self._limits = video, limits
+        self._can_seek = not video.estimated_times and video.container in _SEEKABLE
         self._file = ExitStack()
         self._frames: Iterator[Timed] = iter(())
         self._shown: Timed | None = None
-        self._ahead: Timed | None = None
+        self._ahead: Timed | None = None  # both are None where nothing is decoded yet
         self._trusted_from = 0.0  # damage before this time may only be due to a seek
         self._rewind()
 
@@ -67,11 +72,9 @@ class SeekReader:
         Raises:
             VideoError: the frame is lost, or no frame can be decoded.
         """
-        here = self._shown or self._ahead
-        found: Timed | None = None
-        if here is not None and seconds - here[0] <= self._video.keyframe_seconds:
-            found = self._advance(seconds)
-        if found is None or isinstance(found[1], Lost):
+        is_near = self._is_near(seconds)
+        found = self._advance(seconds) if is_near else self._go_to(seconds)
+        if is_near and self._can_seek and isinstance(found[1], Lost):
             found = self._go_to(seconds)
         began, frame = found
         if isinstance(frame, Lost):
@@ -80,7 +83,7 @@ class SeekReader:
 
     def frames(self, start: float) -> Iterator[Timed]:
         """Yield all frames from the one that is shown at a time on, lost ones in their places."""
-        found = self._go_to(start) if start > self._video.keyframe_seconds else self._advance(start)
+        found = self._advance(start) if self._is_near(start) else self._go_to(start)
         while True:
             if isinstance(found[1], Lost) and found[0] < self._trusted_from:
                 found = self._go_to(found[0])
@@ -100,15 +103,21 @@ class SeekReader:
             open_video(self._video.path, limits=self._limits)
         )
         self._trusted_from = 0.0
-        self._take(decoded_frames(self._container, self._stream, self._video))
+        self._frames = decoded_frames(self._container, self._stream, self._video)
+        self._shown = self._ahead = None
+        if self._video.codec not in _ALERT:
+            self._ahead = next(self._frames, None)
 
-    def _take(self, frames: Iterator[Timed]) -> None:
-        self._frames = frames
-        self._shown = None
-        self._ahead = next(frames, None)
+    def _is_near(self, seconds: float) -> bool:
+        """Return whether to decode up to a time, instead of seeking to it."""
+        here = self._shown or self._ahead
+        away = seconds - (here[0] if here else 0.0)
+        return not self._can_seek or away <= self._video.keyframe_seconds
 
     def _advance(self, seconds: float) -> Timed:
         """Decode up to a time, and return the frame that is shown then."""
+        if self._shown is None and self._ahead is None:
+            self._ahead = next(self._frames, None)
         while self._ahead is not None and (self._shown is None or self._ahead[0] <= seconds):
             self._shown, self._ahead = self._ahead, next(self._frames, None)
         if self._shown is None:
@@ -121,7 +130,7 @@ class SeekReader:
         If pictures after the key frame need earlier ones, a decoder reports damage where there is
         none. So damage is believed only if decoding began at least one group of pictures earlier.
         """
-        if not self._video.estimated_times and self._video.container in _SEEKABLE:
+        if self._can_seek:
             gop = self._video.keyframe_seconds
             for back in sorted({0.0, gop, *_STEPS_BACK}):
                 if seconds <= back or not self._seek(seconds - back, until=seconds):
@@ -144,8 +153,8 @@ class SeekReader:
             raise
         except av.FFmpegError:  # there is no index, or no key frame before that time
             return False
-        frames = decoded_frames(
+        self._frames = decoded_frames(
             self._container, self._stream, self._video, after_seek=True, until=until
         )
-        self._take(frames)
+        self._shown, self._ahead = None, next(self._frames, None)
         return True
