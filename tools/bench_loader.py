@@ -1,11 +1,13 @@
 """Compare loaders by pairs of frames per second and per CPU-second; prints a Markdown table.
 
-    python tools/bench_loader.py VIDEOS [--size 64 224] [--rounds 5] [--workers 2]
+    python tools/bench_loader.py VIDEOS [--size 64 224] [--rounds 5] [--lance PICTURES]
 
 All loaders yield batches of uint8 pairs on one canvas: two frames at random times of a video, each
 video once per batch, without augmentation. The naive loader uses decord as its README does, opened
-for each item of a DataLoader; it resizes while it decodes. Loaders take turns, and numbers are
-medians of the rounds. CPU time and memory are those of all processes together.
+for each item of a DataLoader; it resizes while it decodes. PICTURES is what stable-pretraining
+(``build_lance_video_dataset(VIDEOS, PICTURES, resize=128)``) has made of the videos; its segments
+are two frames, 15 apart. Loaders take turns, and numbers are medians of the rounds. CPU time and
+memory are those of all processes together.
 """
 
 import argparse
@@ -35,7 +37,7 @@ from vidmoco.video.open_catalog import open_catalog
 
 BATCH = 64
 CANVAS_OF_SIZE = {64: 72, 224: 256}  # short side of the canvas from which crops are taken
-PREPARED_SIDES = {64: (128,), 224: (240,)}
+PREPARED_SIDES = {64: (72, 128), 224: (240,)}
 
 
 @dataclass
@@ -81,7 +83,24 @@ class NaiveTorchcodec(NaivePairs):
         return torch.nn.functional.interpolate(frames, self.canvas, mode="bilinear", antialias=True)
 
 
-def naive(dataset: Dataset[Tensor], *, workers: int) -> Iterator[Tensor]:
+class LanceSegments(Dataset[Tensor]):
+    """Two frames of a video by stable-pretraining, 128 x 128."""
+
+    def __init__(self, folder: Path) -> None:
+        from stable_pretraining.data import LanceVideoSegments
+
+        self.segments = LanceVideoSegments(folder, window_length=2, frame_skip=14)
+
+    def __len__(self) -> int:
+        return len(self.segments)
+
+    def __getitem__(self, index: int) -> Tensor:
+        """Return (2, H, W, 3) in uint8."""
+        frames: Tensor = self.segments[index]["video"]
+        return frames
+
+
+def by_loader(dataset: Dataset[Tensor], *, workers: int) -> Iterator[Tensor]:
     """Yield batches for ever."""
     loader = DataLoader(
         dataset,
@@ -144,6 +163,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, nargs="+", default=[64, 224], choices=[64, 224])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--lance", type=Path)
     given = parser.parse_args()
     catalog = open_catalog([given.videos]).readable()
     paths = [str(info.path) for info in catalog.rows() if info.route == "decord"]
@@ -159,7 +179,7 @@ def main() -> None:
                 naives["naive torchcodec"] = NaiveTorchcodec
             for name, kind in naives.items():
                 dataset = kind(paths, canvas)
-                loaders[name] = (partial(naive, dataset, workers=given.workers), 4, epoch)
+                loaders[name] = (partial(by_loader, dataset, workers=given.workers), 4, epoch)
             for pairs in (1, 4, 8):
                 batching = cut_batches(
                     num_sources=len(catalog),
@@ -178,6 +198,9 @@ def main() -> None:
                     prepare(PrepareCommand(videos=(given.videos,), output=folder, short_side=side))
                 build = partial(prepared, open_prepared(folder), canvas, given.workers)
                 loaders[f"prepared, short side {side}"] = (build, 8, 4 * epoch)
+            if given.lance is not None:
+                build = partial(by_loader, LanceSegments(given.lance), workers=given.workers)
+                loaders["stable-pretraining's segments"] = (build, 8, 4 * epoch)
             print_table(loaders, rounds=given.rounds)
 
 
