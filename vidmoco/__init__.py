@@ -67,10 +67,18 @@ def __dir__() -> list[str]:
 
 
 class _CallableFolder(ModuleType):
-    """``vidmoco.evaluate`` is a folder of modules, and the function too, whatever is imported."""
+    # ``vidmoco.evaluate`` is a folder of modules, and the function too, whatever is imported.
+
+    @property
+    def __wrapped__(self) -> Any:
+        return import_module("vidmoco.api.features").evaluate
+
+    @property
+    def __doc__(self) -> Any:  # type: ignore[override]
+        return self.__wrapped__.__doc__
 
     def __call__(self, *args: Any, **options: Any) -> Any:
-        return import_module("vidmoco.api.features").evaluate(*args, **options)
+        return self.__wrapped__(*args, **options)
 
 
 import_module("vidmoco.evaluate").__class__ = _CallableFolder

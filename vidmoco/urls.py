@@ -1,7 +1,7 @@
 """URLs among the paths that a user gives."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from os import PathLike
 from pathlib import Path
 
@@ -75,9 +75,16 @@ def absolute_paths(given: str | PathLike[str] | Sequence[str | PathLike[str]]) -
     """Return one path or URL of videos, or several, as absolute paths; ``@FILE`` is a list.
 
     Raises:
-        ConfigError: a list cannot be used, or a path is empty: it would be the current folder.
+        ConfigError: a list cannot be used, there is something else than paths, or a path is empty:
+            it would be the current folder.
     """
-    several = [given] if isinstance(given, str | PathLike) else given
+    several = [given] if not isinstance(given, Iterable) or isinstance(given, str) else [*given]
+    for one in several:
+        if not isinstance(one, str | PathLike):
+            raise ConfigError(
+                f"Expected a path of videos, or several, and there is one of type "
+                f"{type(one).__name__}."
+            )
     if "" in several:
         raise ConfigError("A path of videos is empty. The current folder is . (a dot).")
     return tuple(absolute(path) for path in expand_lists([Path(path) for path in several]))

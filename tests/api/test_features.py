@@ -1,3 +1,4 @@
+import inspect
 import os
 from pathlib import Path
 
@@ -42,8 +43,13 @@ def test_features_of_an_array(run):
     assert run.embed(frames[:0])[0].shape == (0, 96)
     with pytest.raises(ConfigError, match=r"float64 \(5, 40, 60, 3\); expected uint8"):
         run.embed(frames.astype(float))
-    with pytest.raises(ConfigError, match="Frames of an array are all taken"):
-        run.embed(frames, fps=2)
+    np.testing.assert_array_equal(run.embed(torch.from_numpy(frames))[0], run.embed(frames)[0])
+    patches = vidmoco.load_frozen(run, feature="patches")
+    assert vidmoco.embed(frames, backbone=patches)[0].shape == (5, *patches.row_shape)
+    with pytest.raises(ConfigError, match=r"uint8 \(5, 0, 60, 3\); expected uint8"):
+        run.embed(frames[:, :0])
+    with pytest.raises(ConfigError, match="a row of its own: leave out fps and normalize"):
+        run.embed(frames, fps=2, normalize=True)
 
 
 def test_what_cannot_be_embedded(run, tmp_path):
@@ -59,6 +65,24 @@ def test_what_cannot_be_embedded(run, tmp_path):
         vidmoco.embed("a.mp4", backbone=tmp_path / "nothing")
 
 
+def test_settings_as_numpy_has_them(run, videos):
+    times = np.array([0.1, 0.5])
+    features, found = run.embed(videos / "01.mp4", times=times, start=np.float32(0))
+    assert features.shape == (2, 96) and found.tolist() == pytest.approx(times.tolist())
+
+
+def test_a_video_to_a_file_by_their_names(run, videos, tmp_path):
+    frozen = vidmoco.load_frozen(run)
+    assert vidmoco.extract_video(frozen, str(videos / "01.mp4"), str(tmp_path / "a.npy")) == 12
+    with pytest.raises(VideoError, match="nothing"):
+        vidmoco.extract_video(frozen, "nothing.mp4", tmp_path / "a.npy")
+
+
+def test_evaluate_has_its_help():
+    assert vidmoco.evaluate.__doc__.startswith("Compare frozen backbones on labelled images")
+    assert list(inspect.signature(vidmoco.evaluate).parameters)[:2] == ["images", "backbones"]
+
+
 def test_evaluation_is_a_function_and_a_folder_of_modules(run, make_images, tmp_path):
     import vidmoco.evaluate.knn
 
@@ -67,6 +91,8 @@ def test_evaluation_is_a_function_and_a_folder_of_modules(run, make_images, tmp_
     images = make_images()
     found = vidmoco.evaluate(images, [run, "random"], **options)
     assert [row["name"] for row in found["rows"]] == ["a", "random (test_resnet)"]
+    alone = vidmoco.evaluate(images, run, **options)
+    assert alone["rows"][0]["knn_top1"] == found["rows"][0]["knn_top1"]
     again = run.evaluate(images, **options, output=tmp_path / "r.json")
     assert again["rows"][0]["knn_top1"] == found["rows"][0]["knn_top1"]
     assert (tmp_path / "r.json").is_file() and not Path("results.json").exists()

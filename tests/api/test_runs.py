@@ -48,11 +48,20 @@ def test_a_second_call_is_the_same_and_a_stopped_run_goes_on(run, videos, tmp_pa
         ({"data": {"max_gaps": 3}}, r"unknown key 'data\.max_gaps'"),
         ({"method": "moko"}, r"'method\.name' is 'moko'"),
         ({"batch_size": "many"}, r"'data\.batch_size' is 'many'; it must be a whole number"),
+        ({"batch_size": 4, "data": {"batch_size": 8}}, "'batch_size' is given, and in 'data' too"),
     ],
 )
 def test_settings_that_cannot_be(videos, settings, message):
     with pytest.raises(ConfigError, match=message):
         vidmoco.pretrain(videos, **settings)
+
+
+def test_a_run_is_a_backbone_to_begin_with(run, videos, tmp_path):
+    for number, given in enumerate((run, run.path, {"name": str(run.path)})):
+        began = vidmoco.pretrain(
+            videos, run=tmp_path / str(number), steps=1, **SMALL | {"backbone": given}
+        )
+        assert began.config.backbone.name == str(run.path)
 
 
 def test_no_run(tmp_path):

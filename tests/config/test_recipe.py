@@ -11,6 +11,7 @@ from vidmoco.config.augment import AugmentConfig
 from vidmoco.config.data import DataConfig
 from vidmoco.config.methods import MoCoConfig
 from vidmoco.config.optim import OptimConfig
+from vidmoco.config.plain import to_plain
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import (
     differences,
@@ -18,7 +19,6 @@ from vidmoco.config.recipe import (
     load_recipe,
     parse_recipe,
     shipped_recipes,
-    to_plain,
 )
 from vidmoco.errors import ConfigError
 

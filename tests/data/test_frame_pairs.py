@@ -91,9 +91,15 @@ def test_a_state_of_other_pairs_is_refused(videos):
 
 
 def test_what_cannot_be_used(videos, tmp_path):
-    with pytest.raises(TypeError, match="max_gaps"):
+    with pytest.raises(ConfigError, match="unknown key 'max_gaps'"):
         pairs_of(videos, max_gaps=3)
     with pytest.raises(ConfigError, match="max-gap"):
         pairs_of(videos, max_gap=-1.0)
     with pytest.raises(ConfigError, match="No video file in"):
         pairs_of(tmp_path)
+
+
+def test_more_frames_of_a_video(videos):
+    pairs = FramePairs(videos, batch_size=4, frames_per_video=3, workers=0)
+    batch = next(iter(pairs))
+    assert batch["frames"].shape[:2] == batch["pts_seconds"].shape == (4, 3)

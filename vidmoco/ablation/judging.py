@@ -9,7 +9,7 @@ from rich.console import Console
 from vidmoco.ablation.plan import Judge
 from vidmoco.backbones.folder import weights_file
 from vidmoco.backbones.source import parse_source
-from vidmoco.config.recipe import to_plain
+from vidmoco.config.plain import to_plain
 from vidmoco.content import hash_of_file
 from vidmoco.evaluate.compare import evaluate
 from vidmoco.evaluate.results import write_results

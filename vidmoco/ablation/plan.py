@@ -26,13 +26,9 @@ from pathlib import Path
 from typing import Any
 
 from vidmoco.config.evaluation import EvaluateCommand
+from vidmoco.config.plain import build_settings
 from vidmoco.config.pretrain import PretrainConfig
-from vidmoco.config.recipe import (
-    build_settings,
-    default_recipe,
-    load_recipe,
-    with_settings,
-)
+from vidmoco.config.recipe import default_recipe, load_recipe, with_settings
 from vidmoco.config.yaml_text import MAX_BYTES, read_yaml
 from vidmoco.errors import ConfigError, nearest
 from vidmoco.text import read_text

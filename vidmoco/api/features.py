@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +11,9 @@ from einops import rearrange
 from vidmoco.backbones.frozen import FrozenBackbone, load_frozen
 from vidmoco.backbones.preprocess import CropMode, resize_and_crop
 from vidmoco.config.evaluation import EvaluateCommand, SearchCommand
+from vidmoco.config.extract import ExtractCommand
 from vidmoco.config.frame_selection import FrameSelection
+from vidmoco.config.plain import from_python
 from vidmoco.device import resolve_device
 from vidmoco.errors import ConfigError, VideoError
 from vidmoco.evaluate.compare import evaluate as run_evaluation
@@ -28,7 +29,7 @@ PathLike = str | os.PathLike[str]
 
 
 def embed(
-    videos: PathLike | np.ndarray | Sequence[PathLike],
+    videos: PathLike | np.ndarray | torch.Tensor | Sequence[PathLike],
     *,
     backbone: PathLike | FrozenBackbone | None = None,
     pool: Pool = "none",
@@ -46,7 +47,8 @@ def embed(
         features, times = vidmoco.embed("clip.mp4", backbone="runs/latest", fps=2)
 
     Args:
-        videos: A video; an array of uint8 RGB frames (T, H, W, 3); or several paths of videos.
+        videos: A video; several paths of videos; or an array or tensor of frames, uint8 RGB
+            (T, H, W, 3), all of which are taken, each with a row of its own.
         backbone: A run, a backbone folder, a timm name, ``random:NAME``, or what ``load_frozen``
             returned, which saves loading it each time. The default is runs/latest, or timm's
             pretrained ResNet-50.
@@ -69,16 +71,25 @@ def embed(
         ConfigError: A setting or the backbone cannot be used.
         VideoError: A video cannot be read.
     """
-    frozen = _frozen(backbone, size=size, crop_mode=crop_mode, precision=precision, device=device)
-    if isinstance(videos, np.ndarray):
-        if frames or pool != "none" or normalize:
-            raise ConfigError("Frames of an array are all taken, as they are; leave these out.")
-        return _embed_array(frozen, videos, batch_size or default_batch_size(frozen))
+    selection = from_python(FrameSelection, frames)
+    rows_of = {"pool": pool, "normalize": normalize}
+    loading: dict[str, Any] = {"size": size, "crop_mode": crop_mode, "precision": precision}
+    # ``extract`` knows what each may be, and what fits together.
+    given = {"frames": selection, "device": device, "batch_size": batch_size, "workers": workers}
+    from_python(ExtractCommand, {"videos": ["-"], "output": "-"} | given | rows_of | loading)
+    frozen = _frozen(backbone, device=device, **loading)
+    if isinstance(videos, np.ndarray | torch.Tensor):
+        others = [*frames, *(name for name in rows_of if rows_of[name] not in ("none", False))]
+        if others:
+            raise ConfigError(
+                "All frames of an array are taken, each with a row of its own: leave out "
+                f"{' and '.join(others)}."
+            )
+        return _embed_array(frozen, np.asarray(videos), batch_size or default_batch_size(frozen))
     paths = absolute_paths(videos)
     for path in paths:
         if path.is_dir():
             raise ConfigError(f"{path} is a folder. Give its videos, or use `vidmoco extract`.")
-    selection = FrameSelection(**frames)
     catalog = open_catalog(paths, workers=workers)
     infos = {info.path.resolve(): info for info in catalog.rows()}
     rows = [infos[path.resolve()] for path in paths]
@@ -101,7 +112,7 @@ def embed(
 
 def evaluate(
     images: PathLike,
-    backbones: Sequence[PathLike],
+    backbones: PathLike | Sequence[PathLike],
     *,
     output: PathLike | None = None,
     **settings: Any,
@@ -110,7 +121,7 @@ def evaluate(
 
     Args:
         images: A folder with train/ and val/, or with Parquet files, or of labelled videos.
-        backbones: Runs, backbone folders, timm names, ``random``, ``random:NAME``.
+        backbones: One or several: runs, backbone folders, timm names, ``random``, ``random:NAME``.
         output: A JSON file for the results. The default writes none.
         **settings: Further settings of ``vidmoco evaluate``, such as ``k=(20,)``, ``linear=False``,
             ``few_shot=(0.1,)``, ``device="cpu"``.
@@ -123,11 +134,9 @@ def evaluate(
         ConfigError: A setting, path or backbone cannot be used.
         DataError: The images cannot be used.
     """
-    sources = tuple(os.fspath(one) for one in backbones)
-    given: dict[str, Any] = {"images": Path(images), "backbone": sources} | settings
-    if output is not None:
-        given["output"] = Path(output)
-    return run_evaluation(EvaluateCommand(**given), writes=output is not None)
+    several = [backbones] if isinstance(backbones, str | os.PathLike) else backbones
+    given = {"images": images, "backbone": several, "output": output} | settings
+    return run_evaluation(from_python(EvaluateCommand, given), writes=output is not None)
 
 
 def search(features: PathLike, query: PathLike, **settings: Any) -> list[dict[str, Any]]:
@@ -145,7 +154,8 @@ def search(features: PathLike, query: PathLike, **settings: Any) -> list[dict[st
     Raises:
         ConfigError: Features, query or backbone cannot be used.
     """
-    hits = find(SearchCommand(features=Path(features), query=str(query), **settings))
+    given = {"features": features, "query": query} | settings
+    hits = find(from_python(SearchCommand, given))
     return [
         {
             "video": str(hits.features.file_of(row).source),
@@ -176,12 +186,13 @@ def _frozen(
 
 def _embed_array(
     frozen: FrozenBackbone, frames: np.ndarray, batch_size: int
-) -> tuple[Float32[np.ndarray, "t d"], Float64[np.ndarray, " t"]]:
-    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
+) -> tuple[Float32[np.ndarray, "t *d"], Float64[np.ndarray, " t"]]:
+    is_rgb = frames.dtype == np.uint8 and frames.ndim == 4 and frames.shape[3] == 3
+    if not is_rgb or 0 in frames.shape[1:]:
         raise ConfigError(
             f"The array is {frames.dtype} {frames.shape}; expected uint8 (T, H, W, 3), RGB."
         )
-    features = [np.zeros((0, frozen.dim), np.float32)]
+    features = [np.zeros((0, *frozen.row_shape), np.float32)]
     for start in range(0, len(frames), batch_size):
         images = rearrange(
             torch.from_numpy(frames[start : start + batch_size]), "t h w c -> t c h w"

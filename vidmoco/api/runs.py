@@ -31,6 +31,9 @@ class Run:
 
     path: Path
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))
+
     def __fspath__(self) -> str:
         return str(self.path)
 
@@ -115,6 +118,8 @@ def pretrain(
         TrainingError: The loss is not finite.
         VideoError: Too many videos in a row cannot be read.
     """
+    if resume not in (True, False, "auto"):
+        raise ConfigError(f"resume is {resume!r}; it must be True, False or 'auto'.")
     folder = Path(run) if run is not None else None
     if resume is True or (resume and has_checkpoint(folder)):
         folder = folder or LATEST.resolve()

@@ -1,5 +1,6 @@
 """A frozen backbone: loaded from wherever it is named, with all that decides its features."""
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -12,6 +13,7 @@ from vidmoco.backbones.build import architecture_of, load_backbone, weights_hash
 from vidmoco.backbones.preprocess import CropMode, Preprocess, feature_dim, normalize, preprocess_of
 from vidmoco.backbones.source import is_random
 from vidmoco.backbones.tokens import FeatureKind, Tokens
+from vidmoco.config.plain import checked
 from vidmoco.device import autocast, to_device_ahead
 from vidmoco.shapes import Float32, UInt8
 
@@ -82,7 +84,7 @@ class FrozenBackbone:
 
 
 def load_frozen(
-    source: str,
+    source: str | os.PathLike[str],
     *,
     size: int | None = None,
     crop_mode: CropMode | None = None,
@@ -101,9 +103,13 @@ def load_frozen(
         feature: The pooled output, or tokens.
 
     Raises:
-        ConfigError: There is no such backbone, or it cannot take the size.
+        ConfigError: There is no such backbone, it cannot take the size, or a setting is wrong.
         CheckpointError: Its weights cannot be loaded.
     """
+    source = os.fspath(source)
+    checked(
+        load_frozen, size=size, crop_mode=crop_mode, precision=precision, seed=seed, feature=feature
+    )
     architecture = architecture_of(source)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

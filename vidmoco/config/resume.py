@@ -4,8 +4,9 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from vidmoco.config.plain import to_plain
 from vidmoco.config.pretrain import PretrainConfig
-from vidmoco.config.recipe import differences, to_plain
+from vidmoco.config.recipe import differences
 from vidmoco.errors import ConfigError
 
 

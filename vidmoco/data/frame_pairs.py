@@ -10,10 +10,11 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from vidmoco import distributed
+from vidmoco.config.augment import AugmentConfig
 from vidmoco.config.data import DataConfig
 from vidmoco.config.methods import SimCLRConfig
+from vidmoco.config.plain import checked, from_python, to_plain
 from vidmoco.config.pretrain import PretrainConfig
-from vidmoco.config.recipe import to_plain
 from vidmoco.data.batches import PairBatch
 from vidmoco.data.source import open_source
 from vidmoco.errors import CheckpointError
@@ -57,11 +58,13 @@ class FramePairs(IterableDataset[dict[str, Tensor]]):
         **settings: Any,
     ) -> None:
         super().__init__()
-        # The method is not used; SimCLR asks nothing of the other sections.
+        data = from_python(DataConfig, settings)
+        # Only videos, seed and data are used; the others ask nothing of them.
         config = PretrainConfig(
             videos=absolute_paths(videos),
-            seed=seed,
-            data=DataConfig(**settings),
+            seed=checked(FramePairs.__init__, seed=seed)["seed"],
+            data=data,
+            augment=AugmentConfig(small_crops=data.frames_per_video - 2),
             method=SimCLRConfig(),
         )
         self._source = open_source(

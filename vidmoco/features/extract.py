@@ -1,5 +1,6 @@
 """Extraction: videos to feature files, decoded in other processes while the model works."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from errno import EILSEQ, ENAMETOOLONG
@@ -8,13 +9,16 @@ from typing import Any, Literal
 
 import vidmoco
 from vidmoco.backbones.frozen import FrozenBackbone
+from vidmoco.config.extract import ExtractCommand
 from vidmoco.config.frame_selection import SELECTION_KEYS, FrameSelection
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
+from vidmoco.config.plain import from_python
 from vidmoco.errors import ConfigError, VideoError
 from vidmoco.features.extraction import Extraction
 from vidmoco.features.feature_file import feature_writer, read_sidecar
 from vidmoco.features.stream import Pool, VideoFeatures, stream_features
 from vidmoco.video.info import VideoInfo
+from vidmoco.video.probe import probe_video
 
 FileType = Literal["float32", "float16"]
 
@@ -25,8 +29,8 @@ Write = Callable[[VideoFeatures, Extraction], int]
 
 def extract_video(
     frozen: FrozenBackbone,
-    video: VideoInfo,
-    output: Path,
+    video: VideoInfo | str | os.PathLike[str],
+    output: str | os.PathLike[str],
     *,
     fps: float | None = None,
     every: int = 1,
@@ -44,7 +48,7 @@ def extract_video(
 
     Args:
         frozen: the backbone, on its device; its ``row_shape`` is that of a row: (D,) or (P, D).
-        video: a row of the catalog.
+        video: a path, or a row of the catalog.
         output: a file whose suffix is `.npy` or `.parquet`.
         fps: take the frames shown at 0, 1/``fps``, 2/``fps`` … seconds, each once.
         every: take each n-th frame.
@@ -58,10 +62,23 @@ def extract_video(
     Raises:
         VideoError: no frame can be read, or the decoder hangs or crashes. A video damaged on the
             way gives the frames that can be; the sidecar's ``damage`` says how many are missing.
+        ConfigError: a setting cannot be used.
     """
+    if not isinstance(frozen, FrozenBackbone):
+        raise ConfigError(
+            f"frozen is of type {type(frozen).__name__}. Give what load_frozen returns."
+        )
+    if not isinstance(video, VideoInfo):
+        path = Path(video).absolute()
+        video = probe_video(path, root=path.parent)
+    if selection is None:
+        selection = from_python(FrameSelection, {"fps": fps, "every": every})
+    given: dict[str, Any] = {"output": output, "frames": selection, "batch_size": batch_size}
+    given |= {"pool": pool, "normalize": normalize, "dtype": dtype}
+    from_python(ExtractCommand, {"videos": ["-"]} | given)  # it knows what each may be
     ((_, result),) = extract_videos(
         frozen,
-        [Extraction(video, output, selection or FrameSelection(fps=fps, every=every))],
+        [Extraction(video, Path(output), selection)],
         pool=pool,
         normalize=normalize,
         dtype=dtype,

@@ -6,8 +6,9 @@ from typing import Any
 from vidmoco import run_folder
 from vidmoco.backbones.source import without_folder
 from vidmoco.config.monitor import MonitorConfig
+from vidmoco.config.plain import to_plain
 from vidmoco.config.pretrain import PretrainConfig
-from vidmoco.config.recipe import differences, dump_recipe, to_plain
+from vidmoco.config.recipe import differences, dump_recipe
 from vidmoco.errors import ConfigError
 from vidmoco.hub.markdown import table, text
 from vidmoco.json_text import read_json

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import wandb
 from PIL import Image
 
-from vidmoco.config.recipe import to_plain
+from vidmoco.config.plain import to_plain
 from vidmoco.errors import ConfigError
 from vidmoco.loggers.protocol import RunToLog
 

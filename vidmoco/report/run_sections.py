@@ -10,8 +10,9 @@ from typing import Any
 from markupsafe import Markup
 
 from vidmoco import run_folder
+from vidmoco.config.plain import to_plain
 from vidmoco.config.pretrain import PretrainConfig
-from vidmoco.config.recipe import differences, to_plain
+from vidmoco.config.recipe import differences
 from vidmoco.errors import ConfigError
 from vidmoco.json_text import parse_json
 from vidmoco.report.axes import number

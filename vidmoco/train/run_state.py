@@ -9,8 +9,9 @@ import vidmoco
 from vidmoco import distributed, run_folder
 from vidmoco.backbones.build import save_backbone
 from vidmoco.checkpoint import list_checkpoints, load_checkpoint, load_matching
+from vidmoco.config.plain import to_plain
 from vidmoco.config.pretrain import PretrainConfig
-from vidmoco.config.recipe import config_from_plain, to_plain
+from vidmoco.config.recipe import config_from_plain
 from vidmoco.data.source import PairSource
 from vidmoco.errors import CheckpointError, ConfigError
 from vidmoco.methods.build import AnyMethod

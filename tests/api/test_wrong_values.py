@@ -1,0 +1,83 @@
+"""Settings from Python that cannot be: each is an error that names it.
+
+They are tried in a process of their own, as a user's is: that of the tests checks types itself.
+"""
+
+import json
+
+import pytest
+from child_processes import Process
+
+# Calls, and what the message of the ConfigError says.
+CALLS = {
+    "embed(clip, backbone=run, pool='avg')": "'pool' is 'avg'; it must be one of 'none', 'mean'",
+    "embed(clip, backbone=run, scenes='last')": "'scenes' is 'last'; it must be one of 'first'",
+    "embed(clip, backbone=run, scenes=True)": "'scenes' is True",
+    "embed(clip, backbone=run, scenes='all')": "--scenes all needs --pool",
+    "embed(clip, backbone=run, every=1.5)": "'every' is 1.5; it must be a whole number",
+    "embed(clip, backbone=run, every=0)": "--every is 0",
+    "embed(clip, backbone=run, keyframes='no')": "'keyframes' is 'no'; it must be true or false",
+    "embed(clip, backbone=run, normalize='no')": "'normalize' is 'no'",
+    "embed(clip, backbone=run, precision='fp16')": "'precision' is 'fp16'",
+    "embed(clip, backbone=run, size='32')": "'size' is '32'",
+    "embed(clip, backbone=run, size=4)": "--size is 4",
+    "embed(clip, backbone=run, batch_size=0)": "--batch-size is 0",
+    "embed(clip, backbone=run, workers=-1)": "--workers is -1",
+    "embed(clip, backbone=run, fsp=2)": "unknown key 'fsp'. Did you mean 'fps'",
+    "embed(clip, backbone=run, times=0.5)": "'times' is 0.5; it must be a list of numbers",
+    "embed(clip, backbone=run, num_frames=2.5)": "'num_frames' is 2.5",
+    "embed(3, backbone=run)": "there is one of type int",
+    "embed([frames], backbone=run)": "there is one of type ndarray",
+    "embed(None, backbone=run)": "there is one of type NoneType",
+    "load_frozen(run, feature='pool')": "'feature' is 'pool'; it must be one of 'pooled', 'cls'",
+    "load_frozen(run, precision='float32')": "'precision' is 'float32'",
+    "load_frozen(run, crop_mode='corner')": "'crop_mode' is 'corner'",
+    "extract_video(frozen, clip, 'a.npy', dtype='int8')": "'dtype' is 'int8'",
+    "extract_video(frozen, clip, 'a.npy', pool='avg')": "'pool' is 'avg'",
+    "extract_video(frozen, clip, 'a.npy', fps=0)": "--fps is 0",
+    "extract_video(frozen, clip, 'a.npy', batch_size=0)": "--batch-size is 0",
+    "extract_video(frozen, clip, 3)": "'output' is 3; it must be a path",
+    "extract_video(run, clip, 'a.npy')": "frozen is of type Run. Give what load_frozen returns",
+    "evaluate('images', run, few_shots=(0.1,))": "unknown key 'few_shots'. Did you mean 'few_shot'",
+    "evaluate('images', run, k=5)": "'k' is 5; it must be a list of whole numbers",
+    "evaluate('images', run, linear='no')": "'linear' is 'no'",
+    "evaluate('images', [frozen])": "it must be a string",
+    "search('features', 'a.jpg', topk=3)": "unknown key 'topk'. Did you mean 'top'",
+    "search('features', 'a.jpg', top='3')": "'top' is '3'",
+    "search('features', frames)": "it must be a string",
+    "FramePairs(videos, batchsize=4)": "unknown key 'batchsize'. Did you mean 'batch_size'",
+    "FramePairs(videos, batch_size='4')": "'batch_size' is '4'",
+    "FramePairs(videos, batch_size=4, seed=None)": "'seed' is None; it must be a whole number",
+    "pretrain(videos, resume='yes')": "resume is 'yes'; it must be True, False or 'auto'",
+    "pretrain(videos, data=3)": "'data' is 3; it must be a mapping of settings",
+}
+CODE = """
+import json, sys
+import numpy as np
+import vidmoco
+run, videos = vidmoco.Run(sys.argv[1]), sys.argv[2]  # a path as text
+clip, frames = f"{videos}/01.mp4", np.zeros((2, 8, 8, 3))
+frozen = vidmoco.load_frozen(run)
+names = {name: getattr(vidmoco, name) for name in vidmoco.__all__}
+names |= {"run": run, "videos": videos, "clip": clip, "frames": frames, "frozen": frozen}
+for call in json.loads(sys.argv[3]):
+    try:
+        found = f"nothing but {eval(call, names)!r:.60}"
+    except Exception as error:
+        found = f"{type(error).__name__}: {error}"
+    print(json.dumps([call, found]))
+"""
+
+
+@pytest.fixture(scope="module")
+def answers(run, videos):
+    process = Process(["-c", CODE, str(run.path), str(videos), json.dumps(list(CALLS))])
+    assert process.wait() == 0, process.err
+    return dict(map(json.loads, process.out.splitlines()))
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_wrong_value_is_named(answers, call):
+    assert answers[call].startswith("ConfigError: ")
+    assert CALLS[call] in answers[call]
+    assert len(answers[call]) < 400

@@ -1,0 +1,60 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vidmoco.config.data import DataConfig
+from vidmoco.config.evaluation import EvaluateCommand, LabelledVideosConfig, SearchCommand
+from vidmoco.config.frame_selection import FrameSelection
+from vidmoco.config.limits import Limits
+from vidmoco.config.plain import build_settings, checked, from_python, to_plain
+from vidmoco.errors import ConfigError
+
+
+class Named:
+    """A path of another library."""
+
+    def __fspath__(self):
+        return "runs/a"
+
+
+def test_values_of_python_and_numpy_become_plain():
+    given = {"a": np.float32(0.5), "b": np.arange(2), "c": (Path("x"), Named()), "d": range(2)}
+    assert to_plain(given) == {"a": 0.5, "b": [0, 1], "c": ["x", "runs/a"], "d": [0, 1]}
+    assert type(to_plain(np.int64(3))) is int
+
+
+def test_settings_from_python():
+    assert from_python(FrameSelection, {"times": np.array([1, 2])}).times == (1.0, 2.0)
+    videos = LabelledVideosConfig(val_share=0.4)
+    given = {"images": Path("i"), "backbone": [Named()], "k": range(1, 3), "videos": videos}
+    command = from_python(EvaluateCommand, given)
+    assert (command.images, command.backbone, command.k) == (Path("i"), ("runs/a",), (1, 2))
+    assert command.videos is videos
+    as_dict = from_python(EvaluateCommand, given | {"videos": {"val_share": 0.4}})
+    assert as_dict == command
+    with pytest.raises(ConfigError, match=r"unknown key 'videos\.val_shar'"):
+        from_python(EvaluateCommand, given | {"videos": {"val_shar": 0.4}})
+
+
+def test_limits_may_be_infinite():
+    limits = Limits(max_duration=float("inf"))
+    given = {"features": "f", "query": "q", "limits": limits}
+    assert from_python(SearchCommand, given).limits is limits
+
+
+def test_arguments_are_of_the_types_of_a_function():
+    def function(size: int | None = None, share: float = 0.5, name: str = "a") -> None: ...
+
+    assert checked(function, size=None, share=np.float64(1)) == {"size": None, "share": 1.0}
+    with pytest.raises(ConfigError, match="'size' is 1.5; it must be a whole number"):
+        checked(function, size=1.5)
+    with pytest.raises(ConfigError, match="'name' is 3; it must be a string"):
+        checked(function, name=3)
+
+
+def test_a_message_shows_the_beginning_of_a_long_value():
+    with pytest.raises(ConfigError) as caught:
+        build_settings(DataConfig, {"batch_size": list(range(999))}, at="data")
+    assert "'data.batch_size' is [0, 1, 2" in str(caught.value)
+    assert "…; it must be a whole number" in str(caught.value) and len(str(caught.value)) < 200
