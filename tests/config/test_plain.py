@@ -47,7 +47,7 @@ def test_arguments_are_of_the_types_of_a_function():
     def function(size: int | None = None, share: float = 0.5, name: str = "a") -> None: ...
 
     assert checked(function, size=None, share=np.float64(1)) == {"size": None, "share": 1.0}
-    with pytest.raises(ConfigError, match="'size' is 1.5; it must be a whole number"):
+    with pytest.raises(ConfigError, match=r"'size' is 1\.5; it must be a whole number"):
         checked(function, size=1.5)
     with pytest.raises(ConfigError, match="'name' is 3; it must be a string"):
         checked(function, name=3)
