@@ -1,4 +1,6 @@
 import multiprocessing
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,17 @@ def test_the_file_is_closed_and_the_memory_stays():
     memory[0:1] = b"z"
     memory.close()
     assert num_open_files() == before
+
+
+def test_nothing_is_said_when_python_ends():
+    """What another module holds goes after the modules that it would need."""
+    code = """
+import os
+from vidmoco.workers.shared_buffer import SharedBuffer
+os.held = SharedBuffer(8)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_limit_on_files_is_told():

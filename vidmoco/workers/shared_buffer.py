@@ -3,6 +3,7 @@
 import mmap
 import os
 import tempfile
+import weakref
 from multiprocessing import reduction
 from pathlib import Path
 from typing import Any
@@ -25,14 +26,17 @@ class SharedBuffer:
         advice = f" and try again: it needs {num_bytes / 2**20:,.0f} MiB, and counts as a file."
         with writing(Path("Memory that processes share"), advice=advice):
             os.ftruncate(self._file, num_bytes)
-        self.memory = mmap.mmap(self._file, num_bytes)
+        self._map(num_bytes)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"file": reduction.DupFd(self._file), "num_bytes": len(self.memory)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._file = state["file"].detach()
-        self.memory = mmap.mmap(self._file, state["num_bytes"])
+        self._map(state["num_bytes"])
 
-    def __del__(self) -> None:
-        os.close(self._file)  # the memory lives as long as a tensor or array uses it
+    def _map(self, num_bytes: int) -> None:
+        self.memory = mmap.mmap(self._file, num_bytes)
+        # The memory lives as long as a tensor or array uses it. Not __del__: when Python ends, it
+        # may run without modules.
+        weakref.finalize(self, os.close, self._file)
