@@ -69,6 +69,16 @@ def test_one_reader_for_many_growing_times(tmp_path, name):
     assert read == wanted
 
 
+def test_a_frame_that_only_a_seek_has_lost_is_read(tmp_path):
+    """It is read again from further back."""
+    times = write_video(tmp_path / "a.mp4", num_frames=60, gop=10)
+    video = probe_video(tmp_path / "a.mp4", root=tmp_path)
+    with SeekReader(video) as reader:
+        assert read_index(reader.rgb(reader.at(times[33])[1])) == 33
+        reader._ahead = reader._ahead[0], Lost("what it needs was skipped")
+        assert read_index(reader.rgb(reader.at(times[34])[1])) == 34
+
+
 def test_a_seek_that_lands_too_late_is_not_believed(tmp_path, monkeypatch):
     """The reader goes to the start of the file."""
     times = write_video(tmp_path / "a.mp4", num_frames=60, open_gop=True, gop=10)
