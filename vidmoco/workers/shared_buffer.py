@@ -34,5 +34,7 @@ class SharedBuffer:
         self._file = state["file"].detach()
         self.memory = mmap.mmap(self._file, state["num_bytes"])
 
+    _close = staticmethod(os.close)  # when Python ends, ``os`` may be gone
+
     def __del__(self) -> None:
-        os.close(self._file)  # the memory lives as long as a tensor or array uses it
+        self._close(self._file)  # the memory lives as long as a tensor or array uses it
