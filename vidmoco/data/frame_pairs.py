@@ -17,6 +17,7 @@ from vidmoco.config.data import DataConfig
 from vidmoco.config.methods import SimCLRConfig
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import to_plain
+from vidmoco.console import say
 from vidmoco.data.batches import PairBatch
 from vidmoco.data.source import open_source
 from vidmoco.errors import CheckpointError, ConfigError
@@ -72,9 +73,10 @@ class FramePairs(IterableDataset[dict[str, Tensor]]):
             data=DataConfig(**settings),
             method=SimCLRConfig(),
         )
-        self._source = open_source(
-            config, resume=None, console=console or Console(stderr=True), quarantine=None
-        )
+        console = console or Console(stderr=True)
+        self._source = open_source(config, resume=None, console=console)
+        if note := self._source.gap_note():
+            say(console, note)
         self._batching = self._source.batching()
         decisive = {k: v for k, v in to_plain(config.data).items() if k not in _WITHOUT_EFFECT}
         self._key = decisive | {
