@@ -150,7 +150,7 @@ def test_what_cannot_be_used(videos, tmp_path):
         pairs_of(videos, max_gap=-1.0)
     with pytest.raises(ConfigError, match="No video file in"):
         pairs_of(tmp_path)
-    with pytest.raises(ConfigError, match="min-gap is 100 s, and the longest video lasts 1.2 s"):
+    with pytest.raises(ConfigError, match=r"min-gap is 100 s, and the longest video lasts 1.2 s"):
         pairs_of(videos, min_gap=100.0, max_gap=None)
 
 

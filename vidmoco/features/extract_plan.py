@@ -25,7 +25,7 @@ from vidmoco.video.open_catalog import open_catalog
 from vidmoco.video.scan import require_videos
 from vidmoco.workers.start import start_fork_server
 
-# ".timestamps.npy" in place of the suffix, and ".1234567.part" while it is written.
+# ".timestamps.npy" in place of the suffix, and ".12345678.part" while it is written.
 _ADDED_BYTES = 32
 _COLUMNS = {"video", "video_id", "frame", "pts_seconds", "end_seconds", "feature"}  # of a dataset
 
