@@ -3,12 +3,14 @@
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
 from vidmoco.backbones.frozen import FrozenBackbone, load_frozen
+from vidmoco.backbones.source import lasting
 from vidmoco.config.extract import ExtractCommand
 from vidmoco.console import say, say_result
 from vidmoco.device import resolve_device
@@ -52,6 +54,7 @@ def extract(command: ExtractCommand, plan: Plan | None = None) -> int:
         precision=command.precision,
         feature=command.feature,
     )
+    frozen = replace(frozen, source=lasting(source))
     if command.engine == "local":  # else the workers have devices
         put_on_device(frozen, command)
     if not plan.is_many:
