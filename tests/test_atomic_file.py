@@ -1,5 +1,7 @@
 import errno
 import shutil
+import stat
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from full_disk import no_file_larger_than
 from safetensors.numpy import save_file
 
 from vidmoco import atomic_file
-from vidmoco.atomic_file import atomic_write, writing
+from vidmoco.atomic_file import atomic_write, remove_parts, writing
 from vidmoco.errors import ConfigError, DataError
 
 ROWS = np.random.default_rng(0).normal(size=4000)
@@ -163,3 +165,42 @@ def test_no_right_to_write(tmp_path):
         atomic_write(tmp_path / "x", advice=", or wait."),
     ):
         raise OSError(errno.EROFS, "")
+
+
+def test_threads_that_write_one_file_at_the_same_time(tmp_path):
+    """Nor do containers share a temporary file, whose processes all have the number 1."""
+    path, all_have_one, parts = tmp_path / "it", threading.Barrier(3, timeout=60), []
+
+    def write(text):
+        with atomic_write(path) as part:
+            part.write_text(text)
+            parts.append(part)
+            all_have_one.wait()
+            assert part.read_text() == text
+
+    threads = [threading.Thread(target=write, args=(str(n) * 9,)) for n in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(parts)) == 3
+    assert [p.name for p in tmp_path.iterdir()] == ["it"]
+    assert path.read_text() in {"000000000", "111111111", "222222222"}
+
+
+def test_a_file_has_the_rights_of_any_other(tmp_path):
+    (tmp_path / "other").write_text("")
+    with atomic_write(tmp_path / "it") as part:
+        part.write_text("")
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert len(modes) == 1
+
+
+def test_what_killed_processes_have_left_is_removed(tmp_path):
+    with atomic_write(tmp_path / "step_1.pt") as part:
+        part.write_text("")
+        shutil.copy(part, tmp_path / part.name.replace("step_1", "step_2"))
+    (tmp_path / "step_3.pt.77.part").write_text("of an older version")
+    (tmp_path / "other.pt.77.part").write_text("")
+    remove_parts(tmp_path, "step_*.pt")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["other.pt.77.part", "step_1.pt"]

@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -54,7 +55,7 @@ def atomic_write(path: Path, *, advice: str = " and try again.") -> Iterator[Pat
     Raises:
         ConfigError: ``path`` cannot be written.
     """
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part = path.with_name(f"{path.name}.{unique()}.part")
     with writing(path, advice=advice):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -84,7 +85,7 @@ def _replace(path: Path, part: Path) -> None:
     if not (part.is_dir() and path.is_dir()):
         part.replace(path)
         return
-    old = path.with_name(f"{path.name}.{os.getpid()}.old")
+    old = path.with_name(f"{path.name}.{unique()}.old")
     path.replace(old)
     try:
         part.replace(path)
@@ -92,6 +93,11 @@ def _replace(path: Path, part: Path) -> None:
         old.replace(path)
         raise
     remove(old)
+
+
+def unique() -> str:
+    """Return a part of a name that no other thread, process or container has."""
+    return uuid.uuid4().hex[:8]  # a process's number is 1 in every container
 
 
 def unwritable(error: OSError, path: Path, *, advice: str) -> ConfigError:

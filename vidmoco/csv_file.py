@@ -2,11 +2,13 @@
 
 import csv
 import io
+import posixpath
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from vidmoco.errors import ConfigError
-from vidmoco.text import read_text
+from vidmoco.text import counted, read_text
 
 
 def read_csv(path: Path, *, what: str) -> tuple[list[dict[str | Any, str | Any]], list[str]]:
@@ -23,7 +25,37 @@ def read_csv(path: Path, *, what: str) -> tuple[list[dict[str | Any, str | Any]]
         ConfigError: It cannot be read.
     """
     try:
-        reader = csv.DictReader(io.StringIO(read_text(path, what=what), newline=""))
+        reader = _reader(path, what=what)
         return list(reader), list(reader.fieldnames or [])
     except csv.Error as error:
         raise ConfigError(f"Cannot read the {what} {path}: {error}.") from error
+
+
+def uneven_line(path: Path) -> str:
+    """Return where a row has not as many fields as the header, as a part of a sentence.
+
+    There is such a row in what ``read_csv`` has returned.
+    """
+    reader = _reader(path, what="rows")
+    for row in reader:
+        num_given = sum(value is not None for value in row.values())
+        if None in row:
+            num_given += len(row[None]) - 1
+        if num_given != (expected := len(reader.fieldnames or [])):
+            return f"line {reader.line_num} has {counted(num_given, 'field')}; expected {expected}"
+    raise AssertionError("all rows are even")
+
+
+def meant(name: str, videos: Collection[str]) -> str:
+    r"""Return the video that a name means, as ``./a/x.mp4`` means ``a/x.mp4``, or the name itself.
+
+    Windows writes ``a\x.mp4``, which may also be the true name of a file elsewhere.
+    """
+    if name in videos:
+        return name
+    forms = (posixpath.normpath(form) for form in (name, name.replace("\\", "/")) if form)
+    return next((form for form in forms if form in videos), name)
+
+
+def _reader(path: Path, *, what: str) -> "csv.DictReader[str]":
+    return csv.DictReader(io.StringIO(read_text(path, what=what), newline=""))

@@ -32,7 +32,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
-from vidmoco.atomic_file import atomic_write, remove, writing
+from vidmoco.atomic_file import atomic_write, remove, unique, writing
 from vidmoco.errors import ConfigError
 from vidmoco.json_text import read_json
 from vidmoco.lock import LOCK, held
@@ -198,13 +198,13 @@ def point_latest_at(run: Path) -> str:
 
     Nothing needs the link, so a run goes on without it, for example in a read-only folder.
     """
-    part = LATEST.with_name(f"latest.{os.getpid()}")
+    part = LATEST.with_name(f"latest.{unique()}")
     try:
         RUNS.mkdir(exist_ok=True)
-        part.unlink(missing_ok=True)
         part.symlink_to(os.path.relpath(run.resolve(), RUNS.resolve()))
         part.replace(LATEST)
     except OSError as error:
+        remove(part)
         return f"{LATEST} does not lead to this run: {error.strerror}. Name the run by --run."
     return ""
 

@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 
@@ -11,7 +12,7 @@ from vidmoco.backbones.build import load_backbone, weights_hash
 from vidmoco.backbones.moco_v3_vit import CONV_STEM, STOCK
 from vidmoco.backbones.registry import export_backbone
 from vidmoco.backbones.resnet_32px import RESNETS
-from vidmoco.errors import ConfigError
+from vidmoco.errors import CheckpointError, ConfigError
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +63,41 @@ def test_register_backbone_in_code(trained):
     assert timm.create_model("vidmoco_mine", pretrained=True).num_features == 512
     with pytest.raises(ConfigError, match="small letters"):
         vidmoco.register_backbone("My Net!", folder)
+
+
+def test_a_run_is_its_backbone(trained, monkeypatch):
+    _, folder = trained
+    assert folder.name == "backbone"
+    monkeypatch.chdir(folder.parent.parent)
+    assert vidmoco.register_backbone("of_a_run", folder.parent.name) == "vidmoco_of_a_run"
+    monkeypatch.chdir("/")
+    assert weights_hash(load_backbone("vidmoco_of_a_run")) == weights_hash(trained[0])
+
+
+def test_what_is_no_backbone_is_refused_at_once(tmp_path):
+    with pytest.raises(ConfigError, match="There is no backbone at nowhere"):
+        vidmoco.register_backbone("mine", "nowhere")
+    with pytest.raises(CheckpointError, match=f"{tmp_path} is not a backbone folder"):
+        vidmoco.register_backbone("mine", tmp_path)
+    assert not timm.is_model("vidmoco_mine")
+
+
+def test_a_name_of_another_folder_is_replaced_only_if_asked(trained, tmp_path):
+    _, folder = trained
+    shutil.copytree(folder, tmp_path / "other")
+    vidmoco.register_backbone("mine", folder)
+    vidmoco.register_backbone("mine", folder.parent)  # the same one
+    with pytest.raises(ConfigError, match=f"'vidmoco_mine' is the backbone in {folder.resolve()}"):
+        vidmoco.register_backbone("mine", tmp_path / "other")
+    with pytest.raises(ConfigError, match="already"):
+        export_backbone(folder, name="mine")
+    shutil.rmtree(folder := tmp_path / "gone", ignore_errors=True)
+    vidmoco.register_backbone("mine", tmp_path / "other", overwrite=True)
+    (tmp_path / "other").rename(folder)
+    with pytest.raises(CheckpointError, match="other is not a backbone folder"):
+        timm.create_model("vidmoco_mine")
+    assert export_backbone(folder, name="mine", overwrite=True).is_dir()
+    assert timm.create_model("vidmoco_mine", pretrained=True).num_features == 512
 
 
 def test_a_name_of_timms_own_is_never_overwritten(trained, monkeypatch):

@@ -1,10 +1,14 @@
+import multiprocessing
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
 from painted_videos import read_index, write_video, write_videos
 from torch.utils.data import DataLoader
 
+from vidmoco.cli.main import main
 from vidmoco.data.frame_pairs import FramePairs
 from vidmoco.errors import CheckpointError, ConfigError
 
@@ -68,6 +72,55 @@ def test_within_a_data_loader(videos):
     assert all(map(same, loader, pairs_of(videos)))
 
 
+@pytest.mark.parametrize("context", ["fork", "spawn"])
+@pytest.mark.parametrize("used", [True, False])
+def test_a_data_loader_with_processes_is_refused(videos, context, used):
+    pairs = pairs_of(videos, workers=1)
+    if used:
+        next(iter(pairs))
+    loader = DataLoader(pairs, batch_size=None, num_workers=1, multiprocessing_context=context)
+    with pytest.raises(ConfigError, match="num_workers=0, and FramePairs workers=N"):
+        next(iter(loader))
+    pairs.close()
+
+
+def _first_of(iterator, answers):
+    try:
+        next(iterator)
+    except ConfigError as error:
+        answers.put(str(error))
+
+
+def test_a_fork_is_refused(videos):
+    pairs = pairs_of(videos, workers=1)
+    iterator = iter(pairs)
+    next(iterator)
+    context = multiprocessing.get_context("fork")
+    answers = context.SimpleQueue()
+    process = context.Process(target=_first_of, args=(iterator, answers))
+    process.start()
+    assert "was made in another process" in answers.get()
+    process.join()
+    next(iterator)
+    pairs.close()
+
+
+@pytest.mark.parametrize("prepared", [True, False])
+def test_python_ends_in_the_middle_of_a_pass(videos, tmp_path, prepared):
+    source = videos
+    if prepared:
+        source = tmp_path / "frames"
+        assert main(["prepare", str(videos), "-o", str(source), "--short-side", "64"]) == 0
+    code = f"""
+import vidmoco
+iterator = iter(vidmoco.FramePairs({str(source)!r}, batch_size=3, short_side=64, workers=1))
+next(iterator)
+print("end")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("end\n", "")
+
+
 def test_a_state_of_other_videos_of_the_same_number_is_refused(videos, tmp_path):
     state = pairs_of(videos).state_dict()
     shutil.copytree(videos, tmp_path / "moved")
@@ -97,6 +150,13 @@ def test_what_cannot_be_used(videos, tmp_path):
         pairs_of(videos, max_gap=-1.0)
     with pytest.raises(ConfigError, match="No video file in"):
         pairs_of(tmp_path)
+    with pytest.raises(ConfigError, match=r"min-gap is 100 s, and the longest video lasts 1.2 s"):
+        pairs_of(videos, min_gap=100.0, max_gap=None)
+
+
+def test_gaps_longer_than_the_videos_are_told(videos, capsys):
+    pairs_of(videos, max_gap=50.0)
+    assert "No video is as long as --data.max-gap (50 s)" in capsys.readouterr().err
 
 
 def test_more_frames_of_a_video(videos):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from vidmoco.config.data import DataConfig
 from vidmoco.data.order import Batching, BatchOrder, Place
 from vidmoco.data.sampling import PairPlan, PairRule
-from vidmoco.data.sources import cut_sources, part_seconds, sources_of, whole_videos
+from vidmoco.data.sources import cut_sources, gap_note, part_seconds, sources_of, whole_videos
 from vidmoco.errors import ConfigError
 
 DURATIONS = st.lists(st.floats(0.01, 1e5), min_size=1, max_size=20).map(np.array)
@@ -87,3 +87,46 @@ def test_whole_videos():
     assert sources.rows.tolist() == [0, 1, 2]
     assert sources.starts.tolist() == [0, 0, 0]
     assert sources.durations.tolist() == [1e6, 0, 3]
+
+
+@pytest.mark.parametrize(
+    ("settings", "durations", "told"),
+    [
+        ({"segments": "whole"}, [1.0, 1.2379], r"longest video lasts 1.23 s, .* Give less\."),
+        ({"segments": "whole"}, [0.004], r"longest video lasts 0.004 s"),
+        ({"batch_size": 64}, [60.0] * 3, r"longest segment lasts 2.8\d s.*-seconds 20 or .*whole"),
+        ({"segment_seconds": 5.0}, [60.0] * 3, "longest segment lasts 5 s"),
+    ],
+)
+def test_a_gap_longer_than_everything_is_refused(settings, durations, told):
+    with pytest.raises(ConfigError, match=f"min-gap is 10 s, and the {told}"):
+        sources_of(DataConfig(min_gap=10.0, **settings), np.array(durations), None)
+    with_one_frame = DataConfig(min_gap=10.0, single_frame=True, **settings)
+    assert len(sources_of(with_one_frame, np.array(durations), None))
+    resumed = sources_of(DataConfig(min_gap=10.0, **settings), np.array(durations), None, new=False)
+    assert len(resumed) == len(sources_of(DataConfig(**settings), np.array(durations), None))
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({}, ""),
+        ({"min_gap": 2.0}, ""),
+        ({"min_gap": 2.5}, "2 of 3 videos are shorter than --data.min-gap (2.5 s) and give their"),
+        ({"min_gap": 4.0, "max_gap": 9.0}, "2 of 3 videos are shorter than --data.min-gap (4 s)"),
+        ({"max_gap": 4.0}, ""),
+        ({"max_gap": 9.0}, "No video is as long as --data.max-gap (9 s): gaps are at most 4 s."),
+        ({"max_gap": 9.0, "single_frame": True}, ""),
+    ],
+)
+def test_what_is_too_short_for_the_gaps_is_said(settings, said):
+    data = DataConfig(segments="whole", **settings)
+    sources = sources_of(data, np.array([2.0, 2.0, 4.0]), None)
+    note = gap_note(data, sources, num_videos=3)
+    assert note.startswith(said) and bool(note) == bool(said)
+
+
+def test_segments_that_are_too_short_are_counted():
+    data = DataConfig(min_gap=6.0, segment_seconds=8.0)
+    sources = sources_of(data, np.array([16.0, 5.0]), None)
+    assert gap_note(data, sources, num_videos=2).startswith("1 of 3 segments are shorter than")

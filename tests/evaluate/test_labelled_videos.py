@@ -117,6 +117,17 @@ def test_videos_without_a_label_are_listed(videos, tmp_path):
     assert again["left_out"] == expected
 
 
+def test_paths_in_other_forms(videos, tmp_path):
+    manifest = tmp_path / "m.csv"
+    first, *rest = (videos.parent / "m.csv").read_text().splitlines()
+    manifest.write_text("\n".join([first, *(f"./{line}" for line in rest)]))
+    made = make(videos, tmp_path / "s", labels=manifest, frames_per_video=1)
+    assert {clip.path for clip in made.clips} == {f"{n}.mp4" for n in range(10)}
+    manifest.write_text(manifest.read_text() + f"\n{rest[0]}")
+    with pytest.raises(DataError, match=r"lists '0\.mp4' 2 times, in several forms"):
+        make(videos, tmp_path / "s", labels=manifest)
+
+
 def test_a_long_list_is_cut_and_a_name_commands_no_terminal(videos, tmp_path):
     manifest = tmp_path / "m.csv"
     names = "".join(f"{n}\x1b.mp4,hall,day9,real,train\n" for n in range(22))

@@ -230,7 +230,7 @@ def test_an_interrupt_leaves_no_process_and_no_half_file(kind, backbone, tmp_pat
         (["zero.mp4", "-o", "f.npy"], "zero.mp4"),
         (["good.mp4", "-o", "f.csv"], ".npy, .parquet"),
         (["good.mp4", "-o", "."], "is a folder"),
-        ([".", "-o", "f.npy"], "many videos"),
+        ([".", "-o", "f.npy"], ". is a folder of videos"),
         (["good.mp4", "-o", "/proc/no/f.npy"], "Cannot write to /proc/no"),
         (["good.mp4", "-o", "f.npy", "--backbone", "resnet5000"], "Did you mean"),
         (["good.mp4", "-o", "f.npy", "--backbone", "no/such"], "no backbone at no/such"),

@@ -130,6 +130,53 @@ def test_a_row_of_each_shot(extract, tmp_path):
         open_features(Path("a.npy"))
 
 
+@pytest.mark.parametrize("random", ["", "random:"])
+def test_the_backbone_is_found_from_another_folder(backbone, tmp_path, monkeypatch, capsys, random):
+    (tmp_path / "runs").mkdir()
+    shutil.copytree(backbone, tmp_path / "runs" / "b" / "backbone")
+    (tmp_path / "runs" / "latest").symlink_to("b")
+    write_video(tmp_path / "v" / "a.mp4", num_frames=5)
+    monkeypatch.chdir(tmp_path)
+    words = ["extract", "v", "-o", "f", "--device", "cpu", "--backbone"]
+    assert main([*words, f"{random}runs/latest"]) == 0
+    settings = json.loads(Path("f/__vidmoco__/dataset.json").read_text())
+    assert settings["backbone"] == f"{random}{tmp_path.resolve()}/runs/b"
+    # One of an older version is gone on with.
+    settings["backbone"] = f"{random}runs/b"
+    Path("f/__vidmoco__/dataset.json").write_text(json.dumps(settings))
+    assert main([*words, f"{random}runs/b"]) == 0
+    assert "0 extracted (0 rows), 1 were there already" in capsys.readouterr().out
+    assert main([*words, f"{random}runs/b", "--overwrite"]) == 0
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    search = ["search", "../f", "--query", "../v/a.mp4@0.1", "-o", "x.png", "--device", "cpu"]
+    assert main(search) == 0
+    (tmp_path / "runs" / "b").rename(tmp_path / "runs" / "c")
+    assert main(search) == 2
+    assert "Give its current place or name with --backbone" in capsys.readouterr().err
+
+
+def test_the_file_of_another_video_is_kept(extract, capsys):
+    for name, first in (("a.mp4", 0), ("b.mp4", 100)):
+        write_video(Path(name), num_frames=5, first_index=first)
+    assert extract("a.mp4", "-o", "f.npy") == 0
+    before = Path("f.npy").read_bytes()
+    assert extract("a.mp4", "-o", "f.npy") == 0
+    capsys.readouterr()
+    assert extract("b.mp4", "-o", "f.npy") == 2
+    assert "f.npy has the features of another video, " in capsys.readouterr().err
+    assert extract("a.mp4", "-o", "f.npy", "--every", 2) == 2
+    assert "f.npy was made with another every. Give another -o, or --ov" in capsys.readouterr().err
+    assert Path("f.npy").read_bytes() == before
+    assert extract("b.mp4", "-o", "f.npy", "--every", 2, "--overwrite") == 0
+    assert len(np.load("f.npy")) == 3
+    write_video(Path("b.mp4"), num_frames=7)  # it has changed
+    assert extract("b.mp4", "-o", "f.npy", "--every", 2) == 0
+    assert len(np.load("f.npy")) == 4
+    Path("b.mp4").rename("c.mp4")  # or is elsewhere
+    assert extract("c.mp4", "-o", "f.npy", "--every", 2) == 0
+
+
 def test_several_folders_and_files_and_a_list(extract, capsys):
     for name in ("x/a.mp4", "y/deep/b.mp4", "c.mp4", "z/d.mp4"):
         write_video(Path(name), num_frames=2)

@@ -1,7 +1,7 @@
 import pytest
 
 from vidmoco.errors import ConfigError
-from vidmoco.frames.labels import names_of, read_labels
+from vidmoco.frames.labels import labels_of, names_of, read_labels
 from vidmoco.video.catalog import Catalog
 from vidmoco.video.info import VideoInfo
 
@@ -37,8 +37,9 @@ def test_labels_by_column_and_video(tmp_path):
         ("path\na.mp4\n", "'path'; expected 'path' and one or more labels"),
         ("path,room,room\na.mp4,x,y\n", "more labels with different names"),
         ("path,\na.mp4,x\n", "more labels with different names"),
-        ("path,room\na.mp4,x,y\n", "not as many fields as the header"),
-        ("path,room\na.mp4\n", "not as many fields as the header"),
+        ("path,room\nb.mp4,x\na.mp4,x,y\n", "line 3 has 3 fields; expected 2, as the header has"),
+        ('path,room\nb.mp4,"x\ny"\n\na.mp4\n', "line 5 has 1 field; expected 2"),
+        ("path,room\nb.mp4,x\na.mp4,x\na.mp4,y\n", r"names 'a\.mp4' 2 times; expected one row"),
     ],
 )
 def test_labels_that_cannot_be_told_apart(tmp_path, text, expected):
@@ -60,3 +61,19 @@ def test_reserved_names_of_columns(tmp_path):
     path.write_text("video,room,Room\na.mp4,3,4\n")
     with pytest.raises(ConfigError, match="with different names"):
         read_labels(path, key="video", reserved=())
+
+
+def test_names_in_other_forms(tmp_path):
+    path = tmp_path / "labels.csv"
+    videos = {"a/x.mp4", "a/y.mp4", "a/z.mp4", "a\\w.mp4", "v.mp4"}
+    path.write_text("path,room\n./a/x.mp4,1\na\\y.mp4,2\na//b/../z.mp4,3\na\\w.mp4,4\ngone,5\n")
+    labels = read_labels(path, key="path", reserved=())
+    assert labels_of(labels, videos, path=path, key="path") == {
+        "room": {"a/x.mp4": "1", "a/y.mp4": "2", "a/z.mp4": "3", "a\\w.mp4": "4", "gone": "5"}
+    }
+    path.write_text("path,room\nv.mp4,1\n./v.mp4,2\n")
+    labels = read_labels(path, key="path", reserved=())
+    with pytest.raises(ConfigError, match=r"names 'v\.mp4' 2 times"):
+        labels_of(labels, videos, path=path, key="path")
+    with pytest.raises(ConfigError, match="names none of these videos"):
+        labels_of({"room": {"": "1", ".": "2"}}, videos, path=path, key="path")

@@ -77,6 +77,16 @@ def test_little_footage_and_single_frames(videos):
     assert "128 in a batch, each two views of one frame; an epoch takes" in found["pairs"]
 
 
+def test_gaps_are_told(videos):
+    data = {"segments": "whole", "min_gap": 0.5, "max_gap": None}
+    found = screen(videos, batch_size=4, data=data)
+    assert found["pairs"].endswith("two frames of one video, at least 0.5 s apart")
+    assert "note" not in found
+    found = screen(videos, batch_size=4, data=data | {"max_gap": 200.0})
+    assert found["pairs"].endswith("two frames of one video, 0.5 to 200 s apart")
+    assert found["note"].startswith("No video is as long as --data.max-gap (200 s): gaps are at")
+
+
 def test_another_method_comes_with_its_own_defaults(videos):
     found = screen(videos, "simclr_small", method="moco", batch_size=16)
     assert "--method.name moco" in found["recipe"] and "projector" not in found["recipe"]

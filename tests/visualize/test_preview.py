@@ -103,6 +103,8 @@ def test_frames_and_times_belong_together(video_folder, sheets):
 
 
 def test_gaps_are_those_of_the_rule(video_folder, sheets, capsys):
+    assert preview(video_folder, "--data.min-gap", "100", "--data.max-gap", "100") == 2
+    assert "--data.min-gap is 100 s, and the longest" in capsys.readouterr().err
     assert preview(video_folder, "--data.min-gap", "0.5", "--data.max-gap", "1.0") == 0
     ((sample, _),) = sheets
     assert len(sample.asked_gaps) >= 2000

@@ -55,3 +55,13 @@ os.held = SharedBuffer(8)
 def test_a_limit_on_files_is_told():
     with no_file_larger_than(1000), pytest.raises(ConfigError, match=r"ulimit -f.*it needs 2 MiB"):
         SharedBuffer(2**21)
+
+
+def test_python_ends_while_it_is_there():
+    code = """
+import sys
+from vidmoco.workers.shared_buffer import SharedBuffer
+sys.kept = SharedBuffer(8)  # which is gone last
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""

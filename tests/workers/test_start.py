@@ -1,8 +1,13 @@
 import os
 import subprocess
 import sys
+from operator import methodcaller
 
 import pytest
+from torch.utils.data import DataLoader, Dataset
+
+from vidmoco.errors import ConfigError
+from vidmoco.workers.pool import WorkerPool
 
 SCRIPT = """
 print("the script runs")
@@ -75,3 +80,20 @@ with WorkerPool(
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "WORKED True True\n"
+
+
+class _Asked(Dataset):
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        with WorkerPool(
+            methodcaller, ("upper",), workers=1, max_memory=2**30, max_seconds=lambda job: 60.0
+        ) as pool:
+            pool.give("worked")
+            return pool.wait()[0].value
+
+
+def test_a_process_that_may_have_no_children_is_told_so():
+    with pytest.raises(ConfigError, match=r"process of a DataLoader.*num_workers=0"):
+        next(iter(DataLoader(_Asked(), num_workers=1)))

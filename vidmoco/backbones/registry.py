@@ -43,6 +43,7 @@ def export_backbone(source: str | Path, *, name: str, overwrite: bool = False) -
         raise ConfigError(f"No such run or backbone folder: {source}.")
     check_folder(folder)
     target = user_backbone_folder() / _bare_name(name)
+    _require_free(PREFIX + target.name, target.resolve(), overwrite=overwrite)
     if target.exists() and not overwrite:
         raise ConfigError(
             f"There already is a backbone {name!r} ({target}). Add --overwrite, or choose "
@@ -50,43 +51,69 @@ def export_backbone(source: str | Path, *, name: str, overwrite: bool = False) -
         )
     with atomic_write(target) as part:
         shutil.copytree(folder, part)
-    register_backbone(name, target)
+    _register(PREFIX + target.name, target.resolve())
     return target
 
 
 def register_exported_backbones() -> None:
     """Register every backbone of the user's backbone folder with timm."""
     for config in sorted(user_backbone_folder().glob(f"*/{CONFIG_FILE}")):
-        register_backbone(config.parent.name, config.parent)
+        full_name, location = PREFIX + _bare_name(config.parent.name), config.parent.resolve()
+        _require_free(full_name, location, overwrite=False)
+        _register(full_name, location)
 
 
-def register_backbone(name: str, folder: str | Path) -> str:
-    """Register the backbone in ``folder`` with timm as ``vidmoco_NAME``, and return that name.
+def register_backbone(name: str, folder: str | Path, *, overwrite: bool = False) -> str:
+    """Register the backbone of a run or of a folder with timm as ``vidmoco_NAME``; return that.
 
     ``timm.create_model("vidmoco_NAME", pretrained=True)`` then loads its weights. Without
     ``pretrained`` it builds the architecture with random weights, as for timm's own names.
 
     Raises:
-        ConfigError: the name has other characters than small letters, digits and underscores, or
-            belongs to timm.
+        ConfigError: the name has other characters than small letters, digits and underscores,
+            belongs to timm, or to another folder and ``overwrite`` is false; or there is no
+            ``folder``.
+        CheckpointError: ``folder`` holds no backbone.
     """
     full_name = PREFIX + _bare_name(name)
-    location = Path(folder).resolve()
+    found = backbone_folder(Path(folder))
+    assert found is not None  # a Path is no name
+    check_folder(found)
+    _require_free(full_name, found.resolve(), overwrite=overwrite)
+    _register(full_name, found.resolve())
+    return full_name
 
+
+_FOLDERS: dict[str, Path] = {}  # of the registered names
+
+
+def _require_free(full_name: str, location: Path, *, overwrite: bool) -> None:
+    """Refuse a name of timm's own, or of another folder unless ``overwrite``."""
+    if not is_model(full_name):
+        return
+    if not is_model_in_modules(full_name, [__name__.rpartition(".")[2]]):
+        raise ConfigError(f"{full_name!r} is a model of timm's own. Choose another name.")
+    known = _FOLDERS.get(full_name, location)
+    if known != location and not overwrite:
+        raise ConfigError(
+            f"{full_name!r} is the backbone in {known} already. Choose another name, "
+            "or overwrite it (overwrite=True, --overwrite)."
+        )
+
+
+def _register(full_name: str, location: Path) -> None:
     def build(pretrained: bool = False, **options: Any) -> nn.Module:
         given = {key: value for key, value in options.items() if value is not None}
         given.pop("cache_dir", None)
         check_folder(location)
         return timm.create_model(f"local-dir:{location}", pretrained=pretrained, **given)
 
+    _FOLDERS[full_name] = location
     if is_model(full_name):
-        if not is_model_in_modules(full_name, [__name__.rpartition(".")[2]]):
-            raise ConfigError(f"{full_name!r} is a model of timm's own. Choose another name.")
         timm.models._registry._model_entrypoints[full_name] = build
-        return full_name
+        return
     build.__name__ = build.__qualname__ = full_name
     timm.models.register_model(build)
-    return full_name
 
 
 def _bare_name(name: str) -> str:

@@ -100,6 +100,20 @@ def backbone_folder(source: str | Path) -> Path | None:
     return None
 
 
+def lasting(source: str) -> str:
+    """Return what ``--backbone`` may name, so that it is found from any working folder.
+
+    A path becomes absolute, without links: ``runs/latest`` will lead to another run.
+
+    Raises:
+        ConfigError: ``source`` is a path without a backbone.
+    """
+    bare = source.removeprefix(RANDOM)
+    if backbone_folder(bare) is None:
+        return source
+    return source[: -len(bare)] + str(Path(bare).expanduser().resolve())
+
+
 def without_folder(source: str) -> str:
     """Return what ``--backbone`` may name, with only the last part of a path."""
     bare = source.removeprefix(RANDOM)

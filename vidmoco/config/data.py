@@ -25,8 +25,8 @@ class DataConfig(Settings):
     uniformly from the video, so short gaps are more likely. `uniform`: all gaps are equally likely.
     `segments`: one frame is drawn from each half of the video."""
     min_gap: float = 0.0
-    """Minimum time between the first and the last frame of a pair, in seconds. A video that is
-    shorter than this gives its longest gap."""
+    """Minimum time between the first and the last frame of a pair, in seconds. A video or
+    segment that is shorter than this gives its longest gap; if all are, it is refused."""
     max_gap: float | None = None
     """Maximum time between the first and the last frame of a pair, in seconds. None means the whole
     video."""

@@ -1,13 +1,16 @@
 """Pairs of frames for a training loop of one's own."""
 
+import inspect
+import os
 import sys
+import weakref
 from collections.abc import Generator, Iterator, Sequence
 from os import PathLike
 from typing import Any
 
 from rich.console import Console
 from torch import Tensor
-from torch.utils.data import IterableDataset
+from torch.utils.data import IterableDataset, get_worker_info
 
 from vidmoco import distributed
 from vidmoco.config.augment import AugmentConfig
@@ -15,12 +18,18 @@ from vidmoco.config.data import DataConfig
 from vidmoco.config.methods import SimCLRConfig
 from vidmoco.config.plain import checked, from_python, to_plain
 from vidmoco.config.pretrain import PretrainConfig
+from vidmoco.console import say
 from vidmoco.data.batches import PairBatch
 from vidmoco.data.source import open_source
-from vidmoco.errors import CheckpointError
+from vidmoco.errors import CheckpointError, ConfigError
 from vidmoco.urls import absolute_paths
 
 _WITHOUT_EFFECT = ("workers", "decoder")  # on the pairs
+
+_ALONE = (
+    "FramePairs has worker processes of its own, and stays in the process that made it. Give the "
+    "DataLoader num_workers=0, and FramePairs workers=N."
+)
 
 
 class FramePairs(IterableDataset[dict[str, Tensor]]):
@@ -67,17 +76,20 @@ class FramePairs(IterableDataset[dict[str, Tensor]]):
             augment=AugmentConfig(small_crops=data.frames_per_video - 2),
             method=SimCLRConfig(),
         )
-        self._source = open_source(
-            config, resume=None, console=console or Console(stderr=True), quarantine=None
-        )
+        console = console or Console(stderr=True)
+        self._source = open_source(config, resume=None, console=console)
+        if note := self._source.gap_note():
+            say(console, note)
         self._batching = self._source.batching()
         decisive = {k: v for k, v in to_plain(config.data).items() if k not in _WITHOUT_EFFECT}
         self._key = decisive | {
-            "seed": seed,
+            "seed": config.seed,
             "num_sources": len(self._source.sources),
             "content": self._source.content,
         }
         self._batches: Generator[PairBatch] | None = None
+        self._closing: weakref.finalize[Any, Any] | None = None
+        self._process = os.getpid()
         self.step = 0
         self.failures: dict[int, str] = {}
 
@@ -89,13 +101,16 @@ class FramePairs(IterableDataset[dict[str, Tensor]]):
         """Yield the batches of the rest of this epoch.
 
         Raises:
+            ConfigError: This is a process of a DataLoader, or a fork of the one that made this.
             VideoError: Too many videos in a row cannot be read.
         """
         end = (self.step // len(self) + 1) * len(self)
         while self.step < end:
+            self._require_own_process()
             if self._batches is None:
                 steps = range(self.step, sys.maxsize)
                 self._batches = self._source.batches(self._batching, steps)
+                self._closing = weakref.finalize(self, _close, self._batches)  # or when Python ends
             batch = next(self._batches)
             self.step += 1
             self.failures.update(batch.failures)
@@ -133,6 +148,29 @@ class FramePairs(IterableDataset[dict[str, Tensor]]):
 
     def close(self) -> None:
         """End the processes that decode; the next pass starts others."""
-        if self._batches is not None:
-            self._batches.close()
-            self._batches = None
+        if self._closing is not None:
+            self._closing()
+        self._batches = self._closing = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Refuse to be sent to another process, such as one that a DataLoader spawns."""
+        raise ConfigError(_ALONE)
+
+    def _require_own_process(self) -> None:
+        """Refuse a process without the threads and processes that read, before waiting for them.
+
+        Each process of a DataLoader would have the same pairs, too.
+        """
+        if get_worker_info() is not None:
+            raise ConfigError(_ALONE)
+        if os.getpid() != self._process:
+            raise ConfigError(
+                "This FramePairs was made in another process, whose workers a fork does not have. "
+                "Make it in the process that uses it."
+            )
+
+
+def _close(batches: Generator[PairBatch]) -> None:
+    # A thread of the caller's may wait for a batch when Python ends.
+    if inspect.getgeneratorstate(batches) != inspect.GEN_RUNNING:
+        batches.close()

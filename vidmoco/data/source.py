@@ -24,7 +24,7 @@ from vidmoco.data.pair_worker import bytes_of_slot
 from vidmoco.data.prepared_loader import BATCHES_AHEAD, load_prepared
 from vidmoco.data.quarantine import Quarantine
 from vidmoco.data.sampling import Moment, PairRule
-from vidmoco.data.sources import Sources, sources_of
+from vidmoco.data.sources import Sources, gap_note, sources_of
 from vidmoco.errors import CheckpointError, ConfigError
 from vidmoco.frames.prepared import PreparedFrames, open_prepared
 from vidmoco.frames.store import is_prepared
@@ -84,6 +84,12 @@ class PairSource:
             block_gib=self.config.data.block_gib,
             positions=distributed.shard(batch_size),
         )
+
+    def gap_note(self) -> str:
+        """Return which videos or segments are too short for the gaps, or an empty string."""
+        if not self.has_time:
+            return ""
+        return gap_note(self.config.data, self.sources, num_videos=len(self.durations))
 
     def memory_bytes(self, batching: Batching) -> int:
         """Return the memory of the frames that are read ahead of their step, in bytes."""
@@ -148,7 +154,7 @@ def open_source(
     videos that killed a process, ``catalog`` that of a new run's videos.
 
     Raises:
-        ConfigError: nothing can be read.
+        ConfigError: nothing can be read, or nothing is as long as ``--data.min-gap``.
         CheckpointError: the frames are not those that the run began with.
     """
     if not config.videos:
@@ -220,7 +226,7 @@ def _of_videos(
     return PairSource(
         config=config,
         durations=durations,
-        sources=sources_of(config.data, durations, cuts),
+        sources=sources_of(config.data, durations, cuts, new=resume is None),
         canvas=canvas_size(catalog.aspect_ratios(), short_side=config.data.short_side),
         pairs_per_visit=config.data.pairs_per_visit,
         slots_needed=slots_needed,
@@ -249,6 +255,7 @@ def _of_frames(
 ) -> PairSource:
     key = frames.key
     canvas = canvas_size(frames.aspect_ratios, short_side=config.data.short_side)
+    has_time = not isinstance(frames, ImageCorpus)
     if isinstance(frames, ImageCorpus):
         frames = replace(frames, at_least=2 * max(canvas))  # the rest is resized with care
     if resume is not None:
@@ -269,7 +276,7 @@ def _of_frames(
     return PairSource(
         config=config,
         durations=frames.durations,
-        sources=sources_of(config.data, frames.durations, cuts),
+        sources=sources_of(config.data, frames.durations, cuts, new=has_time and resume is None),
         canvas=canvas,
         pairs_per_visit=1,  # random access costs nothing
         slots_needed=lambda batching: (BATCHES_AHEAD + 2) * len(batching.positions),
@@ -279,7 +286,7 @@ def _of_frames(
         content=str(key["content"]),
         load=partial(load_prepared, frames),
         read=partial(read_stored_moments, frames),
-        has_time=not isinstance(frames, ImageCorpus),
+        has_time=has_time,
         prepared_short_side=short_side,
     )
 

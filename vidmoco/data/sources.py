@@ -9,6 +9,7 @@ files should be more than twenty instances.
     cut at its shots       a source a shot, and long shots in parts
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ import numpy as np
 from vidmoco.config.data import DataConfig
 from vidmoco.errors import ConfigError
 from vidmoco.shapes import Float64, Int64
+from vidmoco.text import counted
 
 Cuts = Sequence[Sequence[float]]
 """When the shots of each video begin, without the first, in seconds."""
@@ -42,7 +44,11 @@ class Sources:
 
 
 def sources_of(
-    data: DataConfig, durations: Float64[np.ndarray, " videos"], cuts: Cuts | None
+    data: DataConfig,
+    durations: Float64[np.ndarray, " videos"],
+    cuts: Cuts | None,
+    *,
+    new: bool = True,
 ) -> Sources:
     """Return the sources of a training.
 
@@ -50,10 +56,21 @@ def sources_of(
         data: its settings.
         durations: of the videos, in seconds.
         cuts: of ``--data.segments shots``.
+        new: whether gaps are to be judged. A run that resumes goes on as it began, and images have
+            none.
 
     Raises:
-        ConfigError: no video is as long as a segment that is asked for.
+        ConfigError: no video is as long as a segment or as ``--data.min-gap``.
     """
+    sources = _sources_of(data, durations, cuts)
+    if new:
+        _require_gap(data, sources, num_videos=len(durations))
+    return sources
+
+
+def _sources_of(
+    data: DataConfig, durations: Float64[np.ndarray, " videos"], cuts: Cuts | None
+) -> Sources:
     if data.segments == "whole" or not durations.any():  # of images
         return whole_videos(durations)
     seconds = part_seconds(
@@ -63,6 +80,45 @@ def sources_of(
         gap=max(data.min_gap, data.max_gap or 0.0),
     )
     return cut_sources(durations, seconds=seconds, cuts=cuts)
+
+
+def _require_gap(data: DataConfig, sources: Sources, *, num_videos: int) -> None:
+    """Raise ``ConfigError`` if no source is as long as ``--data.min-gap``."""
+    longest = float(sources.durations.max())
+    if data.single_frame or longest >= data.min_gap:
+        return
+    cut = len(sources) > num_videos
+    advice = f", --data.segment-seconds {2 * data.min_gap:g} or --data.segments whole" * cut
+    raise ConfigError(
+        f"--data.min-gap is {data.min_gap:g} s, and the longest {'segment' if cut else 'video'} "
+        f"lasts {_floor(longest):g} s, which is the longest gap that a pair can have. Give less"
+        f"{advice}."
+    )
+
+
+def gap_note(data: DataConfig, sources: Sources, *, num_videos: int) -> str:
+    """Return which sources are too short for the gaps that are asked for, or an empty string."""
+    if data.single_frame:
+        return ""
+    noun = "segment" if len(sources) > num_videos else "video"
+    if short := int((sources.durations < data.min_gap).sum()):
+        return (
+            f"{short:,} of {counted(len(sources), noun)} are shorter than --data.min-gap "
+            f"({data.min_gap:g} s) and give their longest gap."
+        )
+    longest = float(sources.durations.max())
+    if data.max_gap is not None and longest < data.max_gap:
+        return (
+            f"No {noun} is as long as --data.max-gap ({data.max_gap:g} s): gaps are at most "
+            f"{_floor(longest):g} s."
+        )
+    return ""
+
+
+def _floor(seconds: float) -> float:
+    """Return three digits, rounded down, so that what a message names can be given."""
+    scale = 10.0 ** (2 - math.floor(math.log10(seconds)))
+    return math.floor(seconds * scale) / scale
 
 
 def whole_videos(durations: Float64[np.ndarray, " videos"]) -> Sources:

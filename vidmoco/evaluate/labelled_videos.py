@@ -10,9 +10,9 @@ The set is train.parquet and val.parquet with the columns `image` (bytes of a JP
 import hashlib
 import io
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from rich.console import Console
 from vidmoco.atomic_file import atomic_write, writing
 from vidmoco.cache_folder import cache_folder
 from vidmoco.config.evaluation import LabelledVideosConfig
+from vidmoco.csv_file import meant
 from vidmoco.errors import DataError
 from vidmoco.evaluate.labelled_clips import (
     SPLITS,
@@ -135,6 +136,10 @@ def make_frames(
         )
     else:
         clips = clips_of_folders(list(catalog), folder=videos)
+    clips = [replace(clip, path=meant(clip.path, catalog)) for clip in clips]
+    for path, count in Counter(clip.path for clip in clips).most_common(1):
+        if count > 1:
+            raise DataError(f"{config.labels} lists {path!r} {count} times, in several forms.")
     unknown = [clip for clip in clips if clip.path not in catalog]
     if len(unknown) == len(clips):
         raise DataError(

@@ -15,7 +15,7 @@ from vidmoco.features.extraction import Extraction
 from vidmoco.features.feature_file import require_known_suffix, require_own_sidecar
 from vidmoco.features.output_folder import OutputFolder, output_folder
 from vidmoco.features.times_file import read_times
-from vidmoco.frames.labels import names_of, read_labels, require_labels_of
+from vidmoco.frames.labels import labels_of, names_of, read_labels
 from vidmoco.run_folder import make_writable_folder
 from vidmoco.urls import expand_lists, is_url, url_of
 from vidmoco.video.catalog import Catalog
@@ -25,7 +25,7 @@ from vidmoco.video.open_catalog import open_catalog
 from vidmoco.video.scan import require_videos
 from vidmoco.workers.start import start_fork_server
 
-# ".timestamps.npy" in place of the suffix, and ".1234567.part" while it is written.
+# ".timestamps.npy" in place of the suffix, and ".12345678.part" while it is written.
 _ADDED_BYTES = 32
 _COLUMNS = {"video", "video_id", "frame", "pts_seconds", "end_seconds", "feature"}  # of a dataset
 
@@ -111,9 +111,16 @@ def holds_many(command: ExtractCommand) -> bool:
         )
     if is_many:
         if output.suffix:
-            what = f"{video} holds" if len(command.videos) == 1 else "These are"
-            what = f"{what} many videos" if several else "--format parquet writes a folder"
-            raise ConfigError(f"{what}, and -o {output} reads as one file. Give a folder.")
+            what = "--format parquet writes a folder"
+            if several:
+                kind = "list" if is_list else "folder" if video.is_dir() else "catalog"
+                what = f"{video} is a {kind} of videos, whose features go to a folder"
+            if len(command.videos) > 1:
+                what = f"{len(command.videos)} paths are given, whose features go to a folder"
+            raise ConfigError(
+                f"{what}, and -o {output} reads as one file. Give a folder"
+                + (", with --format npy for a file per video." if several else ".")
+            )
         return True
     if output.is_dir():
         name = name_of_url(url_of(video)) if is_url(video) else video.name
@@ -183,7 +190,7 @@ def _with_labels(
 ) -> list[Extraction]:
     assert command.labels is not None
     videos = {one.name for one in plan}
-    require_labels_of(labels, videos, path=command.labels, key=command.labels_key)
+    labels = labels_of(labels, videos, path=command.labels, key=command.labels_key)
     return [
         replace(one, labels=tuple(by_name.get(one.name) for by_name in labels.values()))
         for one in plan

@@ -6,13 +6,12 @@ here needs them: a file is put there once, and later deleted.
 
 import errno
 import os
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from vidmoco.atomic_file import atomic_write, flush_to_disk, remove, writing
+from vidmoco.atomic_file import atomic_write, flush_to_disk, remove, unique, writing
 from vidmoco.errors import ConfigError
 from vidmoco.features.remote_folder import RemoteFolder
 from vidmoco.run_folder import make_writable_folder
@@ -148,7 +147,7 @@ class _LocalFolder:
 
     def create(self, name: str, data: bytes) -> bool:
         path = self.path / name
-        part = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.part")
+        part = path.with_name(f"{path.name}.{unique()}.part")
         with writing(path, advice=ADVICE):
             path.parent.mkdir(parents=True, exist_ok=True)
             try:

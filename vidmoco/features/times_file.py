@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from vidmoco.csv_file import read_csv
+from vidmoco.csv_file import meant, read_csv
 from vidmoco.errors import ConfigError, nearest
 
 COLUMNS = ("video", "seconds")
@@ -33,7 +33,11 @@ def read_times(path: Path, names: Mapping[str, Sequence[str]]) -> dict[str, tupl
     times: dict[str, list[float]] = defaultdict(list)
     for number, row in enumerate(rows, start=1):
         video, seconds = row["video"], _number(row["seconds"])
-        found = names.get(video) or names.get(str(Path(video or "").expanduser().absolute())) or ()
+        found = (
+            names.get(meant(video or "", names))
+            or names.get(str(Path(video or "").expanduser().absolute()))
+            or ()
+        )
         if len(found) != 1:
             what = "several of these videos" if found else "none of these videos"
             hint = "" if found else nearest(video or "", names)

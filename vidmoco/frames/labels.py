@@ -1,10 +1,10 @@
 """Names and labels of prepared videos."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from vidmoco.csv_file import read_csv
+from vidmoco.csv_file import meant, read_csv, uneven_line
 from vidmoco.errors import ConfigError, nearest
 from vidmoco.video.catalog import Catalog
 
@@ -47,25 +47,40 @@ def read_labels(path: Path, *, key: str, reserved: Collection[str]) -> dict[str,
             "more labels with different names."
         )
     if any(None in row or None in row.values() for row in rows):  # DictReader's mark of a length
-        raise ConfigError(f"A row of {path} has not as many fields as the header.")
+        raise ConfigError(f"{path}, {uneven_line(path)}, as the header has.")
     if taken := [one for one in columns if one != key and lower[one] in reserved]:
         raise ConfigError(
             f"{path} has a column {taken[0]!r}, which the dataset has already. Rename it."
         )
-    if len({row[key] for row in rows}) < len(rows):
-        raise ConfigError(f"{path} names a video twice; expected one row per video.")
+    _require_once([row[key] for row in rows], path)
     return {column: {row[key]: row[column] for row in rows} for column in columns if column != key}
 
 
-def require_labels_of(
+def _require_once(names: Sequence[str], path: Path) -> None:
+    for name, count in Counter(names).most_common(1):
+        if count > 1:
+            raise ConfigError(f"{path} names {name!r} {count} times; expected one row per video.")
+
+
+def labels_of(
     labels: Mapping[str, Mapping[str, str]], videos: Collection[str], *, path: Path, key: str
-) -> None:
-    """Refuse labels that name none of the videos."""
+) -> dict[str, dict[str, str]]:
+    """Return labels by the names of the videos, which the file may write in another form.
+
+    Raises:
+        ConfigError: the labels name none of the videos, or one in two forms.
+    """
     labelled = {name for by_name in labels.values() for name in by_name}
-    if not labelled.intersection(videos):
+    if not any(meant(name, videos) in videos for name in labelled):
         found = f"it has {min(map(str, labelled))!r}" if labelled else "it has no rows"
         called = f", and a video is called {min(videos)!r}" if videos else ""
         raise ConfigError(
             f"{path} names none of these videos in its column {key!r}: {found}{called}. Name the "
             "column with --labels-key, or write the videos' names in this form."
         )
+    names = {name: meant(name, videos) for name in labelled}
+    _require_once(list(names.values()), path)
+    return {
+        column: {names[name]: label for name, label in by_name.items()}
+        for column, by_name in labels.items()
+    }

@@ -37,9 +37,11 @@ class Store:
             raise ConfigError(f"{self.where} cannot be opened: {error}.") from error
         self.is_local = not is_url(source)
 
+    _close = staticmethod(os.close)  # when Python ends, ``os`` may be gone
+
     def __del__(self) -> None:
         for file in self._files.values():
-            os.close(file)
+            self._close(file)
 
     def exists(self, name: str) -> bool:
         """Return whether a file exists."""

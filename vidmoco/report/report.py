@@ -48,6 +48,7 @@ def report(command: ReportCommand, *, console: Console | None = None) -> int:
     console = console or Console(stderr=True)
     sources = [source.expanduser() for source in command.sources]
     if len(sources) > 1:
+        _require_different(sources)
         runs = [_run_of(source) for source in sources]
     else:
         runs = [] if sources[0].is_file() else [_run_of(sources[0])]
@@ -125,6 +126,16 @@ def _run_of(source: Path) -> RunFacts:
             "results file of `vidmoco evaluate`."
         )
     return read_run(source)
+
+
+def _require_different(sources: Sequence[Path]) -> None:
+    """Refuse a run that is given twice, maybe by a link such as runs/latest."""
+    known: dict[Path, Path] = {}
+    for source in sources:
+        other = known.setdefault(source.resolve(), source)
+        if other is not source:
+            same = f"{source} is given twice" if other == source else f"{other} is {source}"
+            raise ConfigError(f"{same}; give each run once.")
 
 
 def _beside(source: Path, runs: Sequence[RunFacts]) -> Path:

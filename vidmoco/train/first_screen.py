@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from vidmoco import distributed, run_folder
+from vidmoco.config.data import DataConfig
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import changed_flags, load_recipe
 from vidmoco.data.order import Batching
@@ -35,6 +36,7 @@ def first_screen(
         recipe: the name or path of the recipe; empty for none.
         device: where it trains.
     """
+    notes = (config.method.warning(len(source.sources)), source.gap_note())
     facts = {
         "run": f"{run} ({run_folder.CONFIG} there has all settings)",
         "recipe": recipe and _recipe(recipe, config),
@@ -43,7 +45,7 @@ def first_screen(
         "method": f"{config.method.name}, {config.backbone.name} at {config.augment.size} px",
         "device": _device(config, source, batching, device),
         "steps": f"{steps.start:,} to {steps.stop:,}, {batching.batches_per_epoch:,} per epoch",
-        "note": config.method.warning(len(source.sources)),
+        "note": " ".join(filter(None, notes)),
     }
     return [f"{name:<8}{fact}" for name, fact in facts.items() if fact]
 
@@ -92,8 +94,7 @@ def _pairs(config: PretrainConfig, source: PairSource, batching: Batching) -> st
         kind = "two views of one frame"
     else:
         frames = "two" if data.frames_per_video == 2 else str(data.frames_per_video)
-        longest = "" if data.max_gap is None else f", at most {data.max_gap:g} s apart"
-        kind = f"{frames} frames of one video{longest}"
+        kind = f"{frames} frames of one video{_gaps(data)}"
     text = f"{data.batch_size} in a batch, each {kind}"
     if batching.pairs_per_source > 1:
         text += (
@@ -101,6 +102,13 @@ def _pairs(config: PretrainConfig, source: PairSource, batching: Batching) -> st
             "other's negatives"
         )
     return text
+
+
+def _gaps(data: DataConfig) -> str:
+    least, most = f"{data.min_gap:g}", data.max_gap
+    if most is None:
+        return f", at least {least} s apart" if data.min_gap else ""
+    return f", {least} to {most:g} s apart" if data.min_gap else f", at most {most:g} s apart"
 
 
 def _device(

@@ -54,6 +54,7 @@ def preview(command: PreviewCommand, catalog: Catalog | None = None) -> int:
     sample = sample_pairs(source, config, num_pairs=command.pairs)
     if sample.failures:
         lines.append(f"{len(sample.failures)} videos could not be read and were replaced")
+    lines += [note] if (note := source.gap_note()) else []
     save_png(draw_sheet(sample, lines), output)
     console = Console()
     say(console, *lines, *source.failure_lines(sample.failures), *describe_gaps(sample))

@@ -53,8 +53,19 @@ def _keep_sockets_short() -> None:
     )
 
 
+def _require_parent() -> None:
+    """Refuse a process that Python allows no children."""
+    if multiprocessing.process.current_process().daemon:
+        raise ConfigError(
+            "vidmoco reads videos in processes of its own, and this is a process of a DataLoader "
+            "or of a pool, which may not start any. Use vidmoco in the main process: "
+            "DataLoader(…, num_workers=0)."
+        )
+
+
 class _Spawned(SpawnProcess):
     def start(self) -> None:
+        _require_parent()
         _keep_sockets_short()
         with _script_hidden():
             super().start()
@@ -62,6 +73,7 @@ class _Spawned(SpawnProcess):
 
 class _Forked(ForkServerProcess):
     def start(self) -> None:
+        _require_parent()
         _keep_sockets_short()
         with _script_hidden():
             super().start()
