@@ -130,3 +130,9 @@ def test_segments_that_are_too_short_are_counted():
     data = DataConfig(min_gap=6.0, segment_seconds=8.0)
     sources = sources_of(data, np.array([16.0, 5.0]), None)
     assert gap_note(data, sources, num_videos=2).startswith("1 of 3 segments are shorter than")
+
+
+def test_videos_of_one_frame_have_no_gap():
+    data = DataConfig(max_gap=1.5)
+    sources = sources_of(data, np.zeros(3), None)
+    assert "gaps are at most 0 s" in gap_note(data, sources, num_videos=3)

@@ -117,6 +117,8 @@ def gap_note(data: DataConfig, sources: Sources, *, num_videos: int) -> str:
 
 def _floor(seconds: float) -> float:
     """Return three digits, rounded down, so that what a message names can be given."""
+    if not seconds:
+        return 0.0
     scale = 10.0 ** (2 - math.floor(math.log10(seconds)))
     return math.floor(seconds * scale) / scale
 
