@@ -24,7 +24,7 @@ from vidmoco.features.extract_plan import holds_many, output_of
             ["v"],
             "feats.npy",
             {},
-            r"v is a folder of videos.* -o feats.npy reads as one file. Give a folder, with --for",
+            r"v is a folder of videos.* -o feats.npy reads as one.* --format npy",
         ),
         (["a.mp4", "b.mp4"], "f.npy", {}, "2 paths are given, whose features go to a folder"),
         (["@l.txt"], "f.npy", {}, "@l.txt is a list of videos, whose"),

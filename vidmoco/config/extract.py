@@ -71,7 +71,7 @@ class ExtractCommand(Settings):
     precision: Precision = "fp32"
     overwrite: bool = False
     """Begin a dataset anew, or write finished files again. The file of a single video is written
-    again without it, unless it is of another video or of other settings."""
+    again without it, unless it has the features of another video."""
     limits: ForVideos = field(default_factory=Limits)
 
     def __post_init__(self) -> None:

@@ -14,15 +14,14 @@ from vidmoco.backbones.source import lasting
 from vidmoco.config.extract import ExtractCommand
 from vidmoco.console import say, say_result
 from vidmoco.device import resolve_device
-from vidmoco.errors import ConfigError, VideoError
+from vidmoco.errors import VideoError
 from vidmoco.features.batch_size import default_batch_size
 from vidmoco.features.claims import Worker
-from vidmoco.features.extract import extract_videos, is_done, settings_of
+from vidmoco.features.extract import extract_videos
 from vidmoco.features.extract_here import extract_here, open_output, put_on_device, with_files
 from vidmoco.features.extract_outputs import DatasetOutput, damage_of, kind_of
 from vidmoco.features.extract_plan import Plan, plan_of
 from vidmoco.features.extraction import Extraction
-from vidmoco.features.feature_file import read_sidecar
 from vidmoco.features.manifest import Given, write_manifest
 from vidmoco.features.output_folder import OutputFolder
 from vidmoco.features.ray_engine import extract_on_ray
@@ -56,8 +55,6 @@ def extract(command: ExtractCommand, plan: Plan | None = None) -> int:
         feature=command.feature,
     )
     frozen = replace(frozen, source=lasting(source))
-    if not plan.is_many and not command.overwrite:
-        _require_own_file(plan.todo, frozen, command)
     if command.engine == "local":  # else the workers have devices
         put_on_device(frozen, command)
     if not plan.is_many:
@@ -88,25 +85,6 @@ def extract(command: ExtractCommand, plan: Plan | None = None) -> int:
     say_result(f"{plan.folder.name}: {summary}, {len(failed)} failed{without}")
     say(console, *(f"  {name!r}: {reason}" for name, reason in failed.items()))
     return 1 if failed else 0
-
-
-def _require_own_file(
-    todo: Sequence[Extraction], frozen: FrozenBackbone, command: ExtractCommand
-) -> None:
-    """Refuse to replace the features of another video, or those of other settings.
-
-    Raises:
-        ConfigError: the output has such features.
-    """
-    for one in todo:
-        if is_done(one, settings_of(frozen, one.selection, **kind_of(command))):
-            continue
-        sidecar = read_sidecar(one.output) or {}
-        if sidecar.get("source", one.source) != one.source:
-            raise ConfigError(
-                f"{one.output} has the features of another video, {sidecar['source']}. Give "
-                "another -o, or --overwrite."
-            )
 
 
 def _extract_one(
