@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vidmoco.errors import ConfigError
-from vidmoco.text import counted, read_text
+from vidmoco.text import read_text
 
 
 def read_csv(path: Path, *, what: str) -> tuple[list[dict[str | Any, str | Any]], list[str]]:
@@ -42,7 +42,10 @@ def uneven_line(path: Path) -> str:
         if None in row:
             num_given += len(row[None]) - 1
         if num_given != (expected := len(reader.fieldnames or [])):
-            return f"line {reader.line_num} has {counted(num_given, 'field')}; expected {expected}"
+            return (
+                f"line {reader.line_num} has not as many fields as the header: {num_given} instead "
+                f"of {expected}"
+            )
     raise AssertionError("all rows are even")
 
 

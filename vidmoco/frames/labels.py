@@ -47,7 +47,7 @@ def read_labels(path: Path, *, key: str, reserved: Collection[str]) -> dict[str,
             "more labels with different names."
         )
     if any(None in row or None in row.values() for row in rows):  # DictReader's mark of a length
-        raise ConfigError(f"{path}, {uneven_line(path)}, as the header has.")
+        raise ConfigError(f"{path}, {uneven_line(path)}.")
     if taken := [one for one in columns if one != key and lower[one] in reserved]:
         raise ConfigError(
             f"{path} has a column {taken[0]!r}, which the dataset has already. Rename it."
@@ -59,7 +59,9 @@ def read_labels(path: Path, *, key: str, reserved: Collection[str]) -> dict[str,
 def _require_once(names: Sequence[str], path: Path) -> None:
     for name, count in Counter(names).most_common(1):
         if count > 1:
-            raise ConfigError(f"{path} names {name!r} {count} times; expected one row per video.")
+            raise ConfigError(
+                f"{path} names a video twice: {name!r} has {count} rows; expected one per video."
+            )
 
 
 def labels_of(
