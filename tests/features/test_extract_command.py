@@ -156,25 +156,6 @@ def test_the_backbone_is_found_from_another_folder(backbone, tmp_path, monkeypat
     assert "Give its current place or name with --backbone" in capsys.readouterr().err
 
 
-def test_the_file_of_another_video_is_kept(extract, capsys):
-    for name, first in (("a.mp4", 0), ("b.mp4", 100)):
-        write_video(Path(name), num_frames=5, first_index=first)
-    assert extract("a.mp4", "-o", "f.npy") == 0
-    before = Path("f.npy").read_bytes()
-    assert extract("a.mp4", "-o", "f.npy") == 0
-    capsys.readouterr()
-    assert extract("b.mp4", "-o", "f.npy") == 2
-    assert "f.npy has the features of another video, " in capsys.readouterr().err
-    assert Path("f.npy").read_bytes() == before
-    assert extract("b.mp4", "-o", "f.npy", "--every", 2, "--overwrite") == 0
-    assert len(np.load("f.npy")) == 3
-    write_video(Path("b.mp4"), num_frames=7)  # it has changed
-    assert extract("b.mp4", "-o", "f.npy", "--every", 2) == 0
-    assert len(np.load("f.npy")) == 4
-    Path("b.mp4").rename("c.mp4")  # or is elsewhere
-    assert extract("c.mp4", "-o", "f.npy", "--every", 2) == 0
-
-
 def test_several_folders_and_files_and_a_list(extract, capsys):
     for name in ("x/a.mp4", "y/deep/b.mp4", "c.mp4", "z/d.mp4"):
         write_video(Path(name), num_frames=2)

@@ -43,7 +43,6 @@ def export_backbone(source: str | Path, *, name: str, overwrite: bool = False) -
         raise ConfigError(f"No such run or backbone folder: {source}.")
     check_folder(folder)
     target = user_backbone_folder() / _bare_name(name)
-    _require_free(PREFIX + target.name, target.resolve(), overwrite=overwrite)
     if target.exists() and not overwrite:
         raise ConfigError(
             f"There already is a backbone {name!r} ({target}). Add --overwrite, or choose "
@@ -58,47 +57,28 @@ def export_backbone(source: str | Path, *, name: str, overwrite: bool = False) -
 def register_exported_backbones() -> None:
     """Register every backbone of the user's backbone folder with timm."""
     for config in sorted(user_backbone_folder().glob(f"*/{CONFIG_FILE}")):
-        full_name, location = PREFIX + _bare_name(config.parent.name), config.parent.resolve()
-        _require_free(full_name, location, overwrite=False)
-        _register(full_name, location)
+        _register(PREFIX + _bare_name(config.parent.name), config.parent.resolve())
 
 
-def register_backbone(name: str, folder: str | Path, *, overwrite: bool = False) -> str:
+def register_backbone(name: str, folder: str | Path) -> str:
     """Register the backbone of a run or of a folder with timm as ``vidmoco_NAME``; return that.
+
+    A name that is given again is that of the new folder.
 
     ``timm.create_model("vidmoco_NAME", pretrained=True)`` then loads its weights. Without
     ``pretrained`` it builds the architecture with random weights, as for timm's own names.
 
     Raises:
         ConfigError: the name has other characters than small letters, digits and underscores,
-            belongs to timm, or to another folder and ``overwrite`` is false; or there is no
-            ``folder``.
+            or belongs to timm; or there is no ``folder``.
         CheckpointError: ``folder`` holds no backbone.
     """
     full_name = PREFIX + _bare_name(name)
     found = backbone_folder(Path(folder))
     assert found is not None  # a Path is no name
     check_folder(found)
-    _require_free(full_name, found.resolve(), overwrite=overwrite)
     _register(full_name, found.resolve())
     return full_name
-
-
-_FOLDERS: dict[str, Path] = {}  # of the registered names
-
-
-def _require_free(full_name: str, location: Path, *, overwrite: bool) -> None:
-    """Refuse a name of timm's own, or of another folder unless ``overwrite``."""
-    if not is_model(full_name):
-        return
-    if not is_model_in_modules(full_name, [__name__.rpartition(".")[2]]):
-        raise ConfigError(f"{full_name!r} is a model of timm's own. Choose another name.")
-    known = _FOLDERS.get(full_name, location)
-    if known != location and not overwrite:
-        raise ConfigError(
-            f"{full_name!r} is the backbone in {known} already. Choose another name, "
-            "or overwrite it (overwrite=True, --overwrite)."
-        )
 
 
 def _register(full_name: str, location: Path) -> None:
@@ -108,8 +88,9 @@ def _register(full_name: str, location: Path) -> None:
         check_folder(location)
         return timm.create_model(f"local-dir:{location}", pretrained=pretrained, **given)
 
-    _FOLDERS[full_name] = location
     if is_model(full_name):
+        if not is_model_in_modules(full_name, [__name__.rpartition(".")[2]]):
+            raise ConfigError(f"{full_name!r} is a model of timm's own. Choose another name.")
         timm.models._registry._model_entrypoints[full_name] = build
         return
     build.__name__ = build.__qualname__ = full_name

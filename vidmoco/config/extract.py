@@ -70,8 +70,8 @@ class ExtractCommand(Settings):
     device: Device = "auto"
     precision: Precision = "fp32"
     overwrite: bool = False
-    """Begin a dataset anew, or write finished files again. The file of a single video is written
-    again without it, unless it has the features of another video."""
+    """Begin a dataset anew, or write finished files again. The file of a single video is always
+    written."""
     limits: ForVideos = field(default_factory=Limits)
 
     def __post_init__(self) -> None:

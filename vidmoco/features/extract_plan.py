@@ -12,7 +12,7 @@ from vidmoco.ahead import libraries_meanwhile
 from vidmoco.config.extract import ExtractCommand
 from vidmoco.errors import ConfigError, VideoError
 from vidmoco.features.extraction import Extraction
-from vidmoco.features.feature_file import read_sidecar, require_known_suffix, require_own_sidecar
+from vidmoco.features.feature_file import require_known_suffix, require_own_sidecar
 from vidmoco.features.output_folder import OutputFolder, output_folder
 from vidmoco.features.times_file import read_times
 from vidmoco.frames.labels import labels_of, names_of, read_labels
@@ -78,23 +78,7 @@ def plan_of(command: ExtractCommand) -> Plan:
             folder.make()
         else:
             make_writable_folder(command.output.parent, flag="-o")
-            if not command.overwrite:
-                _require_same_video(todo)
     return Plan(is_many, _split(catalog)[1], todo, num_without_times, folder, list(labels))
-
-
-def _require_same_video(todo: Sequence[Extraction]) -> None:
-    """Raise ``ConfigError`` if a file that would be written has features of another video."""
-    for one in todo:
-        sidecar, video = read_sidecar(one.output) or {}, one.video
-        source = sidecar.get("source", one.source)
-        content = (sidecar.get("source_bytes"), sidecar.get("source_mtime_ns"))
-        # One that has been moved is the same.
-        if source != one.source and (one.url or content != (video.num_bytes, video.mtime_ns)):
-            raise ConfigError(
-                f"{one.output} has the features of another video, {source}. Give another -o, or "
-                "--overwrite."
-            )
 
 
 def _require_ray() -> None:
