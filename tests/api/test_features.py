@@ -58,6 +58,8 @@ def test_what_cannot_be_embedded(run, tmp_path):
         run.embed(tmp_path / "text.mp4")
     with pytest.raises(ConfigError, match=r"is a folder\. Give its videos"):
         run.embed(tmp_path)
+    with pytest.raises(ConfigError, match=r"is a catalog\. Give its videos"):
+        run.embed("videos.parquet")
     frozen = vidmoco.load_frozen(str(run.path))
     with pytest.raises(ConfigError, match="that is loaded has its own size and device"):
         vidmoco.embed("a.mp4", backbone=frozen, size=64, device="cpu")
@@ -74,8 +76,13 @@ def test_settings_as_numpy_has_them(run, videos):
 def test_a_video_to_a_file_by_their_names(run, videos, tmp_path):
     frozen = vidmoco.load_frozen(run)
     assert vidmoco.extract_video(frozen, str(videos / "01.mp4"), str(tmp_path / "a.npy")) == 12
-    with pytest.raises(VideoError, match="nothing"):
+    with pytest.raises(ConfigError, match="nothing"):
         vidmoco.extract_video(frozen, "nothing.mp4", tmp_path / "a.npy")
+    (tmp_path / "text.mp4").write_text("no video")
+    with pytest.raises(VideoError, match=r"text\.mp4: "):
+        vidmoco.extract_video(frozen, tmp_path / "text.mp4", tmp_path / "b.npy")
+    with pytest.raises(ConfigError, match=r"is a folder\. Give its videos"):
+        vidmoco.extract_video(frozen, videos, tmp_path / "b.npy")
 
 
 def test_evaluate_has_its_help():

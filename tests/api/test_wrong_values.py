@@ -81,3 +81,23 @@ def test_a_wrong_value_is_named(answers, call):
     assert answers[call].startswith("ConfigError: ")
     assert CALLS[call] in answers[call]
     assert len(answers[call]) < 400
+
+
+NUMPY = """
+import json, sys
+from pathlib import Path
+import numpy as np
+import vidmoco
+frozen = vidmoco.load_frozen(sys.argv[1], size=np.int64(64), seed=np.int64(1))
+output = Path(sys.argv[3]) / "a.npy"
+options = {"every": np.int64(4), "batch_size": np.int64(2), "normalize": np.bool_(True)}
+vidmoco.extract_video(frozen, f"{sys.argv[2]}/01.mp4", output, **options)
+features, _ = vidmoco.embed(f"{sys.argv[2]}/01.mp4", backbone=frozen, **options)
+assert np.array_equal(features, np.load(output)) and len(features) == 3
+assert json.loads(output.with_suffix(".json").read_text())["preprocess"]["size"] == 64
+"""
+
+
+def test_numbers_of_numpy_are_taken(run, videos, tmp_path):
+    process = Process(["-c", NUMPY, str(run.path), str(videos), str(tmp_path)])
+    assert process.wait() == 0, process.err

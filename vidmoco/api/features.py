@@ -15,14 +15,14 @@ from vidmoco.config.extract import ExtractCommand
 from vidmoco.config.frame_selection import FrameSelection
 from vidmoco.config.plain import from_python
 from vidmoco.device import resolve_device
-from vidmoco.errors import ConfigError, VideoError
+from vidmoco.errors import ConfigError
 from vidmoco.evaluate.compare import evaluate as run_evaluation
 from vidmoco.features.batch_size import default_batch_size
 from vidmoco.features.extract_command import default_backbone
 from vidmoco.features.stream import Pool, stream_features
 from vidmoco.shapes import Float32, Float64
 from vidmoco.urls import absolute_paths
-from vidmoco.video.open_catalog import open_catalog
+from vidmoco.video.open_catalog import open_videos
 from vidmoco.visualize.search import find
 
 PathLike = str | os.PathLike[str]
@@ -71,40 +71,49 @@ def embed(
         ConfigError: A setting or the backbone cannot be used.
         VideoError: A video cannot be read.
     """
-    selection = from_python(FrameSelection, frames)
-    rows_of = {"pool": pool, "normalize": normalize}
-    loading: dict[str, Any] = {"size": size, "crop_mode": crop_mode, "precision": precision}
     # ``extract`` knows what each may be, and what fits together.
-    given = {"frames": selection, "device": device, "batch_size": batch_size, "workers": workers}
-    from_python(ExtractCommand, {"videos": ["-"], "output": "-"} | given | rows_of | loading)
-    frozen = _frozen(backbone, device=device, **loading)
+    command = from_python(
+        ExtractCommand,
+        {
+            "videos": ["-"],
+            "output": "-",
+            "frames": from_python(FrameSelection, frames),
+            "pool": pool,
+            "normalize": normalize,
+            "size": size,
+            "crop_mode": crop_mode,
+            "device": device,
+            "precision": precision,
+            "batch_size": batch_size,
+            "workers": workers,
+        },
+    )
+    frozen = _frozen(
+        backbone,
+        device=command.device,
+        size=command.size,
+        crop_mode=command.crop_mode,
+        precision=command.precision,
+    )
     if isinstance(videos, np.ndarray | torch.Tensor):
-        others = [*frames, *(name for name in rows_of if rows_of[name] not in ("none", False))]
+        others = [*frames, *["pool"] * (command.pool != "none"), *["normalize"] * command.normalize]
         if others:
             raise ConfigError(
                 "All frames of an array are taken, each with a row of its own: leave out "
                 f"{' and '.join(others)}."
             )
-        return _embed_array(frozen, np.asarray(videos), batch_size or default_batch_size(frozen))
-    paths = absolute_paths(videos)
-    for path in paths:
-        if path.is_dir():
-            raise ConfigError(f"{path} is a folder. Give its videos, or use `vidmoco extract`.")
-    catalog = open_catalog(paths, workers=workers)
-    infos = {info.path.resolve(): info for info in catalog.rows()}
-    rows = [infos[path.resolve()] for path in paths]
-    for path, row in zip(paths, rows, strict=True):
-        if row.route == "refused":
-            raise VideoError(f"{path}: {row.reason}.")
+        batch_size = command.batch_size or default_batch_size(frozen)
+        return _embed_array(frozen, np.asarray(videos), batch_size)
+    rows = open_videos(absolute_paths(videos), workers=command.workers)
     found = [
         one.read()
         for one in stream_features(
             frozen,
-            [(row, selection) for row in rows],
-            pool=pool,
-            normalize=normalize,
-            batch_size=batch_size,
-            workers=workers,
+            [(row, command.frames) for row in rows],
+            pool=command.pool,
+            normalize=command.normalize,
+            batch_size=command.batch_size,
+            workers=command.workers,
         )
     ]
     return found[0] if isinstance(videos, str | os.PathLike) else found

@@ -107,9 +107,10 @@ def load_frozen(
         CheckpointError: Its weights cannot be loaded.
     """
     source = os.fspath(source)
-    checked(
+    given = checked(
         load_frozen, size=size, crop_mode=crop_mode, precision=precision, seed=seed, feature=feature
     )
+    size, seed = given["size"], given["seed"]  # plain numbers, which a sidecar can hold
     architecture = architecture_of(source)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

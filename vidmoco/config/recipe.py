@@ -5,7 +5,6 @@ A field that a recipe leaves out keeps its default. An unknown key, a wrong type
 range each raise ``ConfigError``, which names the key.
 """
 
-import dataclasses
 import os
 from collections.abc import Mapping
 from importlib import resources
@@ -115,8 +114,6 @@ def with_settings(config: PretrainConfig, settings: Mapping[str, Any]) -> Pretra
         section, inner = (_SHORT[name], {name: value}) if name in _SHORT else (name, value)
         if section in ("backbone", "method") and isinstance(inner, str | os.PathLike):
             inner = {"name": os.fspath(inner)}
-        elif dataclasses.is_dataclass(inner):
-            inner = to_plain(inner)
         whole = settings.get(section)
         if name in _SHORT and isinstance(whole, Mapping) and name in whole:
             raise ConfigError(f"{name!r} is given, and in {section!r} too. Give only one of them.")

@@ -4,7 +4,6 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from errno import EILSEQ, ENAMETOOLONG
-from pathlib import Path
 from typing import Any, Literal
 
 import vidmoco
@@ -17,8 +16,9 @@ from vidmoco.errors import ConfigError, VideoError
 from vidmoco.features.extraction import Extraction
 from vidmoco.features.feature_file import feature_writer, read_sidecar
 from vidmoco.features.stream import Pool, VideoFeatures, stream_features
+from vidmoco.urls import absolute_paths
 from vidmoco.video.info import VideoInfo
-from vidmoco.video.probe import probe_video
+from vidmoco.video.open_catalog import open_videos
 
 FileType = Literal["float32", "float16"]
 
@@ -62,27 +62,35 @@ def extract_video(
     Raises:
         VideoError: no frame can be read, or the decoder hangs or crashes. A video damaged on the
             way gives the frames that can be; the sidecar's ``damage`` says how many are missing.
-        ConfigError: a setting cannot be used.
+        ConfigError: a setting cannot be used, or there is no such video.
     """
     if not isinstance(frozen, FrozenBackbone):
         raise ConfigError(
             f"frozen is of type {type(frozen).__name__}. Give what load_frozen returns."
         )
-    if not isinstance(video, VideoInfo):
-        path = Path(video).absolute()
-        video = probe_video(path, root=path.parent)
     if selection is None:
         selection = from_python(FrameSelection, {"fps": fps, "every": every})
-    given: dict[str, Any] = {"output": output, "frames": selection, "batch_size": batch_size}
-    given |= {"pool": pool, "normalize": normalize, "dtype": dtype}
-    from_python(ExtractCommand, {"videos": ["-"]} | given)  # it knows what each may be
+    command = from_python(  # it knows what each may be
+        ExtractCommand,
+        {
+            "videos": ["-"],
+            "output": output,
+            "frames": selection,
+            "pool": pool,
+            "normalize": normalize,
+            "dtype": dtype,
+            "batch_size": batch_size,
+        },
+    )
+    if not isinstance(video, VideoInfo):
+        (video,) = open_videos(absolute_paths(video), limits=limits)
     ((_, result),) = extract_videos(
         frozen,
-        [Extraction(video, Path(output), selection)],
-        pool=pool,
-        normalize=normalize,
-        dtype=dtype,
-        batch_size=batch_size,
+        [Extraction(video, command.output, command.frames)],
+        pool=command.pool,
+        normalize=command.normalize,
+        dtype=command.dtype,
+        batch_size=command.batch_size,
         limits=limits,
         workers=1,
     )

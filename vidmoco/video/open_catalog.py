@@ -11,9 +11,10 @@ from rich.console import Console
 from vidmoco.cache_folder import cache_folder
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.console import say
-from vidmoco.errors import ConfigError
+from vidmoco.errors import ConfigError, VideoError
 from vidmoco.urls import expand_lists
 from vidmoco.video.catalog import Catalog
+from vidmoco.video.info import VideoInfo
 from vidmoco.video.scan import scan_videos
 
 _FILES_APART = 16  # assumption: more files are a list, whose scan starts the processes once
@@ -78,6 +79,28 @@ def open_catalog(
             say(Console(stderr=True), f"{error} The next run will inspect every file again.")
         catalogs.append(catalog)
     return Catalog.merge(catalogs)
+
+
+def open_videos(
+    paths: Sequence[Path], *, workers: int | None = None, limits: Limits = DEFAULT_LIMITS
+) -> list[VideoInfo]:
+    """Return the catalog's row of each of some video files, in their order, with repeats.
+
+    Raises:
+        ConfigError: there is no such file, or it is a folder or a catalog.
+        VideoError: a video is refused.
+    """
+    for path in paths:
+        if path.is_dir() or path.suffix.lower() == ".parquet":
+            kind = "folder" if path.is_dir() else "catalog"
+            raise ConfigError(f"{path} is a {kind}. Give its videos, or use `vidmoco extract`.")
+    catalog = open_catalog(paths, workers=workers, limits=limits)
+    found = {info.path.resolve(): info for info in catalog.rows()}
+    rows = [found[path.resolve()] for path in paths]
+    for path, row in zip(paths, rows, strict=True):
+        if row.route == "refused":
+            raise VideoError(f"{path}: {row.reason}.")
+    return rows
 
 
 def cached_catalog(path: Path) -> Catalog | None:
