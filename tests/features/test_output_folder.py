@@ -178,6 +178,37 @@ def test_closing_removes_empty_folders_only(tmp_path):
     assert folder.names() == []
 
 
+@pytest.mark.parametrize("method", ["write", "create"])
+@pytest.mark.parametrize("name", ["claims/a", "a"])
+@pytest.mark.parametrize("moment", ["mkdir", "write_bytes"])
+def test_another_process_that_ends_removes_the_folder_of_a_file(
+    method, name, moment, local, monkeypatch
+):
+    honest, times = getattr(Path, moment), 0
+
+    def raced(path, *args, **options):
+        nonlocal times
+        times += 1
+        if times <= 3:
+            local.close()
+        if moment == "mkdir" and times <= 3:
+            honest(path, *args, **options)
+            return local.close()
+        return honest(path, *args, **options)
+
+    monkeypatch.setattr(Path, moment, raced)
+    getattr(local, method)(f"{INTERNAL}/{name}", b"all of it")
+    assert local.read(f"{INTERNAL}/{name}") == b"all of it" and times > 3
+
+
+def test_a_folder_that_vanishes_is_one_line(local):
+    """It is made again while others may have removed it for being empty; not if it cannot be."""
+    (local.path / INTERNAL).write_bytes(b"a file of the user")
+    for method in (local.write, local.create):
+        with pytest.raises(ConfigError, match=r"a cannot be written: .*directory"):
+            method(f"{INTERNAL}/claims/a", b"")
+
+
 @pytest.mark.parametrize(
     ("url", "reason"),
     [

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from vidmoco.atomic_file import atomic_write, flush_to_disk, remove, unique, writing
+from vidmoco.atomic_file import flush_to_disk, remove, unique, writing
 from vidmoco.errors import ConfigError
 from vidmoco.features.remote_folder import RemoteFolder
 from vidmoco.run_folder import make_writable_folder
@@ -23,6 +23,8 @@ datasets folders that begin with `__`."""
 ADVICE = ", then give the same command again: finished videos are kept."
 # Of a file system without hard links, such as exFAT.
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)
+# To write where other processes remove an empty folder as they end.
+_ATTEMPTS = 100
 
 
 @runtime_checkable
@@ -141,17 +143,32 @@ class _LocalFolder:
                     raise
                 return path.read_bytes()  # NFS: another machine has just replaced it
 
+    @contextmanager
+    def _part(self, path: Path, data: bytes) -> Iterator[Path]:
+        """Yield a temporary file beside ``path``. It keeps the folder that others may ``close``."""
+        part = path.with_name(f"{path.name}.{unique()}.part")
+        with writing(path, advice=ADVICE):
+            try:
+                for _ in range(_ATTEMPTS):
+                    with suppress(FileExistsError, FileNotFoundError):  # it was just removed
+                        path.parent.mkdir(parents=True, exist_ok=True)
+                        part.write_bytes(data)
+                        break
+                else:
+                    part.write_bytes(data)
+                yield part
+            finally:
+                remove(part)
+
     def write(self, name: str, data: bytes) -> None:
-        with atomic_write(self.path / name, advice=ADVICE) as part:
-            part.write_bytes(data)
+        with self._part(self.path / name, data) as part:
+            flush_to_disk(part)
+            part.replace(self.path / name)
 
     def create(self, name: str, data: bytes) -> bool:
         path = self.path / name
-        part = path.with_name(f"{path.name}.{unique()}.part")
-        with writing(path, advice=ADVICE):
-            path.parent.mkdir(parents=True, exist_ok=True)
+        with self._part(path, data) as part:
             try:
-                part.write_bytes(data)
                 os.link(part, path)
             except FileExistsError:
                 return part.stat().st_nlink > 1  # the answer of a file server was lost: it is ours
@@ -163,8 +180,6 @@ class _LocalFolder:
                 except FileExistsError:
                     return False
                 part.replace(path)
-            finally:
-                remove(part)
         return True
 
     def temporary(self, name: str) -> Path:
@@ -185,6 +200,8 @@ class _LocalFolder:
 
     def close(self) -> None:
         inside = self.path / INTERNAL
-        for folder in (*(one for one in inside.glob("*") if one.is_dir()), inside):
-            with suppress(OSError):  # it is not empty, or missing
-                folder.rmdir()
+        with suppress(OSError):  # it is missing, or another process has just removed it
+            for folder in inside.iterdir():
+                with suppress(OSError):  # it is not empty, or a file
+                    folder.rmdir()
+            inside.rmdir()
