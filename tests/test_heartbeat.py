@@ -1,11 +1,11 @@
-"""Processes of a job that are stopped or killed: the others end, with a line."""
+"""Processes of a job that are stopped or killed, or hang: the others end, with a line."""
 
 import signal
 
 import pytest
 from child_processes import start_ranks, until
 
-from vidmoco.distributed import require_first_start
+from vidmoco.distributed import ends_soon, require_first_start
 from vidmoco.errors import TrainingError
 
 PROGRAM = """
@@ -41,6 +41,39 @@ def test_a_stopped_process_is_noticed(victim):
     assert ranks[victim].poll() is None
     ranks[victim].send_signal(signal.SIGKILL)
     ranks[victim].wait()
+
+
+HANGS = """
+import os, sys, time
+from vidmoco import distributed as d, heartbeat
+from vidmoco.errors import TrainingError
+heartbeat.SECONDS_TO_HANG, heartbeat._SECONDS_BETWEEN = 3.0, 0.1
+try:
+    with d.processes_from_environment():
+        for step in range(100):
+            with d.ends_soon(f"reading the frames of step {step}"):
+                time.sleep(1e6 if os.environ["RANK"] == "1" and step == 2 else 0)
+            d.any_of(False)
+except TrainingError as error:
+    print(error, file=sys.stderr)
+    sys.exit(2)
+"""
+
+
+def test_a_process_that_hangs_ends_itself():
+    """It gives signs of life meanwhile, for a thread does that."""
+    waits, hangs = start_ranks(["-c", HANGS], world_size=2)
+    assert [hangs.wait(), waits.wait()] == [2, 2]
+    assert hangs.err == (
+        "vidmoco: process 1 of 2 hangs: it has been reading the frames of step 2 for 0.05 minutes. "
+        "The job ends; start it again, a training with --resume auto.\n"
+    )
+    assert "Another process of this job has ended" in waits.err
+
+
+def test_work_that_ends_soon_needs_no_other_process():
+    with ends_soon("reading frames"):
+        pass
 
 
 def test_a_killed_process_is_a_line_and_no_traceback():

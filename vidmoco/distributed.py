@@ -25,8 +25,9 @@ T = TypeVar("T")
 
 # Rank 0 fits and scores alone while the others wait at the next gather. A linear probe on a million
 # images takes longer than the default half hour. torchrun ends the others when one process dies;
-# ``heartbeat`` notices one that is stopped.
+# ``heartbeat`` notices one that is stopped or hangs.
 _TIMEOUT = timedelta(hours=12)
+_heartbeat: Heartbeat | None = None
 
 # What gloo and NCCL say if a process at the other end is gone.
 _LOST = (
@@ -45,7 +46,7 @@ if _SYNC_BUFFERS not in signature(DistributedDataParallel).parameters:
     _SYNC_BUFFERS = "broadcast_buffers"
 
 
-def _join(device: torch.device | None) -> tuple[torch.device, Heartbeat | None]:
+def _join(device: torch.device | None) -> torch.device:
     """Join the other processes of a torchrun launch, if this is one that is not joined yet.
 
     A CUDA device without an index gets the LOCAL_RANK as index. One with an index is shared by all
@@ -55,7 +56,7 @@ def _join(device: torch.device | None) -> tuple[torch.device, Heartbeat | None]:
     is_shared = device.index is not None and os.environ.get("LOCAL_WORLD_SIZE", "1") != "1"
     if device == torch.device("cuda"):
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-    heartbeat = None
+    global _heartbeat  # noqa: PLW0603
     launched = "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
     if launched and not dist.is_initialized():
         by_nccl = device.type == "cuda" and not is_shared
@@ -63,9 +64,9 @@ def _join(device: torch.device | None) -> tuple[torch.device, Heartbeat | None]:
         if device.type == "cuda":
             torch.cuda.set_device(device)
         store, this, all_, start = meet(_TIMEOUT)
-        heartbeat = Heartbeat(this, all_, start)
+        _heartbeat = Heartbeat(this, all_, start)
         dist.init_process_group(backend, store=store, rank=this, world_size=all_, timeout=_TIMEOUT)
-    return device, heartbeat
+    return device
 
 
 @contextmanager
@@ -81,10 +82,10 @@ def processes_from_environment(device: torch.device | None = None) -> Iterator[t
     Raises:
         TrainingError: another process has ended. One that is stopped ends this process.
     """
+    global _heartbeat  # noqa: PLW0603
     joined_before = dist.is_initialized()
-    heartbeat = None
     try:
-        device, heartbeat = _join(device)
+        device = _join(device)
         yield device
     except RuntimeError as error:
         if not any(sign in str(error) for sign in _LOST):
@@ -94,10 +95,21 @@ def processes_from_environment(device: torch.device | None = None) -> Iterator[t
             "ends; start it again, a training with --resume auto."
         ) from error
     finally:
-        if heartbeat is not None:
-            heartbeat.end()
-        if dist.is_initialized() and not joined_before:
-            dist.destroy_process_group()
+        if not joined_before:
+            if _heartbeat is not None:
+                _heartbeat.end()
+                _heartbeat = None
+            if dist.is_initialized():
+                dist.destroy_process_group()
+
+
+def ends_soon(what: str) -> AbstractContextManager[None]:
+    """Return a context for work that takes minutes at most. Hanging in it ends this process.
+
+    Args:
+        what: the work, such as "reading frames"; a line says that this process hangs in it.
+    """
+    return nullcontext() if _heartbeat is None else _heartbeat.watching(what)
 
 
 def require_first_start() -> None:

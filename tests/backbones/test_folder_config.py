@@ -119,20 +119,6 @@ def test_no_other_place_of_weights_counts(key, value, pickled, saved, tmp_path):
     assert torch.equal(loaded.state_dict()["conv1.0.weight"], own["conv1.0.weight"])
 
 
-def test_the_config_of_a_model_of_the_hub_is_checked_too(saved, tmp_path, monkeypatch):
-    folder = hostile(saved, tmp_path / "it", pretrained_cfg__input_size=[3, 20_000, 20_000])
-    asked = []
-
-    def download(name, file, *, revision):
-        asked.append((name, file, revision))
-        return folder / file
-
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
-    with pytest.raises(CheckpointError, match=r"hf-hub:a/b@v1 has no .*input_size is"):
-        load_backbone("hf-hub:a/b@v1")
-    assert asked == [("a/b", "config.json", "v1")]
-
-
 @pytest.mark.parametrize("text", ["[" * 10**5, "\0" * 99, "[]", "5", '{"architecture": NaN}'])
 def test_what_is_no_config(text, saved, tmp_path):
     folder = hostile(saved, tmp_path / "it")

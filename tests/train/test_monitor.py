@@ -16,6 +16,7 @@ from PIL import Image
 from rich.console import Console
 from tiny_run import TINY, numbers
 
+from vidmoco import distributed
 from vidmoco.checkpoint import list_checkpoints, load_checkpoint
 from vidmoco.cli.main import main
 from vidmoco.config.monitor import MonitorConfig
@@ -197,6 +198,15 @@ def monitor(backbone, probe, path, *, start_step=0, total_steps=35, every_epochs
 
 def steps(path):
     return [line["step"] for line in read_metrics(path)]
+
+
+def test_all_processes_wait_until_the_main_one_has_scored(backbone, tmp_path, monkeypatch):
+    """In a step they would be taken for hanging."""
+    order = []
+    watch, _ = monitor(backbone, lambda _: order.append("scored") or {}, tmp_path / "log.jsonl")
+    monkeypatch.setattr(distributed, "any_of", lambda flag: order.append("met"))
+    assert watch.look(4) > 0 and order == ["scored", "met"]
+    assert watch.look(5) == 0 and len(order) == 2
 
 
 def test_when_it_looks(backbone, tmp_path):

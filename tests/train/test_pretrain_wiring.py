@@ -1,6 +1,7 @@
 """What ``pretrain`` hands to each step: a recorder stands before the real ``train_step``."""
 
 import math
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -9,6 +10,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
+from vidmoco import distributed
 from vidmoco.backbones.build import load_backbone
 from vidmoco.config.recipe import parse_recipe
 from vidmoco.data.source import open_source
@@ -57,6 +59,7 @@ class Step:
     precision: str
     rates: dict[str, float]
     weights: dict[str, Tensor]
+    watched: str | None
 
 
 @pytest.fixture(scope="module", params=RUNS)
@@ -66,6 +69,13 @@ def recorded(request, scanned, tmp_path_factory):
     config = parse_recipe(RECIPE % (scanned / "videos", request.param) + text, source="test.yaml")
     folder = tmp_path_factory.mktemp("run")
     steps = []
+    watched: list[str | None] = [None]
+
+    @contextmanager
+    def watching(what):
+        watched.append(what)
+        yield
+        watched.append(None)
 
     def record(method, optimizer, views, **options):
         rate_of = {id(p): g["lr"] for g in optimizer.param_groups for p in g["params"]}
@@ -75,17 +85,21 @@ def recorded(request, scanned, tmp_path_factory):
             name = str(torch.get_autocast_dtype("cpu")) if enabled else "none"
         rates = {n: rate_of[id(p)] for n, p in trained.items()}
         weights = {n: p.detach().clone() for n, p in trained.items()}
-        steps.append(Step(options, name, rates, weights))
+        steps.append(Step(options, name, rates, weights, watched[-1]))
         return train_step(method, optimizer, views, **options)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("VIDMOCO_CACHE", str(scanned / "cache"))
         patch.setattr(pretrain_module, "train_step", record)
+        patch.setattr(distributed, "ends_soon", watching)
         quiet = Console(quiet=True)
         assert pretrain(config, run=folder / "run", console=quiet).step == STEPS
         source = open_source(config, resume=None, console=quiet)
         batches = list(source.batches(source.batching(), range(STEPS)))
+    *reading, saving = [what for what in watched if what][::2]
+    assert reading == [f"reading the frames of step {number}" for number in range(1, STEPS + 1)]
+    assert saving == f"saving step {STEPS}"
     return config, folder / "run", steps, batches, shares
 
 
@@ -97,6 +111,13 @@ def test_each_step_gets_its_batch(recorded):
         assert torch.equal(step.options["times"], batch.pts_seconds)
         assert len(set(batch.source_ids.tolist())) == 8 and batch.pts_seconds.max() > 0
     assert len({str(batch.pts_seconds) for batch in batches}) == STEPS
+
+
+def test_a_step_that_hangs_is_noticed(recorded):
+    """By its process; the frames were read before it, and that too is watched."""
+    _, _, steps, _, _ = recorded
+    for number, step in enumerate(steps, 1):
+        assert step.watched == f"taking step {number}, or waiting for one that is"
 
 
 def test_each_step_gets_what_the_config_says(recorded):

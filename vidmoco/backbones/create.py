@@ -6,10 +6,8 @@ import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
-import huggingface_hub
 import timm
 import torch
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
@@ -25,11 +23,10 @@ from vidmoco.backbones.folder import (
     check_folder,
     weights_file,
 )
-from vidmoco.backbones.folder_config import checked_config
+from vidmoco.backbones.hub_model import check_hub, tell_of_download
 from vidmoco.backbones.inner_weights import only_own_weights
 from vidmoco.backbones.source import HUB, Source, unknown_backbone
 from vidmoco.errors import CheckpointError, ConfigError, VidmocoError
-from vidmoco.json_text import read_json
 
 _CANNOT_TAKE = (
     AssertionError,
@@ -60,8 +57,10 @@ def create(source: Source, *, pretrained: bool, **options: Any) -> nn.Module:
         own = only_own_weights() if source.folder is not None else nullcontext()
         with own, warnings.catch_warnings():  # timm's resizing of relative positions
             warnings.filterwarnings("ignore", r"torch\.searchsorted\(\)|Using a non-tuple sequence")
+            if pretrained and source.folder is None:
+                tell_of_download(source)
             if source.name.startswith(HUB):
-                _check_hub(source)
+                check_hub(source)
             model: Any = timm.create_model(
                 source.name, pretrained=pretrained, num_classes=0, **options
             )
@@ -78,20 +77,6 @@ def create(source: Source, *, pretrained: bool, **options: Any) -> nn.Module:
         raise CheckpointError(f"Cannot load {source.label}: {first_line(error)}") from error
     model.pretrained_cfg.pop("state_dict", None)
     return model  # type: ignore[no-any-return]
-
-
-def _check_hub(source: Source) -> None:
-    """Check the config of a model of the hub, which a stranger wrote too.
-
-    Raises:
-        CheckpointError: it is damaged.
-    """
-    name, _, revision = source.name.removeprefix(HUB).partition("@")
-    try:
-        path = huggingface_hub.hf_hub_download(name, CONFIG_FILE, revision=revision or None)
-        checked_config(read_json(Path(path)))
-    except ValueError as error:
-        raise CheckpointError(f"{source.label} has no {CONFIG_FILE} of timm's: {error}.") from error
 
 
 def _checked(source: Source, *, pretrained: bool) -> dict[str, Any]:

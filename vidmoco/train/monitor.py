@@ -97,6 +97,7 @@ class Monitor:
             share = self._seconds / (time.monotonic() - self._began)
             total = f", {share:.0%} of the time so far" if step > self._first_step else ""
             say(self._console, f"{describe(line)} ({seconds:.1f} s{total})")
+        distributed.any_of(False)  # the others wait for the main process here, and in no step
         return seconds
 
 

@@ -21,13 +21,7 @@ from vidmoco.config.recipe import dump_recipe
 from vidmoco.config.resume import changed_settings, resumed_config
 from vidmoco.console import say
 from vidmoco.data.source import PairSource, open_source
-from vidmoco.device import (
-    autocast,
-    keep_freed_memory,
-    resolve_device,
-    to_device,
-    use_threads,
-)
+from vidmoco.device import autocast, keep_freed_memory, resolve_device, to_device, use_threads
 from vidmoco.distributed import on_all_ranks
 from vidmoco.interrupt import StopSignals
 from vidmoco.json_lines import set_aside_damaged
@@ -226,7 +220,8 @@ def _pretrain(
             lr = learning_rate_of(config, step, length.of_rate(step, config), num_steps_per_epoch)
             set_learning_rate(optimizer, lr)
             began = time.monotonic()
-            batch = next(batches, None)
+            with distributed.ends_soon(f"reading the frames of step {step + 1}"):
+                batch = next(batches, None)
             if batch is None:  # stopped while waiting
                 break
             metrics.waited(time.monotonic() - began)
@@ -240,7 +235,8 @@ def _pretrain(
                 "cast": autocast(device, config.engine.precision),
             }
             attempt = partial(loss_of_first, method, views, **inputs)
-            with naming_the_batch_that_fits(config, device, attempt):
+            taking = distributed.ends_soon(f"taking step {step + 1}, or waiting for one that is")
+            with taking, naming_the_batch_that_fits(config, device, attempt):
                 values = train_step(
                     method,
                     optimizer,

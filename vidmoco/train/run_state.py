@@ -95,7 +95,8 @@ class RunState:
             "torch_generator": torch.get_rng_state(),
             "metrics": metrics,
         }
-        self.writer.write(step, state)
+        with distributed.ends_soon(f"saving step {step}"):
+            self.writer.write(step, state)
 
     def load_newest(self) -> int:
         """Load the newest checkpoint and return its step, or 0 if there is none yet."""
