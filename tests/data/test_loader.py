@@ -209,7 +209,7 @@ def build_faulty_worker(*args):
 @pytest.fixture
 def faulty(monkeypatch):
     monkeypatch.setattr(loader, "build_pair_worker", build_faulty_worker)
-    return Limits(max_seconds=3)
+    return Limits(max_seconds=6)
 
 
 @pytest.mark.parametrize("visit", [1, 3])
@@ -238,7 +238,7 @@ def test_a_hang_and_a_crash_cost_one_video_each(catalog, folder, tmp_path, fault
 
     reasons = {row: reason for batch in batches for row, reason in batch.failures}
     assert {catalog[row].key: reason for row, reason in reasons.items()} == {
-        "v4.mp4": "its decoder gave no sign of life for 3 s (--max-seconds)",
+        "v4.mp4": "its decoder gave no sign of life for 6 s (--max-seconds)",
         "v7.mp4": "its decoder crashed (SIGSEGV)",
     }
     noted = [json.loads(line)["key"] for line in path.read_text().splitlines()]

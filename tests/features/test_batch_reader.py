@@ -190,11 +190,11 @@ def test_leaving_a_video_or_the_reading_early(tmp_path):
 
 def test_who_waits_long_for_a_slot_is_not_silent(tmp_path):
     videos = [info_of(tmp_path / f"{n}.mp4", num_frames=20) for n in range(2)]
-    with reader_of(batch_size=2, limits=Limits(max_seconds=0.5), workers=2) as reader:
+    with reader_of(batch_size=2, limits=Limits(max_seconds=3), workers=2) as reader:
         for batched in reader.read(every_frame(videos)):
             for number, batch in enumerate(batched.batches):
-                if number in (3, 5):
-                    time.sleep(1.2)
+                if number == 3:
+                    time.sleep(4)
                 assert indices(batch.images) == [2 * number, 2 * number + 1]
             assert number == 9
 
@@ -237,14 +237,14 @@ def test_a_decoder_that_hangs_or_crashes_is_an_error_of_its_video(tmp_path, monk
     names = ("hang.mp4", "good1.mp4", "crash.mp4", "good2.mp4")
     videos = [info_of(tmp_path / name) for name in names]
     errors = {}
-    with reader_of(limits=Limits(max_seconds=2)) as reader:
+    with reader_of(limits=Limits(max_seconds=5)) as reader:
         for batched in reader.read(every_frame(videos)):
             try:
                 assert indices(copy_of(batched.batches)[1]) == list(range(40))
             except VideoError as error:
                 errors[batched.video.key] = str(error)
     assert set(errors) == {"hang.mp4", "crash.mp4"}
-    assert "no sign of life for 2 s" in errors["hang.mp4"]
+    assert "no sign of life for 5 s" in errors["hang.mp4"]
     assert "SIGSEGV" in errors["crash.mp4"]
     assert all(error.startswith(str(tmp_path / key)) for key, error in errors.items())
 
