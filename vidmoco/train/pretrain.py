@@ -235,28 +235,28 @@ def _pretrain(
                 "cast": autocast(device, config.engine.precision),
             }
             attempt = partial(loss_of_first, method, views, **inputs)
-            taking = distributed.ends_soon(f"taking step {step + 1}, or waiting for one that is")
-            with taking, naming_the_batch_that_fits(config, device, attempt):
-                values = train_step(
-                    method,
-                    optimizer,
-                    views,
-                    **inputs,
-                    progress=step / length.at(step),
-                    num_parts=config.optim.accumulate,
-                    clip_gradient=config.optim.clip_gradient,
-                    replica=replica,
+            with distributed.ends_soon(f"taking step {step + 1}, or waiting for one that is"):
+                with naming_the_batch_that_fits(config, device, attempt):
+                    values = train_step(
+                        method,
+                        optimizer,
+                        views,
+                        **inputs,
+                        progress=step / length.at(step),
+                        num_parts=config.optim.accumulate,
+                        clip_gradient=config.optim.clip_gradient,
+                        replica=replica,
+                    )
+                step += 1
+                written = metrics.log(  # here a GPU is waited for
+                    step,
+                    values=values,
+                    epoch=step / num_steps_per_epoch,
+                    lr=lr,
+                    describe=lambda: describe_embeddings(
+                        *map(distributed.gather_rows, method.embeddings)
+                    ),
                 )
-            step += 1
-            written = metrics.log(
-                step,
-                values=values,
-                epoch=step / num_steps_per_epoch,
-                lr=lr,
-                describe=lambda: describe_embeddings(
-                    *map(distributed.gather_rows, method.embeddings)
-                ),
-            )
             if written:
                 loggers.metrics(metrics.last)
             if written and step > max(WARN_AFTER * total_steps, LEAST_STEPS) and not warned:
