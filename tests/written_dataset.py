@@ -13,6 +13,8 @@ def rows_of(output):
 def dataset_in(output):
     """The rows and the manifest of a folder in which nothing else is left."""
     inside = {path.name for path in (output / "__vidmoco__").iterdir()}
-    assert inside == {"dataset.json", "manifest.parquet"}
+    assert inside == {"dataset.json", "manifest.parquet"}, sorted(
+        (output / "__vidmoco__").rglob("*")
+    )
     manifest = pq.read_table(output / "__vidmoco__" / "manifest.parquet").to_pylist()
     return rows_of(output), [(row["video"], row["state"], row["rows"]) for row in manifest]

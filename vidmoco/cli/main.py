@@ -83,14 +83,22 @@ def _run(words: list[str]) -> int:
 
         print(f"vidmoco {__version__}")
         return 0
+    return exit_code_of(lambda: _run_command(*words))
+
+
+def _run_command(name: str, *words: str) -> int:
+    command = COMMANDS.get(name)
+    if command is None:
+        raise ConfigError(
+            f"Unknown command {name!r}.{nearest(name, COMMANDS)} Commands: {', '.join(COMMANDS)}."
+        )
+    return command.run(parse(command.settings, words, prog=f"vidmoco {name}"))
+
+
+def exit_code_of(run: Callable[[], int]) -> int:
+    """Run a command; return its exit code, or print what ended it and return that of the error."""
     try:
-        command = COMMANDS.get(words[0])
-        if command is None:
-            raise ConfigError(
-                f"Unknown command {words[0]!r}.{nearest(words[0], COMMANDS)} "
-                f"Commands: {', '.join(COMMANDS)}."
-            )
-        return command.run(parse(command.settings, words[1:], prog=f"vidmoco {words[0]}"))
+        return run()
     except VidmocoError as error:
         print(f"vidmoco: {error_line(error)}", file=sys.stderr)
         return 2

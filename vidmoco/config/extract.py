@@ -53,8 +53,9 @@ class ExtractCommand(Settings):
     workers: int | None = None
     """Number of processes that decode, a video each. The default is a core in two, four at most.
     With Ray it is that of each worker."""
-    engine: Literal["local", "ray"] = "local"
-    """Who extracts many videos: this process, or workers on a Ray cluster (needs vidmoco[ray])."""
+    engine: Literal["local", "torchrun", "ray"] = "local"
+    """Who extracts many videos: this process, one for each GPU of this machine, which torchrun
+    starts, or workers on a Ray cluster (needs vidmoco[ray])."""
     ray_address: str | None = None
     """HOST:PORT of the cluster, which this machine is a node of. The default is RAY_ADDRESS, the
     cluster that runs here, or a new one of this machine."""
@@ -96,7 +97,7 @@ class ExtractCommand(Settings):
         whole_or_part = gpus is None or 0 <= gpus <= 1 or (gpus > 1 and gpus % 1 == 0)
         self._require(whole_or_part, "ray_gpus", "from 0 to 1, or a whole number")
         given = (self.ray_address, self.ray_workers, self.ray_gpus)
-        if self.engine == "local" and given != (None, None, None):
+        if self.engine != "ray" and given != (None, None, None):
             raise ConfigError("--ray-address, --ray-workers and --ray-gpus need --engine ray.")
         if self.engine == "ray" and self.device not in ("auto", "cpu", "cuda"):
             raise ConfigError(

@@ -25,6 +25,7 @@ from vidmoco.features.extraction import Extraction
 from vidmoco.features.manifest import Given, write_manifest
 from vidmoco.features.output_folder import OutputFolder
 from vidmoco.features.ray_engine import extract_on_ray
+from vidmoco.features.torchrun_engine import extract_on_all_gpus, is_launched, speaks
 from vidmoco.progress import ProgressBar
 from vidmoco.run_folder import LATEST
 
@@ -41,9 +42,9 @@ def extract(command: ExtractCommand, plan: Plan | None = None) -> int:
 
     ``plan`` is what ``plan_of`` returns, if it was called before.
     """
-    console = Console(stderr=True)
+    console = Console(stderr=True, quiet=not speaks())
     plan = plan or plan_of(command)
-    if command.engine == "local":
+    if command.engine != "ray":
         resolve_device(command.device)  # a mistake is told before the backbone is loaded
     source = command.backbone or default_backbone()
     say(console, f"Backbone: {source}")
@@ -55,6 +56,8 @@ def extract(command: ExtractCommand, plan: Plan | None = None) -> int:
         feature=command.feature,
     )
     frozen = replace(frozen, source=lasting(source))
+    if command.engine == "torchrun":
+        command = extract_on_all_gpus(command, frozen, plan, console)
     if command.engine == "local":  # else the workers have devices
         put_on_device(frozen, command)
     if not plan.is_many:
@@ -84,7 +87,7 @@ def extract(command: ExtractCommand, plan: Plan | None = None) -> int:
     )
     say_result(f"{plan.folder.name}: {summary}, {len(failed)} failed{without}")
     say(console, *(f"  {name!r}: {reason}" for name, reason in failed.items()))
-    return 1 if failed else 0
+    return 1 if failed and not is_launched() else 0
 
 
 def _extract_one(

@@ -63,7 +63,7 @@ def plan_of(command: ExtractCommand) -> Plan:
     local = [source for source in sources if not is_url(source)]
     catalog = Catalog.from_rows([])
     require_videos(local, follow_links=command.limits.follow_links)
-    if command.engine == "local":  # else other machines decode
+    if command.engine != "ray":  # else other machines decode
         start_fork_server()
     with libraries_meanwhile():
         if local:
@@ -102,8 +102,9 @@ def holds_many(command: ExtractCommand) -> bool:
     is_many = several or command.format == "parquet"
     if command.labels is not None and not (is_many and command.writes_dataset):
         raise ConfigError("--labels are columns of a dataset. Add --format parquet.")
-    if command.engine == "ray" and not is_many:
-        raise ConfigError(f"--engine ray is for many videos, and {video} is one. Leave it out.")
+    if command.engine != "local" and not is_many:
+        engine = f"--engine {command.engine}"
+        raise ConfigError(f"{engine} is for many videos, and {video} is one. Leave it out.")
     if is_url(output) and not (is_many and command.writes_dataset):
         raise ConfigError(
             f"-o {url_of(output)} is a URL, which takes a dataset and no single files. Add "

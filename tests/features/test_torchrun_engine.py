@@ -1,0 +1,85 @@
+"""``--engine torchrun``: real torchrun, two processes of the CPU in place of two GPUs."""
+
+import torch
+from painted_videos import write_video
+from written_dataset import dataset_in
+
+from vidmoco.cli.main import main
+from vidmoco.features import torchrun_engine
+from vidmoco.features.torchrun_engine import num_gpus
+
+WORDS = ["--backbone", "random:test_resnet", "--device", "cpu", "--workers", "1"]
+
+
+def extract(videos, output, *words):
+    return main(["extract", str(videos), "-o", str(output), *WORDS, *words])
+
+
+def videos_in(folder):
+    folder.mkdir()
+    for number in range(4):
+        write_video(folder / f"{number}.mp4", num_frames=5, first_index=10 * number)
+    (folder / "bad.mp4").write_bytes(b"no video")
+    return folder
+
+
+def test_torchrun_extracts_what_this_process_would(tmp_path, monkeypatch, capfd):
+    """A video that cannot be read is no crash, which torchrun would answer by ending all."""
+    videos = videos_in(tmp_path / "videos")
+    assert extract(videos, tmp_path / "local") == 1
+    expected = capfd.readouterr().out
+    monkeypatch.setattr(torchrun_engine, "num_gpus", lambda device: 2)
+    assert extract(videos, tmp_path / "feats", "--engine", "torchrun") == 1
+    printed = capfd.readouterr()
+    assert "2 GPUs, a process for each" in printed.err and "Traceback" not in printed.err
+    rows, manifest = dataset_in(tmp_path / "feats")
+    assert (rows, manifest) == dataset_in(tmp_path / "local") and len(rows) == 20
+    assert expected.endswith("4 extracted (20 rows), 0 were there already, 1 failed\n")
+    *_, last = printed.out.splitlines()
+    assert last.endswith("0 extracted (0 rows), 4 were there already, 1 failed")
+    one, other = (int(line.partition(": ")[2].split()[0]) for line in printed.out.splitlines()[:-1])
+    assert one + other == 4
+
+
+def test_what_is_wrong_is_told_once_and_before(tmp_path, monkeypatch, capfd):
+    videos = videos_in(tmp_path / "videos")
+    assert extract(videos, tmp_path / "feats") == 1
+    monkeypatch.setattr(torchrun_engine, "num_gpus", lambda device: 2)
+    capfd.readouterr()
+    assert extract(videos, tmp_path / "feats", "--engine", "torchrun", "--normalize") == 2
+    error = capfd.readouterr().err
+    assert "was made with another normalize" in error and "GPUs" not in error
+    assert extract(videos / "0.mp4", tmp_path / "a.npy", "--engine", "torchrun") == 2
+    assert "--engine torchrun is for many videos" in capfd.readouterr().err
+
+
+def test_what_a_crash_leaves_is_extracted_here(tmp_path, monkeypatch, capfd):
+    videos = videos_in(tmp_path / "videos")
+    monkeypatch.setattr(torchrun_engine, "num_gpus", lambda device: 2)
+    monkeypatch.setattr(torchrun_engine.sys, "executable", "/bin/false")
+    assert extract(videos, tmp_path / "feats", "--engine", "torchrun", "--overwrite") == 1
+    printed = capfd.readouterr()
+    assert "torchrun ended with exit code 1. This process goes on" in printed.err
+    assert "4 extracted (20 rows)" in printed.out
+
+
+def test_one_gpu_or_none_needs_no_torchrun(tmp_path, monkeypatch, capfd):
+    videos = videos_in(tmp_path / "videos")
+    monkeypatch.setattr(torchrun_engine.sys, "executable", "/bin/false")
+    assert extract(videos, tmp_path / "feats", "--engine", "torchrun") == 1
+    assert "4 extracted (20 rows)" in capfd.readouterr().out
+    assert num_gpus("cpu") == 0 and num_gpus("cuda:1") == 0
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    assert num_gpus("auto") == num_gpus("cuda") == 3
+
+
+def test_in_a_process_of_torchrun_failed_videos_are_no_crash(tmp_path, monkeypatch, capfd):
+    """Only the first process shows what it does; each says what it did."""
+    videos = videos_in(tmp_path / "videos")
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+    monkeypatch.setenv("RANK", "1")
+    assert extract(videos, tmp_path / "feats") == 0
+    printed = capfd.readouterr()
+    assert "4 extracted (20 rows), 0 were there already, 1 failed" in printed.out
+    assert "Backbone" not in printed.err

@@ -1,0 +1,80 @@
+"""``extract --engine torchrun``: a process for each GPU of this machine, started by torchrun.
+
+Each is an extraction of its own, and their claims share the videos (``claims``).
+"""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import torch
+from rich.console import Console
+
+from vidmoco.backbones.frozen import FrozenBackbone
+from vidmoco.config.extract import ExtractCommand
+from vidmoco.config.plain import to_plain
+from vidmoco.console import say
+from vidmoco.device import resolve_device
+from vidmoco.features.claims import Worker
+from vidmoco.features.extract_here import open_output
+from vidmoco.features.extract_plan import Plan
+
+_LAUNCHED = "TORCHELASTIC_RUN_ID"
+_PROCESS = "vidmoco.cli.torchrun_process"
+
+
+def is_launched() -> bool:
+    """Return whether torchrun has started this process.
+
+    It takes every exit code but 0 for a crash, and then ends the other processes.
+    """
+    return _LAUNCHED in os.environ
+
+
+def speaks() -> bool:
+    """Return whether this process shows what it does: of those of torchrun, the first one."""
+    return not is_launched() or os.environ.get("RANK", "0") == "0"
+
+
+def extract_on_all_gpus(
+    command: ExtractCommand, frozen: FrozenBackbone, plan: Plan, console: Console
+) -> ExtractCommand:
+    """Let torchrun extract what is to be extracted, and return the command for what is left.
+
+    That is nothing, unless videos failed or a process died. With one GPU or none, and in a process
+    that torchrun has started, everything is left.
+
+    Raises:
+        ConfigError: the output folder cannot be used.
+    """
+    rest = replace(command, engine="local")
+    number = num_gpus(command.device)
+    if number < 2 or is_launched():
+        return rest
+    # What is wrong with the folder is told once, and a dataset begins anew once.
+    with (
+        Worker(plan.folder) as worker,
+        open_output(plan.folder, worker, frozen, command, plan.labels),
+    ):
+        pass
+    each = replace(rest, overwrite=command.overwrite and not command.writes_dataset)
+    words = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    words += ["--nproc-per-node", str(number), "-m", _PROCESS, json.dumps(to_plain(each))]
+    say(console, f"{number} GPUs, a process for each")
+    environment = {"OMP_NUM_THREADS": "1"} | os.environ  # torchrun sets it so, with a warning
+    code = subprocess.run(words, env=environment, check=False).returncode
+    if code:
+        say(
+            console,
+            f"torchrun ended with exit code {code}. This process goes on with what is left.",
+        )
+    return replace(rest, overwrite=False)
+
+
+def num_gpus(device: str) -> int:
+    """Return how many GPUs a ``--device`` without a number means."""
+    if device not in ("auto", "cuda") or resolve_device("auto").type != "cuda":
+        return 0
+    return torch.cuda.device_count()
