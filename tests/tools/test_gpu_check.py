@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 
 import gpu_check
 import gpu_page
@@ -13,9 +14,7 @@ from vidmoco.cli.main import main
 
 TINY = "--steps 2 --batch-size 4 --backbone.name test_resnet --method.queue-size 8 --workers 1"
 SMALL = gpu_check.Sizes(
-    recipe="tiny_cpu",
     batches=(4,),
-    vit_recipe="simclr_small",  # the small transformer of its own recipe takes a minute
     vit_batches=(4,),
     size=64,
     canvas=(64, 80),
@@ -28,8 +27,22 @@ SMALL = gpu_check.Sizes(
 )
 
 
+RECIPES = {
+    "moco": "method: {name: moco, bn_splits: 1}\nbackbone: {name: test_resnet}\n",
+    "moco_v3": "method: {name: moco_v3, hidden_dim: 64}\nbackbone: {name: test_vit}\n",
+}
+
+
+def small(folder, method):
+    """A recipe file of a method with a tiny network."""
+    path = folder / f"{method}.yaml"
+    path.write_text(RECIPES[method])
+    return str(path)
+
+
 def check_of(folder, **options):
-    given = {"frames": None, "videos": None, "images": None, "sizes": SMALL}
+    sizes = replace(SMALL, recipe=small(folder, "moco"), vit_recipe=small(folder, "moco_v3"))
+    given = {"frames": None, "videos": None, "images": None, "sizes": sizes}
     given["ends"] = time.monotonic() + 10**6
     return gpu_check.Check(output=folder / "gpu", **(given | options))
 
