@@ -223,7 +223,7 @@ class SearchCommand(Settings):
     """Find the frames most similar to an image, among features that extract wrote."""
 
     features: Positional[Path]
-    """A feature file of `vidmoco extract`, or a folder of them."""
+    """Output of `vidmoco extract`: a file, a folder, or the URL of a dataset."""
     query: str
     """An image, or a video with a time in seconds: clip.mp4@12.5."""
     output: Annotated[Path, arg(aliases=["-o"])] = Path("search.png")
@@ -251,7 +251,7 @@ class ExploreCommand(Settings):
     """Draw the features that extract wrote, and list likely shot boundaries and near-duplicates."""
 
     features: Positional[Path]
-    """A feature file of `vidmoco extract`, or a folder of them."""
+    """Output of `vidmoco extract`: a file, a folder, or the URL of a dataset."""
     output: Annotated[Path, arg(aliases=["-o"])] = Path("explore")
     """The folder to write pictures and tables to."""
     layout: Literal["tsne", "pca"] = "tsne"

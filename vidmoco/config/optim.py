@@ -52,7 +52,8 @@ class OptimConfig(Settings):
     update_every: Expert[Literal["epoch", "step"]] = "epoch"
     """How often the schedule changes the learning rate. The papers change it every epoch."""
     accumulate: int = 1
-    """Number of micro-batches per step, to fit a batch into less memory."""
+    """Number of micro-batches per step, to fit a batch into less memory. It is for methods whose
+    negatives are not in the batch: MoCo without --method.batch-negatives, and the memory bank."""
 
     def __post_init__(self) -> None:
         self._require(self.lr > 0, "lr", "greater than 0")
