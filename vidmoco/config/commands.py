@@ -153,7 +153,7 @@ class ExportCommand(Settings):
     """Give a run's backbone a name in timm, write it for other tools, or publish it on the Hub."""
 
     run: Positional[Path]
-    """A run folder or a backbone folder. With --to of a file also a timm name,
+    """A run folder or a backbone folder. If --to writes a file, also a timm name,
     `hf-hub:OWNER/NAME`, or `random:` and one of these."""
     to: Annotated[str, arg(metavar="|".join((*TARGETS, "hub:USER/NAME")))] = "timm"
     """Where the backbone goes. `timm`: `import vidmoco` registers it under --name. `torchvision`: a
