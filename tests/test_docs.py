@@ -1,5 +1,6 @@
 """What README and docs show: commands have flags that there are, and code runs."""
 
+import dataclasses
 import re
 import shlex
 import shutil
@@ -14,6 +15,7 @@ from tiny_run import SMALL
 
 import vidmoco
 from vidmoco.cli.main import main
+from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import load_recipe, shipped_recipes
 
 # docs/benchmarks.md records measurements, with letters in place of what varies.
@@ -92,6 +94,16 @@ def test_python_runs(block, here):
     for shown, smaller in SMALLER.items():
         block = re.sub(shown, smaller, block)
     exec(compile(block, "documentation", "exec"), {"__name__": "__main__"})
+
+
+def test_flags_of_sections_are_there():
+    known = set(re.findall(r"--[\w.-]+", (ROOT / "tests" / "cli" / "flags.txt").read_text()))
+    sections = "|".join(field.name for field in dataclasses.fields(PretrainConfig))
+    files = [*(ROOT / "docs").rglob("*.md"), *(ROOT / "configs").iterdir(), ROOT / "README.md"]
+    files += (ROOT / "vidmoco").rglob("*.py")
+    for path in files:
+        named = set(re.findall(rf"--(?:{sections})\.[a-z][\w-]*", path.read_text()))
+        assert named <= known, (path, named - known)
 
 
 @pytest.mark.parametrize("name", ["docs/features.md", "docs/guides/embed.md"])
