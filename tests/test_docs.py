@@ -1,17 +1,22 @@
 """What README and docs show: commands have flags that there are, and code runs."""
 
+import dataclasses
 import re
 import shlex
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
+import timm
 from cluster_files import ROOT, commands, require_parsed
 from painted_videos import write_video, write_videos
 from tiny_run import SMALL
 
 import vidmoco
 from vidmoco.cli.main import main
+from vidmoco.config.pretrain import PretrainConfig
+from vidmoco.config.recipe import load_recipe, shipped_recipes
 
 # docs/benchmarks.md records measurements, with letters in place of what varies.
 PAGES = sorted(path for path in (ROOT / "docs").rglob("*.md") if path.name != "benchmarks.md")
@@ -51,8 +56,8 @@ def place(tmp_path_factory):
         vidmoco.pretrain("videos/", run="run1", steps=1, **SMALL)
         Path("RUN").symlink_to("run1")
         Path("runs").mkdir(exist_ok=True)
-        if not Path("runs/latest").exists():
-            Path("runs/latest").symlink_to("../run1")
+        for name in {"latest", "kitchen"} - {path.name for path in Path("runs").iterdir()}:
+            Path("runs", name).symlink_to("../run1")
     return folder
 
 
@@ -63,7 +68,14 @@ def here(place, tmp_path, monkeypatch, make_images):
     shutil.copy(place / "run1" / "config.yaml", place / "recipe.yaml")
     monkeypatch.setenv("VIDMOCO_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(place)
-    return place
+    # What a block registers with timm is gone afterwards.
+    monkeypatch.setattr(sys.modules["__main__"], "__all__", [], raising=False)
+    names = timm.models._registry._model_entrypoints
+    before = set(names)
+    yield place
+    for name in set(names) - before:
+        timm.models._registry._clear_model_entries(name)
+        del names[name]
 
 
 @pytest.mark.parametrize("name", DOCS)
@@ -81,7 +93,37 @@ def test_python_runs(block, here):
         assert main([*EXTRACT.split(), *TWO_FRAMES.split()]) == 0
     for shown, smaller in SMALLER.items():
         block = re.sub(shown, smaller, block)
-    exec(compile(block, "documentation", "exec"), {})
+    exec(compile(block, "documentation", "exec"), {"__name__": "__main__"})
+
+
+def test_flags_of_sections_are_there():
+    known = set(re.findall(r"--[\w.-]+", (ROOT / "tests" / "cli" / "flags.txt").read_text()))
+    sections = "|".join(field.name for field in dataclasses.fields(PretrainConfig))
+    files = [*(ROOT / "docs").rglob("*.md"), *(ROOT / "configs").iterdir(), ROOT / "README.md"]
+    files += (ROOT / "vidmoco").rglob("*.py")
+    for path in files:
+        named = set(re.findall(rf"--(?:{sections})\.[a-z][\w-]*", path.read_text()))
+        assert named <= known, (path, named - known)
+
+
+@pytest.mark.parametrize("name", ["docs/features.md", "docs/guides/embed.md"])
+def test_flags_in_tables_are_complete(name, here):
+    flags = re.findall(r"^\| `(--[^`]+)`", (ROOT / name).read_text(), re.M)
+    assert len(flags) > 4
+    for words in flags:
+        require_parsed(["extract", "videos/", "-o", "feats/", *words.split()])
+
+
+def test_tables_of_recipes_are_complete(here):
+    listed = {}
+    for method, names in re.findall(
+        r"^\| `(\w+)` \|.*\| ([^|]*) \|$", (ROOT / "docs/methods.md").read_text(), re.M
+    ):
+        listed |= dict.fromkeys(re.findall(r"`(\w+)`", names), method)
+    assert listed == {name: load_recipe(name).method.name for name in shipped_recipes()}
+    table = (ROOT / "README.md").read_text().partition("## Recipes")[2].partition("\n\nA recipe")[0]
+    cells = re.findall(r"^\| ([^|]*) \|", table, re.M)
+    assert set(re.findall(r"`(\w+)`", " ".join(cells))) == listed.keys()
 
 
 @pytest.mark.parametrize(

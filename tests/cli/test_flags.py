@@ -1,10 +1,12 @@
+import shlex
+
 import pytest
 
 from vidmoco.cli.flags import parse
 from vidmoco.cli.main import main
 from vidmoco.config.commands import PretrainCommand, PreviewCommand
 from vidmoco.config.methods import METHOD_CONFIGS, MoCoConfig, SimCLRConfig
-from vidmoco.config.recipe import load_recipe
+from vidmoco.config.recipe import changed_flags, load_recipe
 from vidmoco.errors import ConfigError
 
 
@@ -225,3 +227,21 @@ def test_the_recipe_is_chosen_by_the_device_where_none_is_given(monkeypatch, gpu
         command = parse(settings, ["v", *words.split()], prog="vidmoco")
         assert command.recipe == recipe
         assert command.config.backbone == load_recipe(recipe).backbone
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        "--data.single-frame --monitor.retrieval",
+        "--augment.crop-scale 0.5 1 --engine.log tensorboard wandb",
+        "--backbone.no-zero-init-residual --method.no-batch-negatives --method.queue-from 0",
+        "--data.max-gap None --monitor.images 'my images'",
+        "--max-pixels 100 --follow-links",
+        "--steps 5 --method.name simclr --method.tau 0.5",
+    ],
+)
+def test_what_differs_from_a_recipe_is_said_in_flags(flags):
+    config = pretrain("v", "--recipe", "vidmoco", *shlex.split(flags))
+    said = shlex.split(" ".join(changed_flags(load_recipe("vidmoco"), config)))
+    assert sorted(said) == sorted(shlex.split(flags))
+    assert pretrain("v", "--recipe", "vidmoco", *said) == config

@@ -129,7 +129,8 @@ def test_only_a_folder_of_its_own_is_replaced(run, tmp_path):
 
 
 @pytest.mark.parametrize("source", ["resnet18", "hf-hub:timm/resnet18.a1_in1k", "random:resnet18"])
-def test_what_is_no_folder_is_not_published(source, capsys):
-    assert main(["export", source, "--to", "hub:a/b", "--license", "mit"]) == 2
+@pytest.mark.parametrize("to", ["--to hub:a/b --license mit", "--name mine"])
+def test_what_is_no_folder_is_not_published(source, to, capsys):
+    assert main(["export", source, *to.split()]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert f"no backbone at {source}" in line or f"{source} is no folder" in line
+    assert f"{source} is no folder" in line

@@ -40,7 +40,7 @@ def export_backbone(source: str | Path, *, name: str, overwrite: bool = False) -
     """
     folder = backbone_folder(source)
     if folder is None:
-        raise ConfigError(f"No such run or backbone folder: {source}.")
+        raise ConfigError(f"{source} is no folder. Give a run folder or a backbone folder.")
     check_folder(folder)
     target = user_backbone_folder() / _bare_name(name)
     if target.exists() and not overwrite:

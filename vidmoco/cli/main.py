@@ -256,7 +256,7 @@ def _export(command: ExportCommand) -> int:
     from vidmoco.backbones.registry import PREFIX, export_backbone
     from vidmoco.console import say_result
 
-    folder = export_backbone(command.run, name=command.name, overwrite=command.overwrite)
+    folder = export_backbone(str(command.run), name=command.name, overwrite=command.overwrite)
     name = PREFIX + folder.name
     say_result(folder, f"import timm, vidmoco; timm.create_model({name!r}, pretrained=True)")
     return 0

@@ -25,17 +25,24 @@ def _flags(settings: Any, prefix: str, leave_out: set[str]) -> list[str]:
     words: list[str] = []
     for field in fields(settings):
         value = getattr(settings, field.name)
-        flag = f"{prefix}{field.name}".replace("_", "-")
         if field.name in leave_out or value == _default(field):
             continue
         if is_dataclass(value):
             words += _flags(value, f"{field.name}.", set())
-        elif isinstance(value, bool):
-            words.append(f"--{flag}" if value else f"--no-{flag}")
         else:
-            several = value if isinstance(value, tuple | list) else [value]
-            words += [f"--{flag}", *map(_plain, several)]
+            words += flag_words(f"{prefix}{field.name}", value)
     return words
+
+
+def flag_words(name: str, value: Any) -> list[str]:
+    """Return the words that give a setting its value, such as of ``data.single_frame`` and True."""
+    section, dot, last = name.removeprefix("limits.").rpartition(".")  # limits have no prefix
+    if isinstance(value, bool):
+        several: Sequence[Any] = []
+        last = last if value else f"no_{last}"
+    else:
+        several = value if isinstance(value, tuple | list) else [value]
+    return [f"--{section}{dot}{last}".replace("_", "-"), *map(_plain, several)]
 
 
 def _default(field: Field[Any]) -> Any:

@@ -35,7 +35,8 @@ class ScanCommand(Settings):
     """Inspect every video of a folder: its format, its length, and which decoder may read it."""
 
     videos: Positional[tuple[Path, ...]] = ()
-    """Folders of videos, or video files."""
+    """Folders of videos, video files, catalogs (.parquet), or @FILE: a text file with one of these
+    per line."""
     output: Annotated[Path | None, arg(aliases=["-o"])] = None
     """Where to write the catalog (.parquet). The default is the user's cache, where pretrain finds
     it."""
@@ -56,7 +57,8 @@ class PrepareCommand(Settings):
     """Decode videos once into shards of JPEG frames, which pretrain reads much faster."""
 
     videos: Positional[tuple[Path, ...]]
-    """Folders of videos, video files or catalogs (.parquet)."""
+    """Folders of videos, video files, catalogs (.parquet), or @FILE: a text file with one of these
+    per line."""
     output: Annotated[Path, arg(aliases=["-o"])]
     """The folder to write. An unfinished folder, or one whose videos have changed, is brought up to
     date."""
@@ -151,7 +153,7 @@ class ExportCommand(Settings):
     """Give a run's backbone a name in timm, write it for other tools, or publish it on the Hub."""
 
     run: Positional[Path]
-    """A run folder or a backbone folder. With --to of a file also a timm name,
+    """A run folder or a backbone folder. If --to writes a file, also a timm name,
     `hf-hub:OWNER/NAME`, or `random:` and one of these."""
     to: Annotated[str, arg(metavar="|".join((*TARGETS, "hub:USER/NAME")))] = "timm"
     """Where the backbone goes. `timm`: `import vidmoco` registers it under --name. `torchvision`: a

@@ -39,7 +39,7 @@ class DataConfig(Settings):
     segments: Literal["time", "shots", "whole"] = "time"
     """Parts of videos that count as videos of their own. `time`: parts of about 30 s, longer ones
     for longer gaps, and shorter ones where there is little footage. `shots`: the shots between hard
-    cuts, which all frames are decoded to find, and parts of long shots. `whole`: whole videos."""
+    cuts, and parts of long shots; to find them, all frames are decoded. `whole`: whole videos."""
     segment_seconds: Expert[float | None] = None
     """Length of these parts in seconds, in place of 30."""
     pairs_per_visit: int = 4

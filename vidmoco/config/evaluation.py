@@ -111,17 +111,17 @@ class EvaluateCommand(Settings):
     ] = "moco_v3_resnet"
     """The paper whose settings train the head. `moco_v1` is the recipe of MoCo v1 and v2; its
     learning rate of 30 suits their features and few others. `simsiam` and `fast_moco` use LARS.
-    `deit` trains all layers of a vision transformer with strong augmentation, as MoCo v3's were;
-    all layers of any other are trained as in SimCLR."""
+    `deit` is for `--finetune all`: it trains all layers of a vision transformer with strong
+    augmentation, as for MoCo v3. The other recipes train all layers as in SimCLR."""
     finetune_epochs: int | None = None
     """Number of epochs. The default is the paper's: 100 or 90 for the head, 60 for all layers,
-    and 150 of `deit`."""
+    and 150 with `deit`."""
     finetune_lr: float | None = None
     """Learning rate in place of the paper's, before it is scaled with the batch size. It needs
     exactly one of `--finetune head` and `--finetune all`."""
     finetune_batch_size: int | None = None
-    """Images in one training step, counted over all processes. The default is the paper's, or 256;
-    of `simclr`, `simsiam` and `fast_moco` it is 4,096, of `deit` 1,024."""
+    """Images in one training step, counted over all processes. The default is the paper's, or 256:
+    4,096 for `simclr`, `simsiam` and `fast_moco`, 1,024 for `deit`."""
     size: InputSize = None
     crop_mode: CropMode = None
     batch_size: int = 256
@@ -195,7 +195,7 @@ class ReportCommand(Settings):
 
     sources: Positional[tuple[Path, ...]]
     """A run folder, or a results file (.json) of `vidmoco evaluate`. Several run folders are
-    compared: their curves over each other, and the settings that differ."""
+    compared: their curves in the same charts, and the settings that differ."""
     output: Annotated[Path | None, arg(aliases=["-o"])] = None
     """The page to write (.html). The default is report.html in the run folder, or beside the
     results file. Several runs need it."""
@@ -223,7 +223,7 @@ class SearchCommand(Settings):
     """Find the frames most similar to an image, among features that extract wrote."""
 
     features: Positional[Path]
-    """A feature file of `vidmoco extract`, or a folder of them."""
+    """Output of `vidmoco extract`: a file, a folder, or the URL of a dataset."""
     query: str
     """An image, or a video with a time in seconds: clip.mp4@12.5."""
     output: Annotated[Path, arg(aliases=["-o"])] = Path("search.png")
@@ -251,7 +251,7 @@ class ExploreCommand(Settings):
     """Draw the features that extract wrote, and list likely shot boundaries and near-duplicates."""
 
     features: Positional[Path]
-    """A feature file of `vidmoco extract`, or a folder of them."""
+    """Output of `vidmoco extract`: a file, a folder, or the URL of a dataset."""
     output: Annotated[Path, arg(aliases=["-o"])] = Path("explore")
     """The folder to write pictures and tables to."""
     layout: Literal["tsne", "pca"] = "tsne"

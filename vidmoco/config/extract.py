@@ -51,8 +51,8 @@ class ExtractCommand(Settings):
     batch_size: int | None = None
     """Frames per forward pass. The default is as many as fit on a CUDA device, and 64 on a CPU."""
     workers: int | None = None
-    """Number of processes that decode, a video each. The default is a core in two, four at most.
-    With Ray it is that of each worker."""
+    """Number of processes that decode, a video each. The default is half of the cores, at most 4.
+    With Ray it is the number for each worker."""
     engine: Literal["local", "torchrun", "ray"] = "local"
     """Who extracts many videos: this process, one for each GPU of this machine, which torchrun
     starts, or workers on a Ray cluster (needs vidmoco[ray])."""

@@ -18,8 +18,8 @@ BatchNormSplits = Annotated[
     int,
     arg(
         help="Number of equal parts of the batch, each with its own batch-norm statistics, as on "
-        "this many GPUs. Keys are shuffled between the parts (Shuffling BN). Of several processes, "
-        "each is at least one part."
+        "this many GPUs. Keys are shuffled between the parts (Shuffling BN). With several "
+        "processes, each has at least one part."
     ),
 ]
 

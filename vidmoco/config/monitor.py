@@ -19,8 +19,9 @@ class MonitorConfig(Settings):
     SECTION: ClassVar[str] = "monitor"
 
     images: Annotated[Path | None, arg(aliases=["--monitor"])] = None
-    """Labelled images, in one folder per class or in Parquet files. The monitor measures their k-NN
-    accuracy, the same number that `evaluate` gives for the saved backbone."""
+    """A folder of labelled images with train/ and val/ (one folder per class), or with
+    train.parquet and val.parquet. The monitor measures their k-NN accuracy, the same number that
+    `evaluate` gives for the saved backbone."""
     retrieval: bool = False
     """Measure retrieval, which needs no labels: how often the frame nearest to a query, among many
     frames, is a later frame of the query's video. The frames are decoded once, at the start."""

@@ -36,9 +36,9 @@ class OptimConfig(Settings):
     clip_gradient: Expert[float | None] = None
     """Maximum norm of the whole gradient (1 in Fast-MoCo). None means no clipping."""
     layer_decay: Expert[float | None] = None
-    """Factor of the learning rate from each layer of the backbone to the one before it, as 0.65 or
-    0.75 for a training that starts from weights. None means one rate for all layers. For `sgd` and
-    `adamw`."""
+    """Factor of the learning rate from each layer of the backbone to the one before it, such as
+    0.65 or 0.75 for a training that starts from weights. None means one rate for all layers. For
+    `sgd` and `adamw`."""
     schedule: Literal["cosine", "step"] = "cosine"
     """Schedule of the learning rate. `cosine`: to zero, from the end of the warm-up (v2, v3).
     `step`: divided by ten at each milestone (v1)."""
@@ -52,7 +52,8 @@ class OptimConfig(Settings):
     update_every: Expert[Literal["epoch", "step"]] = "epoch"
     """How often the schedule changes the learning rate. The papers change it every epoch."""
     accumulate: int = 1
-    """Number of micro-batches per step, to fit a batch into less memory."""
+    """Number of micro-batches per step, to fit a batch into less memory. It is for methods whose
+    negatives are not in the batch: MoCo without --method.batch-negatives, and the memory bank."""
 
     def __post_init__(self) -> None:
         self._require(self.lr > 0, "lr", "greater than 0")

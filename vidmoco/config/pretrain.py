@@ -29,8 +29,9 @@ class PretrainConfig(Settings):
     """All settings that decide what a run computes. Saved as the run's config.yaml."""
 
     videos: Positional[tuple[Path, ...]] = ()
-    """Folders of videos, video files or catalogs (.parquet); or a folder of prepared frames; or
-    images, in folders or Parquet files. An image is read as a video of one frame."""
+    """Folders of videos, video files, catalogs (.parquet), or @FILE: a text file with one of these
+    per line; or a folder of prepared frames; or images, in folders or Parquet files. An image is
+    read as a video of one frame."""
     seed: int = 0
     """Seed of the weights, the order of videos, the pairs and the views."""
     epochs: float = 200

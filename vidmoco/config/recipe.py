@@ -6,6 +6,7 @@ range each raise ``ConfigError``, which names the key.
 """
 
 import os
+import shlex
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from vidmoco.config.command_line import flag_words
 from vidmoco.config.plain import build_settings, to_plain
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.yaml_text import MAX_BYTES, read_yaml
@@ -133,7 +135,7 @@ def changed_flags(recipe: PretrainConfig, config: PretrainConfig) -> list[str]:
     if before["method"]["name"] != after["method"]["name"]:  # it comes with its own defaults
         before["method"] = to_plain(type(config.method)()) | {"name": before["method"]["name"]}
     return [
-        f"--{name.replace('_', '-')} {value}"
+        shlex.join(flag_words(name, value))
         for name, value in _flat(after).items()
         if value != _flat(before)[name] and name != "videos"
     ]

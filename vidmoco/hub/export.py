@@ -42,7 +42,7 @@ def export_to_hub(command: ExportCommand) -> str:
             refuses.
         CheckpointError: the backbone cannot be loaded.
     """
-    folder = backbone_folder(command.run)
+    folder = backbone_folder(str(command.run))  # a name of timm is none, and no missing path
     if folder is None:
         raise ConfigError(f"{command.run} is no folder. Give a run folder or a backbone folder.")
     check_folder(folder)
