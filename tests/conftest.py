@@ -17,6 +17,10 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(1, str(Path(__file__).parent.parent / "tools"))
 
+import type_checks
+
+type_checks.install()  # before the package is imported
+
 from decord_process import a_minute, build_reader
 from painted_videos import write_video
 
@@ -127,6 +131,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 # How long an example takes says nothing on a machine that others use too.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+def pytest_runtest_setup() -> None:
+    """Check the shapes of the first calls of each test."""
+    type_checks.calls.clear()
 
 
 @pytest.fixture(autouse=True)
