@@ -96,7 +96,7 @@ def embed(
         precision=command.precision,
     )
     if isinstance(videos, torch.Tensor):
-        videos = videos.cpu().numpy()
+        videos = videos.detach().cpu().numpy()
     if isinstance(videos, np.ndarray):
         others = [*frames, *["pool"] * (command.pool != "none"), *["normalize"] * command.normalize]
         if others:
