@@ -25,7 +25,8 @@ def _script_hidden() -> Iterator[None]:
     """Hide where the script is, so that a process that starts now does not import it."""
     with _HIDING:  # another thread would find it hidden, and hide it for ever
         main = sys.modules["__main__"]
-        hidden = {name: vars(main)[name] for name in ("__file__", "__spec__") if name in vars(main)}
+        names = [name for name in ("__file__", "__spec__") if name in vars(main)]
+        hidden = {name: vars(main)[name] for name in names}
         vars(main).update(dict.fromkeys(hidden))
         try:
             yield
