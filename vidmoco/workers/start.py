@@ -26,7 +26,7 @@ def _script_hidden() -> Iterator[None]:
     with _HIDING:  # another thread would find it hidden, and hide it for ever
         main = sys.modules["__main__"]
         names = [name for name in ("__file__", "__spec__") if name in vars(main)]
-        hidden = {name: vars(main)[name] for name in names}
+        hidden: dict[str, object] = {name: vars(main)[name] for name in names}
         vars(main).update(dict.fromkeys(hidden))
         try:
             yield
