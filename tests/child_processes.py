@@ -50,6 +50,15 @@ def until(done: Callable[[], Any]) -> Any:
     return value
 
 
+def is_running(pid: int) -> bool:
+    """Return whether a process runs; one that ended may stay where nobody asks for its code."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
 class Process:
     """A process that was started; ``out`` and ``err`` are what it has printed so far."""
 

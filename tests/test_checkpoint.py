@@ -3,6 +3,7 @@ import torch
 from full_disk import no_file_larger_than
 from torch import nn
 
+from vidmoco import checkpoint
 from vidmoco.checkpoint import list_checkpoints, load_checkpoint, load_matching, save_checkpoint
 from vidmoco.errors import CheckpointError, ConfigError
 
@@ -13,6 +14,15 @@ def test_round_trip_keeps_the_newest(tmp_path):
     paths = list_checkpoints(tmp_path)
     assert [load_checkpoint(path)["step"] for path in paths] == [40, 300]
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_another_process_may_delete_the_old_one_first(tmp_path, monkeypatch):
+    """Two evaluations that fine-tune the same keep their epochs in one folder."""
+    gone = tmp_path / "step_00000001.pt"
+    found = checkpoint.list_checkpoints
+    monkeypatch.setattr(checkpoint, "list_checkpoints", lambda folder: [gone, *found(folder)])
+    path = save_checkpoint(tmp_path, step=2, state={"step": 2}, keep=1)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_failed_write_leaves_the_ones_before(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """examples/cluster and examples/docker: what can be known of them without a cluster."""
 
 import os
+import random
 import re
 import shlex
 import shutil
@@ -85,6 +86,7 @@ def test_batch_scripts(name):
 # SLURM's commands, as far as the scripts use them. Its daemon signals every process of a step.
 SRUN = """
 import os, signal, subprocess, sys
+from contextlib import suppress
 from pathlib import Path
 words = [word for word in sys.argv[1:] if not word.startswith("--kill-on-bad-exit")]
 step = subprocess.Popen(words)
@@ -102,7 +104,8 @@ def family():
 def signal_all(number, _):
     members.update(family())
     for pid in members:
-        os.kill(pid, number)
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 members = set()
 for number in (signal.SIGUSR1, signal.SIGTERM):
     signal.signal(number, signal_all)
@@ -144,6 +147,8 @@ while starts in (2, 3) and not received:
 if received:
     time.sleep(3)
     (folder / f"rank{rank}-checkpoint{starts}").touch()
+    while len(list(folder.glob(f"rank*-checkpoint{starts}"))) < 2:  # as a training ends: together
+        time.sleep(0.05)
     sys.exit(128 + received[0])
 """
 
@@ -160,19 +165,27 @@ def wait_for(path, process):
         time.sleep(0.1)
 
 
+def is_free(port):
+    with socket.socket() as there:
+        there.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            there.bind(("", port))
+        except OSError:
+            return False
+    return True
+
+
 def test_a_training_goes_on_after_a_lost_process_and_after_the_time_limit(tmp_path):
     """The script, with torchrun itself: its signals are what may go wrong."""
     bin_ = tmp_path / "bin"
     bin_.mkdir()
     for name, code in (("srun", SRUN), ("scontrol", SCONTROL), ("vidmoco", TRAINING)):
         python_command(bin_, name, code)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        job_id = free.getsockname()[1] - 20000
+    job_id = next(number for number in random.sample(range(10000), 100) if is_free(20000 + number))
     environment = {key: value for key, value in os.environ.items() if "TORCHELASTIC" not in key}
     environment |= {
         "PATH": f"{bin_}:{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "LOG": str(tmp_path / "scontrol.log"), "SLURM_JOB_ID": str(job_id % 10000),
+        "LOG": str(tmp_path / "scontrol.log"), "SLURM_JOB_ID": str(job_id),
         "SLURM_JOB_NODELIST": "localhost", "SLURM_JOB_NUM_NODES": "1", "SLURM_GPUS_ON_NODE": "2",
         "OMP_NUM_THREADS": "1", "RUN": str(tmp_path / "run"),
     }  # fmt: skip
@@ -190,7 +203,7 @@ def test_a_training_goes_on_after_a_lost_process_and_after_the_time_limit(tmp_pa
     assert process.returncode == 0
     assert "Start 1 of 4 ended with exit code 1." in output and "Time is up" in output
     log = (tmp_path / "scontrol.log").read_text().splitlines()
-    assert log == ["show hostnames localhost", f"requeue {job_id % 10000}"]
+    assert log == ["show hostnames localhost", f"requeue {job_id}"]
 
     process = run_until(3)  # queued again
     os.kill(int((tmp_path / "srun.pid").read_text()), signal.SIGTERM)  # preemption

@@ -52,7 +52,7 @@ def test_names_of_runs_that_begin_at_once_differ(command, tmp_path):
 
 
 def test_a_run_that_goes_on_is_not_resumed_before_it_is_killed(command, tmp_path, capsys):
-    first = Process([*command, "--run", "run", "--steps", "500"])
+    first = Process([*command, "--run", "run", "--steps", "1000000"])
     until(lambda: (tmp_path / "run" / "metrics.jsonl").exists() or first.poll())
     resume = ["pretrain", "--run", "run", "--resume", "--steps"]
     capsys.readouterr()

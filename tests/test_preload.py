@@ -3,9 +3,8 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
-from child_processes import until
+from child_processes import is_running, until
 
 CODE = """
 import gc, json, sys, threading
@@ -46,13 +45,6 @@ def test_its_process_ends_with_the_parent_while_it_imports(tmp_path):
         until((tmp_path / "imports").exists)
         parent.send_signal(signal.SIGKILL)
     until(lambda: not is_running(child))
-
-
-def is_running(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def test_what_is_imported_before_a_fork():

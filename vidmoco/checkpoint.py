@@ -35,7 +35,7 @@ def save_checkpoint(
     with atomic_write(path, advice=advice) as part, part.open("wb") as file:
         torch.save(state, file)
     for old in list_checkpoints(folder)[:-keep]:
-        old.unlink()
+        old.unlink(missing_ok=True)  # two fine-tunings may write the same
     return path
 
 

@@ -1,6 +1,8 @@
 import pytest
 from ablations import write_ablation
+from child_processes import until
 
+from vidmoco.ablation import trainings
 from vidmoco.ablation.plan import load_plan
 from vidmoco.ablation.trainings import Training, require_same_settings, train_all, trainings_of
 from vidmoco.api.runs import Run
@@ -54,3 +56,20 @@ def test_a_training_that_fails_does_not_stop_the_others(tmp_path):
 
 class FinishedRun(Run):
     is_finished = True
+
+
+class StartedRun(Run):
+    @property
+    def is_finished(self):
+        return self.path.exists()
+
+
+def test_one_that_ends_while_others_are_judged_comes_once(tmp_path, monkeypatch):
+    config = trainings_of(load_plan(write_ablation(tmp_path)), tmp_path, STEPS)[0].config
+    first, second = (Training(n, 0, config, StartedRun(tmp_path / n)) for n in ("a", "b"))
+    first.run.path.mkdir()
+    monkeypatch.setattr(trainings, "_train", lambda one, folder, flags: one.run.path.mkdir())
+    found = train_all([first, second], tmp_path, jobs=1, flags=[])
+    assert next(found) == (first, "")
+    until(second.run.path.exists)
+    assert list(found) == [(second, "")]

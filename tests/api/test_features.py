@@ -44,6 +44,9 @@ def test_features_of_an_array(run):
     with pytest.raises(ConfigError, match=r"float64 \(5, 40, 60, 3\); expected uint8"):
         run.embed(frames.astype(float))
     np.testing.assert_array_equal(run.embed(torch.from_numpy(frames))[0], run.embed(frames)[0])
+    kept = np.frombuffer(frames[..., ::-1].tobytes(), np.uint8).reshape(frames.shape)
+    for other in (frames[..., ::-1], kept):  # turned round as OpenCV's BGR; not to be written to
+        np.testing.assert_array_equal(run.embed(other)[0], run.embed(other.copy())[0])
     patches = vidmoco.load_frozen(run, feature="patches")
     assert vidmoco.embed(frames, backbone=patches)[0].shape == (5, *patches.row_shape)
     with pytest.raises(ConfigError, match=r"uint8 \(5, 0, 60, 3\); expected uint8"):
@@ -56,6 +59,10 @@ def test_what_cannot_be_embedded(run, tmp_path):
     (tmp_path / "text.mp4").write_text("no video")
     with pytest.raises(VideoError, match=r"text\.mp4: "):
         run.embed(tmp_path / "text.mp4")
+    name = tmp_path / os.fsdecode(b"caf\xe9.mp4")
+    name.touch()
+    with pytest.raises(VideoError, match=r"its name is not valid UTF-8; rename it\."):
+        run.embed(name)
     with pytest.raises(ConfigError, match=r"is a folder\. Give its videos"):
         run.embed(tmp_path)
     with pytest.raises(ConfigError, match=r"is a catalog\. Give its videos"):

@@ -9,6 +9,7 @@ from painted_videos import read_index, write_video, write_videos
 from torch.utils.data import DataLoader
 
 from vidmoco.cli.main import main
+from vidmoco.data.batches import Batches
 from vidmoco.data.frame_pairs import FramePairs
 from vidmoco.errors import CheckpointError, ConfigError
 
@@ -119,6 +120,27 @@ print("end")
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("end\n", "")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_after_an_interrupt_it_goes_on_with_the_same_batch(videos, workers, monkeypatch):
+    """As by the stop button of a notebook, whose cell then runs again."""
+    expected = list(pairs_of(videos))
+    pairs, take = pairs_of(videos, workers=workers), Batches.take
+
+    def interrupted(batches, step):
+        if step == 1:
+            raise KeyboardInterrupt
+        return take(batches, step)
+
+    found = []
+    with monkeypatch.context() as patch:
+        patch.setattr(Batches, "take", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            found.extend(pairs)
+    found.extend(pairs)
+    pairs.close()
+    assert len(found) == 2 and all(map(same, found, expected))
 
 
 def test_a_state_of_other_videos_of_the_same_number_is_refused(videos, tmp_path):

@@ -132,6 +132,13 @@ def test_videos_come_first(folder, tmp_path):
         open_image_corpus([folder, videos])
 
 
+def test_a_video_without_a_suffix_is_no_image_either(folder, tmp_path):
+    """As a scan finds it, beside its thumbnails."""
+    write_video(tmp_path / "clip.mp4", num_frames=2)
+    (tmp_path / "clip.mp4").rename(folder / "clip")
+    assert open_image_corpus([folder]) is None
+
+
 def test_a_catalog_is_no_image_file(tmp_path):
     pq.write_table(pa.table({"key": ["a.mp4"]}), tmp_path / "catalog.parquet")
     assert open_image_corpus([tmp_path / "catalog.parquet"]) is None

@@ -46,6 +46,8 @@ def test_a_damaged_file_is_named(tmp_path):
     path = tmp_path / "quarantine.jsonl"
     path.write_text('{"row": 1')  # the machine went down while it was written
     assert Quarantine(path).reason(1, Place(9, 9)) == ""
+    Quarantine(path).add(2, Place(1, 0), "b.mp4", "it hangs")
+    assert Quarantine(path).reason(2, Place(1, 0)) == "it hangs"
     for text in ("no json\n", '{"row": 1}\n'):
         path.write_text(text)
         with pytest.raises(CheckpointError, match=r"quarantine\.jsonl"):

@@ -49,6 +49,10 @@ def test_manifest_rows_and_conditions(tmp_path):
     assert unlabelled == []  # d.mp4 is not asked for
     cut_off = write(tmp_path, "path,room,day\na,attic,d1\nb\n")
     assert read_manifest(cut_off, where=[], **COLUMNS)[1] == ["b"]
+    nameless = write(tmp_path, "room,day,path\nhall,d1,a\nhall,d1\n")
+    assert [clip.path for clip in read_manifest(nameless, where=[], **COLUMNS)[0]] == ["a", ""]
+    with pytest.raises(DataError, match=r"^1 row of .* without a 'path' \(the first is ''\)"):
+        read_manifest(nameless, where=[], **COLUMNS | {"group": None})
 
 
 @pytest.mark.parametrize(

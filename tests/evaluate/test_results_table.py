@@ -57,6 +57,8 @@ def test_settings_notes_and_refusals_are_printed():
     ):
         assert expected in text
     assert "[10].png" not in text
+    one = row("A", knn=(1.0, 2.0), linear=3.0) | {"linear_held_out_top1": {}}
+    assert "decay not chosen, as train is too small: 0.01" in printed(results(one))
 
 
 def test_what_is_done_to_the_images_is_said_once_or_by_name():

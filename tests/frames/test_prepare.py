@@ -194,17 +194,28 @@ def test_after_an_end_at_any_byte_it_goes_on(here, videos, monkeypatch, kept):
     assert not Path("frames/journal.jsonl").exists()
 
 
+STOPS = """
+import sys, time
+from vidmoco.cli.main import main
+from vidmoco.frames import shard_writer
+add = shard_writer.ShardWriter.add
+def add_some(writer, *video):
+    add(writer, *video)
+    if len(writer.entries) == 5:
+        writer.sync()
+    if len(writer.entries) == 8:
+        time.sleep(1e6)
+shard_writer.ShardWriter.add = add_some
+main(sys.argv[1:])
+"""
+
+
 def test_a_killed_process(videos):
     """A real one, while it writes."""
     for number in range(10, 30):
         write_video(videos / f"v{number}.mp4", num_frames=60, first_index=100 * number)
     words = ["prepare", str(videos), "-o", "frames", "--fps", "5", "--workers", "1"]
-    code = (
-        "import sys; from vidmoco.frames import shard_writer; "
-        "shard_writer._SECONDS_BETWEEN_SYNCS = 0.0; "
-        "from vidmoco.cli.main import main; main(sys.argv[1:])"
-    )
-    process = Process(["-c", code, *words])
+    process = Process(["-c", STOPS, *words])
     journal = Path("frames/journal.jsonl")
     until(
         lambda: (

@@ -8,6 +8,7 @@ from threading import Thread
 import pytest
 
 from vidmoco.errors import ConfigError
+from vidmoco.frames import store as module
 from vidmoco.frames.index import shard_name
 from vidmoco.frames.store import Store, is_prepared, read_store_key
 
@@ -29,6 +30,17 @@ def test_bytes_of_a_shard(folder):
         assert not store.exists("frames.json")
         with pytest.raises(OSError, match="No such file"):
             store.read(4, 0, 1)
+
+
+def test_more_shards_than_files_may_be_open(folder, monkeypatch):
+    monkeypatch.setattr(module, "MOST_OPEN", 2)
+    for shard in range(4, 10):
+        (folder / shard_name(shard)).write_bytes(bytes([shard] * 8))
+    store = Store(folder)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(2):
+        assert b"".join(store.read(shard, 4, 1) for shard in range(4, 10)) == bytes(range(4, 10))
+    assert len(list(Path("/proc/self/fd").iterdir())) == before + 2
 
 
 def test_a_folder_without_a_key(folder):

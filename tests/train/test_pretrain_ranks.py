@@ -64,7 +64,7 @@ def test_two_processes_train_as_one(name, videos, tmp_path):
 
 def test_a_signal_to_one_stops_all_and_they_resume(videos, tmp_path):
     (tmp_path / "small.yaml").write_text(
-        (SMALL % RUNS["moco_v3"]).replace("steps: 6", "steps: 500")
+        (SMALL % RUNS["moco_v3"]).replace("steps: 6", "steps: 100000")
     )
     words = ["-m", "vidmoco", "pretrain", str(videos), "--recipe", "small.yaml", "--run", "run"]
     processes = start_ranks([*words, "--data.workers", "1"], world_size=2)
@@ -79,7 +79,7 @@ def test_a_signal_to_one_stops_all_and_they_resume(videos, tmp_path):
     (checkpoint,) = list_checkpoints(tmp_path / "run" / "checkpoints")
     step = load_checkpoint(checkpoint)["step"]
     config = tmp_path / "run" / "config.yaml"
-    config.write_text(config.read_text().replace("steps: 500", f"steps: {step + 2}"))
+    config.write_text(config.read_text().replace("steps: 100000", f"steps: {step + 2}"))
     launch(
         ["-m", "vidmoco", "pretrain", "--run", "run", "--resume", "--data.workers", "0"],
         world_size=2,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from child_processes import PATIENCE, is_running, until
 
 from vidmoco.errors import VideoError, VidmocoError
 from vidmoco.workers import pool as workers
@@ -173,17 +174,17 @@ def test_who_was_stopped_too_does_not_call_the_workers_silent(monkeypatch):
 
     with pool_of(seconds=2.0) as pool:
         assert outcomes(pool, [("echo", 1)]) == [[1]]
-        pool.give(("sleep", 5.5))
+        pool.give(("sleep", 3.0))
         monkeypatch.setattr(workers, "wait", stopped_once)
         (report,) = pool.wait()
-    assert (report.value, report.failure) == (5.5, "")
+    assert (report.value, report.failure) == (3.0, "")
 
 
 def test_workers_end_with_their_parent():
     """The parent is killed while a worker hangs in native code."""
     code = """
 import sys, time
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = sys.argv[1], sys.argv[1] + "/.."
 if __name__ == "__main__":
     import test_pool
     test_pool.with_torch = sys.argv[2] == "True"
@@ -197,14 +198,10 @@ if __name__ == "__main__":
         [sys.executable, "-c", code, here, str(with_torch)], stdout=subprocess.PIPE, text=True
     )
     pid = int(process.stdout.readline())
-    time.sleep(1.5)  # it has started
+    time.sleep(1.5)  # mostly it has started
     process.kill()
     process.communicate()
-    for _ in range(100):
-        if not Path(f"/proc/{pid}").exists():
-            break
-        time.sleep(0.1)
-    assert not Path(f"/proc/{pid}").exists()
+    until(lambda: not is_running(pid))
 
 
 def test_cpu_time_is_bounded_even_when_nobody_waits():
@@ -212,7 +209,7 @@ def test_cpu_time_is_bounded_even_when_nobody_waits():
         pool.give(("spin", None))
         while not pool._workers[0].started:
             pool._listen(pool._workers[0])
-        pool._workers[0].process.join(30)  # nobody looks at the clock but the system
+        pool._workers[0].process.join(PATIENCE)  # nobody looks at the clock but the system
         (report,) = pool.wait()
     assert report.failure == "its decoder used more CPU time than 1 s (--max-seconds)"
     assert (report.limit, report.killed) == ("max_seconds", True)

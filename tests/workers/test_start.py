@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import threading
 from operator import methodcaller
 
 import pytest
@@ -8,6 +9,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from vidmoco.errors import ConfigError
 from vidmoco.workers.pool import WorkerPool
+from vidmoco.workers.start import _script_hidden
 
 SCRIPT = """
 print("the script runs")
@@ -59,6 +61,26 @@ def test_a_long_folder_of_temporary_files(tmp_path):
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[1:3] == ["WORKED", "WORKED"]
     assert result.stdout.splitlines()[-1] == str(folder)
+
+
+def test_threads_that_start_processes_hide_the_script_one_after_the_other():
+    """Else the second finds it hidden already, and leaves it so."""
+    main, hidden, leave = sys.modules["__main__"], threading.Event(), threading.Event()
+    before = {name: vars(main).get(name) for name in ("__file__", "__spec__")}
+
+    def start():
+        with _script_hidden():
+            hidden.set()
+            leave.wait()
+
+    thread = threading.Thread(target=start)
+    with _script_hidden():
+        thread.start()
+        assert not hidden.wait(0.5)
+    leave.set()
+    thread.join()
+    assert hidden.is_set()
+    assert {name: vars(main).get(name) for name in before} == before
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="forks only on Linux")

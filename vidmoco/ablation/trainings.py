@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
 from statistics import median
 
@@ -107,13 +108,14 @@ def train_all(
     ``flags`` are further flags of `vidmoco pretrain` that compute nothing else, such as its
     threads.
     """
+    finished = [one.run.is_finished for one in trainings]  # now: others end while these are judged
     with ThreadPoolExecutor(jobs) as pool:
         running = {
             pool.submit(_train, one, folder, flags): one
-            for one in trainings
-            if not one.run.is_finished
+            for one, is_finished in zip(trainings, finished, strict=True)
+            if not is_finished
         }
-        yield from ((one, "") for one in trainings if one.run.is_finished)
+        yield from ((one, "") for one in compress(trainings, finished))
         try:
             for future in as_completed(running):
                 error = future.exception()

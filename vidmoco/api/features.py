@@ -95,7 +95,9 @@ def embed(
         crop_mode=command.crop_mode,
         precision=command.precision,
     )
-    if isinstance(videos, np.ndarray | torch.Tensor):
+    if isinstance(videos, torch.Tensor):
+        videos = videos.detach().cpu().numpy()
+    if isinstance(videos, np.ndarray):
         others = [*frames, *["pool"] * (command.pool != "none"), *["normalize"] * command.normalize]
         if others:
             raise ConfigError(
@@ -103,7 +105,7 @@ def embed(
                 f"{' and '.join(others)}."
             )
         batch_size = command.batch_size or default_batch_size(frozen)
-        return _embed_array(frozen, np.asarray(videos), batch_size)
+        return _embed_array(frozen, videos, batch_size)
     rows = open_videos(absolute_paths(videos), workers=command.workers)
     found = [
         one.read()
@@ -203,9 +205,9 @@ def _embed_array(
         )
     features = [np.zeros((0, *frozen.row_shape), np.float32)]
     for start in range(0, len(frames), batch_size):
-        images = rearrange(
-            torch.from_numpy(frames[start : start + batch_size]), "t h w c -> t c h w"
-        )
+        # A copy: torch takes no negative strides, as frames[..., ::-1] of OpenCV's BGR has them.
+        part = torch.from_numpy(frames[start : start + batch_size].copy())
+        images = rearrange(part, "t h w c -> t c h w")
         inputs = resize_and_crop(images, frozen.preprocess).to(frozen.device)
         features.append(frozen.features(inputs).cpu().numpy())
     return np.concatenate(features), np.arange(len(frames), dtype=np.float64)

@@ -111,7 +111,11 @@ class FramePairs(IterableDataset[dict[str, Tensor]]):
                 steps = range(self.step, sys.maxsize)
                 self._batches = self._source.batches(self._batching, steps)
                 self._closing = weakref.finalize(self, _close, self._batches)  # or when Python ends
-            batch = next(self._batches)
+            try:
+                batch = next(self._batches)
+            except BaseException:  # also an interrupt: the next pass begins with this batch
+                self.close()
+                raise
             self.step += 1
             self.failures.update(batch.failures)
             yield {

@@ -24,7 +24,7 @@ from vidmoco.images.decode import decode_image
 from vidmoco.images.parquet_schema import image_bytes, image_column
 from vidmoco.images.suffixes import IMAGE_SUFFIXES, walk
 from vidmoco.shapes import Float32, Float64, UInt8
-from vidmoco.video.files import VIDEO_SUFFIXES
+from vidmoco.video.files import VIDEO_SUFFIXES, begins_like_video
 
 _DURATION = 1e-3  # seconds of an image, so that a moment in it has a time
 _SHAPES_READ = 256  # images whose shapes decide the canvas
@@ -162,6 +162,8 @@ def _folder(folder: Path) -> list[tuple[str, Any]]:
             paths.append(path)
         elif suffix == ".parquet":
             tables.append(path)
+        elif begins_like_video(path):  # as a scan finds it, also beside thumbnails
+            return []
     if not paths:
         return _rows([path for path in sorted(tables) if _holds_images(path)], below=folder)
     return [(path.relative_to(folder).as_posix(), path) for path in sorted(paths)]

@@ -55,8 +55,10 @@ class Quarantine:
         entry = _Entry(row, key, place.step, place.position, reason)
         self._remember(entry)
         if self._path is not None:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(entry)) + "\n")
+            with self._path.open("a+b") as file:
+                file.seek(0)
+                file.truncate(file.read().rfind(b"\n") + 1)  # drops a partial last line
+                file.write(json.dumps(asdict(entry)).encode() + b"\n")
 
     def reason(self, row: int, place: Place) -> str:
         """Return why a video is skipped at a place, or an empty string."""

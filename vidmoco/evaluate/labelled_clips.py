@@ -79,9 +79,9 @@ def read_manifest(
         )
     clips = [
         Clip(
-            row[path],
+            row[path] or "",  # None in a row that is too short
             row[label],
-            row[path] if group is None else row[group],
+            row[path if group is None else group] or "",
             "" if split is None else _SPLIT_NAMES[row[split]],
         )
         for row in rows
@@ -97,8 +97,8 @@ def read_manifest(
     nameless = [clip.path for clip in clips if not clip.group]
     if nameless:
         raise DataError(
-            f"{counted(len(nameless), 'row')} of {manifest} without a {group!r} (the first is "
-            f"{nameless[0]!r}), so their group is unknown. Fill the column, or leave out these "
+            f"{counted(len(nameless), 'row')} of {manifest} without a {group or path!r} (the first "
+            f"is {nameless[0]!r}), so their group is unknown. Fill the column, or leave out these "
             "rows with --videos.where."
         )
     return clips, unlabelled

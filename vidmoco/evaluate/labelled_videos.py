@@ -147,7 +147,9 @@ def make_frames(
             f"paths such as {clips[0].path!r}; expected paths below that folder."
         )
     left_out = [f"{name}: no label in the column {config.label_column!r}" for name in unlabelled]
-    left_out += [f"{clip.path}: not in the folder of videos" for clip in unknown]
+    left_out += [
+        f"{clip.path or 'a row without a path'}: not in the folder of videos" for clip in unknown
+    ]
     known = [clip for clip in clips if clip.path in catalog]
     clips = [clip for clip in known if catalog[clip.path].route != "refused"]
     left_out += [

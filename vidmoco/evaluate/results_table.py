@@ -146,9 +146,11 @@ def settings_lines(results: dict[str, Any]) -> list[str]:
     ]
     if settings["linear_decays"]:
         chosen = ", ".join(f"{row['linear_decay']:g}" for row in results["rows"])
+        is_chosen = any(row.get("linear_held_out_top1", True) for row in results["rows"])
+        how = "chosen on a tenth of train" if is_chosen else "not chosen, as train is too small"
         lines.append(
             "linear: logistic regression (L-BFGS) on standardised features, no augmentation; "
-            f"weight decay chosen on a tenth of train: {chosen}"
+            f"weight decay {how}: {chosen}"
         )
     for share in settings["few_shot"]:
         draws = [row["few_shot_top1"][f"{share:g}"] for row in results["rows"]]

@@ -1,6 +1,7 @@
 """The files of a prepared folder, on the disk or anywhere that fsspec reaches."""
 
 import os
+import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,10 @@ from vidmoco.frames.index import FrameIndex, read_tables, shard_name
 from vidmoco.frames.key import KEY_FILE, read_key
 from vidmoco.frames.shard_writer import JOURNAL
 from vidmoco.urls import is_url, url_of
+
+_LIMIT = resource.getrlimit(resource.RLIMIT_NOFILE)[0]  # 1024 by default; -1 is none
+MOST_OPEN = _LIMIT // 2 if _LIMIT > 0 else 2**14
+"""Shards that stay open. A folder of 300 GB has more than a process may have open."""
 
 
 def is_prepared(source: Path) -> bool:
@@ -67,11 +72,14 @@ class Store:
         name = shard_name(shard)
         if not self.is_local:
             return self._range(name, offset, length)
-        if shard not in self._files:
-            opened = os.open(Path(self._root) / name, os.O_RDONLY | os.O_CLOEXEC)
-            if self._files.setdefault(shard, opened) != opened:  # another thread was faster
-                os.close(opened)
-        return os.pread(self._files[shard], length, offset)
+        if (kept := self._files.get(shard)) is not None:
+            return os.pread(kept, length, offset)
+        opened = os.open(Path(self._root) / name, os.O_RDONLY | os.O_CLOEXEC)
+        data = os.pread(opened, length, offset)
+        is_full = len(self._files) >= MOST_OPEN
+        if is_full or self._files.setdefault(shard, opened) != opened:  # a thread was faster
+            os.close(opened)
+        return data
 
     def check_ranges(self) -> None:
         """Check that ranges of bytes can be read, with the first byte of the small key file.

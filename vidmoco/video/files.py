@@ -111,7 +111,7 @@ def find_videos(
             if os.path.isdir(path):  # noqa: PTH112  (never raises)
                 seen.add(real_path)
                 folders.append((path, real_path))
-            elif path.suffix.lower() in VIDEO_SUFFIXES or _begins_like_video(path):
+            elif path.suffix.lower() in VIDEO_SUFFIXES or begins_like_video(path):
                 seen.add(real_path)
                 yield look_at(path, root=root)
             elif others is not None and not path.name.startswith("."):
@@ -159,7 +159,7 @@ def others_line(others: Counter[str]) -> str:
     return f"{counted(others.total(), 'other file')}, not read: {', '.join(listed)}"
 
 
-def _begins_like_video(path: Path) -> bool:
+def begins_like_video(path: Path) -> bool:
     """Return whether a file of an unknown suffix begins like a video."""
     if path.suffix.lower() in _NEVER or path.name.startswith("."):
         return False

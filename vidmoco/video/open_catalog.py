@@ -14,6 +14,7 @@ from vidmoco.console import say
 from vidmoco.errors import ConfigError, VideoError
 from vidmoco.urls import expand_lists
 from vidmoco.video.catalog import Catalog
+from vidmoco.video.files import look_at
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.scan import scan_videos
 
@@ -95,6 +96,9 @@ def open_videos(
             kind = "folder" if path.is_dir() else "catalog"
             raise ConfigError(f"{path} is a {kind}. Give its videos, or use `vidmoco extract`.")
     catalog = open_catalog(paths, workers=workers, limits=limits)
+    for path in paths:
+        if problem := look_at(path, root=path.parent).problem:  # a name may not be that of a row
+            raise VideoError(f"{path}: {problem}.")
     found = {info.path.resolve(): info for info in catalog.rows()}
     rows = [found[path.resolve()] for path in paths]
     for path, row in zip(paths, rows, strict=True):

@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.context import ForkServerContext, ForkServerProcess, SpawnContext, SpawnProcess
@@ -22,13 +23,18 @@ from vidmoco.errors import ConfigError
 @contextmanager
 def _script_hidden() -> Iterator[None]:
     """Hide where the script is, so that a process that starts now does not import it."""
-    main = sys.modules["__main__"]
-    hidden = {name: value for name, value in vars(main).items() if name in ("__file__", "__spec__")}
-    vars(main).update(dict.fromkeys(hidden))
-    try:
-        yield
-    finally:
-        vars(main).update(hidden)
+    with _HIDING:  # another thread would find it hidden, and hide it for ever
+        main = sys.modules["__main__"]
+        names = [name for name in ("__file__", "__spec__") if name in vars(main)]
+        hidden: dict[str, object] = {name: vars(main)[name] for name in names}
+        vars(main).update(dict.fromkeys(hidden))
+        try:
+            yield
+        finally:
+            vars(main).update(hidden)
+
+
+_HIDING = threading.RLock()
 
 
 _LONGEST_FOLDER = 60  # bytes: the name of a socket has 107 at most, and 33 follow the folder
