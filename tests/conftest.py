@@ -17,10 +17,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(1, str(Path(__file__).parent.parent / "tools"))
 
-import type_checks
-
-type_checks.install()  # before the package is imported
-
+import type_checks  # first, as it decides how the package is checked that the others import
 from decord_process import a_minute, build_reader
 from painted_videos import write_video
 

@@ -55,6 +55,4 @@ def _checked(function: Any, typechecker: Callable[[Any], Any]) -> Any:
     return at_first
 
 
-def install() -> None:
-    """Check in this way what is imported from now on."""
-    jaxtyping.jaxtyped = checked
+jaxtyping.jaxtyped = checked
