@@ -22,6 +22,7 @@ from vidmoco.features import batch_reader
 from vidmoco.features.batch_reader import SLOTS, BatchReader
 from vidmoco.video.selected_frames import SelectedFrames
 from vidmoco.video.sequential_reader import iter_frames
+from vidmoco.workers import process
 
 PREPROCESS = Preprocess(
     size=32,
@@ -199,19 +200,18 @@ def test_who_waits_long_for_a_slot_is_not_silent(tmp_path):
             assert number == 9
 
 
-def test_a_video_of_which_little_is_taken_is_not_silent(tmp_path):
+def test_a_video_of_which_little_is_taken_is_not_silent(tmp_path, monkeypatch):
     """A frame in 400 is taken: the others are decoded meanwhile, and that is a sign of life."""
-    video = info_of(tmp_path / "a.mp4", num_frames=401, size=(640, 480))
-    seconds = 0.0
-    with reader_of() as reader:
-        for _ in range(2):  # the first time the process imports what it needs
-            began = time.monotonic()
-            for batched in reader.read(every_frame([video], every=400)):
-                copy_of(batched.batches)
-            seconds = time.monotonic() - began
-    with reader_of(limits=Limits(max_seconds=seconds / 2)) as reader:
-        for batched in reader.read(every_frame([video], every=400)):
-            assert indices(copy_of(batched.batches)[1]) == [0, 400]
+    signs, video = [], info_of(tmp_path / "a.mp4", num_frames=401)
+    monkeypatch.setattr(process, "_LISTENERS", [lambda: signs.append(1)])
+    job = batch_reader._Job(0, video, FrameSelection(every=400), 0, False)
+    slots, used = torch.zeros(SLOTS, 1, 3, 32, 32, dtype=torch.uint8), np.zeros(1, np.int64)
+    with ThreadPoolExecutor(1) as resizer:
+        parts = batch_reader._fill(job, slots, used, PREPROCESS, Limits(), resizer)
+        assert next(parts).times == [0.0]
+        before = len(signs)
+        assert next(parts).times == [40.0]
+    assert len(signs) > before + 2
 
 
 def build_faulty_worker(rings, preprocess, limits):

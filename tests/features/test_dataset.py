@@ -242,7 +242,7 @@ def test_parts_that_are_merged_while_they_are_looked_at(tmp_path, monkeypatch):
         return found
 
     monkeypatch.setattr(type(dataset.folder), "sizes", merged_meanwhile)
-    assert rows_of(Dataset(dataset.folder, dataset.settings)) == expected(a=3, b=3)
+    assert set(Dataset(dataset.folder, dataset.settings).places) == {"a", "b"}
 
 
 def test_float16_and_groups(tmp_path):
