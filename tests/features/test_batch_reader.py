@@ -6,6 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -189,15 +190,19 @@ def test_leaving_a_video_or_the_reading_early(tmp_path):
             assert indices(copy_of(batched.batches)[1]) == list(range(60))
 
 
-def test_who_waits_long_for_a_slot_is_not_silent(tmp_path):
-    videos = [info_of(tmp_path / f"{n}.mp4", num_frames=20) for n in range(2)]
-    with reader_of(batch_size=2, limits=Limits(max_seconds=3), workers=2) as reader:
-        for batched in reader.read(every_frame(videos)):
-            for number, batch in enumerate(batched.batches):
-                if number == 3:
-                    time.sleep(4)
-                assert indices(batch.images) == [2 * number, 2 * number + 1]
-            assert number == 9
+def test_who_waits_long_for_a_slot_is_not_silent(monkeypatch):
+    signs, clock, used = [], [0.0], np.zeros(1, np.int64)
+
+    def sleep(seconds):
+        clock[0] += seconds
+        used[0] = clock[0] > 4.0  # then the caller has done with the first slot
+
+    monkeypatch.setattr(process, "_LISTENERS", [lambda: signs.append(clock[0])])
+    monkeypatch.setattr(
+        batch_reader, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=sleep)
+    )
+    batch_reader._wait_for_slot(SLOTS, used)
+    assert max(np.diff([0.0, *signs, clock[0]])) < 0.2
 
 
 def test_a_video_of_which_little_is_taken_is_not_silent(tmp_path, monkeypatch):
@@ -232,12 +237,19 @@ def build_faulty_worker(rings, preprocess, limits):
 honest_build = batch_reader._build_worker
 
 
+class Impatient(Limits):
+    """With one video alone: the others may be slow."""
+
+    def seconds_of_silence(self, job):
+        return 5.0 if job.video.key == "hang.mp4" else self.max_seconds
+
+
 def test_a_decoder_that_hangs_or_crashes_is_an_error_of_its_video(tmp_path, monkeypatch):
     monkeypatch.setattr(batch_reader, "_build_worker", build_faulty_worker)
     names = ("hang.mp4", "good1.mp4", "crash.mp4", "good2.mp4")
     videos = [info_of(tmp_path / name) for name in names]
     errors = {}
-    with reader_of(limits=Limits(max_seconds=5)) as reader:
+    with reader_of(limits=Impatient()) as reader:
         for batched in reader.read(every_frame(videos)):
             try:
                 assert indices(copy_of(batched.batches)[1]) == list(range(40))
