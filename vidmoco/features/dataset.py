@@ -154,16 +154,14 @@ class Dataset:
         except BaseException:
             file.discard()
             raise
-        try:
-            self._require_same_settings()  # after it: what is put before is deleted with the others
-        except ConfigError:
-            self.folder.delete(name)
-            raise
+        self._require_same_settings(name)  # after it: what is put before is deleted with the others
         self.add(Part(name, size, worker, frozenset(replaces), tuple(entries)))
 
-    def _require_same_settings(self) -> None:
+    def _require_same_settings(self, *put: str) -> None:
+        """Delete what was just put where another process has begun the dataset anew, and stop."""
         known = read_settings(self.folder)
         if known is None or changed_settings(known, self.settings):
+            self.folder.delete(*put)
             raise ConfigError(
                 f"Another process has begun {self.folder.name} anew (--overwrite). Wait for it, or "
                 "give another -o."
