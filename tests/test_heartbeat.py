@@ -3,8 +3,10 @@
 import signal
 
 import pytest
+import torch
 from child_processes import start_ranks, until
 
+from vidmoco import heartbeat
 from vidmoco.distributed import ends_soon, require_first_start
 from vidmoco.errors import TrainingError
 
@@ -41,6 +43,29 @@ def test_a_stopped_process_is_noticed(victim):
     assert ranks[victim].poll() is None
     ranks[victim].send_signal(signal.SIGKILL)
     ranks[victim].wait()
+
+
+def test_a_call_of_the_store_that_fails_once_ends_no_sign_of_life(monkeypatch):
+    """Such as one that takes longer than its limit. The others would take this process for dead."""
+    counts = []
+
+    class Store:
+        def set(self, key, value):
+            counts.append(value)
+            if value == "1":
+                raise torch.distributed.DistStoreError("wait timeout after 22500ms")
+
+        def check(self, keys):
+            return False
+
+    monkeypatch.setattr(heartbeat, "_SECONDS_BETWEEN", 0.01)
+    monkeypatch.setattr(torch.distributed, "TCPStore", lambda *_, **__: Store())
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setenv("MASTER_PORT", "1")
+    one = heartbeat.Heartbeat(0, 2, "start")
+    until(lambda: len(counts) > 2 or not one._threads[0].is_alive())
+    one.end()
+    assert counts[:3] == ["1", "2", "3"] and counts[-1] == "done"
 
 
 HANGS = """

@@ -78,17 +78,19 @@ class Heartbeat:
 
     def _count(self) -> None:
         count, last = 0, b""
-        # A store of a stopped process lets each call wait for ever.
-        with suppress(RuntimeError):
-            while not self._ended.is_set():
-                count += 1
+        key = self._key(self._next)
+        while not self._ended.is_set():
+            count += 1
+            # A store of a stopped process lets each call wait for ever; one that is slow may answer
+            # the next time.
+            with suppress(RuntimeError):
                 self._store.set(self._key(self._rank), str(count))
-                key = self._key(self._next)
                 found = self._store.get(key) if self._store.check([key]) else last
                 self._next_is_done = found == b"done"
                 if found != last:
                     last, self._seen = found, time.monotonic()
-                self._ended.wait(_SECONDS_BETWEEN)
+            self._ended.wait(_SECONDS_BETWEEN)
+        with suppress(RuntimeError):
             self._store.set(self._key(self._rank), "done")
 
     def _judge(self) -> None:

@@ -1,17 +1,18 @@
 """Locks of folders that one process at a time may write to."""
 
 import fcntl
+import io
 import os
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
 
 from vidmoco.errors import ConfigError
 
 LOCK = ".vidmoco.lock"
+SECONDS_TO_BE_ALONE = 10.0
 _ATTEMPTS = 1000  # each fails only where another process has let go in that moment
 
 
@@ -38,7 +39,7 @@ def held(folder: Path, *, busy: str, advice: str, patience: float = 0.0) -> Iter
     """
     path = folder / LOCK
     try:
-        file, reason = _open_locked(path, patience)
+        file, reason = open_locked(path, patience)
     except BlockingIOError as error:
         raise ConfigError(f"{busy} {folder}{_holder(path)}. Wait for it, {advice}") from error
     except OSError as error:
@@ -60,8 +61,15 @@ def held(folder: Path, *, busy: str, advice: str, patience: float = 0.0) -> Iter
             folder.rmdir()
 
 
-def _open_locked(path: Path, patience: float) -> tuple[IO[bytes], str]:
-    """Return the file of a lock that is held, and why the disk has no locks, or ""."""
+def open_locked(path: Path, patience: float) -> tuple[io.FileIO, str]:
+    """Make and open a file that no other process locks; return also why the disk has no locks.
+
+    A process that has just locked it and removes it is waited for ``patience`` seconds.
+
+    Raises:
+        BlockingIOError: another process holds it.
+        OSError: it cannot be opened.
+    """
     ends = time.monotonic() + patience
     while True:
         try:
@@ -72,11 +80,52 @@ def _open_locked(path: Path, patience: float) -> tuple[IO[bytes], str]:
             time.sleep(0.5)
 
 
-def _try_to_lock(path: Path) -> tuple[IO[bytes], str]:
+def remove_unlocked(folder: Path, pattern: str) -> None:
+    """Remove the temporary files that processes have left which hold no lock of them any more.
+
+    On a disk without locks all stay, as any of them may be in use.
+
+    Args:
+        folder: it may be missing.
+        pattern: of the finished files' names, for ``Path.glob``.
+    """
+    for left_over in folder.glob(f"{pattern}.*.part"):
+        with suppress(OSError), left_over.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left_over.unlink()
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Do what takes a moment while no other process does so in this folder, if its disk can tell.
+
+    Another program may hold the lock of a folder for long, such as ``flock FOLDER vidmoco ...``. So
+    it is not waited for longer than ``SECONDS_TO_BE_ALONE``.
+    """
+    ends = time.monotonic() + SECONDS_TO_BE_ALONE
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with suppress(OSError):  # NFS locks no folders
+            while not _locks(opened) and time.monotonic() < ends:
+                time.sleep(0.01)
+        yield
+    finally:
+        os.close(opened)
+
+
+def _locks(opened: int) -> bool:
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _try_to_lock(path: Path) -> tuple[io.FileIO, str]:
     for attempt in range(_ATTEMPTS):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            file = path.open("ab", buffering=0)
+            file = io.FileIO(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+")
         except (FileExistsError, FileNotFoundError):  # its last holder has just removed the folder
             if attempt == _ATTEMPTS - 1:
                 raise

@@ -6,6 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from vidmoco.features import batch_reader
 from vidmoco.features.batch_reader import SLOTS, BatchReader
 from vidmoco.video.selected_frames import SelectedFrames
 from vidmoco.video.sequential_reader import iter_frames
+from vidmoco.workers import process
 
 PREPROCESS = Preprocess(
     size=32,
@@ -188,30 +190,33 @@ def test_leaving_a_video_or_the_reading_early(tmp_path):
             assert indices(copy_of(batched.batches)[1]) == list(range(60))
 
 
-def test_who_waits_long_for_a_slot_is_not_silent(tmp_path):
-    videos = [info_of(tmp_path / f"{n}.mp4", num_frames=20) for n in range(2)]
-    with reader_of(batch_size=2, limits=Limits(max_seconds=3), workers=2) as reader:
-        for batched in reader.read(every_frame(videos)):
-            for number, batch in enumerate(batched.batches):
-                if number == 3:
-                    time.sleep(4)
-                assert indices(batch.images) == [2 * number, 2 * number + 1]
-            assert number == 9
+def test_who_waits_long_for_a_slot_is_not_silent(monkeypatch):
+    signs, clock, used = [], [0.0], np.zeros(1, np.int64)
+
+    def sleep(seconds):
+        clock[0] += seconds
+        used[0] = clock[0] > 4.0  # then the caller has done with the first slot
+
+    monkeypatch.setattr(process, "_LISTENERS", [lambda: signs.append(clock[0])])
+    monkeypatch.setattr(
+        batch_reader, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=sleep)
+    )
+    batch_reader._wait_for_slot(SLOTS, used)
+    assert max(np.diff([0.0, *signs, clock[0]])) < 0.2
 
 
-def test_a_video_of_which_little_is_taken_is_not_silent(tmp_path):
+def test_a_video_of_which_little_is_taken_is_not_silent(tmp_path, monkeypatch):
     """A frame in 400 is taken: the others are decoded meanwhile, and that is a sign of life."""
-    video = info_of(tmp_path / "a.mp4", num_frames=401, size=(640, 480))
-    seconds = 0.0
-    with reader_of() as reader:
-        for _ in range(2):  # the first time the process imports what it needs
-            began = time.monotonic()
-            for batched in reader.read(every_frame([video], every=400)):
-                copy_of(batched.batches)
-            seconds = time.monotonic() - began
-    with reader_of(limits=Limits(max_seconds=seconds / 2)) as reader:
-        for batched in reader.read(every_frame([video], every=400)):
-            assert indices(copy_of(batched.batches)[1]) == [0, 400]
+    signs, video = [], info_of(tmp_path / "a.mp4", num_frames=401)
+    monkeypatch.setattr(process, "_LISTENERS", [lambda: signs.append(1)])
+    job = batch_reader._Job(0, video, FrameSelection(every=400), 0, False)
+    slots, used = torch.zeros(SLOTS, 1, 3, 32, 32, dtype=torch.uint8), np.zeros(1, np.int64)
+    with ThreadPoolExecutor(1) as resizer:
+        parts = batch_reader._fill(job, slots, used, PREPROCESS, Limits(), resizer)
+        assert next(parts).times == [0.0]
+        before = len(signs)
+        assert next(parts).times == [40.0]
+    assert len(signs) > before + 2
 
 
 def build_faulty_worker(rings, preprocess, limits):
@@ -232,12 +237,19 @@ def build_faulty_worker(rings, preprocess, limits):
 honest_build = batch_reader._build_worker
 
 
+class Impatient(Limits):
+    """With one video alone: the others may be slow."""
+
+    def seconds_of_silence(self, job):
+        return 5.0 if job.video.key == "hang.mp4" else self.max_seconds
+
+
 def test_a_decoder_that_hangs_or_crashes_is_an_error_of_its_video(tmp_path, monkeypatch):
     monkeypatch.setattr(batch_reader, "_build_worker", build_faulty_worker)
     names = ("hang.mp4", "good1.mp4", "crash.mp4", "good2.mp4")
     videos = [info_of(tmp_path / name) for name in names]
     errors = {}
-    with reader_of(limits=Limits(max_seconds=5)) as reader:
+    with reader_of(limits=Impatient()) as reader:
         for batched in reader.read(every_frame(videos)):
             try:
                 assert indices(copy_of(batched.batches)[1]) == list(range(40))

@@ -167,6 +167,28 @@ def test_what_cannot_be_read_is_no_damaged_claim(folder, monkeypatch):
             one.closed() if one.claim("a") else None
 
 
+@pytest.mark.parametrize("text", ["", None])
+def test_who_begins_at_the_same_time_keeps_what_it_is_writing(folder, text):
+    """A sign of life is a temporary file for a moment, of a process that nobody knows yet."""
+    state = claims._here() | {"pid": os.getppid(), "process": "another", "extracts": True}
+    part = f"{WORKERS}/0000000a.12345678.part"
+    folder.write(part, (json.dumps(state) if text is None else text).encode())
+    with Worker(folder):
+        assert part.rpartition("/")[2] in folder.sizes(WORKERS)
+    assert set(folder.sizes(WORKERS)) == {part.rpartition("/")[2]}
+
+
+def test_what_a_killed_process_was_writing_is_removed(folder, dead, monkeypatch):
+    state = json.dumps(claims._here() | {"pid": dead, "process": "another"}).encode()
+    folder.write(f"{WORKERS}/0000000a.12345678.part", state)
+    with Worker(folder) as one:
+        assert set(folder.sizes(WORKERS)) == {one.id}
+    folder.write(f"{WORKERS}/0000000a.12345678.part", b"")
+    monkeypatch.setattr(claims, "EXPIRY", -1.0)
+    with Worker(folder) as one:
+        assert set(folder.sizes(WORKERS)) == {one.id}
+
+
 def test_nothing_is_left(folder):
     with Worker(folder) as one:
         assert one.claim("a")

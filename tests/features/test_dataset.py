@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -8,8 +6,8 @@ from dataset_folders import begin, entry_of, features_of, rows_of, values_of, wr
 from vidmoco.errors import ConfigError
 from vidmoco.features import dataset as dataset_module
 from vidmoco.features import dataset_writer
-from vidmoco.features.dataset import SETTINGS, Dataset, delete_dataset, read_settings
-from vidmoco.features.output_folder import INTERNAL, output_folder
+from vidmoco.features.dataset import Dataset, delete_dataset
+from vidmoco.features.output_folder import INTERNAL
 
 
 @pytest.fixture
@@ -153,14 +151,6 @@ def test_only_own_files_are_deleted(tmp_path):
     assert dataset.folder.sizes(INTERNAL) == {}
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", json.dumps({"format": "of tomorrow"})])
-def test_settings_that_cannot_be_read(tmp_path, text):
-    folder = output_folder(tmp_path / "f")
-    folder.write(SETTINGS, text.encode())
-    with pytest.raises(ConfigError, match=r"is damaged|of another version"):
-        read_settings(folder)
-
-
 def test_the_hash_of_settings_is_that_of_what_decides_rows(tmp_path):
     one = begin(tmp_path / "a")
     assert one.settings_hash == begin(tmp_path / "b", backbone="elsewhere").settings_hash
@@ -181,6 +171,78 @@ def test_a_merge_that_fails_leaves_all_as_it_was(tmp_path, monkeypatch):
             tidy(dataset)
     assert rows_of(dataset) == expected(a=5, b=3)
     assert set(dataset.folder.sizes(INTERNAL)) == {"dataset.json"}
+
+
+def test_a_process_stops_where_another_begins_the_dataset_anew(tmp_path):
+    """With other settings: its rows would be among theirs."""
+    dataset = begin(tmp_path / "f")
+    writer = writer_of(dataset)
+    writer.add(features_of(values_of(3)), entry_of("a"))
+    delete_dataset(dataset.folder)
+    begin(tmp_path / "f", weights_hash="f" * 16)
+    for act in (writer.flush, lambda: tidy(dataset)):
+        with pytest.raises(ConfigError, match=r"Another process has begun \S+/f anew"):
+            act()
+    assert dataset.folder.names() == [INTERNAL]
+    assert set(dataset.folder.sizes(INTERNAL)) == {"dataset.json"}
+
+
+def test_a_process_goes_on_where_another_begins_the_same_dataset_anew(tmp_path):
+    dataset = begin(tmp_path / "f")
+    write(dataset, ("a", values_of(5)))
+    writer = writer_of(dataset)
+    writer.add(features_of(values_of(3)), entry_of("b"))
+    delete_dataset(dataset.folder)
+    again = begin(tmp_path / "f")
+    writer.flush()
+    again.refresh()
+    assert rows_of(again) == expected(b=3)
+
+
+def test_what_is_put_while_the_dataset_is_deleted_goes_too(tmp_path, monkeypatch):
+    dataset = begin(tmp_path / "f")
+    write(dataset, ("a", values_of(5)))
+    delete = type(dataset.folder).delete
+
+    def deleted_meanwhile(folder, *names):
+        monkeypatch.undo()
+        folder.write("part-000002-00000000.parquet", b"put by another process")
+        delete(folder, *names)
+
+    monkeypatch.setattr(type(dataset.folder), "delete", deleted_meanwhile)
+    delete_dataset(dataset.folder)
+    assert dataset.folder.sizes() == {} and dataset.folder.sizes(INTERNAL) == {}
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_parts_that_another_process_merges_meanwhile(tmp_path, known):
+    """It took this process for dead, which was stopped."""
+    dataset, small = begin(tmp_path / "f"), list[str]()
+    for name in ("a", "b"):
+        write(dataset, (name, values_of(3)))
+    small += dataset.parts
+    tidy(Dataset(dataset.folder, dataset.settings), worker="0000000b")
+    if known:
+        dataset.refresh()
+    dataset.merge_small(small, worker="0000000a", rest=True)
+    assert rows_of(dataset) == expected(a=3, b=3)
+    assert len(dataset.parts) == 1 and len(dataset.folder.sizes()) == 1
+
+
+def test_parts_that_are_merged_while_they_are_looked_at(tmp_path, monkeypatch):
+    dataset = begin(tmp_path / "f")
+    for name in ("a", "b"):
+        write(dataset, (name, values_of(3)))
+    sizes = type(dataset.folder).sizes
+
+    def merged_meanwhile(folder, *inside):
+        found = sizes(folder, *inside)
+        monkeypatch.undo()
+        tidy(dataset)
+        return found
+
+    monkeypatch.setattr(type(dataset.folder), "sizes", merged_meanwhile)
+    assert set(Dataset(dataset.folder, dataset.settings).places) == {"a", "b"}
 
 
 def test_float16_and_groups(tmp_path):

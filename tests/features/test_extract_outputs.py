@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import fsspec
 import numpy as np
@@ -16,7 +17,7 @@ from painted_videos import write_video
 import vidmoco
 from vidmoco.cli.main import main
 from vidmoco.features import dataset as dataset_module
-from vidmoco.features import dataset_writer
+from vidmoco.features import dataset_writer, extract_outputs
 from vidmoco.features.extract_outputs import id_of
 
 LENGTHS = {"a.mp4": 5, "deep/b.mkv": 7, "c.mp4": 3}
@@ -105,6 +106,15 @@ def test_the_next_run_takes_what_is_new_or_has_changed(extract, capsys):
     before = sorted(Path("feats").glob("part-*"))
     assert extract("v", "-o", "feats") == 1
     assert sorted(Path("feats").glob("part-*")) == before
+
+
+def test_a_clock_that_is_behind_keeps_no_old_rows(extract, monkeypatch):
+    """Of the machine that extracts a changed video."""
+    assert extract("v/a.mp4", "-o", "feats", "--format", "parquet") == 0
+    write_video(Path("v/a.mp4"), first_index=900, num_frames=4)
+    monkeypatch.setattr(extract_outputs, "time", SimpleNamespace(time=lambda: 1e6))
+    assert extract("v/a.mp4", "-o", "feats", "--format", "parquet") == 0
+    assert counts() == {"a.mp4": 4}
 
 
 def test_other_settings_are_refused_and_overwrite_begins_anew(extract, capsys):

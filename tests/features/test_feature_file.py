@@ -1,4 +1,6 @@
+import fcntl
 import json
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from vidmoco.features.feature_file import (
     require_known_suffix,
     require_own_sidecar,
 )
+from vidmoco.lock import alone_in
 
 FEATURES = np.random.default_rng(0).normal(size=(11, 5))
 TIMES = np.arange(11) / 30
@@ -127,6 +130,74 @@ def test_what_a_killed_process_left_is_removed(tmp_path, suffix):
         (tmp_path / f"{name}.7.part").write_text("half")
     write(path)
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*names, "other.npy.7.part"])
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_two_that_write_one_file_do_not_take_each_other_for_dead(tmp_path, suffix):
+    path = tmp_path / f"feats{suffix}"
+    with feature_writer(path, dim=5, dtype="float32") as first:
+        first.append(FEATURES[:2], TIMES[:2])
+        assert write(path) == 11
+        assert len(read(path)[0]) == 11
+        first.append(FEATURES[2:3], TIMES[2:3])
+        assert first.finish({"made_by": "the last one"}) == 3
+        assert write(path) == 11
+    assert len(read(path)[0]) == len(read(path)[1]) == 3
+    assert read_sidecar(path) == {"made_by": "the last one"}
+    assert not [p for p in tmp_path.iterdir() if p.name.endswith(".part")]
+
+
+def test_files_of_two_that_end_at_once_are_of_one_of_them(tmp_path, monkeypatch):
+    """The second one comes between the renames of the first one, or waits until they are done."""
+    path, came = tmp_path / "feats.npy", threading.Event()
+    rename, flock = Path.replace, fcntl.flock
+
+    def replace(part, into):
+        rename(part, into)
+        if into == path and second.ident is None:
+            second.start()
+            came.wait()
+
+    def lock(file, operation):
+        try:
+            flock(file, operation)
+        except BlockingIOError:
+            if isinstance(file, int):  # the folder; temporary files are looked at before
+                came.set()
+            raise
+
+    def write_all():
+        with feature_writer(path, dim=5, dtype="float32") as writer:
+            writer.append(FEATURES[:2], TIMES[:2])
+            writer.finish({"made_by": "the second one"})
+        came.set()
+
+    second = threading.Thread(target=write_all)
+    monkeypatch.setattr(Path, "replace", replace)
+    monkeypatch.setattr(fcntl, "flock", lock)
+    monkeypatch.setattr("vidmoco.lock.SECONDS_TO_BE_ALONE", 1200.0)
+    write(path)
+    second.join()
+    features, times = read(path)
+    assert (len(features), len(times)) == (2, 2)
+    assert read_sidecar(path) == {"made_by": "the second one"}
+
+
+def test_a_folder_that_another_program_locks_is_not_waited_for_for_ever(tmp_path, monkeypatch):
+    """Such as ``flock FOLDER vidmoco extract``."""
+    monkeypatch.setattr("vidmoco.lock.SECONDS_TO_BE_ALONE", 0.0)
+    with alone_in(tmp_path):
+        assert write(tmp_path / "feats.npy") == 11
+
+
+def test_on_a_disk_without_locks_nobody_is_taken_for_dead(tmp_path, monkeypatch):
+    def no_locks(*_):
+        raise OSError("No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    (tmp_path / "feats.npy.7.part").write_text("half")
+    write(tmp_path / "feats.npy")
+    assert (tmp_path / "feats.npy.7.part").exists()
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

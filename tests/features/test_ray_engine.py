@@ -48,6 +48,7 @@ STOPPING = """
 import time
 from pathlib import Path
 from vidmoco.features import ray_engine
+ray_engine._GRACE = 1200.0
 Extractor = ray_engine._actor_class()
 def actor_class():
     class Stopping(Extractor):

@@ -8,7 +8,8 @@ from painted_videos import write_video
 from vidmoco.backbones.frozen import load_frozen
 from vidmoco.config.extract import ExtractCommand
 from vidmoco.features.claims import CLAIMS, WORKERS, Worker
-from vidmoco.features.dataset import open_or_begin, read_settings
+from vidmoco.features.dataset import open_or_begin
+from vidmoco.features.dataset_settings import read_settings
 from vidmoco.features.extract_here import open_output
 from vidmoco.features.extract_plan import planned
 from vidmoco.features.output_folder import INTERNAL, output_folder

@@ -7,6 +7,21 @@ import pytest
 from vidmoco.features.remote_folder import RemoteFolder
 
 
+def test_a_file_that_another_process_deletes_meanwhile_has_no_time(monkeypatch):
+    folder = RemoteFolder("memory://shelf/feats")
+    for name in "ab":
+        folder.write(f"w/{name}", b"")
+    modified = folder._system.modified
+
+    def deleted(path):
+        folder.delete("w/a")
+        return modified(path)
+
+    monkeypatch.setattr(folder._system, "modified", deleted)
+    assert set(folder.changed("w")) == {"b"}
+    folder.delete("w/b")
+
+
 @pytest.mark.parametrize(
     "info",
     [

@@ -24,6 +24,8 @@ def records(path):
             place += _BLOCK - place % _BLOCK
             continue
         size, kind = struct.unpack("<HB", data[place + 4 : place + _HEAD])
+        if place + _HEAD + size > len(data):  # it is being written
+            return
         parts += data[place + _HEAD : place + _HEAD + size]
         place += _HEAD + size
         if kind in (1, 4):  # whole, or the last part

@@ -144,6 +144,9 @@ class Worker:
         if "worker" in claim:
             return self.is_alive(str(claim["worker"]))
         # It has been created and not yet written, or its process died in that moment.
+        return self._is_new(name)
+
+    def _is_new(self, name: str) -> bool:
         times = self._folder.changed(CLAIMS) | self._folder.changed(WORKERS)
         return name in times and max(times.values()) - times[name] < EXPIRY
 
@@ -199,13 +202,20 @@ class Worker:
     def _forget(self, *, to_the_end: bool = False) -> None:
         """Delete what dead and finished processes have left, and at the end this one's claims."""
         for name in self._folder.sizes(WORKERS):
-            if not self.is_alive(name):
+            if not self.is_alive(name) and not self._is_being_written(name):
                 self._folder.delete(f"{WORKERS}/{name}")
         for name in self._folder.sizes(CLAIMS):
             claim = self._read(f"{CLAIMS}/{name}")
             own = to_the_end and claim is not None and claim.get("worker") == self.id
             if claim is not None and (own or not self._is_held(name, claim)):
                 self._folder.delete(f"{CLAIMS}/{name}")
+
+    def _is_being_written(self, name: str) -> bool:
+        """Return whether a file is the sign of life that a process which begins may be writing."""
+        if not name.endswith(".part"):
+            return False
+        state = self._read(f"{WORKERS}/{name}")
+        return self._is_new(name) and (not state or _may_run(state))
 
     def _read(self, name: str) -> dict[str, Any] | None:
         """Return what a file says, nothing if it is damaged, and None if it is gone."""

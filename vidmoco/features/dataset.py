@@ -10,7 +10,6 @@ count: pieces of a long video without the last one, and parts whose rows another
 ``tidy`` deletes them.
 """
 
-import hashlib
 import json
 import re
 import uuid
@@ -25,22 +24,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vidmoco.config.frame_selection import SELECTION_KEYS
 from vidmoco.errors import ConfigError
 from vidmoco.features.dataset_part import Entry, Part, PartFile, read_part, schema_of
+from vidmoco.features.dataset_settings import (
+    FORMAT,
+    SETTINGS,
+    changed_settings,
+    hash_of,
+    read_settings,
+)
 from vidmoco.features.output_folder import INTERNAL, OutputFolder
-from vidmoco.json_text import parse_json
 
 PART_BYTES = 128 * 2**20
 """Most bytes of the rows of a part, before compression. Parts whose files have less than half are
 merged, into files of at most this."""
-SETTINGS, MANIFEST = f"{INTERNAL}/dataset.json", f"{INTERNAL}/manifest.parquet"
+MANIFEST = f"{INTERNAL}/manifest.parquet"
 _PART = re.compile(r"part-(\d{6,})-[0-9a-f]{8}\.parquet")
-_FORMAT = "vidmoco features 1"
-_DECISIVE = (
-    *("format", "weights_hash", "preprocess", "precision", "feature", *SELECTION_KEYS),
-    *("times_file", "pool", "normalize", "dtype", "labels"),
-)
 _READERS = 8  # assumption: footers of an object store are read at once
 
 
@@ -65,21 +64,23 @@ class Dataset:
     @property
     def settings_hash(self) -> str:
         """A hash of all that decides the rows, beside the videos."""
-        decisive = {key: self.settings.get(key) for key in _DECISIVE}
-        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
+        return hash_of(self.settings)
 
     def refresh(self) -> None:
         """See which parts there are."""
-        sizes = {name: size for name, size in self.folder.sizes().items() if _PART.fullmatch(name)}
-        if sizes.keys() == self.parts.keys():
-            return
-        new = [name for name in sorted(sizes) if name not in self.parts]
-        with ThreadPoolExecutor(_READERS) as threads:
-            read = threads.map(lambda name: self._read(name, sizes[name]), new)
+        while True:
+            sizes = _parts_in(self.folder)
+            if sizes.keys() == self.parts.keys():
+                return
+            new = [name for name in sorted(sizes) if name not in self.parts]
+            with ThreadPoolExecutor(_READERS) as threads:
+                read = list(threads.map(self._read, new, [sizes[name] for name in new]))
             found = {name: part for name, part in self.parts.items() if name in sizes}
             found |= {part.name: part for part in read if part is not None}
-        self.parts = dict(sorted(found.items()))
-        self.__dict__.pop("places", None)
+            self.parts = dict(sorted(found.items()))
+            self.__dict__.pop("places", None)
+            if None not in read:  # else its rows are in a part that was not there before
+                return
 
     def _read(self, name: str, size: int) -> Part | None:
         try:
@@ -141,7 +142,11 @@ class Dataset:
         worker: str,
         replaces: Sequence[str] = (),
     ) -> None:
-        """Finish a part and put it into the folder, at one moment."""
+        """Finish a part and put it into the folder, at one moment.
+
+        Raises:
+            ConfigError: another process has begun the dataset anew, or the folder takes no more.
+        """
         try:
             file.close(entries, worker=worker, replaces=replaces)
             size = file.path.stat().st_size
@@ -149,10 +154,25 @@ class Dataset:
         except BaseException:
             file.discard()
             raise
+        self._require_same_settings(name)  # after it: what is put before is deleted with the others
         self.add(Part(name, size, worker, frozenset(replaces), tuple(entries)))
 
+    def _require_same_settings(self, *put: str) -> None:
+        """Delete what was just put where another process has begun the dataset anew, and stop."""
+        known = read_settings(self.folder)
+        if known is None or changed_settings(known, self.settings):
+            self.folder.delete(*put)
+            raise ConfigError(
+                f"Another process has begun {self.folder.name} anew (--overwrite). Wait for it, or "
+                "give another -o."
+            )
+
     def merge(self, names: Sequence[str], *, worker: str) -> None:
-        """Replace parts by one that has those of their rows that count."""
+        """Replace parts by one that has those of their rows that count.
+
+        If another process has merged one of them, which took the process that wrote it for dead,
+        all stay as they are.
+        """
         counted = {(p.part, p.start) for places in self.places.values() for p in places}
         new, file = self.new_file(worker)
         entries: list[Entry] = []
@@ -170,6 +190,10 @@ class Dataset:
                         first += table.num_rows
                         file.append(table if here.all() else table.filter(pa.array(here)))
                 entries += [entry for entry, keep in zip(part.entries, kept, strict=True) if keep]
+        except FileNotFoundError:
+            file.discard()
+            self.refresh()
+            return
         except BaseException:
             file.discard()
             raise
@@ -184,7 +208,7 @@ class Dataset:
         bunch: list[str] = []
         size = 0
         for name in names:
-            num_bytes = self.parts[name].num_bytes
+            num_bytes = self.parts[name].num_bytes if name in self.parts else PART_BYTES
             if num_bytes >= PART_BYTES // 2:
                 continue
             if size + num_bytes > PART_BYTES:
@@ -204,7 +228,11 @@ class Dataset:
             worker: this process.
             living: other processes that write parts, whose parts are left alone.
             is_alive: whether a process, by its name, may still write to a temporary file.
+
+        Raises:
+            ConfigError: another process has begun the dataset anew, or the folder takes no more.
         """
+        self._require_same_settings()
         self.refresh()
         superseded = {name for part in self.parts.values() for name in part.replaces}
         self.delete([name for name in self.parts if name in superseded])
@@ -221,25 +249,6 @@ class Dataset:
                 self.folder.delete(f"{INTERNAL}/{name}")
 
 
-def read_settings(folder: OutputFolder) -> dict[str, Any] | None:
-    """Return the settings of the dataset in a folder, or None if it has none.
-
-    Raises:
-        ConfigError: they are damaged.
-    """
-    try:
-        text = folder.read(SETTINGS)
-    except FileNotFoundError:
-        return None
-    try:
-        found = parse_json(text.decode())
-    except ValueError as error:
-        raise ConfigError(f"{folder.name}/{SETTINGS} is damaged: {error}.") from error
-    if not isinstance(found, dict) or found.get("format") != _FORMAT:
-        raise ConfigError(f"{folder.name} is a dataset of another version of vidmoco.")
-    return found
-
-
 def open_or_begin(
     folder: OutputFolder, settings: dict[str, Any], *, is_own: bool = False
 ) -> Dataset:
@@ -250,8 +259,9 @@ def open_or_begin(
     Raises:
         ConfigError: the folder holds something else, or a dataset of other settings.
     """
-    settings = {"format": _FORMAT, **settings}
+    settings = {"format": FORMAT, **settings}
     text = json.dumps(settings, indent=2) + "\n"
+    settings = json.loads(text)  # a tuple is a list
     known = read_settings(folder)
     if known is None:
         foreign = sorted(name for name in folder.names() if not name.startswith((".", "_")))
@@ -263,10 +273,7 @@ def open_or_begin(
             )
         known = settings if folder.create(SETTINGS, text.encode()) else read_settings(folder)
     known = known or settings
-    # As they are after JSON: a tuple is a list.
-    given = json.loads(text)
-    changed = [key for key in _DECISIVE if known.get(key) != given.get(key)]
-    if changed:
+    if changed := changed_settings(known, settings):
         raise ConfigError(
             f"{folder.name} was made with another {', '.join(changed)}. Give another -o, or "
             "--overwrite."
@@ -274,12 +281,16 @@ def open_or_begin(
     return Dataset(folder, known)
 
 
-def is_dataset(folder: OutputFolder) -> bool:
-    """Return whether a folder has a dataset, which may be damaged."""
-    return SETTINGS.rpartition("/")[2] in folder.sizes(INTERNAL)
-
-
 def delete_dataset(folder: OutputFolder) -> None:
-    """Delete the files of a dataset, and no others."""
-    inside = {f"{INTERNAL}/{name}" for name in folder.sizes(INTERNAL)}
-    folder.delete(*(name for name in folder.sizes() if _PART.fullmatch(name)), *inside)
+    """Delete the files of a dataset, and no others.
+
+    A process that still writes to it sees that the settings are gone, and deletes what it puts from
+    then on. Temporary files are left to it, and to ``tidy``.
+    """
+    folder.delete(*_parts_in(folder), SETTINGS, MANIFEST)
+    folder.delete(*_parts_in(folder))  # put between the two
+
+
+def _parts_in(folder: OutputFolder) -> dict[str, int]:
+    """Return the bytes of each part."""
+    return {name: size for name, size in folder.sizes().items() if _PART.fullmatch(name)}

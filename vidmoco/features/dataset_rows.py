@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from vidmoco.errors import DataError, VidmocoError
-from vidmoco.features.dataset import Dataset, Place, read_settings
+from vidmoco.features.dataset import Dataset, Place
+from vidmoco.features.dataset_settings import read_settings
 from vidmoco.features.output_folder import output_folder
 from vidmoco.shapes import Float64
 

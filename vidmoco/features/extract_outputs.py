@@ -11,8 +11,9 @@ from vidmoco.backbones.frozen import FrozenBackbone
 from vidmoco.config.extract import ExtractCommand
 from vidmoco.errors import ConfigError
 from vidmoco.features.claims import Worker
-from vidmoco.features.dataset import Dataset, delete_dataset, is_dataset, open_or_begin
+from vidmoco.features.dataset import Dataset, delete_dataset, open_or_begin
 from vidmoco.features.dataset_part import Entry
+from vidmoco.features.dataset_settings import is_dataset
 from vidmoco.features.dataset_writer import DatasetWriter
 from vidmoco.features.extract import Write, is_done, settings_of
 from vidmoco.features.extraction import Extraction
@@ -127,7 +128,7 @@ class DatasetOutput:
 
     def write(self, features: VideoFeatures, one: Extraction) -> int:
         """Write the rows of a video, and return their number."""
-        video = features.video
+        video, before = features.video, self.dataset.places.get(one.name)
         entry = Entry(
             video=one.name,
             video_id=id_of(one.name),
@@ -137,7 +138,8 @@ class DatasetOutput:
             source_mtime_ns=0 if one.url else video.mtime_ns,
             seconds=video.duration_seconds,
             start_seconds=video.start_seconds,
-            made=time.time(),
+            # The newer one counts, also where another machine's clock is ahead of this one's.
+            made=max(time.time(), before[0].entry.made + 1e-3 if before else 0.0),
         )
         num_rows = self._writer.add(features, entry, one.labels, named=one.named)
         self._damage = [one.named(line) for line in features.damage]

@@ -13,6 +13,7 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from io import BufferedWriter
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,14 +22,16 @@ import numpy.lib.format as npy_format
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vidmoco.atomic_file import atomic_write, flush_to_disk, remove_parts
+from vidmoco.atomic_file import atomic_write, flush_to_disk
 from vidmoco.errors import ConfigError
 from vidmoco.json_text import read_json
+from vidmoco.lock import alone_in, open_locked, remove_unlocked
 from vidmoco.shapes import Float64
 
 SUFFIXES = (".npy", ".parquet")
 """File types of feature files."""
 ROWS_PER_GROUP = 4096  # of Parquet; measured: 8 MiB for 512 float32 features
+_PATIENCE = 60.0  # seconds; who looks at a temporary file holds its lock for a moment
 _ADVICE = ", then give the same command again (finished files are kept), or another -o."
 
 
@@ -123,8 +126,10 @@ class _ParquetFile:
 class FeatureWriter:
     """Takes the rows of a feature file, and finally its sidecar."""
 
-    def __init__(self, path: Path, parts: Sequence[Path], rows: _NpyFiles | _ParquetFile) -> None:
-        self._path, self._parts, self._rows = path, parts, rows
+    def __init__(
+        self, parts: Sequence[Path], sidecar: BinaryIO, rows: _NpyFiles | _ParquetFile
+    ) -> None:
+        self._parts, self._sidecar, self._rows = parts, sidecar, rows
         self.num_rows, self.is_finished = 0, False
 
     def append(self, features: np.ndarray, timestamps: Float64[np.ndarray, " t"]) -> None:
@@ -135,11 +140,10 @@ class FeatureWriter:
     def finish(self, sidecar: dict[str, Any]) -> int:
         """Write everything to the disk and return the number of rows."""
         self._rows.close()
-        self._parts[0].write_text(json.dumps(sidecar, indent=2) + "\n", encoding="utf-8")
+        with self._sidecar:
+            self._sidecar.write((json.dumps(sidecar, indent=2) + "\n").encode())
         for part in self._parts:
             flush_to_disk(part)
-        # Everything is on the disk; the renames need no more room.
-        sidecar_path(self._path).unlink(missing_ok=True)
         self.is_finished = True
         return self.num_rows
 
@@ -151,7 +155,8 @@ def feature_writer(
     """Yield a writer of a feature file, its timestamps and its sidecar; call ``finish`` on it.
 
     An old file stays until the new one is complete, and remains if the block fails. Temporary
-    files of killed processes are removed.
+    files of killed processes are removed; those of one that writes the same file now are locked. Of
+    two, the file of the one that finishes last remains.
 
     Args:
         path: ends in one of ``SUFFIXES``.
@@ -166,20 +171,31 @@ def feature_writer(
     row_shape = (num_patches, dim) if num_patches else (dim,)
     files = [sidecar_path(path), *([timestamps_path(path)] if path.suffix == ".npy" else []), path]
     for file in files:
-        remove_parts(file.parent, glob.escape(file.name))
-    with ExitStack() as stack:
+        remove_unlocked(file.parent, glob.escape(file.name))
+    with ExitStack() as locks, ExitStack() as stack:
         # Contexts end in reverse order, so the sidecar is renamed last.
         parts = [stack.enter_context(atomic_write(file, advice=_ADVICE)) for file in files]
-        *opened, features = [stack.enter_context(part.open("wb")) for part in parts[1:]]
+        sidecar, *opened, features = [stack.enter_context(_open(part, locks)) for part in parts]
         rows = (
             _NpyFiles(features, opened[0], row_shape=row_shape, dtype=dtype)
             if opened
             else _ParquetFile(features, row_shape=row_shape, dtype=dtype)
         )
-        writer = FeatureWriter(path, parts, rows)
+        writer = FeatureWriter(parts, sidecar, rows)
         yield writer
         if not writer.is_finished:
             raise AssertionError("the block ended without finish()")
+        # Everything is on the disk; the renames need no more room. Those of two processes would mix
+        # the features of one with the sidecar of the other.
+        locks.enter_context(alone_in(path.parent))
+        sidecar_path(path).unlink(missing_ok=True)
+
+
+def _open(part: Path, locks: ExitStack) -> BinaryIO:
+    """Open a temporary file, which is locked until ``locks`` ends: after it has its name."""
+    file, _ = open_locked(part, _PATIENCE)
+    locks.callback(os.close, os.dup(file.fileno()))
+    return BufferedWriter(file)
 
 
 def sidecar_path(path: Path) -> Path:

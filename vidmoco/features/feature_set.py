@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from vidmoco.errors import ConfigError, DataError
-from vidmoco.features.dataset import Dataset, is_dataset
+from vidmoco.features.dataset import Dataset
 from vidmoco.features.dataset_rows import DatasetRows, open_dataset
+from vidmoco.features.dataset_settings import is_dataset
 from vidmoco.features.feature_file import SUFFIXES, read_sidecar, siblings_of
 from vidmoco.features.feature_rows import read_extent, read_rows, unit_rows
 from vidmoco.features.output_folder import output_folder

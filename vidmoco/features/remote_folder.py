@@ -68,14 +68,15 @@ class RemoteFolder:
         return {name: int(info["size"] or 0) for name, info in self._infos(folder).items()}
 
     def changed(self, folder: str) -> dict[str, float]:
+        found = {}
         with self._said():
-            return {
-                name: _seconds(
-                    next((info[key] for key in _TIMES if info.get(key)), None)
-                    or self._system.modified(self._path(f"{folder}/{name}"))
-                )
-                for name, info in self._infos(folder).items()
-            }
+            for name, info in self._infos(folder).items():
+                with suppress(FileNotFoundError):  # another process has just deleted it
+                    found[name] = _seconds(
+                        next((info[key] for key in _TIMES if info.get(key)), None)
+                        or self._system.modified(self._path(f"{folder}/{name}"))
+                    )
+        return found
 
     def _infos(self, folder: str, kinds: Sequence[str] = ("file",)) -> dict[str, dict[str, Any]]:
         with self._said():

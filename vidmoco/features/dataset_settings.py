@@ -1,0 +1,53 @@
+"""The settings of a dataset of features: ``__vidmoco__/dataset.json``."""
+
+import hashlib
+import json
+from typing import Any
+
+from vidmoco.config.frame_selection import SELECTION_KEYS
+from vidmoco.errors import ConfigError
+from vidmoco.features.output_folder import INTERNAL, OutputFolder
+from vidmoco.json_text import parse_json
+
+SETTINGS = f"{INTERNAL}/dataset.json"
+FORMAT = "vidmoco features 1"
+_DECISIVE = (
+    *("format", "weights_hash", "preprocess", "precision", "feature", *SELECTION_KEYS),
+    *("times_file", "pool", "normalize", "dtype", "labels"),
+)
+"""What decides the rows, beside the videos."""
+
+
+def read_settings(folder: OutputFolder) -> dict[str, Any] | None:
+    """Return the settings of the dataset in a folder, or None if it has none.
+
+    Raises:
+        ConfigError: they are damaged.
+    """
+    try:
+        text = folder.read(SETTINGS)
+    except FileNotFoundError:
+        return None
+    try:
+        found = parse_json(text.decode())
+    except ValueError as error:
+        raise ConfigError(f"{folder.name}/{SETTINGS} is damaged: {error}.") from error
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise ConfigError(f"{folder.name} is a dataset of another version of vidmoco.")
+    return found
+
+
+def changed_settings(known: dict[str, Any], given: dict[str, Any]) -> list[str]:
+    """Return the names of the settings that decide the rows and are not equal."""
+    return [key for key in _DECISIVE if known.get(key) != given.get(key)]
+
+
+def hash_of(settings: dict[str, Any]) -> str:
+    """Return a hash of the settings that decide the rows."""
+    decisive = {key: settings.get(key) for key in _DECISIVE}
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def is_dataset(folder: OutputFolder) -> bool:
+    """Return whether a folder has a dataset, which may be damaged."""
+    return SETTINGS.rpartition("/")[2] in folder.sizes(INTERNAL)
