@@ -15,7 +15,7 @@ from vidmoco.backbones.preprocess import normalize, preprocess_of, resize_and_cr
 from vidmoco.cli.main import main
 from vidmoco.config.extract import ExtractCommand
 from vidmoco.config.limits import Limits
-from vidmoco.errors import VideoError
+from vidmoco.errors import ConfigError, VideoError
 from vidmoco.features import extract as extract_module
 from vidmoco.features import extract_command as command_module
 from vidmoco.features import stream
@@ -184,6 +184,16 @@ def test_features_are_those_of_the_plain_way_bit_for_bit(video_folder, backbone,
             ]
         assert rows == len(images)
         np.testing.assert_array_equal(np.load(output), np.concatenate(expected))
+
+
+def test_labels_beside_the_video_are_kept(video_folder, backbone, tmp_path, capsys):
+    (tmp_path / "clip.json").write_text('{"label": "cat"}')
+    video = sorted(video_folder.glob("*.mp4"))[0]
+    assert extract(video, "-o", tmp_path / "clip.npy", "--backbone", backbone) == 2
+    assert "clip.json, but that is a file of something else" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match=r"clip\.json, but that is"):
+        extract_video(load_frozen(str(backbone)), video, tmp_path / "clip.npy")
+    assert (tmp_path / "clip.json").read_text() == '{"label": "cat"}'
 
 
 def test_one_video_from_python(video_folder, backbone, tmp_path):

@@ -257,10 +257,24 @@ def test_others_may_read_what_they_may_read_by_umask(tmp_path, suffix):
     assert path.stat().st_mode == plain.stat().st_mode
 
 
+@pytest.mark.parametrize("text", ['{"label": "cat"}', "[1, 2]", "{half", "5", ""])
+def test_a_json_file_of_the_user_is_kept(tmp_path, text):
+    """Such as the labels of clip.mp4, where the features would be clip.npy."""
+    (tmp_path / "clip.json").write_text(text)
+    with pytest.raises(ConfigError, match=r"clip\.json, but that is a file of something else"):
+        require_own_sidecar(tmp_path / "clip.npy")
+
+
+def test_a_damaged_sidecar_is_written_again(tmp_path):
+    write(tmp_path / "feats.npy")
+    (tmp_path / "feats.json").write_text("{half")
+    require_own_sidecar(tmp_path / "feats.npy")
+
+
 def test_two_types_do_not_share_a_sidecar(tmp_path):
     with feature_writer(tmp_path / "feats.npy", dim=2, dtype="float32") as writer:
         writer.append(np.zeros((3, 2)), np.arange(3.0))
-        writer.finish({})
+        writer.finish({"weights_hash": "1"})
     require_own_sidecar(tmp_path / "feats.npy")
     require_own_sidecar(tmp_path / "others.parquet")
     with pytest.raises(ConfigError, match=r"would share its sidecar .*feats.json with .*feats.npy"):

@@ -14,7 +14,7 @@ from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.config.plain import from_python
 from vidmoco.errors import ConfigError, VideoError
 from vidmoco.features.extraction import Extraction
-from vidmoco.features.feature_file import feature_writer, read_sidecar
+from vidmoco.features.feature_file import feature_writer, read_sidecar, require_own_sidecar
 from vidmoco.features.stream import Pool, VideoFeatures, stream_features
 from vidmoco.urls import absolute_paths
 from vidmoco.video.info import VideoInfo
@@ -62,7 +62,8 @@ def extract_video(
     Raises:
         VideoError: no frame can be read, or the decoder hangs or crashes. A video damaged on the
             way gives the frames that can be; the sidecar's ``damage`` says how many are missing.
-        ConfigError: a setting cannot be used, or there is no such video.
+        ConfigError: a setting cannot be used, there is no such video, or the sidecar of the output
+            would replace another JSON file.
     """
     if not isinstance(frozen, FrozenBackbone):
         raise ConfigError(
@@ -82,6 +83,7 @@ def extract_video(
             "batch_size": batch_size,
         },
     )
+    require_own_sidecar(command.output)
     if not isinstance(video, VideoInfo):
         (video,) = open_videos(absolute_paths(video), limits=limits)
     ((_, result),) = extract_videos(

@@ -230,8 +230,27 @@ def siblings_of(path: Path) -> list[Path]:
     return [sibling for sibling in siblings if os.path.isfile(sibling)]  # noqa: PTH113
 
 
+def _is_sidecar_of(path: Path) -> bool:
+    """Return whether the sidecar of a feature file is one, or missing, or damaged."""
+    try:
+        found = read_json(sidecar_path(path))
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError):
+        return os.path.isfile(path)  # noqa: PTH113
+    return isinstance(found, dict) and "weights_hash" in found
+
+
 def require_own_sidecar(path: Path) -> None:
-    """Raise ``ConfigError`` if a feature file of another type has the same sidecar."""
+    """Raise ``ConfigError`` if another feature file has the same sidecar, or its name is taken.
+
+    JSON files beside videos are often their labels.
+    """
+    if not _is_sidecar_of(path):
+        raise ConfigError(
+            f"{path} would get the sidecar {sidecar_path(path)}, but that is a file of something "
+            "else. Give another -o, or move that file."
+        )
     for sibling in siblings_of(path):
         if os.path.isfile(sidecar_path(path)):  # noqa: PTH113
             raise ConfigError(
