@@ -73,6 +73,16 @@ def test_a_dataset_without_a_vector_per_frame_is_refused(tmp_path, settings, exp
         open_features(tmp_path / "f")
 
 
+def test_a_part_that_was_merged_meanwhile(tmp_path):
+    dataset = begin(tmp_path / "f")
+    write(dataset, ("a", values_of(50)))
+    (name,) = dataset.parts
+    found = open_features(tmp_path / "f")
+    (tmp_path / "f" / name).unlink()
+    with pytest.raises(DataError, match=rf"{name} is gone: .* Give the command again"):
+        list(found.pieces())
+
+
 def test_a_damaged_part_is_named(tmp_path):
     dataset = begin(tmp_path / "f")
     write(dataset, ("a", values_of(50)))

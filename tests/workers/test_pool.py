@@ -272,6 +272,21 @@ def test_processes_that_do_not_start_are_no_fault_of_the_job():
         list(pool.map([("echo", 1)]))
 
 
+@pytest.mark.parametrize("error", [BlockingIOError(11, "try again"), EOFError()])
+def test_a_system_that_starts_no_more_processes(error, monkeypatch):
+    context = workers.FORK_SERVER if with_torch else workers.SPAWN
+
+    def refuse(process):
+        raise error
+
+    monkeypatch.setattr(context.Process, "start", refuse)
+    with (
+        pool_of() as pool,
+        pytest.raises(VidmocoError, match=r"starts no more processes \(.+\)\. Give fewer"),
+    ):
+        list(pool.map([("echo", 1)]))
+
+
 def test_processes_that_hang_while_they_start(monkeypatch):
     monkeypatch.setattr(workers, "_SECONDS_TO_START", 0.2)
     with pool_of(build=build_never) as pool, pytest.raises(VidmocoError, match="they hang"):

@@ -84,6 +84,11 @@ class DatasetRows:
                 yield opened
         except (VidmocoError, MemoryError):
             raise
+        except FileNotFoundError as error:
+            raise DataError(
+                f"{self._dataset.folder.name}/{name} is gone: a process that writes to the dataset "
+                "has merged it with others. Give the command again."
+            ) from error
         except Exception as error:  # Arrow and file systems raise several kinds
             reason = " ".join(str(error).split()) or type(error).__name__
             raise DataError(

@@ -64,7 +64,14 @@ class _Worker(Generic[J]):
         # alone: elsewhere torch may not survive a fork.
         context = FORK_SERVER if with_torch and sys.platform == "linux" else SPAWN
         self.process = context.Process(target=serve, args=(other, *args), daemon=True)
-        self.process.start()
+        try:
+            self.process.start()
+        except (OSError, EOFError) as error:  # EOFError: the server could not fork
+            reason = str(error) or "no reason is given"
+            raise VidmocoError(
+                f"The system starts no more processes ({reason}). Give fewer --workers, or raise "
+                "the limit of processes (ulimit -u, or that of the container)."
+            ) from error
         other.close()
         self.started = False
         self.retires = False  # it ends by itself, after a job that took too much memory
