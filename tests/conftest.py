@@ -125,8 +125,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
-# How long an example takes says nothing on a machine that others use too.
-settings.register_profile("untimed", deadline=None)
+# How long an example takes says nothing on a machine that others use too. CI takes the same
+# examples each time.
+settings.register_profile("untimed", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("untimed")
 
 

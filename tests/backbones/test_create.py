@@ -1,4 +1,6 @@
 import pytest
+import timm
+from torch import nn
 
 from vidmoco.backbones.build import build_backbone, load_backbone, save_backbone
 from vidmoco.errors import CheckpointError, ConfigError
@@ -48,3 +50,15 @@ def test_small_crops_of_a_window_network():
 def test_a_tag_that_timm_lacks():
     with pytest.raises(CheckpointError, match=r"Cannot load test_vit\.none"):
         load_backbone("test_vit.none")
+
+
+def test_a_network_of_ones_own_that_does_not_take_what_timm_gives():
+    def vidmoco_test_network(pretrained=False, num_classes=0):
+        return nn.Conv2d(3, 8, 1)
+
+    timm.models.register_model(vidmoco_test_network)
+    with pytest.raises(
+        ConfigError,
+        match=r"vidmoco_test_network cannot be created: .*unexpected.* take \*\*options",
+    ):
+        build_backbone("vidmoco_test_network", size=32)

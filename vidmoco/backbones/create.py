@@ -160,6 +160,11 @@ def create_at(
     except _CANNOT_TAKE as error:
         if isinstance(error, ConfigError):
             raise
+        if isinstance(error, TypeError) and "unexpected keyword argument" in str(error):
+            raise ConfigError(
+                f"{source.label} cannot be created: {first_line(error)}. timm gives it "
+                "num_classes, in_chans and others: let its function take **options and hand them on."
+            ) from error
         fixed = None if tried == size else size
         better = _nearest_sizes(source, tried, fixed=fixed, resized=resized, **options)
         raise ConfigError(
