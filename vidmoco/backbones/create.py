@@ -163,7 +163,7 @@ def create_at(
         if isinstance(error, TypeError) and "unexpected keyword argument" in str(error):
             raise ConfigError(
                 f"{source.label} cannot be created: {first_line(error)}. timm gives it "
-                "num_classes, in_chans and others: let its function take **options and hand them on."
+                "num_classes, in_chans and others: let its function take **options."
             ) from error
         fixed = None if tried == size else size
         better = _nearest_sizes(source, tried, fixed=fixed, resized=resized, **options)
