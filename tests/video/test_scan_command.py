@@ -111,7 +111,7 @@ def test_limits_reach_the_scan(tmp_path, capsys):
 
 def test_hdr_is_told():
     catalog = Catalog.from_rows([row("a.mp4", route="pyav", hdr="pq"), row("b.mp4", route="pyav")])
-    assert "HDR: 1 videos." in printed(catalog)
+    assert "HDR: 1 video. " in printed(catalog)
     assert "HDR" not in printed(Catalog.from_rows([row("b.mp4", route="pyav")]))
 
 

@@ -18,6 +18,7 @@ from vidmoco.features.extract_many import Result, extract_many
 from vidmoco.features.extract_outputs import DatasetOutput, FileOutput, Output, kind_of
 from vidmoco.features.extraction import Extraction
 from vidmoco.features.output_folder import OutputFolder
+from vidmoco.text import counted
 from vidmoco.video.fetch import fetched
 
 
@@ -66,7 +67,7 @@ def extract_here(
 
     def on_wait(number: int) -> None:
         if console is not None:
-            say(console, f"Waiting for {number} videos that other processes extract.")
+            say(console, f"Waiting for {counted(number, 'video')} that other processes extract.")
 
     results = extract_many(
         frozen,

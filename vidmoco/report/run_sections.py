@@ -18,6 +18,7 @@ from vidmoco.json_text import parse_json
 from vidmoco.report.axes import number
 from vidmoco.report.markup import Section, code, command_line, folded, paragraph, render, table
 from vidmoco.report.run_facts import RunFacts
+from vidmoco.text import counted
 from vidmoco.train.diagnostics import collapse_of
 from vidmoco.video.catalog import Catalog
 
@@ -115,7 +116,7 @@ def _summary(facts: RunFacts) -> str:
     if facts.config is not None:
         words += [facts.config.method.name, facts.config.backbone.name]
     if videos := facts.provenance.get("num_videos"):
-        words.append(f"{videos:,} videos" if isinstance(videos, int) else f"{videos} videos")
+        words.append(counted(videos, "video") if isinstance(videos, int) else f"{videos} videos")
     steps = f"{last['step']:,}" + (f" of {total:,}" if total and total > last["step"] else "")
     words.append(f"{steps} steps")
     if isinstance(last.get("epoch"), int | float):

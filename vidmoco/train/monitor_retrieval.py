@@ -24,6 +24,7 @@ from vidmoco.data.source import PairSource
 from vidmoco.errors import ConfigError
 from vidmoco.evaluate.features import ImageBatch
 from vidmoco.shapes import Float, Float64
+from vidmoco.text import counted
 from vidmoco.train.monitor_backbone import FrozenCopy
 
 # Seeds these random numbers apart from those of the order and the pairs.
@@ -95,7 +96,7 @@ class RetrievalProbe:
         # Frames are numbered across all videos, each query before its gallery frames.
         firsts = list(accumulate((1 + len(draw.distances) for draw in draws), initial=0))
         own = distributed.shard(len(draws))
-        say(console, f"Monitor: reading frames of {len(draws):,} videos …")
+        say(console, f"Monitor: reading frames of {counted(len(draws), 'video')} …")
         found = source.read_moments([draws[n].moment for n in own], preprocess=preprocess)
         self._batches = _batches(found, firsts[own.start : own.stop], config.batch_size)
         self._num_frames = firsts[-1]

@@ -15,6 +15,7 @@ from vidmoco.cores import num_cores
 from vidmoco.errors import ConfigError, VideoError
 from vidmoco.progress import ProgressBar
 from vidmoco.run_folder import CATALOG
+from vidmoco.text import counted
 from vidmoco.urls import expand_lists
 from vidmoco.video.catalog import Catalog, is_catalog
 from vidmoco.video.forward_reader import reads_forward
@@ -60,7 +61,8 @@ def print_catalog(catalog: Catalog, *, console: Console, catalog_path: Path | No
     if num_hdr:
         say(
             console,
-            f"HDR: {num_hdr:,} videos. Their colours are taken as coded, without tone mapping.",
+            f"HDR: {counted(num_hdr, 'video')}. Their colours are taken as coded, without tone "
+            "mapping.",
         )
     filled = [number for number in readable.column("filled_times").tolist() if number]
     if filled:
@@ -139,7 +141,7 @@ def scan_command(command: ScanCommand) -> int:
     print_catalog(catalog, console=console, catalog_path=where)
     if not len(catalog.readable()):
         raise VideoError(f"None of the {len(catalog)} videos can be read.")
-    say(console, f"{len(catalog):,} videos in {where}")
+    say(console, f"{counted(len(catalog), 'video')} in {where}")
     return 1 if num_findings else 0
 
 
@@ -159,7 +161,7 @@ def _verify(catalog: Catalog, command: ScanCommand, *, console: Console) -> tupl
                 say(console, f"  {video.key}: {'; '.join(finding.findings)}")
     say(
         console,
-        f"Verified: {num_videos:,} videos, {num_frames:,} frames decoded in "
+        f"Verified: {counted(num_videos, 'video')}, {counted(num_frames, 'frame')} decoded in "
         f"{time.monotonic() - began:.1f} s; {num_findings:,} differ from the scan",
     )
     for _, cache in scan_groups(expand_lists(command.videos)) if changed else ():

@@ -53,10 +53,8 @@ def explore(command: ExploreCommand) -> int:
     limits = command.limits
     console = wide_console()
     print_left_out(features.left_out)
-    say(
-        console,
-        f"{features.num_rows:,} frames of {_num_videos(features):,} videos below {features.folder}",
-    )
+    of = f"{counted(features.num_rows, 'frame')} of {counted(_num_videos(features), 'video')}"
+    say(console, f"{of} below {features.folder}")
     shots = find_shots(features, step_similarities(features))
     rows = shot_rows(features, shots)
     write_csv(folder / "shots.csv", SHOT_COLUMNS, rows)

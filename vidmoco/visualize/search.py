@@ -10,7 +10,7 @@ from vidmoco.config.evaluation import SearchCommand
 from vidmoco.console import Table, say, say_result, wide_console
 from vidmoco.features.feature_set import FeatureSet, open_features
 from vidmoco.shapes import Float32, Int64
-from vidmoco.text import in_ascii
+from vidmoco.text import counted, in_ascii
 from vidmoco.visualize.display import (
     MARGIN,
     QUIET,
@@ -76,8 +76,9 @@ def search(command: SearchCommand) -> int:
     require_png(output)
     hits = find(command)
     features, rows = hits.features, hits.rows
+    of = f"{counted(features.num_rows, 'frame')} of {counted(hits.num_videos, 'video')}"
     lines = [
-        f"{features.num_rows:,} frames of {hits.num_videos:,} videos below {features.folder}",
+        f"{of} below {features.folder}",
         f"{len(rows)} shown, at most {hits.per_video} of one video, {command.min_gap:g} s apart",
     ]
     print_left_out(features.left_out)
