@@ -7,6 +7,7 @@ from wide_videos import info_of
 from vidmoco.backbones.frozen import load_frozen
 from vidmoco.config.frame_selection import EVERY_FRAME, FrameSelection
 from vidmoco.errors import VideoError
+from vidmoco.features import stream
 from vidmoco.features.stream import stream_features
 
 
@@ -88,3 +89,13 @@ def test_a_pool_is_of_its_own_video(frozen, tmp_path):
     stream = stream_features(frozen, zip(videos, selections, strict=True), pool="max", workers=2)
     found = [(*features.read()[1], *features.ends) for features in stream]
     np.testing.assert_allclose(found, [(n / 4, n / 4 + 0.2) for n in range(4)])
+
+
+def test_processes_that_decode_share_the_cores(monkeypatch):
+    """With those of the other processes that torchrun has started here."""
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    monkeypatch.setattr(stream, "num_cores", lambda: 16)
+    assert stream._num_workers() == 4
+    for processes, workers in ((2, 4), (4, 2), (8, 1), (64, 1)):
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
+        assert stream._num_workers() == workers

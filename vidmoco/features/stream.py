@@ -4,6 +4,7 @@ videos ──BatchReader──▶ images ──backbone──▶ features ──
 """
 
 import math
+import os
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -119,7 +120,8 @@ def stream_features(
 
 def _num_workers() -> int:
     # assumption: the other half of the cores is for the backbone, and four processes feed a GPU.
-    return max(1, min(4, num_cores() // 2))
+    # Those that torchrun has started on this machine share the cores.
+    return max(1, min(4, num_cores() // 2 // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
 
 
 def _pieces(frozen: FrozenBackbone, batched: BatchedVideo) -> Iterator[Piece]:
