@@ -1,6 +1,11 @@
 """``--engine torchrun``: real torchrun, two processes of the CPU in place of two GPUs."""
 
+import json
+import signal
+
+import pytest
 import torch
+from child_processes import Process, is_running, until
 from painted_videos import write_video
 from written_dataset import dataset_in
 
@@ -59,8 +64,36 @@ def test_what_a_crash_leaves_is_extracted_here(tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(torchrun_engine.sys, "executable", "/bin/false")
     assert extract(videos, tmp_path / "feats", "--engine", "torchrun", "--overwrite") == 1
     printed = capfd.readouterr()
-    assert "torchrun ended with exit code 1. This process goes on" in printed.err
+    assert "ended with exit code 1. This process goes on with what is left." in printed.err
     assert "4 extracted (20 rows)" in printed.out
+
+
+STOPPED = """
+import sys
+from vidmoco.features import batch_reader, torchrun_engine
+torchrun_engine.num_gpus = lambda device: 2
+from vidmoco.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -15)])
+def test_a_signal_ends_the_processes_too(number, code, tmp_path):
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    write_video(videos / "0.mp4", num_frames=20)
+    for other in range(1, 200):  # more than are extracted until the signal comes
+        (videos / f"{other}.mp4").symlink_to(videos / "0.mp4")
+    output = tmp_path / "feats"
+    words = ["extract", str(videos), "-o", str(output), "--engine", "torchrun", *WORDS]
+    process = Process(["-c", STOPPED, *words])
+    signs = output / "__vidmoco__" / "workers"
+    until(lambda: len(list(signs.glob("*"))) >= 2 or process.poll() is not None)
+    pids = [json.loads(sign.read_text())["pid"] for sign in signs.glob("*")]
+    process.send_signal(number)
+    assert process.wait() == code, process.err
+    until(lambda: not any(map(is_running, pids)))
+    assert "goes on" not in process.err
 
 
 def test_one_gpu_or_none_needs_no_torchrun(tmp_path, monkeypatch, capfd):

@@ -5,8 +5,9 @@ Each is an extraction of its own, and their claims share the videos (``claims``)
 
 import json
 import os
-import subprocess
+import signal
 import sys
+import uuid
 from dataclasses import replace
 
 import torch
@@ -23,6 +24,8 @@ from vidmoco.features.extract_plan import Plan
 
 _LAUNCHED = "TORCHELASTIC_RUN_ID"
 _PROCESS = "vidmoco.cli.torchrun_process"
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+"""Those that torchrun takes."""
 
 
 def is_launched() -> bool:
@@ -60,17 +63,48 @@ def extract_on_all_gpus(
     ):
         pass
     each = replace(rest, overwrite=command.overwrite and not command.writes_dataset)
-    words = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    words += ["--nproc-per-node", str(number), "-m", _PROCESS, json.dumps(to_plain(each))]
     say(console, f"{number} GPUs, a process for each")
-    environment = {"OMP_NUM_THREADS": "1"} | os.environ  # torchrun sets it so, with a warning
-    code = subprocess.run(words, env=environment, check=False).returncode
-    if code:
-        say(
-            console,
-            f"torchrun ended with exit code {code}. This process goes on with what is left.",
-        )
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # as torchrun does
+    crash = _run(["-m", _PROCESS, json.dumps(to_plain(each))], number)
+    if crash:
+        say(console, f"{crash}. This process goes on with what is left.")
     return replace(rest, overwrite=False)
+
+
+def _run(words: list[str], number: int) -> str:
+    """Run a Python program in several processes; return why one of them crashed, or "".
+
+    It is what the command ``torchrun --standalone`` does. A signal that stops this process is
+    passed on to them, and stops this one when they have ended.
+    """
+    from torch.distributed.elastic.multiprocessing import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=number,
+        run_id=uuid.uuid4().hex,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=0,
+    )
+    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+    try:
+        elastic_launch(config, sys.executable)(*words)
+    except ChildFailedError as error:
+        rank, failure = error.get_first_failure()
+        return f"Process {rank} ended with exit code {failure.exitcode}"
+    except SignalException as error:
+        stop = error.sigval
+    else:
+        return ""
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    os.kill(os.getpid(), stop)  # now it does what it does without torchrun
+    raise AssertionError(f"{stop} has not stopped this process")
 
 
 def num_gpus(device: str) -> int:
