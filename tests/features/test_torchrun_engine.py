@@ -1,11 +1,12 @@
 """``--engine torchrun``: real torchrun, two processes of the CPU in place of two GPUs."""
 
-import json
 import signal
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import torch
-from child_processes import Process, is_running, until
+from child_processes import Process, until
 from painted_videos import write_video
 from written_dataset import dataset_in
 
@@ -68,9 +69,20 @@ def test_what_a_crash_leaves_is_extracted_here(tmp_path, monkeypatch, capfd):
     assert "4 extracted (20 rows)" in printed.out
 
 
+def children_of(output):
+    """The processes that torchrun has started for an output: their settings name it."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has ended
+            line = path.read_bytes()
+            if b"torchrun_process" in line and str(output).encode() in line:
+                found.append(path.parent.name)
+    return found
+
+
 STOPPED = """
 import sys
-from vidmoco.features import batch_reader, torchrun_engine
+from vidmoco.features import torchrun_engine
 torchrun_engine.num_gpus = lambda device: 2
 from vidmoco.cli.main import main
 sys.exit(main(sys.argv[1:]))
@@ -87,12 +99,13 @@ def test_a_signal_ends_the_processes_too(number, code, tmp_path):
     output = tmp_path / "feats"
     words = ["extract", str(videos), "-o", str(output), "--engine", "torchrun", *WORDS]
     process = Process(["-c", STOPPED, *words])
+
     signs = output / "__vidmoco__" / "workers"
-    until(lambda: len(list(signs.glob("*"))) >= 2 or process.poll() is not None)
-    pids = [json.loads(sign.read_text())["pid"] for sign in signs.glob("*")]
+    # One of the processes has begun. This one signs for a moment before them.
+    until(lambda: (set(signs.glob("?" * 8)) and children_of(output)) or process.poll() is not None)
     process.send_signal(number)
     assert process.wait() == code, process.err
-    until(lambda: not any(map(is_running, pids)))
+    until(lambda: not children_of(output))
     assert "goes on" not in process.err
 
 
