@@ -14,6 +14,15 @@ def test_rows_and_columns(tmp_path):
     assert read_csv(path, what="labels") == ([], [])
 
 
+def test_two_columns_of_one_name(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("video,label,,label,\na.mp4,x,,y,\n")
+    with pytest.raises(ConfigError, match=r"a\.csv has 2 columns called 'label'\. Rename or"):
+        read_csv(path, what="labels")
+    path.write_text("video,label,,\na.mp4,x,,\n")  # columns that a spreadsheet adds
+    assert read_csv(path, what="labels")[1] == ["video", "label", "", ""]
+
+
 @pytest.mark.parametrize("data", [None, b"\xff\xfe\x00", b'a,b\n"' + b"x" * 200_000 + b'",1\n'])
 def test_what_is_no_csv_file(tmp_path, data):
     path = tmp_path / "a.csv"

@@ -55,6 +55,30 @@ def test_paths_as_python_gives_them(tmp_path, monkeypatch):
         ("https://host/a@b", "https://host/a@b"),
         ("sqlite:////home/me@work/mlflow.db", "sqlite:////home/me@work/mlflow.db"),
         ("mail me@host", "mail me@host"),
+        ("https://h/a.mp4?download=1", "https://h/a.mp4?download=1"),
+        ("https://h/a.mp4?token=12&v=3#t", "https://h/a.mp4?v=3#t"),
+        ("https://h/a?v=1&access_token=12", "https://h/a?v=1"),
+        ("https://h/a?API_KEY=12", "https://h/a"),
+        (
+            "https://b.s3.amazonaws.com/a?X-Amz-Algorithm=A&X-Amz-Credential=K%2Fs3&X-Amz-Date=2"
+            "&X-Amz-Expires=9&X-Amz-SignedHeaders=host&X-Amz-Signature=f&versionId=7",
+            "https://b.s3.amazonaws.com/a?versionId=7",
+        ),
+        ("https://h/a?X-Goog-Signature=f&X-Goog-Date=2", "https://h/a"),
+        (
+            "https://d.cloudfront.net/a?Expires=9&Signature=f&Key-Pair-Id=K",
+            "https://d.cloudfront.net/a",
+        ),
+        (
+            "https://h.blob.core.windows.net/c/a?sv=2022&st=1&se=2&sr=b&sp=r&sig=f%3D",
+            "https://h.blob.core.windows.net/c/a",
+        ),
+        ("https://h/a?st=1&expires=never", "https://h/a?st=1&expires=never"),
+        (
+            "403, url='https://h/a?sig=f', twice (https://h/b?sig=g)",
+            "403, url='https://h/a', twice (https://h/b)",
+        ),
+        ("Is it there? token=12", "Is it there? token=12"),
     ],
 )
 def test_passwords_are_not_shown(given, shown):

@@ -3,6 +3,7 @@
 import csv
 import io
 import posixpath
+from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,17 @@ def read_csv(path: Path, *, what: str) -> tuple[list[dict[str | Any, str | Any]]
         what: What it holds, for the error.
 
     Raises:
-        ConfigError: It cannot be read.
+        ConfigError: It cannot be read, or two of its columns have the same name.
     """
     try:
         reader = _reader(path, what=what)
-        return list(reader), list(reader.fieldnames or [])
+        rows, columns = list(reader), list(reader.fieldnames or [])
     except csv.Error as error:
         raise ConfigError(f"Cannot read the {what} {path}: {error}.") from error
+    name, count = Counter(filter(None, columns)).most_common(1)[0] if any(columns) else ("", 0)
+    if count > 1:
+        raise ConfigError(f"{path} has {count} columns called {name!r}. Rename or delete one.")
+    return rows, columns
 
 
 def uneven_line(path: Path) -> str:

@@ -11,6 +11,20 @@ from vidmoco.text import read_text
 # A Path turns the two slashes of a URL into one. A single letter would be a drive of Windows.
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)", re.DOTALL)
 _CREDENTIALS = re.compile(r"//[^/\s@]+@")
+_QUERY = re.compile(r"(?<=\S)\?([^\s?#'\"<>()]+)")
+# What lets its bearer in, or signs a URL: each signing of the same URL gives other values.
+_SECRETS = re.compile(
+    r".*(token|secret|passw|signature|credential|api_?key).*|sig|auth|x-(amz|goog)-.*|"
+    r"awsaccesskeyid|googleaccessid|key-pair-id"
+)
+# Names that sign only beside a signature. Sources: the documents of Amazon's CloudFront, and of
+# Azure's shared access signatures.
+_BESIDE = {
+    "signature": re.compile(r"expires|policy|hash-algorithm"),
+    "sig": re.compile(
+        "sv|ss|srt|sr|sp|st|se|sip|spr|sdd|ses|scid|skoid|sktid|skt|ske|sks|skv|saoid|suoid"
+    ),
+}
 
 
 def is_url(source: Path) -> bool:
@@ -28,8 +42,20 @@ def url_of(source: Path) -> str:
 
 
 def without_passwords(text: str) -> str:
-    """Return a text without the user names and passwords of the URLs in it."""
-    return _CREDENTIALS.sub("//", text)
+    """Return a text without the user names, passwords, tokens and signatures of the URLs in it."""
+    return _QUERY.sub(_public_query, _CREDENTIALS.sub("//", text))
+
+
+def _public_query(query: re.Match[str]) -> str:
+    pairs = query[1].split("&")
+    names = [pair.partition("=")[0].lower() for pair in pairs]
+    secrets = [_SECRETS, *(rule for name, rule in _BESIDE.items() if name in names)]
+    kept = [
+        pair
+        for pair, name in zip(pairs, names, strict=True)
+        if not any(rule.fullmatch(name) for rule in secrets)
+    ]
+    return "?" * bool(kept) + "&".join(kept)
 
 
 def absolute(source: Path) -> Path:

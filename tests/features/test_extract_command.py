@@ -263,6 +263,25 @@ def test_a_url_is_fetched_and_deleted(extract, remote, capsys, tmp_path, monkeyp
     assert not list(temporary.iterdir())
 
 
+@pytest.mark.parametrize("kind", ["npy", "parquet"])
+def test_a_video_signed_anew_is_the_same_and_no_file_keeps_the_signature(
+    extract, remote, capsys, kind
+):
+    write_video(Path("a.mp4"), num_frames=3)
+    for day in ("first", "second"):
+        url = f"memory://shelf/a.mp4?v=1&X-Amz-Signature=secret-{day}"
+        remote.pipe_file(url, Path("a.mp4").read_bytes())
+        words = [url, url.replace("a.mp4", "gone.mp4"), "-o", "feats", "--format", kind]
+        assert extract(*words) == 1
+        printed = capsys.readouterr()
+        assert f"{int(day == 'second')} were there already, 1 failed" in printed.out
+        assert "memory://shelf/gone.mp4?v=1: it cannot be fetched" in printed.err
+        assert "secret" not in printed.out + printed.err
+    for path in filter(Path.is_file, Path("feats").rglob("*")):
+        assert b"secret" not in path.read_bytes()
+    assert len(open_features(Path("feats")).files) == 1
+
+
 def test_few_fetched_files_are_there_at_a_time(extract, remote, monkeypatch):
     write_video(Path("a.mp4"), num_frames=2)
     urls = [f"memory://shelf/{n}.mp4" for n in range(8)]

@@ -35,7 +35,7 @@ def test_labels_by_column_and_video(tmp_path):
     ("text", "expected"),
     [
         ("path\na.mp4\n", "'path'; expected 'path' and one or more labels"),
-        ("path,room,room\na.mp4,x,y\n", "more labels with different names"),
+        ("path,room,Room\na.mp4,x,y\n", "more labels with different names"),
         ("path,\na.mp4,x\n", "more labels with different names"),
         (
             "path,room\nb.mp4,x\na.mp4,x,y\n",

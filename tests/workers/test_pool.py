@@ -235,18 +235,23 @@ def test_an_end_from_outside_is_no_fault_of_the_job():
     assert values == [0.5, 7]
 
 
-def test_a_warning_of_the_scheduler_ends_no_job():
-    """SLURM sends it to all processes of a job; the training decides what it means."""
+def test_signals_to_the_whole_job_end_no_process():
+    """Ctrl-C in a terminal, and SLURM's warning; the command decides what they mean."""
+    numbers = (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
     with pool_of() as pool:
-        (pid,) = outcomes(pool, [("pid", None)])
+        pool.give(("pid", None))
+        starting = pool._workers[0].process.pid
+        for number in numbers:
+            os.kill(starting, number)
+        assert [report.value for report in pool.wait()] == [starting]
         pool.give(("slow parts", 3))
         reports = pool.wait()
-        for number in (signal.SIGUSR1, signal.SIGUSR2):
-            os.kill(pid[0], number)
+        for number in numbers:
+            os.kill(starting, number)
         while not reports[-1].last:
             reports += pool.wait()
         assert not any(report.failure for report in reports)
-        assert outcomes(pool, [("pid", None)]) == [pid]
+        assert outcomes(pool, [("pid", None)])[0][0] == starting
 
 
 def test_parts_that_have_come_do_not_come_again():

@@ -21,7 +21,6 @@ def limits_set(monkeypatch):
     """What would be limited: this process is not to be."""
     seen = []
     monkeypatch.setattr(worker_process.resource, "setrlimit", lambda *args: seen.append(args))
-    monkeypatch.setattr(worker_process.signal, "signal", lambda *args: None)  # a thread may not
     monkeypatch.setattr(worker_process.gc, "freeze", lambda: None)
     return seen
 

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from vidmoco.errors import ConfigError
 from vidmoco.workers.pool import WorkerPool
-from vidmoco.workers.start import _script_hidden
+from vidmoco.workers.start import _left_alone
 
 SCRIPT = """
 print("the script runs")
@@ -69,12 +69,12 @@ def test_threads_that_start_processes_hide_the_script_one_after_the_other():
     before = {name: vars(main).get(name) for name in ("__file__", "__spec__")}
 
     def start():
-        with _script_hidden():
+        with _left_alone():
             hidden.set()
             leave.wait()
 
     thread = threading.Thread(target=start)
-    with _script_hidden():
+    with _left_alone():
         thread.start()
         assert not hidden.wait(0.5)
     leave.set()
@@ -84,15 +84,19 @@ def test_threads_that_start_processes_hide_the_script_one_after_the_other():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="forks only on Linux")
-def test_the_fork_server_starts_ahead():
+def test_the_fork_server_starts_ahead_and_signals_to_the_job_do_not_end_it():
     code = """
 import multiprocessing.forkserver as forkserver
+import os
+import signal
 from operator import methodcaller
 from vidmoco.config.limits import DEFAULT_LIMITS
 from vidmoco.workers.pool import WorkerPool
 from vidmoco.workers.start import start_fork_server
 start_fork_server()
 pid = forkserver._forkserver._forkserver_pid
+for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
+    os.kill(pid, number)
 with WorkerPool(
     methodcaller, ("upper",), workers=1, max_memory=2**30,
     max_seconds=DEFAULT_LIMITS.seconds_of_silence, with_torch=True,
@@ -102,6 +106,7 @@ with WorkerPool(
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "WORKED True True\n"
+    assert not done.stderr
 
 
 class _Asked(Dataset):

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -95,11 +96,10 @@ def score_features(
     if command.few_shot:
         progress.begin(f"{name}: few shots")
         began = time.monotonic()
+        draws = range(command.seed, command.seed + command.few_shot_draws)
+        few = partial(_few_shots, bank, bank_labels, queries, truth, groups=bank_groups)
         scores["few_shot_top1"] = {
-            f"{share:g}": [
-                _few_shots(bank, bank_labels, queries, truth, share=share, seed=command.seed + draw)
-                for draw in range(command.few_shot_draws)
-            ]
+            f"{share:g}": [few(share=share, seed=seed) for seed in draws]
             for share in command.few_shot
         }
         seconds["few_shot"] = time.monotonic() - began
@@ -141,6 +141,7 @@ def _few_shots(
     queries: Float[Tensor, "m d"],
     truth: Int64[Tensor, " m"],
     *,
+    groups: Int64[Tensor, " n"] | None,
     share: float,
     seed: int,
 ) -> float:
@@ -148,9 +149,14 @@ def _few_shots(
 
     NOTE: SimCLR and others fine-tune on such shares; here the backbone stays frozen.
     """
-    rows = stratified_part(labels.cpu(), share=share, seed=seed, leave_one=False).to(bank.device)
+    rows = stratified_part(labels.cpu(), share=share, seed=seed, leave_one=False)
     probe = linear_probe(
-        bank[rows], labels[rows], queries, num_classes=int(labels.max()) + 1, seed=seed
+        bank[rows.to(bank.device)],
+        labels[rows.to(bank.device)],
+        queries,
+        num_classes=int(labels.max()) + 1,
+        groups=None if groups is None else groups[rows],
+        seed=seed,
     )
     return top_accuracy(probe.scores, truth)
 

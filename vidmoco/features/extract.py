@@ -207,7 +207,7 @@ def is_done(extraction: Extraction, settings: dict[str, Any]) -> bool:
             f"{output} was made with another {', '.join(changed)}. Give another -o, or --overwrite."
         )
     if extraction.url:
-        return sidecar.get("source") == extraction.url
+        return sidecar.get("source") == extraction.source
     return (sidecar.get("source_bytes"), sidecar.get("source_mtime_ns")) == (
         video.num_bytes,
         video.mtime_ns,

@@ -171,7 +171,8 @@ def kind_of(command: ExtractCommand) -> dict[str, Any]:
 def identity_of(one: Extraction) -> str:
     """Return what decides the rows of a video, beside the settings: content, times and labels."""
     video = one.video
-    content = one.url or video.content or f"{video.num_bytes} {video.mtime_ns}"
+    there = one.source if one.url else ""
+    content = there or video.content or f"{video.num_bytes} {video.mtime_ns}"
     parts = [content, list(one.selection.times), list(one.labels)]
     return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
 

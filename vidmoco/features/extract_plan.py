@@ -158,7 +158,7 @@ def planned(
     if command.times_file is not None:
         called: dict[str, list[str]] = defaultdict(list)
         for one in plan + refused:
-            for call in {one.name, one.video.key, one.source}:
+            for call in {one.name, one.video.key, one.source, one.url or one.source}:
                 called[call].append(one.name)
         times = read_times(command.times_file, called)
         plan = [

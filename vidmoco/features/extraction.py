@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vidmoco.config.frame_selection import EVERY_FRAME, FrameSelection
+from vidmoco.urls import without_passwords
 from vidmoco.video.info import VideoInfo
 
 
@@ -28,8 +29,8 @@ class Extraction:
 
     @property
     def source(self) -> str:
-        """The URL or the path of the video."""
-        return self.url or str(self.video.path)
+        """The path of the video, or its URL without what signs it: that is kept in files."""
+        return without_passwords(self.url) or str(self.video.path)
 
     def named(self, text: str) -> str:
         """Return a message with the URL in place of the path that it was fetched to."""

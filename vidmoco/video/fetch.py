@@ -8,6 +8,7 @@ import fsspec
 
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.errors import VideoError
+from vidmoco.urls import without_passwords
 from vidmoco.video.files import FoundFile
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.probe import refused
@@ -29,7 +30,10 @@ def fetch(url: str, path: Path, *, most_bytes: int) -> None:
     Raises:
         VideoError: it cannot be fetched, or has more than ``most_bytes`` bytes.
     """
-    too_large = VideoError(f"{url}: it has more than {most_bytes / 2**30:g} GiB (--max-download).")
+    shown = without_passwords(url)
+    too_large = VideoError(
+        f"{shown}: it has more than {most_bytes / 2**30:g} GiB (--max-download)."
+    )
     try:
         with fsspec.open(url, "rb") as source, path.open("wb") as target:
             size = getattr(source, "size", None)  # a server may not know it
@@ -44,8 +48,8 @@ def fetch(url: str, path: Path, *, most_bytes: int) -> None:
         raise
     except Exception as error:  # each library below fsspec has its own kinds
         path.unlink(missing_ok=True)
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise VideoError(f"{url}: it cannot be fetched: {reason}.") from error
+        reason = without_passwords(" ".join(str(error).split())) or type(error).__name__
+        raise VideoError(f"{shown}: it cannot be fetched: {reason}.") from error
 
 
 def fetched(
@@ -61,7 +65,7 @@ def fetched(
         try:
             fetch(url, path, most_bytes=most_bytes)
         except VideoError as error:
-            reason = str(error).removeprefix(f"{url}: ").rstrip(".")
+            reason = str(error).removeprefix(f"{without_passwords(url)}: ").rstrip(".")
             yield refused(FoundFile(path.name), root=folder, reason=reason)
         else:
             yield scan_videos([path], workers=1, progress=False, limits=limits)[0]

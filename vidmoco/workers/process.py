@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import re
 import resource
-import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -27,9 +26,6 @@ def serve(
     max_seconds: Callable[[J], float],
 ) -> None:
     """Do jobs until the pipe closes or a job exceeds the memory limit."""
-    # The parent decides what Ctrl-C and a scheduler's warning to the whole job mean.
-    for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # core files would hold frames of videos
     threading.Thread(target=_end_with_parent, daemon=True).start()
     do = build(*args)

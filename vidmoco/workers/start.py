@@ -8,8 +8,10 @@ the script alone: vidmoco works in a plain script and in a notebook.
 import atexit
 import multiprocessing.forkserver
 import multiprocessing.process
+import multiprocessing.resource_tracker
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -21,19 +23,27 @@ from vidmoco.errors import ConfigError
 
 
 @contextmanager
-def _script_hidden() -> Iterator[None]:
-    """Hide where the script is, so that a process that starts now does not import it."""
-    with _HIDING:  # another thread would find it hidden, and hide it for ever
+def _left_alone() -> Iterator[None]:
+    """Start a process that does not import the script, and that signals to the job do not end.
+
+    What Ctrl-C and a scheduler's warning mean, this process decides. They are blocked from the
+    start, or a process that still imports its libraries would end with a traceback.
+    """
+    with _HIDING:  # another thread would find the script hidden, and hide it for ever
         main = sys.modules["__main__"]
         names = [name for name in ("__file__", "__spec__") if name in vars(main)]
         hidden: dict[str, object] = {name: vars(main)[name] for name in names}
         vars(main).update(dict.fromkeys(hidden))
+        multiprocessing.resource_tracker.ensure_running()  # its start would unblock SIGINT
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS_TO_THE_JOB)
         try:
             yield
         finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             vars(main).update(hidden)
 
 
+_SIGNALS_TO_THE_JOB = (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
 _HIDING = threading.RLock()
 
 
@@ -73,7 +83,7 @@ class _Spawned(SpawnProcess):
     def start(self) -> None:
         _require_parent()
         _keep_sockets_short()
-        with _script_hidden():
+        with _left_alone():
             super().start()
 
 
@@ -81,7 +91,7 @@ class _Forked(ForkServerProcess):
     def start(self) -> None:
         _require_parent()
         _keep_sockets_short()
-        with _script_hidden():
+        with _left_alone():
             super().start()
 
 
@@ -107,5 +117,5 @@ def start_fork_server() -> None:
     """
     if sys.platform == "linux":  # elsewhere nothing is forked (``pool``)
         _keep_sockets_short()
-        with _script_hidden():
+        with _left_alone():
             multiprocessing.forkserver.ensure_running()
