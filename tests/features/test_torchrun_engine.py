@@ -109,6 +109,18 @@ def test_a_signal_ends_the_processes_too(number, code, tmp_path):
     assert "goes on" not in process.err
 
 
+def test_the_end_of_the_terminal_does_not_end_what_nohup_has_started(tmp_path):
+    videos, output = videos_in(tmp_path / "videos"), tmp_path / "feats"
+    words = ["extract", str(videos), "-o", str(output), "--engine", "torchrun", *WORDS]
+    ignored = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)"
+    process = Process(["-c", ignored + STOPPED, *words])
+    until(lambda: children_of(output) or process.poll() is not None)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait() == 1, process.err
+    assert "4 were there already, 1 failed" in process.out
+    assert "goes on" not in process.err
+
+
 def test_one_gpu_or_none_needs_no_torchrun(tmp_path, monkeypatch, capfd):
     videos = videos_in(tmp_path / "videos")
     monkeypatch.setattr(torchrun_engine.sys, "executable", "/bin/false")

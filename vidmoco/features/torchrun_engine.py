@@ -91,6 +91,9 @@ def _run(words: list[str], number: int) -> str:
         max_restarts=0,
     )
     handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+    # Without this the end of the terminal would end what nohup has started. Older torch ignores it.
+    heard = [number.name for number, handler in handlers.items() if handler != signal.SIG_IGN]
+    config.signals_to_handle = ",".join(heard)
     try:
         elastic_launch(config, sys.executable)(*words)
     except ChildFailedError as error:
