@@ -1,10 +1,19 @@
+import json
+import threading
+
 import pytest
 from ablations import write_ablation
 from child_processes import until
 
 from vidmoco.ablation import trainings
 from vidmoco.ablation.plan import load_plan
-from vidmoco.ablation.trainings import Training, require_same_settings, train_all, trainings_of
+from vidmoco.ablation.trainings import (
+    Training,
+    measured_steps,
+    require_same_settings,
+    train_all,
+    trainings_of,
+)
 from vidmoco.api.runs import Run
 from vidmoco.config.recipe import dump_recipe
 from vidmoco.errors import ConfigError
@@ -52,6 +61,46 @@ def test_a_training_that_fails_does_not_stop_the_others(tmp_path):
     for one in (failed, also):
         assert f"{one.name} ended with exit code 2" in found[one] and "none" in found[one]
         assert (tmp_path / "logs" / f"runs-{one.name}.log").is_file()
+
+
+def test_an_interrupt_while_a_finished_run_is_judged_begins_no_other(tmp_path, monkeypatch):
+    config = trainings_of(load_plan(write_ablation(tmp_path)), tmp_path, STEPS)[0].config
+    finished = Training("done", 0, config, FinishedRun(tmp_path / "done"))
+    others = [Training(name, 0, config, Run(tmp_path / name)) for name in "abc"]
+    begun, end = [], threading.Event()
+
+    def train(one, folder, flags):
+        begun.append(one.name)
+        end.wait()
+
+    monkeypatch.setattr(trainings, "_train", train)
+    found = train_all([finished, *others], tmp_path, jobs=1, flags=[])
+    assert next(found) == (finished, "")
+    until(lambda: begun)
+    threading.Timer(0.2, end.set).start()
+    found.close()  # as an interrupt of its caller does
+    assert begun == ["a"]
+
+
+def test_a_row_that_has_changed_is_measured_anew(tmp_path, monkeypatch, quiet):
+    taken = []
+
+    def train(training, folder, flags):
+        taken.append(training.config.data.max_gap)
+        save_config(training)
+        line = {"step": 40, "pairs_per_second": 100.0 * len(taken)}
+        (training.run.path / "metrics.jsonl").write_text(json.dumps(line) + "\n")
+        training.run.path.joinpath("finished").touch()
+
+    monkeypatch.setattr(trainings, "_train", train)
+    monkeypatch.setattr(Run, "is_finished", property(lambda run: (run.path / "finished").exists()))
+    steps = []
+    for gap in (1.0, 1.0, 3.0):
+        rows = {"pairs": {"data": {"max_gap": gap}}}
+        plan = load_plan(write_ablation(tmp_path, rows=rows, compare=[], steps=None, minutes=1.0))
+        steps.append(measured_steps(plan.rows[0], tmp_path, flags=[], console=quiet))
+    assert taken == [1.0, 3.0]
+    assert steps[0] == steps[1] and steps[2] == 2 * steps[0]
 
 
 class FinishedRun(Run):

@@ -1,4 +1,5 @@
 import inspect
+import multiprocessing
 import os
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 import vidmoco
+from vidmoco.backbones.frozen import FrozenBackbone
 from vidmoco.backbones.preprocess import resize_and_crop
 from vidmoco.errors import ConfigError, VideoError
 from vidmoco.features.extract import extract_video
@@ -53,6 +55,18 @@ def test_features_of_an_array(run):
         run.embed(frames[:, :0])
     with pytest.raises(ConfigError, match="a row of its own: leave out fps and normalize"):
         run.embed(frames, fps=2, normalize=True)
+
+
+def test_an_interrupt_leaves_no_processes(run, videos, monkeypatch):
+    """A notebook keeps the exception, and with it what was suspended."""
+
+    def stop(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FrozenBackbone, "features", stop)
+    with pytest.raises(KeyboardInterrupt) as kept:
+        run.embed([videos / "01.mp4", videos / "02.mp4"])
+    assert kept and not multiprocessing.active_children()
 
 
 def test_what_cannot_be_embedded(run, tmp_path):

@@ -217,6 +217,19 @@ def test_labels_of_folders(tmp_path):
             clips_of_folders(keys, folder=tmp_path)
 
 
+@pytest.mark.parametrize("val", ["val", "validation", "valid", "dev", "test", "Val"])
+@pytest.mark.parametrize("other", [[], ["unlabelled/9.mp4"], ["docs/a/9.mp4"]])
+def test_the_parts_have_the_names_of_those_of_images(tmp_path, val, other):
+    keys = ["train/a/1.mp4", f"{val}/b/2.mp4"]
+    found = clips_of_folders([*keys, *other], folder=tmp_path)
+    assert found == [Clip(keys[0], "a", keys[0], "train"), Clip(keys[1], "b", keys[1], "val")]
+    manifest = write(tmp_path, f"path,room,part\n a,x ,Train\nb,x, {val}\n")
+    clips, _ = read_manifest(
+        manifest, path="path", label="room", group=None, where=["room=x"], split="part"
+    )
+    assert clips == [Clip(" a", "x", " a", "train"), Clip("b", "x", "b", "val")]
+
+
 def test_val_and_test_are_not_judged_together(tmp_path):
     keys = ["train/a/1.mp4", "val/a/2.mp4", "test/a/3.mp4"]
     assert [clip.path for clip in clips_of_folders(keys, folder=tmp_path)] == keys[:2]

@@ -108,6 +108,40 @@ def test_the_next_run_takes_what_is_new_or_has_changed(extract, capsys):
     assert sorted(Path("feats").glob("part-*")) == before
 
 
+@pytest.mark.parametrize("kind", ["npy", "parquet"])
+def test_another_video_of_the_same_name_replaces_nothing(extract, capsys, kind):
+    write_video(Path("day2/a.mp4"), first_index=500, num_frames=2)
+    shutil.copy("v/c.mp4", "day2/c.mp4")  # the same content is the same video
+    words = ["-o", "feats", "--format", kind]
+    assert extract("v", *words) == 0
+    before = {path: path.read_bytes() for path in Path("feats").rglob("*") if path.is_file()}
+    assert extract("day2", *words) == 2
+    error = one_line(capsys)
+    assert f"has the features of {Path('v/a.mp4').absolute()}, which those of " in error
+    assert f"{Path('day2/a.mp4').absolute()} would replace. Give both together" in error
+    assert before == {path: path.read_bytes() for path in before}
+    Path("link").symlink_to("v")
+    write_video(Path("v/a.mp4"), first_index=900, num_frames=4)  # the same file, by another path
+    assert extract("link", *words) == 0
+    Path("v/a.mp4").unlink()  # it has moved
+    assert extract("day2", *words) == 0
+
+
+def test_a_video_is_not_there_under_two_names(extract, capsys):
+    """Names begin with the folder's where two are equal, and so depend on all that is given."""
+    write_video(Path("day2/b.mp4"), first_index=500, num_frames=2)
+    assert extract("v", "day2", "-o", "feats") == 0
+    write_video(Path("day2/c.mp4"), first_index=600, num_frames=2)
+    assert extract("v", "day2", "-o", "feats") == 2
+    error = one_line(capsys)
+    assert (
+        "b.mp4 is in feats as 'b.mp4', and would be there a second time as 'day2/b.mp4'." in error
+    )
+    assert counts() == LENGTHS | {"b.mp4": 2}
+    assert extract("v", "day2", "-o", "feats", "--overwrite") == 0
+    assert counts()["v/c.mp4"] == 3 and counts()["day2/c.mp4"] == 2
+
+
 def test_a_clock_that_is_behind_keeps_no_old_rows(extract, monkeypatch):
     """Of the machine that extracts a changed video."""
     assert extract("v/a.mp4", "-o", "feats", "--format", "parquet") == 0

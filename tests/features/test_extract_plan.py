@@ -20,6 +20,10 @@ from vidmoco.features.extract_plan import holds_many, output_of
         (["a.mp4"], "feats.parquet", {}, False),
         (["a.mp4"], "feats", {"format": "parquet"}, True),
         (["v"], "s3://bucket/feats", {}, True),
+        (["v"], "feats/resnet50.a1_in1k", {}, True),
+        (["v"], "s3://bucket/feats-2024.06", {}, True),
+        (["v"], "there.npy", {}, True),
+        (["v"], "f.h5", {}, "v is a folder of videos.* -o f.h5 reads as one file"),
         (
             ["v"],
             "feats.npy",
@@ -37,6 +41,7 @@ from vidmoco.features.extract_plan import holds_many, output_of
 def test_what_the_output_is(tmp_path, monkeypatch, videos, output, options, expected):
     monkeypatch.chdir(tmp_path)
     Path("v").mkdir()
+    Path("there.npy").mkdir()
     command = ExtractCommand(videos=tuple(map(Path, videos)), output=Path(output), **options)
     if isinstance(expected, bool):
         assert holds_many(command) == expected

@@ -69,13 +69,13 @@ def test_what_a_crash_leaves_is_extracted_here(tmp_path, monkeypatch, capfd):
     assert "4 extracted (20 rows)" in printed.out
 
 
-def children_of(output):
-    """The processes that torchrun has started for an output: their settings name it."""
+def children_of(folder):
+    """The processes that torchrun has started, with their settings in a folder."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):  # it has ended
             line = path.read_bytes()
-            if b"torchrun_process" in line and str(output).encode() in line:
+            if b"torchrun_process" in line and str(folder).encode() in line:
                 found.append(path.parent.name)
     return found
 
@@ -98,14 +98,16 @@ def test_a_signal_ends_the_processes_too(number, code, tmp_path):
         (videos / f"{other}.mp4").symlink_to(videos / "0.mp4")
     output = tmp_path / "feats"
     words = ["extract", str(videos), "-o", str(output), "--engine", "torchrun", *WORDS]
-    process = Process(["-c", STOPPED, *words])
+    process = Process(["-c", STOPPED, *words], env={"TMPDIR": str(tmp_path)})
 
     signs = output / "__vidmoco__" / "workers"
     # One of the processes has begun. This one signs for a moment before them.
-    until(lambda: (set(signs.glob("?" * 8)) and children_of(output)) or process.poll() is not None)
+    until(
+        lambda: (set(signs.glob("?" * 8)) and children_of(tmp_path)) or process.poll() is not None
+    )
     process.send_signal(number)
     assert process.wait() == code, process.err
-    until(lambda: not children_of(output))
+    until(lambda: not children_of(tmp_path))
     assert "goes on" not in process.err
 
 
@@ -113,8 +115,8 @@ def test_the_end_of_the_terminal_does_not_end_what_nohup_has_started(tmp_path):
     videos, output = videos_in(tmp_path / "videos"), tmp_path / "feats"
     words = ["extract", str(videos), "-o", str(output), "--engine", "torchrun", *WORDS]
     ignored = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)"
-    process = Process(["-c", ignored + STOPPED, *words])
-    until(lambda: children_of(output) or process.poll() is not None)
+    process = Process(["-c", ignored + STOPPED, *words], env={"TMPDIR": str(tmp_path)})
+    until(lambda: children_of(tmp_path) or process.poll() is not None)
     process.send_signal(signal.SIGHUP)
     assert process.wait() == 1, process.err
     assert "4 were there already, 1 failed" in process.out

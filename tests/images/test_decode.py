@@ -1,4 +1,5 @@
 import io
+import struct
 import warnings
 
 import numpy as np
@@ -81,6 +82,22 @@ def test_exif_orientation_is_applied(orientation):
     decoded = pixels(stored)
     assert (decoded.numpy() == np.asarray(upright)).all()
     assert tuple(decoded.shape[:2]) == ((4, 12) if orientation < 5 else (12, 4))
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        struct.pack("<HHI4s", 0x0128, 2, 2, b"2"),  # the unit of the resolution as text
+        struct.pack("<HHI4s", 0x0100, 2, 3, b"12"),  # the width as text
+        struct.pack("<HHIi", 0x0100, 9, 1, -4),
+    ],
+)
+def test_odd_tags_beside_the_orientation(odd):
+    """PIL cannot write them for the turned image, and nobody needs that."""
+    turned = struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0)
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + turned + odd + bytes(4)
+    image = Image.fromarray(np.stack([GRADIENT * 5] * 3, axis=-1))
+    assert tuple(pixels(encoded(image, "JPEG", exif=exif)).shape[:2]) == (12, 4)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from torchvision.datasets import cifar
 from vidmoco.backbones.preprocess import Preprocess
 from vidmoco.errors import ConfigError, DataError
 from vidmoco.evaluate.features import image_loader
+from vidmoco.images import torchvision as torchvision_images
 from vidmoco.images.labelled import load_labelled_images
 
 PREPROCESS = Preprocess(
@@ -71,6 +73,12 @@ def test_a_dataset_with_a_train_flag(tmp_path, monkeypatch):
     assert (len(train), len(test), test.split) == (20, 4, "test")
     assert train.classes == ("plane", "car", "bird")
     assert (test[3][0].reshape(-1).numpy() == data[3]).all()
+
+
+def test_two_classes_of_one_name_stay_two():
+    """As in ImageNet, whose classes have synonyms."""
+    dataset = SimpleNamespace(classes=[("crane",), ("cock", "hen"), ("crane",)])
+    assert torchvision_images._classes_of(dataset, [2]) == ("crane (0)", "cock, hen", "crane (2)")
 
 
 def test_a_damaged_image_is_a_data_error(words):

@@ -108,3 +108,8 @@ def test_many_files_are_scanned_at_once_and_kept(tmp_path, scans, monkeypatch):
     assert [given for given, _ in scans] == [[tmp_path / "folder"], files]
     assert len(open_catalog(sources[::-1])) == 21
     assert [previous for _, previous in scans[2:]] == [1, 20]
+    # Of another list below the same folder only what is new is inspected.
+    (tmp_path / "new.mp4").hardlink_to(files[0])
+    assert len(open_catalog([*files[2:], tmp_path / "new.mp4"])) == 19
+    assert len(open_catalog([*files, tmp_path / "new.mp4"])) == 21
+    assert [previous for _, previous in scans[4:]] == [20, 21]

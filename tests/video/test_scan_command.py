@@ -87,6 +87,17 @@ def test_scan_command(tmp_path, scans, capsys):
     assert scans[1] == ([tmp_path / "v"], None)
 
 
+def test_no_catalog_is_named_that_holds_a_part_alone(tmp_path, scans, capsys):
+    write_video(tmp_path / "v" / "a.mp4", num_frames=2)
+    (tmp_path / "w").mkdir()
+    for number in range(51):
+        (tmp_path / "w" / f"{number}.mp4").touch()
+    assert scan_command(ScanCommand(videos=(tmp_path / "v", tmp_path / "w"))) == 0
+    text = capsys.readouterr().out
+    assert "52 videos; -o FILE puts them into one catalog" in text
+    assert "… and 1 more; `vidmoco scan -o FILE` has all" in text and "parquet" not in text
+
+
 def test_scan_command_with_nothing_to_read(tmp_path, scans, capsys):
     for name in ("a.mp4", "b.mp4"):
         (tmp_path / name).touch()

@@ -5,7 +5,14 @@ from shot_videos import scene, write_scenes
 
 from vidmoco.config.limits import DEFAULT_LIMITS
 from vidmoco.video import shots
-from vidmoco.video.shots import changes_of, cuts_of_videos, find_cuts, is_cut, median_around
+from vidmoco.video.shots import (
+    changes_of,
+    cuts_of_videos,
+    find_cuts,
+    is_cut,
+    median_around,
+    shots_of,
+)
 
 
 def cuts(*scenes):
@@ -35,6 +42,14 @@ def test_short_videos_have_none(frames):
 def test_the_median_leaves_out_the_value_itself():
     assert median_around(np.array([1.0, 9.0, 3.0])).tolist() == [6.0, 2.0, 5.0]
     assert median_around(np.array([4.0])).tolist() == [0.0]
+
+
+def test_a_cache_that_cannot_be_written_costs_time_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("VIDMOCO_CACHE", "/dev/null/cache")
+    video = write_scenes(tmp_path / "a.mp4", 0, 1)
+    assert [begin for begin, _ in shots_of(video)] == [0.0, 2.0]
+    options = {"workers": 1, "limits": DEFAULT_LIMITS, "console": Console(quiet=True)}
+    assert cuts_of_videos([video], **options) == [(2.0,)]
 
 
 def test_cuts_of_files_are_kept(tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ from rich.console import Console
 from vidmoco import run_folder
 from vidmoco.ablation.plan import Plan, Row
 from vidmoco.api.runs import Run
-from vidmoco.atomic_file import atomic_write
+from vidmoco.atomic_file import atomic_write, remove
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import dump_recipe, load_recipe
 from vidmoco.config.resume import refused_changes
@@ -61,7 +61,8 @@ def require_same_settings(plan: Plan, folder: Path) -> None:
 def measured_steps(row: Row, folder: Path, *, flags: Sequence[str], console: Console) -> int:
     """Return the number of steps that a row takes in its minutes, when it trains alone.
 
-    It is measured once, by a short training; start-up does not count.
+    It is measured once, by a short training; start-up does not count. A row that has changed since
+    then is measured again.
 
     Raises:
         TrainingError: the short training failed.
@@ -75,6 +76,8 @@ def measured_steps(row: Row, folder: Path, *, flags: Sequence[str], console: Con
         engine=replace(row.config.engine, log_every=_SPEED_STEPS // 4),
     )
     training = Training(row.name, 0, config, Run(folder / SPEEDS / row.name))
+    if _changes(training.run, config):
+        remove(training.run.path)
     if not training.run.is_finished:
         say(console, f"{row.name}: measuring its speed, alone")
         _train(training, folder, flags)
@@ -115,8 +118,8 @@ def train_all(
             for one, is_finished in zip(trainings, finished, strict=True)
             if not is_finished
         }
-        yield from ((one, "") for one in compress(trainings, finished))
         try:
+            yield from ((one, "") for one in compress(trainings, finished))
             for future in as_completed(running):
                 error = future.exception()
                 if error is not None and not isinstance(error, TrainingError):
@@ -169,20 +172,25 @@ def _require_own(
     """Return the run of a row and a seed, which may not exist yet, but not with other settings."""
     run = Run(folder / RUNS / f"{row.name}-seed{seed}")
     path = run.path / run_folder.CONFIG
-    if not path.is_file():
-        return run
-    saved = load_recipe(str(path))
     advice = "Rename the row, give another --output, or delete that run."
-    changed = refused_changes(saved, replace(config, videos=saved.videos), run=run.path)
-    if absolute_paths(saved.videos) != absolute_paths(config.videos):  # a resume may move them
-        changed.append(f"videos: {_listed(saved.videos)} and {_listed(config.videos)}")
-    if changed:
+    if changed := _changes(run, config):
         raise ConfigError(
             f"{run.path} was trained with other settings: {'; '.join(changed)}. {advice}"
         )
-    if length and saved.steps != config.steps:
+    if length and path.is_file() and (steps := load_recipe(str(path)).steps) != config.steps:
         raise ConfigError(
-            f"{run.path} takes {saved.steps} steps, and the row {row.name!r} {config.steps}. "
-            f"{advice}"
+            f"{run.path} takes {steps} steps, and the row {row.name!r} {config.steps}. {advice}"
         )
     return run
+
+
+def _changes(run: Run, config: PretrainConfig) -> list[str]:
+    """Return what a run, which may not exist yet, was trained with in place of these settings."""
+    path = run.path / run_folder.CONFIG
+    if not path.is_file():
+        return []
+    saved = load_recipe(str(path))
+    changed = refused_changes(saved, replace(config, videos=saved.videos), run=run.path)
+    if absolute_paths(saved.videos) != absolute_paths(config.videos):  # a resume may move them
+        changed.append(f"videos: {_listed(saved.videos)} and {_listed(config.videos)}")
+    return changed

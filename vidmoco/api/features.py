@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any, Literal
 
 import numpy as np
@@ -107,17 +108,16 @@ def embed(
         batch_size = command.batch_size or default_batch_size(frozen)
         return _embed_array(frozen, videos, batch_size)
     rows = open_videos(absolute_paths(videos), workers=command.workers)
-    found = [
-        one.read()
-        for one in stream_features(
-            frozen,
-            [(row, command.frames) for row in rows],
-            pool=command.pool,
-            normalize=command.normalize,
-            batch_size=command.batch_size,
-            workers=command.workers,
-        )
-    ]
+    stream = stream_features(
+        frozen,
+        [(row, command.frames) for row in rows],
+        pool=command.pool,
+        normalize=command.normalize,
+        batch_size=command.batch_size,
+        workers=command.workers,
+    )
+    with closing(stream):  # a notebook keeps what was interrupted, and so its processes
+        found = [one.read() for one in stream]
     return found[0] if isinstance(videos, str | os.PathLike) else found
 
 

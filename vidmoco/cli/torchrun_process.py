@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 from vidmoco.cli.main import exit_code_of
 from vidmoco.config.extract import ExtractCommand
@@ -9,5 +10,5 @@ from vidmoco.config.plain import from_python
 from vidmoco.features.extract_command import extract
 
 if __name__ == "__main__":
-    given = from_python(ExtractCommand, json.loads(sys.argv[1]))
+    given = from_python(ExtractCommand, json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
     sys.exit(exit_code_of(lambda: extract(given)))

@@ -14,11 +14,12 @@ import numpy as np
 
 from vidmoco.csv_file import read_csv
 from vidmoco.errors import ConfigError, DataError, nearest
+from vidmoco.images.folders import TRAIN, VAL
 from vidmoco.text import counted
 
 SPLITS = ("train", "val")
-_SPLIT_NAMES = {"train": "train", "val": "val", "test": "val"}
-"""Names of splits in folders and manifests, and the split that each means."""
+_SPLIT_NAMES = dict.fromkeys(TRAIN, "train") | dict.fromkeys(VAL, "val")
+"""Names of splits in folders and manifests, in any case, and the split that each means."""
 _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 """What spreadsheets write between columns in place of commas."""
 
@@ -51,7 +52,7 @@ def read_manifest(
         label: Column of the class.
         group: Column of the group that must stay together. None means each video is a group.
         where: Conditions ``COLUMN=VALUE``.
-        split: Column of train and val (or test). None means the split is not decided.
+        split: Column of train and val (or validation, valid, dev, test), or None: not decided yet.
 
     Raises:
         ConfigError: the file or a column is missing.
@@ -63,28 +64,33 @@ def read_manifest(
     _require_columns(
         [column for column in wanted if column is not None], columns, manifest=manifest
     )
+    for row in rows:  # what a spreadsheet leaves around a word; the name of a file may have spaces
+        words = {one: text for one, text in row.items() if one != path and isinstance(text, str)}
+        row |= {one: text.strip() for one, text in words.items()}
     rows = [row for row in rows if all(row[column] == value for column, value in conditions)]
     unlabelled = [row[path] or "a row without a path" for row in rows if not row[label]]
     rows = [row for row in rows if row[label]]
-    odd = [row for row in rows if split is not None and row[split] not in _SPLIT_NAMES]
-    if odd:
+    parts = [(row[split] or "").lower() if split else "" for row in rows]
+    odd = [row for row, part in zip(rows, parts, strict=True) if part not in _SPLIT_NAMES]
+    if split is not None and odd:
         raise DataError(
             f"Column {split!r} of {manifest} has {odd[0][split]!r} for {odd[0][path]!r}; expected "
             f"one of {', '.join(_SPLIT_NAMES)}. Leave out other rows with --videos.where."
         )
-    if split is not None and {"val", "test"} <= {row[split] for row in rows}:
+    vals = [name for name in VAL if name in parts]
+    if len(vals) > 1:
         raise DataError(
-            f"Column {split!r} of {manifest} has both val and test; expected one of them. Leave "
-            "out one with --videos.where, or name another column."
+            f"Column {split!r} of {manifest} has both {' and '.join(vals)}; expected one of them. "
+            "Leave out one with --videos.where, or name another column."
         )
     clips = [
         Clip(
             row[path] or "",  # None in a row that is too short
             row[label],
             row[path if group is None else group] or "",
-            "" if split is None else _SPLIT_NAMES[row[split]],
+            _SPLIT_NAMES.get(part, ""),
         )
-        for row in rows
+        for row, part in zip(rows, parts, strict=True)
     ]
     if not clips:
         raise DataError(f"No row of {manifest} has a label and {' and '.join(where) or 'a path'}.")
@@ -129,7 +135,8 @@ def _require_columns(wanted: Sequence[str], columns: Sequence[str], *, manifest:
 def clips_of_folders(keys: Sequence[str], *, folder: Path) -> list[Clip]:
     """Return labelled videos of CLASS/x.mp4, or of train/CLASS/x.mp4 and val/CLASS/y.mp4.
 
-    Each video is its own group.
+    Each video is its own group. As for images, the val part may have another name, and the folders
+    beside the two parts are left out.
 
     Args:
         keys: Paths of videos below ``folder``.
@@ -139,7 +146,11 @@ def clips_of_folders(keys: Sequence[str], *, folder: Path) -> list[Clip]:
         DataError: the videos are not in folders of classes.
     """
     parts = {key: key.split("/") for key in keys if not key.endswith("/")}
-    is_split = bool(parts) and {names[0] for names in parts.values()} <= _SPLIT_NAMES.keys()
+    there = {names[0].lower() for names in parts.values()}
+    val = next((name for name in VAL if name in there), "")
+    is_split = bool(parts) and (there <= _SPLIT_NAMES.keys() or {*TRAIN, val} <= there)
+    if is_split:
+        parts = {key: names for key, names in parts.items() if names[0].lower() in (*TRAIN, val)}
     depth = 3 if is_split else 2
     bare = [key for key, names in parts.items() if len(names) < depth]
     if bare or not parts:
@@ -148,11 +159,8 @@ def clips_of_folders(keys: Sequence[str], *, folder: Path) -> list[Clip]:
             f"{folder} has {found}; expected CLASS/x.mp4, or train/CLASS/x.mp4 and "
             "val/CLASS/y.mp4, or a CSV with a row per video (--videos.labels)."
         )
-    if is_split and any(names[0] == "val" for names in parts.values()):
-        # As for images, test is used only where there is no val.
-        parts = {key: names for key, names in parts.items() if names[0] != "test"}
     if is_split:
-        return [Clip(key, n[1], key, _SPLIT_NAMES[n[0]]) for key, n in parts.items()]
+        return [Clip(key, n[1], key, _SPLIT_NAMES[n[0].lower()]) for key, n in parts.items()]
     return [Clip(key, n[0], key) for key, n in parts.items()]
 
 

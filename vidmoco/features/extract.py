@@ -195,7 +195,7 @@ def is_done(extraction: Extraction, settings: dict[str, Any]) -> bool:
     Those of a URL are, whatever there is at the URL by now.
 
     Raises:
-        ConfigError: they were made with other settings.
+        ConfigError: they were made with other settings, or of another video that is still there.
     """
     output, video = extraction.output, extraction.video
     sidecar = read_sidecar(output)
@@ -207,11 +207,13 @@ def is_done(extraction: Extraction, settings: dict[str, Any]) -> bool:
             f"{output} was made with another {', '.join(changed)}. Give another -o, or --overwrite."
         )
     if extraction.url:
-        return sidecar.get("source") == extraction.source
-    return (sidecar.get("source_bytes"), sidecar.get("source_mtime_ns")) == (
-        video.num_bytes,
-        video.mtime_ns,
-    )
+        done = sidecar.get("source") == extraction.source
+    else:
+        known = sidecar.get("source_bytes"), sidecar.get("source_mtime_ns")
+        done = known == (video.num_bytes, video.mtime_ns)
+    if not done:
+        extraction.require_same(str(sidecar.get("source")), where=str(output))
+    return done
 
 
 _DECISIVE = (

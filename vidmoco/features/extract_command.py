@@ -136,6 +136,8 @@ def _extract_many(
         worker = stack.enter_context(Worker(folder))
         output = open_output(folder, worker, frozen, command, labels)
         stack.enter_context(output)
+        if isinstance(output, DatasetOutput):
+            output.require_own(plan)
         todo = [one for one in plan if not output.has(one)]
         bar = stack.enter_context(ProgressBar(console, "extract", total=len(todo)))
         if command.engine == "ray":

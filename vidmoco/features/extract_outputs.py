@@ -118,6 +118,25 @@ class DatasetOutput:
             self._writer.flush()
         self._writer.discard()
 
+    def require_own(self, plan: Sequence[Extraction]) -> None:
+        """Refuse videos that would replace others, or that are there under another name.
+
+        Raises:
+            ConfigError: there is such a video.
+        """
+        places, where = self.dataset.places, self.dataset.folder.name
+        names = {found[0].entry.source: name for name, found in places.items()}
+        for one in plan:
+            if one.name in places and not self.has(one):
+                known = places[one.name][0].entry.source
+                one.require_same(known, where=f"{one.name!r} in {where}")
+            if (name := names.get(one.source, one.name)) != one.name and one.name not in places:
+                raise ConfigError(
+                    f"{one.source} is in {where} as {name!r}, and would be there a second time as "
+                    f"{one.name!r}. Give the folders of before, or their common parent folder with "
+                    "another -o, or --overwrite."
+                )
+
     def has(self, one: Extraction) -> bool:
         """Return whether the rows of a video are there, as of the last ``refresh``."""
         return self.dataset.identity_of(one.name) == identity_of(one)

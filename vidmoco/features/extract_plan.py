@@ -12,7 +12,7 @@ from vidmoco.ahead import libraries_meanwhile
 from vidmoco.config.extract import ExtractCommand
 from vidmoco.errors import ConfigError, VideoError
 from vidmoco.features.extraction import Extraction
-from vidmoco.features.feature_file import require_known_suffix, require_own_sidecar
+from vidmoco.features.feature_file import SUFFIXES, require_known_suffix, require_own_sidecar
 from vidmoco.features.output_folder import OutputFolder, output_folder
 from vidmoco.features.times_file import read_times
 from vidmoco.frames.labels import labels_of, names_of, read_labels
@@ -27,6 +27,11 @@ from vidmoco.workers.start import start_fork_server
 
 # ".timestamps.npy" in place of the suffix, and ".12345678.part" while it is written.
 _ADDED_BYTES = 32
+# Others may be a part of a folder's name, such as a version, a date, or a tag of timm's.
+_SUFFIXES_OF_FILES = {
+    *(*SUFFIXES, ".npz", ".csv", ".json", ".jsonl", ".h5", ".hdf5", ".pt", ".pth", ".pkl"),
+    *(".pickle", ".safetensors", ".txt", ".tsv", ".arrow", ".feather", ".mat", ".zarr", ".lance"),
+}
 _COLUMNS = {"video", "video_id", "frame", "pts_seconds", "end_seconds", "feature"}  # of a dataset
 
 
@@ -111,7 +116,7 @@ def holds_many(command: ExtractCommand) -> bool:
             "--format parquet."
         )
     if is_many:
-        if output.suffix:
+        if output.suffix.lower() in _SUFFIXES_OF_FILES and not output.is_dir():
             what = "--format parquet writes a folder"
             if several:
                 kind = "list" if is_list else "folder" if video.is_dir() else "catalog"

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vidmoco.config.frame_selection import EVERY_FRAME, FrameSelection
-from vidmoco.urls import without_passwords
+from vidmoco.content import content_of
+from vidmoco.errors import ConfigError
+from vidmoco.urls import is_url, without_passwords
 from vidmoco.video.info import VideoInfo
 
 
@@ -31,6 +33,26 @@ class Extraction:
     def source(self) -> str:
         """The path of the video, or its URL without what signs it: that is kept in files."""
         return without_passwords(self.url) or str(self.video.path)
+
+    def require_same(self, known: str, *, where: str) -> None:
+        """Refuse to replace the features of another video that has the same name.
+
+        Args:
+            known: source of the features that are there.
+            where: what they are called.
+
+        Raises:
+            ConfigError: they are of another file, which is still there, or of another URL.
+        """
+        other = Path(known)
+        if known == self.source or not (is_url(other) or other.exists()):
+            return
+        if self.video.content and content_of(other) == self.video.content:
+            return
+        raise ConfigError(
+            f"{where} has the features of {known}, which those of {self.source} would replace. "
+            "Give both together, their common parent folder, another -o, or --overwrite."
+        )
 
     def named(self, text: str) -> str:
         """Return a message with the URL in place of the path that it was fetched to."""

@@ -9,6 +9,8 @@ import signal
 import sys
 import uuid
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from rich.console import Console
@@ -65,14 +67,14 @@ def extract_on_all_gpus(
     each = replace(rest, overwrite=command.overwrite and not command.writes_dataset)
     say(console, f"{number} GPUs, a process for each")
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # as torchrun does
-    crash = _run(["-m", _PROCESS, json.dumps(to_plain(each))], number)
+    crash = _run(each, number)
     if crash:
         say(console, f"{crash}. This process goes on with what is left.")
     return replace(rest, overwrite=False)
 
 
-def _run(words: list[str], number: int) -> str:
-    """Run a Python program in several processes; return why one of them crashed, or "".
+def _run(command: ExtractCommand, number: int) -> str:
+    """Extract in several processes; return why one of them crashed, or "".
 
     It is what the command ``torchrun --standalone`` does. A signal that stops this process is
     passed on to them, and stops this one when they have ended.
@@ -95,7 +97,10 @@ def _run(words: list[str], number: int) -> str:
     heard = [number.name for number, handler in handlers.items() if handler != signal.SIG_IGN]
     config.signals_to_handle = ",".join(heard)
     try:
-        elastic_launch(config, sys.executable)(*words)
+        with TemporaryDirectory(prefix="vidmoco-") as folder:
+            settings = Path(folder) / "extract.json"  # one argument has no room for many paths
+            settings.write_text(json.dumps(to_plain(command)), encoding="utf-8")
+            elastic_launch(config, sys.executable)("-m", _PROCESS, str(settings))
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         return f"Process {rank} ended with exit code {failure.exitcode}"

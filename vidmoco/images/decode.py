@@ -41,12 +41,20 @@ def decode_image(data: bytes, *, at_least: int | None = None) -> UInt8[Tensor, "
                     opened.draft(None, (at_least, at_least))
                 opened.load()
                 file_format = opened.format
-                image = ImageOps.exif_transpose(opened)
+                image = upright(opened)
     except Exception as error:  # decoders raise many kinds, and the caller lists the reason
         reason = " ".join(str(error).split()).replace(" <_io.BytesIO object", "").split(" at 0x")[0]
         raise DataError(f"{type(error).__name__}: {reason}") from error
     rgb = np.array(_to_rgb(image, file_format=file_format))
     return torch.from_numpy(rgb).permute(2, 0, 1)
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """Return an image turned as its EXIF orientation says."""
+    image.getexif()
+    # Else PIL writes the other tags for the turned image, and fails where one has an odd type.
+    image.info.pop("exif", None)
+    return ImageOps.exif_transpose(image)
 
 
 @cache

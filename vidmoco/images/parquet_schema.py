@@ -29,8 +29,8 @@ def class_names(schema: Any, label: str, path: Path) -> list[str] | None:
                 f"The metadata 'classes' of {path} is not a JSON list: {error}."
             ) from error
     else:
-        names = decoded.split(",")
-    names = [str(name).strip() for name in names]
+        names = [name.strip() for name in decoded.split(",")]
+    names = [str(name) for name in names]
     if len(set(names)) != len(names):
         raise DataError(f"The metadata of {path} names a class twice.")
     return names

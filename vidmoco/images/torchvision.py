@@ -1,16 +1,17 @@
 """Labelled images of torchvision's datasets on the disk. Nothing is downloaded."""
 
+from collections import Counter
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torchvision
-from PIL import ImageOps
 from torch import Tensor
 from torchvision.transforms.v2 import functional as pixels
 
 from vidmoco.errors import ConfigError, DataError, nearest
+from vidmoco.images.decode import upright
 from vidmoco.shapes import UInt8
 
 # The datasets' names of the two parts. The first one that a dataset knows is used.
@@ -35,8 +36,7 @@ class TorchvisionImages:
         """Return one image, or raise ``DataError``, whose text is the reason, if it is damaged."""
         try:
             picture, _ = self._dataset[row]
-            upright = ImageOps.exif_transpose(picture).convert("RGB")
-            image: Tensor = pixels.pil_to_tensor(upright)
+            image: Tensor = pixels.pil_to_tensor(upright(picture).convert("RGB"))
         except Exception as error:  # Pillow raises many kinds for a damaged file
             raise DataError(f"{type(error).__name__}: {error}") from error
         return image
@@ -108,5 +108,8 @@ def _classes_of(dataset: Any, labels: list[int]) -> tuple[str, ...]:
     names = getattr(dataset, "classes", None)
     count = max(labels) + 1
     if isinstance(names, list | tuple) and len(names) >= count:
-        return tuple(", ".join(name) if isinstance(name, tuple) else str(name) for name in names)
+        words = [", ".join(name) if isinstance(name, tuple) else str(name) for name in names]
+        # ImageNet has two that are called crane: a bird and a machine.
+        times = Counter(words)
+        return tuple(f"{one} ({n})" if times[one] > 1 else one for n, one in enumerate(words))
     return tuple(str(label) for label in range(count))

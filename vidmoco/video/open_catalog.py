@@ -30,12 +30,15 @@ def catalog_cache_path(source: Path) -> Path:
 
 
 def scan_groups(sources: Sequence[Path]) -> list[tuple[list[Path], Path]]:
-    """Return what is scanned at once, with its cache: a folder, a file, or a long list of files."""
+    """Return what is scanned at once, with its cache: a folder, a file, or a long list of files.
+
+    All long lists below a folder share one cache, as a list with one file more is another list.
+    """
     files = [source for source in sources if not source.is_dir()]
     if len(files) <= _FILES_APART:
         return [([source], catalog_cache_path(source)) for source in sources]
-    names = "\n".join(sorted(os.path.abspath(file) for file in files))  # noqa: PTH100
-    digest = hashlib.sha256(os.fsencode(names)).hexdigest()[:16]
+    parent = os.path.commonpath([os.path.abspath(file.parent) for file in files])  # noqa: PTH100
+    digest = hashlib.sha256(os.fsencode(parent)).hexdigest()[:16]
     groups = [([source], catalog_cache_path(source)) for source in sources if source.is_dir()]
     return [*groups, (files, cache_folder() / "catalogs" / f"files-{digest}.parquet")]
 
@@ -67,15 +70,17 @@ def open_catalog(
     saved = [s for s in sources if s.suffix.lower() == ".parquet" and not s.is_dir()]
     catalogs = [Catalog.load(source) for source in saved]
     for group, cache in scan_groups([source for source in sources if source not in saved]):
+        known = cached_catalog(cache)
         catalog = scan_videos(
             group,
-            previous=None if fresh else cached_catalog(cache),
+            previous=None if fresh else known,
             workers=workers,
             progress=progress,
             limits=limits,
         )
         try:
-            catalog.save(cache)
+            is_folder = group[0].is_dir()
+            (catalog if is_folder or known is None else Catalog.merge([catalog, known])).save(cache)
         except ConfigError as error:
             say(Console(stderr=True), f"{error} The next run will inspect every file again.")
         catalogs.append(catalog)

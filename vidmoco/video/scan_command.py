@@ -4,6 +4,7 @@ import functools
 import os
 import time
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +81,8 @@ def print_catalog(catalog: Catalog, *, console: Console, catalog_path: Path | No
         say(console, f"  {info.key}: {info.reason}")
     more = len(refused) - _MAX_REFUSED_LINES
     if more > 0:
-        where = "the catalog" if catalog_path is None else str(catalog_path)
-        say(console, f"  … and {more:,} more, all in {where}")
+        where = f", all in {catalog_path}" if catalog_path else "; `vidmoco scan -o FILE` has all"
+        say(console, f"  … and {more:,} more{where}")
 
 
 @functools.cache
@@ -129,8 +130,7 @@ def scan_command(command: ScanCommand) -> int:
         command.videos, workers=command.workers, fresh=command.fresh, limits=command.limits
     )
     console = Console()
-    source = expand_lists(command.videos)[0]
-    where = output or (source if source.suffix == ".parquet" else scan_groups([source])[0][1])
+    where = output or _catalog_of(expand_lists(command.videos))
     if len(catalog) == 1 and catalog[0].route == "refused":
         raise VideoError(f"{catalog[0].path}: {catalog[0].reason}.")
     num_findings = 0
@@ -141,8 +141,17 @@ def scan_command(command: ScanCommand) -> int:
     print_catalog(catalog, console=console, catalog_path=where)
     if not len(catalog.readable()):
         raise VideoError(f"None of the {len(catalog)} videos can be read.")
-    say(console, f"{counted(len(catalog), 'video')} in {where}")
+    found = counted(len(catalog), "video")
+    say(console, f"{found} in {where}" if where else f"{found}; -o FILE puts them into one catalog")
     return 1 if num_findings else 0
+
+
+def _catalog_of(sources: Sequence[Path]) -> Path | None:
+    """Return the file that holds the catalog of these videos and no others, if there is one."""
+    source = sources[0]
+    if len(sources) > 1:
+        return None
+    return source if source.suffix.lower() == ".parquet" else scan_groups(sources)[0][1]
 
 
 def _verify(catalog: Catalog, command: ScanCommand, *, console: Console) -> tuple[Catalog, int]:

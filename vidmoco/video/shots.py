@@ -15,6 +15,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from vidmoco.atomic_file import atomic_write
 from vidmoco.cache_folder import cache_folder
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.console import say
+from vidmoco.errors import ConfigError
 from vidmoco.json_text import read_json
 from vidmoco.progress import ProgressBar
 from vidmoco.shapes import Bool, Float64, UInt8
@@ -168,5 +170,5 @@ def _load(video: VideoInfo) -> tuple[float, ...] | None:
 
 
 def _save(video: VideoInfo, cuts: tuple[float, ...]) -> None:
-    with atomic_write(_path_of(video), advice=", or name another folder by VIDMOCO_CACHE.") as part:
+    with suppress(ConfigError), atomic_write(_path_of(video)) as part:  # else found again next time
         part.write_text(json.dumps(cuts), encoding="utf-8")
