@@ -6,9 +6,11 @@ import pytest
 import timm
 import torch
 from painted_videos import read_index, write_video
+from PIL import Image
 from tiny_run import SMALL
 
 import vidmoco
+from vidmoco.cli.main import main
 from vidmoco.errors import CheckpointError, ConfigError
 
 
@@ -54,6 +56,28 @@ def test_a_second_call_is_the_same_and_a_stopped_run_goes_on(run, videos, tmp_pa
 def test_settings_that_cannot_be(videos, settings, message):
     with pytest.raises(ConfigError, match=message):
         vidmoco.pretrain(videos, **settings)
+
+
+def test_a_run_is_found_from_any_folder(run, videos, tmp_path, monkeypatch):
+    """Its paths are absolute, ``~`` is the home folder, and the caller's threads stay."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    Path("latest").symlink_to(run.path)
+    for label in "ab":
+        for part in ("train", "val"):
+            folder = tmp_path / "images" / part / label
+            folder.mkdir(parents=True)
+            Image.new("RGB", (16, 16), (99 * (label == "a"),) * 3).save(folder / f"{part}.png")
+    settings = SMALL | {"backbone": "latest", "steps": 1}
+    torch.set_num_threads(2)
+    began = vidmoco.pretrain(videos, run="~/runs/a", monitor={"images": "images"}, **settings)
+    assert torch.get_num_threads() == 2
+    assert began.path == tmp_path / "runs" / "a" and not Path("~").exists()
+    assert began.config.backbone.name == str(run.path.resolve())
+    assert began.config.monitor.images == tmp_path / "images"
+    monkeypatch.chdir("/")
+    assert main(["pretrain", "--run", str(began.path), "--resume", "--steps", "2"]) == 0
+    assert vidmoco.load_run("~/runs/a").metrics.num_rows == 2
 
 
 def test_a_run_is_a_backbone_to_begin_with(run, videos, tmp_path):

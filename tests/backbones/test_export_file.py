@@ -55,6 +55,15 @@ def test_torchvision_loads_a_resnet(folder, tmp_path):
     assert alike(features(model.eval(), 64), features(load_backbone(folder), 64))
 
 
+def test_a_network_may_be_named_with_the_tag_of_its_weights(tmp_path, monkeypatch):
+    backbone = timm.create_model("resnet18.a1_in1k", num_classes=0).eval()
+    monkeypatch.setattr(module, "load_backbone", lambda source: backbone)
+    command = ExportCommand(
+        run=Path("resnet18.a1_in1k"), to="torchvision", output=tmp_path / "r.pth"
+    )
+    assert set(torch.load(export_file(command))) >= {"conv1.weight"}
+
+
 def test_torchvision_loads_a_transformer(vit_folder, tmp_path):
     file = export_file(ExportCommand(run=vit_folder, to="torchvision", output=tmp_path / "v.pth"))
     model = torchvision.models.VisionTransformer(

@@ -334,6 +334,11 @@ def test_a_block_is_as_large_as_its_memory():
     with pytest.raises(ConfigError, match=expected):
         cut(block_gib=0.001)
     assert cut(block_gib=0.001, pairs_per_visit=1).largest_block == 1
+    usual = cut(block_gib=None, num_sources=10**7, batch_size=1000)
+    assert usual.largest_block == cut(block_gib=2, num_sources=10**7, batch_size=1000).largest_block
+    # A batch that needs more is given more: MoCo v3's 4,096 pairs of 256 px need 10.7 GiB.
+    large = {"num_sources": 10**5, "batch_size": 4096, "canvas": (256, 455)}
+    assert cut(block_gib=None, **large).largest_block == 1
 
 
 def test_the_canvas_has_the_shape_of_the_median_video(tmp_path):

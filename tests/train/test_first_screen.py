@@ -87,6 +87,47 @@ def test_gaps_are_told(videos):
     assert found["note"].startswith("No video is as long as --data.max-gap (200 s): gaps are at")
 
 
+def test_views_that_are_larger_than_the_frames_are_told(videos):
+    data = {"segments": "whole", "max_gap": None}
+    found = screen(videos, batch_size=4, data=data, augment={"size": 224})
+    assert found["note"] == (
+        "Frames are reduced to 72 px, and views of 224 px are enlarged from them. Give "
+        "--data.short-side 256."
+    )
+
+
+@pytest.mark.parametrize(
+    ("optim", "said"),
+    [
+        ({"warmup_epochs": 20.0}, ""),
+        (
+            {"warmup_epochs": 21.0},
+            "The learning rate rises for 21 steps, and there are 40. Give --optim.warmup-epochs 2, "
+            "or more --steps.",
+        ),
+        ({"update_every": "epoch"}, ""),
+    ],
+)
+def test_schedules_that_are_longer_than_the_training_are_told(videos, optim, said):
+    data = {"segments": "whole", "max_gap": None}
+    found = screen(videos, batch_size=4, data=data, optim=optim)
+    assert found.get("note", "") == said
+
+
+def test_a_rate_that_changes_between_epochs_needs_some(videos):
+    data = {"segments": "time", "segment_seconds": 0.08, "max_gap": None}  # 75 segments, 18 batches
+    found = screen(
+        videos, batch_size=4, data=data, optim={"update_every": "epoch", "warmup_epochs": 0}
+    )
+    assert found["steps"] == "0 to 40, 18 per epoch"
+    assert (
+        "between epochs alone, of which there are 2.2. Give --optim.update-every step"
+        in found["note"]
+    )
+    found = screen(videos, batch_size=4, data=data, optim={"warmup_epochs": 1.0})
+    assert "note" not in found
+
+
 def test_another_method_comes_with_its_own_defaults(videos):
     found = screen(videos, "simclr_small", method="moco", batch_size=16)
     assert "--method.name moco" in found["recipe"] and "projector" not in found["recipe"]

@@ -1,7 +1,7 @@
 """Trainings, and the runs that they leave."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import nn
 from vidmoco import run_folder
 from vidmoco.api.features import PathLike, embed, evaluate
 from vidmoco.backbones.build import load_backbone
+from vidmoco.backbones.source import with_lasting_sources
 from vidmoco.config.evaluation import ReportCommand
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import default_recipe, load_recipe, with_settings
@@ -22,7 +23,7 @@ from vidmoco.report.report import report as write_report
 from vidmoco.run_folder import LATEST
 from vidmoco.train.pretrain import pretrain as train
 from vidmoco.train.start import Resume
-from vidmoco.urls import absolute_paths
+from vidmoco.urls import absolute, absolute_paths
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def pretrain(
     """
     if resume not in (True, False, "auto"):
         raise ConfigError(f"resume is {resume!r}; it must be True, False or 'auto'.")
-    folder = Path(run) if run is not None else None
+    folder = Path(run).expanduser() if run is not None else None
     if resume is True or (resume and has_checkpoint(folder)):
         folder = folder or LATEST.resolve()
         saved = load_run(folder).config
@@ -133,6 +134,10 @@ def pretrain(
         given = settings | {"videos": absolute_paths(videos)}
         recipe = recipe or default_recipe(str(settings.get("device", "auto")))
         config = with_settings(load_recipe(recipe), given)
+        config = replace(config, backbone=with_lasting_sources(config.backbone))
+    if config.monitor.images is not None:
+        images = absolute(config.monitor.images)
+        config = replace(config, monitor=replace(config.monitor, images=images))
     result = train(
         config,
         run=folder,
@@ -149,7 +154,7 @@ def load_run(path: PathLike) -> Run:
     Raises:
         CheckpointError: It is no run folder.
     """
-    run = Run(Path(path))
+    run = Run(Path(path).expanduser())
     if not (run.path / run_folder.CONFIG).is_file():
         raise CheckpointError(f"{path} is no run folder: it has no {run_folder.CONFIG}.")
     return run

@@ -50,7 +50,8 @@ def export_file(command: ExportCommand) -> Path:
         raise ConfigError(f"{output} already exists. Add --overwrite, or name another file.")
     if not output.parent.is_dir():
         raise ConfigError(f"There is no folder {output.parent} to write {output.name} into.")
-    backbone, name = load_backbone(source), architecture_of(source)
+    backbone = load_backbone(source)
+    name = architecture_of(source).rpartition("/")[2].partition(".")[0]  # without the weights' tag
     size = preprocess_of(backbone).size
     with atomic_write(output) as part:
         _WRITERS[command.to](backbone, name, size, part)

@@ -1,10 +1,11 @@
 """What ``--backbone`` may name: one grammar for all commands, without torch."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vidmoco.backbones.folder import CONFIG_FILE, check_folder
+from vidmoco.config.backbone import BackboneConfig
 from vidmoco.errors import ConfigError, nearest
 
 UNTRAINED = "random"
@@ -112,6 +113,16 @@ def lasting(source: str) -> str:
     if backbone_folder(bare) is None:
         return source
     return source[: -len(bare)] + str(Path(bare).expanduser().resolve())
+
+
+def with_lasting_sources(config: BackboneConfig) -> BackboneConfig:
+    """Return the settings of a backbone, whose sources are found when the run is resumed.
+
+    Raises:
+        ConfigError: a source is a path without a backbone.
+    """
+    weights = config.weights and lasting(config.weights)
+    return replace(config, name=lasting(config.name), weights=weights)
 
 
 def without_folder(source: str) -> str:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Literal
 
 from vidmoco.ahead import say_loading
+from vidmoco.backbones.source import with_lasting_sources
 from vidmoco.backbones.timm_names import require_sources
 from vidmoco.cli.flags import run_config
 from vidmoco.config.commands import PretrainCommand
@@ -24,6 +25,7 @@ def run_pretrain(command: PretrainCommand) -> int:
         ConfigError: there are no videos, or a resumed run is asked for with other settings.
     """
     config = command.config
+    command = replace(command, run=command.run and command.run.expanduser())
     if command.resume == "auto" and command.run is None:
         raise ConfigError("--resume auto looks for a checkpoint in a run folder. Give --run.")
     goes_on = command.resume == "yes" or (command.resume == "auto" and has_checkpoint(command.run))
@@ -35,6 +37,8 @@ def run_pretrain(command: PretrainCommand) -> int:
     require_paths(config.monitor.images)
     require_sources(config.backbone.name, config.backbone.weights)
     config = replace(config, videos=tuple(absolute(path) for path in videos))
+    if not goes_on:
+        config = replace(config, backbone=with_lasting_sources(config.backbone))
     if config.monitor.images is not None:
         images = absolute(config.monitor.images)
         config = replace(config, monitor=replace(config.monitor, images=images))

@@ -45,9 +45,9 @@ class DataConfig(Settings):
     pairs_per_visit: int = 4
     """Pairs drawn from a video each time it is opened, each for another batch. A larger number
     costs less decoding, but brings the pairs of a video closer together in the training order."""
-    block_gib: Expert[float] = 2.0
+    block_gib: Expert[float | None] = None
     """GiB of memory for pairs that are decoded ahead of their batches. More memory mixes videos
-    better."""
+    better. None means 2 GiB, or what a batch of each pair of a visit needs, if that is more."""
     decoder: Literal["auto", "decord", "pyav"] = "auto"
     """`auto`: the fastest decoder for each video, which is PyAV for H.264 and decord for VP8, VP9
     and AV1. `decord`: decord for every video that it decodes correctly. `pyav`: PyAV only, for
@@ -85,5 +85,7 @@ class DataConfig(Settings):
             "None for --data.segments whole",
         )
         self._require(1 <= self.pairs_per_visit <= 64, "pairs_per_visit", "from 1 to 64")
-        self._require(self.block_gib > 0, "block_gib", "greater than 0 GiB")
+        self._require(
+            self.block_gib is None or self.block_gib > 0, "block_gib", "None or greater than 0 GiB"
+        )
         self._require(self.workers is None or self.workers >= 0, "workers", "None, 0 or more")

@@ -34,6 +34,7 @@ from vidmoco.video.readers import Decoder
 from vidmoco.workers.pool import Report, WorkerPool
 from vidmoco.workers.process import describe
 
+_USUAL_BLOCK = 2 * 2**30  # bytes
 _SECONDS_TO_LISTEN = 0.5  # between two calls of ``stopped``
 MAX_WORKERS = 16  # assumption: with more, the training device is the limit and not decoding
 
@@ -62,7 +63,7 @@ def cut_batches(
     batch_size: int,
     canvas: tuple[int, int],
     pairs_per_visit: int,
-    block_gib: float,
+    block_gib: float | None,
     frames_per_video: int = 2,
     positions: range | None = None,
 ) -> Batching:
@@ -74,7 +75,7 @@ def cut_batches(
         canvas: (height, width) of the frames.
         pairs_per_visit: pairs that are read from a video at once, each for another batch.
         block_gib: memory for the pairs of a block, in GiB, over all processes. Larger blocks mix
-            videos better.
+            videos better. None means 2, or more where a batch needs it.
         frames_per_video: frames of a "pair", which may be more than 2.
         positions: the positions of each batch that this process reads. None means all.
 
@@ -84,7 +85,8 @@ def cut_batches(
     if pairs_per_visit == 1:
         return Batching(num_sources=num_sources, batch_size=batch_size, positions=positions)
     needed = pairs_per_visit * batch_size * bytes_of_slot(frames_per_video, canvas)
-    block_batches = int(block_gib * 2**30 / needed)
+    given = max(_USUAL_BLOCK, needed) if block_gib is None else block_gib * 2**30
+    block_batches = int(given / needed)
     if block_batches < 1:
         raise ConfigError(
             f"--data.pairs-per-visit {pairs_per_visit} with batches of {batch_size} and frames of "

@@ -36,7 +36,12 @@ def first_screen(
         recipe: the name or path of the recipe; empty for none.
         device: where it trains.
     """
-    notes = (config.method.warning(len(source.sources)), source.gap_note())
+    notes = (
+        config.method.warning(len(source.sources)),
+        source.gap_note(),
+        _size_note(config),
+        _length_note(config, batching, steps),
+    )
     facts = {
         "run": f"{run} ({run_folder.CONFIG} there has all settings)",
         "recipe": recipe and _recipe(recipe, config),
@@ -78,7 +83,9 @@ def _data(source: PairSource) -> str:
     if sources > videos:
         longest = source.sources.durations.max()
         text += f", in {sources:,} segments of at most {longest:.2g} s (--data.segments)"
-    stored, needed = source.prepared_short_side, source.config.data.short_side
+    config = source.config
+    stored = source.prepared_short_side
+    needed = max(config.data.short_side, config.augment.size)
     if stored is None:
         return text
     if stored < needed:
@@ -86,6 +93,34 @@ def _data(source: PairSource) -> str:
     elif stored >= 2 * needed:
         text += f"; prepared at {stored} px (--short-side {needed} is enough, and faster)"
     return text
+
+
+def _size_note(config: PretrainConfig) -> str:
+    """Say that the views would be enlarged pictures, with no more to see."""
+    side, size = config.data.short_side, config.augment.size
+    if side >= size:
+        return ""
+    return (
+        f"Frames are reduced to {side} px, and views of {size} px are enlarged from them. Give "
+        f"--data.short-side {round(size * 8 / 7)}."
+    )
+
+
+def _length_note(config: PretrainConfig, batching: Batching, steps: range) -> str:
+    """Say that the training is too short for its schedules, which count in epochs."""
+    per_epoch, optim = batching.batches_per_epoch, config.optim
+    warmup = optim.warmup_epochs * per_epoch
+    if warmup > steps.stop / 2:
+        return (
+            f"The learning rate rises for {warmup:,.0f} steps, and there are {steps.stop:,}. Give "
+            f"--optim.warmup-epochs {steps.stop / 20 / per_epoch:.2g}, or more --steps."
+        )
+    if optim.schedule == "cosine" and optim.update_every == "epoch" and steps.stop < 3 * per_epoch:
+        return (
+            f"The learning rate changes between epochs alone, of which there are "
+            f"{steps.stop / per_epoch:.2g}. Give --optim.update-every step, or more --steps."
+        )
+    return ""
 
 
 def _pairs(config: PretrainConfig, source: PairSource, batching: Batching) -> str:

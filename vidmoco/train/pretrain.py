@@ -83,21 +83,25 @@ def pretrain(
         VideoError: too many videos in a row cannot be read.
     """
     with distributed.processes_from_environment(resolve_device(config.engine.device)) as device:
+        threads = torch.get_num_threads()
         console = console or Console(stderr=True)
         if not distributed.is_main():
             console = Console(quiet=True)
-        with started(run, resume=resume, recipe=recipe, console=console) as (run, goes_on):
-            recipe = "" if resume and goes_on else recipe
-            return _pretrain(
-                config,
-                device,
-                run=run,
-                resume=goes_on,
-                auto=resume == "auto",
-                recipe=recipe,
-                console=console,
-                catalog=catalog,
-            )
+        try:
+            with started(run, resume=resume, recipe=recipe, console=console) as (run, goes_on):
+                recipe = "" if resume and goes_on else recipe
+                return _pretrain(
+                    config,
+                    device,
+                    run=run,
+                    resume=goes_on,
+                    auto=resume == "auto",
+                    recipe=recipe,
+                    console=console,
+                    catalog=catalog,
+                )
+        finally:
+            torch.set_num_threads(threads)  # of the caller's own work
 
 
 def _pretrain(
