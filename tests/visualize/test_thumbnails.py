@@ -9,7 +9,7 @@ from explore_features import random_features, write_features
 from painted_videos import read_index, write_video
 
 from vidmoco.features.feature_set import open_features
-from vidmoco.video.scan import scan_videos
+from vidmoco.video.open_catalog import open_catalog
 from vidmoco.visualize import thumbnails as thumbnails_module
 from vidmoco.visualize.thumbnails import grey_tile, thumbnails
 
@@ -97,9 +97,9 @@ def test_a_sidecar_of_a_stranger_opens_no_folder_and_no_text(tmp_path, monkeypat
 
     def scan(sources, **options):
         looked_at.extend(sources)
-        return scan_videos(sources, **options)
+        return open_catalog(sources, **options)
 
-    monkeypatch.setattr(thumbnails_module, "scan_videos", scan)
+    monkeypatch.setattr(thumbnails_module, "open_catalog", scan)
     pictures = thumbnails(open_features(tmp_path), np.arange(3))
     assert all(map(is_grey, pictures))
     assert looked_at == [tmp_path / "text.mp4"]  # not all that is in the folder

@@ -24,8 +24,8 @@ from vidmoco.features.feature_set import FeatureSet, describe_backbone
 from vidmoco.images.decode import decode_image
 from vidmoco.shapes import Float32, UInt8
 from vidmoco.video.files import VIDEO_SUFFIXES
+from vidmoco.video.open_catalog import open_videos
 from vidmoco.video.requests import Request, read_requests
-from vidmoco.video.scan import scan_videos
 
 _HOW = "Give an image, or a video and a time in seconds: clip.mp4@12.5"
 
@@ -89,9 +89,7 @@ def read_query(text: str, *, limits: Limits = DEFAULT_LIMITS) -> Query:
 
 
 def _frame_of(path: Path, seconds: float, *, limits: Limits) -> Query:
-    info = scan_videos([path], progress=False, limits=limits)[0]
-    if info.route == "refused":
-        raise VideoError(f"{path}: {info.reason}.")
+    (info,) = open_videos([path], limits=limits)
     if seconds >= info.duration_seconds:
         raise ConfigError(
             f"--query {path}@{seconds:g} is beyond the end of the video, which lasts "

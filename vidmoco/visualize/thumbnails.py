@@ -18,8 +18,8 @@ from vidmoco.shapes import Int64
 from vidmoco.text import in_ascii
 from vidmoco.video.files import state_of
 from vidmoco.video.info import VideoInfo
+from vidmoco.video.open_catalog import open_catalog
 from vidmoco.video.requests import Answer, Request, read_requests
-from vidmoco.video.scan import scan_videos
 from vidmoco.visualize.drawing import Box, font, shrink_all
 
 BOX: Box = (160, 120)
@@ -81,8 +81,9 @@ def look_at_videos(sources: Sequence[Path], *, limits: Limits) -> Mapping[Path, 
     """Return what the scan says of video files; those that have gone meanwhile are missing."""
     if not sources:
         return {}
-    with suppress(ConfigError):
-        return {row.path: row for row in scan_videos(sources, progress=False, limits=limits).rows()}
+    with suppress(ConfigError):  # the catalog is kept: a look reads a file to its end
+        catalog = open_catalog(sources, progress=False, limits=limits)
+        return {row.path: row for row in catalog.rows()}
     return {}
 
 
