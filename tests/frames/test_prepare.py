@@ -310,6 +310,29 @@ def test_what_cannot_be_read_is_listed(here, videos, capsys):
     assert content() == EXPECTED
 
 
+def test_frames_of_videos_that_are_out_of_reach_for_a_while_stay(here, videos, capsys):
+    write_video(videos / "near.mp4", num_frames=4)
+    assert prepare(videos) == 0
+    before = content()
+    (videos / "deep").rename("away")
+    (videos / "deep").symlink_to("../away")  # as a folder that cannot be entered: it is refused
+    assert prepare(videos) == 1
+    assert "the link leads out of the folder" in capsys.readouterr().err
+    assert content() == before
+    status = (videos / "near.mp4").stat()
+    (videos / "near.mp4").write_bytes(bytes(status.st_size))  # the disk gives nothing, at any size
+    os.utime(videos / "near.mp4", ns=(0, status.st_mtime_ns))
+    write_video(videos / "new.mp4", num_frames=2)
+    assert prepare(videos) == 1
+    assert [one for one in content() if one[0] != "new.mp4"] == before
+    # One that has changed, and those that are not wanted any more, go.
+    (videos / "near.mp4").write_bytes(b"no video")
+    assert prepare(videos) == 1
+    assert {name.partition("/")[0] for name, *_ in content()} == {"deep", "new.mp4"}
+    assert prepare(videos, "--max-frames", "3", "--follow-links") == 1
+    assert {name for name, *_ in content()} == {"new.mp4"}
+
+
 def test_a_video_that_kills_its_process_costs_itself(videos, monkeypatch, capsys):
     monkeypatch.setattr(prepare_module, "build_frame_writer", build_dying)
     assert prepare(videos) == 1

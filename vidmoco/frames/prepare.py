@@ -3,6 +3,7 @@
 import json
 import time
 from collections import Counter
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import closing
 from dataclasses import asdict
@@ -45,6 +46,7 @@ from vidmoco.json_text import parse_json
 from vidmoco.progress import ProgressBar
 from vidmoco.run_folder import make_writable_folder
 from vidmoco.text import counted
+from vidmoco.video.catalog import Catalog
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.open_catalog import open_catalog
 from vidmoco.video.scan_command import print_catalog, print_refusals
@@ -109,6 +111,7 @@ def prepare(command: PrepareCommand) -> int:
                 first_shard=max(shards, default=-1) + 1,
             )
             current = {name: (v.num_bytes, v.mtime_ns) for name, v in videos.items()}
+            current |= _out_of_reach(catalog, known.videos if known else [])
             with closing(writer):
                 failed, pair_seconds = _write_missing(
                     writer, videos, known, lost, settings, command
@@ -135,6 +138,25 @@ def prepare(command: PrepareCommand) -> int:
     if pair_seconds:
         _print_saving(folder, float(np.mean(pair_seconds)))
     return 1 if failed or len(readable) < len(catalog) else 0
+
+
+def _out_of_reach(catalog: Catalog, known: Sequence[VideoRow]) -> dict[str, tuple[int, int]]:
+    """Return the known videos that cannot be read now, and are as they were: their frames stay.
+
+    Their folder or their disk may be away for a while. Returns their sizes and times by name.
+    """
+    refused = {}
+    for one in catalog.refused().rows():
+        if not one.limit:  # else they are not wanted
+            state = one.num_bytes, one.mtime_ns
+            refused |= {one.key: state, f"{Path(one.root).name}/{one.key}": state}
+    folders = tuple(name for name in refused if name.endswith("/"))
+    states = {row.name: (row.num_bytes, row.mtime_ns) for row in known}
+    return {
+        name: state
+        for name, state in states.items()
+        if refused.get(name) == state or name.startswith(folders)
+    }
 
 
 def _write_missing(
