@@ -123,7 +123,13 @@ def test_evaluation_on_the_gpu_gives_the_numbers_of_the_cpu(folder, device):
 def test_the_monitor_gives_the_number_of_evaluate(videos, folder, device):
     images = write_images(folder / "images")
     begin(
-        videos, "run", device.type, "--monitor.images", str(images), "--monitor.every-epochs", "1"
+        videos,
+        "run",
+        device.type,
+        "--monitor.images",
+        str(images),
+        "--monitor.every-epochs",
+        "0.25",
     )
     lines = read_metrics(folder / "run" / "monitor.jsonl")
     assert [line["step"] for line in lines] == [0, 2, 4, 6]

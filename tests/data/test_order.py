@@ -157,6 +157,15 @@ def test_a_batch_larger_than_the_sources_takes_each_about_equally(sources, more,
     assert max(counts.values()) - min(counts.values()) <= visit * 2
 
 
+@given(st.integers(1, 5000), st.integers(1, 64))
+def test_an_epoch_of_the_schedules_has_no_few_steps(sources, batch_size):
+    """Twice the videos are not an eighth of the training."""
+    batching = Batching(num_sources=sources, batch_size=batch_size)
+    steps, batches = batching.steps_per_epoch, batching.batches_per_epoch
+    assert steps % batches == 0
+    assert 5 <= steps <= 9 if batches < 9 else steps == batches
+
+
 def test_no_sources():
     with pytest.raises(ValueError, match="num_sources = 0, expected 1 or more"):
         Batching(num_sources=0, batch_size=4)

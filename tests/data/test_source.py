@@ -159,7 +159,7 @@ def test_a_training_from_prepared_frames(prepared_folder, tmp_path, monkeypatch,
     run = ["--backbone.name", "resnet10t", "--method.queue-size", "16", "--run", "run"]
     run += ["--optim.warmup-epochs", "0", "--steps", "2"]
     assert main(["pretrain", str(prepared_folder), *words, *run]) == 0
-    assert "steps   0 to 2, 1 per epoch" in capsys.readouterr().err
+    assert "steps   0 to 2, 8 per epoch" in capsys.readouterr().err
     assert Path("run/backbone").is_dir()
     assert not Path("run/catalog.parquet").exists()
     assert main(["pretrain", "--resume", "--run", "run"]) == 0

@@ -27,11 +27,11 @@ def prepared(videos):
     return frames
 
 
-def screen(videos, recipe="vidmoco", **settings):
+def screen(videos, recipe="vidmoco", steps=400, **settings):
     config = with_settings(load_recipe(recipe), {"videos": [videos], "workers": 1} | settings)
     source = open_source(config, resume=None, console=Console(quiet=True))
     lines = first_screen(
-        config, source, source.batching(), range(0, 40),
+        config, source, source.batching(), range(0, steps),
         run=Path("runs/a"), recipe=recipe, device=torch.device("cpu"),
     )  # fmt: skip
     assert len(lines) <= 10
@@ -52,7 +52,7 @@ def test_what_matters_is_said(videos):
         found["device"].startswith(f"cpu, {precision}, ")
         and "1 worker to decode" in found["device"]
     )
-    assert found["steps"] == "0 to 40, 1 per epoch"
+    assert found["steps"] == "0 to 400, 8 per epoch"
 
 
 @pytest.mark.parametrize(
@@ -99,11 +99,11 @@ def test_views_that_are_larger_than_the_frames_are_told(videos):
 @pytest.mark.parametrize(
     ("optim", "said"),
     [
-        ({"warmup_epochs": 20.0}, ""),
+        ({"warmup_epochs": 25.0}, ""),
         (
-            {"warmup_epochs": 21.0},
-            "The learning rate rises for 21 steps, and there are 40. Give --optim.warmup-epochs 2, "
-            "or more --steps.",
+            {"warmup_epochs": 26.0},
+            "The learning rate rises for 208 steps, and there are 400. Give --optim.warmup-epochs "
+            "2.5, or more --steps.",
         ),
         ({"update_every": "epoch"}, ""),
     ],
@@ -116,15 +116,14 @@ def test_schedules_that_are_longer_than_the_training_are_told(videos, optim, sai
 
 def test_a_rate_that_changes_between_epochs_needs_some(videos):
     data = {"segments": "time", "segment_seconds": 0.08, "max_gap": None}  # 75 segments, 18 batches
-    found = screen(
-        videos, batch_size=4, data=data, optim={"update_every": "epoch", "warmup_epochs": 0}
-    )
+    optim = {"update_every": "epoch", "warmup_epochs": 0}
+    found = screen(videos, steps=40, batch_size=4, data=data, optim=optim)
     assert found["steps"] == "0 to 40, 18 per epoch"
     assert (
         "between epochs alone, of which there are 2.2. Give --optim.update-every step"
         in found["note"]
     )
-    found = screen(videos, batch_size=4, data=data, optim={"warmup_epochs": 1.0})
+    found = screen(videos, steps=40, batch_size=4, data=data, optim={"warmup_epochs": 1.0})
     assert "note" not in found
 
 

@@ -124,11 +124,11 @@ def test_extended_with_a_kill_between_is_extended_without(videos, tmp_path, monk
 
     monkeypatch.setattr(pairs, "load_pairs", dying)
     with pytest.raises(MemoryError):
-        main(["pretrain", "--run", "killed", "--resume", "--epochs", "8"])
+        main(["pretrain", "--run", "killed", "--resume", "--epochs", "1"])
     monkeypatch.setattr(pairs, "load_pairs", load_pairs)
     saved = load_recipe("killed/config.yaml")
-    assert (saved.steps, saved.epochs) == (None, 8)
-    assert main(["pretrain", "--run", "killed", "--resume"]) == 0  # one step an epoch
+    assert (saved.steps, saved.epochs) == (None, 1)
+    assert main(["pretrain", "--run", "killed", "--resume"]) == 0  # eight steps an epoch
     whole, killed = (numbers(tmp_path / run) for run in ("whole", "killed"))
     assert [line["step"] for line in whole] == list(range(1, 9))
     assert whole == killed

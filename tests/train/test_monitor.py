@@ -52,7 +52,7 @@ def runs(videos, images, tmp_path_factory):
         patch.chdir(folder)
         patch.setenv("VIDMOCO_CACHE", str(folder / "cache"))
         assert pretrain(videos, folder / "alone") == 0
-        words = ["--monitor", str(images), "--monitor.every-epochs", "1", *WATCHED]
+        words = ["--monitor", str(images), "--monitor.every-epochs", "0.25", *WATCHED]
         assert pretrain(videos, folder / "watched", *words) == 0
     return folder / "alone", folder / "watched"
 
@@ -90,9 +90,11 @@ def test_a_run_that_is_watched_is_the_same_run(runs):
         assert is_same(ours[part], theirs[part]), part
 
 
-def test_it_measures_the_untrained_backbone_each_epoch_and_the_last(runs):
+def test_it_measures_the_untrained_backbone_each_quarter_of_an_epoch_and_the_last(runs):
     found = lines(runs[1])
-    assert [(line["step"], line["epoch"]) for line in found] == [(0, 0), (2, 1), (4, 2), (6, 3)]
+    assert [(line["step"], line["epoch"]) for line in found] == [
+        (0, 0), (2, 0.25), (4, 0.5), (6, 0.75)
+    ]  # fmt: skip
     for line in found:
         assert set(line) == {"step", "epoch", "knn_top1", "retrieval"}
         assert set(line["retrieval"]) == {"0.3", "0.6"}  # no video lasts 9 s
@@ -113,7 +115,7 @@ def test_the_last_number_is_the_one_that_evaluate_gives(runs, images):
 
 @pytest.mark.usefixtures("seen")
 def test_the_head_can_be_measured_in_place_of_the_backbone(videos, images, tmp_path, runs):
-    words = ["--monitor", str(images), "--monitor.every-epochs", "1", *WATCHED]
+    words = ["--monitor", str(images), "--monitor.every-epochs", "0.25", *WATCHED]
     widths = []
     measured = FrozenCopy.features
 
@@ -151,7 +153,7 @@ def test_stopped_and_resumed_it_has_the_same_lines(runs, videos, images, tmp_pat
             yield batch
 
     monkeypatch.setattr(pairs, "load_pairs", interrupted)
-    words = ["--monitor", str(images), "--monitor.every-epochs", "1", *WATCHED]
+    words = ["--monitor", str(images), "--monitor.every-epochs", "0.25", *WATCHED]
     assert pretrain(videos, tmp_path / "run", *words) == 143
     assert [line["step"] for line in lines(tmp_path / "run")] == [0, 2]
     monkeypatch.setattr(pairs, "load_pairs", load_pairs)
@@ -161,7 +163,7 @@ def test_stopped_and_resumed_it_has_the_same_lines(runs, videos, images, tmp_pat
     assert is_same(state(tmp_path / "run")["method"], state(runs[0])["method"])
     # It may be watched no more, or more often; of something else, its curve would be of two things.
     assert main(["pretrain", "--resume", "--monitor", "None", "--monitor.no-retrieval"]) == 0
-    assert main(["pretrain", "--resume", "--monitor.every-epochs", "2"]) == 0
+    assert main(["pretrain", "--resume", "--monitor.every-epochs", "0.5"]) == 0
     assert main(["pretrain", "--resume", "--monitor.k", "3"]) == 2
 
 
@@ -344,7 +346,7 @@ with distributed.processes_from_environment():
 @pytest.mark.usefixtures("seen")
 def test_two_processes_share_the_work(videos, images, tmp_path):
     words = ["pretrain", str(videos), *TINY, "--steps", "2", "--run", "run", *WATCHED]
-    words += ["--monitor", str(images), "--monitor.every-epochs", "0.5"]
+    words += ["--monitor", str(images), "--monitor.every-epochs", "0.125"]
     launch(["-c", RANKS, *words, "--engine.precision", "fp32"], world_size=2)
     found = lines(tmp_path / "run")
     assert [line["step"] for line in found] == [0, 1, 2]

@@ -74,7 +74,7 @@ def test_a_run_leaves_all_its_parts(finished, videos):
     }  # fmt: skip
     assert all(np.isfinite(line["loss"]) for line in lines)
     assert lines[0]["lr"] == pytest.approx(0.12 * 8 / 256)
-    assert lines[2]["epoch"] == 1.5  # 18 videos, batches of 8
+    assert lines[2]["epoch"] == 3 / 8  # 18 videos are 2 batches of 8, and 4 passes an epoch
     model = timm.create_model(f"local-dir:{finished / 'backbone'}", pretrained=True).eval()
     state = load_checkpoint(list_checkpoints(finished / "checkpoints")[-1])["method"]
     for name, tensor in model.state_dict().items():

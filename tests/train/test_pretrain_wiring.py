@@ -13,6 +13,7 @@ from torch import Tensor
 from vidmoco import distributed
 from vidmoco.backbones.build import load_backbone
 from vidmoco.config.recipe import parse_recipe
+from vidmoco.data import order
 from vidmoco.data.source import open_source
 from vidmoco.errors import TrainingError
 from vidmoco.json_lines import read_metrics
@@ -93,6 +94,7 @@ def recorded(request, scanned, tmp_path_factory):
         patch.setenv("VIDMOCO_CACHE", str(scanned / "cache"))
         patch.setattr(pretrain_module, "train_step", record)
         patch.setattr(distributed, "ends_soon", watching)
+        patch.setattr(order, "_LEAST_BATCHES", STEPS_PER_EPOCH)
         quiet = Console(quiet=True)
         assert pretrain(config, run=folder / "run", console=quiet).step == STEPS
         source = open_source(config, resume=None, console=quiet)

@@ -36,7 +36,7 @@ class PretrainConfig(Settings):
     """Seed of the weights, the order of videos, the pairs and the views."""
     epochs: float = 200
     """Length of the training in epochs. An epoch takes one pair from every video, or from every
-    segment of a long one (--data.segments)."""
+    segment of a long one (--data.segments); several if that makes fewer than eight batches."""
     steps: int | None = None
     """Length of the training in steps. It replaces --epochs."""
     data: DataConfig = field(default_factory=DataConfig)

@@ -34,7 +34,9 @@ from vidmoco.shapes import Int64
 _ORDER, _SHUFFLE = 1, 3
 
 _PERMUTATIONS_KEPT = 64  # a block needs one per pair of a visit
-_LEAST_BATCHES = 8  # of an epoch with fewer sources than a batch has pairs
+# Of an epoch with fewer sources than a batch has pairs, and about the fewest steps of an epoch of
+# the schedules: else a training on twice the videos could be an eighth as long.
+_LEAST_BATCHES = 8
 
 
 class Place(NamedTuple):
@@ -78,6 +80,11 @@ class Batching:
         self._edges = [
             self.batches_per_epoch * block // num_blocks for block in range(num_blocks + 1)
         ]
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """The steps of an epoch as schedules count it: of several passes over few batches."""
+        return self.batches_per_epoch * max(1, _LEAST_BATCHES // self.batches_per_epoch)
 
     @property
     def largest_block(self) -> int:

@@ -145,7 +145,7 @@ def _out_of_reach(catalog: Catalog, known: Sequence[VideoRow]) -> dict[str, tupl
 
     Their folder or their disk may be away for a while. Returns their sizes and times by name.
     """
-    refused = {}
+    refused: dict[str, tuple[int, int]] = {}
     for one in catalog.refused().rows():
         if not one.limit:  # else they are not wanted
             state = one.num_bytes, one.mtime_ns

@@ -49,7 +49,7 @@ def first_screen(
         "pairs": _pairs(config, source, batching),
         "method": f"{config.method.name}, {config.backbone.name} at {config.augment.size} px",
         "device": _device(config, source, batching, device),
-        "steps": f"{steps.start:,} to {steps.stop:,}, {batching.batches_per_epoch:,} per epoch",
+        "steps": f"{steps.start:,} to {steps.stop:,}, {batching.steps_per_epoch:,} per epoch",
         "note": " ".join(filter(None, notes)),
     }
     return [f"{name:<8}{fact}" for name, fact in facts.items() if fact]
@@ -108,7 +108,7 @@ def _size_note(config: PretrainConfig) -> str:
 
 def _length_note(config: PretrainConfig, batching: Batching, steps: range) -> str:
     """Say that the training is too short for its schedules, which count in epochs."""
-    per_epoch, optim = batching.batches_per_epoch, config.optim
+    per_epoch, optim = batching.steps_per_epoch, config.optim
     warmup = optim.warmup_epochs * per_epoch
     if warmup > steps.stop / 2:
         return (

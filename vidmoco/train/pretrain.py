@@ -150,7 +150,7 @@ def _pretrain(
         require_savable(method.backbone, name=config.backbone.name, input_size=config.augment.size)
     if config.engine.compile:
         require_compiler(device)
-    num_steps_per_epoch = batching.batches_per_epoch
+    num_steps_per_epoch = batching.steps_per_epoch
     length = plan_length(config, num_steps_per_epoch, resume=run if resume else None, saved=saved)
     total_steps = length.total
     optimizer = build_optimizer(
