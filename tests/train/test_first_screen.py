@@ -99,10 +99,10 @@ def test_views_that_are_larger_than_the_frames_are_told(videos):
 @pytest.mark.parametrize(
     ("optim", "said"),
     [
-        ({"warmup_epochs": 25.0}, ""),
+        ({"warmup_epochs": 33.0}, ""),
         (
-            {"warmup_epochs": 26.0},
-            "The learning rate rises for 208 steps, and there are 400. Give --optim.warmup-epochs "
+            {"warmup_epochs": 34.0},
+            "The learning rate rises for 272 steps, and there are 400. Give --optim.warmup-epochs "
             "2.5, or more --steps.",
         ),
         ({"update_every": "epoch"}, ""),

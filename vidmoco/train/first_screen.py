@@ -110,7 +110,7 @@ def _length_note(config: PretrainConfig, batching: Batching, steps: range) -> st
     """Say that the training is too short for its schedules, which count in epochs."""
     per_epoch, optim = batching.steps_per_epoch, config.optim
     warmup = optim.warmup_epochs * per_epoch
-    if warmup > steps.stop / 2:
+    if warmup > steps.stop * 2 / 3:
         return (
             f"The learning rate rises for {warmup:,.0f} steps, and there are {steps.stop:,}. Give "
             f"--optim.warmup-epochs {steps.stop / 20 / per_epoch:.2g}, or more --steps."
