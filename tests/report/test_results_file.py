@@ -50,6 +50,20 @@ def test_columns_of_all_else():
     assert [c.notes[0] for c in found[:4]] == ["47.0–53.0", "", "± 2.8", ""]
 
 
+def test_balanced_accuracies_are_columns_where_classes_are_unequal():
+    tuned = {"head": {"epochs": [{}], "top1": 95.0, "balanced": 50.0}}
+    balanced = {"0.07": {"1": 30.0, "20": 50.0}, "0.1": {"1": 20.0, "20": 20.0}}
+    uneven = row("a", linear=None) | {"knn_balanced": balanced, "finetune": tuned}
+    even = row("b", linear=None)
+    even |= {"knn_balanced": even["knn_top1"]}
+    assert [(c.group, c.title, c.values) for c in other_columns([uneven, even])] == [
+        ("k-NN, τ = 0.07", "k = 20, balanced", [50.0, 41.0]),
+        ("fine-tuned", "head, top-1", [95.0, None]),
+        ("fine-tuned", "head, balanced", [50.0, None]),
+    ]
+    assert other_columns([even]) == []
+
+
 def test_formats(tmp_path):
     path = tmp_path / "r.json"
     for number in (2, FORMAT + 1, "3", None):

@@ -55,6 +55,11 @@ def test_of_many_refused_images_the_first_are_listed():
     assert ("td", "199.jpg") in page.texts and ("td", "200.jpg") not in page.texts
 
 
+def test_classes_of_unequal_size_are_told():
+    page = page_of(results(row("a"), num_val_by_class=[19, 1]))
+    assert "to answer always cat gives a top-1 of 95.0 %" in page.text
+
+
 def test_one_backbone_wins_nothing():
     assert page_of(results(row("a"))).all("td", class_="best") == []
 

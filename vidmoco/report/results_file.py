@@ -140,15 +140,22 @@ def other_columns(rows: Sequence[dict[str, Any]]) -> list[Column]:
         Column("linear probe", "balanced", [row.get("linear_balanced") for row in rows], none),
         Column("linear probe", "top-5", [row.get("linear_top5") for row in rows], none),
     ]
+    for tau in _keys(rows, "knn_balanced")[:1]:
+        by_k = [row.get("knn_balanced", {}).get(tau, {}) for row in rows]
+        ks = _keys([{"k": one} for one in by_k], "k")
+        for k in ["20"] if "20" in ks else ks[-1:]:
+            found = [one.get(k) for one in by_k]
+            if found != [row.get("knn_top1", {}).get(tau, {}).get(k) for row in rows]:
+                columns.append(Column(f"k-NN, τ = {tau}", f"k = {k}, balanced", found, none))
     for share in _keys(rows, "few_shot_top1"):
         draws = [row.get("few_shot_top1", {}).get(share) or [] for row in rows]
         spread = [f"± {stdev(some):.1f}" if len(some) > 1 else "" for some in draws]
         means = [fmean(some) if some else None for some in draws]
         columns.append(Column("few shots", f"{100 * float(share):g} %", means, none, spread))
     for rule in _keys(rows, "finetune"):
-        for key in ("top1", "top5"):
+        for key, title in (("top1", "top-1"), ("balanced", "balanced"), ("top5", "top-5")):
             found = [_last(row.get("finetune", {}).get(rule), key) for row in rows]
-            columns.append(Column("fine-tuned", f"{rule}, top-{key[-1]}", found, none))
+            columns.append(Column("fine-tuned", f"{rule}, {title}", found, none))
     for judge in _keys(rows, "video_top1"):
         judged = [row.get("video_top1", {}) for row in rows]
         for name in _keys(judged, judge):

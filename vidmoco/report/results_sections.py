@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from vidmoco.evaluate.results_table import settings_lines
+from vidmoco.evaluate.results_table import imbalance_of, settings_lines
 from vidmoco.report.class_parts import class_parts
 from vidmoco.report.interval_figure import interval_figure
 from vidmoco.report.line_chart import Series, line_chart
@@ -142,7 +142,7 @@ def _about(results: dict[str, Any]) -> list[Markup]:
         title = f"{counted(len(refused), 'image')} could not be read and left out"
         parts.append(folded(title, listed))
     try:
-        lines = settings_lines(results)
+        lines = [*filter(None, [imbalance_of(results)]), *settings_lines(results)]
     except (KeyError, IndexError, TypeError, ValueError):  # keys are missing
         lines = []
     return [
