@@ -1,4 +1,4 @@
-"""It does what the command does, with settings that another process has checked."""
+"""It does what the command does, with settings in a file that another process has checked."""
 
 import json
 
@@ -11,7 +11,9 @@ from vidmoco.config.plain import to_plain
 
 def run(videos, **settings):
     command = ExtractCommand(videos=(videos,), output=videos.parent / "feats", **settings)
-    process = Process(["-m", "vidmoco.cli.torchrun_process", json.dumps(to_plain(command))])
+    settings = videos.parent / "extract.json"
+    settings.write_text(json.dumps(to_plain(command)))
+    process = Process(["-m", "vidmoco.cli.torchrun_process", str(settings)])
     return process.wait(), process
 
 

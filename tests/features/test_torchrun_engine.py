@@ -2,6 +2,7 @@
 
 import signal
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -69,14 +70,14 @@ def test_what_a_crash_leaves_is_extracted_here(tmp_path, monkeypatch, capfd):
     assert "4 extracted (20 rows)" in printed.out
 
 
-def children_of(folder):
-    """The processes that torchrun has started, with their settings in a folder."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+def processes_of_torchrun(parent=None):
+    """The numbers of those that it has started, all or those of one parent."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it has ended
-            line = path.read_bytes()
-            if b"torchrun_process" in line and str(folder).encode() in line:
-                found.append(path.parent.name)
+            is_own = parent is None or f"PPid:\t{parent.pid}\n" in (path / "status").read_text()
+            if is_own and b"torchrun_process" in (path / "cmdline").read_bytes():
+                found.add(path.name)
     return found
 
 
@@ -95,19 +96,19 @@ def test_a_signal_ends_the_processes_too(number, code, tmp_path):
     videos.mkdir()
     write_video(videos / "0.mp4", num_frames=20)
     for other in range(1, 200):  # more than are extracted until the signal comes
-        (videos / f"{other}.mp4").symlink_to(videos / "0.mp4")
+        (videos / f"{other}.mp4").hardlink_to(videos / "0.mp4")
     output = tmp_path / "feats"
     words = ["extract", str(videos), "-o", str(output), "--engine", "torchrun", *WORDS]
-    process = Process(["-c", STOPPED, *words], env={"TMPDIR": str(tmp_path)})
+    process = Process(["-c", STOPPED, *words])
 
     signs = output / "__vidmoco__" / "workers"
     # One of the processes has begun. This one signs for a moment before them.
-    until(
-        lambda: (set(signs.glob("?" * 8)) and children_of(tmp_path)) or process.poll() is not None
-    )
+    begun = partial(processes_of_torchrun, process)
+    until(lambda: (set(signs.glob("?" * 8)) and begun()) or process.poll() is not None)
+    children = begun()
     process.send_signal(number)
     assert process.wait() == code, process.err
-    until(lambda: not children_of(tmp_path))
+    until(lambda: not children & processes_of_torchrun())
     assert "goes on" not in process.err
 
 
@@ -115,8 +116,8 @@ def test_the_end_of_the_terminal_does_not_end_what_nohup_has_started(tmp_path):
     videos, output = videos_in(tmp_path / "videos"), tmp_path / "feats"
     words = ["extract", str(videos), "-o", str(output), "--engine", "torchrun", *WORDS]
     ignored = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)"
-    process = Process(["-c", ignored + STOPPED, *words], env={"TMPDIR": str(tmp_path)})
-    until(lambda: children_of(tmp_path) or process.poll() is not None)
+    process = Process(["-c", ignored + STOPPED, *words])
+    until(lambda: processes_of_torchrun(process) or process.poll() is not None)
     process.send_signal(signal.SIGHUP)
     assert process.wait() == 1, process.err
     assert "4 were there already, 1 failed" in process.out
