@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -142,7 +143,7 @@ def other_columns(rows: Sequence[dict[str, Any]]) -> list[Column]:
     ]
     for tau in _keys(rows, "knn_balanced")[:1]:
         by_k = [row.get("knn_balanced", {}).get(tau, {}) for row in rows]
-        ks = _keys([{"k": one} for one in by_k], "k")
+        ks = list(dict.fromkeys(chain(*by_k)))
         for k in ["20"] if "20" in ks else ks[-1:]:
             found = [one.get(k) for one in by_k]
             if found != [row.get("knn_top1", {}).get(tau, {}).get(k) for row in rows]:
