@@ -8,8 +8,9 @@ import numpy as np
 from vidmoco.features.dataset import Dataset, open_or_begin
 from vidmoco.features.dataset_part import Entry
 from vidmoco.features.dataset_writer import DatasetWriter
+from vidmoco.features.feature_file import Piece
 from vidmoco.features.output_folder import output_folder
-from vidmoco.features.stream import Piece, VideoFeatures
+from vidmoco.features.stream import VideoFeatures
 from vidmoco.video.info import VideoInfo
 
 PREPROCESS = {"size": 32, "crop_pct": 0.875, "interpolation": "bilinear", "crop_mode": "center"}

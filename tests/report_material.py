@@ -11,7 +11,7 @@ import pytest
 
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import dump_recipe
-from vidmoco.evaluate.results import FORMAT
+from vidmoco.evaluate.results_table import FORMAT
 
 EVIL = """<script>alert(1)</script>&"'</style>"""
 _VOID = {"meta", "img", "br"}

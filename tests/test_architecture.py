@@ -140,7 +140,8 @@ def test_no_room_is_named_for_nothing():
 def test_the_help_needs_nothing_heavy():
     code = """
 import sys
-from vidmoco.cli.main import COMMANDS, main
+from vidmoco.cli.commands import COMMANDS
+from vidmoco.cli.main import main
 for words in [["--help"]] + [[name, "--help"] for name in COMMANDS]:
     try:
         main(words)
@@ -185,6 +186,25 @@ MISTAKES = [
     ["report", ".", "--features", "nowhere"],
     ["report", ".", "--results", "nowhere.json"],
     ["import", "nowhere.pth", "-o", "out"],
+    ["report", "nowhere"],
+    ["report", "nowhere.json"],
+    ["search", ".", "--query", "a.jpg", "--backbone", "."],
+    ["extract", ".", "-o", "x", "--backbone", "random:."],
+    ["evaluate", ".", "--backbone", "."],
+    ["export", ".", "--name", "x"],
+    ["extract", ".", "-o", "x", "--format", "parquet", "--labels", "nowhere.csv"],
+    ["prepare", ".", "-o", "x", "--labels", "nowhere.csv"],
+    ["scan", ".", "-o", "/proc/x.parquet"],
+    ["prepare", ".", "-o", "/proc/x"],
+    ["preview", ".", "-o", "/proc/x.png"],
+    ["pretrain", ".", "--run", "/proc/x"],
+    ["extract", ".", "-o", "/proc/x", "--backbone", "resnet18"],
+    ["evaluate", ".", "--backbone", "resnet18", "-o", "/proc/x.json"],
+    ["search", ".", "--query", "a.jpg", "-o", "/proc/x.png"],
+    ["explore", ".", "-o", "/proc/x"],
+    ["report", ".", "-o", "/proc/x.html"],
+    ["import", ".", "-o", "/proc/x"],
+    ["demo", "-o", "/proc/x"],
 ]  # fmt: skip
 
 
@@ -203,6 +223,12 @@ assert not heavy, heavy
     )
     assert (result.returncode, result.stdout) == (0, ""), result.stderr
     assert len(result.stderr.splitlines()) == len(MISTAKES)
+
+
+@pytest.mark.parametrize("name", ["report.report", "visualize.explore"])
+def test_what_shows_files_needs_no_torch(name):
+    code = f"import sys, vidmoco.{name}; assert not {{'torch', 'timm'}} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
 
 
 def test_the_package_runs_without_jaxtyping():

@@ -12,7 +12,7 @@ import pytest
 from cluster_files import ROOT
 
 import vidmoco
-from vidmoco.cli.main import COMMANDS
+from vidmoco.cli.commands import COMMANDS
 from vidmoco.config.recipe import shipped_recipes
 
 pytestmark = pytest.mark.slow

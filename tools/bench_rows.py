@@ -20,8 +20,9 @@ import polars
 from vidmoco.features.dataset import open_or_begin
 from vidmoco.features.dataset_part import Entry
 from vidmoco.features.dataset_writer import DatasetWriter
+from vidmoco.features.feature_file import Piece
 from vidmoco.features.output_folder import output_folder
-from vidmoco.features.stream import Piece, VideoFeatures
+from vidmoco.features.stream import VideoFeatures
 from vidmoco.video.info import VideoInfo
 
 DIM = 512

@@ -36,6 +36,7 @@ from vidmoco.atomic_file import atomic_write, remove, unique, writing
 from vidmoco.errors import ConfigError
 from vidmoco.json_text import read_json
 from vidmoco.lock import LOCK, held
+from vidmoco.urls import is_url
 
 if TYPE_CHECKING:
     import torch
@@ -125,6 +126,25 @@ def make_writable_folder(folder: Path, *, flag: str) -> None:
     except OSError as error:
         raise ConfigError(
             f"Cannot write to {folder}: {error.strerror}. Give another {flag}."
+        ) from error
+
+
+def require_place(path: Path | None, *, flag: str) -> None:
+    """Refuse a file or folder that cannot be written, before long work. Nothing is made.
+
+    Raises:
+        ConfigError: the nearest folder of it that exists takes no files. URLs are not looked up.
+    """
+    if path is None or is_url(path):
+        return
+    place = path.expanduser()
+    try:
+        while not place.is_dir():
+            place = place.parent
+        TemporaryFile(dir=place).close()
+    except OSError as error:
+        raise ConfigError(
+            f"Cannot write to {path}: {error.strerror}. Give another {flag}."
         ) from error
 
 

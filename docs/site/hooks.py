@@ -21,7 +21,7 @@ from tyro.constructors import ConstructorRegistry
 
 import vidmoco
 from vidmoco.cli.help import help_rule
-from vidmoco.cli.main import COMMANDS
+from vidmoco.cli.commands import COMMANDS
 from vidmoco.config.commands import PretrainCommand
 from vidmoco.config.methods import METHOD_CONFIGS
 from vidmoco.config.recipe import default_recipe, load_recipe, shipped_recipes

@@ -9,7 +9,7 @@ from dataset_folders import entry_of, settings_of, values_of
 from vidmoco.errors import DataError
 from vidmoco.features import dataset_part
 from vidmoco.features.dataset_part import PartFile, read_part, schema_of, table_of
-from vidmoco.features.stream import Piece
+from vidmoco.features.feature_file import Piece
 
 
 def piece_of(values):

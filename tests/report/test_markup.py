@@ -1,8 +1,10 @@
 import base64
+from io import BytesIO
 
 import pytest
 from jinja2 import UndefinedError
 from markupsafe import Markup
+from PIL import Image
 from report_material import EVIL, Page
 
 from vidmoco.report.markup import code, command_line, folded, paragraph, picture, render, table
@@ -50,6 +52,8 @@ def test_a_command_can_be_copied_as_it_is():
 
 
 def test_pictures_are_in_the_page():
-    (image,) = Page(picture(b"abc", width=3, height=2, alt=EVIL)).all("img")
-    assert image["src"] == f"data:image/jpeg;base64,{base64.b64encode(b'abc').decode()}"
+    (image,) = Page(picture(Image.new("RGB", (3, 2), (200, 30, 60)), alt=EVIL)).all("img")
+    kind, _, data = image["src"].partition(",")
+    shown = Image.open(BytesIO(base64.b64decode(data)))
+    assert (kind, shown.format, shown.size) == ("data:image/jpeg;base64", "JPEG", (3, 2))
     assert (image["width"], image["height"], image["alt"]) == ("3", "2", EVIL)

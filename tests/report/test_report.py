@@ -19,7 +19,7 @@ from report_material import (
 
 from vidmoco.cli.main import main
 from vidmoco.errors import ConfigError
-from vidmoco.evaluate.results import FORMAT
+from vidmoco.evaluate.results_table import FORMAT
 from vidmoco.report import feature_sections
 from vidmoco.video.catalog import Catalog
 from vidmoco.video.info import VideoInfo
@@ -111,7 +111,7 @@ def refusal(capsys, *words):
 
 
 def test_what_cannot_be_shown_is_one_line(tmp_path, capsys):
-    assert "There is nothing at" in refusal(capsys, tmp_path / "gone")
+    assert "No such file or folder" in refusal(capsys, tmp_path / "gone")
     (tmp_path / "empty").mkdir()
     assert "not a run folder" in refusal(capsys, tmp_path / "empty")
     run = make_run(tmp_path / "run")

@@ -4,7 +4,7 @@ import pytest
 from report_material import results, row, write_json
 
 from vidmoco.errors import ConfigError
-from vidmoco.evaluate.results import FORMAT
+from vidmoco.evaluate.results_table import FORMAT
 from vidmoco.report.results_file import Column, knn_columns, other_columns, read_results
 
 

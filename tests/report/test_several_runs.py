@@ -85,7 +85,7 @@ def test_the_command_writes_one_page(runs, tmp_path):
         (["one", "two"], "-o report.html"),
         (["one", "one", "-o", "r.html"], "one is given twice; give each run once."),
         (["one", "two", "link", "-o", "r.html"], "one is link; give each run once."),
-        (["one", "gone", "-o", "r.html"], "There is nothing at gone"),
+        (["one", "gone", "-o", "r.html"], "No such file or folder: gone"),
         (["one", "results.json", "-o", "r.html"], "results.json is not a run folder"),
     ],
 )

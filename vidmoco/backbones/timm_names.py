@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from vidmoco.backbones.folder import check_folder
 from vidmoco.backbones.source import HUB, Source, parse_source, unknown_backbone
 
 _NETWORK = re.compile(r"^@register_model\ndef (\w+)\(", re.MULTILINE)
@@ -26,6 +27,8 @@ def require_sources(*sources: str | None) -> None:
 
 
 def _require_known(source: Source) -> None:
+    if source.folder is not None:
+        check_folder(source.folder)
     if source.folder is not None or source.name.startswith((HUB, _OWN)):
         return
     timm: Any = sys.modules.get("timm")  # who has imported it may have registered more

@@ -12,7 +12,7 @@ from vidmoco.config.commands import PretrainCommand
 from vidmoco.config.recipe import load_recipe
 from vidmoco.config.resume import has_checkpoint, resumed_config
 from vidmoco.errors import ConfigError
-from vidmoco.run_folder import require_empty
+from vidmoco.run_folder import RUNS, require_empty, require_place
 from vidmoco.urls import absolute, expand_lists, require_paths
 
 RESUME: dict[str, bool | Literal["auto"]] = {"no": False, "yes": True, "auto": "auto"}
@@ -36,6 +36,7 @@ def run_pretrain(command: PretrainCommand) -> int:
         require_paths(*videos)
     require_paths(config.monitor.images)
     require_sources(config.backbone.name, config.backbone.weights)
+    require_place(command.run or RUNS, flag="--run")
     config = replace(config, videos=tuple(absolute(path) for path in videos))
     if not goes_on:
         config = replace(config, backbone=with_lasting_sources(config.backbone))

@@ -21,6 +21,7 @@ from vidmoco.evaluate.features import Features
 from vidmoco.evaluate.linear import DECAYS
 from vidmoco.evaluate.protocols import headline_k
 from vidmoco.evaluate.results_table import (
+    FORMAT,
     imbalance_of,
     refusal_lines,
     results_tables,
@@ -30,8 +31,6 @@ from vidmoco.images.equal_images import EqualImages, warning_of
 from vidmoco.images.labelled import LabelledImages, numbers_warning
 from vidmoco.run_folder import make_writable_folder
 
-# Format of the results file; a reader refuses others.
-FORMAT = 3
 # Settings that change results by rounding at most.
 _NOT_IN_COMMAND = ("output", "batch_size", "workers", "device", "fresh")
 

@@ -10,6 +10,8 @@ from rich.text import Text
 from vidmoco.console import Table
 from vidmoco.text import counted
 
+# Format of the results file; a reader refuses others.
+FORMAT = 3
 # Refused images that are printed; the file lists all.
 _SHOWN_REFUSALS = 10
 # The largest class may have so many times the images of the smallest to be called equal: unreadable

@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 
 from vidmoco.atomic_file import remove, writing
 from vidmoco.errors import DataError
+from vidmoco.features.feature_file import Piece
 from vidmoco.features.output_folder import ADVICE
-from vidmoco.features.stream import Piece
 
 _KEY = b"vidmoco.part"
 _GROUP_BYTES = 8 * 2**20  # of features; what a reader of one row must decode

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from io import BufferedWriter
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.lib.format as npy_format
@@ -26,13 +26,24 @@ from vidmoco.atomic_file import atomic_write, flush_to_disk
 from vidmoco.errors import ConfigError
 from vidmoco.json_text import read_json
 from vidmoco.lock import alone_in, open_locked, remove_unlocked
-from vidmoco.shapes import Float64
+from vidmoco.shapes import Float32, Float64, Int64
 
 SUFFIXES = (".npy", ".parquet")
 """File types of feature files."""
 ROWS_PER_GROUP = 4096  # of Parquet; measured: 8 MiB for 512 float32 features
 _PATIENCE = 60.0  # seconds; who looks at a temporary file holds its lock for a moment
 _ADVICE = ", then give the same command again (finished files are kept), or another -o."
+
+
+class Piece(NamedTuple):
+    """Some rows of a video."""
+
+    features: Float32[np.ndarray, "t *d"]
+    times: Float64[np.ndarray, " t"]
+    """Seconds from the first shown frame."""
+    frames: Int64[np.ndarray, " t"]
+    """Numbers of the frames in display order, from 0 on, lost frames counted, if they were asked
+    for. Of a pooled row there is none, and it is -1."""
 
 
 class RowWriter:

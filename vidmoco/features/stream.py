@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 
@@ -17,22 +17,12 @@ from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.cores import num_cores
 from vidmoco.features.batch_reader import BatchedVideo, BatchReader
 from vidmoco.features.batch_size import default_batch_size
-from vidmoco.shapes import Float32, Float64, Int64
+from vidmoco.features.feature_file import Piece
+from vidmoco.shapes import Float32, Float64
 from vidmoco.video.info import VideoInfo
 
 Pool = Literal["none", "mean", "max"]
 _SAME_TIME = 1e-6  # seconds; as in ``select_frames``
-
-
-class Piece(NamedTuple):
-    """Some rows of a video."""
-
-    features: Float32[np.ndarray, "t *d"]
-    times: Float64[np.ndarray, " t"]
-    """Seconds from the first shown frame."""
-    frames: Int64[np.ndarray, " t"]
-    """Numbers of the frames in display order, from 0 on, lost frames counted, if they were asked
-    for. Of a pooled row there is none, and it is -1."""
 
 
 @dataclass(frozen=True)

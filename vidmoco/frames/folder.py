@@ -5,8 +5,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vidmoco.errors import ConfigError
-from vidmoco.frames.index import SHARDS
-from vidmoco.frames.key import KEY_FILE
+from vidmoco.frames.key import KEY_FILE, SHARDS
 from vidmoco.frames.shard_writer import JOURNAL
 from vidmoco.lock import LOCK, held
 from vidmoco.text import first_of

@@ -23,9 +23,7 @@ import pyarrow.parquet as pq
 
 from vidmoco.atomic_file import atomic_write, flush_to_disk, remove_parts
 from vidmoco.errors import ConfigError
-from vidmoco.frames.key import KEY_FILE, TABLES, build_key, check_table, number_of_table
-
-SHARDS = "shards"
+from vidmoco.frames.key import KEY_FILE, SHARDS, TABLES, build_key, check_table, number_of_table
 
 FRAME_COLUMNS = {
     "pts_seconds": pa.float64(),

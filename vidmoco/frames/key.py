@@ -10,12 +10,14 @@
 
 import hashlib
 import re
+from pathlib import Path
 from typing import Any
 
 from vidmoco.errors import ConfigError
 from vidmoco.json_text import parse_json
 
 KEY_FILE = "frames.json"
+SHARDS = "shards"
 TABLES = ("frames", "videos")
 _FORMAT, _VERSION = "vidmoco.frames", 1
 _KINDS = {
@@ -31,6 +33,18 @@ _KINDS = {
 _ADVICE = "Restore it from a copy, or prepare the videos into an empty folder."
 
 number_of_table = re.compile(r"(?:frames|videos)-(\d+)\.parquet").fullmatch
+
+
+def holds_key(folder: Path) -> bool:
+    """Return whether a folder has the key of prepared frames, maybe a damaged one.
+
+    Annotations of a set of videos may be called ``frames.json`` too.
+    """
+    try:
+        with (folder / KEY_FILE).open("rb") as file:
+            return _FORMAT.encode() in file.read(100) or (folder / SHARDS).is_dir()
+    except OSError:
+        return False
 
 
 def build_key(

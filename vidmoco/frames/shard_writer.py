@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from vidmoco.errors import ConfigError
-from vidmoco.frames.index import SHARDS, Entry, VideoRow, shard_name
-from vidmoco.frames.key import KEY_FILE
+from vidmoco.frames.index import Entry, VideoRow, shard_name
+from vidmoco.frames.key import KEY_FILE, SHARDS
 from vidmoco.json_text import parse_json
 
 JOURNAL = "journal.jsonl"

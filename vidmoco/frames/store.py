@@ -11,7 +11,7 @@ import fsspec
 
 from vidmoco.errors import ConfigError
 from vidmoco.frames.index import FrameIndex, read_tables, shard_name
-from vidmoco.frames.key import KEY_FILE, read_key
+from vidmoco.frames.key import KEY_FILE, holds_key, read_key
 from vidmoco.frames.shard_writer import JOURNAL
 from vidmoco.urls import is_url, url_of
 
@@ -22,7 +22,7 @@ MOST_OPEN = _LIMIT // 2 if _LIMIT > 0 else 2**14
 
 def is_prepared(source: Path) -> bool:
     """Return whether a source is a folder that ``prepare`` has written to, or any URL."""
-    return is_url(source) or (source / KEY_FILE).is_file() or (source / JOURNAL).is_file()
+    return is_url(source) or holds_key(source) or (source / JOURNAL).is_file()
 
 
 class Store:

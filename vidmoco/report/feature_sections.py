@@ -10,8 +10,7 @@ from PIL import Image
 
 from vidmoco.errors import ConfigError
 from vidmoco.features.feature_set import FeatureSet
-from vidmoco.report.markup import Section, render
-from vidmoco.report.pair_section import embedded
+from vidmoco.report.markup import Section, picture, render
 from vidmoco.report.sprite_sheet import sprite_sheet
 from vidmoco.shapes import Int64
 from vidmoco.visualize.frame_map import video_colour
@@ -119,7 +118,7 @@ def place_of(features: FeatureSet, row: int) -> str:
 
 
 def _tile(features: FeatureSet, row: int, image: Image.Image) -> Markup:
-    return embedded(image, alt=place_of(features, row))
+    return picture(image, alt=place_of(features, row))
 
 
 def _backbone(features: FeatureSet) -> str:

@@ -4,11 +4,13 @@ import base64
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from itertools import groupby
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from PIL import Image
 
 # Control characters, and halves of surrogate pairs (from file names that are not UTF-8).
 _NOT_IN_HTML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -63,10 +65,12 @@ def command_line(text: str) -> Markup:
     return render("command_line", parts=[first, *(f"--{flag}" for flag in flags)])
 
 
-def picture(jpeg: bytes, *, width: int, height: int, alt: str) -> Markup:
-    """Return an image embedded in the page."""
-    data = base64.b64encode(jpeg).decode()
-    return render("picture", data=data, width=width, height=height, alt=alt)
+def picture(image: Image.Image, *, alt: str) -> Markup:
+    """Return a picture embedded in the page as JPEG."""
+    buffer = BytesIO()
+    image.convert("RGB").save(buffer, format="JPEG", quality=85)
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return render("picture", data=data, width=image.width, height=image.height, alt=alt)
 
 
 def _finalized(value: Any) -> Any:

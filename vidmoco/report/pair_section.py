@@ -1,7 +1,6 @@
 """The section of sampled pairs: frames and views of a run's training, and their gaps."""
 
 import tempfile
-from io import BytesIO
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -101,15 +100,8 @@ def _shot(pixels: UInt8[Tensor, "3 h w"], aspect: float, caption: str) -> dict[s
     image = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
     height = max(1, min(_SIDE, max(pixels.shape[1:])))
     size = max(1, round(height * aspect)), height
-    shown = embedded(image.resize(size, Image.Resampling.BICUBIC), alt=caption)
+    shown = picture(image.resize(size, Image.Resampling.BICUBIC), alt=caption)
     return {"picture": shown, "caption": caption, "wide": aspect}
-
-
-def embedded(image: Image.Image, *, alt: str) -> Markup:
-    """Return a picture embedded in the page as JPEG."""
-    buffer = BytesIO()
-    image.convert("RGB").save(buffer, format="JPEG", quality=85)
-    return picture(buffer.getvalue(), width=image.width, height=image.height, alt=alt)
 
 
 def _gaps(sample: Sample) -> Markup:

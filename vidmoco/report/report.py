@@ -18,7 +18,6 @@ from vidmoco.report.curves import curves_section
 from vidmoco.report.feature_sections import feature_sections
 from vidmoco.report.markup import Section
 from vidmoco.report.page import GENERATOR, page
-from vidmoco.report.pair_section import pair_section
 from vidmoco.report.results_file import read_results
 from vidmoco.report.results_sections import results_header, results_section
 from vidmoco.report.run_facts import RunFacts, read_run
@@ -49,9 +48,9 @@ def report(command: ReportCommand, *, console: Console | None = None) -> int:
     sources = [source.expanduser() for source in command.sources]
     if len(sources) > 1:
         _require_different(sources)
-        runs = [_run_of(source) for source in sources]
+        runs = [read_run(source) for source in sources]
     else:
-        runs = [] if sources[0].is_file() else [_run_of(sources[0])]
+        runs = [] if sources[0].is_file() else [read_run(sources[0])]
     given = [path.expanduser() for path in command.results]
     if not runs:
         given = [*sources, *given]
@@ -69,6 +68,8 @@ def report(command: ReportCommand, *, console: Console | None = None) -> int:
     if len(runs) > 1:
         sections += several_sections(runs)
     elif runs:
+        from vidmoco.report.pair_section import pair_section  # torch, for the views
+
         sections.append(curves_section(runs[0]))
         sections.append(pair_section(runs[0], num_pairs=command.pairs, console=console))
     sections += [_comparison(path, one) for path, one in results]
@@ -117,15 +118,6 @@ def require_replaceable(path: Path) -> None:
             f"--output is {str(path)!r}, which exists and is not a report of vidmoco. Name another "
             "file."
         )
-
-
-def _run_of(source: Path) -> RunFacts:
-    if not source.exists():
-        raise ConfigError(
-            f"There is nothing at {source}. Give the folder of a run, such as runs/latest, or a "
-            "results file of `vidmoco evaluate`."
-        )
-    return read_run(source)
 
 
 def _require_different(sources: Sequence[Path]) -> None:

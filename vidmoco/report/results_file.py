@@ -8,7 +8,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from vidmoco.errors import ConfigError
-from vidmoco.evaluate.results import FORMAT
+from vidmoco.evaluate.results_table import FORMAT
 from vidmoco.json_text import read_json
 
 # Expected types of the keys, if they exist: a type, [of each item], {key: of its value}. The key ""

@@ -19,7 +19,7 @@ from vidmoco.report.axes import number
 from vidmoco.report.markup import Section, code, command_line, folded, paragraph, render, table
 from vidmoco.report.run_facts import RunFacts
 from vidmoco.text import counted
-from vidmoco.train.diagnostics import collapse_of
+from vidmoco.train.collapse import collapse_of
 from vidmoco.video.catalog import Catalog
 
 _SHOWN_REFUSALS = 200

@@ -29,7 +29,8 @@ from vidmoco.loggers.open import open_loggers
 from vidmoco.methods.build import compile_encoders, require_compiler
 from vidmoco.optim.optimizers import build_optimizer, set_learning_rate
 from vidmoco.train.build import assemble_method
-from vidmoco.train.diagnostics import collapse_of, describe_embeddings
+from vidmoco.train.collapse import collapse_of
+from vidmoco.train.diagnostics import describe_embeddings
 from vidmoco.train.first_screen import first_screen, last_screen
 from vidmoco.train.length import learning_rate_of, plan_length
 from vidmoco.train.memory import naming_the_batch_that_fits
@@ -264,8 +265,8 @@ def _pretrain(
             if written:
                 loggers.metrics(metrics.last)
             if written and step > max(WARN_AFTER * total_steps, LEAST_STEPS) and not warned:
-                most_rank = min(config.data.batch_size, config.method.dim)
-                text = collapse_of(metrics.last, most_rank=most_rank)
+                most = min(config.data.batch_size, config.method.dim)
+                text = collapse_of(metrics.last, most_rank=most)
                 say(console, *[text] * bool(text), style="bold red")
                 warned = bool(text)
             bar.show(step, metrics.last, num_failures=len(failures))
@@ -281,16 +282,15 @@ def _pretrain(
         state.save_backbone(source, step=step, total_steps=total_steps)
     _list_failures(source, failures, console=console)
     if step < total_steps:
-        name = stop.received.name if stop.received else "another process"
+        by = stop.received.name if stop.received else "another process"
         say(
             console,
-            f"Stopped by {name} after step {step} of {total_steps}. "
+            f"Stopped by {by} after step {step} of {total_steps}. "
             f"Continue with: vidmoco pretrain --run {shlex.quote(str(run))} --resume",
         )
-    else:
-        say(console, *last_screen(run))
-    # A signal in the last step stops nothing.
-    return PretrainResult(run, step, stop.exit_code if step < total_steps else 0)
+        return PretrainResult(run, step, stop.exit_code)
+    say(console, *last_screen(run))  # a signal in the last step stops nothing
+    return PretrainResult(run, step, 0)
 
 
 def _list_failures(source: PairSource, failures: dict[int, str], *, console: Console) -> None:

@@ -1,0 +1,240 @@
+"""The commands: what each checks before its libraries are imported, and what runs it.
+
+Importing torch takes seconds, and a mistake is to be told at once.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vidmoco.ahead import say_loading
+from vidmoco.atomic_file import writing
+from vidmoco.backbones.source import UNTRAINED
+from vidmoco.backbones.timm_names import require_sources
+from vidmoco.config.commands import (
+    DemoCommand,
+    DoctorCommand,
+    ExportCommand,
+    ImportCommand,
+    PrepareCommand,
+    PretrainCommand,
+    PreviewCommand,
+    ScanCommand,
+)
+from vidmoco.config.detection import DetectionCommand, split_source
+from vidmoco.config.evaluation import (
+    EvaluateCommand,
+    ExploreCommand,
+    ReportCommand,
+    SearchCommand,
+)
+from vidmoco.config.extract import ExtractCommand
+from vidmoco.errors import ConfigError
+from vidmoco.frames.key import holds_key
+from vidmoco.run_folder import require_place
+from vidmoco.urls import require_paths
+
+
+@dataclass(frozen=True)
+class Command:
+    """The settings of a command, and what runs it and returns the exit code."""
+
+    settings: type[Any]
+    run: Callable[[Any], int]
+
+
+def _pretrain(command: PretrainCommand) -> int:
+    from vidmoco.cli.pretrain import run_pretrain
+
+    return run_pretrain(command)
+
+
+def _require_videos(*sources: Path) -> None:
+    """Refuse a path where nothing is, and folders of prepared frames.
+
+    Raises:
+        ConfigError: a source is one of them.
+    """
+    require_paths(*sources)
+    for source in sources:
+        if holds_key(source.expanduser()):
+            raise ConfigError(
+                f"{source} has prepared frames, which only pretrain and preview read. Give the "
+                "videos that they are of."
+            )
+
+
+def _scan(command: ScanCommand) -> int:
+    _require_videos(*command.videos)
+    require_place(command.output, flag="-o")
+    from vidmoco.video.scan_command import scan_command
+
+    return scan_command(command)
+
+
+def _prepare(command: PrepareCommand) -> int:
+    _require_videos(*command.videos)
+    require_paths(command.labels)
+    require_place(command.output, flag="-o")
+    from vidmoco.frames.prepare import prepare
+
+    return prepare(command)
+
+
+def _preview(command: PreviewCommand) -> int:
+    require_paths(*command.config.videos)
+    require_place(command.output, flag="-o")
+    from vidmoco.data.catalog_ahead import catalog_ahead
+
+    catalog = catalog_ahead(command.config) if command.config.videos else None
+    say_loading()
+    from vidmoco.visualize.preview import preview
+
+    return preview(command, catalog)
+
+
+def _extract(command: ExtractCommand) -> int:
+    _require_videos(*command.videos)
+    require_paths(command.labels)
+    require_sources(command.backbone)
+    require_place(command.output, flag="-o")
+    from vidmoco.features.extract_plan import plan_of
+
+    plan = plan_of(command)
+    from vidmoco.features.extract_command import extract
+
+    return extract(command, plan)
+
+
+def _evaluate(command: EvaluateCommand) -> int:
+    require_paths(command.images, command.videos.labels)
+    require_sources(*(source for source in command.backbone if source != UNTRAINED))
+    require_place(command.output, flag="--output")
+    say_loading()
+    from vidmoco.evaluate.compare import evaluate
+
+    evaluate(command)
+    return 0
+
+
+def _evaluate_detection(command: DetectionCommand) -> int:
+    for source in command.train:
+        split_source(source, flag="--train")
+    split_source(command.val, flag="--val")
+    require_sources(command.backbone)
+    require_place(command.run, flag="--run")
+    say_loading()
+    from rich.console import Console
+
+    from vidmoco.console import say_result
+    from vidmoco.evaluate.detection.finetune import RESULTS, finetune_detection
+    from vidmoco.evaluate.detection.results_table import print_results
+
+    outcome = finetune_detection(command, console=Console(stderr=True))
+    if outcome.results is not None:
+        print_results(outcome.results)
+        say_result(f"Written to {command.run / RESULTS}")
+    return outcome.exit_code
+
+
+def _report(command: ReportCommand) -> int:
+    require_paths(*command.sources, command.features, *command.results)
+    require_place(command.output, flag="--output")
+    from vidmoco.report.report import report
+
+    return report(command)
+
+
+def _search(command: SearchCommand) -> int:
+    require_paths(command.features)
+    require_sources(command.backbone)
+    require_place(command.output, flag="-o")
+    say_loading()
+    from vidmoco.visualize.search import search
+
+    return search(command)
+
+
+def _explore(command: ExploreCommand) -> int:
+    require_paths(command.features)
+    require_place(command.output, flag="-o")
+    from vidmoco.visualize.explore import explore
+
+    return explore(command)
+
+
+def _import(command: ImportCommand) -> int:
+    require_paths(command.checkpoint)
+    require_place(command.output, flag="-o")
+    say_loading()
+    from vidmoco.backbones.import_checkpoint import import_checkpoint
+    from vidmoco.console import say_result
+
+    folder = import_checkpoint(command)
+    say_result(folder, f"import timm; timm.create_model('local-dir:{folder}', pretrained=True)")
+    return 0
+
+
+def _export(command: ExportCommand) -> int:
+    require_sources(str(command.run))
+    require_place(command.output, flag="--output")
+    if command.repository is not None or command.to == "hf-folder":
+        require_paths(*command.results)
+        say_loading()
+        from vidmoco.console import say_result
+        from vidmoco.hub.export import export_to_hub
+
+        place = export_to_hub(command)
+        name = command.repository
+        source = f"local-dir:{place}" if name is None else f"hf-hub:{name}"
+        say_result(place, f"import timm; timm.create_model({source!r}, pretrained=True)")
+        return 0
+    if command.name is None:
+        say_loading()
+        from vidmoco.backbones.export_file import export_file
+        from vidmoco.console import say_result
+
+        with writing(command.output or Path(), advice=", or give another --output."):
+            say_result(export_file(command))
+        return 0
+    say_loading()
+    from vidmoco.backbones.registry import PREFIX, export_backbone
+    from vidmoco.console import say_result
+
+    folder = export_backbone(str(command.run), name=command.name, overwrite=command.overwrite)
+    name = PREFIX + folder.name
+    say_result(folder, f"import timm, vidmoco; timm.create_model({name!r}, pretrained=True)")
+    return 0
+
+
+def _demo(command: DemoCommand) -> int:
+    require_place(command.output, flag="-o")
+    say_loading()
+    from vidmoco.demo.run import demo
+
+    return demo(command)
+
+
+def _doctor(command: DoctorCommand) -> int:
+    from vidmoco.cli.doctor import doctor
+
+    return doctor(command)
+
+
+COMMANDS = {
+    "scan": Command(ScanCommand, _scan),
+    "preview": Command(PreviewCommand, _preview),
+    "prepare": Command(PrepareCommand, _prepare),
+    "pretrain": Command(PretrainCommand, _pretrain),
+    "extract": Command(ExtractCommand, _extract),
+    "evaluate": Command(EvaluateCommand, _evaluate),
+    "evaluate-detection": Command(DetectionCommand, _evaluate_detection),
+    "search": Command(SearchCommand, _search),
+    "explore": Command(ExploreCommand, _explore),
+    "report": Command(ReportCommand, _report),
+    "import": Command(ImportCommand, _import),
+    "export": Command(ExportCommand, _export),
+    "demo": Command(DemoCommand, _demo),
+    "doctor": Command(DoctorCommand, _doctor),
+}
