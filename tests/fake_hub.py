@@ -96,7 +96,9 @@ class FakeHub:
             card = self.files[name].get("README.md", b"").decode().split("---\n")
             tags = (yaml.safe_load(card[1]) if len(card) > 1 else {}).get("tags", [])
             siblings = [{"rfilename": file} for file in self.files[name]]
-            return 200, {"id": name, "siblings": siblings, "tags": tags}, {}
+            private = self.private.get(name, False)
+            about = {"id": name, "siblings": siblings, "tags": tags, "private": private}
+            return 200, about, {}
         if name.partition("/")[0] != user:
             return 403, {"error": "You have read access but not write access"}, {}
         if "/preupload/" in path:

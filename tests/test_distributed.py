@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vidmoco import distributed
+from vidmoco.device import resolve_device
+from vidmoco.errors import ConfigError
 
 # What each of the processes does; run by torchrun's environment variables, as torchrun would.
 PROGRAM = """
@@ -49,10 +51,37 @@ def test_a_launch_of_one_process_joins_nothing(monkeypatch):
 
 
 def test_a_gpu_is_that_of_the_local_rank(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     monkeypatch.setenv("LOCAL_RANK", "3")
     for name, found in (("cuda", "cuda:3"), ("cuda:1", "cuda:1")):
         with distributed.processes_from_environment(torch.device(name)) as device:
             assert device == torch.device(found)
+
+
+@pytest.mark.parametrize(
+    ("environment", "count", "found"),
+    [
+        ({}, 8, "cuda:0"),
+        ({"SLURM_LOCALID": "5"}, 8, "cuda:5"),  # srun --ntasks-per-node=8 --gpus-per-node=8
+        ({"SLURM_LOCALID": "5"}, 1, "cuda:0"),  # --gpus-per-task=1
+        ({"SLURM_LOCALID": "5", "LOCAL_RANK": "5"}, 1, "cuda:0"),
+        ({"SLURM_LOCALID": "0", "LOCAL_RANK": "2"}, 4, "cuda:2"),  # torchrun in a batch script
+    ],
+)
+def test_tasks_of_slurm_share_the_gpus(environment, count, found, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert distributed.own_gpu(torch.device("cuda")) == torch.device(found)
+    assert distributed.own_gpu(torch.device("cpu")) == torch.device("cpu")
+
+
+def test_more_processes_than_gpus(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    monkeypatch.setenv("SLURM_LOCALID", "0")  # of a batch script, in which torchrun started three
+    with pytest.raises(ConfigError, match=r"process 3 of its machine.* sees 2 CUDA devices"):
+        distributed.own_gpu(torch.device("cuda"))
 
 
 @pytest.mark.parametrize(
@@ -68,11 +97,14 @@ def test_nccl_connects_gpus_and_gloo_the_rest(device, processes, backend, monkey
     asked = []
     monkeypatch.setattr(dist, "init_process_group", lambda name, **_: asked.append(name))
     monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     for name, value in (("RANK", "1"), ("WORLD_SIZE", "2"), ("LOCAL_WORLD_SIZE", processes)):
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(distributed, "meet", lambda timeout: (None, 1, 2, "start"))
     monkeypatch.setattr(distributed, "Heartbeat", lambda *_: None)
-    with distributed.processes_from_environment(torch.device(device)):
+    # As a command does. A number that ``resolve_device`` gives would mean one GPU for all.
+    with distributed.processes_from_environment(resolve_device(device)):
         assert asked == [backend]
 
 

@@ -1,14 +1,19 @@
 """What this process may compute with, as far as it is known before torch is imported."""
 
 import os
+from math import ceil
 from pathlib import Path
+
+from vidmoco.cgroup import cpu_limit
 
 
 def num_cores() -> int:
-    """Return the number of cores that this process may use."""
+    """Return the number of cores that this process may use, also in a container with a quota."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return min(cores, ceil(cpu_limit() or cores))
 
 
 def sees_gpu() -> bool:

@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from vidmoco.cgroup import memory_limit
 from vidmoco.cores import num_cores
 from vidmoco.distributed import local_world_size
 from vidmoco.errors import ConfigError
@@ -21,15 +22,13 @@ _LARGEST_KEPT = 2**25  # bytes of a block; the maximum of glibc on 64 bits, see 
 def resolve_device(name: str) -> torch.device:
     """Return the device of a ``--device`` flag. ``auto`` is CUDA where the machine has it.
 
-    Under torchrun, ``cuda`` without a number is the GPU of the process's LOCAL_RANK.
+    ``cuda`` has no number then: which one is this process's, ``own_gpu`` says.
 
     Raises:
         ConfigError: torch does not know the name, or the machine has no such device.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and "LOCAL_RANK" in os.environ:
-        name = f"cuda:{os.environ['LOCAL_RANK']}"
     try:
         device = torch.device(name)
     except RuntimeError as error:
@@ -54,7 +53,8 @@ def memory_of(device: torch.device) -> int:
     """Return the total memory of a device in bytes."""
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    installed = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min(installed, memory_limit() or installed)
 
 
 def use_threads(device: torch.device, asked: int | None, *, beside_decoders: bool) -> None:

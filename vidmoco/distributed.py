@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
-from vidmoco.errors import TrainingError
+from vidmoco.errors import ConfigError, TrainingError
 from vidmoco.heartbeat import Heartbeat
 from vidmoco.rendezvous import meet
 
@@ -46,16 +46,39 @@ if _SYNC_BUFFERS not in signature(DistributedDataParallel).parameters:
     _SYNC_BUFFERS = "broadcast_buffers"
 
 
+def own_gpu(device: torch.device) -> torch.device:
+    """Return this process's GPU for a CUDA device without an index, and any other as it is.
+
+    It is the one of the number LOCAL_RANK under torchrun, and SLURM_LOCALID under srun.
+
+    Raises:
+        ConfigError: the process sees no GPU of its number.
+    """
+    if device != torch.device("cuda"):
+        return device
+    count = torch.cuda.device_count()
+    of_srun = os.environ.get("SLURM_LOCALID")
+    given = os.environ.get("LOCAL_RANK", of_srun or "0")
+    # With --gpus-per-task=1 each task of srun sees its own GPU as the first.
+    number = 0 if count == 1 and given == of_srun else int(given)
+    if number >= count:
+        raise ConfigError(
+            f"This is process {number + 1} of its machine, and torch {torch.__version__} sees "
+            f"{count} CUDA devices, one for each process. Start {count} processes, or give all the "
+            "same GPU: --device cuda:0."
+        )
+    return torch.device("cuda", number)
+
+
 def _join(device: torch.device | None) -> torch.device:
     """Join the other processes of a torchrun launch, if this is one that is not joined yet.
 
-    A CUDA device without an index gets the LOCAL_RANK as index. One with an index is shared by all
+    A CUDA device without an index is this process's own. One with an index is shared by all
     processes of this machine; gloo connects them, because NCCL takes no two processes of one GPU.
     """
     device = device or torch.device("cpu")
     is_shared = device.index is not None and os.environ.get("LOCAL_WORLD_SIZE", "1") != "1"
-    if device == torch.device("cuda"):
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    device = own_gpu(device)
     global _heartbeat  # noqa: PLW0603
     launched = "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
     if launched and not dist.is_initialized():
@@ -74,12 +97,13 @@ def processes_from_environment(device: torch.device | None = None) -> Iterator[t
     """Join the other processes of a torchrun launch for a ``with`` block, if this is one.
 
     Args:
-        device: None means the CPU. A CUDA device without an index gets the LOCAL_RANK as index.
+        device: None means the CPU. A CUDA device without an index is this process's own.
 
     Yields:
         The device of this process.
 
     Raises:
+        ConfigError: there are fewer GPUs than processes.
         TrainingError: another process has ended. One that is stopped ends this process.
     """
     global _heartbeat  # noqa: PLW0603

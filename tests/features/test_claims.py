@@ -87,6 +87,12 @@ def test_a_container_has_numbers_of_its_own(folder, dead):
         assert one.others == {"0000000a", "0000000b"}
 
 
+def test_machines_may_share_a_name(folder, dead):
+    sign(folder, "0000000a", pid=dead, boot="another machine that is called localhost")
+    with Worker(folder) as one:
+        assert one.others == {"0000000a"}
+
+
 def test_one_process_may_extract_twice_at_a_time(folder):
     with Worker(folder) as one, Worker(folder) as two:
         assert one.claim("a") and not two.claim("a")
@@ -110,6 +116,11 @@ def test_closed_videos_stay_closed_until_the_last_process_ends(folder):
         one.close("good")
         assert not one.claim("bad")
         assert one.closed() == {"bad": "it is broken", "good": ""}
+        folder.write(f"{CLAIMS}/good", b"")  # one that is closed is not read again
+        assert one.closed() == {"bad": "it is broken", "good": ""}
+        folder.delete(f"{CLAIMS}/good")
+        assert one.closed() == {"bad": "it is broken"}
+        folder.write(f"{CLAIMS}/good", b'{"worker": "", "closed": ""}')
     assert set(folder.sizes(CLAIMS)) == {"bad", "good"}
     folder.delete(f"{WORKERS}/0000000a")
     with Worker(folder) as one:

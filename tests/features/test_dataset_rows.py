@@ -8,6 +8,7 @@ from dataset_folders import begin, values_of, write
 from vidmoco.errors import ConfigError, DataError
 from vidmoco.features import dataset as dataset_module
 from vidmoco.features import dataset_part, dataset_writer, feature_set
+from vidmoco.features.dataset_rows import DatasetRows
 from vidmoco.features.feature_set import open_features
 from vidmoco.features.output_folder import output_folder
 
@@ -57,6 +58,20 @@ def test_a_group_of_many_short_videos_is_read_once(tmp_path, monkeypatch):
     found = open_features(tmp_path / "f")
     assert sum(len(rows) for _, rows in found.pieces()) == 200
     assert len(opened) < 10
+
+
+def test_videos_of_several_writers_in_turn_are_read_once(tmp_path, monkeypatch):
+    for writer in range(8):
+        videos = ((f"{n:03d}", values_of(2)) for n in range(writer, 80, 8))
+        write(begin(tmp_path / "f"), *videos)
+    read = []
+    honest = DatasetRows._read_group
+    monkeypatch.setattr(
+        DatasetRows, "_read_group", lambda *args: (read.append(args[1:]), honest(*args))[1]
+    )
+    found = open_features(tmp_path / "f")
+    assert sum(len(rows) for _, rows in found.pieces()) == 160
+    assert len(read) == len(set(read)) == 8
 
 
 @pytest.mark.parametrize(

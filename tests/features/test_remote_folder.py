@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from vidmoco.features.dataset_part import read_part
 from vidmoco.features.remote_folder import RemoteFolder
 
 
@@ -42,3 +43,26 @@ def test_times_as_stores_write_them(info, monkeypatch):
     modified = datetime(2026, 1, 1, tzinfo=UTC)
     monkeypatch.setattr(folder._system, "modified", lambda path: modified)
     assert folder.changed("w") == {"a": 1767225600.0}
+
+
+def test_the_mark_of_a_folder_that_a_console_made_is_no_file(monkeypatch):
+    folder = RemoteFolder("memory://shelf/feats")
+    found = [
+        {"name": "shelf/feats/", "type": "file", "size": 0},
+        {"name": "shelf/feats/a.parquet", "type": "file", "size": 7},
+    ]
+    monkeypatch.setattr(folder._system, "ls", lambda path, detail: found)
+    assert folder.names() == ["a.parquet"] and folder.sizes() == {"a.parquet": 7}
+
+
+def test_a_part_that_is_gone_when_it_is_read_is_no_damage():
+    class Gone:
+        closed = False
+
+        def read(self, *_):
+            raise FileNotFoundError
+
+        tell = seek = readable = seekable = read
+
+    with pytest.raises(FileNotFoundError):
+        read_part("part", Gone(), 9)

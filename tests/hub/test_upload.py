@@ -104,3 +104,13 @@ def test_what_breaks_off_between_repository_and_commit_is_repeated(fake_hub, fol
     fake_hub.commit = real
     assert main(["export", str(folder), *TO]) == 0
     assert json.loads(fake_hub.files["alice/kitchen"]["config.json"])["num_classes"] == 0
+
+
+def test_what_is_public_is_not_taken_for_private(fake_hub, folder, capsys):
+    assert main(["export", str(folder), *TO]) == 0
+    capsys.readouterr()
+    words = [folder, *TO, "--overwrite", "--private"]
+    assert "alice/kitchen is public" in error_of(words, capsys)
+    assert len(fake_hub.commits) == 1
+    fake_hub.private["alice/kitchen"] = True
+    assert main(["export", *map(str, words)]) == 0

@@ -37,7 +37,7 @@ def test_numbers_settings_and_picture_are_read_back_and_it_goes_on(tmp_path, uri
     again = MLflow(RunToLog(tmp_path / "kitchen", PretrainConfig(seed=8), note))
     for step in (2, 4, 6, 8):
         again.scalars(step, {"loss": 1 / step, "retrieval/2.0": 50.0, "knn_top1": float(step)})
-    again.close()
+    again.close(failed=False)
     found = client.get_run(note["id"])
     assert found.info.status == "FINISHED" and found.info.run_name == "kitchen"
     assert steps(client, note["id"], "loss") == [(n, 1 / n) for n in (2, 4, 6, 8)]
@@ -47,3 +47,18 @@ def test_numbers_settings_and_picture_are_read_back_and_it_goes_on(tmp_path, uri
     (experiment,) = client.search_experiments(filter_string="name = 'vidmoco'")
     assert len(client.search_runs([experiment.experiment_id])) == 1
     assert {one.path for one in client.list_artifacts(note["id"])} == {"config.yaml", "pairs.png"}
+
+
+def test_another_store_in_the_variable_does_not_hide_the_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    note = {}
+    run = RunToLog(tmp_path / "kitchen", PretrainConfig(), note)
+    MLflow(run).close(failed=True)  # in mlflow.db of the working folder
+    client = MlflowClient(tracking_uri=note["uri"])
+    assert client.get_run(note["id"]).info.status == "FAILED"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/other.db")
+    again = MLflow(run)
+    again.scalars(3, {"loss": 1.0})
+    again.close(failed=False)
+    assert client.get_run(note["id"]).info.status == "FINISHED"
+    assert steps(client, note["id"], "loss") == [(3, 1.0)]

@@ -112,7 +112,7 @@ class Broken:
     def picture(self, image):
         raise AssertionError("it has no picture")
 
-    def close(self):
+    def close(self, *, failed):
         raise OSError
 
 
@@ -130,8 +130,8 @@ def test_a_logger_that_fails_costs_a_line_and_not_the_run(tmp_path):
         "The training goes on without a: the server",
         "The training goes on without b: the server",
     ]
-    loggers = Loggers({"c": Broken()}, tmp_path / "pairs.png", console)
-    loggers.close()
+    with Loggers({"c": Broken()}, tmp_path / "pairs.png", console):
+        pass
     assert "without c: OSError" in told.getvalue()
 
 
@@ -148,21 +148,25 @@ def test_what_began_is_closed_where_another_refuses(tmp_path, monkeypatch):
     closed = []
     close = TensorBoard.close
 
-    def noted(self):
-        closed.append(self)
-        close(self)
+    def noted(self, *, failed):
+        closed.append(failed)
+        close(self, failed=failed)
 
     monkeypatch.setattr(TensorBoard, "close", noted)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "nonsense://x")
     with pytest.raises(ConfigError, match="--log mlflow cannot begin"):
         open_loggers(tmp_path, config("tensorboard", "mlflow"), step=0, console=Console())
-    assert len(closed) == 1
+    assert closed == [True]
+    with open_loggers(tmp_path, config("tensorboard"), step=0, console=Console()):
+        pass
+    assert closed == [True, False]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]"])
 def test_damaged_notes_begin_the_loggers_anew(text, tmp_path):
     (tmp_path / "loggers.json").write_text(text)
-    open_loggers(tmp_path, config("tensorboard"), step=0, console=Console()).close()
+    with open_loggers(tmp_path, config("tensorboard"), step=0, console=Console()):
+        pass
     assert "tensorboard" in read_json(tmp_path / "loggers.json")
 
 

@@ -21,7 +21,7 @@ def test_scalars_picture_and_settings_are_read_back(tmp_path):
     for step in (2, 4):
         logger.scalars(step, {"loss": 1 / step, "retrieval/2.0": 50.0})
     logger.picture(Image.new("RGB", (9, 5), "red"))
-    logger.close()
+    logger.close(failed=False)
     events = read(tmp_path)
     assert [(one.step, one.value) for one in events.Scalars("loss")] == [(2, 0.5), (4, 0.25)]
     assert events.Tags()["scalars"] == ["loss", "retrieval/2.0"]
@@ -36,5 +36,5 @@ def test_a_start_that_goes_on_has_no_step_twice(tmp_path):
         logger = TensorBoard(RunToLog(tmp_path, PretrainConfig(), {}))
         for step in steps:
             logger.scalars(step, {"loss": float(step)})
-        logger.close()
+        logger.close(failed=False)
     assert [one.step for one in read(tmp_path).Scalars("loss")] == [1, 2, 3]

@@ -53,7 +53,7 @@ def test_it_is_read_back_and_a_start_that_goes_on_has_no_step_twice(tmp_path):
             logger.scalars(step, {"loss": 1 / step})
             logger.scalars(step, {"knn_top1": 50.0})
         logger.picture(Image.new("RGB", (9, 5)))
-        logger.close()
+        logger.close(failed=steps[-1] == 8)
         (path,) = (tmp_path / "wandb").glob(f"offline-run-*/run-{note['id']}.wandb")
         # W&B's own process may write the file after finish() has returned.
         until(lambda path=path: "exit" in [one.WhichOneof("record_type") for one in records(path)])

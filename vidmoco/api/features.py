@@ -16,6 +16,7 @@ from vidmoco.config.extract import ExtractCommand
 from vidmoco.config.frame_selection import FrameSelection
 from vidmoco.config.plain import from_python
 from vidmoco.device import resolve_device
+from vidmoco.distributed import own_gpu
 from vidmoco.errors import ConfigError
 from vidmoco.evaluate.compare import evaluate as run_evaluation
 from vidmoco.features.batch_size import default_batch_size
@@ -189,7 +190,7 @@ def _frozen(
                 "load_frozen, or name the backbone."
             )
         return backbone
-    where = resolve_device(device)
+    where = own_gpu(resolve_device(device))
     frozen = load_frozen(os.fspath(backbone or default_backbone()), **options)
     frozen.move_to(where)
     return frozen

@@ -186,6 +186,7 @@ def _devices() -> Rows:
     import torch
 
     from vidmoco.device import resolve_device
+    from vidmoco.distributed import own_gpu
 
     rows = [("CPU", f"{num_cores()} cores for this process; {_instructions(torch.cpu)}")]
     cuda = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
@@ -199,7 +200,7 @@ def _devices() -> Rows:
     mps = torch.backends.mps.is_available()
     rows.append(("MPS", "here, but vidmoco does not use it" if mps else "none"))
     try:
-        auto = str(resolve_device("auto"))
+        auto = str(own_gpu(resolve_device("auto")))
     except ConfigError as error:  # LOCAL_RANK names a GPU that is not here
         auto = str(error)
     return [*rows, ("auto", f"--device auto takes {auto}")]

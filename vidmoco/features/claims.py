@@ -48,6 +48,7 @@ class Worker:
         """Whether there was another process at any time."""
         self._folder, self._extracts = folder, True
         self._held: dict[str, list[str]] = {}
+        self._closed: dict[str, str] = {}  # claims that say so, which is for good: read once
         self._trouble: ConfigError | None = None
         self._ended, self._signing = threading.Event(), threading.Lock()
         self._thread = threading.Thread(target=self._beat, daemon=True, name="claims")
@@ -163,12 +164,13 @@ class Worker:
 
     def closed(self) -> dict[str, str]:
         """Return why videos are closed, by whichever process, by their ids."""
-        found = {}
-        for name in self._folder.sizes(CLAIMS):
+        names = self._folder.sizes(CLAIMS)
+        for name in names.keys() - self._closed.keys():
             claim = self._read(f"{CLAIMS}/{name}") or {}
             if "closed" in claim:
-                found[name.partition(".")[0]] = str(claim["closed"])
-        return found
+                self._closed[name] = str(claim["closed"])
+        there = names.keys() & self._closed.keys()
+        return {name.partition(".")[0]: self._closed[name] for name in there}
 
     def declare_dead(self, name: str) -> None:
         """Give the videos of a process that is known to have died to the others at once."""
@@ -233,16 +235,26 @@ class Worker:
 def _here() -> dict[str, Any]:
     """Return the machine, where numbers of processes count on it, and the number of this one."""
     try:
-        namespace = str(Path("/proc/self/ns/pid").readlink())  # containers may share a host name
+        namespace = str(Path("/proc/self/ns/pid").readlink())  # containers may share a host name,
     except OSError:
         namespace = ""
-    return {"host": socket.gethostname(), "namespace": namespace, "pid": os.getpid()}
+    try:
+        # and machines too, on each of which the first namespace has the same name.
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        boot = ""
+    return {
+        "host": socket.gethostname(),
+        "namespace": namespace,
+        "boot": boot,
+        "pid": os.getpid(),
+    }
 
 
 def _may_run(state: dict[str, Any]) -> bool:
     """Return False if a process was one of this machine or container, and is gone."""
     here, pid = _here(), state.get("pid")
-    if any(state.get(key, here[key]) != here[key] for key in ("host", "namespace")):
+    if any(state.get(key, here[key]) != here[key] for key in ("host", "namespace", "boot")):
         return True
     if not isinstance(pid, int):
         return True

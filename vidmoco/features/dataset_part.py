@@ -186,6 +186,7 @@ def read_part(name: str, file: Any, num_bytes: int) -> Part:
 
     Raises:
         DataError: it is damaged, or no part of a dataset.
+        FileNotFoundError: it is gone.
     """
     try:
         packed = pq.ParquetFile(file).metadata.metadata[_KEY]
@@ -194,6 +195,8 @@ def read_part(name: str, file: Any, num_bytes: int) -> Part:
             Entry(**{**one, "damage": tuple(one["damage"])}) for one in about["entries"]
         )
         return Part(name, num_bytes, about["worker"], frozenset(about["replaces"]), entries)
+    except FileNotFoundError:  # of a store, where opening a file reads nothing yet
+        raise
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, zlib.error) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(

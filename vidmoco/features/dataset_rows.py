@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,14 +15,20 @@ from vidmoco.features.dataset_settings import read_settings
 from vidmoco.features.output_folder import output_folder
 from vidmoco.shapes import Float64
 
+_KEPT_GROUPS = 32  # 256 MiB; of so many processes that wrote at the same time
+
 
 class DatasetRows:
-    """The rows of a dataset. The row group that was read last is kept: short videos share one."""
+    """The rows of a dataset.
+
+    The row groups that were read last are kept: short videos share one, and each process that wrote
+    to the dataset has its part of the videos that come next.
+    """
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
         self._starts: dict[str, list[int]] = {}
-        self._group: tuple[str, int, np.ndarray] | None = None
+        self._features = lru_cache(_KEPT_GROUPS)(self._read_group)
 
     def times(self) -> dict[str, Float64[np.ndarray, " t"]]:
         """Return the times of the rows of each video, in seconds, by its name.
@@ -68,14 +75,11 @@ class DatasetRows:
             self._starts[name] = np.cumsum([0, *sizes]).tolist()
         return self._starts[name]
 
-    def _features(self, name: str, group: int) -> np.ndarray:
-        if self._group is None or self._group[:2] != (name, group):
-            with self._opened(name) as file:
-                column = file.read_row_group(group, columns=["feature"])["feature"]
-                flat = [one.flatten().to_numpy(zero_copy_only=False) for one in column.chunks]
-                rows = np.concatenate(flat).reshape(-1, column.type.list_size)
-            self._group = (name, group, rows)
-        return self._group[2]
+    def _read_group(self, name: str, group: int) -> np.ndarray:
+        with self._opened(name) as file:
+            column = file.read_row_group(group, columns=["feature"])["feature"]
+            flat = [one.flatten().to_numpy(zero_copy_only=False) for one in column.chunks]
+            return np.concatenate(flat).reshape(-1, column.type.list_size)
 
     @contextmanager
     def _opened(self, name: str) -> Iterator[pq.ParquetFile]:

@@ -14,6 +14,7 @@ from vidmoco.backbones.source import lasting
 from vidmoco.config.extract import ExtractCommand
 from vidmoco.console import say, say_result
 from vidmoco.device import resolve_device
+from vidmoco.distributed import own_gpu
 from vidmoco.errors import VideoError
 from vidmoco.features.batch_size import default_batch_size
 from vidmoco.features.claims import Worker
@@ -45,7 +46,7 @@ def extract(command: ExtractCommand, plan: Plan | None = None) -> int:
     console = Console(stderr=True, quiet=not speaks())
     plan = plan or plan_of(command)
     if command.engine != "ray":
-        resolve_device(command.device)  # a mistake is told before the backbone is loaded
+        own_gpu(resolve_device(command.device))  # a mistake is told before the backbone is loaded
     source = command.backbone or default_backbone()
     say(console, f"Backbone: {source}")
     frozen = load_frozen(

@@ -12,6 +12,7 @@ from vidmoco.backbones.frozen import FrozenBackbone
 from vidmoco.config.extract import ExtractCommand
 from vidmoco.console import say
 from vidmoco.device import keep_freed_memory, resolve_device
+from vidmoco.distributed import own_gpu
 from vidmoco.features.batch_size import default_batch_size
 from vidmoco.features.claims import Worker
 from vidmoco.features.extract_many import Result, extract_many
@@ -28,7 +29,7 @@ def put_on_device(frozen: FrozenBackbone, command: ExtractCommand) -> None:
     Raises:
         ConfigError: there is no such device.
     """
-    device = resolve_device(command.device)
+    device = own_gpu(resolve_device(command.device))
     frozen.move_to(device)
     keep_freed_memory(device)
 

@@ -105,7 +105,8 @@ class FeatureSet:
         Raises:
             DataError: a file is damaged, or a feature is not finite.
         """
-        for file, start in list(zip(self.files, self.starts[:-1].tolist(), strict=True))[files]:
+        for number in range(len(self.files))[files]:
+            file, start = self.files[number], int(self.starts[number])
             row = start
             for rows in file.rows(ROWS_AT_ONCE):
                 yield row, unit_rows(rows, place=str(file.path), first=row - start)

@@ -84,9 +84,9 @@ class RemoteFolder:
                 found = self._system.ls(self._path(folder), detail=True)
             except FileNotFoundError:
                 return {}
-        return {
-            one["name"].rstrip("/").rpartition("/")[2]: one for one in found if one["type"] in kinds
-        }
+        here = self._path(folder).strip("/")  # consoles of stores make an empty object of that name
+        found = [one for one in found if one["name"].strip("/") != here and one["type"] in kinds]
+        return {one["name"].rstrip("/").rpartition("/")[2]: one for one in found}
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}".rstrip("/")

@@ -52,7 +52,9 @@ def export_to_hub(command: ExportCommand) -> str:
             f"{shlex.quote(str(folder))}"
         )
     if command.repository is not None:
-        repository = open_repository(command.repository, overwrite=command.overwrite)
+        repository = open_repository(
+            command.repository, overwrite=command.overwrite, private=command.private
+        )
         with TemporaryDirectory(prefix="vidmoco-hub-") as files:
             write_files(command, folder, Path(files), name=command.repository)
             return upload(repository, Path(files), private=command.private)

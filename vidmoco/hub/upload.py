@@ -33,12 +33,12 @@ class Repository:
     exists: bool
 
 
-def open_repository(name: str, *, overwrite: bool) -> Repository:
+def open_repository(name: str, *, overwrite: bool, private: bool) -> Repository:
     """Return the repository ``USER/NAME``, which need not exist; nothing is written.
 
     Raises:
         ConfigError: there is no valid token, no network, or there is a repository that is not to be
-            overwritten.
+            overwritten, or is public where a private one is asked for.
     """
     if get_token() is None:
         raise ConfigError(f"There is no token of the Hugging Face Hub. {_LOGIN}")
@@ -59,6 +59,11 @@ def open_repository(name: str, *, overwrite: bool) -> Repository:
         raise ConfigError(
             f"The repository {name} already exists. Add --overwrite to commit to it (the Hub keeps "
             "the older version), or give another name."
+        )
+    if private and not info.private:
+        raise ConfigError(
+            f"The repository {name} is public, and --private makes a new one private. Change it in "
+            "the settings on its page, or give another name."
         )
     return Repository(name, api, exists=True)
 

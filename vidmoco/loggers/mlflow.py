@@ -9,6 +9,8 @@ from time import time
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from PIL import Image
 
 from vidmoco.config.recipe import dump_recipe, flat_settings
@@ -33,6 +35,8 @@ class MLflow:
         uri = os.environ.get("MLFLOW_TRACKING_URI") or note.get("uri") or mlflow.get_tracking_uri()
         self._client = MlflowClient(tracking_uri=uri)
         self._known: set[tuple[str, int]] = set()
+        if "id" in note and not self._has(note["id"]):  # the variable is new, or names another
+            self._client = MlflowClient(tracking_uri=note["uri"])
         if "id" not in note:
             name = os.environ.get("MLFLOW_EXPERIMENT_NAME", "vidmoco")
             experiment = self._client.get_experiment_by_name(name)
@@ -56,6 +60,15 @@ class MLflow:
             self._client.log_batch(self._id, params=some)
         self._client.log_text(self._id, dump_recipe(run.config), "config.yaml")
 
+    def _has(self, run: str) -> bool:
+        try:
+            self._client.get_run(run)
+        except MlflowException as error:
+            if error.error_code == ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+                return False
+            raise
+        return True
+
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Log scalars under their names, except those that the store has of this step."""
         now = int(time() * 1000)
@@ -71,6 +84,6 @@ class MLflow:
         """Write the artifact ``pairs.png``."""
         self._client.log_image(self._id, image, "pairs.png")
 
-    def close(self) -> None:
-        """Say that the run has ended. One that goes on is running again."""
-        self._client.set_terminated(self._id)
+    def close(self, *, failed: bool) -> None:
+        """Say how the run has ended. One that goes on is running again."""
+        self._client.set_terminated(self._id, status="FAILED" if failed else "FINISHED")

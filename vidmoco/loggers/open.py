@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from PIL import Image
@@ -68,9 +69,16 @@ class Loggers:
             return
         self._each(lambda logger: logger.picture(image))
 
-    def close(self) -> None:
-        """Close all."""
-        self._each(lambda logger: logger.close())
+    def __enter__(self) -> "Loggers":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._each(lambda logger: logger.close(failed=kind is not None))
         self._loggers.clear()
 
     def _each(self, act: Callable[[Logger], None]) -> None:
@@ -106,10 +114,10 @@ def open_loggers(run: Path, config: PretrainConfig, *, step: int, console: Conso
             made = getattr(import_module(f"vidmoco.loggers.{name}"), _CLASSES[name])
             opened[name] = made(RunToLog(run, config, note))
         except Exception as error:
-            Loggers(opened, path, console).close()
-            raise ConfigError(
-                f"--log {name} cannot begin: {_reason(error)}. Fix that, or leave out {name}."
-            ) from error
+            with Loggers(opened, path, console):
+                raise ConfigError(
+                    f"--log {name} cannot begin: {_reason(error)}. Fix that, or leave out {name}."
+                ) from error
     if names:
         with atomic_write(path) as part:
             part.write_text(json.dumps(notes, indent=2) + "\n", encoding="utf-8")

@@ -20,8 +20,8 @@ class Logger(Protocol):
     def picture(self, image: Image.Image) -> None:
         """Show the first pairs of the training. It may be called once in every start."""
 
-    def close(self) -> None:
-        """Write what is not written yet, and say that the run has ended."""
+    def close(self, *, failed: bool) -> None:
+        """Write what is not written yet, and say that the run has ended, or that it failed."""
 
 
 @dataclass(frozen=True)

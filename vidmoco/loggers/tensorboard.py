@@ -31,6 +31,6 @@ class TensorBoard:
         pixels = np.asarray(image.convert("RGB"))
         self._writer.add_image("pairs", pixels, 0, dataformats="HWC")
 
-    def close(self) -> None:
+    def close(self, *, failed: bool) -> None:
         """Close the file."""
         self._writer.close()

@@ -53,6 +53,6 @@ class WeightsAndBiases:
         """Put the picture into the summary as ``pairs``, which is not of a step."""
         self._run.summary["pairs"] = wandb.Image(image)
 
-    def close(self) -> None:
-        """Send the rest."""
-        self._run.finish()
+    def close(self, *, failed: bool) -> None:
+        """Send the rest, and how the run has ended."""
+        self._run.finish(exit_code=int(failed))

@@ -214,7 +214,7 @@ def _pretrain(
     warned = False
     bar = TrainingProgress(console, total_steps=total_steps, start_step=start_step, recipe=recipe)
     step = start_step
-    with stop, bar, closing(state.writer), closing(loggers), closing(batches):
+    with stop, bar, closing(state.writer), loggers, closing(batches):
         while step < total_steps:
             stopped, due = distributed.any_of_each(stop.received is not None, state.is_due(step))
             if due:

@@ -19,6 +19,17 @@ from vidmoco.train.checkpoint_writer import CheckpointWriter
 from vidmoco.train.metrics import MetricsLog
 
 
+def newest_checkpoint(folder: Path) -> Path | None:
+    """Return the newest checkpoint, the same in all processes, or None if there is none yet.
+
+    The main process names it: a file server may show other machines the folder as it was a minute
+    ago.
+    """
+    names = [path.name for path in list_checkpoints(folder)] or [""]
+    name = distributed.gather_objects(names[-1])[0]
+    return folder / name if name else None
+
+
 def settings_of_checkpoint(run: Path) -> PretrainConfig | None:
     """Return the settings with which the newest checkpoint of a run was made.
 
@@ -27,14 +38,14 @@ def settings_of_checkpoint(run: Path) -> PretrainConfig | None:
     Raises:
         CheckpointError: the checkpoint cannot be read.
     """
-    paths = list_checkpoints(run / run_folder.CHECKPOINTS)
-    settings = load_checkpoint(paths[-1], mmap=True).get("settings") if paths else None
+    path = newest_checkpoint(run / run_folder.CHECKPOINTS)
+    settings = load_checkpoint(path, mmap=True).get("settings") if path else None
     if settings is None:
         return None
     try:
         return config_from_plain(settings)
     except ConfigError as error:
-        raise CheckpointError(f"The settings in {paths[-1]} cannot be read: {error}") from error
+        raise CheckpointError(f"The settings in {path} cannot be read: {error}") from error
 
 
 class RunState:
@@ -100,12 +111,12 @@ class RunState:
 
     def load_newest(self) -> int:
         """Load the newest checkpoint and return its step, or 0 if there is none yet."""
-        paths = list_checkpoints(self.folder)
-        if not paths:
+        path = newest_checkpoint(self.folder)
+        if path is None:
             self.metrics.load_state_dict({"sums": {}, "count": 0}, step=0)
             return 0
-        state = load_checkpoint(paths[-1])
-        load_matching(self.method, state["method"], source=paths[-1])
+        state = load_checkpoint(path)
+        load_matching(self.method, state["method"], source=path)
         self.optimizer.load_state_dict(state["optimizer"])
         self.augment_generator.set_state(state["augment_generator"])
         torch.set_rng_state(state["torch_generator"])

@@ -18,6 +18,7 @@ from vidmoco.backbones.preprocess import resize_and_crop
 from vidmoco.backbones.tokens import FeatureKind
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.device import resolve_device
+from vidmoco.distributed import own_gpu
 from vidmoco.errors import CheckpointError, ConfigError, DataError, VideoError, VidmocoError
 from vidmoco.features.feature_rows import unit_rows
 from vidmoco.features.feature_set import FeatureSet, describe_backbone
@@ -120,7 +121,7 @@ def backbone_of(
         ConfigError: it is another backbone, or its preprocessing differs.
         CheckpointError: it cannot be loaded.
     """
-    where = resolve_device(device)  # here, so that its errors do not blame the backbone
+    where = own_gpu(resolve_device(device))  # here, so that its errors do not blame the backbone
     sidecar = features.files[0].sidecar
     source = backbone or str(sidecar["backbone"])
     try:
