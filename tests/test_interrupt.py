@@ -2,7 +2,9 @@ import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 
-from vidmoco.interrupt import StopSignals
+import pytest
+
+from vidmoco.interrupt import Stopped, StopSignals, stops_raise
 
 
 def test_a_signal_is_noted_and_the_handlers_come_back():
@@ -22,3 +24,16 @@ def test_a_training_in_another_thread_hears_no_signals_and_runs():
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(train).result() is None
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_signal_ends_what_is_done_in_the_block():
+    before = signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+    try:
+        with pytest.raises(Stopped, match="SIGTERM") as stopped, stops_raise():
+            os.kill(os.getpid(), signal.SIGUSR2)  # who ignores it goes on to
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert stopped.value.exit_code == 143
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL  # a second one kills
+        assert signal.getsignal(signal.SIGUSR2) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGUSR2, before)

@@ -6,8 +6,10 @@ some time before the limit of time.
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
@@ -46,3 +48,35 @@ class StopSignals:
     def exit_code(self) -> int:
         """The shell's exit code for a process that this signal ended, such as 130 and 143."""
         return 128 + self.received if self.received else 0
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal of a scheduler, which ends a command as Ctrl-C does."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.exit_code = 128 + number
+
+
+@contextmanager
+def stops_raise() -> Iterator[None]:
+    """Let the signals of schedulers raise ``Stopped`` in a ``with`` block. A second one kills.
+
+    Who ignores a signal goes on to do so. In a container, where the command is process 1, the
+    kernel would ignore it otherwise.
+    """
+
+    def stop(number: int, _frame: FrameType | None) -> NoReturn:
+        restore()
+        raise Stopped(number)
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    heard = [one for one in _STOPS[1:] if signal.getsignal(one) is signal.SIG_DFL]
+    before = {number: signal.signal(number, stop) for number in heard}
+    try:
+        yield
+    finally:
+        restore()

@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+import signal
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,6 +10,7 @@ import fsspec
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from child_processes import Process, until
 from painted_videos import write_video
 from shot_videos import write_scenes
 
@@ -320,3 +322,24 @@ def test_the_longest_names_do_not_end_the_work(extract, capsys):
         cut = [file for file in found if "~" in file.path.name]
         assert len(cut) == 7 and all(file.sidecar["name"] == file.source.name for file in cut)
     assert "name" not in sidecar_of("npy/a.mp4.npy")
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_stops_it_loses_no_rows_and_finds_nothing_left_over(tmp_path):
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    write_video(videos / "0.mp4", num_frames=20)
+    for other in range(1, 400):  # more than are extracted until the signal comes
+        (videos / f"{other}.mp4").hardlink_to(videos / "0.mp4")
+    folder = tmp_path / "feats"
+    words = ["extract", str(videos), "-o", str(folder), "--backbone", "random:test_resnet"]
+    process = Process(["-m", "vidmoco", *words], env={"TMPDIR": str(tmp_path)})
+    claims = folder / "__vidmoco__" / "claims"
+    # Some videos are claimed, so the first is done; its rows are in memory.
+    until(lambda: len(list(claims.glob("*"))) > 3 or process.poll() is not None)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == 143
+    assert process.err.splitlines()[-1] == "vidmoco: stopped"
+    assert not list(folder.glob("__vidmoco__/*/*"))
+    assert not list(tmp_path.glob("vidmoco-*"))
+    assert 20 <= open_features(folder).num_rows < 8000

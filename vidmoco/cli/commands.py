@@ -32,6 +32,7 @@ from vidmoco.config.evaluation import (
 from vidmoco.config.extract import ExtractCommand
 from vidmoco.errors import ConfigError
 from vidmoco.frames.key import holds_key
+from vidmoco.interrupt import stops_raise
 from vidmoco.run_folder import require_place
 from vidmoco.urls import require_paths
 
@@ -101,10 +102,11 @@ def _extract(command: ExtractCommand) -> int:
     require_place(command.output, flag="-o")
     from vidmoco.features.extract_plan import plan_of
 
-    plan = plan_of(command)
-    from vidmoco.features.extract_command import extract
+    with stops_raise():  # rows are kept, fetched videos deleted, and other processes told
+        plan = plan_of(command)
+        from vidmoco.features.extract_command import extract
 
-    return extract(command, plan)
+        return extract(command, plan)
 
 
 def _evaluate(command: EvaluateCommand) -> int:

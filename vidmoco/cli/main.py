@@ -20,6 +20,7 @@ from vidmoco.cli.flags import parse
 from vidmoco.cli.help import HELP
 from vidmoco.errors import ConfigError, VidmocoError, nearest
 from vidmoco.foreign_messages import escape_foreign_messages
+from vidmoco.interrupt import Stopped
 from vidmoco.text import error_line
 
 _PIPE_CLOSED = 141  # 128 + SIGPIPE, as for other programs
@@ -84,9 +85,9 @@ def exit_code_of(run: Callable[[], int]) -> int:
         reason = unwritable(error, path, advice=" and try again.")
         print(f"vidmoco: {error_line(reason)}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print("vidmoco: stopped", file=sys.stderr)
-        return 130
+        return error.exit_code if isinstance(error, Stopped) else 130
 
 
 def _overview() -> str:

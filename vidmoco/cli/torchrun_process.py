@@ -8,7 +8,14 @@ from vidmoco.cli.main import exit_code_of
 from vidmoco.config.extract import ExtractCommand
 from vidmoco.config.plain import from_python
 from vidmoco.features.extract_command import extract
+from vidmoco.interrupt import stops_raise
+
+
+def _extract() -> int:
+    given = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    with stops_raise():
+        return extract(from_python(ExtractCommand, given))
+
 
 if __name__ == "__main__":
-    given = from_python(ExtractCommand, json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
-    sys.exit(exit_code_of(lambda: extract(given)))
+    sys.exit(exit_code_of(_extract))
