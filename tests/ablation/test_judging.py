@@ -41,3 +41,6 @@ def test_results_are_kept_until_judge_or_weights_change(images, trained, quiet, 
     judged(other, "b", "random:resnet10t", out, console=quiet)
     judged(other, "b", "random:resnet10t", out, console=quiet)
     assert len(counted) == 4
+    (images / "train" / "hall" / "x.png").rename(images / "train" / "hall" / "y.png")
+    judged(other, "b", "random:resnet10t", out, console=quiet)
+    assert len(counted) == 5

@@ -1,5 +1,6 @@
 """What the backbones of an ablation are worth: their accuracies on the judges' images."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from rich.console import Console
 from vidmoco.ablation.plan import Judge
 from vidmoco.backbones.folder import weights_file
 from vidmoco.backbones.source import parse_source
+from vidmoco.config.evaluation import EvaluateCommand
 from vidmoco.config.plain import to_plain
 from vidmoco.content import hash_of_file
 from vidmoco.evaluate.compare import evaluate
@@ -24,13 +26,17 @@ def judged(
     """Return the accuracies of a backbone in percent, by title, measured once.
 
     They are kept as a results file of `vidmoco evaluate`, ``results/JUDGE/NAME.json``, and measured
-    again if the judge's settings or the weights have changed.
+    again if the judge's settings, its files or the weights have changed.
 
     Raises:
         VidmocoError: the images or the backbone cannot be used.
     """
     path = folder / RESULTS / judge.name / f"{name}.json"
-    key = {"judge": to_plain(judge.settings), "backbone": _identity(backbone)}
+    key = {
+        "judge": to_plain(judge.settings),
+        "files": _files(judge.command(backbone)),
+        "backbone": _identity(backbone),
+    }
     kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     if kept.get("ablation") != key:
         quiet = Console(quiet=True)
@@ -48,3 +54,16 @@ def _identity(backbone: str) -> dict[str, Any]:
         return {"name": backbone}
     weights = hash_of_file(weights_file(source.folder))
     return {"weights": weights, "is_random": source.is_random}
+
+
+def _files(command: EvaluateCommand) -> str:
+    """Return a hash of the names, sizes and times of all files of a judge."""
+    digest = hashlib.sha256()
+    for given in filter(None, (command.images, command.videos.labels)):
+        root = given.expanduser()
+        for file in sorted([root, *root.rglob("*")]):
+            if file.is_file():
+                state = file.stat()
+                about = file.relative_to(root).as_posix(), state.st_size, state.st_mtime_ns
+                digest.update(json.dumps(about).encode())
+    return digest.hexdigest()[:24]

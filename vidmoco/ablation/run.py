@@ -1,6 +1,7 @@
 """Run an ablation: check everything, train, judge, and write the table."""
 
 import json
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,7 @@ def run_ablation(
     steps = {row.name: measured_steps(row, output, flags=alone, console=console) for row in trained}
     trainings = trainings_of(plan, output, steps)
     failures: list[str] = []
-    command = f"python tools/ablate.py {file} -o {output.name}"
+    command = shlex.join(["python", "tools/ablate.py", str(file), "-o", str(output)])
     summary = summarise(plan, scores, steps)
     for number, (training, failure) in enumerate(
         train_all(trainings, output, jobs=jobs, flags=flags), start=1
