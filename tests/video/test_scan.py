@@ -183,6 +183,8 @@ def test_a_folder_without_videos(tmp_path):
         scanned(tmp_path)
     with pytest.raises(ConfigError, match=r"No such file or folder: .*gone"):
         scanned(tmp_path / "gone")
+    with pytest.raises(ConfigError, match="File name too long"):
+        scanned(tmp_path / ("x" * 300))
 
 
 def test_a_folder_that_cannot_be_listed(tmp_path, monkeypatch):

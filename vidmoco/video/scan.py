@@ -14,7 +14,7 @@ from vidmoco.content import content_of
 from vidmoco.cores import num_cores
 from vidmoco.errors import ConfigError
 from vidmoco.progress import ProgressBar
-from vidmoco.urls import is_url, url_of
+from vidmoco.urls import is_there, is_url, url_of
 from vidmoco.video.catalog import Catalog
 from vidmoco.video.files import FoundFile, find_videos, look_at, others_line
 from vidmoco.video.info import VideoInfo
@@ -115,11 +115,11 @@ def listed_files(
     """Yield every video file of the sources, with its root; count the rest in ``others``.
 
     Raises:
-        ConfigError: a source does not exist, or a folder has no video file.
+        ConfigError: a source does not exist or cannot be reached, or a folder has no video file.
     """
     for source in sources:
         path = Path(os.path.abspath(source))  # noqa: PTH100  (resolve() follows links)
-        if path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112  (never raises)
             count, not_read = 0, Counter[str]()
             for found in find_videos(path, follow_links=follow_links, others=not_read):
                 if found.key == "./":
@@ -131,7 +131,7 @@ def listed_files(
                 raise ConfigError(f"No video file in {source} or its folders. It holds {there}.")
             if others is not None:
                 others.update(not_read)
-        elif path.exists() or path.is_symlink():
+        elif os.path.islink(path) or is_there(path):  # noqa: PTH114  (never raises)
             yield path.parent, look_at(path, root=path.parent)
         elif is_url(source):
             raise ConfigError(
