@@ -115,11 +115,16 @@ def listed_files(
     """Yield every video file of the sources, with its root; count the rest in ``others``.
 
     Raises:
-        ConfigError: a source does not exist or cannot be reached, or a folder has no video file.
+        ConfigError: a source does not exist or cannot be reached, a folder has no video file, or
+            its path is not UTF-8, as a catalog must be.
     """
     for source in sources:
         path = Path(os.path.abspath(source))  # noqa: PTH100  (resolve() follows links)
-        if os.path.isdir(path):  # noqa: PTH112  (never raises)
+        is_folder = os.path.isdir(path)  # noqa: PTH112  (never raises)
+        root = path if is_folder else path.parent
+        if os.fsencode(root) != str(root).encode("utf-8", "replace"):
+            raise ConfigError(f"{root}: the name of a folder is not valid UTF-8; rename it.")
+        if is_folder:
             count, not_read = 0, Counter[str]()
             for found in find_videos(path, follow_links=follow_links, others=not_read):
                 if found.key == "./":
@@ -132,7 +137,7 @@ def listed_files(
             if others is not None:
                 others.update(not_read)
         elif os.path.islink(path) or is_there(path):  # noqa: PTH114  (never raises)
-            yield path.parent, look_at(path, root=path.parent)
+            yield root, look_at(path, root=root)
         elif is_url(source):
             raise ConfigError(
                 f"{url_of(source)} is a URL, but only local files are read. Download it first."
