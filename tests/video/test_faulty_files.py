@@ -155,6 +155,35 @@ def test_a_file_that_begins_inside_a_group(tmp_path, name, options, cut):
     assert [seconds for seconds, _ in shown] == pytest.approx(wanted, abs=0.002)
 
 
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+@pytest.mark.parametrize("name", ["a.ts", "a.mkv", "a.mp4", "a.flv", "shifted.mkv"])
+def test_a_file_that_begins_at_an_open_group(tmp_path, name, codec):
+    """The leading pictures lean on what was cut off: HEVC drops them, and H.264 raises errors."""
+    if (name, codec) == ("a.flv", "libx265"):
+        pytest.skip("FLV holds no HEVC")
+    path, first = tmp_path / name, []
+
+    def change(pieces):
+        keys = [number for number, piece in enumerate(pieces) if piece.key]
+        left = pieces[keys[1] :]
+        first.append(left[0].place)
+        assert left[1].place < left[0].place  # else the video does not test anything
+        start = left[0].pts if name == "shifted.mkv" else 0  # Matroska drops times below zero
+        for piece in left:
+            piece.pts, piece.dts = piece.pts - start, piece.dts - start
+        return left
+
+    options = {"use_editlist": "0"} if name.endswith(".mp4") else {}
+    source = "ts" if name == "a.ts" else "mkv"  # which repeats the parameters, as a cut needs
+    times = write_changed(
+        path, change, source=source, codec=codec, options=options, open_gop=True, fps=25
+    )
+    _, shown = read_all(path)
+    assert [index for _, index in shown] == list(range(first[0], NUM))
+    wanted = [seconds - times[first[0]] for seconds in times[first[0] :]]
+    assert [seconds for seconds, _ in shown] == pytest.approx(wanted, abs=0.002)
+
+
 H264_FAULTS = [b"\x06\x05\x40" + b"a" * 20 + b"\x80", b"\x06\x05\x02ab\x80", b"\x06\xff\xff\xff"]
 
 

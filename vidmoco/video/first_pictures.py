@@ -9,7 +9,7 @@ from av.video.stream import VideoStream
 
 from vidmoco.video.bitstream import Facts, PacketReader
 from vidmoco.video.decoder import GHOSTING, decode_packet, is_clean_start
-from vidmoco.video.frame_stream import NOT_DECODED, Due, Lost
+from vidmoco.video.frame_stream import Due, Lost
 
 
 class FirstPictures:
@@ -52,8 +52,9 @@ class FirstPictures:
     def _take(self, pts: int | None, picture: VideoFrame | Lost) -> None:
         if isinstance(picture, Lost):
             # Leading pictures at the start of a file need frames that it does not have. So do
-            # all pictures before the first key frame of a file that begins inside a group.
-            leads = picture.reason == NOT_DECODED and (pts is None or pts < self._key)
+            # all pictures before the first key frame of a file that begins inside a group. HEVC
+            # drops leading pictures, and H.264 raises errors.
+            leads = pts is None or pts < self._key
             if leads or (self._inside and self.first is None):
                 return
             self._any_lost = True
