@@ -4,7 +4,7 @@ import random
 
 import numpy as np
 import pytest
-from painted_videos import read_index
+from painted_videos import read_index, write_video
 from remuxed_videos import write_changed
 
 from vidmoco.config.limits import DEFAULT_LIMITS
@@ -153,6 +153,28 @@ def test_a_file_that_begins_inside_a_group(tmp_path, name, options, cut):
     assert [index for _, index in shown] == list(range(first[0], NUM))
     wanted = [seconds - times[first[0]] for seconds in times[first[0] :]]
     assert [seconds for seconds, _ in shown] == pytest.approx(wanted, abs=0.002)
+
+
+@pytest.mark.parametrize("starts", [(0, 20), (0, 36_000, 72_000), (3, 0)])
+def test_recordings_put_end_to_end(tmp_path, starts):
+    """``cat a.ts b.ts``: the clock jumps ahead or back, and the video goes on at once."""
+    data = b""
+    for number, start in enumerate(starts):
+        options = {"num_frames": 20, "start_seconds": start, "first_index": 20 * number}
+        write_video(tmp_path / "one.ts", **options)
+        data += (tmp_path / "one.ts").read_bytes()
+    (tmp_path / "a.ts").write_bytes(data)
+    _, shown = read_all(tmp_path / "a.ts")
+    assert [index for _, index in shown] == list(range(20 * len(starts)))
+    assert [seconds for seconds, _ in shown] == pytest.approx(np.arange(len(shown)) / 10)
+
+
+def test_a_gap_in_a_file_with_an_index_stays(tmp_path):
+    times = [*(number / 10 for number in range(20)), *(40 + number / 10 for number in range(20))]
+    for name in ("a.mp4", "a.mkv"):
+        write_video(tmp_path / name, times=times, num_frames=40)
+        _, shown = read_all(tmp_path / name)
+        assert [seconds for seconds, _ in shown] == pytest.approx(times, abs=0.002)
 
 
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])
