@@ -3,7 +3,17 @@ from pathlib import Path
 import pytest
 
 from vidmoco.errors import ConfigError
-from vidmoco.urls import absolute, absolute_paths, is_url, url_of, without_passwords
+from vidmoco.urls import (
+    absolute,
+    absolute_paths,
+    expand_lists,
+    expanded,
+    is_there,
+    is_url,
+    require_paths,
+    url_of,
+    without_passwords,
+)
 
 
 @pytest.mark.parametrize(
@@ -45,6 +55,34 @@ def test_paths_as_python_gives_them(tmp_path, monkeypatch):
     for given in ("", ["v", ""]):
         with pytest.raises(ConfigError, match="A path of videos is empty"):
             absolute_paths(given)
+
+
+def test_a_name_that_begins_with_a_tilde(tmp_path, monkeypatch):
+    """``./~backup.mp4`` is the same path, and no user of that name has a home folder."""
+    monkeypatch.chdir(tmp_path)
+    Path("~backup.mp4").touch()
+    Path("list.txt").write_text("~backup.mp4\n")
+    path = Path("./~backup.mp4")
+    require_paths(path, Path("@list.txt"))
+    assert absolute(path) == tmp_path / "~backup.mp4"
+    assert expanded(path) == path
+    assert expand_lists([Path("@list.txt")]) == [path]
+
+
+def test_paths_that_the_system_refuses(tmp_path, monkeypatch):
+    long = tmp_path / ("x" * 300)
+    with pytest.raises(ConfigError, match=r"/x{300}: File name too long\.$"):
+        require_paths(long)
+    (tmp_path / "list.txt").write_text(f"{long}\n")
+    with pytest.raises(ConfigError, match="File name too long"):
+        expand_lists([Path(f"@{tmp_path}/list.txt")])
+
+    def refuse(path, **options):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "stat", refuse)  # root may enter every folder
+    with pytest.raises(ConfigError, match=r"^locked/a\.mp4: Permission denied\.$"):
+        is_there(Path("locked/a.mp4"))
 
 
 @pytest.mark.parametrize(

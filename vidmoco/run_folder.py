@@ -36,7 +36,7 @@ from vidmoco.atomic_file import atomic_write, remove, unique, writing
 from vidmoco.errors import ConfigError
 from vidmoco.json_text import read_json
 from vidmoco.lock import LOCK, held
-from vidmoco.urls import is_url
+from vidmoco.urls import expanded, is_url
 
 if TYPE_CHECKING:
     import torch
@@ -137,7 +137,7 @@ def require_place(path: Path | None, *, flag: str) -> None:
     """
     if path is None or is_url(path):
         return
-    place = path.expanduser()
+    place = expanded(path)
     try:
         while not place.is_dir():
             place = place.parent

@@ -58,19 +58,43 @@ def _public_query(query: re.Match[str]) -> str:
     return "?" * bool(kept) + "&".join(kept)
 
 
+def expanded(path: Path) -> Path:
+    """Return a path with the home folder in place of ``~``, or as it is if no user is so called.
+
+    A file may be called ``~backup.mp4``, and some containers have no home folders.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
+
+
+def is_there(path: Path) -> bool:
+    """Return whether there is something at a path.
+
+    Raises:
+        ConfigError: it cannot be known: a folder above may not be entered, or a name is too long.
+    """
+    try:
+        return path.exists()
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}.") from error
+
+
 def absolute(source: Path) -> Path:
     """Return an absolute path, or the URL as it is."""
-    return source if is_url(source) else source.expanduser().absolute()
+    return source if is_url(source) else expanded(source).absolute()
 
 
 def require_paths(*sources: Path | None) -> None:
     """Refuse a path where nothing is, before libraries are imported that take seconds.
 
     Raises:
-        ConfigError: nothing is there, or in a list of ``@FILE``. URLs are not looked up.
+        ConfigError: nothing is there, or in a list of ``@FILE``, or that cannot be known. URLs are
+            not looked up.
     """
     for source in expand_lists([source for source in sources if source is not None]):
-        if not is_url(source) and not source.expanduser().exists():
+        if not is_url(source) and not is_there(expanded(source)):
             raise ConfigError(f"No such file or folder: {source}.")
 
 
@@ -80,21 +104,21 @@ def expand_lists(sources: Sequence[Path]) -> list[Path]:
     Raises:
         ConfigError: a file cannot be read or is empty, or a line names no file or folder.
     """
-    expanded: list[Path] = []
+    found: list[Path] = []
     for source in sources:
-        if not str(source).startswith("@") or source.exists():
-            expanded.append(source)
+        if not str(source).startswith("@") or is_there(source):
+            found.append(source)
             continue
-        listed = Path(str(source)[1:]).expanduser()
+        listed = expanded(Path(str(source)[1:]))
         lines = read_text(listed, what="list of videos").splitlines()
         for number, line in enumerate(lines, start=1):
-            path = Path(line).expanduser()
-            if line.strip() and not is_url(path) and not path.exists():
+            path = expanded(Path(line))
+            if line.strip() and not is_url(path) and not is_there(path):
                 raise ConfigError(f"{listed}, line {number}: there is no file or folder {line!r}.")
-            expanded += [path] if line.strip() else []
+            found += [path] if line.strip() else []
         if not any(line.strip() for line in lines):
             raise ConfigError(f"The list of videos {listed} is empty.")
-    return expanded
+    return found
 
 
 def absolute_paths(given: str | PathLike[str] | Sequence[str | PathLike[str]]) -> tuple[Path, ...]:

@@ -1,6 +1,7 @@
 import dataclasses
 import io
 import json
+import os
 import shutil
 
 import numpy as np
@@ -21,7 +22,7 @@ from vidmoco.data.order import Batching
 from vidmoco.data.prepared_loader import load_prepared
 from vidmoco.data.sampling import PairRule
 from vidmoco.data.source import open_source
-from vidmoco.errors import CheckpointError, ConfigError, VideoError
+from vidmoco.errors import CheckpointError, ConfigError, DataError, VideoError
 from vidmoco.json_lines import read_metrics
 
 
@@ -85,6 +86,41 @@ def test_parquet(parquet):
 
 def test_folders_and_files_together(folder, parquet):
     assert len(open_image_corpus([folder, parquet]).names) == 24
+
+
+def test_a_folder_that_cannot_be_read_is_no_silent_loss(folder, monkeypatch):
+    def refuse(path):
+        if str(path).endswith("class1"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", refuse)  # root may list everything
+    with pytest.raises(DataError, match=r"Cannot read the folder .*/class1: Permission denied\.$"):
+        open_image_corpus([folder])
+
+
+def test_files_beside_the_images_are_counted(folder):
+    for name in ("a.heic", "b.HEIC", "c.jxl"):
+        (folder / "class0" / name).write_bytes(b"x")
+    line = "4 other files, not read: .heic (2), .txt (1), .jxl (1)"
+    assert set(open_image_corpus([folder]).not_read.split(", ")) == set(line.split(", "))
+    console = Console(file=io.StringIO(), width=200)
+    config = dataclasses.replace(load_recipe("tiny_cpu"), videos=(folder,))
+    open_source(config, resume=None, console=console)
+    assert "4 other files, not read" in console.file.getvalue()
+
+
+def test_a_gif_is_an_image_among_images_and_a_video_elsewhere(folder, tmp_path):
+    picture(3).save(folder / "class0" / "animal.gif")
+    corpus = open_image_corpus([folder])
+    assert len(corpus.names) == 13
+    assert corpus.read(corpus.names.index("class0/animal.gif")).shape == (3, 20, 30)
+    (tmp_path / "gifs").mkdir()
+    picture(3).save(tmp_path / "gifs" / "a.gif")
+    assert open_image_corpus([tmp_path / "gifs"]) is None
+    write_video(folder / "a.mp4", num_frames=2)
+    assert open_image_corpus([folder]) is None
 
 
 def test_images_of_another_shape_keep_it(folder):

@@ -23,6 +23,8 @@ def test_a_relative_path_is_one_of_this_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = write(tmp_path, "video,seconds\nv/d.mp4,1\n")
     assert read_times(path, {str(tmp_path / "v/d.mp4"): ["d"]}) == {"d": (1.0,)}
+    path = write(tmp_path, "video,seconds\n~d.mp4,1\n")  # no user has this name
+    assert read_times(path, {str(tmp_path / "~d.mp4"): ["d"]}) == {"d": (1.0,)}
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ def test_videos_are_told_from_images(tmp_path):
     deep.mkdir(parents=True)
     (deep / "notes.txt").touch()
     assert not holds_videos(tmp_path)
+    (deep / "a.gif").touch()
+    assert not holds_videos(tmp_path)
     (deep / "x.MP4").touch()
     assert holds_videos(tmp_path)
     (tmp_path / "train.parquet").touch()

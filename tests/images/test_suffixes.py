@@ -28,6 +28,13 @@ def test_a_folder_with_a_video_is_one_of_videos(tmp_path):
     assert not may_hold_images(tmp_path)
 
 
+def test_a_gif_tells_nothing(tmp_path):
+    (tmp_path / "a.gif").touch()
+    assert not may_hold_images(tmp_path)
+    (tmp_path / "b.jpg").touch()
+    assert may_hold_images(tmp_path)
+
+
 def test_a_linked_folder_is_looked_into_and_a_hidden_one_is_not(tmp_path):
     for name in ("elsewhere/a.jpg", "here/.cache/b.jpg"):
         (tmp_path / name).parent.mkdir(parents=True)

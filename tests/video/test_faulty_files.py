@@ -4,7 +4,7 @@ import random
 
 import numpy as np
 import pytest
-from painted_videos import read_index
+from painted_videos import read_index, write_video
 from remuxed_videos import write_changed
 
 from vidmoco.config.limits import DEFAULT_LIMITS
@@ -149,6 +149,57 @@ def test_a_file_that_begins_inside_a_group(tmp_path, name, options, cut):
         return left
 
     times = write_changed(path, change, **options)
+    _, shown = read_all(path)
+    assert [index for _, index in shown] == list(range(first[0], NUM))
+    wanted = [seconds - times[first[0]] for seconds in times[first[0] :]]
+    assert [seconds for seconds, _ in shown] == pytest.approx(wanted, abs=0.002)
+
+
+@pytest.mark.parametrize("starts", [(0, 20), (0, 36_000, 72_000), (3, 0)])
+def test_recordings_put_end_to_end(tmp_path, starts):
+    """``cat a.ts b.ts``: the clock jumps ahead or back, and the video goes on at once."""
+    data = b""
+    for number, start in enumerate(starts):
+        options = {"num_frames": 20, "start_seconds": start, "first_index": 20 * number}
+        write_video(tmp_path / "one.ts", **options)
+        data += (tmp_path / "one.ts").read_bytes()
+    (tmp_path / "a.ts").write_bytes(data)
+    _, shown = read_all(tmp_path / "a.ts")
+    assert [index for _, index in shown] == list(range(20 * len(starts)))
+    assert [seconds for seconds, _ in shown] == pytest.approx(np.arange(len(shown)) / 10)
+
+
+def test_a_gap_in_a_file_with_an_index_stays(tmp_path):
+    times = [*(number / 10 for number in range(20)), *(40 + number / 10 for number in range(20))]
+    for name in ("a.mp4", "a.mkv"):
+        write_video(tmp_path / name, times=times, num_frames=40)
+        _, shown = read_all(tmp_path / name)
+        assert [seconds for seconds, _ in shown] == pytest.approx(times, abs=0.002)
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+@pytest.mark.parametrize("name", ["a.ts", "a.mkv", "a.mp4", "a.flv", "shifted.mkv"])
+def test_a_file_that_begins_at_an_open_group(tmp_path, name, codec):
+    """The leading pictures lean on what was cut off: HEVC drops them, and H.264 raises errors."""
+    if (name, codec) == ("a.flv", "libx265"):
+        pytest.skip("FLV holds no HEVC")
+    path, first = tmp_path / name, []
+
+    def change(pieces):
+        keys = [number for number, piece in enumerate(pieces) if piece.key]
+        left = pieces[keys[1] :]
+        first.append(left[0].place)
+        assert left[1].place < left[0].place  # else the video does not test anything
+        start = left[0].pts if name == "shifted.mkv" else 0  # Matroska drops times below zero
+        for piece in left:
+            piece.pts, piece.dts = piece.pts - start, piece.dts - start
+        return left
+
+    options = {"use_editlist": "0"} if name.endswith(".mp4") else {}
+    source = "ts" if name == "a.ts" else "mkv"  # which repeats the parameters, as a cut needs
+    times = write_changed(
+        path, change, source=source, codec=codec, options=options, open_gop=True, fps=25
+    )
     _, shown = read_all(path)
     assert [index for _, index in shown] == list(range(first[0], NUM))
     wanted = [seconds - times[first[0]] for seconds in times[first[0] :]]

@@ -1,3 +1,9 @@
+import threading
+import time
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import aiohttp
 import fsspec
 import pytest
 from painted_videos import write_video
@@ -88,3 +94,45 @@ def test_rows_come_when_they_are_due(remote, tmp_path):
     assert (gone.route, text.route) == ("refused", "refused")
     assert gone.reason.startswith("it cannot be fetched: ")
     assert text.reason == "it is a text file"
+
+
+class Slow(BaseHTTPRequestHandler):
+    """Sends some bytes, and a pause between them; from ``/stuck`` nothing after the first ones."""
+
+    def do_HEAD(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "4000")
+        self.end_headers()
+
+    def do_GET(self):
+        self.do_HEAD()
+        with suppress(ConnectionError):
+            for _ in range(4):
+                self.wfile.write(bytes(1000))
+                self.wfile.flush()
+                time.sleep(3.0 if self.path == "/stuck" else 0.5)
+
+    def log_message(self, *words):
+        pass
+
+
+@pytest.fixture
+def slow_server():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Slow)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_slow_download_is_brought_to_its_end_and_a_stuck_one_is_not(
+    slow_server, tmp_path, monkeypatch
+):
+    """The usual limit of 300 s, here 1 s, is on a whole download."""
+    monkeypatch.setattr("aiohttp.client.DEFAULT_TIMEOUT", aiohttp.ClientTimeout(total=1.0))
+    fetch(f"{slow_server}/a.mp4", tmp_path / "a.mp4", most_bytes=10**6)
+    assert (tmp_path / "a.mp4").stat().st_size == 4000
+    monkeypatch.setattr(fetch_module, "_SECONDS_OF_SILENCE", 1.0)
+    with pytest.raises(VideoError, match=r"it cannot be fetched: \w+ \w+ ") as refused:
+        fetch(f"{slow_server}/stuck", tmp_path / "b.mp4", most_bytes=10**6)
+    assert "FSTimeoutError" not in str(refused.value)

@@ -42,6 +42,39 @@ def test_suffixes_in_any_case_and_nothing_else(tmp_path):
     assert keys(tmp_path) == [".hidden.webm", "B.MP4", "a.mp4", "deep/er/c.MkV"]
 
 
+def test_what_macos_and_tools_hide(tmp_path):
+    """AppleDouble files have a suffix of videos; folders such as .git hold copies."""
+    root = tmp_path / ".mine"  # the folder that is given may be hidden itself
+    for name in ("a.mp4", "._a.mp4", "._b.txt", ".git/annex/x.mp4", "sub/.old/b.mp4", "sub/c.mp4"):
+        touch(root / name)
+    others = Counter()
+    assert [found.key for found in find_videos(root, others=others)] == ["a.mp4", "sub/c.mp4"]
+    assert others == {"._*": 1, "hidden folder": 2}
+
+
+def test_a_link_into_a_hidden_folder_has_its_own_name(tmp_path):
+    """As git-annex and datalad store files."""
+    object_ = touch(tmp_path / ".git/annex/objects/SHA256--0123.mp4")
+    (tmp_path / "subject01.mp4").symlink_to(object_)
+    folder = touch(tmp_path / ".data/clips/b.mp4").parent
+    (tmp_path / "clips").symlink_to(folder)
+    assert keys(tmp_path) == ["clips/b.mp4", "subject01.mp4"]
+
+
+def test_the_name_of_a_link_is_that_of_a_file_without_a_suffix(tmp_path):
+    """As the cache of Hugging Face stores files."""
+    content = b"\0\0\0\x18ftypisom" + bytes(400)
+    for name in ("0123", "4567"):
+        touch(tmp_path / "blobs" / name, content)
+    link = tmp_path / "snapshots" / "main" / "x.mp4"
+    link.parent.mkdir(parents=True)
+    link.symlink_to("../../blobs/0123")
+    others = Counter()
+    found = [found.key for found in find_videos(tmp_path, others=others)]
+    assert found == ["snapshots/main/x.mp4", "blobs/4567"]
+    assert not others
+
+
 def test_size_and_time(tmp_path):
     path = touch(tmp_path / "a.mp4", b"12345")
     (found,) = find_videos(tmp_path)

@@ -10,6 +10,7 @@ from vidmoco.video import forward_reader as forward
 from vidmoco.video.decode import read_frames
 from vidmoco.video.forward_reader import ForwardReader, reads_forward
 from vidmoco.video.probe import probe_video
+from vidmoco.workers import process
 
 
 def indices(frames):
@@ -108,6 +109,21 @@ def test_far_groups_are_jumped_over(tmp_path, monkeypatch):
     monkeypatch.setattr(forward, "_groups", counting)
     assert indices(read(video, 0.5, 15.5, 19.9)) == [5, 155, 199]
     assert len(groups) < 12  # of 20
+
+
+def test_a_long_group_gives_signs_of_life(tmp_path, monkeypatch):
+    video = info_of(tmp_path / "a.mp4", num_frames=200, gop=200)
+    signs = []
+    monkeypatch.setattr(process, "_LISTENERS", [lambda: signs.append(1)])
+    assert indices(read(video, 19.9)) == [199]
+    assert len(signs) >= 6
+
+
+def test_a_very_large_group_is_declined(tmp_path, monkeypatch):
+    video = info_of(tmp_path / "a.mp4", num_frames=40, gop=40)
+    assert indices(read(video, 0.1)) == [1]
+    monkeypatch.setattr(forward, "_MAX_GROUP_BYTES", video.num_bytes // 2)
+    assert read(video, 0.1) is None
 
 
 def test_damage_is_declined(tmp_path):

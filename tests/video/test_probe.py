@@ -4,6 +4,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 from painted_videos import read_index, write_audio, write_video
 
@@ -205,6 +206,42 @@ def test_refusals_say_why(tmp_path):
     assert "broke off" in refusal(tmp_path / "cut.mp4").reason
     (tmp_path / "gone.mp4").symlink_to(tmp_path / "nothing")
     assert refusal(tmp_path / "gone.mp4").reason == "the link leads to no file"
+
+
+def test_a_stream_without_pictures_is_not_too_large(tmp_path):
+    """The decoder knows no size of it either, but logs none."""
+    write_video(tmp_path / "a.ts", num_frames=30, with_audio=True)
+    data = (tmp_path / "a.ts").read_bytes()
+    pieces = [data[place : place + 188] for place in range(0, len(data), 188)]
+    is_video = [int.from_bytes(piece[1:3], "big") & 0x1FFF == 0x100 for piece in pieces]
+    without = b"".join(piece for piece, video in zip(pieces, is_video, strict=True) if not video)
+    (tmp_path / "b.ts").write_bytes(without)
+    info = refusal(tmp_path / "b.ts")
+    assert (info.reason, info.limit) == ("it holds no picture", "")
+    no_header = data.replace(b"\0\0\1\x67", b"\0\0\1\x6c")  # the SPS is another unit
+    (tmp_path / "c.ts").write_bytes(no_header)
+    info = refusal(tmp_path / "c.ts")
+    assert "has no header" in info.reason and not info.limit
+
+
+def test_a_byte_can_be_a_picture(tmp_path):
+    with av.open(str(tmp_path / "a.avi"), "w") as container:
+        stream = container.add_stream("rawvideo", rate=10)
+        stream.width = stream.height = 1
+        stream.pix_fmt = "gray"
+        for pts in range(8):
+            frame = av.VideoFrame.from_ndarray(np.full((1, 1), 30 * pts, np.uint8), format="gray")
+            frame.pts, frame.time_base = pts, Fraction(1, 10)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    assert probe_video(tmp_path / "a.avi", root=tmp_path).num_frames == 8
+
+
+def test_dropped_frames_do_not_have_the_whole_video_decoded(tmp_path, monkeypatch):
+    monkeypatch.setattr("vidmoco.video.probe._times_as_decoded", pytest.fail)
+    times = [number / 30 for number in range(120) if number not in (30, 70, 71)]
+    video = probed(tmp_path / "a.mp4", num_frames=len(times), times=times)
+    assert (video.num_frames, video.estimated_times) == (117, False)
 
 
 def test_noise_for_pictures(tmp_path):

@@ -168,6 +168,15 @@ def test_problems_of_the_walk_are_rows(tmp_path):
     ]
 
 
+def test_a_folder_whose_name_is_not_utf8(tmp_path, monkeypatch):
+    monkeypatch.setattr(scan, "_probe_all", None)  # it is told before videos are probed
+    folder = tmp_path / os.fsdecode(b"caf\xe9") / "sub"
+    write_video(folder / "a.mp4", num_frames=2)
+    for source in (folder, folder / "a.mp4"):
+        with pytest.raises(ConfigError, match="not valid UTF-8; rename it"):
+            scanned(source)
+
+
 def test_awkward_names_reach_the_workers(tmp_path):
     names = ["-leading.mp4", "a:b.mp4", "[red]x[/].mp4", "ü ñ.mp4"]
     for name in names:
@@ -183,6 +192,8 @@ def test_a_folder_without_videos(tmp_path):
         scanned(tmp_path)
     with pytest.raises(ConfigError, match=r"No such file or folder: .*gone"):
         scanned(tmp_path / "gone")
+    with pytest.raises(ConfigError, match="File name too long"):
+        scanned(tmp_path / ("x" * 300))
 
 
 def test_a_folder_that_cannot_be_listed(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,8 @@ def build_doer(name="doer"):
         kind, value = job
         if kind == "echo":
             return value
+        if kind == "large parts":
+            return iter([value, value])
         if kind == "name":
             return name
         if kind == "pid":
@@ -64,6 +67,22 @@ def build_never():
 
 def seconds_of(limit, job):
     return limit
+
+
+@contextmanager
+def ended_after(seconds):
+    """Raise TimeoutError in this process where it would wait for ever."""
+
+    def end(number, frame):
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 with_torch = False  # how the processes of ``pool_of`` start
@@ -115,6 +134,21 @@ def test_results_and_errors_and_parts():
             ["TypeError: a surprise"],
             [6],
         ]
+
+
+def test_jobs_larger_than_the_pipe_do_not_wait_for_a_process_that_waits():
+    """Its parts fill the pipe too, and nobody empties it as long as the next job is being sent."""
+    jobs = [("large parts", bytes([number]) * 2**20) for number in range(4)]
+    with pool_of() as pool, ended_after(100):
+        assert outcomes(pool, jobs) == [[value, value, None] for _, value in jobs]
+
+
+def test_a_large_job_that_was_not_sent_is_done_after_a_death():
+    jobs = [("exit", 3), ("echo", bytes(2**20)), ("echo", 1)]
+    with pool_of() as pool, ended_after(100):
+        dead, *others = outcomes(pool, jobs)
+    assert "crashed" in dead[0]
+    assert others == [[bytes(2**20)], [1]]
 
 
 def test_arguments_reach_the_process():

@@ -23,7 +23,7 @@ from vidmoco.report.report import report as write_report
 from vidmoco.run_folder import LATEST
 from vidmoco.train.pretrain import pretrain as train
 from vidmoco.train.start import Resume
-from vidmoco.urls import absolute, absolute_paths
+from vidmoco.urls import absolute, absolute_paths, expanded
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def pretrain(
     """
     if resume not in (True, False, "auto"):
         raise ConfigError(f"resume is {resume!r}; it must be True, False or 'auto'.")
-    folder = Path(run).expanduser() if run is not None else None
+    folder = expanded(Path(run)) if run is not None else None
     if resume is True or (resume and has_checkpoint(folder)):
         folder = folder or LATEST.resolve()
         saved = load_run(folder).config
@@ -154,7 +154,7 @@ def load_run(path: PathLike) -> Run:
     Raises:
         CheckpointError: It is no run folder.
     """
-    run = Run(Path(path).expanduser())
+    run = Run(expanded(Path(path)))
     if not (run.path / run_folder.CONFIG).is_file():
         raise CheckpointError(f"{path} is no run folder: it has no {run_folder.CONFIG}.")
     return run

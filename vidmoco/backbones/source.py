@@ -7,6 +7,7 @@ from pathlib import Path
 from vidmoco.backbones.folder import CONFIG_FILE, check_folder
 from vidmoco.config.backbone import BackboneConfig
 from vidmoco.errors import ConfigError, nearest
+from vidmoco.urls import expanded
 
 UNTRAINED = "random"
 """In a comparison: the first other backbone, untrained."""
@@ -90,7 +91,7 @@ def backbone_folder(source: str | Path) -> Path | None:
     Raises:
         ConfigError: ``source`` is a path without a backbone.
     """
-    path = Path(source).expanduser()
+    path = expanded(Path(source))
     if (path / "backbone" / CONFIG_FILE).is_file():
         return path / "backbone"
     if path.is_dir():
@@ -112,7 +113,7 @@ def lasting(source: str) -> str:
     bare = source.removeprefix(RANDOM)
     if backbone_folder(bare) is None:
         return source
-    return source[: -len(bare)] + str(Path(bare).expanduser().resolve())
+    return source[: -len(bare)] + str(expanded(Path(bare)).resolve())
 
 
 def with_lasting_sources(config: BackboneConfig) -> BackboneConfig:

@@ -34,7 +34,7 @@ from vidmoco.errors import ConfigError
 from vidmoco.frames.key import holds_key
 from vidmoco.interrupt import stops_raise
 from vidmoco.run_folder import require_place
-from vidmoco.urls import require_paths
+from vidmoco.urls import expanded, require_paths
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def _require_videos(*sources: Path) -> None:
     """
     require_paths(*sources)
     for source in sources:
-        if holds_key(source.expanduser()):
+        if holds_key(expanded(source)):
             raise ConfigError(
                 f"{source} has prepared frames, which only pretrain and preview read. Give the "
                 "videos that they are of."

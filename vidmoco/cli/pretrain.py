@@ -13,7 +13,7 @@ from vidmoco.config.recipe import load_recipe
 from vidmoco.config.resume import has_checkpoint, resumed_config
 from vidmoco.errors import ConfigError
 from vidmoco.run_folder import RUNS, require_empty, require_place
-from vidmoco.urls import absolute, expand_lists, require_paths
+from vidmoco.urls import absolute, expand_lists, expanded, require_paths
 
 RESUME: dict[str, bool | Literal["auto"]] = {"no": False, "yes": True, "auto": "auto"}
 
@@ -25,7 +25,7 @@ def run_pretrain(command: PretrainCommand) -> int:
         ConfigError: there are no videos, or a resumed run is asked for with other settings.
     """
     config = command.config
-    command = replace(command, run=command.run and command.run.expanduser())
+    command = replace(command, run=command.run and expanded(command.run))
     if command.resume == "auto" and command.run is None:
         raise ConfigError("--resume auto looks for a checkpoint in a run folder. Give --run.")
     goes_on = command.resume == "yes" or (command.resume == "auto" and has_checkpoint(command.run))

@@ -6,6 +6,7 @@ evaluation.
 
 import hashlib
 import io
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,9 +23,9 @@ from vidmoco.content import hash_of_bytes, hashes_of_files
 from vidmoco.errors import ConfigError, DataError, VideoError
 from vidmoco.images.decode import decode_image
 from vidmoco.images.parquet_schema import image_bytes, image_column
-from vidmoco.images.suffixes import IMAGE_SUFFIXES, walk
+from vidmoco.images.suffixes import GIF, IMAGE_SUFFIXES, walk
 from vidmoco.shapes import Float32, Float64, UInt8
-from vidmoco.video.files import VIDEO_SUFFIXES, begins_like_video
+from vidmoco.video.files import VIDEO_SUFFIXES, begins_like_video, others_line
 
 _DURATION = 1e-3  # seconds of an image, so that a moment in it has a time
 _SHAPES_READ = 256  # images whose shapes decide the canvas
@@ -40,6 +41,8 @@ class ImageCorpus:
     """For each image a file, or the bytes of one in a Parquet file (an arrow scalar)."""
     at_least: int | None = None
     """A large JPEG file is decoded smaller, with no side below so many pixels."""
+    not_read: str = ""
+    """A line on the files beside the images, or an empty string."""
 
     @cached_property
     def durations(self) -> Float64[np.ndarray, " n"]:
@@ -129,12 +132,14 @@ class ImageCorpus:
 def open_image_corpus(sources: Sequence[Path]) -> ImageCorpus | None:
     """Return the images of folders and Parquet files, or None if no source holds images.
 
-    A folder that holds any video counts as a folder of videos.
+    A folder that holds any video counts as a folder of videos. A GIF among other images is one.
 
     Raises:
         ConfigError: some sources hold images, and others do not.
+        DataError: a folder among those of images cannot be read.
     """
-    found = [_parquet(source) or _folder(source) for source in sources]
+    others = Counter[str]()
+    found = [_parquet(source) or _folder(source, others) for source in sources]
     if not any(found):
         return None
     for source, images in zip(sources, found, strict=True):
@@ -144,29 +149,48 @@ def open_image_corpus(sources: Sequence[Path]) -> ImageCorpus | None:
                 "videos. `vidmoco scan` lists the videos of a folder."
             )
     images = [image for source in found for image in source]
-    return ImageCorpus([name for name, _ in images], [source for _, source in images])
+    names, where = [name for name, _ in images], [source for _, source in images]
+    return ImageCorpus(names, where, not_read=others_line(others))
 
 
-def _folder(folder: Path) -> list[tuple[str, Any]]:
+def _folder(folder: Path, others: Counter[str]) -> list[tuple[str, Any]]:
     """Return the name and path of each image below a folder, or nothing if there is a video.
 
-    A folder without image files may hold images in Parquet files, in place of one such file.
+    A folder without image files may hold images in Parquet files, in place of one such file. The
+    rest is counted by suffix in ``others``.
     """
     paths: list[Path] = []
     tables: list[Path] = []
-    for path in walk(folder):
+    gifs: list[Path] = []
+    rest = Counter[str]()
+    errors: list[OSError] = []
+    for path in walk(folder, on_error=errors.append):
         suffix = path.suffix.lower()
-        if suffix in VIDEO_SUFFIXES:
+        if suffix == GIF:
+            gifs.append(path)
+        elif suffix in VIDEO_SUFFIXES:
             return []
-        if suffix in IMAGE_SUFFIXES:
+        elif suffix in IMAGE_SUFFIXES:
             paths.append(path)
         elif suffix == ".parquet":
             tables.append(path)
         elif begins_like_video(path):  # as a scan finds it, also beside thumbnails
             return []
+        else:
+            rest[suffix or "no suffix"] += 1
+    if gifs and not paths:
+        return []
     if not paths:
-        return _rows([path for path in sorted(tables) if _holds_images(path)], below=folder)
-    return [(path.relative_to(folder).as_posix(), path) for path in sorted(paths)]
+        found = _rows([path for path in sorted(tables) if _holds_images(path)], below=folder)
+    else:
+        rest[".parquet"] += len(tables)
+        paths += gifs
+        found = [(path.relative_to(folder).as_posix(), path) for path in sorted(paths)]
+    if found and errors:
+        raise DataError(f"Cannot read the folder {errors[0].filename}: {errors[0].strerror}.")
+    if found:
+        others.update(+rest)
+    return found
 
 
 def _parquet(path: Path) -> list[tuple[str, Any]]:

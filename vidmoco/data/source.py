@@ -13,6 +13,7 @@ from vidmoco import distributed, run_folder
 from vidmoco.backbones.preprocess import Preprocess
 from vidmoco.config.data import DataConfig
 from vidmoco.config.pretrain import PretrainConfig
+from vidmoco.console import say
 from vidmoco.content import hash_of_bytes
 from vidmoco.data import run_notes
 from vidmoco.data.batches import PairBatch, slots_needed
@@ -168,6 +169,8 @@ def open_source(
     if prepared:
         return _of_frames(config, open_prepared(prepared[0]), resume=resume, console=console)
     if images := open_image_corpus(config.videos):
+        if images.not_read:
+            say(console, images.not_read)
         return _of_frames(config, images, resume=resume, console=console)
     if resume is not None and (resume / run_folder.FRAMES).exists():
         raise CheckpointError(

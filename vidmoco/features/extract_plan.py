@@ -17,7 +17,7 @@ from vidmoco.features.output_folder import OutputFolder, output_folder
 from vidmoco.features.times_file import read_times
 from vidmoco.frames.labels import labels_of, names_of, read_labels
 from vidmoco.run_folder import make_writable_folder
-from vidmoco.urls import expand_lists, is_url, url_of
+from vidmoco.urls import expand_lists, is_there, is_url, url_of
 from vidmoco.video.catalog import Catalog
 from vidmoco.video.fetch import name_of_url
 from vidmoco.video.info import VideoInfo
@@ -229,7 +229,7 @@ def output_of(folder: Path, name: str, suffix: str) -> Path:
 
 def _longest_name(folder: Path) -> int:
     """Return how many bytes a name may have where a folder is or will be."""
-    there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    there = next(one for one in (folder, *folder.absolute().parents) if is_there(one))
     try:
         return os.pathconf(there, "PC_NAME_MAX")
     except (OSError, ValueError):

@@ -22,7 +22,7 @@ from vidmoco.features.feature_file import SUFFIXES, read_sidecar, siblings_of
 from vidmoco.features.feature_rows import read_extent, read_rows, unit_rows
 from vidmoco.features.output_folder import output_folder
 from vidmoco.shapes import Float32, Float64, Int64
-from vidmoco.urls import is_url, url_of
+from vidmoco.urls import expanded, is_url, url_of
 
 ROWS_AT_ONCE = 8192  # assumption: 64 MiB of 2,048 float32 numbers per row, enough for BLAS
 
@@ -143,7 +143,7 @@ def open_features(path: Path) -> FeatureSet:
         ConfigError: ``path`` does not exist, has no features, or has those of several backbones.
         DataError: a file is damaged.
     """
-    path = path.expanduser()
+    path = expanded(path)
     if is_url(path) or path.is_dir():
         dataset = open_dataset(path)
         if dataset is not None:

@@ -15,7 +15,7 @@ from vidmoco.atomic_file import flush_to_disk, remove, unique, writing
 from vidmoco.errors import ConfigError
 from vidmoco.features.remote_folder import RemoteFolder
 from vidmoco.run_folder import make_writable_folder
-from vidmoco.urls import is_url, url_of
+from vidmoco.urls import expanded, is_url, url_of
 
 INTERNAL = "__vidmoco__"
 """The subfolder of files that are no data. pyarrow ignores names that begin with `_`, Hugging Face
@@ -80,7 +80,7 @@ def output_folder(place: Path) -> OutputFolder:
     url = url_of(place) if is_url(place) else ""
     if url.startswith(("file://", "local://")):
         return _LocalFolder(Path(url.partition("://")[2]))
-    return RemoteFolder(url) if url else _LocalFolder(place.expanduser())
+    return RemoteFolder(url) if url else _LocalFolder(expanded(place))
 
 
 class _LocalFolder:

@@ -25,7 +25,7 @@ from vidmoco.features.extract_many import Result
 from vidmoco.features.extraction import Extraction
 from vidmoco.features.ray_resources import Share, share_of
 from vidmoco.features.ray_worker import Job
-from vidmoco.urls import is_url
+from vidmoco.urls import expanded, is_url
 
 _FRUITLESS = 3
 """Workers that may die one after the other, for each one that there is, without a finished video
@@ -89,7 +89,7 @@ def _job(
     """Return what workers are given: paths are absolute, as each has a folder of its own."""
     output = command.output
     if not is_url(output):
-        output = output.expanduser().absolute()
+        output = expanded(output).absolute()
         todo = [replace(one, output=one.output.absolute()) for one in todo]
     paths = (one.video.path for one in todo if not one.url)
     sample = next((str(path) for path in paths if path.exists()), "")

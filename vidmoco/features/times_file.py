@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vidmoco.csv_file import meant, read_csv
 from vidmoco.errors import ConfigError, nearest
+from vidmoco.urls import absolute
 
 COLUMNS = ("video", "seconds")
 
@@ -35,7 +36,7 @@ def read_times(path: Path, names: Mapping[str, Sequence[str]]) -> dict[str, tupl
         video, seconds = row["video"], _number(row["seconds"])
         found = (
             names.get(meant(video or "", names))
-            or names.get(str(Path(video or "").expanduser().absolute()))
+            or names.get(str(absolute(Path(video or ""))))
             or ()
         )
         if len(found) != 1:

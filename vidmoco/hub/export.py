@@ -28,6 +28,7 @@ from vidmoco.hub.training import CURVE_FILE, RECIPE_FILE, recipe_text
 from vidmoco.hub.upload import open_repository, upload
 from vidmoco.report.report import RESULTS
 from vidmoco.report.run_facts import read_run
+from vidmoco.urls import expanded
 
 CARD_FILE = "README.md"
 _FILES = {CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, CURVE_FILE, RECIPE_FILE}
@@ -119,7 +120,7 @@ def _results(
     """Return the given results, or those in the run folder if they are of these weights."""
     if command.results:
         return [
-            read_results_of(path.expanduser(), weights_hash=weights, name=name)
+            read_results_of(expanded(path), weights_hash=weights, name=name)
             for path in command.results
         ]
     if run is None or not (run / RESULTS).is_file():

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vidmoco.errors import ConfigError, DataError
-from vidmoco.images.suffixes import IMAGE_SUFFIXES
+from vidmoco.images.suffixes import GIF, IMAGE_SUFFIXES
 from vidmoco.text import first_of
 from vidmoco.video.files import VIDEO_SUFFIXES
 
@@ -15,12 +15,14 @@ _SHARD = re.compile(r"(?P<number>\d+)-of-(?P<count>\d+)(-[0-9a-f]+)?$")
 
 
 def holds_videos(folder: Path) -> bool:
-    """Return whether a folder has videos and no images, at any depth."""
+    """Return whether a folder has videos and no images, at any depth; a GIF tells neither."""
     if _has_parquet(folder):
         return False
     found = False
     for file in files_below(folder):
         suffix = file.suffix.lower()
+        if suffix == GIF:
+            continue
         if suffix in IMAGE_SUFFIXES:
             return False
         found = found or suffix in VIDEO_SUFFIXES

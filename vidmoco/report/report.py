@@ -30,6 +30,7 @@ from vidmoco.report.run_sections import (
 )
 from vidmoco.report.several_runs import names_of, several_sections
 from vidmoco.run_folder import make_writable_folder
+from vidmoco.urls import expanded
 from vidmoco.visualize.display import print_left_out
 
 _ADVICE = ", or give another file by --output."
@@ -45,19 +46,19 @@ def report(command: ReportCommand, *, console: Console | None = None) -> int:
         DataError: the features are damaged.
     """
     console = console or Console(stderr=True)
-    sources = [source.expanduser() for source in command.sources]
+    sources = [expanded(source) for source in command.sources]
     if len(sources) > 1:
         _require_different(sources)
         runs = [read_run(source) for source in sources]
     else:
         runs = [] if sources[0].is_file() else [read_run(sources[0])]
-    given = [path.expanduser() for path in command.results]
+    given = [expanded(path) for path in command.results]
     if not runs:
         given = [*sources, *given]
     elif not given:
         given = [path for facts in runs if (path := facts.folder / RESULTS).is_file()]
     results = [(path, read_results(path)) for path in given]
-    output = (command.output or _beside(sources[0], runs)).expanduser()
+    output = expanded(command.output or _beside(sources[0], runs))
     require_replaceable(output)
     features = None if command.features is None else open_features(command.features)
     print_left_out([] if features is None else features.left_out)

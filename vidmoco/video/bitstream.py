@@ -16,6 +16,8 @@ from vidmoco.video.nal import Bits, NalUnits, parse_sps
 _HEAD = 2**16  # bytes that are looked at; the first slice comes long before
 # assumption: a packet without a picture (an access unit delimiter, messages) is smaller.
 _MAX_EMPTY = 1024
+# In AVI, one byte is a dropped frame of these (DivX writes it). Of others it can be a picture.
+_DROPS_FRAMES = frozenset({"h264", "mpeg4", "msmpeg4v1", "msmpeg4v2", "msmpeg4v3"})
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ class PacketReader:
     """Reads the packets of a stream in decoding order, from a key frame on."""
 
     def __init__(self, stream: VideoStream, *, container: str, codec: str) -> None:
-        self._codec, self._empty = codec, 1 if container == "avi" else 0
+        self._codec = codec
+        self._empty = 1 if container == "avi" and codec in _DROPS_FRAMES else 0
         self.marks_wrong = False
         """Whether the container marks a picture as a key frame that is none, or may be none."""
         self._is_intra = _IS_INTRA.get(codec)
@@ -64,7 +67,6 @@ class PacketReader:
 
         With ``unmarked`` it may be a key frame that the container does not mark.
         """
-        # DivX in AVI writes one byte for a dropped frame, but in VP9 one byte can be a picture.
         if packet.size <= self._empty:
             return _NOTHING
         if packet.is_keyframe:

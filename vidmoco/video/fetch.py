@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import fsspec
@@ -15,6 +16,7 @@ from vidmoco.video.probe import refused
 from vidmoco.video.scan import scan_videos
 
 _BYTES_AT_ONCE = 2**20
+_SECONDS_TO_CONNECT, _SECONDS_OF_SILENCE = 30.0, 60.0
 
 
 def name_of_url(url: str) -> str:
@@ -35,7 +37,7 @@ def fetch(url: str, path: Path, *, most_bytes: int) -> None:
         f"{shown}: it has more than {most_bytes / 2**30:g} GiB (--max-download)."
     )
     try:
-        with fsspec.open(url, "rb") as source, path.open("wb") as target:
+        with fsspec.open(url, "rb", **_options(url)) as source, path.open("wb") as target:
             size = getattr(source, "size", None)  # a server may not know it
             if size is not None and size > most_bytes:
                 raise too_large
@@ -48,8 +50,23 @@ def fetch(url: str, path: Path, *, most_bytes: int) -> None:
         raise
     except Exception as error:  # each library below fsspec has its own kinds
         path.unlink(missing_ok=True)
-        reason = without_passwords(" ".join(str(error).split())) or type(error).__name__
+        reason = without_passwords(" ".join(str(error).split()))
+        if not reason and isinstance(error, TimeoutError):
+            reason = "the server sends nothing any more"
+        reason = reason or type(error).__name__
         raise VideoError(f"{shown}: it cannot be fetched: {reason}.") from error
+
+
+def _options(url: str) -> dict[str, Any]:
+    """Return fsspec's options for a URL: a video may take hours, but not a silent server."""
+    if urlsplit(url).scheme not in ("http", "https"):
+        return {}
+    from aiohttp import ClientTimeout
+
+    timeout = ClientTimeout(
+        total=None, sock_connect=_SECONDS_TO_CONNECT, sock_read=_SECONDS_OF_SILENCE
+    )
+    return {"client_kwargs": {"timeout": timeout}}
 
 
 def fetched(

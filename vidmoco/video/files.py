@@ -3,7 +3,7 @@
 import codecs
 import os
 import stat
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,16 +66,18 @@ def find_videos(
     """Yield the video files below ``root``, and unreadable folders.
 
     Videos are files with a suffix of videos, in any case, and those of unknown suffixes that begin
-    like one. The rest is counted by suffix in ``others``, without hidden files.
+    like one. The rest is counted by suffix in ``others``, without hidden files. Hidden folders
+    below ``root`` are not entered, because tools keep their copies there (``.git``), nor is what
+    macOS writes beside a file (``._a.mp4``) a video.
 
     Links are followed after all other entries, and each file and folder is visited once. So a loop
-    of links ends, and a video that is linked twice is found once. Without ``follow_links`` a link
-    that leads out of ``root`` is a problem: a folder from a stranger must not decide which files
-    are read.
+    of links ends, and a video that is linked twice is found once. A file of an unknown suffix has
+    the name of its link, if that has a suffix of videos. Without ``follow_links`` a link that leads
+    out of ``root`` is a problem: a folder from a stranger must not decide which files are read.
     """
     real_root = os.path.realpath(root)
     seen = {real_root}
-    folders, links = [(root, real_root)], list[Path]()
+    folders, links, unknown = [(root, real_root)], deque[Path](), list[tuple[Path, str]]()
     while folders or links:
         if folders:
             folder, real_folder = folders.pop()
@@ -93,9 +95,12 @@ def find_videos(
                 if not entry.is_symlink()
             ]
         else:
-            link = links.pop(0)
+            link = links.popleft()
             candidates = [(link, os.path.realpath(link))]
         for path, real_path in candidates:
+            if _is_hidden(path):
+                _count(path, others)
+                continue
             holds_root = real_root.startswith(real_path.rstrip("/") + "/")
             if real_path in seen or holds_root:
                 continue
@@ -111,11 +116,38 @@ def find_videos(
             if os.path.isdir(path):  # noqa: PTH112  (never raises)
                 seen.add(real_path)
                 folders.append((path, real_path))
-            elif path.suffix.lower() in VIDEO_SUFFIXES or begins_like_video(path):
+            elif path.suffix.lower() in VIDEO_SUFFIXES:
                 seen.add(real_path)
                 yield look_at(path, root=root)
-            elif others is not None and not path.name.startswith("."):
-                others[path.suffix.lower() or "no suffix"] += 1
+            elif path.suffix.lower() in _NEVER:
+                _count(path, others)
+            else:
+                unknown.append((path, real_path))
+    for path, real_path in unknown:
+        if real_path not in seen and begins_like_video(path):
+            seen.add(real_path)
+            yield look_at(path, root=root)
+        elif real_path not in seen:
+            _count(path, others)
+
+
+def _is_hidden(path: Path) -> bool:
+    """Return whether an entry is what macOS writes beside a file, or a folder of tools."""
+    name = path.name
+    return name.startswith(".") and (name.startswith("._") or os.path.isdir(path))  # noqa: PTH112
+
+
+def _count(path: Path, others: Counter[str] | None) -> None:
+    """Count what is not read, but of hidden files only those that look like videos."""
+    suffix = path.suffix.lower()
+    if others is None:
+        return
+    if not path.name.startswith("."):
+        others[suffix or "no suffix"] += 1
+    elif os.path.isdir(path):  # noqa: PTH112  (never raises)
+        others["hidden folder"] += 1
+    elif suffix in VIDEO_SUFFIXES:
+        others["._*"] += 1
 
 
 def look_at(path: Path, *, root: Path) -> FoundFile:

@@ -1,15 +1,24 @@
 """Decode the first pictures of a video, to find the one that a player shows first."""
 
-from itertools import pairwise
+from contextlib import suppress
+from itertools import islice, pairwise
+from pathlib import Path
 from typing import Any
 
+import av
+import av.logging
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from vidmoco.config.limits import LimitError, Limits
+from vidmoco.errors import VideoError
 from vidmoco.video.bitstream import Facts, PacketReader
+from vidmoco.video.container import open_video
 from vidmoco.video.decoder import GHOSTING, decode_packet, is_clean_start
-from vidmoco.video.frame_stream import NOT_DECODED, Due, Lost
+from vidmoco.video.frame_stream import Due, Lost
+
+_PACKETS_TO_A_HEADER = 100
 
 
 class FirstPictures:
@@ -52,8 +61,9 @@ class FirstPictures:
     def _take(self, pts: int | None, picture: VideoFrame | Lost) -> None:
         if isinstance(picture, Lost):
             # Leading pictures at the start of a file need frames that it does not have. So do
-            # all pictures before the first key frame of a file that begins inside a group.
-            leads = picture.reason == NOT_DECODED and (pts is None or pts < self._key)
+            # all pictures before the first key frame of a file that begins inside a group. HEVC
+            # drops leading pictures, and H.264 raises errors.
+            leads = pts is None or pts < self._key
             if leads or (self._inside and self.first is None):
                 return
             self._any_lost = True
@@ -74,3 +84,28 @@ class FirstPictures:
         """Return whether the pictures were decoded with increasing times, as far as known."""
         known = [pts for pts in self.pts if pts is not None]
         return all(a < b for a, b in pairwise(known))
+
+
+def why_none(path: Path, stream: VideoStream, *, any_packets: bool, limits: Limits) -> VideoError:
+    """Return the error of a file of which no picture could be decoded.
+
+    Args:
+        path: the file, which is opened once more.
+        stream: its video, as it is after all packets.
+        any_packets: whether there are packets that should be pictures.
+        limits: those that it was opened with.
+    """
+    if not any_packets:
+        return VideoError("it holds no picture")
+    if stream.codec_context.width:
+        return VideoError("no picture of it can be decoded without errors")
+    with av.logging.Capture() as messages, open_video(path, limits=limits) as (container, again):
+        for packet in islice(container.demux(again), _PACKETS_TO_A_HEADER):
+            with suppress(av.FFmpegError):
+                again.decode(packet)
+    if not any("exceeds specified max pixel" in text for _, _, text in messages):
+        return VideoError("its video has no header (a sequence header, an SPS), or is scrambled")
+    return LimitError(
+        f"no picture of at most {limits.max_pixels:,} pixels can be decoded (--max-pixels)",
+        limit=limits.text_of("max_pixels"),
+    )

@@ -36,7 +36,9 @@ from vidmoco.workers.process import still_alive
 # A seek in fragments goes by times of decoding, and may land a group late. Then it goes so many
 # groups further back.
 _GROUPS_BACK = (1.0, 4.0)
-_PACKETS_PER_SIGN_OF_LIFE = 256
+_PACKETS_PER_SIGN_OF_LIFE = 256  # that are read
+_DECODED_PER_SIGN_OF_LIFE = 32
+_MAX_GROUP_BYTES = 2**28  # assumption: larger ones are rare, and are not worth their memory
 _PICTURES_AT_ONCE = 4  # decoded before they are converted to RGB; bounds memory
 _CONTAINERS = frozenset({"mov", "matroska"})  # with an index, and times on every packet
 
@@ -142,9 +144,9 @@ def _groups(
     """Yield the packets of each group, from a key frame to the next.
 
     Raises:
-        VideoError: a packet is unusual.
+        VideoError: a packet is unusual, or a group is too large to be kept in memory.
     """
-    group: list[Any] = []
+    group, num_bytes = list[Any](), 0
     reader = PacketReader(stream, container=video.container, codec=video.codec)
     for number, packet in enumerate(container.demux(stream)):
         if not packet.size:
@@ -156,9 +158,12 @@ def _groups(
             raise VideoError("a packet of it is unusual")
         if facts.key and group:
             yield group
-            group = []
+            group, num_bytes = [], 0
         if facts.key or group:
             group.append(packet)
+            num_bytes += packet.size
+            if num_bytes > _MAX_GROUP_BYTES:
+                raise VideoError("a group of its pictures is very large")
             if packet.pts < group[0].pts:
                 raise VideoError("a picture comes before its key frame")
     if group:
@@ -194,7 +199,9 @@ def _decode(context: Any, group: list[Any], wanted: set[int]) -> Iterator[VideoF
     context.flush_buffers()
     missing = set(wanted)
     skip, begun = "", False
-    for packet in [*group, None]:
+    for number, packet in enumerate([*group, None]):
+        if number % _DECODED_PER_SIGN_OF_LIFE == 0:
+            still_alive()
         needed = "DEFAULT" if packet is None or packet.pts in wanted else "NONREF"
         if needed != skip:
             context.skip_frame = skip = needed

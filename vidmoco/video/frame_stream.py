@@ -108,6 +108,7 @@ class Due:
         self._damage = ""
         self._key = self._clean_from = earliest
         self._first_field: int | None = None
+        self._only_key = True  # of all packets so far only key frames have times
         self._reliable = True  # all pictures so far had the time of a packet
 
     def add(self, packet: "Packet[Any]", facts: Facts, *, error: str) -> None:
@@ -119,7 +120,10 @@ class Due:
         if packet.is_corrupt:
             error = error or "a part of it is missing"
         pts = self._first_field if facts.second_field else packet.pts
-        if error and pts is not None and pts < self._key:
+        # The first leading pictures of a file that was cut may have no time, as it was negative.
+        self._only_key &= facts.key or pts is None
+        leads = pts < self._key if pts is not None else self._only_key and not facts.key
+        if error and leads:
             self._clean_from = self._key  # only pictures before the key frame depend on it
         else:
             self._damage = self._damage or error

@@ -31,14 +31,17 @@ class PacketList:
     """Number of packets that are damaged or cut off, plus 1 if the file ends early."""
     in_order: bool = True
     """Whether the pictures so far are shown in decoding order."""
-    jumps_back: bool = False
-    """Whether times go back past an earlier key frame, as in concatenated recordings."""
+    most_gap: int = 0
+    """A key frame that comes so many ticks late begins another recording; 0: none does."""
+    jumps: bool = False
+    """Whether times go back past an earlier key frame, or far ahead, as in joined recordings."""
     leading: bool = False
     """Whether a picture is shown before the last key frame that is decoded before it."""
     size_changes: bool = False
     """Whether a new decoder configuration comes in the middle."""
     _key: int | None = None
     _key_before: int | None = None
+    _latest: int | None = None
 
     def add(
         self,
@@ -55,10 +58,12 @@ class PacketList:
         if pts is not None:
             last = self.pts[-1] if self.pts else None
             self.in_order &= last is None or last < pts
-            self.jumps_back |= self._key_before is not None and pts < self._key_before
+            self.jumps |= self._key_before is not None and pts < self._key_before
             if key:
-                self.jumps_back |= self._key is not None and pts <= self._key
+                self.jumps |= self._key is not None and pts <= self._key
+                self.jumps |= self._latest is not None and 0 < self.most_gap < pts - self._latest
                 self._key_before, self._key = self._key, pts
+            self._latest = pts if key or self._latest is None else max(self._latest, pts)
             self.leading |= self._key is not None and pts < self._key
         self.num_hidden += hidden
         self.num_damaged += damaged or cut_off
@@ -99,7 +104,8 @@ class PacketList:
     def joined(self) -> list[int]:
         """Return the times in display order of recordings put end to end, or none if any is odd.
 
-        Each group of pictures is sorted by itself, as it has no pictures of another clock.
+        Each group of pictures is sorted by itself, as it has no pictures of another clock. Where
+        the clock jumps ahead, the next recording follows at once.
         """
         groups: list[list[int]] = [[]]
         for pts, key, shown in zip(self.pts, self.keys, self.shown, strict=True):
@@ -110,11 +116,17 @@ class PacketList:
             if key:
                 groups.append([])
             groups[-1].append(pts)
-        groups = [sorted(group) for group in groups]
+        groups = [sorted(group) for group in groups if group]
         gaps = [b - a for group in groups for a, b in pairwise(group)]
         if gaps and (min(gaps) < 1 or max(gaps) > _MAX_GAP * float(np.median(gaps))):
             return []
-        return [pts for group in groups for pts in group]
+        step, ahead = max(1, round(float(np.median(gaps)))) if gaps else 1, 0
+        times = groups[0][:] if groups else []
+        for before, group in pairwise(groups):
+            gap = group[0] - before[-1]
+            ahead += gap - step if 0 < self.most_gap < gap else 0
+            times += [pts - ahead for pts in group]
+        return times
 
     def is_doubtful(self, *, reorders: bool) -> bool:
         """Return whether the times of the packets may not be those of their pictures.
@@ -136,8 +148,11 @@ class PacketList:
             return True
         gaps = np.diff(times[order])
         median = float(np.median(gaps)) if len(gaps) else 0.0
-        odd = int((np.abs(gaps - median) > _ODD * median).sum())
-        return 0 < odd <= max(_MAX_FEW * len(gaps), 4)
+        odd = np.abs(gaps - median) > _ODD * median
+        # A dropped picture leaves a wide gap alone. One with a wrong time also comes to stand close
+        # to another, or at an end.
+        moved = bool((odd & (gaps < median)).any() or (len(odd) and (odd[0] or odd[-1])))
+        return moved and int(odd.sum()) <= max(_MAX_FEW * len(gaps), 4)
 
     @property
     def num_shown(self) -> int:

@@ -25,7 +25,7 @@ from vidmoco.video.bitstream import PacketReader
 from vidmoco.video.container import codec_name, foreign_codec, open_video, rotation_of
 from vidmoco.video.decoder import has_places, use_place
 from vidmoco.video.files import FoundFile, is_encrypted_mp4, look_at
-from vidmoco.video.first_pictures import FirstPictures
+from vidmoco.video.first_pictures import FirstPictures, why_none
 from vidmoco.video.frame_stream import counted_pictures
 from vidmoco.video.info import Route, VideoInfo
 from vidmoco.video.packet_list import PacketList
@@ -36,6 +36,9 @@ from vidmoco.workers.process import still_alive
 _PACKETS_PER_SIGN_OF_LIFE = 256  # packets are not decoded, so there are many per second
 _COLOR_RANGES: dict[int, Literal["limited", "full"]] = {1: "limited", 2: "full"}  # AVColorRange
 _HDR_TRANSFERS: dict[int, Literal["pq", "hlg"]] = {16: "pq", 18: "hlg"}  # ITU-T H.273, table 3
+# Seconds of a gap at which the clock of a format that has no index is taken for another one. FFmpeg
+# takes 10 s (AVFMT_TS_DISCONT); FLV of live streams may pause. assumption.
+_CLOCK_JUMPS = {"mpegts": 10, "mpeg": 10, "flv": 3 * 3600}
 # Pictures to decode if times may be decoding times. A codec delays pictures by at most 16.
 _PICTURES_TO_CHECK = 40
 
@@ -93,21 +96,16 @@ def _probe(path: Path, found: FoundFile, *, root: Path, limits: Limits) -> Video
         container_name, codec = container.format.name.split(",")[0], codec_name(stream)
         if container_name == "mov" and is_encrypted_mp4(path):
             raise VideoError("it is encrypted")
-        packets = PacketList()
+        clock = _CLOCK_JUMPS.get(container_name, 0) / (stream.time_base or 1)
+        packets = PacketList(most_gap=int(clock))
         reader = PacketReader(stream, container=container_name, codec=codec)
         pictures = FirstPictures(stream, reader, codec=codec)
         _read_packets(container, stream, reader, packets, pictures, limits)
         if container_name == "mov" and stream.frames > len(packets.pts):
             packets.num_damaged += 1  # its index promises more than the file holds
         first = pictures.first
-        if first is None:
-            if not stream.codec_context.width:  # FFmpeg refused it for its size
-                raise LimitError(
-                    f"no picture of at most {limits.max_pixels:,} pixels can be decoded "
-                    "(--max-pixels)",
-                    limit=limits.text_of("max_pixels"),
-                )
-            raise VideoError("no picture of it can be decoded without errors")
+        if first is None or not packets.keys:
+            raise why_none(path, stream, any_packets=bool(packets.keys), limits=limits)
         timeline = _timeline(path, container, stream, packets, pictures, limits)
         limits.require(num_frames=timeline.num_frames, duration=timeline.duration_seconds)
         rotation, mirrored = rotation_of(first)
@@ -177,11 +175,11 @@ def _timeline(
     decoding = not pictures.in_order() and packets.in_order
     if decoding or _has_no_times(container, stream):  # these are times of decoding
         times = packets.delayed(0 if pictures.in_order() else pictures.delay)
-    elif packets.jumps_back and (joined := packets.joined()):
+    elif packets.jumps and (joined := packets.joined()):
         times = list(joined)
     elif (
         pictures.start is None
-        or packets.jumps_back
+        or packets.jumps
         or packets.is_doubtful(reorders=bool(stream.codec_context.has_b_frames))
     ):
         times = _times_as_decoded(path, packets, codec_name(stream), limits)

@@ -14,7 +14,7 @@ from vidmoco.content import content_of
 from vidmoco.cores import num_cores
 from vidmoco.errors import ConfigError
 from vidmoco.progress import ProgressBar
-from vidmoco.urls import is_url, url_of
+from vidmoco.urls import is_there, is_url, url_of
 from vidmoco.video.catalog import Catalog
 from vidmoco.video.files import FoundFile, find_videos, look_at, others_line
 from vidmoco.video.info import VideoInfo
@@ -115,11 +115,16 @@ def listed_files(
     """Yield every video file of the sources, with its root; count the rest in ``others``.
 
     Raises:
-        ConfigError: a source does not exist, or a folder has no video file.
+        ConfigError: a source does not exist or cannot be reached, a folder has no video file, or
+            its path is not UTF-8, as a catalog must be.
     """
     for source in sources:
         path = Path(os.path.abspath(source))  # noqa: PTH100  (resolve() follows links)
-        if path.is_dir():
+        is_folder = os.path.isdir(path)  # noqa: PTH112  (never raises)
+        root = path if is_folder else path.parent
+        if os.fsencode(root) != str(root).encode("utf-8", "replace"):
+            raise ConfigError(f"{root}: the name of a folder is not valid UTF-8; rename it.")
+        if is_folder:
             count, not_read = 0, Counter[str]()
             for found in find_videos(path, follow_links=follow_links, others=not_read):
                 if found.key == "./":
@@ -131,8 +136,8 @@ def listed_files(
                 raise ConfigError(f"No video file in {source} or its folders. It holds {there}.")
             if others is not None:
                 others.update(not_read)
-        elif path.exists() or path.is_symlink():
-            yield path.parent, look_at(path, root=path.parent)
+        elif os.path.islink(path) or is_there(path):  # noqa: PTH114  (never raises)
+            yield root, look_at(path, root=root)
         elif is_url(source):
             raise ConfigError(
                 f"{url_of(source)} is a URL, but only local files are read. Download it first."

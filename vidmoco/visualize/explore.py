@@ -13,6 +13,7 @@ from vidmoco.progress import ProgressBar
 from vidmoco.run_folder import make_writable_folder
 from vidmoco.shapes import Float32, Int64
 from vidmoco.text import counted
+from vidmoco.urls import expanded
 from vidmoco.visualize.display import print_left_out
 from vidmoco.visualize.duplicates import find_duplicates
 from vidmoco.visualize.frame_map import draw_map
@@ -48,7 +49,7 @@ def explore(command: ExploreCommand) -> int:
     if command.layout == "tsne":
         require_tsne()
     features = open_features(command.features)
-    folder = command.output.expanduser()
+    folder = expanded(command.output)
     make_writable_folder(folder, flag="-o")
     limits = command.limits
     console = wide_console()

@@ -20,6 +20,7 @@ from vidmoco.data.sampling import PairPlan
 from vidmoco.data.source import PairSource, open_source, pair_rule
 from vidmoco.shapes import Float64
 from vidmoco.text import counted
+from vidmoco.urls import expanded
 from vidmoco.video.catalog import Catalog
 from vidmoco.visualize.change import (
     Change,
@@ -44,7 +45,7 @@ def preview(command: PreviewCommand, catalog: Catalog | None = None) -> int:
         ConfigError: there is no video, or the output cannot be used.
         VideoError: too many videos in a row cannot be read.
     """
-    config, output = command.config, command.output.expanduser()
+    config, output = command.config, expanded(command.output)
     require_png(output)
     source = open_source(config, resume=None, console=Console(stderr=True), catalog=catalog)
     lines = [

@@ -24,6 +24,7 @@ from vidmoco.features.feature_rows import unit_rows
 from vidmoco.features.feature_set import FeatureSet, describe_backbone
 from vidmoco.images.decode import decode_image
 from vidmoco.shapes import Float32, UInt8
+from vidmoco.urls import expanded
 from vidmoco.video.files import VIDEO_SUFFIXES
 from vidmoco.video.open_catalog import open_videos
 from vidmoco.video.requests import Request, read_requests
@@ -64,7 +65,7 @@ def read_query(text: str, *, limits: Limits = DEFAULT_LIMITS) -> Query:
         DataError: the image cannot be read.
         VideoError: the video cannot be read.
     """
-    path = Path(text).expanduser()
+    path = expanded(Path(text))
     name, _, time = text.rpartition("@")
     if path.is_file():  # its name may contain an @
         if path.suffix.lower() in VIDEO_SUFFIXES - {".gif"}:
@@ -76,7 +77,7 @@ def read_query(text: str, *, limits: Limits = DEFAULT_LIMITS) -> Query:
         except OSError as error:
             raise ConfigError(f"--query {text} cannot be read: {error.strerror}.") from error
         return Query(path.name, rearrange(image, "c h w -> h w c").numpy())
-    video = Path(name).expanduser()
+    video = expanded(Path(name))
     if not name or not video.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise ConfigError(f"--query {text} {what}. {_HOW}")

@@ -11,6 +11,7 @@ from vidmoco.console import Table, say, say_result, wide_console
 from vidmoco.features.feature_set import FeatureSet, open_features
 from vidmoco.shapes import Float32, Int64
 from vidmoco.text import counted, in_ascii
+from vidmoco.urls import expanded
 from vidmoco.visualize.display import (
     MARGIN,
     QUIET,
@@ -72,7 +73,7 @@ def find(command: SearchCommand) -> Hits:
 
 def search(command: SearchCommand) -> int:
     """Print the table, write the sheet and return exit code 0; raise what ``find`` raises."""
-    output = command.output.expanduser()
+    output = expanded(command.output)
     require_png(output)
     hits = find(command)
     features, rows = hits.features, hits.rows

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import wait
+from multiprocessing.reduction import ForkingPickler
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
@@ -26,6 +27,9 @@ R = TypeVar("R")
 
 # A worker has one job under way and one in its pipe, so it never waits for the next.
 _JOBS_PER_WORKER = 2
+# Of both jobs every pipe holds so much (macOS: 8 KiB). Whoever sends more waits for the process,
+# which may itself wait until its parts are used.
+_PIPE_BYTES = 4096
 _SECONDS_TO_START = 300.0  # assumption: enough for imports from the slowest network disk
 _SECONDS_TO_END = 5.0
 # If this process wakes this many seconds too late, it was suspended, as by Ctrl-Z, and so were its
@@ -77,14 +81,24 @@ class _Worker(Generic[J]):
         self.retires = False  # it ends by itself, after a job that took too much memory
         self.in_parts = False  # parts of its job have been reported, so the job cannot be repeated
         self.jobs: deque[J] = deque()
+        self._unsent: deque[memoryview] = deque()  # the last ones of its jobs
         self.heard = time.monotonic()  # the time of the last sign of life
 
     def give(self, job: J) -> None:
+        self._unsent.append(ForkingPickler.dumps(job))
         if not self.jobs and self.started:
             self.heard = time.monotonic()
         self.jobs.append(job)
-        with suppress(BrokenPipeError, ConnectionResetError):  # wait() notices a dead process
-            self.connection.send(job)
+        self.send()
+
+    def send(self) -> None:
+        """Send the jobs that the pipe holds, and a larger one only if the process waits for it."""
+        while self._unsent and not self.retires:
+            waits = self.started and len(self.jobs) == len(self._unsent)
+            if len(self._unsent[0]) > _PIPE_BYTES and not waits:
+                return
+            with suppress(BrokenPipeError, ConnectionResetError):  # wait() notices a dead process
+                self.connection.send_bytes(self._unsent.popleft())
 
     def end(self, *, kill: bool) -> int:
         """Kill the process, or let it end first, and return its exit code."""
@@ -229,21 +243,21 @@ class WorkerPool(Generic[J, R]):
             while not reports or worker.connection.poll():
                 kind, value = worker.connection.recv()
                 worker.heard = time.monotonic()
-                if kind == "started":
-                    worker.started = True
                 if kind != "alive":
                     worker.in_parts = kind == "part"
+                worker.started |= kind == "started"
                 if kind in ("started", "alive"):
+                    worker.send()
                     return reports
                 if kind == "part":
                     reports.append(Report[J, R](worker.jobs[0], value, last=False))
                 elif kind == "done":
                     reports.append(Report[J, R](worker.jobs.popleft(), value))
                 else:
-                    failure, limit = value
-                    job = worker.jobs.popleft()
+                    job, (failure, limit) = worker.jobs.popleft(), value
                     worker.retires = bool(limit)
                     reports.append(Report[J, R](job, failure=failure, limit=limit))
+                worker.send()
         except (EOFError, OSError):
             reports += self._end(worker, silent=False)
         return reports
