@@ -15,7 +15,6 @@ from vidmoco.config.evaluation import EvaluateCommand, SearchCommand
 from vidmoco.config.extract import ExtractCommand
 from vidmoco.config.frame_selection import FrameSelection
 from vidmoco.config.plain import from_python
-from vidmoco.device import resolve_device
 from vidmoco.errors import ConfigError
 from vidmoco.evaluate.compare import evaluate as run_evaluation
 from vidmoco.features.batch_size import default_batch_size
@@ -37,7 +36,7 @@ def embed(
     normalize: bool = False,
     size: int | None = None,
     crop_mode: CropMode | None = None,
-    device: str = "auto",
+    device: str | torch.device = "auto",
     precision: Literal["bf16", "fp32"] = "fp32",
     batch_size: int | None = None,
     workers: int | None = None,
@@ -189,10 +188,7 @@ def _frozen(
                 "load_frozen, or name the backbone."
             )
         return backbone
-    where = resolve_device(device)
-    frozen = load_frozen(os.fspath(backbone or default_backbone()), **options)
-    frozen.move_to(where)
-    return frozen
+    return load_frozen(backbone or default_backbone(), device=device, **options)
 
 
 def _embed_array(

@@ -27,6 +27,8 @@ def to_plain(value: Any) -> Any:
         return [to_plain(item) for item in value]
     if hasattr(value, "tolist"):  # of NumPy or torch
         return value.tolist()
+    if type(value).__module__ == "torch":  # a device; settings need no torch
+        return str(value)
     return value
 
 
