@@ -10,7 +10,8 @@ from rich.console import Console
 from torch import nn
 
 from vidmoco import run_folder
-from vidmoco.api.features import PathLike, embed, evaluate
+from vidmoco.api.embed import PathLike, embed
+from vidmoco.api.features import evaluate
 from vidmoco.backbones.build import load_backbone
 from vidmoco.backbones.source import with_lasting_sources
 from vidmoco.config.evaluation import ReportCommand
