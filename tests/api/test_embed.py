@@ -51,8 +51,12 @@ def test_features_of_an_array(run):
     assert vidmoco.embed(frames, backbone=patches)[0].shape == (5, *patches.row_shape)
     with pytest.raises(ConfigError, match=r"uint8 \(5, 0, 60, 3\); expected uint8"):
         run.embed(frames[:, :0])
-    with pytest.raises(ConfigError, match="a row of its own: leave out fps and normalize"):
-        run.embed(frames, fps=2, normalize=True)
+    with pytest.raises(ConfigError, match="a row of its own: leave out fps and pool"):
+        run.embed(frames, fps=2, pool="mean")
+    unit, _ = run.embed(frames, normalize=True)
+    np.testing.assert_allclose(
+        (unit * features).sum(1), np.linalg.norm(features, axis=1), rtol=1e-4
+    )
 
 
 def test_an_interrupt_leaves_no_processes(run, videos, monkeypatch):

@@ -4,9 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 import vidmoco
 from vidmoco.errors import ConfigError, VideoError
+from vidmoco.visualize.query import read_query
 
 
 def test_features_of_many_videos_to_a_dataset(run, videos, tmp_path, capfd):
@@ -69,3 +72,8 @@ def test_search(run, videos, tmp_path):
     assert best["video"] == str(videos / "01.mp4")
     assert best["seconds"] == pytest.approx(0.5)
     assert best["similarity"] == pytest.approx(1.0, abs=1e-5)
+    pixels = read_query(query).pixels
+    for picture in (pixels, Image.fromarray(pixels), torch.from_numpy(pixels).permute(2, 0, 1)):
+        found = vidmoco.search(done, picture, top=3, min_gap=0.0, device="cpu")
+        assert found[0]["seconds"] == best["seconds"]
+        assert found[0]["similarity"] == pytest.approx(best["similarity"], abs=1e-5)

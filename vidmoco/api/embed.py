@@ -3,14 +3,15 @@
 import os
 from collections.abc import Sequence
 from contextlib import closing
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias, overload
 
 import numpy as np
 import torch
-from einops import rearrange
+from rich.console import Console
 
+from vidmoco.api.pictures import Picture, embed_pictures, pictures_or_videos
 from vidmoco.backbones.frozen import FrozenBackbone, load_frozen
-from vidmoco.backbones.preprocess import CropMode, resize_and_crop
+from vidmoco.backbones.preprocess import CropMode
 from vidmoco.config.extract import ExtractCommand
 from vidmoco.config.frame_selection import FrameSelection
 from vidmoco.config.plain import from_python
@@ -19,14 +20,33 @@ from vidmoco.features.batch_size import default_batch_size
 from vidmoco.features.extract_command import default_backbone
 from vidmoco.features.stream import Pool, stream_features
 from vidmoco.shapes import Float32, Float64
-from vidmoco.urls import absolute_paths
 from vidmoco.video.open_catalog import open_videos
 
-PathLike = str | os.PathLike[str]
+PathLike: TypeAlias = str | os.PathLike[str]
+Features: TypeAlias = tuple[Float32[np.ndarray, "t *d"], Float64[np.ndarray, " t"]]
+"""Features and times."""
+
+
+@overload
+def embed(
+    videos: PathLike | Picture | Sequence[Picture],
+    *,
+    backbone: PathLike | FrozenBackbone | None = None,
+    **settings: Any,
+) -> Features: ...
+
+
+@overload
+def embed(  # Any: of pictures in files it is one pair
+    videos: Sequence[PathLike],
+    *,
+    backbone: PathLike | FrozenBackbone | None = None,
+    **settings: Any,
+) -> list[Features] | Any: ...
 
 
 def embed(
-    videos: PathLike | np.ndarray | torch.Tensor | Sequence[PathLike],
+    videos: PathLike | Picture | Sequence[PathLike | Picture],
     *,
     backbone: PathLike | FrozenBackbone | None = None,
     pool: Pool = "none",
@@ -39,13 +59,17 @@ def embed(
     workers: int | None = None,
     **frames: Any,
 ) -> Any:
-    """Return the features of frames, in memory.
+    """Return the features of frames or pictures, in memory.
 
         features, times = vidmoco.embed("clip.mp4", backbone="runs/latest", fps=2)
+        features, _ = vidmoco.embed(["a.jpg", "b.png"], backbone="runs/latest")
 
     Args:
-        videos: A video; several paths of videos; or an array or tensor of frames, uint8 RGB
-            (T, H, W, 3), all of which are taken, each with a row of its own.
+        videos: A video, or several paths of videos; or pictures of any sizes, each of which has a
+            row: an image of PIL, the path of an image file, an array or tensor, uint8 RGB
+            (H, W, 3) or (3, H, W), or a list of these; or an array or tensor of frames of one
+            size, (T, H, W, 3) or (T, 3, H, W). Where both axes are 3, the last one is RGB. A GIF
+            is a video.
         backbone: A run, a backbone folder, a timm name, ``random:NAME``, or what ``load_frozen``
             returned, which saves loading it each time. The default is runs/latest, or timm's
             pretrained ResNet-50.
@@ -62,11 +86,13 @@ def embed(
 
     Returns:
         (features, times): float32 (T, D), and float64 (T,) in seconds from the first shown frame.
-        Times of an array are the numbers of its frames. Of several paths, a list of such pairs.
+        Of several paths of videos, a list of such pairs. Of pictures and of arrays it is one pair,
+        in their order, whose times are their numbers.
 
     Raises:
         ConfigError: A setting or the backbone cannot be used.
         VideoError: A video cannot be read.
+        DataError: A picture cannot be read.
     """
     # ``extract`` knows what each may be, and what fits together.
     command = from_python(
@@ -85,6 +111,7 @@ def embed(
             "workers": workers,
         },
     )
+    pictures, paths = pictures_or_videos(videos)
     frozen = frozen_of(
         backbone,
         device=command.device,
@@ -92,18 +119,21 @@ def embed(
         crop_mode=command.crop_mode,
         precision=command.precision,
     )
-    if isinstance(videos, torch.Tensor):
-        videos = videos.detach().cpu().numpy()
-    if isinstance(videos, np.ndarray):
-        others = [*frames, *["pool"] * (command.pool != "none"), *["normalize"] * command.normalize]
+    if pictures is not None:
+        others = [*frames, *["pool"] * (command.pool != "none")]
         if others:
             raise ConfigError(
-                "All frames of an array are taken, each with a row of its own: leave out "
+                "All pictures are taken, each with a row of its own: leave out "
                 f"{' and '.join(others)}."
             )
-        batch_size = command.batch_size or default_batch_size(frozen)
-        return _embed_array(frozen, videos, batch_size)
-    rows = open_videos(absolute_paths(videos), workers=command.workers)
+        return embed_pictures(
+            frozen,
+            pictures,
+            batch_size=command.batch_size or default_batch_size(frozen),
+            normalize=command.normalize,
+            console=Console(stderr=True),
+        )
+    rows = open_videos(paths, workers=command.workers)
     stream = stream_features(
         frozen,
         [(row, command.frames) for row in rows],
@@ -135,21 +165,3 @@ def frozen_of(
             )
         return backbone
     return load_frozen(backbone or default_backbone(), device=device, **options)
-
-
-def _embed_array(
-    frozen: FrozenBackbone, frames: np.ndarray, batch_size: int
-) -> tuple[Float32[np.ndarray, "t *d"], Float64[np.ndarray, " t"]]:
-    is_rgb = frames.dtype == np.uint8 and frames.ndim == 4 and frames.shape[3] == 3
-    if not is_rgb or 0 in frames.shape[1:]:
-        raise ConfigError(
-            f"The array is {frames.dtype} {frames.shape}; expected uint8 (T, H, W, 3), RGB."
-        )
-    features = [np.zeros((0, *frozen.row_shape), np.float32)]
-    for start in range(0, len(frames), batch_size):
-        # A copy: torch takes no negative strides, as frames[..., ::-1] of OpenCV's BGR has them.
-        part = torch.from_numpy(frames[start : start + batch_size].copy())
-        images = rearrange(part, "t h w c -> t c h w")
-        inputs = resize_and_crop(images, frozen.preprocess).to(frozen.device)
-        features.append(frozen.features(inputs).cpu().numpy())
-    return np.concatenate(features), np.arange(len(frames), dtype=np.float64)

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
+from einops import rearrange
 from rich.console import Console
 
 from vidmoco.api.embed import PathLike, frozen_of
+from vidmoco.api.pictures import Picture, rgb_picture
 from vidmoco.backbones.frozen import FrozenBackbone
 from vidmoco.config.evaluation import EvaluateCommand, SearchCommand
 from vidmoco.config.extract import ExtractCommand
@@ -19,6 +21,7 @@ from vidmoco.features.extract_command import Extracted, write_features
 from vidmoco.features.extract_plan import plan_of
 from vidmoco.features.torchrun_engine import speaks
 from vidmoco.urls import absolute_paths
+from vidmoco.visualize.query import Query
 from vidmoco.visualize.search import find
 
 
@@ -123,12 +126,13 @@ def evaluate(
     return run_evaluation(from_python(EvaluateCommand, given), writes=output is not None)
 
 
-def search(features: PathLike, query: PathLike, **settings: Any) -> list[dict[str, Any]]:
+def search(features: PathLike, query: PathLike | Picture, **settings: Any) -> list[dict[str, Any]]:
     """Return the frames most similar to an image or a frame, the most similar first.
 
     Args:
         features: What ``vidmoco extract`` wrote: a file or a folder.
-        query: An image, or a video with a time in seconds: ``clip.mp4@12.5``.
+        query: An image, or a video with a time in seconds: ``clip.mp4@12.5``. Or a picture as
+            ``embed`` takes it: an image of PIL, or an array or tensor, uint8 RGB (H, W, 3).
         **settings: Further settings of ``vidmoco search``: ``top``, ``per_video``, ``min_gap``,
             ``backbone``, ``device``.
 
@@ -137,9 +141,15 @@ def search(features: PathLike, query: PathLike, **settings: Any) -> list[dict[st
 
     Raises:
         ConfigError: Features, query or backbone cannot be used.
+        DataError: The image or a file of features is damaged.
+        VideoError: The video of the query cannot be read.
     """
+    picture = None
+    if isinstance(query, Picture):
+        pixels = rearrange(rgb_picture(query, "The query"), "c h w -> h w c").numpy()
+        picture, query = Query("the query", pixels), "-"
     given = {"features": features, "query": query} | settings
-    hits = find(from_python(SearchCommand, given))
+    hits = find(from_python(SearchCommand, given), query=picture)
     return [
         {
             "video": str(hits.features.file_of(row).source),
