@@ -71,7 +71,7 @@ def test_an_interrupt_leaves_no_processes(run, videos, monkeypatch):
     assert kept and not multiprocessing.active_children()
 
 
-def test_what_cannot_be_embedded(run, tmp_path):
+def test_what_cannot_be_embedded(run, videos, tmp_path):
     (tmp_path / "text.mp4").write_text("no video")
     with pytest.raises(VideoError, match=r"text\.mp4: "):
         run.embed(tmp_path / "text.mp4")
@@ -83,6 +83,8 @@ def test_what_cannot_be_embedded(run, tmp_path):
         run.embed(tmp_path)
     with pytest.raises(ConfigError, match=r"is a catalog\. Give its videos"):
         run.embed("videos.parquet")
+    with pytest.raises(VideoError, match=r"longer than 1 s \(--max-duration\)"):
+        run.embed(videos / "01.mp4", limits={"max_duration": 1})
     frozen = vidmoco.load_frozen(str(run.path))
     with pytest.raises(ConfigError, match="that is loaded has its own size and device"):
         vidmoco.embed("a.mp4", backbone=frozen, size=64, device="cpu")

@@ -14,6 +14,7 @@ from vidmoco.backbones.frozen import FrozenBackbone, load_frozen
 from vidmoco.backbones.preprocess import CropMode
 from vidmoco.config.extract import ExtractCommand
 from vidmoco.config.frame_selection import FrameSelection
+from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.config.plain import from_python
 from vidmoco.errors import ConfigError
 from vidmoco.features.batch_size import default_batch_size
@@ -57,6 +58,7 @@ def embed(
     precision: Literal["bf16", "fp32"] = "fp32",
     batch_size: int | None = None,
     workers: int | None = None,
+    limits: Limits | dict[str, Any] = DEFAULT_LIMITS,
     **frames: Any,
 ) -> Any:
     """Return the features of frames or pictures, in memory.
@@ -81,6 +83,8 @@ def embed(
         precision: Arithmetic of the backbone.
         batch_size: Frames in one pass. The default is 64 on a CPU, and what fits on a GPU.
         workers: Processes that decode.
+        limits: What a video may be, and what reading it may cost, as in ``pretrain``:
+            ``{"max_duration": 9e4}``.
         **frames: Which frames of a video to take, as ``FrameSelection`` has them: ``fps``,
             ``every``, ``num_frames``, ``keyframes``, ``scenes``, ``times``, ``start``, ``end``.
 
@@ -109,6 +113,7 @@ def embed(
             "precision": precision,
             "batch_size": batch_size,
             "workers": workers,
+            "limits": limits,
         },
     )
     pictures, paths = pictures_or_videos(videos)
@@ -133,13 +138,14 @@ def embed(
             normalize=command.normalize,
             console=Console(stderr=True),
         )
-    rows = open_videos(paths, workers=command.workers)
+    rows = open_videos(paths, workers=command.workers, limits=command.limits)
     stream = stream_features(
         frozen,
         [(row, command.frames) for row in rows],
         pool=command.pool,
         normalize=command.normalize,
         batch_size=command.batch_size,
+        limits=command.limits,
         workers=command.workers,
     )
     with closing(stream):  # a notebook keeps what was interrupted, and so its processes

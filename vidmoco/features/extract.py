@@ -39,7 +39,7 @@ def extract_video(
     normalize: bool = False,
     dtype: FileType = "float32",
     batch_size: int | None = None,
-    limits: Limits = DEFAULT_LIMITS,
+    limits: Limits | dict[str, Any] = DEFAULT_LIMITS,
 ) -> int:
     """Write the features of the frames of ``video`` to ``output``, and return their number.
 
@@ -57,7 +57,7 @@ def extract_video(
         normalize: divide each feature by its length, after pooling.
         dtype: of the features in the file.
         batch_size: frames in one pass. The default is 64 on a CPU, and as many as fit on CUDA.
-        limits: what the video may be, and what reading it may cost.
+        limits: what the video may be, and what reading it may cost: ``{"max_duration": 9e4}``.
 
     Raises:
         VideoError: no frame can be read, or the decoder hangs or crashes. A video damaged on the
@@ -81,11 +81,12 @@ def extract_video(
             "normalize": normalize,
             "dtype": dtype,
             "batch_size": batch_size,
+            "limits": limits,
         },
     )
     require_own_sidecar(command.output)
     if not isinstance(video, VideoInfo):
-        (video,) = open_videos(absolute_paths(video), limits=limits)
+        (video,) = open_videos(absolute_paths(video), limits=command.limits)
     ((_, result),) = extract_videos(
         frozen,
         [Extraction(video, command.output, command.frames)],
@@ -93,7 +94,7 @@ def extract_video(
         normalize=command.normalize,
         dtype=command.dtype,
         batch_size=command.batch_size,
-        limits=limits,
+        limits=command.limits,
         workers=1,
     )
     if isinstance(result, VideoError):
