@@ -50,28 +50,38 @@ def test_evaluate_has_its_help():
     assert list(inspect.signature(vidmoco.evaluate).parameters)[:2] == ["images", "backbones"]
 
 
-def test_evaluation_is_a_function_and_a_folder_of_modules(run, make_images, tmp_path):
+def test_evaluation_is_a_function_and_a_folder_of_modules(run, make_images, tmp_path, capfd):
     import vidmoco.evaluate.knn
 
     assert vidmoco.evaluate.knn.weighted_knn
-    options = {"k": (1,), "linear": False, "device": "cpu", "workers": 0}
+    options = {"k": 1, "linear": False, "device": "cpu", "workers": 0}
     images = make_images()
     found = vidmoco.evaluate(images, [run, "random"], **options)
     assert [row["name"] for row in found["rows"]] == ["a", "random (test_resnet)"]
     alone = vidmoco.evaluate(images, run, **options)
     assert alone["rows"][0]["knn_top1"] == found["rows"][0]["knn_top1"]
+    frozen = vidmoco.load_frozen(run)
+    capfd.readouterr()
+    loaded = vidmoco.evaluate(images, [frozen, "random"], **options, quiet=True)
+    assert capfd.readouterr() == ("", "") and loaded["rows"][0]["name"] == "a"
+    with pytest.raises(ConfigError, match="and then has another preprocess"):
+        vidmoco.evaluate(images, vidmoco.load_frozen(run, size=64), **options)
     again = run.evaluate(images, **options, output=tmp_path / "r.json")
     assert again["rows"][0]["knn_top1"] == found["rows"][0]["knn_top1"]
     assert (tmp_path / "r.json").is_file() and not Path("results.json").exists()
 
 
-def test_search(run, videos, tmp_path):
+def test_search(run, videos, tmp_path, capfd):
     done = vidmoco.extract(videos, tmp_path / "f", backbone=run, device="cpu", quiet=True)
     query = f"{videos / '01.mp4'}@0.5"
     best, *_ = vidmoco.search(done, query, top=3, min_gap=0.0, device="cpu")
     assert best["video"] == str(videos / "01.mp4")
     assert best["seconds"] == pytest.approx(0.5)
     assert best["similarity"] == pytest.approx(1.0, abs=1e-5)
+    frozen = vidmoco.load_frozen(run)
+    capfd.readouterr()
+    assert vidmoco.search(done, query, backbone=frozen, top=1, quiet=True) == [best]
+    assert capfd.readouterr() == ("", "")
     pixels = read_query(query).pixels
     for picture in (pixels, Image.fromarray(pixels), torch.from_numpy(pixels).permute(2, 0, 1)):
         found = vidmoco.search(done, picture, top=3, min_gap=0.0, device="cpu")

@@ -35,6 +35,11 @@ def test_settings_from_python():
     assert command.videos is videos
     as_dict = from_python(EvaluateCommand, given | {"videos": {"val_share": 0.4}})
     assert as_dict == command
+    one = from_python(EvaluateCommand, given | {"backbone": Named(), "k": 5, "finetune": "head"})
+    assert (one.backbone, one.k, one.finetune) == (("runs/a",), (5,), ("head",))
+    for wrong in (None, {"a": 1}):
+        with pytest.raises(ConfigError, match="it must be a list of whole numbers"):
+            from_python(EvaluateCommand, given | {"k": wrong})
     with pytest.raises(ConfigError, match=r"unknown key 'videos\.val_shar'"):
         from_python(EvaluateCommand, given | {"videos": {"val_shar": 0.4}})
 

@@ -1,7 +1,7 @@
 """Features in files, their evaluation and their search."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
@@ -99,9 +99,10 @@ def _extract_command(
 
 def evaluate(
     images: PathLike,
-    backbones: PathLike | Sequence[PathLike],
+    backbones: PathLike | FrozenBackbone | Sequence[PathLike | FrozenBackbone],
     *,
     output: PathLike | None = None,
+    quiet: bool = False,
     **settings: Any,
 ) -> dict[str, Any]:
     """Compare frozen backbones on labelled images, by k-NN and a linear probe.
@@ -109,8 +110,10 @@ def evaluate(
     Args:
         images: A folder with train/ and val/, or with Parquet files, or of labelled videos.
         backbones: One or several: runs, backbone folders, timm names, ``random``, ``random:NAME``.
+            What ``load_frozen`` returned stands for its source, which is loaded again.
         output: A JSON file for the results. The default writes none.
-        **settings: Further settings of ``vidmoco evaluate``, such as ``k=(20,)``, ``linear=False``,
+        quiet: Print nothing.
+        **settings: Further settings of ``vidmoco evaluate``, such as ``k=20``, ``linear=False``,
             ``few_shot=(0.1,)``, ``device="cpu"``.
 
     Returns:
@@ -121,20 +124,42 @@ def evaluate(
         ConfigError: A setting, path or backbone cannot be used.
         DataError: The images cannot be used.
     """
-    several = [backbones] if isinstance(backbones, str | os.PathLike) else backbones
-    given = {"images": images, "backbone": several, "output": output} | settings
-    return run_evaluation(from_python(EvaluateCommand, given), writes=output is not None)
+    several: Any = backbones
+    if isinstance(several, str | os.PathLike | FrozenBackbone):
+        several = [several]
+    if not isinstance(several, Iterable):
+        raise ConfigError(f"'backbones' is {several!r}; expected a backbone, or several.")
+    loaded = {one.source: one for one in several if isinstance(one, FrozenBackbone)}
+    names = [_named(one) for one in several]
+    given = {"images": images, "backbone": names, "output": output} | settings
+    return run_evaluation(
+        from_python(EvaluateCommand, given),
+        console=Console(stderr=True, quiet=True) if quiet else None,
+        output=Console(quiet=True) if quiet else None,
+        writes=output is not None,
+        loaded=loaded,
+    )
 
 
-def search(features: PathLike, query: PathLike | Picture, **settings: Any) -> list[dict[str, Any]]:
+def search(
+    features: PathLike,
+    query: PathLike | Picture,
+    *,
+    backbone: PathLike | FrozenBackbone | None = None,
+    quiet: bool = False,
+    **settings: Any,
+) -> list[dict[str, Any]]:
     """Return the frames most similar to an image or a frame, the most similar first.
 
     Args:
         features: What ``vidmoco extract`` wrote: a file or a folder.
         query: An image, or a video with a time in seconds: ``clip.mp4@12.5``. Or a picture as
             ``embed`` takes it: an image of PIL, or an array or tensor, uint8 RGB (H, W, 3).
+        backbone: The one that made the features, if it has moved. What ``load_frozen`` returned
+            stands for its source. The default is the path that the features name.
+        quiet: Print nothing.
         **settings: Further settings of ``vidmoco search``: ``top``, ``per_video``, ``min_gap``,
-            ``backbone``, ``device``.
+            ``device``, ``limits``.
 
     Returns:
         Dicts of ``video`` (its path), ``seconds`` and ``similarity`` (the cosine).
@@ -148,8 +173,9 @@ def search(features: PathLike, query: PathLike | Picture, **settings: Any) -> li
     if isinstance(query, Picture):
         pixels = rearrange(rgb_picture(query, "The query"), "c h w -> h w c").numpy()
         picture, query = Query("the query", pixels), "-"
-    given = {"features": features, "query": query} | settings
-    hits = find(from_python(SearchCommand, given), query=picture)
+    given = {"features": features, "query": query, "backbone": _named(backbone)} | settings
+    console = Console(stderr=True, quiet=quiet)
+    hits = find(from_python(SearchCommand, given), query=picture, console=console)
     return [
         {
             "video": str(hits.features.file_of(row).source),
@@ -158,3 +184,8 @@ def search(features: PathLike, query: PathLike | Picture, **settings: Any) -> li
         }
         for row, similarity in zip(hits.rows.tolist(), hits.similarity, strict=True)
     ]
+
+
+def _named(backbone: Any) -> Any:
+    """Return the source in place of a backbone that is loaded."""
+    return backbone.source if isinstance(backbone, FrozenBackbone) else backbone
