@@ -4,10 +4,12 @@ import os
 import numpy as np
 import pytest
 import torch
+from painted_videos import write_video
 
 import vidmoco
 from vidmoco.backbones.frozen import FrozenBackbone
 from vidmoco.backbones.preprocess import resize_and_crop
+from vidmoco.config.frame_selection import FrameSelection
 from vidmoco.errors import ConfigError, VideoError
 from vidmoco.features.extract import extract_video
 from vidmoco.video.probe import probe_video
@@ -31,6 +33,37 @@ def test_features_in_memory_are_those_of_the_command(run, videos, tmp_path):
     np.testing.assert_array_equal(again[1][0], several[0][0])
     pooled, _ = run.embed(video, pool="mean")
     np.testing.assert_allclose(pooled[0], np.load(tmp_path / "f.npy").mean(0), rtol=1e-5)
+
+
+def test_rows_are_in_the_order_of_the_times_that_were_asked_for(run, videos):
+    frozen = vidmoco.load_frozen(run)
+    asked = [1.0, 0.5, 1.0, 0.25]
+    features, times = vidmoco.embed(videos / "01.mp4", backbone=frozen, times=asked)
+    assert times.round(6).tolist() == [1.0, 0.5, 1.0, 0.2]
+    every, _ = vidmoco.embed(videos / "01.mp4", backbone=frozen)
+    np.testing.assert_allclose(features, every[[10, 5, 10, 2]], rtol=1e-4, atol=1e-5)
+    part = {"times": asked, "start": 0.3, "end": 0.9}
+    assert vidmoco.embed(videos / "01.mp4", backbone=frozen, **part)[1].round(6).tolist() == [0.5]
+    pooled, _ = vidmoco.embed(videos / "01.mp4", backbone=frozen, times=asked, pool="max")
+    np.testing.assert_array_equal(pooled[0], features.max(axis=0))
+
+
+def test_an_error_in_the_place_of_a_video(run, videos, tmp_path, capfd):
+    frozen = vidmoco.load_frozen(run)
+    (tmp_path / "text.mp4").write_text("no video")
+    asked = [videos / "01.mp4", tmp_path / "text.mp4", videos / "02.mp4"]
+    # No frame is at 0.9 s of the short one, which only its decoder finds out.
+    write_video(tmp_path / "short.mp4", num_frames=5)
+    asked.append(tmp_path / "short.mp4")
+    options = {"backbone": frozen, "times": 0.9, "errors": "return", "quiet": True}
+    found = vidmoco.embed(asked, **options)
+    assert [isinstance(one, VideoError) for one in found] == [False, True, False, True]
+    assert "text.mp4: " in str(found[1]) and "has no frame at 0.9 s" in str(found[3])
+    assert found[2][0].shape == (1, 96) and capfd.readouterr() == ("", "")
+    with pytest.raises(VideoError, match=r"has no frame at 0\.9 s"):
+        vidmoco.embed([asked[0], asked[3]], **options | {"errors": "raise"})
+    (tmp_path / "list.txt").write_text(f"{asked[0]}\n{asked[2]}\n")
+    assert len(vidmoco.embed(f"@{tmp_path / 'list.txt'}", backbone=frozen, num_frames=1)) == 2
 
 
 def test_features_of_an_array(run):
@@ -108,3 +141,8 @@ def test_a_video_to_a_file_by_their_names(run, videos, tmp_path):
         vidmoco.extract_video(frozen, tmp_path / "text.mp4", tmp_path / "b.npy")
     with pytest.raises(ConfigError, match=r"is a folder\. Give its videos"):
         vidmoco.extract_video(frozen, videos, tmp_path / "b.npy")
+    two = {"num_frames": 2, "start": 0.2}
+    assert vidmoco.extract_video(frozen, videos / "01.mp4", tmp_path / "c.npy", **two) == 2
+    given = {"selection": FrameSelection(num_frames=2), "fps": 1}
+    with pytest.raises(ConfigError, match="selection says which frames, and fps too"):
+        vidmoco.extract_video(frozen, videos / "01.mp4", tmp_path / "c.npy", **given)

@@ -1,8 +1,10 @@
 """Features in memory."""
 
+import math
 import os
 from collections.abc import Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import Any, Literal, TypeAlias, overload
 
 import numpy as np
@@ -16,12 +18,15 @@ from vidmoco.config.extract import ExtractCommand
 from vidmoco.config.frame_selection import FrameSelection
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.config.plain import from_python
-from vidmoco.errors import ConfigError
+from vidmoco.errors import ConfigError, VideoError
 from vidmoco.features.batch_size import default_batch_size
 from vidmoco.features.extract_command import default_backbone
 from vidmoco.features.stream import Pool, stream_features
+from vidmoco.progress import ProgressBar
 from vidmoco.shapes import Float32, Float64
-from vidmoco.video.open_catalog import open_videos
+from vidmoco.urls import absolute
+from vidmoco.video.info import VideoInfo
+from vidmoco.video.open_catalog import look_up
 
 PathLike: TypeAlias = str | os.PathLike[str]
 Features: TypeAlias = tuple[Float32[np.ndarray, "t *d"], Float64[np.ndarray, " t"]]
@@ -35,6 +40,16 @@ def embed(
     backbone: PathLike | FrozenBackbone | None = None,
     **settings: Any,
 ) -> Features: ...
+
+
+@overload
+def embed(
+    videos: Sequence[PathLike],
+    *,
+    backbone: PathLike | FrozenBackbone | None = None,
+    errors: Literal["return"],
+    **settings: Any,
+) -> list[Features | VideoError]: ...
 
 
 @overload
@@ -59,6 +74,8 @@ def embed(
     batch_size: int | None = None,
     workers: int | None = None,
     limits: Limits | dict[str, Any] = DEFAULT_LIMITS,
+    errors: Literal["raise", "return"] = "raise",
+    quiet: bool = False,
     **frames: Any,
 ) -> Any:
     """Return the features of frames or pictures, in memory.
@@ -85,8 +102,12 @@ def embed(
         workers: Processes that decode.
         limits: What a video may be, and what reading it may cost, as in ``pretrain``:
             ``{"max_duration": 9e4}``.
+        errors: What becomes of a ``VideoError`` of one of several videos: ``return`` puts it in its
+            place in the list.
+        quiet: Print nothing.
         **frames: Which frames of a video to take, as ``FrameSelection`` has them: ``fps``,
             ``every``, ``num_frames``, ``keyframes``, ``scenes``, ``times``, ``start``, ``end``.
+            Rows are in the order of ``times``, and else in that of the video.
 
     Returns:
         (features, times): float32 (T, D), and float64 (T,) in seconds from the first shown frame.
@@ -98,6 +119,8 @@ def embed(
         VideoError: A video cannot be read.
         DataError: A picture cannot be read.
     """
+    if errors not in ("raise", "return"):
+        raise ConfigError(f"errors is {errors!r}; it must be 'raise' or 'return'.")
     # ``extract`` knows what each may be, and what fits together.
     command = from_python(
         ExtractCommand,
@@ -117,6 +140,7 @@ def embed(
         },
     )
     pictures, paths = pictures_or_videos(videos)
+    console = Console(stderr=True, quiet=quiet)
     frozen = frozen_of(
         backbone,
         device=command.device,
@@ -125,7 +149,7 @@ def embed(
         precision=command.precision,
     )
     if pictures is not None:
-        others = [*frames, *["pool"] * (command.pool != "none")]
+        others = [*frames, *["pool"] * (command.pool != "none"), *["errors"] * (errors != "raise")]
         if others:
             raise ConfigError(
                 "All pictures are taken, each with a row of its own: leave out "
@@ -136,21 +160,64 @@ def embed(
             pictures,
             batch_size=command.batch_size or default_batch_size(frozen),
             normalize=command.normalize,
-            console=Console(stderr=True),
+            console=console,
         )
-    rows = open_videos(paths, workers=command.workers, limits=command.limits)
+    is_one = isinstance(videos, str | os.PathLike) and paths == (absolute(Path(videos)),)
+    if errors == "return" and is_one:
+        raise ConfigError("errors='return' is for a list of videos. Give one, or leave it out.")
+    found = _embed_videos(frozen, paths, command, errors == "return", console)
+    return found[0] if is_one else found
+
+
+def _embed_videos(
+    frozen: FrozenBackbone,
+    paths: Sequence[Path],
+    command: ExtractCommand,
+    keeps_errors: bool,
+    console: Console,
+) -> list[Features | VideoError]:
+    """Return the features of each video, or the error if those are kept."""
+    found: list[Any] = look_up(
+        paths, workers=command.workers, progress=not console.quiet, limits=command.limits
+    )
+    refused = [one for one in found if isinstance(one, VideoError)]
+    if refused and not keeps_errors:
+        raise refused[0]
+    places = [place for place, one in enumerate(found) if isinstance(one, VideoInfo)]
     stream = stream_features(
         frozen,
-        [(row, command.frames) for row in rows],
+        [(found[place], command.frames) for place in places],
         pool=command.pool,
         normalize=command.normalize,
         batch_size=command.batch_size,
         limits=command.limits,
         workers=command.workers,
     )
-    with closing(stream):  # a notebook keeps what was interrupted, and so its processes
-        found = [one.read() for one in stream]
-    return found[0] if isinstance(videos, str | os.PathLike) else found
+    # A notebook keeps what was interrupted, and so its processes.
+    with closing(stream), ProgressBar(console, "embed", total=len(places), unit="videos") as bar:
+        for place, one in zip(places, bar.track(stream), strict=True):
+            try:
+                rows = one.read()
+                found[place] = rows if command.pool != "none" else _as_asked(rows, command.frames)
+            except VideoError as error:
+                if not keeps_errors:
+                    raise
+                found[place] = error
+    return found
+
+
+def _as_asked(rows: Features, frames: FrameSelection) -> Features:
+    """Return rows of ascending times in the order of the ``times`` that were asked for.
+
+    Where damaged frames are left out there are fewer, whose order stays.
+    """
+    end = math.inf if frames.end is None else frames.end
+    asked = [time for time in frames.times if frames.start <= time < end]
+    features, times = rows
+    if len(asked) != len(times):
+        return rows
+    places = np.argsort(np.argsort(asked, kind="stable"), kind="stable")
+    return features[places], times[places]
 
 
 def frozen_of(
