@@ -65,6 +65,7 @@ def place(tmp_path_factory):
 def here(place, tmp_path, monkeypatch, make_images):
     if not (place / "images").exists():
         shutil.copytree(make_images(), place / "images")
+    shutil.rmtree(place / "feats", ignore_errors=True)  # each example begins one
     shutil.copy(place / "run1" / "config.yaml", place / "recipe.yaml")
     monkeypatch.setenv("VIDMOCO_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(place)

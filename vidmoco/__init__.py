@@ -14,7 +14,8 @@ from vidmoco.backbones.timm_hook import register_with_timm
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from vidmoco.api.features import embed, evaluate, search
+    from vidmoco.api.embed import embed
+    from vidmoco.api.features import evaluate, extract, search
     from vidmoco.api.runs import Run, load_run, pretrain
     from vidmoco.backbones.build import load_backbone
     from vidmoco.backbones.frozen import load_frozen
@@ -22,17 +23,20 @@ if TYPE_CHECKING:
     from vidmoco.config.recipe import load_recipe
     from vidmoco.data.frame_pairs import FramePairs
     from vidmoco.features.extract import extract_video
+    from vidmoco.features.feature_set import open_features
 
 _HOMES = {
     "FramePairs": "vidmoco.data.frame_pairs",
     "Run": "vidmoco.api.runs",
-    "embed": "vidmoco.api.features",
+    "embed": "vidmoco.api.embed",
     "export_backbone": "vidmoco.backbones.registry",
+    "extract": "vidmoco.api.features",
     "extract_video": "vidmoco.features.extract",
     "load_backbone": "vidmoco.backbones.build",
     "load_frozen": "vidmoco.backbones.frozen",
     "load_recipe": "vidmoco.config.recipe",
     "load_run": "vidmoco.api.runs",
+    "open_features": "vidmoco.features.feature_set",
     "pretrain": "vidmoco.api.runs",
     "register_backbone": "vidmoco.backbones.registry",
     "search": "vidmoco.api.features",
@@ -45,11 +49,13 @@ __all__ = [
     "embed",
     "evaluate",
     "export_backbone",
+    "extract",
     "extract_video",
     "load_backbone",
     "load_frozen",
     "load_recipe",
     "load_run",
+    "open_features",
     "pretrain",
     "register_backbone",
     "search",

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from vidmoco.errors import CheckpointError, ConfigError
 def test_a_run_of_three_videos_from_python(run, videos):
     assert run.is_finished
     assert run.metrics.column("step").to_pylist() == [1, 2]
+    assert run.monitor.num_rows == 0
     assert run.config.data.batch_size == 8 and run.config.videos == (videos,)
     assert run.config.method.queue_size == 40 and run.config.method.name == "moco"
     with torch.no_grad():
@@ -86,6 +88,23 @@ def test_a_run_is_a_backbone_to_begin_with(run, videos, tmp_path):
             videos, run=tmp_path / str(number), steps=1, **SMALL | {"backbone": given}
         )
         assert began.config.backbone.name == str(run.path)
+
+
+def test_the_monitor_of_a_run_whose_lines_have_other_columns(tmp_path):
+    lines = [{"step": 2, "failure": "no image"}, {"step": 4, "knn_top1": 25.0}]
+    lines[1]["retrieval"] = {"1": 50.0}
+    (tmp_path / "monitor.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    table = vidmoco.Run(tmp_path).monitor
+    assert table.column_names == ["step", "failure", "knn_top1", "retrieval"]
+    assert table.column("knn_top1").to_pylist() == [None, 25.0]
+    assert table.column("retrieval").to_pylist()[1] == {"1": 50.0}
+
+
+def test_paths_of_all_kinds_are_taken(run):
+    assert vidmoco.load_recipe(run.path / "config.yaml") == run.config
+    assert sum(one.numel() for one in vidmoco.load_backbone(run).parameters())
+    with pytest.raises(ConfigError, match=r"There is no backbone at missing\. Expected a run"):
+        vidmoco.load_backbone(vidmoco.Run(Path("missing")))
 
 
 def test_no_run(tmp_path):

@@ -8,6 +8,7 @@ from torch import nn
 
 from vidmoco.backbones.frozen import features_of, load_frozen
 from vidmoco.backbones.preprocess import Preprocess
+from vidmoco.errors import ConfigError
 
 
 class Means(nn.Module):
@@ -89,3 +90,14 @@ def test_bf16_is_near_fp32_and_not_equal():
     assert rough.dtype == torch.float32
     torch.testing.assert_close(exact.features(images), rough, rtol=0.1, atol=0.02)
     assert not torch.equal(exact.features(images), rough)
+
+
+@pytest.mark.parametrize("device", ["cpu", torch.device("cpu"), "auto"])
+def test_it_is_loaded_onto_a_device(device):
+    where = load_frozen("random:test_resnet", device=device).device.type
+    assert where == ("cuda" if device == "auto" and torch.cuda.is_available() else "cpu")
+
+
+def test_a_device_that_is_not_here():
+    with pytest.raises(ConfigError, match="'meta' is not supported; expected auto, cpu, cuda"):
+        load_frozen("random:test_resnet", device=torch.device("meta"))

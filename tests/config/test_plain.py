@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from vidmoco.config.data import DataConfig
 from vidmoco.config.evaluation import EvaluateCommand, LabelledVideosConfig, SearchCommand
@@ -22,6 +23,7 @@ def test_values_of_python_and_numpy_become_plain():
     given = {"a": np.float32(0.5), "b": np.arange(2), "c": (Path("x"), Named()), "d": range(2)}
     assert to_plain(given) == {"a": 0.5, "b": [0, 1], "c": ["x", "runs/a"], "d": [0, 1]}
     assert type(to_plain(np.int64(3))) is int
+    assert to_plain({"device": torch.device("cuda", 1)}) == {"device": "cuda:1"}
 
 
 def test_settings_from_python():
@@ -33,6 +35,11 @@ def test_settings_from_python():
     assert command.videos is videos
     as_dict = from_python(EvaluateCommand, given | {"videos": {"val_share": 0.4}})
     assert as_dict == command
+    one = from_python(EvaluateCommand, given | {"backbone": Named(), "k": 5, "finetune": "head"})
+    assert (one.backbone, one.k, one.finetune) == (("runs/a",), (5,), ("head",))
+    for wrong in (None, {"a": 1}):
+        with pytest.raises(ConfigError, match="it must be a list of whole numbers"):
+            from_python(EvaluateCommand, given | {"k": wrong})
     with pytest.raises(ConfigError, match=r"unknown key 'videos\.val_shar'"):
         from_python(EvaluateCommand, given | {"videos": {"val_shar": 0.4}})
 

@@ -284,9 +284,10 @@ def test_numbers_that_yaml_reads_as_text_are_numbers():
         ("augment: {crop_scale: [0.2]}", ["'augment.crop_scale'", "2 values"]),
         ("augment: {shared: [colour]}", ["'augment.shared'", "one of 'crop', 'flip'"]),
         (
-            "augment: {shared: crop}",
+            "augment: {shared: {crop: true}}",
             ["'augment.shared'", "a list, each item one of 'crop', 'flip'"],
         ),
+        ("augment: {shared: crops}", ["'augment.shared'", "one of 'crop', 'flip'"]),
         ("augment: {shared: [crop, crop]}", ["--augment.shared", "each of them once"]),
         ("augment: {second_blur_probability: often}", ["second_blur_probability", "a number"]),
         ("augment: {second_blur_probability: 1.1}", ["--augment.second-blur-pro", "None or from"]),

@@ -9,6 +9,7 @@ from painted_videos import read_index, write_video, write_videos
 from torch.utils.data import DataLoader
 
 from vidmoco.cli.main import main
+from vidmoco.config.limits import Limits
 from vidmoco.data.batches import Batches
 from vidmoco.data.frame_pairs import FramePairs
 from vidmoco.errors import CheckpointError, ConfigError
@@ -185,3 +186,10 @@ def test_more_frames_of_a_video(videos):
     pairs = FramePairs(videos, batch_size=4, frames_per_video=3, workers=0)
     batch = next(iter(pairs))
     assert batch["frames"].shape[:2] == batch["pts_seconds"].shape == (4, 3)
+
+
+def test_limits_refuse_videos(videos, capsys):
+    with pytest.raises(ConfigError):
+        pairs_of(videos, limits={"max_frames": 3})
+    assert "06.mp4: it has more than 3 frames (--max-frames)" in capsys.readouterr().err
+    assert len(pairs_of(videos, limits=Limits(max_frames=30))) == 2

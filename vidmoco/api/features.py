@@ -1,132 +1,108 @@
-"""Features in memory, their evaluation and their search."""
+"""Features in files, their evaluation and their search."""
 
 import os
-from collections.abc import Sequence
-from contextlib import closing
-from typing import Any, Literal
+from collections.abc import Iterable, Sequence
+from dataclasses import fields, replace
+from typing import Any
 
-import numpy as np
-import torch
 from einops import rearrange
+from rich.console import Console
 
-from vidmoco.backbones.frozen import FrozenBackbone, load_frozen
-from vidmoco.backbones.preprocess import CropMode, resize_and_crop
+from vidmoco.api.embed import PathLike, frozen_of
+from vidmoco.api.pictures import Picture, rgb_picture
+from vidmoco.backbones.frozen import FrozenBackbone
 from vidmoco.config.evaluation import EvaluateCommand, SearchCommand
 from vidmoco.config.extract import ExtractCommand
-from vidmoco.config.frame_selection import FrameSelection
+from vidmoco.config.frame_selection import SELECTION_KEYS, FrameSelection
 from vidmoco.config.plain import from_python
-from vidmoco.device import resolve_device
-from vidmoco.distributed import own_gpu
-from vidmoco.errors import ConfigError
+from vidmoco.errors import ConfigError, nearest
 from vidmoco.evaluate.compare import evaluate as run_evaluation
-from vidmoco.features.batch_size import default_batch_size
-from vidmoco.features.extract_command import default_backbone
-from vidmoco.features.stream import Pool, stream_features
-from vidmoco.shapes import Float32, Float64
+from vidmoco.features.extract_command import Extracted, write_features
+from vidmoco.features.extract_plan import plan_of
+from vidmoco.features.torchrun_engine import speaks
 from vidmoco.urls import absolute_paths
-from vidmoco.video.open_catalog import open_videos
+from vidmoco.visualize.query import Query
 from vidmoco.visualize.search import find
 
-PathLike = str | os.PathLike[str]
 
-
-def embed(
-    videos: PathLike | np.ndarray | torch.Tensor | Sequence[PathLike],
+def extract(
+    videos: PathLike | Sequence[PathLike],
+    output: PathLike,
     *,
     backbone: PathLike | FrozenBackbone | None = None,
-    pool: Pool = "none",
-    normalize: bool = False,
-    size: int | None = None,
-    crop_mode: CropMode | None = None,
-    device: str = "auto",
-    precision: Literal["bf16", "fp32"] = "fp32",
-    batch_size: int | None = None,
-    workers: int | None = None,
-    **frames: Any,
-) -> Any:
-    """Return the features of frames, in memory.
+    quiet: bool = False,
+    **settings: Any,
+) -> Extracted:
+    """Write what ``vidmoco extract`` writes: of one video a file, of many a dataset.
 
-        features, times = vidmoco.embed("clip.mp4", backbone="runs/latest", fps=2)
+        done = vidmoco.extract("videos/", "feats/", backbone="runs/latest", fps=1)
+        hits = vidmoco.search(done, "photo.jpg")
+
+    The same call again extracts only what is missing, new or changed.
 
     Args:
-        videos: A video; several paths of videos; or an array or tensor of frames, uint8 RGB
-            (T, H, W, 3), all of which are taken, each with a row of its own.
-        backbone: A run, a backbone folder, a timm name, ``random:NAME``, or what ``load_frozen``
-            returned, which saves loading it each time. The default is runs/latest, or timm's
-            pretrained ResNet-50.
-        pool: ``mean`` or ``max`` over the frames of each video, which then has one row.
-        normalize: Give features of unit length.
-        size: Input size in pixels. The default is the backbone's own.
-        crop_mode: ``center`` or ``squash``. The default is the backbone's own.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        precision: Arithmetic of the backbone.
-        batch_size: Frames in one pass. The default is 64 on a CPU, and what fits on a GPU.
-        workers: Processes that decode.
-        **frames: Which frames of a video to take, as ``FrameSelection`` has them: ``fps``,
-            ``every``, ``num_frames``, ``keyframes``, ``scenes``, ``times``, ``start``, ``end``.
+        videos: A video, a folder of videos, a catalog, a URL of a video or ``@FILE``; or several.
+        output: A file (.npy or .parquet) for one video; for many a folder, or a URL of one.
+        backbone: As for ``embed``.
+        quiet: Print nothing.
+        **settings: Which frames to take, as for ``embed`` (``fps``, ``num_frames``, ``times`` …),
+            and further settings of ``vidmoco extract``, such as ``pool``, ``dtype="float16"``,
+            ``format``, ``labels``, ``device``, ``engine``, ``limits={"max_duration": 9e4}``.
 
     Returns:
-        (features, times): float32 (T, D), and float64 (T,) in seconds from the first shown frame.
-        Times of an array are the numbers of its frames. Of several paths, a list of such pairs.
+        What was written: its ``path``, a ``summary``, and in ``failed`` the reason by the name of
+        each of many videos that could not be extracted.
 
     Raises:
-        ConfigError: A setting or the backbone cannot be used.
-        VideoError: A video cannot be read.
+        ConfigError: A setting, the backbone, a path or the output cannot be used.
+        VideoError: The only video cannot be read.
     """
-    # ``extract`` knows what each may be, and what fits together.
-    command = from_python(
-        ExtractCommand,
-        {
-            "videos": ["-"],
-            "output": "-",
-            "frames": from_python(FrameSelection, frames),
-            "pool": pool,
-            "normalize": normalize,
-            "size": size,
-            "crop_mode": crop_mode,
-            "device": device,
-            "precision": precision,
-            "batch_size": batch_size,
-            "workers": workers,
-        },
-    )
-    frozen = _frozen(
-        backbone,
-        device=command.device,
-        size=command.size,
-        crop_mode=command.crop_mode,
-        precision=command.precision,
-    )
-    if isinstance(videos, torch.Tensor):
-        videos = videos.detach().cpu().numpy()
-    if isinstance(videos, np.ndarray):
-        others = [*frames, *["pool"] * (command.pool != "none"), *["normalize"] * command.normalize]
-        if others:
+    command = _extract_command(videos, output, settings)
+    loaded = None
+    if isinstance(backbone, FrozenBackbone):
+        if command.engine != "local":
             raise ConfigError(
-                "All frames of an array are taken, each with a row of its own: leave out "
-                f"{' and '.join(others)}."
+                f"A backbone that is loaded works in this process, and engine is "
+                f"{command.engine!r}. Name the backbone."
             )
-        batch_size = command.batch_size or default_batch_size(frozen)
-        return _embed_array(frozen, videos, batch_size)
-    rows = open_videos(absolute_paths(videos), workers=command.workers)
-    stream = stream_features(
-        frozen,
-        [(row, command.frames) for row in rows],
-        pool=command.pool,
-        normalize=command.normalize,
-        batch_size=command.batch_size,
-        workers=command.workers,
-    )
-    with closing(stream):  # a notebook keeps what was interrupted, and so its processes
-        found = [one.read() for one in stream]
-    return found[0] if isinstance(videos, str | os.PathLike) else found
+        own = ("size", "crop_mode", "precision", "feature")
+        given = {name: settings[name] for name in own if name in settings}
+        loaded = frozen_of(backbone, device=command.device, **given)
+    elif backbone is not None:
+        command = replace(command, backbone=os.fspath(backbone))
+    console = Console(stderr=True, quiet=quiet or not speaks())
+    plan = plan_of(command, progress=not quiet)
+    return write_features(command, plan, console=console, loaded=loaded)
+
+
+def _extract_command(
+    videos: PathLike | Sequence[PathLike], output: PathLike, settings: dict[str, Any]
+) -> ExtractCommand:
+    """Return the settings of an extraction; those of its frames are among ``settings``."""
+    frames = {name: settings[name] for name in SELECTION_KEYS if name in settings}
+    rest = {name: value for name, value in settings.items() if name not in frames}
+    own = [field.name for field in fields(ExtractCommand)]
+    known = [*SELECTION_KEYS, *(name for name in own if name not in ("videos", "output", "frames"))]
+    for name in rest:
+        if name not in known:
+            raise ConfigError(
+                f"unknown key {name!r}.{nearest(name, known)} Known here: {', '.join(known)}."
+            )
+    given = {
+        "videos": absolute_paths(videos),
+        "output": output,
+        "frames": from_python(FrameSelection, frames),
+    }
+    command = from_python(ExtractCommand, given | rest)
+    return replace(command, output=command.output.expanduser())
 
 
 def evaluate(
     images: PathLike,
-    backbones: PathLike | Sequence[PathLike],
+    backbones: PathLike | FrozenBackbone | Sequence[PathLike | FrozenBackbone],
     *,
     output: PathLike | None = None,
+    quiet: bool = False,
     **settings: Any,
 ) -> dict[str, Any]:
     """Compare frozen backbones on labelled images, by k-NN and a linear probe.
@@ -134,8 +110,10 @@ def evaluate(
     Args:
         images: A folder with train/ and val/, or with Parquet files, or of labelled videos.
         backbones: One or several: runs, backbone folders, timm names, ``random``, ``random:NAME``.
+            What ``load_frozen`` returned stands for its source, which is loaded again.
         output: A JSON file for the results. The default writes none.
-        **settings: Further settings of ``vidmoco evaluate``, such as ``k=(20,)``, ``linear=False``,
+        quiet: Print nothing.
+        **settings: Further settings of ``vidmoco evaluate``, such as ``k=20``, ``linear=False``,
             ``few_shot=(0.1,)``, ``device="cpu"``.
 
     Returns:
@@ -146,28 +124,58 @@ def evaluate(
         ConfigError: A setting, path or backbone cannot be used.
         DataError: The images cannot be used.
     """
-    several = [backbones] if isinstance(backbones, str | os.PathLike) else backbones
-    given = {"images": images, "backbone": several, "output": output} | settings
-    return run_evaluation(from_python(EvaluateCommand, given), writes=output is not None)
+    several: Any = backbones
+    if isinstance(several, str | os.PathLike | FrozenBackbone):
+        several = [several]
+    if not isinstance(several, Iterable):
+        raise ConfigError(f"'backbones' is {several!r}; expected a backbone, or several.")
+    loaded = {one.source: one for one in several if isinstance(one, FrozenBackbone)}
+    names = [_named(one) for one in several]
+    given = {"images": images, "backbone": names, "output": output} | settings
+    return run_evaluation(
+        from_python(EvaluateCommand, given),
+        console=Console(stderr=True, quiet=True) if quiet else None,
+        output=Console(quiet=True) if quiet else None,
+        writes=output is not None,
+        loaded=loaded,
+    )
 
 
-def search(features: PathLike, query: PathLike, **settings: Any) -> list[dict[str, Any]]:
+def search(
+    features: PathLike,
+    query: PathLike | Picture,
+    *,
+    backbone: PathLike | FrozenBackbone | None = None,
+    quiet: bool = False,
+    **settings: Any,
+) -> list[dict[str, Any]]:
     """Return the frames most similar to an image or a frame, the most similar first.
 
     Args:
         features: What ``vidmoco extract`` wrote: a file or a folder.
-        query: An image, or a video with a time in seconds: ``clip.mp4@12.5``.
+        query: An image, or a video with a time in seconds: ``clip.mp4@12.5``. Or a picture as
+            ``embed`` takes it: an image of PIL, or an array or tensor, uint8 RGB (H, W, 3).
+        backbone: The one that made the features, if it has moved. What ``load_frozen`` returned
+            stands for its source. The default is the path that the features name.
+        quiet: Print nothing.
         **settings: Further settings of ``vidmoco search``: ``top``, ``per_video``, ``min_gap``,
-            ``backbone``, ``device``.
+            ``device``, ``limits``.
 
     Returns:
         Dicts of ``video`` (its path), ``seconds`` and ``similarity`` (the cosine).
 
     Raises:
         ConfigError: Features, query or backbone cannot be used.
+        DataError: The image or a file of features is damaged.
+        VideoError: The video of the query cannot be read.
     """
-    given = {"features": features, "query": query} | settings
-    hits = find(from_python(SearchCommand, given))
+    picture = None
+    if isinstance(query, Picture):
+        pixels = rearrange(rgb_picture(query, "The query"), "c h w -> h w c").numpy()
+        picture, query = Query("the query", pixels), "-"
+    given = {"features": features, "query": query, "backbone": _named(backbone)} | settings
+    console = Console(stderr=True, quiet=quiet)
+    hits = find(from_python(SearchCommand, given), query=picture, console=console)
     return [
         {
             "video": str(hits.features.file_of(row).source),
@@ -178,37 +186,6 @@ def search(features: PathLike, query: PathLike, **settings: Any) -> list[dict[st
     ]
 
 
-def _frozen(
-    backbone: PathLike | FrozenBackbone | None, *, device: str, **options: Any
-) -> FrozenBackbone:
-    if isinstance(backbone, FrozenBackbone):
-        given = [name for name, value in options.items() if value not in (None, "fp32")]
-        given += ["device"] * (device != "auto")
-        if given:
-            raise ConfigError(
-                f"A backbone that is loaded has its own {' and '.join(given)}. Give them to "
-                "load_frozen, or name the backbone."
-            )
-        return backbone
-    where = own_gpu(resolve_device(device))
-    frozen = load_frozen(os.fspath(backbone or default_backbone()), **options)
-    frozen.move_to(where)
-    return frozen
-
-
-def _embed_array(
-    frozen: FrozenBackbone, frames: np.ndarray, batch_size: int
-) -> tuple[Float32[np.ndarray, "t *d"], Float64[np.ndarray, " t"]]:
-    is_rgb = frames.dtype == np.uint8 and frames.ndim == 4 and frames.shape[3] == 3
-    if not is_rgb or 0 in frames.shape[1:]:
-        raise ConfigError(
-            f"The array is {frames.dtype} {frames.shape}; expected uint8 (T, H, W, 3), RGB."
-        )
-    features = [np.zeros((0, *frozen.row_shape), np.float32)]
-    for start in range(0, len(frames), batch_size):
-        # A copy: torch takes no negative strides, as frames[..., ::-1] of OpenCV's BGR has them.
-        part = torch.from_numpy(frames[start : start + batch_size].copy())
-        images = rearrange(part, "t h w c -> t c h w")
-        inputs = resize_and_crop(images, frozen.preprocess).to(frozen.device)
-        features.append(frozen.features(inputs).cpu().numpy())
-    return np.concatenate(features), np.arange(len(frames), dtype=np.float64)
+def _named(backbone: Any) -> Any:
+    """Return the source in place of a backbone that is loaded."""
+    return backbone.source if isinstance(backbone, FrozenBackbone) else backbone

@@ -1,5 +1,6 @@
 """Trainings, and the runs that they leave."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,8 @@ from rich.console import Console
 from torch import nn
 
 from vidmoco import run_folder
-from vidmoco.api.features import PathLike, embed, evaluate
+from vidmoco.api.embed import PathLike, embed
+from vidmoco.api.features import evaluate
 from vidmoco.backbones.build import load_backbone
 from vidmoco.backbones.source import with_lasting_sources
 from vidmoco.config.evaluation import ReportCommand
@@ -50,7 +52,17 @@ class Run:
         The columns are those of the run's metrics.jsonl: ``step``, ``epoch``, ``loss``, ``lr``,
         ``top1`` (percent), ``pairs_per_second`` and the method's diagnostics.
         """
-        return pa.Table.from_pylist(read_metrics(self.path / run_folder.METRICS))
+        return _table(self.path / run_folder.METRICS)
+
+    @property
+    def monitor(self) -> pa.Table:
+        """What the monitor measured, a row per measurement; no row where it was not asked for.
+
+        The columns are those of the run's monitor.jsonl: ``step``, ``epoch``, ``knn_top1``
+        (percent), ``retrieval`` (percent by distance in seconds), ``seconds``, and ``failure``
+        where nothing could be measured.
+        """
+        return _table(self.path / run_folder.MONITOR)
 
     @property
     def is_finished(self) -> bool:
@@ -80,10 +92,16 @@ class Run:
         return path
 
 
+def _table(path: Path) -> pa.Table:
+    lines = read_metrics(path)
+    columns = dict.fromkeys(name for line in lines for name in line)  # a later line may have more
+    return pa.Table.from_pylist([{name: line.get(name) for name in columns} for line in lines])
+
+
 def pretrain(
     videos: PathLike | Sequence[PathLike] | None = None,
     *,
-    recipe: str | None = None,
+    recipe: PathLike | None = None,
     run: PathLike | None = None,
     resume: Resume = False,
     quiet: bool = False,
@@ -142,7 +160,7 @@ def pretrain(
         config,
         run=folder,
         resume=resume,
-        recipe=recipe or "",
+        recipe=os.fspath(recipe or ""),
         console=Console(quiet=True) if quiet else None,
     )
     return Run(result.run)

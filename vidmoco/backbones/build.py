@@ -4,6 +4,7 @@ import copy
 import functools
 import hashlib
 import json
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -143,7 +144,7 @@ def strided_at_one_pixel(backbone: nn.Module, size: int) -> str:
 
 
 def load_backbone(
-    source: str | Path, *, pretrained: bool = True, size: int | None = None
+    source: str | os.PathLike[str], *, pretrained: bool = True, size: int | None = None
 ) -> nn.Module:
     """Return a frozen backbone in evaluation mode: (N, 3, H, W) to (N, D) pooled features.
 
@@ -166,7 +167,7 @@ def load_backbone(
     return model.eval().requires_grad_(False)
 
 
-def architecture_of(source: str | Path) -> str:
+def architecture_of(source: str | os.PathLike[str]) -> str:
     """Return timm's architecture name of what ``load_backbone`` loads, with its tag if given."""
     found = parse_source(source)
     return found.name if found.folder is None else found.architecture

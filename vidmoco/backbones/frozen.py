@@ -14,7 +14,8 @@ from vidmoco.backbones.preprocess import CropMode, Preprocess, feature_dim, norm
 from vidmoco.backbones.source import is_random
 from vidmoco.backbones.tokens import FeatureKind, Tokens
 from vidmoco.config.plain import checked
-from vidmoco.device import autocast, to_device_ahead
+from vidmoco.device import autocast, resolve_device, to_device_ahead
+from vidmoco.distributed import own_gpu
 from vidmoco.shapes import Float32, UInt8
 
 
@@ -91,8 +92,9 @@ def load_frozen(
     precision: Literal["bf16", "fp32"] = "fp32",
     seed: int = 0,
     feature: FeatureKind = "pooled",
+    device: str | torch.device = "cpu",
 ) -> FrozenBackbone:
-    """Load a backbone onto the CPU.
+    """Load a backbone, onto the CPU if ``device`` names nothing else.
 
     Args:
         source: As ``parse_source`` takes it. ``random:`` keeps architecture and preprocessing.
@@ -101,16 +103,20 @@ def load_frozen(
         precision: Arithmetic of the backbone.
         seed: Decides random weights, which depend on nothing else.
         feature: The pooled output, or tokens.
+        device: ``auto`` (CUDA where the machine has it), ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises:
-        ConfigError: There is no such backbone, it cannot take the size, or a setting is wrong.
+        ConfigError: There is no such backbone or device, it cannot take the size, or a setting is
+            wrong.
         CheckpointError: Its weights cannot be loaded.
     """
     source = os.fspath(source)
     given = checked(
-        load_frozen, size=size, crop_mode=crop_mode, precision=precision, seed=seed, feature=feature
-    )
+        load_frozen, size=size, crop_mode=crop_mode, precision=precision, seed=seed,
+        feature=feature, device=device,
+    )  # fmt: skip
     size, seed = given["size"], given["seed"]  # plain numbers, which a sidecar can hold
+    where = own_gpu(resolve_device(given["device"]))
     architecture = architecture_of(source)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -121,7 +127,7 @@ def load_frozen(
     if feature != "pooled":
         module = Tokens(backbone, feature, name=source)
         num_patches, dim = module.shape(preprocess.size)
-    return FrozenBackbone(
+    frozen = FrozenBackbone(
         name=source,
         source=source,
         architecture=architecture,
@@ -133,6 +139,8 @@ def load_frozen(
         feature=feature,
         num_patches=num_patches,
     )
+    frozen.move_to(where)
+    return frozen
 
 
 @runtime_checkable

@@ -31,7 +31,7 @@ def user_backbone_folder() -> Path:
     return Path(data) / "vidmoco" / "backbones"
 
 
-def export_backbone(source: str | Path, *, name: str, overwrite: bool = False) -> Path:
+def export_backbone(source: str | os.PathLike[str], *, name: str, overwrite: bool = False) -> Path:
     """Copy the backbone of a run to the user's backbone folder; timm lists it as ``vidmoco_NAME``.
 
     Raises:
@@ -60,7 +60,7 @@ def register_exported_backbones() -> None:
         _register(PREFIX + _bare_name(config.parent.name), config.parent.resolve())
 
 
-def register_backbone(name: str, folder: str | Path) -> str:
+def register_backbone(name: str, folder: str | os.PathLike[str]) -> str:
     """Register the backbone of a run or of a folder with timm as ``vidmoco_NAME``; return that.
 
     A name that is given again is that of the new folder.

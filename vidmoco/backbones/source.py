@@ -1,5 +1,6 @@
 """What ``--backbone`` may name: one grammar for all commands, without torch."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -63,14 +64,15 @@ class Source:
         return self.name if self.name.startswith(HUB) else self.name.partition(".")[0]
 
 
-def parse_source(source: str | Path) -> Source:
-    """Return what ``source`` names. Whether timm knows a name is not looked up.
+def parse_source(source: str | os.PathLike[str]) -> Source:
+    """Return what ``source`` names; no path-like object is a name. timm is not asked for names.
 
     Raises:
         ConfigError: it is a path at which no backbone is.
     """
     bare = source.removeprefix(RANDOM) if isinstance(source, str) else source
-    return Source(str(source), backbone_folder(bare), is_random=is_random(str(source)))
+    text = os.fspath(source)
+    return Source(text, backbone_folder(bare), is_random=is_random(text))
 
 
 def unknown_backbone(source: Source, known: Iterable[str]) -> ConfigError:
@@ -85,7 +87,7 @@ def is_random(source: str) -> bool:
     return source == UNTRAINED or source.startswith(RANDOM)
 
 
-def backbone_folder(source: str | Path) -> Path | None:
+def backbone_folder(source: str | os.PathLike[str]) -> Path | None:
     """Return the backbone folder that ``source`` means, or None if it looks like a name.
 
     Raises:
@@ -96,9 +98,10 @@ def backbone_folder(source: str | Path) -> Path | None:
         return path / "backbone"
     if path.is_dir():
         return path
-    looks_like_path = isinstance(source, Path) or "/" in source or source.startswith((".", "~"))
-    if path.exists() or (looks_like_path and not str(source).startswith(HUB)):
-        raise ConfigError(f"There is no backbone at {source}. {EXPECTED}")
+    text = os.fspath(source)
+    looks_like_path = not isinstance(source, str) or "/" in text or text.startswith((".", "~"))
+    if path.exists() or (looks_like_path and not text.startswith(HUB)):
+        raise ConfigError(f"There is no backbone at {text}. {EXPECTED}")
     return None
 
 

@@ -27,6 +27,8 @@ def to_plain(value: Any) -> Any:
         return [to_plain(item) for item in value]
     if hasattr(value, "tolist"):  # of NumPy or torch
         return value.tolist()
+    if type(value).__module__ == "torch":  # a device; settings need no torch
+        return str(value)
     return value
 
 
@@ -121,6 +123,8 @@ def _coerce(kind: Any, value: Any, *, at: str) -> Any:
         return _coerce(inner[0], value, at=at)
     if origin is Literal and value in inner:
         return value
+    if origin is tuple and inner[-1] is Ellipsis and not isinstance(value, list | dict | None):
+        value = [value]  # one where several may be given
     if origin is tuple and isinstance(value, list):
         if inner[-1] is not Ellipsis and len(value) != len(inner):
             raise ConfigError(f"{at!r} is {_shown(value)}; it must have {len(inner)} values.")

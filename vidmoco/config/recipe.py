@@ -29,12 +29,13 @@ def default_recipe(device: str = "auto") -> str:
     return "vidmoco_gpu" if on_gpu else "vidmoco"
 
 
-def load_recipe(name_or_path: str) -> PretrainConfig:
+def load_recipe(name_or_path: str | os.PathLike[str]) -> PretrainConfig:
     """Return the config of a shipped recipe, such as ``vidmoco``, or of a YAML file.
 
     Raises:
         ConfigError: the recipe does not exist or is not valid.
     """
+    name_or_path = os.fspath(name_or_path)
     path = Path(name_or_path)
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():

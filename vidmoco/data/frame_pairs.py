@@ -15,6 +15,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from vidmoco import distributed
 from vidmoco.config.augment import AugmentConfig
 from vidmoco.config.data import DataConfig
+from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.config.methods import SimCLRConfig
 from vidmoco.config.plain import checked, from_python, to_plain
 from vidmoco.config.pretrain import PretrainConfig
@@ -51,6 +52,7 @@ class FramePairs(IterableDataset[dict[str, Tensor]]):
         videos: A folder of videos, prepared frames or images, a video or a catalog; or several.
         seed: Decides the order of videos and the pairs.
         console: Where refused videos are listed. The default is standard error.
+        limits: What a video may be, as in ``pretrain``: ``{"max_duration": 9e4}``.
         **settings: The settings of the ``data`` section: ``batch_size`` (over all ranks),
             ``short_side``, ``max_gap``, ``workers``, ``segments`` …
 
@@ -64,6 +66,7 @@ class FramePairs(IterableDataset[dict[str, Tensor]]):
         *,
         seed: int = 0,
         console: Console | None = None,
+        limits: Limits | dict[str, Any] = DEFAULT_LIMITS,
         **settings: Any,
     ) -> None:
         super().__init__()
@@ -75,6 +78,7 @@ class FramePairs(IterableDataset[dict[str, Tensor]]):
             data=data,
             augment=AugmentConfig(small_crops=data.frames_per_video - 2),
             method=SimCLRConfig(),
+            limits=limits if isinstance(limits, Limits) else from_python(Limits, limits),
         )
         console = console or Console(stderr=True)
         self._source = open_source(config, resume=None, console=console)

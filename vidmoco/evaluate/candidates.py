@@ -1,7 +1,7 @@
 """The backbones of one comparison: loaded, and named apart."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -19,6 +19,7 @@ def load_candidates(
     crop_mode: CropMode | None = None,
     precision: Literal["bf16", "fp32"] = "fp32",
     seed: int = 0,
+    loaded: Mapping[str, FrozenBackbone] | None = None,
 ) -> list[FrozenBackbone]:
     """Load all backbones before the long work, so that a bad one is told at once.
 
@@ -29,10 +30,11 @@ def load_candidates(
         crop_mode: None means each backbone's own.
         precision: Arithmetic of all.
         seed: Decides random weights.
+        loaded: What the caller has loaded of some sources, and means by them.
 
     Raises:
-        ConfigError: A source is not there or given twice, ``random`` has nothing to be like, or a
-            backbone cannot take the size.
+        ConfigError: A source is not there or given twice, ``random`` has nothing to be like, a
+            backbone cannot take the size, or is not what the caller has loaded.
         CheckpointError: Weights cannot be loaded.
     """
     for source, count in Counter(sources).items():
@@ -55,6 +57,8 @@ def load_candidates(
                 seed=seed,
             )
         )
+    for source, candidate in zip(sources, candidates, strict=True):
+        _require_same((loaded or {}).get(source, candidate), candidate)
     names = display_names(
         sources,
         architectures={
@@ -66,6 +70,16 @@ def load_candidates(
         replace(candidate, source=source, name=names[source])
         for source, candidate in zip(sources, candidates, strict=True)
     ]
+
+
+def _require_same(given: FrozenBackbone, loaded: FrozenBackbone) -> None:
+    decisive = ("weights_hash", "preprocess", "precision", "feature")
+    if other := [name for name in decisive if getattr(given, name) != getattr(loaded, name)]:
+        raise ConfigError(
+            f"The backbone {given.source!r} is loaded again for the comparison, and then has "
+            f"another {' and '.join(other)}. Name it, and give the comparison its size, crop_mode "
+            "and precision."
+        )
 
 
 def display_names(sources: Sequence[str], *, architectures: dict[str, str]) -> dict[str, str]:

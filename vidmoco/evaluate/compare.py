@@ -1,6 +1,7 @@
 """Compare frozen backbones on labelled images: one row per backbone, the same protocol for all."""
 
 import time
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ def evaluate(
     console: Console | None = None,
     output: Console | None = None,
     writes: bool = True,
+    loaded: Mapping[str, FrozenBackbone] | None = None,
 ) -> dict[str, Any]:
     """Compare backbones, print the table, and write and return the content of ``results.json``.
 
@@ -65,6 +67,7 @@ def evaluate(
         console: Shows progress; the default is standard error.
         output: Prints the table; the default is standard output.
         writes: Write the results file.
+        loaded: As for ``load_candidates``.
 
     Raises:
         ConfigError: a setting, path or backbone name cannot be used.
@@ -84,6 +87,7 @@ def evaluate(
             crop_mode=command.crop_mode,
             precision=command.precision,
             seed=command.seed,
+            loaded=loaded,
         )
         if command.finetune_recipe == "deit":
             for candidate in candidates:

@@ -86,7 +86,9 @@ def cached_frames(
         ConfigError: the cache cannot be written, or see ``make_frames``.
         DataError: see ``make_frames``.
     """
-    catalog = {video.key: video for video in open_catalog([videos]).rows()}
+    catalog = {
+        video.key: video for video in open_catalog([videos], progress=not console.quiet).rows()
+    }
     digest = hashlib.sha256(
         json.dumps([FORMAT, asdict(config) | {"labels": None}, seed], default=str).encode()
     )
@@ -123,7 +125,9 @@ def make_frames(
         DataError: there is nothing to learn from: no labelled video, fewer than two classes, or a
             class that is missing in one split.
     """
-    catalog = {video.key: video for video in open_catalog([videos]).rows()}
+    catalog = {
+        video.key: video for video in open_catalog([videos], progress=not console.quiet).rows()
+    }
     unlabelled: list[str] = []
     if config.labels is not None:
         clips, unlabelled = read_manifest(

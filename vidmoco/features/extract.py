@@ -32,14 +32,13 @@ def extract_video(
     video: VideoInfo | str | os.PathLike[str],
     output: str | os.PathLike[str],
     *,
-    fps: float | None = None,
-    every: int = 1,
     selection: FrameSelection | None = None,
     pool: Pool = "none",
     normalize: bool = False,
     dtype: FileType = "float32",
     batch_size: int | None = None,
-    limits: Limits = DEFAULT_LIMITS,
+    limits: Limits | dict[str, Any] = DEFAULT_LIMITS,
+    **frames: Any,
 ) -> int:
     """Write the features of the frames of ``video`` to ``output``, and return their number.
 
@@ -50,14 +49,14 @@ def extract_video(
         frozen: the backbone, on its device; its ``row_shape`` is that of a row: (D,) or (P, D).
         video: a path, or a row of the catalog.
         output: a file whose suffix is `.npy` or `.parquet`.
-        fps: take the frames shown at 0, 1/``fps``, 2/``fps`` … seconds, each once.
-        every: take each n-th frame.
-        selection: the frames to take, in place of ``fps`` and ``every``.
+        selection: the frames to take, in place of ``frames``.
         pool: one row for the video, or for each shot with ``scenes="all"``.
         normalize: divide each feature by its length, after pooling.
         dtype: of the features in the file.
         batch_size: frames in one pass. The default is 64 on a CPU, and as many as fit on CUDA.
-        limits: what the video may be, and what reading it may cost.
+        limits: what the video may be, and what reading it may cost: ``{"max_duration": 9e4}``.
+        **frames: the frames to take, as ``FrameSelection`` has them: ``fps``, ``every``,
+            ``num_frames``, ``keyframes``, ``scenes``, ``times``, ``start``, ``end``.
 
     Raises:
         VideoError: no frame can be read, or the decoder hangs or crashes. A video damaged on the
@@ -69,8 +68,12 @@ def extract_video(
         raise ConfigError(
             f"frozen is of type {type(frozen).__name__}. Give what load_frozen returns."
         )
+    if selection is not None and frames:
+        raise ConfigError(
+            f"selection says which frames, and {' and '.join(frames)} too. Give only one of them."
+        )
     if selection is None:
-        selection = from_python(FrameSelection, {"fps": fps, "every": every})
+        selection = from_python(FrameSelection, frames)
     command = from_python(  # it knows what each may be
         ExtractCommand,
         {
@@ -81,11 +84,12 @@ def extract_video(
             "normalize": normalize,
             "dtype": dtype,
             "batch_size": batch_size,
+            "limits": limits,
         },
     )
     require_own_sidecar(command.output)
     if not isinstance(video, VideoInfo):
-        (video,) = open_videos(absolute_paths(video), limits=limits)
+        (video,) = open_videos(absolute_paths(video), limits=command.limits)
     ((_, result),) = extract_videos(
         frozen,
         [Extraction(video, command.output, command.frames)],
@@ -93,7 +97,7 @@ def extract_video(
         normalize=command.normalize,
         dtype=command.dtype,
         batch_size=command.batch_size,
-        limits=limits,
+        limits=command.limits,
         workers=1,
     )
     if isinstance(result, VideoError):

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -29,6 +29,7 @@ from vidmoco.features.ray_engine import extract_on_ray
 from vidmoco.features.torchrun_engine import extract_on_all_gpus, is_launched, speaks
 from vidmoco.progress import ProgressBar
 from vidmoco.run_folder import LATEST
+from vidmoco.urls import url_of
 
 DEFAULT_BACKBONE = "resnet50"
 
@@ -38,32 +39,61 @@ def default_backbone() -> str:
     return str(LATEST) if (LATEST / "backbone").is_dir() else DEFAULT_BACKBONE
 
 
+@dataclass(frozen=True)
+class Extracted:
+    """What an extraction wrote. It is taken wherever a path of features is."""
+
+    path: Path
+    """The file, or the folder of many videos."""
+    summary: str
+    """The counts in words, or of one video the shape of its features."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """Why, by the name of each video that could not be extracted."""
+
+    def __fspath__(self) -> str:
+        return url_of(self.path)
+
+
 def extract(command: ExtractCommand, plan: Plan | None = None) -> int:
     """Run ``vidmoco extract``; return 0, or 1 if any of many videos failed.
 
     ``plan`` is what ``plan_of`` returns, if it was called before.
     """
     console = Console(stderr=True, quiet=not speaks())
-    plan = plan or plan_of(command)
-    if command.engine != "ray":
-        own_gpu(resolve_device(command.device))  # a mistake is told before the backbone is loaded
-    source = command.backbone or default_backbone()
-    say(console, f"Backbone: {source}")
-    frozen = load_frozen(
-        source,
-        size=command.size,
-        crop_mode=command.crop_mode,
-        precision=command.precision,
-        feature=command.feature,
-    )
-    frozen = replace(frozen, source=lasting(source))
+    done = write_features(command, plan or plan_of(command), console=console)
+    say_result(f"{url_of(done.path)}: {done.summary}")
+    say(console, *(f"  {name!r}: {reason}" for name, reason in done.failed.items()))
+    return 1 if done.failed and not is_launched() else 0
+
+
+def write_features(
+    command: ExtractCommand,
+    plan: Plan,
+    *,
+    console: Console,
+    loaded: FrozenBackbone | None = None,
+) -> Extracted:
+    """Write the features of a plan.
+
+    Args:
+        command: The settings.
+        plan: What ``plan_of`` returns.
+        console: Shows progress.
+        loaded: A backbone on its device, in place of the one that the command names. It works in
+            this process.
+
+    Raises:
+        ConfigError: A setting, the backbone or the output cannot be used.
+        VideoError: The only video cannot be read.
+    """
+    frozen = loaded or _load(command, console)
+    frozen = replace(frozen, source=lasting(frozen.source))
     if command.engine == "torchrun":
         command = extract_on_all_gpus(command, frozen, plan, console)
-    if command.engine == "local":  # else the workers have devices
+    if command.engine == "local" and loaded is None:  # else the workers have devices
         put_on_device(frozen, command)
     if not plan.is_many:
-        _extract_one(command, frozen, plan.todo, console)
-        return 0
+        return Extracted(command.output, _extract_one(command, frozen, plan.todo, console))
     failed = {one.name: one.video.reason for one in plan.refused}
     refused = [Given(one.name, "refused", one.video.reason, one.source) for one in plan.refused]
     with closing(plan.folder):
@@ -86,9 +116,21 @@ def extract(command: ExtractCommand, plan: Plan | None = None) -> int:
         )
         if number
     )
-    say_result(f"{plan.folder.name}: {summary}, {len(failed)} failed{without}")
-    say(console, *(f"  {name!r}: {reason}" for name, reason in failed.items()))
-    return 1 if failed and not is_launched() else 0
+    return Extracted(command.output, f"{summary}, {len(failed)} failed{without}", failed)
+
+
+def _load(command: ExtractCommand, console: Console) -> FrozenBackbone:
+    if command.engine != "ray":
+        own_gpu(resolve_device(command.device))  # a mistake is told before the backbone is loaded
+    source = command.backbone or default_backbone()
+    say(console, f"Backbone: {source}")
+    return load_frozen(
+        source,
+        size=command.size,
+        crop_mode=command.crop_mode,
+        precision=command.precision,
+        feature=command.feature,
+    )
 
 
 def _extract_one(
@@ -96,8 +138,8 @@ def _extract_one(
     frozen: FrozenBackbone,
     todo: Sequence[Extraction],
     console: Console,
-) -> None:
-    """Write the file of one video, or raise why that is not possible."""
+) -> str:
+    """Write the file of one video and return what it holds, or raise why that is not possible."""
     began = time.monotonic()
     with TemporaryDirectory(prefix="vidmoco-") as temporary:
         results = extract_videos(
@@ -116,7 +158,7 @@ def _extract_one(
                 shape = ", ".join(map(str, (result, *frozen.row_shape)))
                 rate = f"{result / max(time.monotonic() - began, 1e-9):.0f} frames/s"
     what = rate if command.pool == "none" else f"{command.pool} of frames"
-    say_result(f"{command.output}: ({shape}) {command.dtype}, {what}")
+    return f"({shape}) {command.dtype}, {what}"
 
 
 def _extract_many(

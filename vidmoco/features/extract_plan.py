@@ -50,8 +50,10 @@ class Plan:
     """Names of the columns that --labels adds."""
 
 
-def plan_of(command: ExtractCommand) -> Plan:
+def plan_of(command: ExtractCommand, *, progress: bool = True) -> Plan:
     """Return what a command extracts. Libraries are imported while the videos are looked at.
+
+    With ``progress`` a bar shows how many videos are looked at.
 
     Raises:
         ConfigError: there is no video, or the output cannot be used.
@@ -72,7 +74,9 @@ def plan_of(command: ExtractCommand) -> Plan:
         start_fork_server()
     with libraries_meanwhile():
         if local:
-            catalog = open_catalog(local, workers=command.workers, limits=command.limits)
+            catalog = open_catalog(
+                local, workers=command.workers, progress=progress, limits=command.limits
+            )
         if not is_many and len(catalog.refused()):
             raise VideoError(f"{command.videos[0]}: {catalog[0].reason}")
         todo, num_without_times = planned(command, catalog, urls, is_many=is_many)

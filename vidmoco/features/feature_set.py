@@ -136,14 +136,19 @@ class FeatureSet:
         return np.linspace(0, self.num_rows - 1, count).round().astype(np.int64)
 
 
-def open_features(path: Path) -> FeatureSet:
+def open_features(path: str | os.PathLike[str]) -> FeatureSet:
     """Open a dataset, a feature file, or all feature files of a folder and its subfolders.
+
+        features = vidmoco.open_features("feats/")
+        features.take(features.evenly(1000))  # float32 (1000, D), of unit length
+
+    Only times are read at once; ``pieces``, ``take`` and ``of_file`` read features.
 
     Raises:
         ConfigError: ``path`` does not exist, has no features, or has those of several backbones.
         DataError: a file is damaged.
     """
-    path = expanded(path)
+    path = expanded(Path(path))
     if is_url(path) or path.is_dir():
         dataset = open_dataset(path)
         if dataset is not None:

@@ -103,7 +103,9 @@ def stream_features(
             if pool != "none":
                 pieces = _pooled(pieces, batched, selections[0], pool, ends)
             if normalize:
-                pieces = (piece._replace(features=_unit(piece.features)) for piece in pieces)
+                pieces = (
+                    piece._replace(features=of_unit_length(piece.features)) for piece in pieces
+                )
             yield VideoFeatures(batched.video, pieces, frozen.row_shape, batched.damage, ends)
             del selections[0]
 
@@ -154,6 +156,7 @@ def _pooled(
         yield row()
 
 
-def _unit(features: Float32[np.ndarray, "t *d"]) -> Float32[np.ndarray, "t *d"]:
+def of_unit_length(features: Float32[np.ndarray, "t *d"]) -> Float32[np.ndarray, "t *d"]:
+    """Return features divided by their lengths. A feature of zeros stays."""
     lengths = np.linalg.norm(features.astype(np.float64), axis=-1, keepdims=True)
     return np.asarray(features / np.maximum(lengths, np.finfo(np.float64).tiny), dtype=np.float32)

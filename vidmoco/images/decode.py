@@ -2,6 +2,8 @@
 
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import numpy as np
@@ -32,20 +34,21 @@ def decode_image(data: bytes, *, at_least: int | None = None) -> UInt8[Tensor, "
     """
     if not data:
         raise DataError("the file is empty")
-    try:
-        # PIL warns about odd metadata and large images. Only errors matter here.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=_formats_here()) as opened:
-                if at_least is not None:
-                    opened.draft(None, (at_least, at_least))
-                opened.load()
-                file_format = opened.format
-                image = upright(opened)
-    except Exception as error:  # decoders raise many kinds, and the caller lists the reason
-        reason = " ".join(str(error).split()).replace(" <_io.BytesIO object", "").split(" at 0x")[0]
-        raise DataError(f"{type(error).__name__}: {reason}") from error
-    rgb = np.array(_to_rgb(image, file_format=file_format))
+    with _refusals(), Image.open(io.BytesIO(data), formats=_formats_here()) as opened:
+        if at_least is not None:
+            opened.draft(None, (at_least, at_least))
+        return rgb_of(opened)
+
+
+def rgb_of(image: Image.Image) -> UInt8[Tensor, "3 h w"]:
+    """Return an image of PIL as ``decode_image`` does that of its file; the image stays as it is.
+
+    Raises:
+        DataError: it is damaged or cut off, or has pixels of an unknown range.
+    """
+    with _refusals():
+        image.load()
+        rgb = np.array(_to_rgb(upright(image), file_format=image.format))
     return torch.from_numpy(rgb).permute(2, 0, 1)
 
 
@@ -53,8 +56,27 @@ def upright(image: Image.Image) -> Image.Image:
     """Return an image turned as its EXIF orientation says."""
     image.getexif()
     # Else PIL writes the other tags for the turned image, and fails where one has an odd type.
-    image.info.pop("exif", None)
-    return ImageOps.exif_transpose(image)
+    exif = image.info.pop("exif", None)
+    try:
+        return ImageOps.exif_transpose(image)
+    finally:
+        if exif is not None:
+            image.info["exif"] = exif
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Turn the many kinds of errors of decoders into one, whose reason the caller lists."""
+    try:
+        # PIL warns about odd metadata and large images. Only errors matter here.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except DataError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()).replace(" <_io.BytesIO object", "").split(" at 0x")[0]
+        raise DataError(f"{type(error).__name__}: {reason}") from error
 
 
 @cache

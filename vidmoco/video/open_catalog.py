@@ -88,7 +88,11 @@ def open_catalog(
 
 
 def open_videos(
-    paths: Sequence[Path], *, workers: int | None = None, limits: Limits = DEFAULT_LIMITS
+    paths: Sequence[Path],
+    *,
+    workers: int | None = None,
+    progress: bool = True,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> list[VideoInfo]:
     """Return the catalog's row of each of some video files, in their order, with repeats.
 
@@ -96,19 +100,39 @@ def open_videos(
         ConfigError: there is no such file, or it is a folder or a catalog.
         VideoError: a video is refused.
     """
+    rows = []
+    for row in look_up(paths, workers=workers, progress=progress, limits=limits):
+        if isinstance(row, VideoError):
+            raise row
+        rows.append(row)
+    return rows
+
+
+def look_up(
+    paths: Sequence[Path],
+    *,
+    workers: int | None = None,
+    progress: bool = True,
+    limits: Limits = DEFAULT_LIMITS,
+) -> list[VideoInfo | VideoError]:
+    """Return what ``open_videos`` does, with the error of each video that is refused in its place.
+
+    Raises:
+        ConfigError: there is no such file, or it is a folder or a catalog.
+    """
     for path in paths:
         if path.is_dir() or path.suffix.lower() == ".parquet":
             kind = "folder" if path.is_dir() else "catalog"
             raise ConfigError(f"{path} is a {kind}. Give its videos, or use `vidmoco extract`.")
-    catalog = open_catalog(paths, workers=workers, limits=limits)
-    for path in paths:
-        if problem := look_at(path, root=path.parent).problem:  # a name may not be that of a row
-            raise VideoError(f"{path}: {problem}.")
+    catalog = open_catalog(paths, workers=workers, progress=progress, limits=limits)
     found = {info.path.resolve(): info for info in catalog.rows()}
-    rows = [found[path.resolve()] for path in paths]
-    for path, row in zip(paths, rows, strict=True):
-        if row.route == "refused":
-            raise VideoError(f"{path}: {row.reason}.")
+    rows: list[VideoInfo | VideoError] = []
+    for path in paths:
+        reason = look_at(path, root=path.parent).problem  # a name may not be that of a row
+        if not reason and (row := found[path.resolve()]).route != "refused":
+            rows.append(row)
+        else:
+            rows.append(VideoError(f"{path}: {reason or row.reason}."))
     return rows
 
 

@@ -44,8 +44,15 @@ class Hits:
     """The most frames of one video."""
 
 
-def find(command: SearchCommand) -> Hits:
+def find(
+    command: SearchCommand, *, query: Query | None = None, console: Console | None = None
+) -> Hits:
     """Return the frames that a search finds.
+
+    Args:
+        command: The settings.
+        query: In place of the one that the command names.
+        console: Names the backbone. The default is standard error.
 
     Raises:
         ConfigError: features, query or backbone cannot be used.
@@ -53,9 +60,9 @@ def find(command: SearchCommand) -> Hits:
         VideoError: the video of the query cannot be read.
     """
     features = open_features(command.features)
-    query = read_query(command.query, limits=command.limits)
+    query = query or read_query(command.query, limits=command.limits)
     frozen = backbone_of(features, backbone=command.backbone, device=command.device)
-    say(Console(stderr=True), f"Backbone: {frozen.source}")
+    say(console or Console(stderr=True), f"Backbone: {frozen.source}")
     similarity = similarities(features, feature_of(frozen, query)[None])[0]
     num_videos = len(set(features.videos.tolist()))
     # Frames of one video are similar, so show as few of each video as fill the table.
