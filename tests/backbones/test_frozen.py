@@ -8,6 +8,7 @@ from torch import nn
 
 from vidmoco.backbones.frozen import features_of, load_frozen
 from vidmoco.backbones.preprocess import Preprocess
+from vidmoco.errors import ConfigError
 
 
 class Means(nn.Module):
@@ -89,3 +90,22 @@ def test_bf16_is_near_fp32_and_not_equal():
     assert rough.dtype == torch.float32
     torch.testing.assert_close(exact.features(images), rough, rtol=0.1, atol=0.02)
     assert not torch.equal(exact.features(images), rough)
+
+
+@pytest.mark.parametrize(
+    ("images", "what"),
+    [
+        (torch.rand(2, 3, 4, 4), r"float32 \(2, 3, 4, 4\)"),
+        (torch.zeros(2, 3, 6, 6, dtype=torch.uint8), r"uint8 \(2, 3, 6, 6\)"),
+        (torch.zeros(2, 4, 4, 3, dtype=torch.uint8), r"uint8 \(2, 4, 4, 3\)"),
+        (torch.zeros(3, 4, 4, dtype=torch.uint8), r"uint8 \(3, 4, 4\)"),
+    ],
+)
+def test_images_that_would_give_other_features_are_refused(images, what):
+    expected = rf"The images are {what}; features\(\) takes uint8 \(N, 3, 4, 4\).*embed\(array"
+    with pytest.raises(ConfigError, match=expected):
+        means().features(images)
+
+
+def test_no_images_have_no_features():
+    assert means().features(torch.zeros(0, 3, 4, 4, dtype=torch.uint8)).shape == (0, 3)

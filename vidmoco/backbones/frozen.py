@@ -15,6 +15,7 @@ from vidmoco.backbones.source import is_random
 from vidmoco.backbones.tokens import FeatureKind, Tokens
 from vidmoco.config.plain import checked
 from vidmoco.device import autocast, to_device_ahead
+from vidmoco.errors import ConfigError
 from vidmoco.shapes import Float32, UInt8
 
 
@@ -75,8 +76,23 @@ class FrozenBackbone:
         self.backbone.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()
-    def features(self, images: UInt8[Tensor, "n 3 s s"]) -> Float32[Tensor, "n *d"]:
-        """Return the features of images that ``resize_and_crop`` made, on the device of both."""
+    def features(self, images: Tensor) -> Float32[Tensor, "n *d"]:
+        """Return the features of images that ``resize_and_crop`` made, on the device of both.
+
+        Args:
+            images: uint8 (N, 3, S, S), where S is ``preprocess.size``. They are normalised here.
+
+        Raises:
+            ConfigError: The images are not uint8, or have another shape.
+        """
+        side = self.preprocess.size
+        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1:] != (3, side, side):
+            dtype = str(images.dtype).removeprefix("torch.")
+            raise ConfigError(
+                f"The images are {dtype} {tuple(images.shape)}; features() takes uint8 (N, 3, "
+                f"{side}, {side}), and normalises them. Use vidmoco.embed(array) for frames of any "
+                "size, uint8 (T, H, W, 3), or frozen.backbone for floats that are normalised."
+            )
         inputs = normalize(images, self.preprocess).contiguous(memory_format=torch.channels_last)
         with autocast(images.device, self.precision):
             features: Tensor = self.backbone(inputs)
