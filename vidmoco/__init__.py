@@ -80,6 +80,9 @@ class _CallableFolder(ModuleType):
     def __call__(self, *args: Any, **options: Any) -> Any:
         return self.__wrapped__(*args, **options)
 
+    def __reduce__(self) -> Any:  # modules cannot be pickled, and functions can
+        return import_module, (self.__name__,)
+
 
 import_module("vidmoco.evaluate").__class__ = _CallableFolder
 register_with_timm()

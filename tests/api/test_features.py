@@ -1,6 +1,9 @@
 import inspect
 import multiprocessing
 import os
+import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +112,15 @@ def test_a_video_to_a_file_by_their_names(run, videos, tmp_path):
 def test_evaluate_has_its_help():
     assert vidmoco.evaluate.__doc__.startswith("Compare frozen backbones on labelled images")
     assert list(inspect.signature(vidmoco.evaluate).parameters)[:2] == ["images", "backbones"]
+
+
+@pytest.mark.parametrize("pickler", ["pickle", "cloudpickle"])
+def test_evaluate_is_sent_to_other_processes_as_functions_are(pickler):
+    sent = pytest.importorskip(pickler).dumps({"call": vidmoco.evaluate})
+    assert pickle.loads(sent)["call"] is vidmoco.evaluate
+    code = f"import pickle; print(pickle.loads({sent!r})['call'].__doc__[:7])"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "Compare\n"
 
 
 def test_evaluation_is_a_function_and_a_folder_of_modules(run, make_images, tmp_path):
