@@ -57,6 +57,8 @@ def main(
     }
     torch.save(state, checkpoint)
     pairs.close()
+    folder = checkpoint.with_name(f"{checkpoint.stem}_backbone")  # for vidmoco.embed, evaluate, …
+    vidmoco.save_backbone(method.backbone, folder, size=size)
     return losses
 
 

@@ -7,6 +7,8 @@ import torch
 from child_processes import launch
 from painted_videos import write_videos
 
+import vidmoco
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
@@ -29,6 +31,7 @@ def test_a_loop_of_ones_own_goes_on_where_it_was(videos, tmp_path):
     first = main(videos, tmp_path / "b.pt", steps=2, **options)
     assert main(videos, tmp_path / "b.pt", steps=4, **options) == whole[2:]
     assert len(whole) == 4 and first == whole[:2]
+    assert vidmoco.load_frozen(tmp_path / "a_backbone").preprocess.size == 32
 
 
 def test_a_lightning_module(videos, tmp_path):

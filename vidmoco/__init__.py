@@ -14,6 +14,7 @@ from vidmoco.backbones.timm_hook import register_with_timm
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from vidmoco.api.backbones import save_backbone
     from vidmoco.api.features import embed, evaluate, search
     from vidmoco.api.runs import Run, load_run, pretrain
     from vidmoco.backbones.build import load_backbone
@@ -35,6 +36,7 @@ _HOMES = {
     "load_run": "vidmoco.api.runs",
     "pretrain": "vidmoco.api.runs",
     "register_backbone": "vidmoco.backbones.registry",
+    "save_backbone": "vidmoco.api.backbones",
     "search": "vidmoco.api.features",
 }
 
@@ -52,6 +54,7 @@ __all__ = [
     "load_run",
     "pretrain",
     "register_backbone",
+    "save_backbone",
     "search",
 ]
 

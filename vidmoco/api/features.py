@@ -1,7 +1,7 @@
 """Features in memory, their evaluation and their search."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ from einops import rearrange
 
 from vidmoco.backbones.frozen import FrozenBackbone, load_frozen
 from vidmoco.backbones.preprocess import CropMode, resize_and_crop
+from vidmoco.backbones.source import require_source
 from vidmoco.config.evaluation import EvaluateCommand, SearchCommand
 from vidmoco.config.extract import ExtractCommand
 from vidmoco.config.frame_selection import FrameSelection
@@ -145,7 +146,11 @@ def evaluate(
         ConfigError: A setting, path or backbone cannot be used.
         DataError: The images cannot be used.
     """
-    several = [backbones] if isinstance(backbones, str | os.PathLike) else backbones
+    several: Any = backbones
+    if isinstance(backbones, str | os.PathLike) or not isinstance(backbones, Iterable):
+        several = [backbones]
+    for source in several:
+        require_source(source)
     given = {"images": images, "backbone": several, "output": output} | settings
     return run_evaluation(from_python(EvaluateCommand, given), writes=output is not None)
 
@@ -190,7 +195,7 @@ def _frozen(
             )
         return backbone
     where = resolve_device(device)
-    frozen = load_frozen(os.fspath(backbone or default_backbone()), **options)
+    frozen = load_frozen(default_backbone() if backbone is None else backbone, **options)
     frozen.move_to(where)
     return frozen
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from vidmoco.backbones.build import architecture_of, load_backbone, weights_hash
 from vidmoco.backbones.preprocess import CropMode, Preprocess, feature_dim, normalize, preprocess_of
-from vidmoco.backbones.source import is_random
+from vidmoco.backbones.source import is_random, require_source
 from vidmoco.backbones.tokens import FeatureKind, Tokens
 from vidmoco.config.plain import checked
 from vidmoco.device import autocast, to_device_ahead
@@ -122,6 +122,7 @@ def load_frozen(
         ConfigError: There is no such backbone, it cannot take the size, or a setting is wrong.
         CheckpointError: Its weights cannot be loaded.
     """
+    require_source(source)
     source = os.fspath(source)
     given = checked(
         load_frozen, size=size, crop_mode=crop_mode, precision=precision, seed=seed, feature=feature

@@ -1,5 +1,6 @@
 """What ``--backbone`` may name: one grammar for all commands, without torch."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -62,12 +63,26 @@ class Source:
         return self.name if self.name.startswith(HUB) else self.name.partition(".")[0]
 
 
+def require_source(source: object) -> None:
+    """Refuse what is neither a path nor a name, such as a network in memory.
+
+    Raises:
+        ConfigError: it is of another type.
+    """
+    if not isinstance(source, str | os.PathLike):
+        raise ConfigError(
+            f"The backbone is of type {type(source).__name__}. {EXPECTED} A network in memory is "
+            "saved first: vidmoco.save_backbone(network, FOLDER, size=PIXELS)."
+        )
+
+
 def parse_source(source: str | Path) -> Source:
     """Return what ``source`` names. Whether timm knows a name is not looked up.
 
     Raises:
-        ConfigError: it is a path at which no backbone is.
+        ConfigError: it is a path at which no backbone is, or neither a path nor a name.
     """
+    require_source(source)
     bare = source.removeprefix(RANDOM) if isinstance(source, str) else source
     return Source(str(source), backbone_folder(bare), is_random=is_random(str(source)))
 
