@@ -34,7 +34,7 @@ class Pretraining(LightningModule):
         super().__init__()
         backbone = timm.create_model("resnet18", num_classes=0)
         config = SimCLRConfig(dim=64, projector_layers=2)
-        self.method = build_method(config, backbone, Inputs(num_features=512))
+        self.method = build_method(config, backbone, Inputs())
         self.augment = build_augment(AugmentConfig(size=size))
         self.generator = torch.Generator().manual_seed(0)
 
@@ -42,7 +42,7 @@ class Pretraining(LightningModule):
         """Return the loss of a batch of ``FramePairs``."""
         aspect_ratios = distributed.gather_rows(batch["aspect_ratios"])  # of the whole batch
         own = distributed.shard(len(aspect_ratios))  # or all processes would draw the same crops
-        views = self.augment(batch["frames"], aspect_ratios.cpu(), self.generator, own=own)
+        views = self.augment(batch["frames"], aspect_ratios, self.generator, own=own)
         loss, stats = self.method(views, source_ids=batch["source_ids"], times=batch["pts_seconds"])
         self.log_dict({"loss": loss, "top1": stats["top1"]}, prog_bar=True)
         return loss
