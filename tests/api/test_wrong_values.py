@@ -58,6 +58,7 @@ CALLS = {
     "FramePairs(videos, batch_size='4')": "'batch_size' is '4'",
     "FramePairs(videos, batch_size=4, seed=None)": "'seed' is None; it must be a whole number",
     "pretrain(videos, resume='yes')": "resume is 'yes'; it must be True, False or 'auto'",
+    "pretrain(videos, recipe=3)": "recipe is of type int; expected a name, or the path of a .yaml",
     "pretrain(videos, data=3)": "'data' is 3; it must be a mapping of settings",
 }
 CODE = """
