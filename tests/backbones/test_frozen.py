@@ -83,6 +83,20 @@ def test_random_weights_depend_on_the_seed_only():
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_networks_are_of_float32_whatever_the_default():
+    images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    for name in ("random:test_resnet", "random:test_vit"):
+        expected = load_frozen(name, size=32)
+        torch.set_default_dtype(torch.float64)
+        try:
+            frozen = load_frozen(name, size=32)
+            assert torch.get_default_dtype() == torch.float64
+            assert torch.equal(frozen.features(images), expected.features(images))
+        finally:
+            torch.set_default_dtype(torch.float32)
+        assert frozen.weights_hash == expected.weights_hash
+
+
 def test_bf16_is_near_fp32_and_not_equal():
     images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
     exact = load_frozen("random:test_resnet", size=32)

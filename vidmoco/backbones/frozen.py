@@ -14,7 +14,7 @@ from vidmoco.backbones.preprocess import CropMode, Preprocess, feature_dim, norm
 from vidmoco.backbones.source import is_random, require_source
 from vidmoco.backbones.tokens import FeatureKind, Tokens
 from vidmoco.config.plain import checked
-from vidmoco.device import autocast, to_device_ahead
+from vidmoco.device import autocast, float32_by_default, to_device_ahead
 from vidmoco.errors import ConfigError
 from vidmoco.shapes import Float32, UInt8
 
@@ -99,6 +99,7 @@ class FrozenBackbone:
         return features.float()
 
 
+@float32_by_default()
 def load_frozen(
     source: str | os.PathLike[str],
     *,
