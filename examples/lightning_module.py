@@ -4,6 +4,8 @@
     python examples/lightning_module.py videos/
 
 Lightning's DataLoader stays without workers: vidmoco has its own, which a damaged video may kill.
+On several GPUs each process gets its share of every batch, and of its views. SimCLR's batch norms
+look at the whole batch, so they are synchronised there.
 """
 
 import sys
@@ -17,6 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 import vidmoco
+from vidmoco import distributed
 from vidmoco.augment.views import build_augment
 from vidmoco.config.augment import AugmentConfig
 from vidmoco.config.methods import SimCLRConfig
@@ -31,13 +34,15 @@ class Pretraining(LightningModule):
         super().__init__()
         backbone = timm.create_model("resnet18", num_classes=0)
         config = SimCLRConfig(dim=64, projector_layers=2)
-        self.method = build_method(config, backbone, Inputs(num_features=512))
+        self.method = build_method(config, backbone, Inputs())
         self.augment = build_augment(AugmentConfig(size=size))
         self.generator = torch.Generator().manual_seed(0)
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
         """Return the loss of a batch of ``FramePairs``."""
-        views = self.augment(batch["frames"], batch["aspect_ratios"].cpu(), self.generator)
+        aspect_ratios = distributed.gather_rows(batch["aspect_ratios"])  # of the whole batch
+        own = distributed.shard(len(aspect_ratios))  # or all processes would draw the same crops
+        views = self.augment(batch["frames"], aspect_ratios, self.generator, own=own)
         loss, stats = self.method(views, source_ids=batch["source_ids"], times=batch["pts_seconds"])
         self.log_dict({"loss": loss, "top1": stats["top1"]}, prog_bar=True)
         return loss
@@ -57,4 +62,4 @@ def main(videos: Path, *, batch_size: int = 64, size: int = 64, **trainer: Any) 
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), max_epochs=10)
+    main(Path(sys.argv[1]), max_epochs=10, sync_batchnorm=torch.cuda.is_available())

@@ -25,7 +25,7 @@ def main(
     """Train for ``steps`` steps in all, going on from ``checkpoint``; return the losses."""
     backbone = timm.create_model("resnet18", num_classes=0)
     config = MoCoConfig(queue_size=16 * batch_size, momentum=0.99, bn_splits=1)
-    method = build_method(config, backbone, Inputs(num_features=512))
+    method = build_method(config, backbone, Inputs())
     optimizer = torch.optim.AdamW(method.parameters(), lr=1e-3)
     pairs = vidmoco.FramePairs(videos, batch_size=batch_size, short_side=size, max_gap=1.5)
     augment = build_augment(AugmentConfig(size=size, blur_probability=0.0))
@@ -40,7 +40,8 @@ def main(
     while pairs.step < steps:
         for batch in pairs:  # an epoch
             views = augment(batch["frames"], batch["aspect_ratios"], generator)
-            method.begin_step(progress=pairs.step / steps)  # the key encoder follows
+            # The steps before this batch; here the key encoder follows.
+            method.begin_step(progress=(pairs.step - 1) / steps)
             loss, _ = method(views, source_ids=batch["source_ids"], times=batch["pts_seconds"])
             loss.backward()
             optimizer.step()
@@ -57,6 +58,8 @@ def main(
     }
     torch.save(state, checkpoint)
     pairs.close()
+    folder = checkpoint.with_name(f"{checkpoint.stem}_backbone")  # for vidmoco.embed, evaluate, …
+    vidmoco.save_backbone(method.backbone, folder, size=size)
     return losses
 
 

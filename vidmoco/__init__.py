@@ -14,6 +14,7 @@ from vidmoco.backbones.timm_hook import register_with_timm
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from vidmoco.api.backbones import save_backbone
     from vidmoco.api.embed import embed
     from vidmoco.api.features import evaluate, extract, search
     from vidmoco.api.runs import Run, load_run, pretrain
@@ -39,6 +40,7 @@ _HOMES = {
     "open_features": "vidmoco.features.feature_set",
     "pretrain": "vidmoco.api.runs",
     "register_backbone": "vidmoco.backbones.registry",
+    "save_backbone": "vidmoco.api.backbones",
     "search": "vidmoco.api.features",
 }
 
@@ -58,6 +60,7 @@ __all__ = [
     "open_features",
     "pretrain",
     "register_backbone",
+    "save_backbone",
     "search",
 ]
 
@@ -85,6 +88,9 @@ class _CallableFolder(ModuleType):
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         return self.__wrapped__(*args, **options)
+
+    def __reduce__(self) -> Any:  # modules cannot be pickled, and functions can
+        return import_module, (self.__name__,)
 
 
 import_module("vidmoco.evaluate").__class__ = _CallableFolder

@@ -3,7 +3,8 @@
 import ctypes
 import os
 import sys
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from typing import Literal
 
@@ -110,6 +111,17 @@ def to_device_ahead(values: Tensor, device: torch.device) -> Tensor:
 @cache
 def _copy_stream(device: torch.device) -> torch.cuda.Stream:
     return torch.cuda.Stream(device)
+
+
+@contextmanager
+def float32_by_default() -> Iterator[None]:
+    """Build networks of float32 within, whatever ``torch.set_default_dtype`` said before."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def training_precision(

@@ -1,5 +1,8 @@
 import inspect
 import json
+import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +51,15 @@ def test_features_of_a_video_to_a_file_by_a_loaded_backbone(run, videos, tmp_pat
 def test_evaluate_has_its_help():
     assert vidmoco.evaluate.__doc__.startswith("Compare frozen backbones on labelled images")
     assert list(inspect.signature(vidmoco.evaluate).parameters)[:2] == ["images", "backbones"]
+
+
+@pytest.mark.parametrize("pickler", ["pickle", "cloudpickle"])
+def test_evaluate_is_sent_to_other_processes_as_functions_are(pickler):
+    sent = pytest.importorskip(pickler).dumps({"call": vidmoco.evaluate})
+    assert pickle.loads(sent)["call"] is vidmoco.evaluate
+    code = f"import pickle; print(pickle.loads({sent!r})['call'].__doc__[:7])"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "Compare\n"
 
 
 def test_evaluation_is_a_function_and_a_folder_of_modules(run, make_images, tmp_path, capfd):

@@ -45,6 +45,21 @@ def test_a_second_call_is_the_same_and_a_stopped_run_goes_on(run, videos, tmp_pa
     assert unnamed.path == Path("runs/tiny_cpu-1") and unnamed.config.method.name == "simclr"
 
 
+def test_the_settings_of_a_run_are_a_recipe(run, videos, tmp_path):
+    assert vidmoco.load_recipe(run.path) == vidmoco.load_recipe(str(run.path)) == run.config
+    for number, recipe in enumerate([run.config, run, str(run.path)]):
+        other = vidmoco.pretrain(videos, run=tmp_path / f"{number}", recipe=recipe, quiet=True)
+        assert other.config == run.config
+        assert other.metrics.column("loss") == run.metrics.column("loss")
+
+
+def test_a_training_leaves_the_generator_of_the_caller(videos, tmp_path):
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    vidmoco.pretrain(videos, run=tmp_path / "b", steps=1, **SMALL)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

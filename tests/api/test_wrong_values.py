@@ -60,8 +60,16 @@ CALLS = {
     "evaluate('images', run, few_shots=(0.1,))": "unknown key 'few_shots'. Did you mean 'few_shot'",
     "evaluate('images', run, k='5')": "'k' is '5'; it must be a whole number",
     "evaluate('images', run, linear='no')": "'linear' is 'no'",
-    "evaluate('images', [frozen, 3])": "'backbone' is 3; it must be a string",
-    "evaluate('images', 3)": "'backbones' is 3; expected a backbone, or several",
+    "evaluate('images', [frozen, 3])": "The backbone is of type int. Expected a run folder",
+    "evaluate('images', network)": "The backbone is of type ResNet. Expected a run folder",
+    "evaluate('images', 3)": "The backbone is of type int. Expected a run folder",
+    "embed(clip, backbone=network)": "saved first: vidmoco.save_backbone(network, FOLDER, size=",
+    "load_frozen(network)": "saved first: vidmoco.save_backbone(network, FOLDER, size=PIXELS)",
+    "load_backbone(network)": "The backbone is of type ResNet. Expected a run folder",
+    "save_backbone(run, 'new', size=32)": "The backbone is of type Run; expected a model of timm",
+    "save_backbone(network, 'new', size=32.5)": "'size' is 32.5; it must be a whole number",
+    "save_backbone(network, 3, size=32)": "'folder' is 3; it must be a string",
+    "save_backbone(network, 'new', size=0)": "size is 0; expected pixels, 1 to 2,048",
     "search('features', 'a.jpg', topk=3)": "unknown key 'topk'. Did you mean 'top'",
     "search('features', 'a.jpg', top='3')": "'top' is '3'",
     "search('features', frames)": "The query is float64 (2, 8, 8, 3); expected uint8 (H, W, 3)",
@@ -70,17 +78,21 @@ CALLS = {
     "FramePairs(videos, batch_size='4')": "'batch_size' is '4'",
     "FramePairs(videos, batch_size=4, seed=None)": "'seed' is None; it must be a whole number",
     "pretrain(videos, resume='yes')": "resume is 'yes'; it must be True, False or 'auto'",
+    "pretrain(videos, recipe=3)": "recipe is of type int; expected a name, or the path of a .yaml",
     "pretrain(videos, data=3)": "'data' is 3; it must be a mapping of settings",
 }
 CODE = """
 import json, sys
 import numpy as np
+import timm
 import vidmoco
 run, videos = vidmoco.Run(sys.argv[1]), sys.argv[2]  # a path as text
 clip, frames = f"{videos}/01.mp4", np.zeros((2, 8, 8, 3))
 frozen = vidmoco.load_frozen(run)
+network = timm.create_model("test_resnet", num_classes=0)
 names = {name: getattr(vidmoco, name) for name in vidmoco.__all__}
 names |= {"run": run, "videos": videos, "clip": clip, "frames": frames, "frozen": frozen}
+names["network"] = network
 for call in json.loads(sys.argv[3]):
     try:
         found = f"nothing but {eval(call, names)!r:.60}"

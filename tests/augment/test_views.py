@@ -435,3 +435,14 @@ def test_shares_of_a_batch_are_the_batch(config):
     for view, parts in zip(whole, zip(*halves, strict=True), strict=True):
         assert torch.equal(view, torch.cat(parts))
     assert torch.equal(source[0].get_state(), source[1].get_state())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_aspect_ratios_may_lie_on_a_gpu():
+    """As Lightning moves them there."""
+    frames, aspects = pairs(3), torch.linspace(0.8, 2.0, 3)
+    augment = build_augment(V2)
+    expected = augment(frames.cuda(), aspects, generator())
+    found = augment(frames.cuda(), aspects.cuda(), generator())
+    for view, other in zip(found, expected, strict=True):
+        assert torch.equal(view, other)

@@ -1,6 +1,6 @@
 import pytest
 
-from vidmoco.backbones.folder import check_folder, weights_file
+from vidmoco.backbones.folder import check_folder, holds_only_a_backbone, weights_file
 from vidmoco.errors import CheckpointError
 
 
@@ -38,3 +38,14 @@ def test_weights_without_a_config_can_be_imported(tmp_path):
     (tmp_path / "pytorch_model.bin").touch()
     with pytest.raises(CheckpointError, match=r"vidmoco import .*/pytorch_model\.bin -o FOLDER"):
         check_folder(tmp_path)
+
+
+def test_what_would_be_deleted_with_a_backbone(trained, tmp_path):
+    _, folder = trained
+    assert holds_only_a_backbone(folder)
+    (folder / "notes.txt").write_text("mine")
+    assert not holds_only_a_backbone(folder)
+    assert not holds_only_a_backbone(tmp_path)
+    (folder / "notes.txt").unlink()
+    (folder / "config.json").write_text('{"of": "another tool"}')
+    assert not holds_only_a_backbone(folder)

@@ -83,6 +83,20 @@ def test_random_weights_depend_on_the_seed_only():
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_networks_are_of_float32_whatever_the_default():
+    images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    for name in ("random:test_resnet", "random:test_vit"):
+        expected = load_frozen(name, size=32)
+        torch.set_default_dtype(torch.float64)
+        try:
+            frozen = load_frozen(name, size=32)
+            assert torch.get_default_dtype() == torch.float64
+            assert torch.equal(frozen.features(images), expected.features(images))
+        finally:
+            torch.set_default_dtype(torch.float32)
+        assert frozen.weights_hash == expected.weights_hash
+
+
 def test_bf16_is_near_fp32_and_not_equal():
     images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
     exact = load_frozen("random:test_resnet", size=32)
@@ -101,3 +115,22 @@ def test_it_is_loaded_onto_a_device(device):
 def test_a_device_that_is_not_here():
     with pytest.raises(ConfigError, match="'meta' is not supported; expected auto, cpu, cuda"):
         load_frozen("random:test_resnet", device=torch.device("meta"))
+
+
+@pytest.mark.parametrize(
+    ("images", "what"),
+    [
+        (torch.rand(2, 3, 4, 4), r"float32 \(2, 3, 4, 4\)"),
+        (torch.zeros(2, 3, 6, 6, dtype=torch.uint8), r"uint8 \(2, 3, 6, 6\)"),
+        (torch.zeros(2, 4, 4, 3, dtype=torch.uint8), r"uint8 \(2, 4, 4, 3\)"),
+        (torch.zeros(3, 4, 4, dtype=torch.uint8), r"uint8 \(3, 4, 4\)"),
+    ],
+)
+def test_images_that_would_give_other_features_are_refused(images, what):
+    expected = rf"The images are {what}; features\(\) takes uint8 \(N, 3, 4, 4\).*embed\(array"
+    with pytest.raises(ConfigError, match=expected):
+        means().features(images)
+
+
+def test_no_images_have_no_features():
+    assert means().features(torch.zeros(0, 3, 4, 4, dtype=torch.uint8)).shape == (0, 3)

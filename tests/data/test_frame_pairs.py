@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import torch
+from child_processes import launch
 from painted_videos import read_index, write_video, write_videos
 from torch.utils.data import DataLoader
 
@@ -72,6 +73,35 @@ def test_within_a_data_loader(videos):
     loader = DataLoader(pairs_of(videos), batch_size=None, num_workers=0)
     assert len(loader) == 2
     assert all(map(same, loader, pairs_of(videos)))
+
+
+RANK = """
+import sys
+import torch
+from vidmoco import distributed
+from vidmoco.data.frame_pairs import FramePairs
+torch.set_num_threads(1)
+pairs = [
+    FramePairs(sys.argv[1], batch_size=3, short_side=64, workers=1, max_gap=0.5) for _ in range(2)
+]
+next(iter(pairs[1]))  # a look at a batch, before the ranks have met
+with distributed.processes_from_environment():
+    torch.save([list(one) for one in pairs], f"{sys.argv[2]}/{distributed.rank()}.pt")
+for one in pairs:
+    one.close()
+"""
+
+
+def test_ranks_that_meet_after_it_was_made_share_every_batch(videos, tmp_path):
+    launch(["-c", RANK, str(videos), str(tmp_path)], world_size=2)
+    ranks = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
+    expected = list(pairs_of(videos))
+    for number, whole in enumerate([expected, expected[1:]]):
+        shares = list(zip(*(rank[number] for rank in ranks), strict=True))
+        assert len(shares) == len(whole)
+        for parts, batch in zip(shares, whole, strict=True):
+            assert [len(part["rows"]) for part in parts] == [1, 2]
+            assert same({key: torch.cat([p[key] for p in parts]) for key in batch}, batch)
 
 
 @pytest.mark.parametrize("context", ["fork", "spawn"])

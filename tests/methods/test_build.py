@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import timm
 import torch
 from method_material import SHARED_STATS, run, views
 
@@ -64,6 +65,26 @@ def test_each_method_meets_the_protocol(config):
     assert isinstance(method, Method) and isinstance(method, torch.nn.Module)
     assert method.backbone is backbone
     assert len(METHODS) == len(CONFIGS)
+
+
+# Heads of these are wider, or narrower, than timm's ``num_features``.
+HEADS = ["mobilenetv3_small_050", "mobilenetv4_conv_small_035", "ghostnet_050", "lcnet_035",
+         "hgnetv2_b0"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_a_backbone_says_how_long_its_features_are(name):
+    backbone = timm.create_model(name, num_classes=0)
+    method = build_method(SimCLRConfig(dim=6), backbone, Inputs())
+    assert backbone.num_features not in {len(p) for p in method.projector.parameters()}
+    run(method, views(0, size=64, n=2))
+
+
+def test_a_network_that_does_not_say_it_is_told():
+    pooled = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    with pytest.raises(ConfigError, match=r"of type Sequential does not say .*num_features=D"):
+        build_method(SimCLRConfig(dim=6), pooled, Inputs())
+    assert build_method(SimCLRConfig(dim=6), pooled, Inputs(num_features=3)).backbone is pooled
 
 
 def test_the_memory_bank_has_an_entry_a_video():

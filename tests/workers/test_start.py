@@ -46,6 +46,39 @@ def test_a_script_needs_no_guard(tmp_path):
     ]  # fmt: skip
 
 
+FORKED = """
+import multiprocessing
+from operator import methodcaller
+from vidmoco.config.limits import DEFAULT_LIMITS
+from vidmoco.workers.pool import WorkerPool
+
+def work():
+    with WorkerPool(
+        methodcaller, ("upper",),
+        workers=1, max_memory=2**30, max_seconds=DEFAULT_LIMITS.seconds_of_silence,
+        with_torch=True,
+    ) as pool:
+        pool.give("worked")
+        print(pool.wait()[0].value, flush=True)
+
+work()
+forked = multiprocessing.get_context("fork").Process(target=work)
+forked.start()
+forked.join()
+work()
+server = multiprocessing.forkserver._forkserver  # what a fork forgets, whatever Python
+print({"_forkserver_pid", "_forkserver_address", "_forkserver_alive_fd"} <= vars(server).keys())
+"""
+
+
+def test_a_fork_of_a_process_that_has_started_some_starts_its_own():
+    result = subprocess.run(
+        [sys.executable, "-c", FORKED], capture_output=True, text=True, env=os.environ, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines() == ["WORKED", "WORKED", "WORKED", "True"], result.stderr
+
+
 def test_a_long_folder_of_temporary_files(tmp_path):
     """The name of a socket has at most 107 bytes."""
     folder = tmp_path / ("x" * 100)

@@ -11,6 +11,7 @@ from rich.console import Console
 from vidmoco.api.embed import PathLike, frozen_of
 from vidmoco.api.pictures import Picture, rgb_picture
 from vidmoco.backbones.frozen import FrozenBackbone
+from vidmoco.backbones.source import require_source
 from vidmoco.config.evaluation import EvaluateCommand, SearchCommand
 from vidmoco.config.extract import ExtractCommand
 from vidmoco.config.frame_selection import SELECTION_KEYS, FrameSelection
@@ -125,12 +126,13 @@ def evaluate(
         DataError: The images cannot be used.
     """
     several: Any = backbones
-    if isinstance(several, str | os.PathLike | FrozenBackbone):
+    one = isinstance(several, str | os.PathLike | FrozenBackbone)
+    if one or not isinstance(several, Iterable):
         several = [several]
-    if not isinstance(several, Iterable):
-        raise ConfigError(f"'backbones' is {several!r}; expected a backbone, or several.")
     loaded = {one.source: one for one in several if isinstance(one, FrozenBackbone)}
     names = [_named(one) for one in several]
+    for name in names:
+        require_source(name)
     given = {"images": images, "backbone": names, "output": output} | settings
     return run_evaluation(
         from_python(EvaluateCommand, given),

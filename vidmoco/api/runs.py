@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import torch
 from rich.console import Console
 from torch import nn
 
@@ -101,7 +102,7 @@ def _table(path: Path) -> pa.Table:
 def pretrain(
     videos: PathLike | Sequence[PathLike] | None = None,
     *,
-    recipe: PathLike | None = None,
+    recipe: PathLike | PretrainConfig | None = None,
     run: PathLike | None = None,
     resume: Resume = False,
     quiet: bool = False,
@@ -118,8 +119,8 @@ def pretrain(
     Args:
         videos: A folder of videos, prepared frames or images, a video or a catalog; or several. A
             run that is resumed knows its own.
-        recipe: A shipped recipe or a YAML file. The default is ``vidmoco`` on a CPU and
-            ``vidmoco_gpu`` where there is a GPU.
+        recipe: A shipped recipe, a YAML file, or a run or its ``config``, whose settings are begun
+            with. The default is ``vidmoco`` on a CPU and ``vidmoco_gpu`` where there is a GPU.
         run: The run folder. The default is runs/RECIPE-NUMBER.
         resume: Go on from the run's newest checkpoint, with its own settings. ``steps`` or
             ``epochs`` extend it; what computes nothing else may change too, such as ``workers``.
@@ -144,26 +145,34 @@ def pretrain(
         folder = folder or LATEST.resolve()
         saved = load_run(folder).config
         given = settings | {"videos": saved.videos if videos is None else absolute_paths(videos)}
-        base = load_recipe(recipe) if recipe and resume == "auto" else saved
+        base = _settings_of(recipe) if recipe and resume == "auto" else saved
         config = resumed_config(saved, with_settings(base, given), run=folder)
     elif videos is None:
         raise ConfigError("No videos given. Name a folder of videos.")
     else:
         given = settings | {"videos": absolute_paths(videos)}
         recipe = recipe or default_recipe(str(settings.get("device", "auto")))
-        config = with_settings(load_recipe(recipe), given)
+        config = with_settings(_settings_of(recipe), given)
         config = replace(config, backbone=with_lasting_sources(config.backbone))
     if config.monitor.images is not None:
         images = absolute(config.monitor.images)
         config = replace(config, monitor=replace(config.monitor, images=images))
-    result = train(
-        config,
-        run=folder,
-        resume=resume,
-        recipe=os.fspath(recipe or ""),
-        console=Console(quiet=True) if quiet else None,
-    )
+    named = "" if recipe is None or isinstance(recipe, PretrainConfig) else os.fspath(recipe)
+    # It seeds torch's generators, which are the caller's too.
+    gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    with torch.random.fork_rng(devices=gpus):
+        result = train(
+            config,
+            run=folder,
+            resume=resume,
+            recipe=named,
+            console=Console(quiet=True) if quiet else None,
+        )
     return Run(result.run)
+
+
+def _settings_of(recipe: PathLike | PretrainConfig) -> PretrainConfig:
+    return recipe if isinstance(recipe, PretrainConfig) else load_recipe(recipe)
 
 
 def load_run(path: PathLike) -> Run:

@@ -58,8 +58,9 @@ def build_augment(config: AugmentConfig) -> Augment:
     """Return a function (frames, aspect_ratios, generator, own) that makes views by ``config``.
 
     Its arguments are uint8 frames (N, F, 3, H, W) on any device, F of each video (2 for a pair);
-    the displayed width / height of each video (N,) on the CPU; and a CPU generator. The number of
-    draws depends on N and on the number of views only. If the frames are a part of a larger batch,
+    the displayed width / height of each video (N,); and a CPU generator. Aspect ratios on a GPU are
+    copied to the CPU, which waits for the GPU. The number of draws depends on N and on the number
+    of views only. If the frames are a part of a larger batch,
     ``own`` is their range in it, and the aspect ratios are those of the whole batch. The views are
     then the same as those of a process that has the whole batch.
 
@@ -96,6 +97,7 @@ def build_augment(config: AugmentConfig) -> Augment:
     def augment(
         frames: Tensor, aspect_ratios: Tensor, generator: Generator, *, own: range | None = None
     ) -> list[Tensor]:
+        aspect_ratios = aspect_ratios.cpu()
         own = range(len(aspect_ratios)) if own is None else own
         share = slice(own.start, own.stop)
         drawn = [draw_first(generator, aspect_ratios=aspect_ratios)[share]]

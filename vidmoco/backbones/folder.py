@@ -46,6 +46,17 @@ def check_folder(folder: Path) -> dict[str, Any]:
         ) from error
 
 
+def holds_only_a_backbone(folder: Path) -> bool:
+    """Return whether a folder holds a timm backbone, and nothing that replacing it would delete."""
+    names = sorted(path.name for path in folder.iterdir())
+    if names not in [[CONFIG_FILE, weights] for weights in WEIGHTS_FILES]:
+        return False
+    try:
+        return "architecture" in read_json(folder / CONFIG_FILE)
+    except (ValueError, TypeError, IsADirectoryError):
+        return False
+
+
 def _what_it_is(folder: Path) -> str:
     """Return what a folder without a config is, and what to do, as the end of a message."""
     if (folder / "config.yaml").is_file():

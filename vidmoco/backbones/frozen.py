@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from vidmoco.backbones.build import architecture_of, load_backbone, weights_hash
 from vidmoco.backbones.preprocess import CropMode, Preprocess, feature_dim, normalize, preprocess_of
-from vidmoco.backbones.source import is_random
+from vidmoco.backbones.source import is_random, require_source
 from vidmoco.backbones.tokens import FeatureKind, Tokens
 from vidmoco.config.plain import checked
-from vidmoco.device import autocast, resolve_device, to_device_ahead
+from vidmoco.device import autocast, float32_by_default, resolve_device, to_device_ahead
 from vidmoco.distributed import own_gpu
+from vidmoco.errors import ConfigError
 from vidmoco.shapes import Float32, UInt8
 
 
@@ -76,14 +77,30 @@ class FrozenBackbone:
         self.backbone.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()
-    def features(self, images: UInt8[Tensor, "n 3 s s"]) -> Float32[Tensor, "n *d"]:
-        """Return the features of images that ``resize_and_crop`` made, on the device of both."""
+    def features(self, images: Tensor) -> Float32[Tensor, "n *d"]:
+        """Return the features of images that ``resize_and_crop`` made, on the device of both.
+
+        Args:
+            images: uint8 (N, 3, S, S), where S is ``preprocess.size``. They are normalised here.
+
+        Raises:
+            ConfigError: The images are not uint8, or have another shape.
+        """
+        side = self.preprocess.size
+        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1:] != (3, side, side):
+            dtype = str(images.dtype).removeprefix("torch.")
+            raise ConfigError(
+                f"The images are {dtype} {tuple(images.shape)}; features() takes uint8 (N, 3, "
+                f"{side}, {side}), and normalises them. Use vidmoco.embed(array) for frames of any "
+                "size, uint8 (T, H, W, 3), or frozen.backbone for floats that are normalised."
+            )
         inputs = normalize(images, self.preprocess).contiguous(memory_format=torch.channels_last)
         with autocast(images.device, self.precision):
             features: Tensor = self.backbone(inputs)
         return features.float()
 
 
+@float32_by_default()
 def load_frozen(
     source: str | os.PathLike[str],
     *,
@@ -110,6 +127,7 @@ def load_frozen(
             wrong.
         CheckpointError: Its weights cannot be loaded.
     """
+    require_source(source)
     source = os.fspath(source)
     given = checked(
         load_frozen, size=size, crop_mode=crop_mode, precision=precision, seed=seed,

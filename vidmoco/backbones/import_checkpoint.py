@@ -13,14 +13,13 @@ from vidmoco.atomic_file import writing
 from vidmoco.backbones.architectures import Guess, guess_architecture
 from vidmoco.backbones.build import architecture_of, build_backbone, heads_of, save_backbone
 from vidmoco.backbones.checkpoint_file import read_checkpoint_file
-from vidmoco.backbones.folder import CONFIG_FILE, WEIGHTS_FILES
+from vidmoco.backbones.folder import holds_only_a_backbone
 from vidmoco.backbones.key_names import few_of
 from vidmoco.backbones.layouts import BICUBIC, Encoder, find_encoder, without_counters
 from vidmoco.backbones.source import RANDOM
 from vidmoco.config.commands import ImportCommand
 from vidmoco.console import say
 from vidmoco.errors import CheckpointError, ConfigError
-from vidmoco.json_text import read_json
 from vidmoco.text import first_of
 
 _DEFAULT_SIZE = 224  # of all these papers; the weights of a ResNet do not tell
@@ -103,23 +102,13 @@ def _require_place(folder: Path, *, overwrite: bool) -> None:
             f"{folder} is a file, and a backbone is written as a folder. Name a folder with -o."
         )
     names = sorted(path.name for path in folder.iterdir())
-    if names and not _is_backbone(folder, names):  # replacing it would delete other files
+    if names and not holds_only_a_backbone(folder):  # replacing it would delete other files
         raise ConfigError(
             f"{folder} already exists, and holds other files than a backbone: "
             f"{first_of(names)}. Name another folder with -o."
         )
     if not overwrite:
         raise ConfigError(f"{folder} already exists. Add --overwrite, or name another folder.")
-
-
-def _is_backbone(folder: Path, names: list[str]) -> bool:
-    """Return whether a folder holds a timm backbone and nothing else."""
-    if names not in [[CONFIG_FILE, weights] for weights in WEIGHTS_FILES]:
-        return False
-    try:
-        return "architecture" in read_json(folder / CONFIG_FILE)
-    except (ValueError, TypeError, IsADirectoryError):
-        return False
 
 
 def load_strictly(

@@ -64,12 +64,26 @@ class Source:
         return self.name if self.name.startswith(HUB) else self.name.partition(".")[0]
 
 
+def require_source(source: object) -> None:
+    """Refuse what is neither a path nor a name, such as a network in memory.
+
+    Raises:
+        ConfigError: it is of another type.
+    """
+    if not isinstance(source, str | os.PathLike):
+        raise ConfigError(
+            f"The backbone is of type {type(source).__name__}. {EXPECTED} A network in memory is "
+            "saved first: vidmoco.save_backbone(network, FOLDER, size=PIXELS)."
+        )
+
+
 def parse_source(source: str | os.PathLike[str]) -> Source:
     """Return what ``source`` names; no path-like object is a name. timm is not asked for names.
 
     Raises:
-        ConfigError: it is a path at which no backbone is.
+        ConfigError: it is a path at which no backbone is, or neither a path nor a name.
     """
+    require_source(source)
     bare = source.removeprefix(RANDOM) if isinstance(source, str) else source
     text = os.fspath(source)
     return Source(text, backbone_folder(bare), is_random=is_random(text))

@@ -1,4 +1,4 @@
-"""Try with an untrained backbone what a training does with the trained one when it ends."""
+"""Try, before a training, what it does with its backbone when it ends: save it, and load it."""
 
 import copy
 import tempfile
@@ -12,9 +12,8 @@ from vidmoco.backbones.build import load_backbone, save_backbone
 from vidmoco.errors import ConfigError
 
 
-@torch.no_grad()
 def require_savable(backbone: nn.Module, *, name: str, input_size: int) -> None:
-    """Save a backbone to a temporary folder, load it, and compare the features.
+    """Refuse a training whose backbone could not be used afterwards.
 
     Args:
         backbone: of a training that is about to begin; it does not change.
@@ -23,6 +22,23 @@ def require_savable(backbone: nn.Module, *, name: str, input_size: int) -> None:
 
     Raises:
         ConfigError: it cannot be saved or loaded, or gives other features afterwards.
+    """
+    if fault := fault_when_saved(backbone, input_size=input_size):
+        raise ConfigError(
+            f"A training of {name} would end in vain: {fault} Give another --backbone.name."
+        )
+
+
+@torch.no_grad()
+def fault_when_saved(backbone: nn.Module, *, input_size: int) -> str:
+    """Save a backbone to a temporary folder, load it, and compare the features.
+
+    Args:
+        backbone: it does not change.
+        input_size: side of its inputs in pixels.
+
+    Returns:
+        A sentence on what is wrong, or an empty string.
     """
     ours = copy.deepcopy(backbone).cpu().eval()
     images = torch.randn(
@@ -36,12 +52,5 @@ def require_savable(backbone: nn.Module, *, name: str, input_size: int) -> None:
         expected: Any = ours(images)
         same = torch.allclose(loaded(images), expected, rtol=1e-3, atol=1e-4)
     except Exception as error:  # of timm, safetensors and the network, of many kinds
-        raise ConfigError(
-            f"A training of {name} would end in vain: its backbone cannot be saved and loaded "
-            f"again ({error}). Give another --backbone.name."
-        ) from error
-    if not same:
-        raise ConfigError(
-            f"A training of {name} would end in vain: saved and loaded again, its backbone gives "
-            "other features. Give another --backbone.name."
-        )
+        return f"the backbone cannot be saved and loaded again ({error})."
+    return "" if same else "saved and loaded again, the backbone gives other features."

@@ -20,7 +20,9 @@ from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.yaml_text import MAX_BYTES, read_yaml
 from vidmoco.cores import sees_gpu
 from vidmoco.errors import ConfigError, nearest
+from vidmoco.run_folder import CONFIG
 from vidmoco.text import read_text
+from vidmoco.urls import expanded
 
 
 def default_recipe(device: str = "auto") -> str:
@@ -30,22 +32,31 @@ def default_recipe(device: str = "auto") -> str:
 
 
 def load_recipe(name_or_path: str | os.PathLike[str]) -> PretrainConfig:
-    """Return the config of a shipped recipe, such as ``vidmoco``, or of a YAML file.
+    """Return the config of a shipped recipe, such as ``vidmoco``, of a YAML file or of a run.
+
+    Args:
+        name_or_path: a name, a ``.yaml`` file, or a run folder, which means its ``config.yaml``.
 
     Raises:
         ConfigError: the recipe does not exist or is not valid.
     """
-    name_or_path = os.fspath(name_or_path)
-    path = Path(name_or_path)
+    if not isinstance(name_or_path, str | os.PathLike):
+        raise ConfigError(
+            f"The recipe is of type {type(name_or_path).__name__}; expected a name, or the path of "
+            "a .yaml file or of a run."
+        )
+    name_or_path, shipped = os.fspath(name_or_path), shipped_recipes()
+    path = expanded(Path(name_or_path))
+    if name_or_path not in shipped and (path / CONFIG).is_file():
+        path = path / CONFIG
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
             raise ConfigError(f"There is no recipe file {path}.")
         return parse_recipe(read_text(path, what="recipe", most_bytes=MAX_BYTES), source=str(path))
-    shipped = shipped_recipes()
     if name_or_path not in shipped:
         raise ConfigError(
             f"Unknown recipe {name_or_path!r}.{nearest(name_or_path, shipped)} Shipped recipes: "
-            f"{', '.join(shipped)}. The path of a .yaml file is a recipe too."
+            f"{', '.join(shipped)}. The path of a .yaml file or of a run is a recipe too."
         )
     return parse_recipe(shipped[name_or_path].read_text(encoding="utf-8"), source=name_or_path)
 

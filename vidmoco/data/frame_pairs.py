@@ -38,7 +38,8 @@ class FramePairs(IterableDataset[dict[str, Tensor]]):
 
     One pass gives the rest of an epoch; the next pass goes on with the next. Processes of vidmoco's
     own decode, so it is used as it is, or in ``DataLoader(pairs, batch_size=None)`` with
-    ``num_workers=0``. Under ``torch.distributed`` each rank gets its share of every batch.
+    ``num_workers=0``. Under ``torch.distributed`` each rank gets its share of every batch, also
+    where the ranks meet after it was made.
 
         for batch in vidmoco.FramePairs("videos/", batch_size=128, short_side=128):
             batch["frames"]        uint8 (N, F, 3, H, W); F is 2 unless frames_per_video says more
@@ -109,6 +110,10 @@ class FramePairs(IterableDataset[dict[str, Tensor]]):
             VideoError: Too many videos in a row cannot be read.
         """
         end = (self.step // len(self) + 1) * len(self)
+        batching = self._source.batching()
+        if batching.positions != self._batching.positions:  # the ranks have met since
+            self.close()
+            self._batching = batching
         while self.step < end:
             self._require_own_process()
             if self._batches is None:

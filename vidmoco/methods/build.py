@@ -1,11 +1,13 @@
 """Build a method from its settings."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from vidmoco.backbones.create import num_features_of
 from vidmoco.config.method_settings import MethodSettings
 from vidmoco.config.methods import (
     EndToEndConfig,
@@ -38,7 +40,18 @@ METHODS: dict[type, Any] = {
 
 
 def build_method(config: MethodSettings, backbone: nn.Module, inputs: Inputs) -> AnyMethod:
-    """Return the method that ``config`` describes, on a backbone of (N, 3, H, W) to (N, D)."""
+    """Return the method that ``config`` describes, on a backbone of (N, 3, H, W) to (N, D).
+
+    Raises:
+        ConfigError: ``inputs`` leave D out, and the backbone does not say it either.
+    """
+    if not inputs.num_features:
+        if not hasattr(backbone, "num_features"):
+            raise ConfigError(
+                f"A backbone of type {type(backbone).__name__} does not say how long its features "
+                "are. Give Inputs(num_features=D)."
+            )
+        inputs = replace(inputs, num_features=num_features_of(backbone))
     settings = {name: value for name, value in vars(config).items() if name != "name"}
     method: AnyMethod = METHODS[type(config)](backbone, inputs, **settings)
     return method

@@ -14,8 +14,9 @@ from vidmoco.shapes import Float, Float64, Int64
 class Inputs:
     """What a method gets in addition to its settings."""
 
-    num_features: int
-    """D, the dimension of the backbone's feature."""
+    num_features: int = 0
+    """D, the dimension of the backbone's feature. 0 means what ``build_method`` finds in a timm
+    model, where it may differ from the model's own ``num_features``."""
     large_views: int = 2
     """Number of full-size views, which come before the small crops."""
     durations: Float64[np.ndarray, " videos"] = field(default_factory=lambda: np.zeros(0))

@@ -7,7 +7,6 @@ import torch
 
 from vidmoco import distributed
 from vidmoco.backbones.build import build_backbone, strided_at_one_pixel
-from vidmoco.backbones.create import num_features_of
 from vidmoco.config.method_settings import MethodSettings
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.device import memory_of, training_precision
@@ -70,7 +69,6 @@ def assemble_method(
             _share_of(config),
             backbone,
             Inputs(
-                num_features=num_features_of(backbone),
                 large_views=config.augment.large_views,
                 durations=durations,
                 seed=config.seed,

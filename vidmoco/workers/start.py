@@ -18,6 +18,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.context import ForkServerContext, ForkServerProcess, SpawnContext, SpawnProcess
+from typing import Any
 
 from vidmoco.errors import ConfigError
 
@@ -108,6 +109,21 @@ SPAWN = _Spawn()
 FORK_SERVER = _ForkServer()
 """Forks processes from one that has imported ``vidmoco.preload``: torch is imported once."""
 FORK_SERVER.set_forkserver_preload(["vidmoco.preload"])
+
+
+def _forget_fork_server() -> None:
+    """Let a forked process start a fork server of its own, when it needs one.
+
+    Python takes its parent's for its own, waits for it as for a child, and fails (3.11 to 3.13).
+    """
+    server: Any = multiprocessing.forkserver._forkserver
+    alive = server._forkserver_alive_fd
+    server._forkserver_address = server._forkserver_alive_fd = server._forkserver_pid = None
+    if alive is not None:
+        os.close(alive)  # while it is open the parent's server does not end
+
+
+os.register_at_fork(after_in_child=_forget_fork_server)
 
 
 def start_fork_server() -> None:
