@@ -78,7 +78,10 @@ def test_what_cannot_be_fetched_is_said(tmp_path, url, reason):
     assert not list(tmp_path.iterdir())
 
 
-def test_rows_come_when_they_are_due(remote, tmp_path):
+def test_rows_come_when_they_are_due(remote, tmp_path, monkeypatch):
+    begun = []
+    build = fetch_module.probe_pool
+    monkeypatch.setattr(fetch_module, "probe_pool", lambda *args: begun.append(1) or build(*args))
     folder = tmp_path / "temporary"
     folder.mkdir()
     write_video(tmp_path / "a.mp4", num_frames=3)
@@ -94,6 +97,7 @@ def test_rows_come_when_they_are_due(remote, tmp_path):
     assert (gone.route, text.route) == ("refused", "refused")
     assert gone.reason.startswith("it cannot be fetched: ")
     assert text.reason == "it is a text file"
+    assert len(begun) == 1  # a process for each would cost half a second
 
 
 class Slow(BaseHTTPRequestHandler):

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -99,7 +100,8 @@ def with_files(
         most_bytes=round(command.max_download * 2**30),
         limits=command.limits,
     )
-    for one in todo:
-        if one.url:
-            asked.append(one.url)
-        yield replace(one, video=next(files)) if one.url else one
+    with closing(files):
+        for one in todo:
+            if one.url:
+                asked.append(one.url)
+            yield replace(one, video=next(files)) if one.url else one

@@ -10,10 +10,10 @@ import fsspec
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.errors import VideoError
 from vidmoco.urls import without_passwords
-from vidmoco.video.files import FoundFile
+from vidmoco.video.files import FoundFile, look_at
 from vidmoco.video.info import VideoInfo
-from vidmoco.video.probe import refused
-from vidmoco.video.scan import scan_videos
+from vidmoco.video.probe import ProbeJob, refused
+from vidmoco.video.scan import probe_pool, row_of
 
 _BYTES_AT_ONCE = 2**20
 _SECONDS_TO_CONNECT, _SECONDS_OF_SILENCE = 30.0, 60.0
@@ -74,15 +74,19 @@ def fetched(
 ) -> Iterator[VideoInfo]:
     """Yield a row of the catalog for the file at each URL, fetched to ``folder`` when it is due.
 
-    ``urls`` are asked for one by one. What cannot be fetched is refused, with the reason.
+    ``urls`` are asked for one by one, and one process inspects all files. What cannot be fetched is
+    refused, with the reason.
     """
-    for number, url in enumerate(urls):
-        # The suffix is kept for messages only: what a file is shows its content.
-        path = folder / f"{number}{PurePosixPath(name_of_url(url)).suffix}"
-        try:
-            fetch(url, path, most_bytes=most_bytes)
-        except VideoError as error:
-            reason = str(error).removeprefix(f"{without_passwords(url)}: ").rstrip(".")
-            yield refused(FoundFile(path.name), root=folder, reason=reason)
-        else:
-            yield scan_videos([path], workers=1, progress=False, limits=limits)[0]
+    with probe_pool(1, limits) as pool:
+        for number, url in enumerate(urls):
+            # The suffix is kept for messages only: what a file is shows its content.
+            path = folder / f"{number}{PurePosixPath(name_of_url(url)).suffix}"
+            try:
+                fetch(url, path, most_bytes=most_bytes)
+            except VideoError as error:
+                reason = str(error).removeprefix(f"{without_passwords(url)}: ").rstrip(".")
+                yield refused(FoundFile(path.name), root=folder, reason=reason)
+            else:
+                pool.give(ProbeJob(folder, look_at(path, root=folder)))
+                (report,) = pool.wait()
+                yield row_of(report, limits)

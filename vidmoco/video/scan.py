@@ -19,7 +19,7 @@ from vidmoco.video.catalog import Catalog
 from vidmoco.video.files import FoundFile, find_videos, look_at, others_line
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.probe import ProbeJob, build_probe, refused
-from vidmoco.workers.pool import WorkerPool
+from vidmoco.workers.pool import Report, WorkerPool
 
 # assumption: starting a process takes as long as probing this many files.
 _FILES_PER_PROCESS = 16
@@ -156,22 +156,30 @@ def require_videos(sources: Sequence[Path], *, follow_links: bool) -> None:
         next(listed_files([source], follow_links=follow_links))
 
 
-def _probe_all(jobs: Sequence[ProbeJob], *, workers: int, limits: Limits) -> Iterator[VideoInfo]:
-    """Yield the row of each file, in the order in which they are finished."""
-    pool = WorkerPool[ProbeJob, VideoInfo](
+def probe_pool(workers: int, limits: Limits) -> WorkerPool[ProbeJob, VideoInfo]:
+    """Return processes that inspect files; ``row_of`` turns their reports into rows."""
+    return WorkerPool(
         build_probe,
         (limits,),
-        workers=min(workers, len(jobs) // _FILES_PER_PROCESS + 1),
+        workers=workers,
         max_memory=limits.max_memory,
         max_seconds=limits.seconds_of_silence,
     )
-    with pool:
+
+
+def row_of(report: Report[ProbeJob, VideoInfo], limits: Limits) -> VideoInfo:
+    """Return the row of a file, which is refused if its process failed."""
+    if report.value is not None:
+        return report.value
+    limit = limits.text_of(report.limit) if report.limit else ""
+    root, found = report.job.root, report.job.found
+    # A crash may be due to other programs' use of memory: the next scan tries again.
+    keep = bool(limit) or not report.killed
+    return refused(found, root=root, reason=report.failure, keep=keep, limit=limit)
+
+
+def _probe_all(jobs: Sequence[ProbeJob], *, workers: int, limits: Limits) -> Iterator[VideoInfo]:
+    """Yield the row of each file, in the order in which they are finished."""
+    with probe_pool(min(workers, len(jobs) // _FILES_PER_PROCESS + 1), limits) as pool:
         for report in pool.map(jobs):
-            if report.value is not None:
-                yield report.value
-            else:
-                limit = limits.text_of(report.limit) if report.limit else ""
-                root, found = report.job.root, report.job.found
-                # A crash may be due to other programs' use of memory: the next scan tries again.
-                keep = bool(limit) or not report.killed
-                yield refused(found, root=root, reason=report.failure, keep=keep, limit=limit)
+            yield row_of(report, limits)
