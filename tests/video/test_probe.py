@@ -224,6 +224,14 @@ def test_a_stream_without_pictures_is_not_too_large(tmp_path):
     assert "has no header" in info.reason and not info.limit
 
 
+def test_a_size_that_only_the_decoder_knows(tmp_path):
+    write_video(tmp_path / "a.ts", num_frames=5, size=(640, 360), codec="mpeg4")
+    limits = Limits(max_pixels=10_000)
+    info = probe_video(tmp_path / "a.ts", root=tmp_path, limits=limits)
+    assert "no picture of at most 10,000 pixels" in info.reason
+    assert info.limit == "max_pixels=10000"
+
+
 def test_a_byte_can_be_a_picture(tmp_path):
     with av.open(str(tmp_path / "a.avi"), "w") as container:
         stream = container.add_stream("rawvideo", rate=10)
