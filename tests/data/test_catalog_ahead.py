@@ -24,7 +24,7 @@ def test_other_sources_are_left_to_the_training(tmp_path, monkeypatch):
         assert catalog_ahead(PretrainConfig(videos=(tmp_path,))) is None
     assert catalog_ahead(PretrainConfig(videos=(tmp_path,))) is None
     (tmp_path / "frames").mkdir()
-    (tmp_path / "frames" / KEY_FILE).touch()
+    (tmp_path / "frames" / KEY_FILE).write_text('{"format": "vidmoco.frames"}')
     assert catalog_ahead(PretrainConfig(videos=(tmp_path / "frames",))) is None
 
 
