@@ -70,6 +70,8 @@ def test_evaluation_is_a_function_and_a_folder_of_modules(run, make_images, tmp_
     images = make_images()
     found = vidmoco.evaluate(images, [run, "random"], **options)
     assert [row["name"] for row in found["rows"]] == ["a", "random (test_resnet)"]
+    for key in ("knn_top1", "knn_balanced", "knn_interval"):  # as docs/evaluation.md has it
+        assert found["rows"][0][key]["0.07"]["1"] is not None
     alone = vidmoco.evaluate(images, run, **options)
     assert alone["rows"][0]["knn_top1"] == found["rows"][0]["knn_top1"]
     frozen = vidmoco.load_frozen(run)
