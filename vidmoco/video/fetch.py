@@ -1,6 +1,6 @@
 """Fetch videos at URLs whole, through fsspec, because decoders only open local files."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -71,7 +71,7 @@ def _options(url: str) -> dict[str, Any]:
 
 def fetched(
     urls: Iterable[str], folder: Path, *, most_bytes: int, limits: Limits = DEFAULT_LIMITS
-) -> Iterator[VideoInfo]:
+) -> Generator[VideoInfo, None, None]:
     """Yield a row of the catalog for the file at each URL, fetched to ``folder`` when it is due.
 
     ``urls`` are asked for one by one, and one process inspects all files. What cannot be fetched is
