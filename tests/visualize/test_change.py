@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from vidmoco.cli.flags import parse
 from vidmoco.config.augment import AugmentConfig
+from vidmoco.config.commands import PretrainCommand
 from vidmoco.visualize.change import (
     Change,
     change_of,
@@ -79,6 +81,15 @@ def test_ratio_and_share():
 def test_words(of_time, expected):
     lines = describe_change(changes(of_time), any_gap=None)
     assert len(lines) == 2 and re.match(expected, lines[1])
+
+
+def test_more_frames_are_named_where_time_changes_much():
+    much, little = changes([1, 1, 1, 1]), changes([0, 0, 1, 1])
+    *_, line = describe_change(much, any_gap=None, may_add_frames=True)
+    words = line[line.index("--") :].split()
+    command = parse(PretrainCommand, ["videos", "--recipe", "vidmoco", *words], prog="")
+    assert command.config.data.frames_per_video == command.config.augment.large_views == 4
+    assert len(describe_change(little, any_gap=None, may_add_frames=True)) == 2
 
 
 def test_a_longer_gap_is_named_if_it_shows_more():

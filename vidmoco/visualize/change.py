@@ -22,6 +22,9 @@ _SIDE = 16  # finer detail moves with every movement of the hand
 _FLAT = 1e-3  # length of a picture without any structure
 NEARLY_EQUAL = 0.1
 """A second frame counts as nearly the first below this share of a crop's median change."""
+# docs/benchmarks.md, "What the second frame adds", has the corpora that these were seen on.
+_NOTHING, _MUCH = 0.5, 0.25  # shares of pairs whose second frame is nearly the first
+_MORE_FRAMES = "--data.frames-per-video 4 --augment.large-views 4 --augment.crop-scale 0.5 1"
 
 
 @dataclass(frozen=True)
@@ -96,10 +99,15 @@ def joined(parts: Sequence[Change]) -> Change:
     )
 
 
-def describe_change(change: Change, *, any_gap: Change | None) -> list[str]:
-    """Return lines on what the second frame adds, and on a longer gap if it adds more.
+def describe_change(
+    change: Change, *, any_gap: Change | None, may_add_frames: bool = False
+) -> list[str]:
+    """Return lines on what the second frame adds, and on a longer gap or more frames that add more.
 
-    ``any_gap``: changes of pairs at any distance in a video, if the training's are nearer.
+    Args:
+        change: of the training's pairs.
+        any_gap: changes of pairs at any distance in a video, if the training's are nearer.
+        may_add_frames: whether the training has pairs, and its method takes more frames.
     """
     share = change.share_nearly_equal
     lines = [
@@ -112,13 +120,16 @@ def describe_change(change: Change, *, any_gap: Change | None) -> list[str]:
             f"With any gap (--data.max-gap None) it is {any_gap.share_nearly_equal:.0%}, and time "
             f"changes a picture {any_gap.ratio:.2f} times as much as a crop does"
         )
+    if may_add_frames and share <= _MUCH:
+        lines.append(
+            f"Four frames do better still, each the positive of the others: {_MORE_FRAMES}"
+        )
     return lines
 
 
 def _expect(share: float) -> str:
-    # docs/benchmarks.md, "What the second frame adds", has the corpora that this was seen on.
-    if share > 0.5:
+    if share > _NOTHING:
         return "expect pairs to do as single frames"
-    if share > 0.25:
+    if share > _MUCH:
         return "expect a small gain of pairs over single frames"
     return "expect pairs to do better than single frames"

@@ -64,7 +64,8 @@ def preview(command: PreviewCommand, catalog: Catalog | None = None) -> int:
         any_gap = None
         if config.data.max_gap is not None:
             any_gap = sample_pairs(replace(source, config=far), far, num_pairs=0).change
-        say(console, *describe_change(sample.change, any_gap=any_gap))
+        more = config.method.TAKES_MORE_VIEWS and config.data.frames_per_video == 2
+        say(console, *describe_change(sample.change, any_gap=any_gap, may_add_frames=more))
     say(console, f"{output}: {command.pairs} pairs")
     return 0
 
