@@ -20,8 +20,8 @@ from mkdocs.structure.pages import Page
 from tyro.constructors import ConstructorRegistry
 
 import vidmoco
-from vidmoco.cli.help import help_rule
 from vidmoco.cli.commands import COMMANDS
+from vidmoco.cli.help import help_rule
 from vidmoco.config.commands import PretrainCommand
 from vidmoco.config.methods import METHOD_CONFIGS
 from vidmoco.config.recipe import default_recipe, load_recipe, shipped_recipes
