@@ -5,8 +5,9 @@ import sys
 
 import pytest
 import torch
+from torch import nn
 
-from vidmoco.device import autocast, training_precision
+from vidmoco.device import autocast, training_precision, use_channels_last
 
 FAULTS = """
 import resource, sys, torch
@@ -87,3 +88,13 @@ def test_models_run_in_the_precision_of_the_device(monkeypatch, units):
         assert layer(row).dtype == (torch.bfloat16 if units else torch.float32)
     with autocast(torch.device("cpu"), "bf16"):
         assert layer(row).dtype == torch.bfloat16
+
+
+def test_weights_of_five_axes_stay_as_they_are() -> None:
+    """Such as those of timm's lambda_resnet26t."""
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv3d(1, 2, 3), nn.BatchNorm2d(4))
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    use_channels_last(network)
+    assert network[0].weight.is_contiguous(memory_format=torch.channels_last)
+    assert network[1].weight.is_contiguous()
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())

@@ -28,6 +28,7 @@ def test_a_training_in_another_thread_hears_no_signals_and_runs():
 
 def test_a_signal_ends_what_is_done_in_the_block():
     before = signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+    of_libraries = signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Ray's, after its tests
     try:
         with pytest.raises(Stopped, match="SIGTERM") as stopped, stops_raise():
             os.kill(os.getpid(), signal.SIGUSR2)  # who ignores it goes on to
@@ -37,3 +38,4 @@ def test_a_signal_ends_what_is_done_in_the_block():
         assert signal.getsignal(signal.SIGUSR2) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGUSR2, before)
+        signal.signal(signal.SIGTERM, of_libraries)

@@ -14,7 +14,13 @@ from vidmoco.backbones.preprocess import CropMode, Preprocess, feature_dim, norm
 from vidmoco.backbones.source import is_random, require_source
 from vidmoco.backbones.tokens import FeatureKind, Tokens
 from vidmoco.config.plain import checked
-from vidmoco.device import autocast, float32_by_default, resolve_device, to_device_ahead
+from vidmoco.device import (
+    autocast,
+    float32_by_default,
+    resolve_device,
+    to_device_ahead,
+    use_channels_last,
+)
 from vidmoco.distributed import own_gpu
 from vidmoco.errors import ConfigError
 from vidmoco.shapes import Float32, UInt8
@@ -74,7 +80,7 @@ class FrozenBackbone:
 
         Measured on a CPU: ResNet-18 is 1.2 to 1.8 times as fast in channels_last.
         """
-        self.backbone.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        use_channels_last(self.backbone.to(device))
 
     @torch.inference_mode()
     def features(self, images: Tensor) -> Float32[Tensor, "n *d"]:

@@ -21,7 +21,7 @@ from vidmoco import distributed
 from vidmoco.backbones.build import weights_hash
 from vidmoco.backbones.frozen import FrozenBackbone
 from vidmoco.backbones.preprocess import normalize
-from vidmoco.device import autocast
+from vidmoco.device import autocast, use_channels_last
 from vidmoco.distributed import on_all_ranks
 from vidmoco.errors import CheckpointError
 from vidmoco.evaluate.features import Features, ImageBatch, compute_features, image_loader
@@ -153,7 +153,7 @@ def finetune(
     regularization = settings.recipe.regularization
     if regularization is not None:
         add_drop_path(model.backbone, regularization.drop_path)
-    model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    use_channels_last(model.to(device))
     if distributed.world_size() > 1 and not is_frozen:
         sync_batch_norm(model)
     optimizer = build_optimizer(model, settings.recipe)

@@ -9,7 +9,7 @@ from vidmoco import distributed
 from vidmoco.backbones.build import build_backbone, strided_at_one_pixel
 from vidmoco.config.method_settings import MethodSettings
 from vidmoco.config.pretrain import PretrainConfig
-from vidmoco.device import memory_of, training_precision
+from vidmoco.device import memory_of, training_precision, use_channels_last
 from vidmoco.errors import ConfigError, is_out_of_memory
 from vidmoco.methods.build import AnyMethod, build_method, require_memory
 from vidmoco.methods.normalization import sync_batch_norm
@@ -84,7 +84,7 @@ def assemble_method(
     if method.syncs_batch_norm:
         sync_batch_norm(method.to(device))
     if config.engine.channels_last:
-        method.to(memory_format=torch.channels_last)
+        use_channels_last(method)
     return method.train()
 
 
