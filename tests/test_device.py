@@ -94,7 +94,10 @@ def test_weights_of_five_axes_stay_as_they_are() -> None:
     """Such as those of timm's lambda_resnet26t."""
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv3d(1, 2, 3), nn.BatchNorm2d(4))
     before = {name: value.clone() for name, value in network.state_dict().items()}
+    with torch.inference_mode():
+        network.register_buffer("made_by_a_forward", torch.zeros(1, 2, 3, 4), persistent=False)
     use_channels_last(network)
+    assert network.made_by_a_forward.is_contiguous(memory_format=torch.channels_last)
     assert network[0].weight.is_contiguous(memory_format=torch.channels_last)
     assert network[1].weight.is_contiguous()
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())

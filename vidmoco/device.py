@@ -91,9 +91,13 @@ def use_channels_last(module: nn.Module) -> None:
 
     ``Module.to`` does it too, and refuses a network that has weights of five axes.
     """
-    for weights in (*module.parameters(), *module.buffers()):
+    for weights in module.parameters():
         if weights.ndim == 4:
             weights.data = weights.data.to(memory_format=torch.channels_last)
+    for part in module.modules():
+        for name, buffer in part.named_buffers(recurse=False):
+            if buffer.ndim == 4:  # replaced: a tensor of inference mode cannot be changed
+                setattr(part, name, buffer.to(memory_format=torch.channels_last))
 
 
 def to_device(values: Tensor, device: torch.device) -> Tensor:
