@@ -99,7 +99,8 @@ def test_nccl_connects_gpus_and_gloo_the_rest(device, processes, backend, monkey
     monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    for name, value in (("RANK", "1"), ("WORLD_SIZE", "2"), ("LOCAL_WORLD_SIZE", processes)):
+    ranks = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": processes}
+    for name, value in ranks.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(distributed, "meet", lambda timeout: (None, 1, 2, "start"))
     monkeypatch.setattr(distributed, "Heartbeat", lambda *_: None)

@@ -2,12 +2,13 @@ import pytest
 import torch
 from method_material import built, normed_backbone
 
+from vidmoco import distributed
 from vidmoco.config.methods import SimCLRConfig
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.runtime import EngineConfig
 from vidmoco.errors import CheckpointError
 from vidmoco.train.metrics import MetricsLog
-from vidmoco.train.run_state import RunState, settings_of_checkpoint
+from vidmoco.train.run_state import RunState, newest_checkpoint, settings_of_checkpoint
 
 
 def state_of(run, seed, **engine):
@@ -67,3 +68,15 @@ def test_a_checkpoint_holds_its_settings(tmp_path):
     torch.save({"step": 3, "settings": {"sed": 1}}, path)
     with pytest.raises(CheckpointError, match="unknown key 'sed'"):
         settings_of_checkpoint(tmp_path)
+
+
+def test_all_processes_take_the_checkpoint_that_the_main_one_sees(tmp_path, monkeypatch):
+    """A file server may show another machine a newer or an older folder."""
+    for step in (2, 3):
+        (tmp_path / f"step_{step:08d}.pt").touch()
+    assert newest_checkpoint(tmp_path).name == "step_00000003.pt"
+    monkeypatch.setattr(distributed, "gather_objects", lambda item: ["step_00000002.pt", item])
+    assert newest_checkpoint(tmp_path).name == "step_00000002.pt"
+    assert newest_checkpoint(tmp_path / "not yet").name == "step_00000002.pt"
+    monkeypatch.setattr(distributed, "gather_objects", lambda item: ["", item])
+    assert newest_checkpoint(tmp_path) is None
