@@ -14,7 +14,8 @@ def test_a_python_that_there_is_not_is_skipped(tmp_path):
     assert TOOL["environment"](tmp_path, "3.99") is None
 
 
-def test_the_environment_is_outside_of_the_checkout_and_empty(tmp_path):
+def test_the_environment_is_outside_of_the_checkout_and_empty(tmp_path, monkeypatch):
+    monkeypatch.delenv("PYTHONPATH", raising=False)  # as the tool does
     python = TOOL["environment"](tmp_path, sys.executable)
     assert python.is_file()
     found = subprocess.run(

@@ -122,7 +122,7 @@ def describe_change(
         )
     if may_add_frames and share <= _MUCH:
         lines.append(
-            f"Four frames do better still, each the positive of the others: {_MORE_FRAMES}"
+            f"Four frames, the first with three positives, do better still: {_MORE_FRAMES}"
         )
     return lines
 
