@@ -6,7 +6,7 @@ from vidmoco.cli.flags import parse
 from vidmoco.cli.main import main
 from vidmoco.config.commands import PretrainCommand, PreviewCommand
 from vidmoco.config.methods import METHOD_CONFIGS, MoCoConfig, SimCLRConfig
-from vidmoco.config.recipe import changed_flags, load_recipe
+from vidmoco.config.recipe import changed_flags, load_recipe, with_views_of
 from vidmoco.errors import ConfigError
 
 
@@ -92,6 +92,9 @@ def test_a_method_comes_into_any_recipe_with_its_own_defaults(recipe, name):
         assert given == of_recipe  # the recipe's own settings of its method stay
     else:
         assert given.method == METHOD_CONFIGS[name](tau=0.33)
+    if not given.method.TAKES_MORE_VIEWS:
+        assert given.augment.large_views == given.data.frames_per_video == 2
+        of_recipe = with_views_of(type(given.method), of_recipe)
     for section in ("data", "augment", "backbone", "optim", "engine", "seed", "epochs"):
         assert getattr(given, section) == getattr(of_recipe, section)
 

@@ -18,7 +18,7 @@ from vidmoco.cli.help import HELP, HELP_ALL, print_help
 from vidmoco.config.base import require_finite
 from vidmoco.config.commands import PretrainCommand, PreviewCommand
 from vidmoco.config.methods import METHOD_CONFIGS
-from vidmoco.config.recipe import default_recipe, load_recipe, shipped_recipes
+from vidmoco.config.recipe import default_recipe, load_recipe, shipped_recipes, with_views_of
 from vidmoco.config.resume import has_checkpoint
 from vidmoco.errors import ConfigError, nearest
 
@@ -154,10 +154,11 @@ def _with_method(command: Trains, name: str) -> tuple[Trains, str]:
             f"{', '.join(METHOD_CONFIGS)}."
         )
     method = METHOD_CONFIGS[name]()
+    before = with_views_of(type(method), command.config)
     try:
-        return replace(command, config=replace(command.config, method=method)), ""
+        return replace(command, config=replace(before, method=method)), ""
     except ConfigError:
-        unchecked = copy.copy(command.config)
+        unchecked = copy.copy(before)
         object.__setattr__(unchecked, "method", method)  # replace() would check it
         fitting = [one for one in shipped_recipes() if load_recipe(one).method.name == name]
         advice = (

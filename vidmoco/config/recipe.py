@@ -8,6 +8,7 @@ range each raise ``ConfigError``, which names the key.
 import os
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from typing import Any
 import yaml
 
 from vidmoco.config.command_line import flag_words
+from vidmoco.config.method_settings import MethodSettings
+from vidmoco.config.methods import METHOD_CONFIGS
 from vidmoco.config.plain import build_settings, to_plain
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.yaml_text import MAX_BYTES, read_yaml
@@ -123,6 +126,11 @@ def with_settings(config: PretrainConfig, settings: Mapping[str, Any]) -> Pretra
     Raises:
         ConfigError: a setting is unknown, or cannot be used.
     """
+    method = settings.get("method")
+    name = method.get("name") if isinstance(method, Mapping) else method
+    other = METHOD_CONFIGS.get(str(name))
+    if other is not None and not isinstance(config.method, other):
+        config = with_views_of(other, config)
     plain = to_plain(config)
     for name, value in settings.items():
         section, inner = (_SHORT[name], {name: value}) if name in _SHORT else (name, value)
@@ -139,6 +147,18 @@ def with_settings(config: PretrainConfig, settings: Mapping[str, Any]) -> Pretra
             key: to_plain(one) for key, one in inner.items()
         }
     return build_settings(PretrainConfig, plain, at="")
+
+
+def with_views_of(method: type[MethodSettings], config: PretrainConfig) -> PretrainConfig:
+    """Return a config for another method: with two large views, if that takes no more."""
+    if method.TAKES_MORE_VIEWS or config.augment.large_views == 2:
+        return config
+    frames = min(config.data.frames_per_video, 2 + config.augment.small_crops)
+    return replace(
+        config,
+        augment=replace(config.augment, large_views=2),
+        data=replace(config.data, frames_per_video=frames),
+    )
 
 
 def changed_flags(recipe: PretrainConfig, config: PretrainConfig) -> list[str]:
