@@ -60,7 +60,7 @@ def test_pairs_are_those_of_the_run_and_in_the_page(run):
         with Image.open(io.BytesIO(base64.b64decode(first))) as image:
             index = read_index(np.asarray(image.convert("RGB")))
         assert index == read_index(pair.frames[0].permute(1, 2, 0).numpy())
-        assert [p["alt"] for p in four[2:]] == ["query", "key"]
+        assert [p["alt"] for p in four[2:]] == ["query view", "key view"]
         assert four[2]["width"] == four[2]["height"] == "32"
     assert "Gap achieved, 6 pairs" in page.text
     assert sorted(run.iterdir()) == before

@@ -13,6 +13,7 @@ from vidmoco.visualize.change import (
     crops_alone,
     describe_change,
     difference,
+    flags_for_much_change,
     joined,
 )
 
@@ -83,13 +84,19 @@ def test_words(of_time, expected):
     assert len(lines) == 2 and re.match(expected, lines[1])
 
 
-def test_more_frames_are_named_where_time_changes_much():
+@pytest.mark.parametrize(
+    ("recipe", "frames"), [("vidmoco", 4), ("simclr_small", 2), ("moco_v2", 4)]
+)
+def test_what_pays_where_time_changes_much_is_named(recipe, frames):
+    words = ["videos", "--recipe", recipe]
+    flags = flags_for_much_change(parse(PretrainCommand, words, prog="").config)
     much, little = changes([1, 1, 1, 1]), changes([0, 0, 1, 1])
-    *_, line = describe_change(much, any_gap=None, may_add_frames=True)
-    words = line[line.index("--") :].split()
-    command = parse(PretrainCommand, ["videos", "--recipe", "vidmoco", *words], prog="")
-    assert command.config.data.frames_per_video == command.config.augment.large_views == 4
-    assert len(describe_change(little, any_gap=None, may_add_frames=True)) == 2
+    *_, line = describe_change(much, any_gap=None, flags=flags)
+    config = parse(PretrainCommand, words + line[line.index("--") :].split(), prog="").config
+    assert config.data.frames_per_video == config.augment.large_views == frames
+    assert config.augment.crop_scale == (0.5, 1.0)
+    assert flags_for_much_change(config) == []
+    assert len(describe_change(little, any_gap=None, flags=flags)) == 2
 
 
 def test_a_longer_gap_is_named_if_it_shows_more():

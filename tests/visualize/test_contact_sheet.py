@@ -4,7 +4,14 @@ import numpy as np
 import torch
 
 from vidmoco.visualize.change import Change
-from vidmoco.visualize.contact_sheet import Sample, ShownPair, count_gaps, describe_gaps, draw_sheet
+from vidmoco.visualize.contact_sheet import (
+    Sample,
+    ShownPair,
+    count_gaps,
+    describe_gaps,
+    draw_sheet,
+    gaps_of,
+)
 
 BLUE, GREY = (26, 95, 180), (180, 186, 194)
 
@@ -82,3 +89,22 @@ def test_views_are_shown_as_they_are_seen():
     ).all(axis=2).any()  # zero is ImageNet's mean colour
     white = dataclasses.replace(pair_of(), views=torch.full((2, 3, 32, 32), 9.0))
     assert (pixels(sample_of(white)) == 255).mean() > (mean == 255).mean()
+
+
+def test_four_frames_are_shown_with_all_their_views():
+    pair = ShownPair(
+        key="a.mp4",
+        aspect_ratio=1.5,
+        pts_seconds=(1.0, 0.25, 1.5, 1.0),
+        frames=torch.full((4, 3, 48, 72), 137, dtype=torch.uint8),
+        views=torch.zeros(4, 3, 32, 32),
+    )
+    assert pair.apart == "within 1.250 s"
+    assert pair.view_names == ["query view", "key view 1", "key view 2", "key view 3"]
+    assert len(columns_of(pixels(sample_of(pair)), (137,) * 3)) == 4 * 192
+    assert pair_of().apart == "0.750 s apart"
+    assert dataclasses.replace(pair, pts_seconds=(1.0,) * 4).apart == "the same frame"
+
+
+def test_a_gap_is_between_the_first_frame_and_another():
+    assert gaps_of(np.array([[1.0, 0.25, 1.5], [0, 0, 3]])).tolist() == [0.75, 0.5, 0, 3]

@@ -163,9 +163,12 @@ def with_views_of(method: type[MethodSettings], config: PretrainConfig) -> Pretr
 
 def changed_flags(recipe: PretrainConfig, config: PretrainConfig) -> list[str]:
     """Return the flags that turn ``recipe`` into ``config``, but for the videos."""
+    name = recipe.method.name
+    if name != config.method.name:  # it comes with its own defaults
+        recipe = with_views_of(type(config.method), recipe)
     before, after = to_plain(recipe), to_plain(config)
-    if before["method"]["name"] != after["method"]["name"]:  # it comes with its own defaults
-        before["method"] = to_plain(type(config.method)()) | {"name": before["method"]["name"]}
+    if name != config.method.name:
+        before["method"] = to_plain(type(config.method)()) | {"name": name}
     return [
         shlex.join(flag_words(name, value))
         for name, value in _flat(after).items()

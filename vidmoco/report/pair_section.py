@@ -54,7 +54,7 @@ def pair_section(facts: RunFacts, *, num_pairs: int, console: Console) -> Sectio
         gaps=_gaps(sample),
         foot=f"{failed} videos could not be read now." if failed else "",
     )
-    lead = "The first pairs of the run: two frames of a video, and the view made from each."
+    lead = "The first pairs of the run: frames of one video, and the views made of them."
     return Section("Sampled pairs", [shown], lead)
 
 
@@ -80,9 +80,7 @@ def _without(reason: str) -> Section:
 
 
 def _pair(pair: ShownPair) -> dict[str, Any]:
-    """Return a pair for the template: its video and gap, both frames and both views."""
-    first, second = pair.pts_seconds
-    gap = "the same frame" if first == second else f"{abs(second - first):.3f} s apart"
+    """Return a pair for the template: its video and gap, its frames and views."""
     aspect = min(pair.aspect_ratio, _MOST_WIDE)
     std, mean = (torch.tensor(n).view(3, 1, 1) for n in (IMAGENET_STD, IMAGENET_MEAN))
     views = ((pair.views * std + mean).clamp(0, 1) * 255).round().byte()
@@ -91,9 +89,9 @@ def _pair(pair: ShownPair) -> dict[str, Any]:
             _shot(frame, aspect, f"at {seconds:.3f} s")
             for frame, seconds in zip(pair.frames, pair.pts_seconds, strict=True)
         ),
-        *(_shot(view, 1.0, name) for view, name in zip(views, ("query", "key"), strict=True)),
+        *(_shot(view, 1.0, name) for view, name in zip(views, pair.view_names, strict=True)),
     ]
-    return {"name": pair.key, "gap": gap, "shots": shots}
+    return {"name": pair.key, "gap": pair.apart, "shots": shots}
 
 
 def _shot(pixels: UInt8[Tensor, "3 h w"], aspect: float, caption: str) -> dict[str, Any]:

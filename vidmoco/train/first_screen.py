@@ -128,9 +128,10 @@ def _pairs(config: PretrainConfig, source: PairSource, batching: Batching) -> st
     if data.single_frame or not source.has_time:
         kind = "two views of one frame"
     else:
-        frames = "two" if data.frames_per_video == 2 else str(data.frames_per_video)
-        kind = f"{frames} frames of one video{_gaps(data)}"
-    text = f"{data.batch_size} in a batch, each {kind}"
+        kind = f"two frames of one video{_gaps(data)}"
+    others = max(data.frames_per_video, config.augment.large_views) - 1  # of the query
+    times = f" x {others}" if others > 1 else ""
+    text = f"{data.batch_size}{times} in a batch, each {kind}"
     if batching.pairs_per_source > 1:
         text += (
             f"; an epoch takes {batching.pairs_per_source} of each segment, which are not each "
@@ -141,9 +142,12 @@ def _pairs(config: PretrainConfig, source: PairSource, batching: Batching) -> st
 
 def _gaps(data: DataConfig) -> str:
     least, most = f"{data.min_gap:g}", data.max_gap
-    if most is None:
-        return f", at least {least} s apart" if data.min_gap else ""
-    return f", {least} to {most:g} s apart" if data.min_gap else f", at most {most:g} s apart"
+    if not data.min_gap:
+        return "" if most is None else f", at most {most:g} s apart"
+    gaps = f"at least {least} s" if most is None else f"{least} to {most:g} s"
+    if data.frames_per_video > 2:  # the least gap is that of the first and the last of them
+        return f", of {data.frames_per_video} that span {gaps}"
+    return f", {gaps} apart"
 
 
 def _device(

@@ -16,6 +16,7 @@ from torch.nn.functional import interpolate
 from vidmoco.augment.color import luma
 from vidmoco.augment.views import Augment, build_augment
 from vidmoco.config.augment import AugmentConfig
+from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.shapes import Float, Float32, UInt8
 
 _SIDE = 16  # finer detail moves with every movement of the hand
@@ -24,16 +25,16 @@ NEARLY_EQUAL = 0.1
 """A second frame counts as nearly the first below this share of a crop's median change."""
 # docs/benchmarks.md, "What the second frame adds", has the corpora that these were seen on.
 _NOTHING, _MUCH = 0.5, 0.25  # shares of pairs whose second frame is nearly the first
-_MORE_FRAMES = "--data.frames-per-video 4 --augment.large-views 4 --augment.crop-scale 0.5 1"
+_SMALLEST_CROP = 0.5  # share of the area; smaller crops take away what pairs gain there
 
 
 @dataclass(frozen=True)
 class Change:
     """Changes of many pairs."""
 
-    of_time: Float32[np.ndarray, " n"]
-    """Between the two frames of each pair, from 0 to 2."""
-    of_crop: Float32[np.ndarray, " n"]
+    of_time: Float32[np.ndarray, " pairs"]
+    """Between the first frame of each video and the others, from 0 to 2."""
+    of_crop: Float32[np.ndarray, " m"]
     """Between two crops of the first frame of each."""
 
     @property
@@ -71,11 +72,12 @@ def change_of(
     crops: Augment,
     generator: torch.Generator,
 ) -> Change:
-    """Return the changes between the first two frames of each pair, and between two crops."""
+    """Return the changes between the first frame and each other, and between two crops of it."""
     twice = frames[:, :1].expand(-1, frames.shape[1], -1, -1, -1).contiguous()
     first, second = crops(twice, aspect_ratios, generator)[:2]
+    query, *others = frames.float().unbind(1)
     return Change(
-        of_time=difference(frames[:, 0].float(), frames[:, 1].float()).numpy(),
+        of_time=np.concatenate([difference(query, other).numpy() for other in others]),
         of_crop=difference(first, second).numpy(),
     )
 
@@ -99,15 +101,25 @@ def joined(parts: Sequence[Change]) -> Change:
     )
 
 
+def flags_for_much_change(config: PretrainConfig) -> list[str]:
+    """Return the flags that a training lacks which paid where time changes pictures much."""
+    flags = []
+    if config.method.TAKES_MORE_VIEWS and config.data.frames_per_video == 2:
+        flags += ["--data.frames-per-video 4 --augment.large-views 4"]
+    if config.augment.crop_scale[0] < _SMALLEST_CROP:
+        flags += [f"--augment.crop-scale {_SMALLEST_CROP} 1"]
+    return flags
+
+
 def describe_change(
-    change: Change, *, any_gap: Change | None, may_add_frames: bool = False
+    change: Change, *, any_gap: Change | None, flags: Sequence[str] = ()
 ) -> list[str]:
-    """Return lines on what the second frame adds, and on a longer gap or more frames that add more.
+    """Return lines on what the second frame adds, and on a longer gap or flags that add more.
 
     Args:
         change: of the training's pairs.
         any_gap: changes of pairs at any distance in a video, if the training's are nearer.
-        may_add_frames: whether the training has pairs, and its method takes more frames.
+        flags: of ``flags_for_much_change``.
     """
     share = change.share_nearly_equal
     lines = [
@@ -120,10 +132,8 @@ def describe_change(
             f"With any gap (--data.max-gap None) it is {any_gap.share_nearly_equal:.0%}, and time "
             f"changes a picture {any_gap.ratio:.2f} times as much as a crop does"
         )
-    if may_add_frames and share <= _MUCH:
-        lines.append(
-            f"Four frames, the first with three positives, do better still: {_MORE_FRAMES}"
-        )
+    if flags and share <= _MUCH:
+        lines.append(f"Where time changes this much, these do better still: {' '.join(flags)}")
     return lines
 
 

@@ -1,6 +1,7 @@
 """The picture of ``vidmoco preview``: one row per pair, and a histogram of the gaps."""
 
 import textwrap
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -10,6 +11,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from vidmoco.augment.color import IMAGENET_MEAN, IMAGENET_STD
+from vidmoco.data.batches import PairBatch
 from vidmoco.shapes import Float, Float64, Int64, UInt8
 from vidmoco.text import in_ascii
 from vidmoco.visualize.change import Change
@@ -25,22 +27,34 @@ _PLOT_HEIGHT, _MAX_BARS = 170, 20
 
 @dataclass(frozen=True)
 class ShownPair:
-    """A pair of the training. The query view is of the first frame, the key view of the second.
-
-    If there are more frames and views, the sheet shows the first two.
-    """
+    """The frames of a video that a batch has, and its large views: first the query's, then keys."""
 
     key: str  # path of the video below its folder
     aspect_ratio: float  # displayed width / height
-    pts_seconds: tuple[float, float]  # of the frames, from the first of the video
-    frames: UInt8[Tensor, "2 3 h w"]  # as decoded, on the canvas of the run
-    views: Float[Tensor, "2 3 s s"]  # normalised
+    pts_seconds: tuple[float, ...]  # of the frames, from the first of the video
+    frames: UInt8[Tensor, "f 3 h w"]  # as decoded, on the canvas of the run
+    views: Float[Tensor, "v 3 s s"]  # normalised
+
+    @property
+    def apart(self) -> str:
+        """How far the frames are from each other, in words."""
+        span = max(self.pts_seconds) - min(self.pts_seconds)
+        if span == 0:
+            return "the same frame"
+        return f"{span:.3f} s apart" if len(self.frames) == 2 else f"within {span:.3f} s"
+
+    @property
+    def view_names(self) -> list[str]:
+        """The names of the views."""
+        keys = range(1, len(self.views))
+        return ["query view", *(f"key view {n}" if len(keys) > 1 else "key view" for n in keys)]
 
 
 @dataclass(frozen=True)
 class Sample:
     """The first pairs of a run, and their gaps in seconds.
 
+    A gap is between the first frame of a video and another one: these are a positive pair.
     Requested gaps are between the drawn times, achieved ones between the frames shown then.
     """
 
@@ -49,6 +63,36 @@ class Sample:
     achieved_gaps: Float64[np.ndarray, " read"]
     failures: dict[int, str]  # rows of videos that could not be read, and why
     change: Change  # by time, and by a crop, of the pairs that were read
+
+
+def gaps_of(times: Float64[np.ndarray, "n f"]) -> Float64[np.ndarray, " gaps"]:
+    """Return the gaps between the first frame of each video and the others."""
+    gaps: Float64[np.ndarray, " gaps"] = np.abs(times[:, 1:] - times[:, :1]).ravel()
+    return gaps
+
+
+def shown_pairs(
+    batch: PairBatch, views: Sequence[Tensor], name: Callable[[int], str], *, most: int
+) -> list[ShownPair]:
+    """Return what the sheet shows of the first ``most`` pairs of a batch.
+
+    Args:
+        batch: of the training.
+        views: its large views, normalised, (n, 3, s, s) each, on any device.
+        name: returns the path of a row of the catalog.
+        most: maximum number of pairs.
+    """
+    shown = torch.stack([view[:most].float().cpu() for view in views], dim=1)
+    return [
+        ShownPair(
+            name(int(batch.rows[n])),
+            float(batch.aspect_ratios[n]),
+            tuple(batch.pts_seconds[n].tolist()),
+            batch.frames[n],
+            pair_views,
+        )
+        for n, pair_views in enumerate(shown)
+    ]
 
 
 def describe_gaps(sample: Sample) -> list[str]:
@@ -81,10 +125,12 @@ def draw_sheet(sample: Sample, lines: list[str]) -> Image.Image:
     tile = min(size * ceil(_TILES[0] / size), _TILES[1])
     widest = max(pair.aspect_ratio for pair in sample.pairs)
     box = round(tile * min(max(widest, 1.0), _MAX_ASPECT))
-    content = max(2 * (box + tile) + 3 * _SPACE, _CONTENT)
-    space = (content - 2 * (box + tile)) // 3
-    steps = (0, box + space, box + space, tile + space)
-    lefts = [_MARGIN + sum(steps[: n + 1]) for n in range(4)]
+    titles = [f"Frame {n + 1}" for n in range(len(first.frames))]
+    widths = [box] * len(titles) + [tile] * len(first.views)
+    titles += [name.capitalize() for name in first.view_names]
+    content = max(sum(widths) + (len(widths) - 1) * _SPACE, _CONTENT)
+    space = (content - sum(widths)) // (len(widths) - 1)
+    lefts = [_MARGIN + sum(widths[:n]) + n * space for n in range(len(widths))]
     lines = [
         *lines,
         f"Frames are decoded to {canvas_width} x {canvas_height} pixels and drawn in their true "
@@ -100,17 +146,14 @@ def draw_sheet(sample: Sample, lines: list[str]) -> Image.Image:
     draw.text((_MARGIN, _MARGIN - 6), "The first pairs of pretrain", _TEXT, font(20))
     for n, line in enumerate(lines):
         draw.text((_MARGIN, _MARGIN + _LINE * (n + 1.2)), line, _QUIET, font())
-    for left, title in zip(lefts, ("Frame 1", "Frame 2", "Query view", "Key view"), strict=True):
+    for left, title in zip(lefts, titles, strict=True):
         draw.text((left, rows_top - _LINE), title, _TEXT, font(15))
     for n, pair in enumerate(sample.pairs):
         top = rows_top + n * row_height
-        first_time, second_time = pair.pts_seconds
-        gap = f"gap {abs(second_time - first_time):.3f} s"
-        gap = "the same frame" if first_time == second_time else gap
         draw.line((_MARGIN, top + 3, _MARGIN + content, top + 3), _RULE)
         name = shortened(f"{n + 1}. {in_ascii(pair.key)}", content - 140)
         draw.text((_MARGIN, top + 8), name, _TEXT, font())
-        draw.text((_MARGIN + content, top + 8), gap, _TEXT, font(), anchor="ra")
+        draw.text((_MARGIN + content, top + 8), pair.apart, _TEXT, font(), anchor="ra")
         width = min(box, round(tile * pair.aspect_ratio))
         frame_size = max(1, width), min(tile, max(1, round(width / pair.aspect_ratio)))
         std, mean = (

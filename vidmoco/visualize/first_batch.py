@@ -1,6 +1,5 @@
 """The picture of the first pairs of a training, drawn from the batch that it has just read."""
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -9,7 +8,7 @@ from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.data.batches import PairBatch
 from vidmoco.data.source import PairSource
 from vidmoco.visualize.change import change_of, crops_alone
-from vidmoco.visualize.contact_sheet import Sample, ShownPair, draw_sheet
+from vidmoco.visualize.contact_sheet import Sample, draw_sheet, gaps_of, shown_pairs
 from vidmoco.visualize.preview import requested_gaps
 
 _PAIRS = 8
@@ -26,22 +25,12 @@ def sheet_of_batch(
         source: of the batch.
         config: of the run.
     """
-    times = batch.pts_seconds
-    two = [view[:_PAIRS].float().cpu() for view in views[:2]]
-    pairs = [
-        ShownPair(
-            source.name(int(batch.rows[n])),
-            float(batch.aspect_ratios[n]),
-            (float(times[n, 0]), float(times[n, 1])),
-            batch.frames[n, :2],
-            torch.stack([view[n] for view in two]),
-        )
-        for n in range(min(_PAIRS, len(batch.frames)))
-    ]
-    achieved = (times.max(dim=1).values - times.min(dim=1).values).numpy()
+    large = views[: config.augment.large_views]
+    pairs = shown_pairs(batch, large, source.name, most=_PAIRS)
+    achieved = gaps_of(batch.pts_seconds.numpy())
     change = change_of(
         batch.frames, batch.aspect_ratios, crops_alone(config.augment), torch.Generator()
     )
-    sample = Sample(pairs, requested_gaps(source, config), np.asarray(achieved), {}, change)
+    sample = Sample(pairs, requested_gaps(source, config), achieved, {}, change)
     line = f"Seed {config.seed}, batches of {config.data.batch_size}, {config.method.name}"
     return draw_sheet(sample, [line])

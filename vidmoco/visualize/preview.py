@@ -27,12 +27,20 @@ from vidmoco.visualize.change import (
     change_of,
     crops_alone,
     describe_change,
+    flags_for_much_change,
     joined,
 )
-from vidmoco.visualize.contact_sheet import Sample, ShownPair, describe_gaps, draw_sheet
+from vidmoco.visualize.contact_sheet import (
+    Sample,
+    ShownPair,
+    describe_gaps,
+    draw_sheet,
+    gaps_of,
+    shown_pairs,
+)
 from vidmoco.visualize.png_file import require_png, save_png
 
-# Pairs whose gaps are counted. The requested gaps cost nothing; the achieved ones need decoding.
+# Videos whose gaps are counted. The requested gaps cost nothing; the achieved ones need decoding.
 NUM_ASKED, NUM_READ = 2000, 256
 
 
@@ -64,8 +72,8 @@ def preview(command: PreviewCommand, catalog: Catalog | None = None) -> int:
         any_gap = None
         if config.data.max_gap is not None:
             any_gap = sample_pairs(replace(source, config=far), far, num_pairs=0).change
-        more = config.method.TAKES_MORE_VIEWS and config.data.frames_per_video == 2
-        say(console, *describe_change(sample.change, any_gap=any_gap, may_add_frames=more))
+        flags = flags_for_much_change(config)
+        say(console, *describe_change(sample.change, any_gap=any_gap, flags=flags))
     say(console, f"{output}: {command.pairs} pairs")
     return 0
 
@@ -86,33 +94,28 @@ def sample_pairs(source: PairSource, config: PretrainConfig, *, num_pairs: int) 
     crops, own = crops_alone(config.augment), torch.Generator().manual_seed(config.seed)
     changes: list[Change] = []
     pairs: list[ShownPair] = []
-    achieved: list[float] = []
+    achieved: list[Float64[np.ndarray, " gaps"]] = []
     failures: dict[int, str] = {}
     with closing(batches):
         for batch in batches:
-            frames, aspects, times = batch.frames, batch.aspect_ratios, batch.pts_seconds.tolist()
-            achieved += [max(shown) - min(shown) for shown in times]
+            frames, aspects = batch.frames, batch.aspect_ratios
+            achieved.append(gaps_of(batch.pts_seconds.numpy()))
             failures.update(batch.failures)
             changes.append(change_of(frames, aspects, crops, own))
             missing = num_pairs - len(pairs)
             if missing > 0:
-                views = augment(frames, aspects, generator)[:2]  # the sheet shows two
-                for n, row in enumerate(batch.rows.tolist()[:missing]):
-                    key, both = source.name(row), torch.stack([view[n] for view in views])
-                    first, second = times[n][:2]
-                    drawn = (first, second), frames[n, :2], both
-                    pairs.append(ShownPair(key, float(aspects[n]), *drawn))
+                large = augment(frames, aspects, generator)[: config.augment.large_views]
+                pairs += shown_pairs(batch, large, source.name, most=missing)
     gaps = requested_gaps(source, config)
-    return Sample(pairs, gaps, np.array(achieved), failures, joined(changes))
+    return Sample(pairs, gaps, np.concatenate(achieved), failures, joined(changes))
 
 
 def requested_gaps(source: PairSource, config: PretrainConfig) -> Float64[np.ndarray, " asked"]:
-    """Return the gaps in seconds that the first ``NUM_ASKED`` pairs of a run ask for."""
+    """Return the gaps in seconds that the first ``NUM_ASKED`` videos of a run ask for."""
     batching, batch_size = source.batching(), config.data.batch_size
     order = BatchOrder(batching, seed=config.seed)
     plan = PairPlan(order, source.sources, rule=pair_rule(config.data), seed=config.seed)
     requested = []
     for step in range(ceil(NUM_ASKED / batch_size)):
-        moments = [next(plan.moments(Place(step, n))) for n in range(batch_size)]
-        requested += [max(moment.times) - min(moment.times) for moment in moments]
-    return np.array(requested)
+        requested += [next(plan.moments(Place(step, n))).times for n in range(batch_size)]
+    return gaps_of(np.array(requested))
