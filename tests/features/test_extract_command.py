@@ -19,6 +19,7 @@ from vidmoco.errors import ConfigError
 from vidmoco.features import extract_command as command_module
 from vidmoco.features import extract_here
 from vidmoco.features.feature_set import open_features
+from vidmoco.video.fetch import AHEAD
 
 
 @pytest.fixture
@@ -286,21 +287,21 @@ def test_a_video_signed_anew_is_the_same_and_no_file_keeps_the_signature(
 
 def test_few_fetched_files_are_there_at_a_time(extract, remote, monkeypatch):
     write_video(Path("a.mp4"), num_frames=2)
-    urls = [f"memory://shelf/{n}.mp4" for n in range(8)]
+    urls = [f"memory://shelf/{n}.mp4" for n in range(16)]
     for url in urls:
         remote.pipe_file(url, Path("a.mp4").read_bytes())
     counts = []
     honest = extract_here.fetched
 
-    def noted(urls, folder, **options):
-        for video in honest(urls, folder, **options):
+    def noted(todo, folder, **options):
+        for one in honest(todo, folder, **options):
             counts.append(len(list(folder.iterdir())))
-            yield video
+            yield one
 
     monkeypatch.setattr(extract_here, "fetched", noted)
     assert extract(*urls, "-o", "feats", *FILES, "--workers", 1) == 0
-    assert len(counts) == 8
-    assert max(counts) <= 3  # one of each ring, and the one that is done
+    assert len(counts) == 16
+    assert max(counts) <= 3 + AHEAD  # one of each ring, the one that is done, and the next ones
 
 
 def test_the_longest_names_do_not_end_the_work(extract, capsys):

@@ -1,6 +1,6 @@
 import threading
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import aiohttp
@@ -10,7 +10,7 @@ from painted_videos import write_video
 
 from vidmoco.errors import VideoError
 from vidmoco.video import fetch as fetch_module
-from vidmoco.video.fetch import fetch, fetched, name_of_url
+from vidmoco.video.fetch import AHEAD, fetch, fetched, name_of_url
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_what_cannot_be_fetched_is_said(tmp_path, url, reason):
     assert not list(tmp_path.iterdir())
 
 
-def test_rows_come_when_they_are_due(remote, tmp_path, monkeypatch):
+def test_what_is_fetched_is_inspected(remote, tmp_path, monkeypatch):
     begun = []
     build = fetch_module.probe_pool
     monkeypatch.setattr(fetch_module, "probe_pool", lambda *args: begun.append(1) or build(*args))
@@ -88,16 +88,73 @@ def test_rows_come_when_they_are_due(remote, tmp_path, monkeypatch):
     remote.pipe_file("/shelf/a.mp4", (tmp_path / "a.mp4").read_bytes())
     remote.pipe_file("/shelf/text.mp4", b"no video")
     urls = [f"memory://shelf/{name}.mp4" for name in ("a", "gone", "text")]
-    rows = fetched(urls, folder, most_bytes=2**20)
+    rows = fetched([(url, url) for url in urls], folder, most_bytes=2**20)
     assert not list(folder.iterdir())
-    first = next(rows)
-    assert [path for path in folder.iterdir()] == [first.path]
+    (url, first), (_, gone), (_, text) = rows
+    assert url == urls[0]
     assert (first.num_frames, first.route) == (3, "pyav")
-    gone, text = rows
     assert (gone.route, text.route) == ("refused", "refused")
     assert gone.reason.startswith("it cannot be fetched: ")
     assert text.reason == "it is a text file"
     assert len(begun) == 1  # a process for each would cost half a second
+
+
+def test_the_next_files_are_fetched_meanwhile_and_come_in_order(remote, tmp_path, monkeypatch):
+    write_video(tmp_path / "a.mp4", num_frames=3)
+    barrier = threading.Barrier(AHEAD)
+
+    def together(url, path, **options):
+        barrier.wait()  # for ever, if they came one after the other
+        path.write_bytes((tmp_path / "a.mp4").read_bytes())
+
+    monkeypatch.setattr(fetch_module, "fetch", together)
+    asked = []
+
+    def todo():
+        for number in range(2 * AHEAD):
+            asked.append(number)
+            yield f"memory://{number}.mp4", number
+        yield "", "local"
+
+    rows = fetched(todo(), tmp_path, most_bytes=2**20)
+    number, row = next(rows)
+    assert number == 0 and row.num_frames == 3
+    assert asked == [*range(AHEAD + 1)]
+    *others, last = rows
+    assert [number for number, _ in others] == [*range(1, 2 * AHEAD)]
+    assert last == ("local", None)
+    (only,) = fetched([("", "local")], tmp_path, most_bytes=1)
+    assert only == ("local", None)
+
+
+def test_the_end_does_not_wait_for_downloads(tmp_path, monkeypatch):
+    ended, told = threading.Event(), []
+
+    def silent(url, path, *, stopped, **options):
+        if url.endswith("gone"):
+            raise VideoError("memory://gone: it is not there.")
+        ended.wait()
+        told.append(stopped.is_set())
+
+    monkeypatch.setattr(fetch_module, "fetch", silent)
+    todo = [("memory://gone", 0), ("memory://silent", 1)]
+    with closing(fetched(todo, tmp_path, most_bytes=1)) as rows:
+        assert next(rows)[1].reason == "it is not there"
+    ended.set()
+    while not told:
+        time.sleep(0.01)
+    assert told == [True]
+
+
+def test_a_download_that_is_not_wanted_any_more_ends(remote, tmp_path, monkeypatch):
+    monkeypatch.setattr(fetch_module, "_BYTES_AT_ONCE", 7)
+    remote.pipe_file("/shelf/a", bytes(100))
+    stopped = threading.Event()
+    fetch("memory://shelf/a", tmp_path / "a", most_bytes=100, stopped=stopped)
+    stopped.set()
+    with pytest.raises(VideoError, match="it is not wanted any more"):
+        fetch("memory://shelf/a", tmp_path / "a", most_bytes=100, stopped=stopped)
+    assert not list(tmp_path.iterdir())
 
 
 class Slow(BaseHTTPRequestHandler):

@@ -1,6 +1,5 @@
 """What one process does of an extraction of many videos."""
 
-from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -93,15 +92,12 @@ def with_files(
     command: ExtractCommand, folder: Path, todo: Iterable[Extraction]
 ) -> Iterator[Extraction]:
     """Yield what is to be extracted, with its file, which is fetched if it is at a URL."""
-    asked: deque[str] = deque()
     files = fetched(
-        iter(asked.popleft, None),
+        ((one.url, one) for one in todo),
         folder,
         most_bytes=round(command.max_download * 2**30),
         limits=command.limits,
     )
     with closing(files):
-        for one in todo:
-            if one.url:
-                asked.append(one.url)
-            yield replace(one, video=next(files)) if one.url else one
+        for one, video in files:
+            yield one if video is None else replace(one, video=video)

@@ -1,8 +1,11 @@
 """Fetch videos at URLs whole, through fsspec, because decoders only open local files."""
 
+from collections import deque
 from collections.abc import Generator, Iterable
+from multiprocessing.pool import AsyncResult, ThreadPool
 from pathlib import Path, PurePosixPath
-from typing import Any
+from threading import Event
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import fsspec
@@ -15,6 +18,10 @@ from vidmoco.video.info import VideoInfo
 from vidmoco.video.probe import ProbeJob, refused
 from vidmoco.video.scan import probe_pool, row_of
 
+T = TypeVar("T")
+
+AHEAD = 4
+"""Number of files that are fetched at a time, beside the one that is read."""
 _BYTES_AT_ONCE = 2**20
 _SECONDS_TO_CONNECT, _SECONDS_OF_SILENCE = 30.0, 60.0
 
@@ -26,11 +33,12 @@ def name_of_url(url: str) -> str:
     return "/".join(part for part in path.parts if part not in ("..", "/"))
 
 
-def fetch(url: str, path: Path, *, most_bytes: int) -> None:
+def fetch(url: str, path: Path, *, most_bytes: int, stopped: Event | None = None) -> None:
     """Copy the file at a URL to ``path``.
 
     Raises:
-        VideoError: it cannot be fetched, or has more than ``most_bytes`` bytes.
+        VideoError: it cannot be fetched, has more than ``most_bytes`` bytes, or is not wanted any
+            more, because ``stopped`` was set.
     """
     shown = without_passwords(url)
     too_large = VideoError(
@@ -45,6 +53,8 @@ def fetch(url: str, path: Path, *, most_bytes: int) -> None:
                 if target.tell() + len(piece) > most_bytes:
                     raise too_large
                 target.write(piece)
+                if stopped is not None and stopped.is_set():
+                    raise VideoError(f"{shown}: it is not wanted any more.")
     except (VideoError, MemoryError):
         path.unlink(missing_ok=True)
         raise
@@ -70,23 +80,46 @@ def _options(url: str) -> dict[str, Any]:
 
 
 def fetched(
-    urls: Iterable[str], folder: Path, *, most_bytes: int, limits: Limits = DEFAULT_LIMITS
-) -> Generator[VideoInfo, None, None]:
-    """Yield a row of the catalog for the file at each URL, fetched to ``folder`` when it is due.
+    todo: Iterable[tuple[str, T]],
+    folder: Path,
+    *,
+    most_bytes: int,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Generator[tuple[T, VideoInfo | None], None, None]:
+    """Yield each thing with a row of the catalog for the file at its URL, fetched to ``folder``.
 
-    ``urls`` are asked for one by one, and one process inspects all files. What cannot be fetched is
-    refused, with the reason.
+    The next files are fetched meanwhile, ``AHEAD`` at a time, and one process inspects all of them.
+    What cannot be fetched is refused, with the reason. A thing whose URL is empty has no row, and
+    comes at once if no file before it is waited for.
     """
-    with probe_pool(1, limits) as pool:
-        for number, url in enumerate(urls):
-            # The suffix is kept for messages only: what a file is shows its content.
-            path = folder / f"{number}{PurePosixPath(name_of_url(url)).suffix}"
+    stopped = Event()
+    waiting: deque[tuple[T, str, Path, AsyncResult[None] | None]] = deque()
+    # Its threads do not keep the process alive: a download may be silent for a minute.
+    with ThreadPool(AHEAD) as threads, probe_pool(1, limits) as pool:
+
+        def arrived() -> tuple[T, VideoInfo | None]:
+            one, url, path, download = waiting.popleft()
+            if download is None:
+                return one, None
             try:
-                fetch(url, path, most_bytes=most_bytes)
+                download.get()
             except VideoError as error:
                 reason = str(error).removeprefix(f"{without_passwords(url)}: ").rstrip(".")
-                yield refused(FoundFile(path.name), root=folder, reason=reason)
-            else:
-                pool.give(ProbeJob(folder, look_at(path, root=folder)))
-                (report,) = pool.wait()
-                yield row_of(report, limits)
+                return one, refused(FoundFile(path.name), root=folder, reason=reason)
+            pool.give(ProbeJob(folder, look_at(path, root=folder)))
+            (report,) = pool.wait()
+            return one, row_of(report, limits)
+
+        try:
+            for number, (url, one) in enumerate(todo):
+                # The suffix is kept for messages only: what a file is shows its content.
+                path = folder / f"{number}{PurePosixPath(name_of_url(url)).suffix}"
+                options = {"most_bytes": most_bytes, "stopped": stopped}
+                download = threads.apply_async(fetch, (url, path), options) if url else None
+                waiting.append((one, url, path, download))
+                while waiting and (waiting[0][3] is None or len(waiting) > AHEAD):
+                    yield arrived()
+            while waiting:
+                yield arrived()
+        finally:
+            stopped.set()
