@@ -65,7 +65,8 @@ class ExtractCommand(Settings):
     """GPUs of a worker, which may be a part of one, such as 0.5. The default is 1 where the cluster
     has any."""
     max_download: float = 4.0
-    """Refuse URLs of larger files, in GiB. A file is deleted when its features are written."""
+    """Refuse URLs of larger files, in GiB. A file is deleted when its features are written. The
+    next four are fetched meanwhile."""
     size: InputSize = None
     crop_mode: CropMode = None
     device: Device = "auto"
