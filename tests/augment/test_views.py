@@ -446,3 +446,11 @@ def test_aspect_ratios_may_lie_on_a_gpu():
     found = augment(frames.cuda(), aspects.cuda(), generator())
     for view, other in zip(found, expected, strict=True):
         assert torch.equal(view, other)
+
+
+def test_more_frames_than_views_are_refused():
+    """They would be decoded, and not shown."""
+    augment = build_augment(AugmentConfig(size=16))
+    frames = torch.zeros(2, 4, 3, 20, 20, dtype=torch.uint8)
+    with pytest.raises(ValueError, match="There are 4 frames of each video, and 2 views"):
+        augment(frames, torch.ones(2), torch.Generator())

@@ -93,12 +93,12 @@ def test_a_method_by_name(text, words):
         (
             MoCoConfig(queue_size=64),
             {"data": DataConfig(batch_size=128)},
-            "--method.queue-size is 64; it must be at least 128, the keys of a step",
+            "--method.queue-size is 64, and a step has 128 keys: ",
         ),
         (
             MoCoConfig(queue_size=200, symmetric=True),
             {"data": DataConfig(batch_size=128)},
-            "at least 256, the keys of a step: --data.batch-size times 2 key views",
+            "a step has 256 keys: --data.batch-size 128 times 2 key views. Give",
         ),
         (
             MoCoConfig(batch_negatives=True, bn_splits=1),

@@ -1,5 +1,6 @@
 import contextlib
 import dataclasses
+import shlex
 from pathlib import Path
 
 import pytest
@@ -7,18 +8,22 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vidmoco.cli import flags
 from vidmoco.config.augment import AugmentConfig
+from vidmoco.config.commands import PretrainCommand
 from vidmoco.config.data import DataConfig
 from vidmoco.config.methods import MoCoConfig
 from vidmoco.config.optim import OptimConfig
 from vidmoco.config.plain import to_plain
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import (
+    changed_flags,
     differences,
     dump_recipe,
     load_recipe,
     parse_recipe,
     shipped_recipes,
+    with_settings,
 )
 from vidmoco.errors import ConfigError
 
@@ -340,3 +345,26 @@ def test_a_recipe_in_another_encoding_or_too_large(tmp_path):
     path.write_bytes(b"#" * (2**20 + 1))
     with pytest.raises(ConfigError, match="has more than 1,048,576 bytes"):
         load_recipe(str(path))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "settings", "expected"),
+    [
+        ("vidmoco", {}, (4, 4)),
+        ("vidmoco", {"data": {"frames_per_video": 2}}, (2, 2)),
+        ("vidmoco", {"augment": {"large_views": 3}}, (3, 3)),
+        ("vidmoco", {"data": DataConfig(batch_size=8)}, (2, 2)),
+        ("vidmoco", {"data": {"frames_per_video": 2}, "augment": {"large_views": 4}}, (2, 4)),
+        ("vidmoco", {"method": "simclr"}, (2, 2)),
+        ("vidmoco", {"method": {"name": "fast_moco"}}, (4, 4)),
+        ("moco_v2", {"augment": {"large_views": 4}}, (2, 4)),  # two crops of each frame
+        ("moco_v2", {"data": {"frames_per_video": 4}, "augment": {"small_crops": 2}}, (4, 2)),
+    ],
+)
+def test_views_go_with_frames_where_the_recipe_shows_each_frame_once(recipe, settings, expected):
+    before = load_recipe(recipe)
+    config = with_settings(before, settings)
+    assert (config.data.frames_per_video, config.augment.large_views) == expected
+    words = [word for flag in changed_flags(before, config) for word in shlex.split(flag)]
+    command = flags.parse(PretrainCommand, ["v", "--recipe", recipe, *words], prog="vidmoco")
+    assert dataclasses.replace(command.config, videos=()) == config

@@ -3,6 +3,7 @@ import io
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,7 @@ from painted_videos import write_video
 from PIL import Image
 from rich.console import Console
 
+import vidmoco
 from vidmoco.cli.main import main
 from vidmoco.config.data import DataConfig
 from vidmoco.config.recipe import load_recipe
@@ -75,6 +77,17 @@ def test_each_image_is_a_video_of_one_frame(folder):
             assert frame[:, 3, 4].tolist() == [10 * number, 100, 200]
             seen.append(number)
     assert sorted(seen) == list(range(12))
+
+
+def test_few_images_are_not_cut_into_segments(folder, tmp_path):
+    """Each part would be a negative of the same picture's other parts."""
+    (tmp_path / "few").mkdir()
+    for name in ("class0/00.png", "class0/03.png"):
+        shutil.copy(folder / name, tmp_path / "few" / Path(name).name)
+    pairs = vidmoco.FramePairs(tmp_path / "few", batch_size=8, workers=0)
+    ids = next(iter(pairs))["source_ids"]
+    pairs.close()
+    assert sorted(ids.tolist()) == [0] * 4 + [1] * 4
 
 
 def test_parquet(parquet):

@@ -41,7 +41,7 @@ def test_shots_are_cut_at_their_cuts_and_long_ones_in_parts():
         ([60.0] * 3, 128, 2),  # 1.4 would be needed: no shorter than 2
         ([60.0] * 10, 128, 600 / 128),
         ([2.0], 128, 2 / 8),  # seconds: an eighth of all there is
-        ([0.0], 2, 30),
+        ([0.08, 0.04], 128, 0.1),  # no part is shorter: it would be one frame
     ],
 )
 def test_how_long_parts_are(durations, batch_size, expected):

@@ -67,7 +67,7 @@ def three_steps(name):
         method = sync_batch_norm(method)
     own = slice(8 // world * rank, 8 // world * (rank + 1))
     found = {"losses": [], "gradients": []}
-    large = getattr(method, "large_views", 2)
+    large = getattr(method, "large_views", 0) or 2
     for step in range(3):
         mine = [view[own].double() for view in views(step, n=8, crops=1, large=large)]
         loss, _ = run(method, mine, ids=IDS[own], times=TIMES[own] + step)

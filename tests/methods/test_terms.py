@@ -1,6 +1,7 @@
+import pytest
 import torch
 
-from vidmoco.methods.terms import by_query, mean_of, pairs_of_views, scale_loss
+from vidmoco.methods.terms import by_query, count_large, mean_of, pairs_of_views, scale_loss
 
 
 def test_which_views_are_contrasted():
@@ -41,3 +42,13 @@ def test_chance_grows_with_the_loss():
     stats = {"top1": torch.tensor(50.0), "loss_minus_chance": torch.tensor(-1.0)}
     loss, scaled = scale_loss(3, torch.tensor(2.0), stats)
     assert (loss, scaled) == (6, {"top1": 50, "loss_minus_chance": -3})
+
+
+def test_large_views_are_those_of_the_first_ones_size():
+    views = [torch.zeros(2, 3, size, size) for size in (8, 8, 8, 6)]
+    assert count_large(views, 0) == 3
+    assert count_large(views, 2) == 2
+    with pytest.raises(ValueError, match="There are 4 views, 5 of them of full size"):
+        count_large(views, 5)
+    with pytest.raises(ValueError, match="There are 1 views"):
+        count_large(views[:1], 0)

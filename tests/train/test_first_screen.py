@@ -45,7 +45,7 @@ def test_what_matters_is_said(videos):
         "vidmoco, with --data.batch-size 4 --data.segments whole --data.workers 1"
     )
     assert found["data"] == "5 videos, 6.0 s"
-    assert found["pairs"] == "4 x 3 in a batch, each two frames of one video, at most 1.5 s apart"
+    assert found["batch"] == "4 times four frames of one video, at most 1.5 s apart"
     assert found["method"] == "moco, resnet18 at 64 px"
     precision = training_precision(torch.device("cpu"), "auto")
     assert (
@@ -74,20 +74,20 @@ def test_little_footage_and_single_frames(videos):
     found = screen(videos, single_frame=True)
     # 5 x 1.2 s: an eighth of all is 0.75 s.
     assert found["data"] == ("5 videos, 6.0 s, in 10 segments of at most 0.6 s (--data.segments)")
-    assert "128 x 3 in a batch, each two views of one frame; an epoch takes" in found["pairs"]
+    assert "128 times four views of one frame; an epoch takes" in found["batch"]
 
 
 def test_gaps_are_told(videos):
     data = {"segments": "whole", "min_gap": 0.5, "max_gap": None}
     found = screen(videos, batch_size=4, data=data)
-    assert found["pairs"].endswith("two frames of one video, of 4 that span at least 0.5 s")
+    assert found["batch"].endswith("four frames of one video, which span at least 0.5 s")
     assert "note" not in found
     data |= {"max_gap": 200.0}
     found = screen(videos, batch_size=4, data=data)
-    assert found["pairs"].endswith("two frames of one video, of 4 that span 0.5 to 200 s")
+    assert found["batch"].endswith("four frames of one video, which span 0.5 to 200 s")
     two = {"augment": {"large_views": 2}, "data": data | {"frames_per_video": 2}}
     found = screen(videos, batch_size=4, **two)
-    assert found["pairs"].endswith("two frames of one video, 0.5 to 200 s apart")
+    assert found["batch"].endswith("two frames of one video, 0.5 to 200 s apart")
     assert found["note"].startswith("No video is as long as --data.max-gap (200 s): gaps are at")
 
 

@@ -1,5 +1,6 @@
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from tiny_run import TINY, numbers
 from vidmoco.checkpoint import list_checkpoints, load_checkpoint
 from vidmoco.cli.main import main
 from vidmoco.config.methods import MoCoV3Config
+from vidmoco.config.monitor import MonitorConfig
 from vidmoco.config.optim import OptimConfig
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import dump_recipe, load_recipe
@@ -64,6 +66,19 @@ def test_an_extension_counts_from_the_step_on_that_is_done(tmp_path):
     other, _ = extended(tmp_path, 10)
     assert [other.at(step) for step in (2, 3, 9)] == [4, 10, 10]
     assert extended(tmp_path, 10)[0].extensions == other.extensions
+
+
+def test_what_a_resume_changes_is_kept(tmp_path):
+    run_of(tmp_path, done=4, steps=4)
+    config = load_recipe(str(tmp_path / "config.yaml"))
+    given = replace(
+        config,
+        monitor=MonitorConfig(images=Path("labelled")),
+        data=replace(config.data, workers=3),
+        engine=replace(config.engine, checkpoint_minutes=1.0),
+    )
+    assert plan_length(given, 2, resume=tmp_path).save(tmp_path, given) == ""
+    assert load_recipe(str(tmp_path / "config.yaml")) == given
 
 
 def test_a_kill_between_the_two_files_leaves_the_run_as_it_was(tmp_path):

@@ -107,4 +107,13 @@ def test_four_frames_are_shown_with_all_their_views():
 
 
 def test_a_gap_is_between_the_first_frame_and_another():
-    assert gaps_of(np.array([[1.0, 0.25, 1.5], [0, 0, 3]])).tolist() == [0.75, 0.5, 0, 3]
+    times = np.array([[1.0, 0.25, 1.5], [0, 0, 3]])
+    assert gaps_of(times, 3).tolist() == [0.75, 0.5, 0, 3]
+    assert gaps_of(times, 5).tolist() == [0.75, 0.5, 0, 0.75, 0, 3, 0, 0]  # view 3 shows frame 0
+
+
+def test_images_have_no_gaps():
+    pair = pair_of(level=137)
+    sheet = sample_of(pair, asked=(), achieved=())
+    assert describe_gaps(sheet) == []
+    assert pixels(sheet).shape[0] < pixels(sample_of(pair)).shape[0] - 150

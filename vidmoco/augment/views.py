@@ -65,8 +65,8 @@ def build_augment(config: AugmentConfig) -> Augment:
     then the same as those of a process that has the whole batch.
 
     It returns a list: the large views, (N, 3, S, S) each, then the small crops, (N, 3, s, s) each,
-    as ``apply_view`` returns them. View v shows frame v modulo F. It raises ``ValueError`` for an
-    aspect ratio that is not a positive finite number.
+    as ``apply_view`` returns them. View v shows frame v modulo F. It raises ``ValueError`` for more
+    frames than views, and for an aspect ratio that is not a positive finite number.
     """
     second_blur, second_solarize = (
         config.second_blur_probability,
@@ -97,6 +97,12 @@ def build_augment(config: AugmentConfig) -> Augment:
     def augment(
         frames: Tensor, aspect_ratios: Tensor, generator: Generator, *, own: range | None = None
     ) -> list[Tensor]:
+        num_views = config.large_views + config.small_crops
+        if frames.shape[1] > num_views:
+            raise ValueError(
+                f"There are {frames.shape[1]} frames of each video, and {num_views} views to show "
+                "them. Give AugmentConfig(large_views=...) or small_crops as many."
+            )
         aspect_ratios = aspect_ratios.cpu()
         own = range(len(aspect_ratios)) if own is None else own
         share = slice(own.start, own.stop)

@@ -18,7 +18,13 @@ from vidmoco.cli.help import HELP, HELP_ALL, print_help
 from vidmoco.config.base import require_finite
 from vidmoco.config.commands import PretrainCommand, PreviewCommand
 from vidmoco.config.methods import METHOD_CONFIGS
-from vidmoco.config.recipe import default_recipe, load_recipe, shipped_recipes, with_views_of
+from vidmoco.config.recipe import (
+    default_recipe,
+    frames_and_views,
+    load_recipe,
+    shipped_recipes,
+    with_views_of,
+)
 from vidmoco.config.resume import has_checkpoint
 from vidmoco.errors import ConfigError, nearest
 
@@ -111,6 +117,8 @@ def _defaults(settings: type[Trains], words: Sequence[str]) -> tuple[Trains, str
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     for flag in ("--recipe", "--run", "--method.name"):
         parser.add_argument(flag)
+    for flag in ("--data.frames-per-video", "--augment.large-views"):
+        parser.add_argument(flag, type=int)
     parser.add_argument("--device", "--engine.device", dest="device", default="auto")
     parser.add_argument("--resume", default="no")
     try:
@@ -123,10 +131,19 @@ def _defaults(settings: type[Trains], words: Sequence[str]) -> tuple[Trains, str
     )
     is_resumed = settings is PretrainCommand and given["recipe"] is None and goes_on
     source = str(run_config(given["run"])) if is_resumed else recipe
-    command = settings(config=load_recipe(source), recipe=recipe)
-    if given["method.name"] in (None, command.config.method.name):
-        return command, ""
-    return _with_method(command, given["method.name"])
+    command, advice = settings(config=load_recipe(source), recipe=recipe), ""
+    if given["method.name"] not in (None, command.config.method.name):
+        command, advice = _with_method(command, given["method.name"])
+    frames, views = frames_and_views(
+        command.config,
+        frames=given["data.frames_per_video"],
+        views=given["augment.large_views"],
+    )
+    return _unchecked(
+        command,
+        data=replace(command.config.data, frames_per_video=frames),
+        augment=replace(command.config.augment, large_views=views),
+    ), advice
 
 
 def run_config(run: str | Path | None) -> Path:
@@ -158,11 +175,17 @@ def _with_method(command: Trains, name: str) -> tuple[Trains, str]:
     try:
         return replace(command, config=replace(before, method=method)), ""
     except ConfigError:
-        unchecked = copy.copy(before)
-        object.__setattr__(unchecked, "method", method)  # replace() would check it
         fitting = [one for one in shipped_recipes() if load_recipe(one).method.name == name]
         advice = (
             f" The recipe is for {command.config.method.name}. Recipes for {name}: "
             f"{', '.join(fitting)}."
         )
-        return replace(command, config=unchecked), advice
+        return _unchecked(replace(command, config=before), method=method), advice
+
+
+def _unchecked(command: Trains, **sections: Any) -> Trains:
+    """Return a command with other sections, which may not fit each other yet."""
+    config = copy.copy(command.config)
+    for name, section in sections.items():
+        object.__setattr__(config, name, section)  # replace() would check it
+    return replace(command, config=config)

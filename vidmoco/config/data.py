@@ -23,7 +23,7 @@ class DataConfig(Settings):
     gap_law: Literal["linear_decay", "uniform", "segments"] = "linear_decay"
     """Distribution of the time between the frames of a pair. `linear_decay`: both frames are drawn
     uniformly from the video, so short gaps are more likely. `uniform`: all gaps are equally likely.
-    `segments`: one frame is drawn from each half of the video."""
+    `segments`: the video has as many equal parts as there are frames, and each gives one."""
     min_gap: float = 0.0
     """Minimum time between the first and the last frame of a pair, in seconds. A video or
     segment that is shorter than this gives its longest gap; if all are, it is refused."""
@@ -66,7 +66,8 @@ class DataConfig(Settings):
             or self.gap_law != "segments"
             or (self.min_gap == 0 and self.max_gap is None),
             "frames_per_video",
-            "2 for --data.gap-law segments with a --data.min-gap or --data.max-gap",
+            "2 for --data.gap-law segments with a --data.min-gap or --data.max-gap. Or give "
+            "--data.min-gap 0 --data.max-gap None",
         )
         self._require(self.min_gap >= 0, "min_gap", "0 or more seconds")
         self._require(

@@ -43,8 +43,13 @@ class MethodSettings(Settings):
         return self
 
     def warning(self, num_videos: int) -> str:
-        """Return a warning about training on this many videos, or an empty string."""
-        return ""
+        """Return a warning about training on this many videos or segments, or an empty string."""
+        if num_videos > 1:
+            return ""
+        return (
+            "There is only one video, segment or image, and no other to tell it from: nothing can "
+            "be learnt. Give more, or leave out --data.segments whole."
+        )
 
     def check(self, *, data: DataConfig, augment: AugmentConfig, optim: OptimConfig) -> None:
         """Check that the other sections fit the method.

@@ -96,15 +96,16 @@ class MoCoConfig(SplitBatchNormSettings):
         keys = data.batch_size * key_views
         if self.queue_size < keys:
             raise ConfigError(
-                f"--method.queue-size is {self.queue_size}; it must be at least {keys}, the keys "
-                f"of a step: --data.batch-size times {key_views} key views."
+                f"--method.queue-size is {self.queue_size}, and a step has {keys} keys: "
+                f"--data.batch-size {data.batch_size} times {key_views} key views. Give "
+                f"--method.queue-size {keys}, or --data.batch-size {self.queue_size // key_views}."
             )
 
     def warning(self, num_videos: int) -> str:
         """Return a warning if the queue holds many keys of each video, or an empty string."""
         own = self.queue_size / num_videos
         if self.same_video != "negative" or own <= _MANY_OF_ONE_VIDEO:
-            return ""
+            return super().warning(num_videos)
         return (
             f"The queue holds {self.queue_size:,} keys of {num_videos:,} videos, so about "
             f"{own:.3g} of a query's negatives come from its own video. Consider "
@@ -273,6 +274,10 @@ class MemoryBankConfig(MethodSettings):
     def negatives_in_batch(self) -> bool:
         """Always false: the negatives are stored embeddings."""
         return False
+
+    def warning(self, num_videos: int) -> str:
+        """Return a warning about a single instance, or an empty string."""
+        return "" if self.instance_seconds else super().warning(num_videos)
 
 
 MethodConfig = (

@@ -57,6 +57,7 @@ class PretrainConfig(Settings):
         if views < self.data.frames_per_video:
             raise ConfigError(
                 f"--data.frames-per-video is {self.data.frames_per_video}, but there are only "
-                f"{views} views to show them. Give {views}, or more --augment.large-views (MoCo, "
-                "Fast-MoCo) or --augment.small-crops."
+                f"{views} views to show them. Give --data.frames-per-video {views}, "
+                f"--augment.large-views {self.data.frames_per_video} (MoCo, Fast-MoCo), or more "
+                "--augment.small-crops."
             )

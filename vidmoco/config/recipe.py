@@ -132,6 +132,11 @@ def with_settings(config: PretrainConfig, settings: Mapping[str, Any]) -> Pretra
     if other is not None and not isinstance(config.method, other):
         config = with_views_of(other, config)
     plain = to_plain(config)
+    plain["data"]["frames_per_video"], plain["augment"]["large_views"] = frames_and_views(
+        config,
+        frames=_asked(settings.get("data"), "frames_per_video"),
+        views=_asked(settings.get("augment"), "large_views"),
+    )
     for name, value in settings.items():
         section, inner = (_SHORT[name], {name: value}) if name in _SHORT else (name, value)
         if section in ("backbone", "method") and isinstance(inner, str | os.PathLike):
@@ -147,6 +152,24 @@ def with_settings(config: PretrainConfig, settings: Mapping[str, Any]) -> Pretra
             key: to_plain(one) for key, one in inner.items()
         }
     return build_settings(PretrainConfig, plain, at="")
+
+
+def _asked(section: Any, name: str) -> Any:
+    """Return a setting of a section that is given as a mapping or as an object, or None."""
+    return section.get(name) if isinstance(section, Mapping) else getattr(section, name, None)
+
+
+def frames_and_views(
+    config: PretrainConfig, *, frames: int | None = None, views: int | None = None
+) -> tuple[int, int]:
+    """Return frames of a video and large views, where one is asked for, or both, or none.
+
+    Where ``config`` shows each of more than two frames in a view of its own, so does the result.
+    """
+    before = config.data.frames_per_video, config.augment.large_views
+    if before[0] == before[1] > 2 and (frames is None) != (views is None):
+        return (frames or views or 2,) * 2
+    return frames or before[0], views or before[1]
 
 
 def with_views_of(method: type[MethodSettings], config: PretrainConfig) -> PretrainConfig:
@@ -169,11 +192,12 @@ def changed_flags(recipe: PretrainConfig, config: PretrainConfig) -> list[str]:
     before, after = to_plain(recipe), to_plain(config)
     if name != config.method.name:
         before["method"] = to_plain(type(config.method)()) | {"name": name}
-    return [
-        shlex.join(flag_words(name, value))
-        for name, value in _flat(after).items()
-        if value != _flat(before)[name] and name != "videos"
-    ]
+    old, new = _flat(before), _flat(after)
+    changed = {name for name, value in new.items() if value != old[name]} - {"videos"}
+    frames, views = "data.frames_per_video", "augment.large_views"
+    if len(changed & {frames, views}) == 1 and old[frames] == old[views] > 2:
+        changed |= {frames, views}  # one alone would change both
+    return [shlex.join(flag_words(name, new[name])) for name in new if name in changed]
 
 
 def flat_settings(config: PretrainConfig) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from vidmoco.data.pair_worker import bytes_of_slot
 from vidmoco.data.prepared_loader import BATCHES_AHEAD, load_prepared
 from vidmoco.data.quarantine import Quarantine
 from vidmoco.data.sampling import Moment, PairRule
-from vidmoco.data.sources import Sources, gap_note, sources_of
+from vidmoco.data.sources import Sources, gap_note, sources_of, whole_videos
 from vidmoco.errors import CheckpointError, ConfigError
 from vidmoco.frames.prepared import PreparedFrames, open_prepared
 from vidmoco.frames.store import is_prepared
@@ -263,14 +263,12 @@ def _of_frames(
         frames = replace(frames, at_least=2 * max(canvas))  # the rest is resized with care
     if resume is not None:
         run_notes.require_frames_of_run(config, frames, key, run=resume)
-    cuts, short_side = None, None
+    cuts, short_side, sources = None, None, whole_videos(frames.durations)
     if isinstance(frames, PreparedFrames):
         short_side = key["settings"]["short_side"]
-        cuts = run_notes.find_cuts(
-            config,
-            resume,
-            partial(run_notes.cuts_of_frames, frames, workers=_workers(config), console=console),
-        )
+        find = partial(run_notes.cuts_of_frames, frames, workers=_workers(config), console=console)
+        cuts = run_notes.find_cuts(config, resume, find)
+        sources = sources_of(config.data, frames.durations, cuts, new=resume is None)
 
     def save(run: Path) -> None:
         run_notes.save_key(key, run)
@@ -279,7 +277,7 @@ def _of_frames(
     return PairSource(
         config=config,
         durations=frames.durations,
-        sources=sources_of(config.data, frames.durations, cuts, new=has_time and resume is None),
+        sources=sources,
         canvas=canvas,
         pairs_per_visit=1,  # random access costs nothing
         slots_needed=lambda batching: (BATCHES_AHEAD + 2) * len(batching.positions),

@@ -26,6 +26,7 @@ Cuts = Sequence[Sequence[float]]
 PART_SECONDS = 30.0  # assumption: a scene; the papers' clips of Kinetics last 10 s
 _SHORTEST_SECONDS = 2.0
 _LEAST_SOURCES = 8  # for which parts may be shorter still
+_LEAST_SECONDS = 0.1  # for which not even then: such a part has few frames, or one
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +57,7 @@ def sources_of(
         data: its settings.
         durations: of the videos, in seconds.
         cuts: of ``--data.segments shots``.
-        new: whether gaps are to be judged. A run that resumes goes on as it began, and images have
-            none.
+        new: whether gaps are to be judged. A run that resumes goes on as it began.
 
     Raises:
         ConfigError: no video is as long as a segment or as ``--data.min-gap``.
@@ -71,7 +71,7 @@ def sources_of(
 def _sources_of(
     data: DataConfig, durations: Float64[np.ndarray, " videos"], cuts: Cuts | None
 ) -> Sources:
-    if data.segments == "whole" or not durations.any():  # of images
+    if data.segments == "whole":
         return whole_videos(durations)
     seconds = part_seconds(
         durations,
@@ -139,16 +139,16 @@ def part_seconds(
 
     Unless it is asked for, a part lasts 30 s, or twice the ``gap`` that pairs are to have. It is
     shorter where there would be fewer sources than ``batch_size``: down to 2 s, and down to an
-    eighth of all footage where it is only seconds.
+    eighth of all footage, or 0.1 s, where it is only seconds.
 
     Raises:
         ConfigError: what is asked for is longer than every video.
     """
     if asked is None:
         total = float(durations.sum())
-        shortest = min(_SHORTEST_SECONDS, total / _LEAST_SOURCES)
+        shortest = min(_SHORTEST_SECONDS, max(total / _LEAST_SOURCES, _LEAST_SECONDS))
         longest = max(PART_SECONDS, 2 * gap)
-        return float(np.clip(total / batch_size, shortest, longest)) or longest
+        return float(np.clip(total / batch_size, shortest, longest))
     if asked > durations.max():
         raise ConfigError(
             f"--data.segment-seconds is {asked:g}, and the longest video lasts "

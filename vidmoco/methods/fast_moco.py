@@ -18,7 +18,13 @@ from vidmoco.methods.heads import build_batch_norm_mlp
 from vidmoco.methods.losses import Stats, in_batch_nce
 from vidmoco.methods.momentum import momentum_at, update_momentum
 from vidmoco.methods.protocol import Inputs
-from vidmoco.methods.terms import labels_of_own, mean_of, pairs_of_views, repeats_in_batch
+from vidmoco.methods.terms import (
+    count_large,
+    labels_of_own,
+    mean_of,
+    pairs_of_views,
+    repeats_in_batch,
+)
 from vidmoco.shapes import Float, Float64, Int64
 
 
@@ -93,7 +99,8 @@ class FastMoCo(nn.Module):
         come from views 0, 2, …, in turn, and those of the second query from views 1, 3, …. Small
         crops are additional queries, and are not cut.
         """
-        large, small = views[: self.large_views], views[self.large_views :]
+        large_views = count_large(views, self.large_views)
+        large, small = views[:large_views], views[large_views:]
         queries = [self._combine(large[0::2]), self._combine(large[1::2])]  # tuples of (N, C)
         queries += [self._embed(self.backbone(view)).split(len(view)) for view in small]
         with torch.no_grad():  # no gradient to targets

@@ -21,7 +21,14 @@ from vidmoco.methods.negatives import Negatives, SameVideo, keys_of_queue, with_
 from vidmoco.methods.normalization import encode_shuffled, split_batch_norm
 from vidmoco.methods.protocol import Inputs
 from vidmoco.methods.random_state import RandomState
-from vidmoco.methods.terms import by_query, mean_of, pairs_of_views, scale_loss, times_of_view
+from vidmoco.methods.terms import (
+    by_query,
+    count_large,
+    mean_of,
+    pairs_of_views,
+    scale_loss,
+    times_of_view,
+)
 from vidmoco.shapes import Float, Float64, Int64
 
 
@@ -96,7 +103,8 @@ class MoCo(nn.Module):
         CIFAR demo does. With more large views, all others are positives of a query. Small crops are
         additional queries. The loss is then the mean over all terms, times 2 if ``symmetric``.
         """
-        pairs = pairs_of_views(len(views), symmetric=self.symmetric, large_views=self.large_views)
+        large_views = count_large(views, self.large_views)
+        pairs = pairs_of_views(len(views), symmetric=self.symmetric, large_views=large_views)
         terms = by_query(pairs)  # the key views of each query view: {0: [1]} in v1 and v2
         queries = {q: normalize(self.encoder_q(views[q]).float(), dim=1) for q in terms}  # (N, C)
         keys = {k: self.key(views[k]) for k in sorted({k for _, k in pairs})}  # (N, C)

@@ -17,8 +17,9 @@ class Inputs:
     num_features: int = 0
     """D, the dimension of the backbone's feature. 0 means what ``build_method`` finds in a timm
     model, where it may differ from the model's own ``num_features``."""
-    large_views: int = 2
-    """Number of full-size views, which come before the small crops."""
+    large_views: int = 0
+    """Number of full-size views, which come before the small crops. 0 means all views of the first
+    one's size. Only MoCo and Fast-MoCo take more than two."""
     durations: Float64[np.ndarray, " videos"] = field(default_factory=lambda: np.zeros(0))
     """Duration of each video in seconds. Only the memory bank needs it."""
     seed: int = 0

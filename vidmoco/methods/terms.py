@@ -10,6 +10,21 @@ from vidmoco.methods.losses import Stats
 from vidmoco.shapes import Bool, Float, Float64, Int64
 
 
+def count_large(views: list[Float[Tensor, "n 3 _ _"]], stated: int) -> int:
+    """Return the number of full-size views: the stated one; for 0, those of the first one's size.
+
+    Raises:
+        ValueError: there are fewer views than stated, or fewer than two.
+    """
+    large = stated or sum(view.shape == views[0].shape for view in views)
+    if not 2 <= large <= len(views):
+        raise ValueError(
+            f"There are {len(views)} views, {large} of them of full size. Give at least two, and "
+            "as many as Inputs(large_views=...) says."
+        )
+    return large
+
+
 def pairs_of_views(
     num_views: int, *, symmetric: bool, large_views: int = 2
 ) -> list[tuple[int, int]]:

@@ -47,11 +47,11 @@ def pair_section(facts: RunFacts, *, num_pairs: int, console: Console) -> Sectio
         sample = read_sample(facts.folder, facts.config, num_pairs=num_pairs, console=console)
     except VidmocoError as error:
         return _without(str(error))
-    failed = len(sample.failures)
+    failed, has_gaps = len(sample.failures), len(sample.achieved_gaps) > 0
     shown = render(
         "pairs",
-        pairs=[_pair(pair) for pair in sample.pairs],
-        gaps=_gaps(sample),
+        pairs=[_pair(pair, has_gap=has_gaps) for pair in sample.pairs],
+        gaps=_gaps(sample) if has_gaps else "",
         foot=f"{failed} videos could not be read now." if failed else "",
     )
     lead = "The first pairs of the run: frames of one video, and the views made of them."
@@ -79,19 +79,19 @@ def _without(reason: str) -> Section:
     return Section("Sampled pairs", [paragraph(f"No pairs are shown: {reason}")])
 
 
-def _pair(pair: ShownPair) -> dict[str, Any]:
+def _pair(pair: ShownPair, *, has_gap: bool) -> dict[str, Any]:
     """Return a pair for the template: its video and gap, its frames and views."""
     aspect = min(pair.aspect_ratio, _MOST_WIDE)
     std, mean = (torch.tensor(n).view(3, 1, 1) for n in (IMAGENET_STD, IMAGENET_MEAN))
     views = ((pair.views * std + mean).clamp(0, 1) * 255).round().byte()
     shots = [
         *(
-            _shot(frame, aspect, f"at {seconds:.3f} s")
+            _shot(frame, aspect, f"at {seconds:.3f} s" if has_gap else "image")
             for frame, seconds in zip(pair.frames, pair.pts_seconds, strict=True)
         ),
         *(_shot(view, 1.0, name) for view, name in zip(views, pair.view_names, strict=True)),
     ]
-    return {"name": pair.key, "gap": pair.apart, "shots": shots}
+    return {"name": pair.key, "gap": pair.apart if has_gap else "", "shots": shots}
 
 
 def _shot(pixels: UInt8[Tensor, "3 h w"], aspect: float, caption: str) -> dict[str, Any]:

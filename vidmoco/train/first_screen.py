@@ -46,7 +46,7 @@ def first_screen(
         "run": f"{run} ({run_folder.CONFIG} there has all settings)",
         "recipe": recipe and _recipe(recipe, config),
         "data": _data(source),
-        "pairs": _pairs(config, source, batching),
+        "batch": _batch(config, source, batching),
         "method": f"{config.method.name}, {config.backbone.name} at {config.augment.size} px",
         "device": _device(config, source, batching, device),
         "steps": f"{steps.start:,} to {steps.stop:,}, {batching.steps_per_epoch:,} per epoch",
@@ -111,9 +111,10 @@ def _length_note(config: PretrainConfig, batching: Batching, steps: range) -> st
     per_epoch, optim = batching.steps_per_epoch, config.optim
     warmup = optim.warmup_epochs * per_epoch
     if warmup > steps.stop * 2 / 3:
+        less = f"--optim.warmup-epochs {steps.stop / 20 / per_epoch:.2g}, or "
         return (
             f"The learning rate rises for {warmup:,.0f} steps, and there are {steps.stop:,}. Give "
-            f"--optim.warmup-epochs {steps.stop / 20 / per_epoch:.2g}, or more --steps."
+            f"{less if steps.start == 0 else ''}more --steps."  # a resume keeps the warm-up
         )
     if optim.schedule == "cosine" and optim.update_every == "epoch" and steps.stop < 3 * per_epoch:
         return (
@@ -123,15 +124,15 @@ def _length_note(config: PretrainConfig, batching: Batching, steps: range) -> st
     return ""
 
 
-def _pairs(config: PretrainConfig, source: PairSource, batching: Batching) -> str:
-    data = config.data
+def _batch(config: PretrainConfig, source: PairSource, batching: Batching) -> str:
+    data, views = config.data, config.augment.large_views
     if data.single_frame or not source.has_time:
-        kind = "two views of one frame"
+        kind = f"{_in_words(views)} views of one {'frame' if source.has_time else 'image'}"
     else:
-        kind = f"two frames of one video{_gaps(data)}"
-    others = max(data.frames_per_video, config.augment.large_views) - 1  # of the query
-    times = f" x {others}" if others > 1 else ""
-    text = f"{data.batch_size}{times} in a batch, each {kind}"
+        kind = f"{_in_words(data.frames_per_video)} frames of one video{_gaps(data)}"
+        if views > data.frames_per_video:
+            kind += f", in {views} views"
+    text = f"{data.batch_size} times {kind}"
     if batching.pairs_per_source > 1:
         text += (
             f"; an epoch takes {batching.pairs_per_source} of each segment, which are not each "
@@ -146,8 +147,12 @@ def _gaps(data: DataConfig) -> str:
         return "" if most is None else f", at most {most:g} s apart"
     gaps = f"at least {least} s" if most is None else f"{least} to {most:g} s"
     if data.frames_per_video > 2:  # the least gap is that of the first and the last of them
-        return f", of {data.frames_per_video} that span {gaps}"
+        return f", which span {gaps}"
     return f", {gaps} apart"
+
+
+def _in_words(number: int) -> str:
+    return {2: "two", 3: "three", 4: "four"}.get(number, str(number))
 
 
 def _device(

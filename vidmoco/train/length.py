@@ -1,6 +1,6 @@
 """How many steps a run takes, also if it has been extended, and their learning rates."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from vidmoco import run_folder
@@ -43,7 +43,7 @@ class Length:
         return self.at(-1 if config.optim.schedule == "step" else step)
 
     def save(self, run: Path, config: PretrainConfig) -> str:
-        """Write a new length, and a new place of the videos, to a run's ``config.yaml``.
+        """Write what has changed with a resume, such as the length, to a run's ``config.yaml``.
 
         Return a line on the length, or "".
 
@@ -51,14 +51,12 @@ class Length:
             ConfigError: a file cannot be written.
         """
         path = run / run_folder.CONFIG
-        before = load_recipe(str(path))
-        saved = replace(before, epochs=config.epochs, steps=config.steps, videos=config.videos)
-        if not self.is_new and saved == before:
+        if not self.is_new and config == load_recipe(str(path)):
             return ""
         for one in self.extensions[-1:] if self.is_new else ():
             append_line(run / run_folder.EXTENSIONS, vars(one))
         with atomic_write(path, advice=run_folder.resume_advice(run)) as part:
-            part.write_text(dump_recipe(saved), encoding="utf-8")
+            part.write_text(dump_recipe(config), encoding="utf-8")
         steps_before = self.extensions[-1].steps_before if self.is_new and self.extensions else 0
         rate = (
             f"the learning rate goes on along the cosine over {self.total} steps"

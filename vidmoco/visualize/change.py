@@ -72,9 +72,11 @@ def change_of(
     crops: Augment,
     generator: torch.Generator,
 ) -> Change:
-    """Return the changes between the first frame and each other, and between two crops of it."""
-    twice = frames[:, :1].expand(-1, frames.shape[1], -1, -1, -1).contiguous()
-    first, second = crops(twice, aspect_ratios, generator)[:2]
+    """Return the changes between the first frame and each other, and between two crops of it.
+
+    A pair of views of one frame is left out: only crops change it.
+    """
+    first, second = crops(frames[:, :1], aspect_ratios, generator)[:2]
     query, *others = frames.float().unbind(1)
     return Change(
         of_time=np.concatenate([difference(query, other).numpy() for other in others]),

@@ -54,8 +54,9 @@ class ShownPair:
 class Sample:
     """The first pairs of a run, and their gaps in seconds.
 
-    A gap is between the first frame of a video and another one: these are a positive pair.
-    Requested gaps are between the drawn times, achieved ones between the frames shown then.
+    A gap is between the frames of the query view and of another one: these are a positive pair.
+    Requested gaps are between the drawn times, achieved ones between the frames shown then. Images
+    have none.
     """
 
     pairs: list[ShownPair]
@@ -65,9 +66,10 @@ class Sample:
     change: Change  # by time, and by a crop, of the pairs that were read
 
 
-def gaps_of(times: Float64[np.ndarray, "n f"]) -> Float64[np.ndarray, " gaps"]:
-    """Return the gaps between the first frame of each video and the others."""
-    gaps: Float64[np.ndarray, " gaps"] = np.abs(times[:, 1:] - times[:, :1]).ravel()
+def gaps_of(times: Float64[np.ndarray, "n f"], num_views: int) -> Float64[np.ndarray, " gaps"]:
+    """Return the gaps between the frames of view 0 and each other view: v shows v modulo F."""
+    others = [view % times.shape[1] for view in range(1, num_views)]
+    gaps: Float64[np.ndarray, " gaps"] = np.abs(times[:, others] - times[:, :1]).ravel()
     return gaps
 
 
@@ -96,7 +98,9 @@ def shown_pairs(
 
 
 def describe_gaps(sample: Sample) -> list[str]:
-    """Return two lines of text: the requested gaps, and the achieved ones."""
+    """Return two lines of text, the requested gaps and the achieved ones; none for images."""
+    if not len(sample.achieved_gaps):
+        return []
 
     def line(name: str, gaps: Float64[np.ndarray, " n"]) -> str:
         least, median, greatest = np.quantile(gaps, [0, 0.5, 1])
@@ -120,7 +124,7 @@ def count_gaps(
 
 def draw_sheet(sample: Sample, lines: list[str]) -> Image.Image:
     """Return the picture: ``lines`` of text, a row a pair, and the histogram of the gaps."""
-    first = sample.pairs[0]
+    first, has_gaps = sample.pairs[0], len(sample.achieved_gaps) > 0
     size, (canvas_height, canvas_width) = first.views.shape[-1], first.frames.shape[-2:]
     tile = min(size * ceil(_TILES[0] / size), _TILES[1])
     widest = max(pair.aspect_ratio for pair in sample.pairs)
@@ -153,7 +157,8 @@ def draw_sheet(sample: Sample, lines: list[str]) -> Image.Image:
         draw.line((_MARGIN, top + 3, _MARGIN + content, top + 3), _RULE)
         name = shortened(f"{n + 1}. {in_ascii(pair.key)}", content - 140)
         draw.text((_MARGIN, top + 8), name, _TEXT, font())
-        draw.text((_MARGIN + content, top + 8), pair.apart, _TEXT, font(), anchor="ra")
+        if has_gaps:
+            draw.text((_MARGIN + content, top + 8), pair.apart, _TEXT, font(), anchor="ra")
         width = min(box, round(tile * pair.aspect_ratio))
         frame_size = max(1, width), min(tile, max(1, round(width / pair.aspect_ratio)))
         std, mean = (
@@ -164,8 +169,10 @@ def draw_sheet(sample: Sample, lines: list[str]) -> Image.Image:
         pictures += [_picture(view, (tile, tile)) for view in views]
         for left, picture in zip(lefts, pictures, strict=True):
             sheet.paste(picture, (left, top + _LINE + 8))
-        for left, time in zip(lefts, pair.pts_seconds, strict=False):
+        for left, time in zip(lefts, pair.pts_seconds if has_gaps else (), strict=False):
             draw.text((left, top + tile + _LINE + 12), f"at {time:.3f} s", _QUIET, font())
+    if not has_gaps:
+        return sheet.crop((0, 0, sheet.width, gaps_top))
     _draw_gaps(draw, sample, left=_MARGIN, top=gaps_top, width=content)
     return sheet
 

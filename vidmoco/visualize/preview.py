@@ -10,6 +10,7 @@ from math import ceil
 import numpy as np
 import torch
 from rich.console import Console
+from torch import Tensor
 
 from vidmoco.augment.views import build_augment
 from vidmoco.config.commands import PreviewCommand
@@ -57,8 +58,8 @@ def preview(command: PreviewCommand, catalog: Catalog | None = None) -> int:
     require_png(output)
     source = open_source(config, resume=None, console=Console(stderr=True), catalog=catalog)
     lines = [
-        f"Recipe {command.recipe}, seed {config.seed}, {counted(len(source.durations), 'video')}, "
-        f"{counted(len(source.sources), 'segment')}, batches of {config.data.batch_size}"
+        f"Recipe {command.recipe}, seed {config.seed}, {_amount(source)}, batches of "
+        f"{config.data.batch_size}"
     ]
     sample = sample_pairs(source, config, num_pairs=command.pairs)
     if sample.failures:
@@ -76,6 +77,12 @@ def preview(command: PreviewCommand, catalog: Catalog | None = None) -> int:
         say(console, *describe_change(sample.change, any_gap=any_gap, flags=flags))
     say(console, f"{output}: {command.pairs} pairs")
     return 0
+
+
+def _amount(source: PairSource) -> str:
+    if not source.has_time:
+        return counted(len(source.durations), "image")
+    return f"{counted(len(source.durations), 'video')}, {counted(len(source.sources), 'segment')}"
 
 
 def sample_pairs(source: PairSource, config: PretrainConfig, *, num_pairs: int) -> Sample:
@@ -99,7 +106,7 @@ def sample_pairs(source: PairSource, config: PretrainConfig, *, num_pairs: int) 
     with closing(batches):
         for batch in batches:
             frames, aspects = batch.frames, batch.aspect_ratios
-            achieved.append(gaps_of(batch.pts_seconds.numpy()))
+            achieved.append(achieved_gaps(batch.pts_seconds, source, config))
             failures.update(batch.failures)
             changes.append(change_of(frames, aspects, crops, own))
             missing = num_pairs - len(pairs)
@@ -110,12 +117,22 @@ def sample_pairs(source: PairSource, config: PretrainConfig, *, num_pairs: int) 
     return Sample(pairs, gaps, np.concatenate(achieved), failures, joined(changes))
 
 
+def achieved_gaps(
+    times: Float64[Tensor, "n f"], source: PairSource, config: PretrainConfig
+) -> Float64[np.ndarray, " gaps"]:
+    """Return the gaps in seconds of the pairs of a batch, or none for images."""
+    views = config.augment.large_views + config.augment.small_crops
+    return gaps_of(times.numpy(), views if source.has_time else 1)
+
+
 def requested_gaps(source: PairSource, config: PretrainConfig) -> Float64[np.ndarray, " asked"]:
     """Return the gaps in seconds that the first ``NUM_ASKED`` videos of a run ask for."""
+    if not source.has_time:
+        return np.zeros(0)
     batching, batch_size = source.batching(), config.data.batch_size
     order = BatchOrder(batching, seed=config.seed)
     plan = PairPlan(order, source.sources, rule=pair_rule(config.data), seed=config.seed)
     requested = []
     for step in range(ceil(NUM_ASKED / batch_size)):
         requested += [next(plan.moments(Place(step, n))).times for n in range(batch_size)]
-    return gaps_of(np.array(requested))
+    return achieved_gaps(torch.tensor(requested, dtype=torch.float64), source, config)
