@@ -138,6 +138,7 @@ circle{stroke-dasharray:none}
 .cell:hover{stroke:var(--ink);stroke-width:1.5}
 .pairs{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(340px,100%),1fr));
   gap:26px 36px;margin:18px 0 22px}
+.pair:has(figure:nth-child(5)){grid-column:1/-1}
 .pair{min-width:0;display:flex;flex-direction:column;break-inside:avoid}
 .pair>p{margin:0 0 6px;font-size:13.5px}
 .pair>p span{display:block;color:var(--quiet)}
