@@ -9,7 +9,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator
 from itertools import islice
-from types import TracebackType
 
 import numpy as np
 
@@ -207,12 +206,7 @@ class _Feeder:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stopped = True
         self._wake()
         self._thread.join()

@@ -13,7 +13,6 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from types import TracebackType
 
 import numpy as np
 import torch
@@ -147,12 +146,7 @@ class BatchReader:
     def __enter__(self) -> "BatchReader":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._pool.close()
 
     def read(self, videos: Iterable[tuple[VideoInfo, FrameSelection]]) -> Iterator[BatchedVideo]:
