@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(1, str(Path(__file__).parent.parent / "tools"))
 
 import type_checks  # first, as it decides how the package is checked that the others import
-from decord_process import a_minute, build_reader
+from decord_process import build_reader
 from painted_videos import write_video
 
 from vidmoco.backbones.build import build_backbone, save_backbone
@@ -169,7 +169,7 @@ def video_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")  # not longer: other tests count the processes
 def decord_pool() -> Iterator[WorkerPool]:
     """One process with decord: give it (video, times)."""
-    with WorkerPool(build_reader, workers=1, max_memory=2**31, max_seconds=a_minute) as pool:
+    with WorkerPool(build_reader, workers=1, max_memory=2**31, max_seconds=60.0) as pool:
         yield pool
 
 

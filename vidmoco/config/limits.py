@@ -78,9 +78,5 @@ class Limits(Settings):
         """Return ``name=value``, as the catalog stores the limit that refused a file."""
         return f"{name}={getattr(self, name)}"
 
-    def seconds_of_silence(self, job: object) -> float:
-        """Return ``max_seconds``, whatever the job of a worker process is."""
-        return self.max_seconds
-
 
 DEFAULT_LIMITS = Limits()

@@ -259,7 +259,7 @@ class _Feeder:
             ),
             workers=self._workers,
             max_memory=self._limits.max_memory,
-            max_seconds=self._limits.seconds_of_silence,
+            max_seconds=self._limits.max_seconds,
             with_torch=True,
         )
 

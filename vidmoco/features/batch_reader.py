@@ -139,7 +139,7 @@ class BatchReader:
             (rings, preprocess, limits),
             workers=workers,
             max_memory=limits.max_memory,
-            max_seconds=limits.seconds_of_silence,
+            max_seconds=limits.max_seconds,
             with_torch=True,
         )
 

@@ -98,7 +98,7 @@ def read_requests(
         (convert, decoder, limits, with_torch),
         workers=workers,
         max_memory=limits.max_memory,
-        max_seconds=limits.seconds_of_silence,
+        max_seconds=limits.max_seconds,
         with_torch=with_torch,
     )
     pending: dict[int, _Pending] = {}
