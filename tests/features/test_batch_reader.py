@@ -148,7 +148,7 @@ def test_the_next_videos_are_decoded_meanwhile(tmp_path):
 def test_damage_is_told_after_the_batches(reader, tmp_path):
     video = damaged(tmp_path / "a.mp4", share=0.5)
     expected = []
-    times = [seconds for seconds, _ in iter_frames(video, on_damage=expected.append)]
+    times = [seconds for seconds, _ in iter_frames(video, damage=expected)]
     for batched in reader.read(every_frame([video])):
         assert batched.damage == []
         np.testing.assert_array_equal(copy_of(batched.batches)[0], times)
