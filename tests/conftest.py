@@ -1,10 +1,13 @@
 """Fixtures that several tests share: painted videos, and the real ones where they are installed."""
 
+import errno
+import fcntl
 import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 import timm  # noqa: F401
@@ -183,6 +186,24 @@ def real_data() -> Path:
     if not (folder / "videos").is_dir():
         pytest.skip(f"VIDMOCO_REAL_DATA is {value}, which has no folder 'videos'")
     return folder
+
+
+@pytest.fixture
+def remote() -> Iterator[fsspec.AbstractFileSystem]:
+    """A file system of URLs, memory://, that ends with the test."""
+    system = fsspec.filesystem("memory")
+    yield system
+    system.store.clear()
+
+
+@pytest.fixture
+def no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk without locks."""
+
+    def flock(*args: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
 
 
 @pytest.fixture
