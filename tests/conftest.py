@@ -1,10 +1,13 @@
 """Fixtures that several tests share: painted videos, and the real ones where they are installed."""
 
+import errno
+import fcntl
 import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 import timm  # noqa: F401
@@ -18,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(1, str(Path(__file__).parent.parent / "tools"))
 
 import type_checks  # first, as it decides how the package is checked that the others import
-from decord_process import a_minute, build_reader
+from decord_process import build_reader
 from painted_videos import write_video
 
 from vidmoco.backbones.build import build_backbone, save_backbone
@@ -169,7 +172,7 @@ def video_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")  # not longer: other tests count the processes
 def decord_pool() -> Iterator[WorkerPool]:
     """One process with decord: give it (video, times)."""
-    with WorkerPool(build_reader, workers=1, max_memory=2**31, max_seconds=a_minute) as pool:
+    with WorkerPool(build_reader, workers=1, max_memory=2**31, max_seconds=60.0) as pool:
         yield pool
 
 
@@ -183,6 +186,24 @@ def real_data() -> Path:
     if not (folder / "videos").is_dir():
         pytest.skip(f"VIDMOCO_REAL_DATA is {value}, which has no folder 'videos'")
     return folder
+
+
+@pytest.fixture
+def remote() -> Iterator[fsspec.AbstractFileSystem]:
+    """A file system of URLs, memory://, that ends with the test."""
+    system = fsspec.filesystem("memory")
+    yield system
+    system.store.clear()
+
+
+@pytest.fixture
+def no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk without locks."""
+
+    def flock(*args: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
 
 
 @pytest.fixture

@@ -14,8 +14,3 @@ def build_reader() -> Callable[[tuple[VideoInfo, list[float]]], Frames | None]:
 
     reader = DecordReader()
     return lambda job: reader.read(job[0], np.array(job[1]))
-
-
-def a_minute(job: object) -> float:
-    """Return the seconds that any job may take."""
-    return 60.0

@@ -4,6 +4,11 @@ import resource
 from contextlib import contextmanager
 
 
+def no_space(*args, **options):
+    """Fail in place of what writes, as on a full disk."""
+    raise OSError(28, "No space left on device")
+
+
 @contextmanager
 def no_file_larger_than(num_bytes):
     """Let every write beyond ``num_bytes`` of a file fail, as on a full disk: "File too large"."""

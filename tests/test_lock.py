@@ -1,7 +1,5 @@
 """Two processes that want one folder: one gets it, and a crash gives it back."""
 
-import errno
-import fcntl
 import re
 import signal
 import threading
@@ -101,11 +99,7 @@ def test_a_start_that_fails_leaves_nothing(tmp_path):
     assert [path.name for path in Path("mine").iterdir()] == ["x"]
 
 
-def test_a_disk_without_locks_is_told(tmp_path, monkeypatch):
-    def no_locks(*args):
-        raise OSError(errno.ENOLCK, "No locks available")
-
-    monkeypatch.setattr(fcntl, "flock", no_locks)
+def test_a_disk_without_locks_is_told(tmp_path, no_locks):
     with claimed(tmp_path / "run", resume=False) as warning:
         assert "has no locks (No locks available): see to it" in warning
 

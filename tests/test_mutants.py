@@ -1,12 +1,12 @@
 from pathlib import Path
 
 import pytest
-from mutant_table import MUTANTS
+from mutants import read_mutants
 
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+@pytest.mark.parametrize("mutant", read_mutants(), ids=lambda mutant: mutant.name)
 def test_the_line_to_break_is_there(mutant):
     assert mutant.line in (ROOT / mutant.file).read_text(encoding="utf-8")
     assert mutant.broken != mutant.line

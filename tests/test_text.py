@@ -1,7 +1,7 @@
 import pytest
 
 from vidmoco.errors import ConfigError
-from vidmoco.text import counted, error_line, escaped, first_of, in_ascii, read_text
+from vidmoco.text import counted, error_line, escaped, first_of, in_ascii, read_text, reason_of
 
 ODD = [
     ("a\"b'c\\d e.mp4", "a\"b'c\\d e.mp4", "a\"b'c\\d e.mp4"),  # as it is
@@ -18,6 +18,11 @@ ODD = [
 def test_what_could_be_obeyed_is_an_escape(text, shown, ascii_):
     assert escaped(text) == shown
     assert in_ascii(text) == ascii_
+
+
+def test_the_reason_of_an_error_is_one_line():
+    assert reason_of(ValueError("two\n  lines ")) == "two lines"
+    assert reason_of(TimeoutError()) == "TimeoutError"
 
 
 def test_one_is_no_plural():

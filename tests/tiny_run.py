@@ -1,5 +1,12 @@
 """A training of seconds, for tests of whole runs."""
 
+import os
+import signal
+from contextlib import contextmanager
+
+import pytest
+
+from vidmoco.data import source
 from vidmoco.json_lines import read_metrics
 from vidmoco.train.metrics import TIMING_KEYS
 
@@ -16,6 +23,22 @@ SMALL = {
     "optim": {"warmup_epochs": 0}, "engine": {"log_every": 1, "threads": 1}, "workers": 0,
     "quiet": True,
 }  # fmt: skip
+
+
+@contextmanager
+def signal_in(wanted, number=signal.SIGTERM):
+    """Let a training get a signal while it loads a step's pairs, counted from where it begins."""
+    load_pairs = source.load_pairs
+
+    def interrupted(*args, **options):
+        for step, batch in enumerate(load_pairs(*args, **options), start=1):
+            if step == wanted:
+                os.kill(os.getpid(), number)
+            yield batch
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(source, "load_pairs", interrupted)
+        yield
 
 
 def numbers(run):

@@ -131,6 +131,7 @@ def ours(
     output: Path,
     *,
     started: bool = False,
+    workers: int | None = None,
 ) -> Cost:
     """Extract with vidmoco. A video that fails ends the comparison.
 
@@ -139,13 +140,13 @@ def ours(
     wanted = videos[:1] * started + videos
     todo = [Extraction(video, output / f"{number}.npy") for number, video in enumerate(wanted)]
     began, before = time.monotonic(), cpu_seconds()
-    results = extract_videos(frozen, todo, batch_size=batch_size)
+    results = extract_videos(frozen, todo, batch_size=batch_size, workers=workers)
     for number, (extraction, result) in enumerate(results):
         video = extraction.video
         if isinstance(result, Exception):
             raise result
         if result != video.num_frames:
-            raise SystemExit(f"{video.path}: {result} rows, {video.num_frames} frames")
+            raise ValueError(f"{video.path}: {result} rows, {video.num_frames} frames")
         if started and number == 0:
             began, before = time.monotonic(), cpu_seconds()
     return Cost(time.monotonic() - began, cpu_seconds() - before)

@@ -84,18 +84,13 @@ def main() -> None:
     assert isinstance(config, PretrainConfig)
     catalog = open_catalog([given.videos]).readable()
     training = training_on(config, catalog)
-    device = training.device
     rows = build_rows(training, catalog, given.videos, given.frames)
-    found: dict[Row, list[tuple[float, float]]] = {row: [] for row in rows}
-    for _ in range(given.rounds):
-        for row in rows:
-            found[row].append(measure(row, device, config.data.batch_size, given.steps))
-    steps = {row.threads: median(r for r, _ in found[row]) for row in rows if row.name == STEP}
-    print(f"{given.recipe} on {device}, batches of {config.data.batch_size}")
+    found = measure_in_turns(training, rows, steps=given.steps, rounds=given.rounds)
+    steps = {row.threads: rate for row, (rate, _) in found.items() if row.name == STEP}
+    print(f"{given.recipe} on {training.device}, batches of {config.data.batch_size}")
     print("| | threads | pairs/s | of the step | wait |")
     print("|---|---|---|---|---|")
-    for row, values in found.items():
-        rate, wait = (median(value[n] for value in values) for n in range(2))
+    for row, (rate, wait) in found.items():
         share = rate / steps[row.threads]
         print(f"| {row.name} | {row.threads} | {rate:.0f} | {share:.2f} | {100 * wait:.0f} % |")
 
@@ -241,6 +236,20 @@ def build_rows(
     rows.append(Row("and videos", lambda: loaded(training, videos), training.step, rows[0].threads))
     rows.append(Row("videos, the usual way", naive, training.step, every))
     return rows
+
+
+def measure_in_turns(
+    training: Training, rows: list[Row], *, steps: int, rounds: int
+) -> dict[Row, tuple[float, float]]:
+    """Return the median of pairs per second and of the share of waiting of each row."""
+    batch_size = training.config.data.batch_size
+    found = [
+        [measure(row, training.device, batch_size, steps) for row in rows] for _ in range(rounds)
+    ]
+    return {
+        row: (median(rate for rate, _ in values), median(wait for _, wait in values))
+        for row, *values in zip(rows, *found, strict=True)
+    }
 
 
 def measure(row: Row, device: torch.device, batch_size: int, steps: int) -> tuple[float, float]:

@@ -103,12 +103,7 @@ def main() -> None:
 
 def start(build: Callable[[], Any]) -> WorkerPool[Pick, np.ndarray]:
     """Return a process for a decoder, because some crash or hang."""
-    return WorkerPool(build, workers=1, max_memory=4 * 2**30, max_seconds=a_minute)
-
-
-def a_minute(pick: Pick) -> float:
-    """Return the time limit of a decoder for a frame, in seconds."""
-    return 60.0
+    return WorkerPool(build, workers=1, max_memory=4 * 2**30, max_seconds=60.0)
 
 
 def picks_of(video: VideoInfo, times: list[float]) -> list[Pick]:

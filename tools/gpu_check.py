@@ -12,33 +12,29 @@ takes them) is left out without them. A part that fails writes why, and the next
 import argparse
 import json
 import platform
-import shutil
 import signal
 import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import torch  # before decord
-from bench_extract import decode_only, model_only
-from bench_step import Row, Training, build_training, loaded, measure, rows_in_memory
+from bench_extract import decode_only, measured, model_only, ours
+from bench_step import Row, Training, build_training, loaded, measure_in_turns, rows_in_memory
 from profile_step import WHOLE, profiled, shares
 
 from vidmoco.backbones.frozen import load_frozen
-from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import load_recipe
 from vidmoco.cores import num_cores
 from vidmoco.device import resolve_device
 from vidmoco.features.batch_size import default_batch_size
-from vidmoco.features.extract import extract_videos
-from vidmoco.features.extraction import Extraction
 from vidmoco.json_lines import read_metrics
 from vidmoco.video.open_catalog import open_catalog
 
@@ -97,67 +93,49 @@ def tests(check: Check) -> Rows:
     return [{"summary": lines[-1] if lines else done.stderr[-500:], "failed": failed}]
 
 
-def step(check: Check) -> Rows:
-    """Measure a step of the GPU recipe, and where its time goes."""
-    sizes = check.sizes
-    return list(_steps(check, sizes.recipe, sizes.batches, frames=check.frames))
-
-
-def vit(check: Check) -> Rows:
-    """Measure a step of MoCo v3's ViT."""
-    sizes = check.sizes
-    return list(_steps(check, sizes.vit_recipe, sizes.vit_batches, frames=None))
-
-
-def _steps(
-    check: Check, recipe: str, batches: tuple[int, ...], *, frames: Path | None
-) -> Iterator[dict[str, Any]]:
-    """Yield a row for each batch size: pairs per second with one part after the other."""
+def steps(check: Check, recipe: str, batches: tuple[int, ...], frames: Path | None) -> Rows:
+    """Measure a step of a recipe with each batch size, and where its time goes."""
+    sizes, rows = check.sizes, []
     for batch_size in batches:
         if check.seconds_left < _LEAST_SECONDS:
-            return
-        config = _of_size(load_recipe(recipe), check.sizes, batch_size)
+            break
+        config = load_recipe(recipe)
+        config = replace(
+            config,
+            data=replace(config.data, batch_size=batch_size, short_side=sizes.canvas[0]),
+            augment=replace(config.augment, size=sizes.size),
+        )
         row: dict[str, Any] = {"recipe": recipe, "batch": batch_size}
         try:
-            training = build_training(config, durations=np.ones(1000), canvas=check.sizes.canvas)
-            row |= _speeds(training, frames, check.sizes)
+            training = build_training(config, durations=np.ones(1000), canvas=sizes.canvas)
+            row |= _speeds(training, frames, sizes)
             times = profiled(training, steps=5, trace=None)
             row["profile_percent"] = {
                 name: round(100 * value / times[WHOLE], 1) for name, value in shares(times).items()
             }
         except torch.OutOfMemoryError:
             row["error"] = "out of memory"
-        yield row
-
-
-def _of_size(config: PretrainConfig, sizes: Sizes, batch_size: int) -> PretrainConfig:
-    return replace(
-        config,
-        data=replace(config.data, batch_size=batch_size, short_side=sizes.canvas[0]),
-        augment=replace(config.augment, size=sizes.size),
-    )
+        rows.append(row)
+    return rows
 
 
 def _speeds(training: Training, frames: Path | None, sizes: Sizes) -> dict[str, Any]:
     """Return medians of pairs per second, the share of waiting, and peak memory."""
-    device, threads = training.device, num_cores()
+    threads, on_cuda = num_cores(), training.device.type == "cuda"
     rows = rows_in_memory(training, threads)
     if frames is not None:
         from_frames = partial(loaded, training, frames)
         rows.append(Row("and prepared frames", from_frames, training.step, threads))
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-    size = training.config.data.batch_size
-    found: dict[str, list[tuple[float, float]]] = {row.name: [] for row in rows}
-    for _ in range(sizes.rounds):
-        for row in rows:
-            found[row.name].append(measure(row, device, size, sizes.steps))
+    if on_cuda:
+        torch.cuda.reset_peak_memory_stats(training.device)
+    found = measure_in_turns(training, rows, steps=sizes.steps, rounds=sizes.rounds)
     result: dict[str, Any] = {
-        "pairs_per_second": {name: round(median(v[0] for v in f), 1) for name, f in found.items()},
-        "data_wait": {name: round(median(v[1] for v in f), 4) for name, f in found.items()},
+        "pairs_per_second": {row.name: round(rate, 1) for row, (rate, _) in found.items()},
+        "data_wait": {row.name: round(wait, 4) for row, (_, wait) in found.items()},
     }
-    if device.type == "cuda":
-        result["peak_gib"] = round(torch.cuda.max_memory_allocated(device) / 2**30, 2)
+    if on_cuda:
+        peak = torch.cuda.max_memory_allocated(training.device)
+        result["peak_gib"] = round(peak / 2**30, 2)
     return result
 
 
@@ -173,29 +151,15 @@ def extract(check: Check) -> Rows:
         frozen = load_frozen(f"random:{name}", size=check.sizes.size, precision="bf16")
         frozen.move_to(resolve_device("auto"))
         batch_size = default_batch_size(frozen)
-        folder = check.output / "features"
-        seconds = {
-            "model": _timed(model_only, frozen, num_frames, batch_size),
-            "decoding, one thread": _timed(decode_only, videos),
-            "extraction": _timed(_extract, frozen, videos, batch_size, folder),
-        }
-        rates = {what: round(num_frames / value, 1) for what, value in seconds.items()}
+        with TemporaryDirectory(dir=check.output) as folder:
+            costs = {
+                "model": measured(partial(model_only, frozen, num_frames, batch_size)),
+                "decoding, one thread": measured(partial(decode_only, videos)),
+                "extraction": ours(frozen, videos, batch_size, Path(folder), workers=num_cores()),
+            }
+        rates = {what: round(num_frames / cost.seconds, 1) for what, cost in costs.items()}
         rows.append({"backbone": name, "batch": batch_size, "frames_per_second": rates})
     return rows
-
-
-def _extract(frozen: Any, videos: list[Any], batch_size: int, folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    jobs = [Extraction(video, folder / f"{n}.npy") for n, video in enumerate(videos)]
-    for _ in extract_videos(frozen, jobs, batch_size=batch_size, workers=num_cores()):
-        pass
-    shutil.rmtree(folder)
-
-
-def _timed(work: Callable[..., None], *given: Any) -> float:
-    began = time.monotonic()
-    work(*given)
-    return time.monotonic() - began
 
 
 def cifar(check: Check) -> Rows:
@@ -238,8 +202,8 @@ def _train(check: Check, run: Path, words: list[str]) -> Rows:
 
 PARTS: dict[str, tuple[Callable[[Check], Rows], str | None]] = {
     "tests": (tests, None),
-    "step": (step, None),
-    "vit": (vit, None),
+    "step": (lambda c: steps(c, c.sizes.recipe, c.sizes.batches, c.frames), None),
+    "vit": (lambda c: steps(c, c.sizes.vit_recipe, c.sizes.vit_batches, None), None),
     "extract": (extract, "videos"),
     "cifar": (cifar, "images"),
     "clips": (clips, "frames"),
@@ -289,14 +253,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=12.0)
     parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
     given = parser.parse_args()
-    check = Check(
-        output=given.output,
-        frames=given.frames,
-        videos=given.videos,
-        images=given.images,
-        sizes=Sizes(),
-        ends=time.monotonic() + 60 * given.minutes,
-    )
+    ends = time.monotonic() + 60 * given.minutes
+    check = Check(given.output, given.frames, given.videos, given.images, Sizes(), ends)
     run_parts(check, given.parts)
 
 

@@ -3,7 +3,7 @@
     python tools/mutants.py [NAME ...]
 
 Each mutant is made in a copy of the checkout, in which its tests run until the first failure. The
-exit code is 1 if any mutant survives.
+exit code is 1 if any mutant survives. The mutants are in mutants.yaml.
 """
 
 import argparse
@@ -13,11 +13,35 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
-from mutant_table import MUTANTS, Mutant
+import yaml
 
 ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A line and its broken version."""
+
+    name: str
+    file: str
+    line: str
+    broken: str
+    tests: str
+
+
+def read_mutants() -> list[Mutant]:
+    """Return the mutants of mutants.yaml."""
+    table = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
+    mutants = []
+    for file, named in table.items():
+        room, _, stem = file.removeprefix("vidmoco/").rpartition("/")
+        for name, (line, broken, *elsewhere) in named.items():
+            tests = elsewhere[0] if elsewhere else f"tests/{room}/test_{stem}"
+            mutants.append(Mutant(name, file, line, broken, tests))
+    return mutants
 
 
 def main() -> None:
@@ -27,7 +51,7 @@ def main() -> None:
     given = parser.parse_args()
     chosen = [
         mutant
-        for mutant in MUTANTS
+        for mutant in read_mutants()
         if not given.names or any(part in mutant.name for part in given.names)
     ]
     print("| broken | in | seen by | seconds |\n|---|---|---|---|")

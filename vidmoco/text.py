@@ -53,6 +53,11 @@ def error_line(error: object) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text):,} characters)"
 
 
+def reason_of(error: BaseException) -> str:
+    """Return the message of an error in one line, or its kind if it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def in_ascii(text: object) -> str:
     """Return ``escaped(text)`` with escapes for all but ASCII, which is all the fonts have."""
     return escaped(text).encode("ascii", "backslashreplace").decode()

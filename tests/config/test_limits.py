@@ -39,7 +39,6 @@ def test_the_defaults_pass_8k_and_films_and_refuse_bombs():
 
 def test_a_limit_is_noted_with_its_value():
     assert LIMITS.text_of("max_pixels") == "max_pixels=100"
-    assert LIMITS.seconds_of_silence(object()) == LIMITS.max_seconds
 
 
 def test_memory_is_given_in_gib_and_used_in_bytes():

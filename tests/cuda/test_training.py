@@ -1,20 +1,17 @@
 """Whole commands on the GPU: runs that go on, also on the other device, and the monitor."""
 
 import json
-import os
-import signal
 
 import pytest
 import torch
 from child_processes import launch
 from painted_videos import write_videos
 from PIL import Image
+from tiny_run import numbers, signal_in
 
 from vidmoco.backbones.build import load_backbone
 from vidmoco.cli.main import main
-from vidmoco.data import source as pairs
 from vidmoco.json_lines import read_metrics
-from vidmoco.train.metrics import TIMING_KEYS
 
 SMALL = """
 steps: 6
@@ -41,37 +38,23 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def numbers(run):
-    lines = read_metrics(run / "metrics.jsonl")
-    return [{k: v for k, v in line.items() if k not in TIMING_KEYS} for line in lines]
-
-
 def begin(videos, run, device, *more):
     words = ["pretrain", str(videos), "--recipe", "small.yaml", "--run", run, *more]
     return main([*words, "--device", device])
 
 
-def in_two_parts(videos, run, devices, monkeypatch):
+def in_two_parts(videos, run, devices):
     """Train until a signal comes in the third step, and go on elsewhere."""
-    load_pairs = pairs.load_pairs
-
-    def interrupted(*args, **options):
-        for step, batch in enumerate(load_pairs(*args, **options), start=1):
-            if step == 3:
-                os.kill(os.getpid(), signal.SIGTERM)
-            yield batch
-
-    with monkeypatch.context() as patch:
-        patch.setattr(pairs, "load_pairs", interrupted)
+    with signal_in(3):
         assert begin(videos, run, devices[0]) == 143
     assert main(["pretrain", "--run", run, "--resume", "--device", devices[1]]) == 0
 
 
 @pytest.mark.parametrize("places", ["there and there", "here and there", "there and here"])
-def test_a_run_goes_on_on_either_device(places, videos, folder, device, monkeypatch):
+def test_a_run_goes_on_on_either_device(places, videos, folder, device):
     devices = ["cpu" if place == "here" else device.type for place in places.split(" and ")]
     assert begin(videos, "whole", "cpu") == 0
-    in_two_parts(videos, "parts", devices, monkeypatch)
+    in_two_parts(videos, "parts", devices)
     found, expected = numbers(folder / "parts"), numbers(folder / "whole")
     assert [line["step"] for line in found] == [1, 2, 3, 4, 5, 6]
     for ours, theirs in zip(found, expected, strict=True):

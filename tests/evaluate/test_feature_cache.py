@@ -8,6 +8,7 @@ import pytest
 import timm
 import torch
 from evaluate_runs import accuracies, run
+from full_disk import no_space
 
 from vidmoco.backbones.build import save_backbone
 from vidmoco.evaluate import compare, feature_cache
@@ -164,10 +165,7 @@ def test_a_comparison_computes_them_once(make_images, tmp_path, monkeypatch):
 
 
 def test_a_full_disk_is_said_and_no_more(make_images, tmp_path, monkeypatch):
-    def full(*args, **options):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(feature_cache, "save_file", full)
+    monkeypatch.setattr(feature_cache, "save_file", no_space)
     results, _, log = run(make_images(), tmp_path)
     assert "Features are not kept: " in log and "No space left" in log
     assert results["rows"]

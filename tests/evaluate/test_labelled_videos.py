@@ -5,6 +5,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from evaluate_runs import run as evaluate
+from full_disk import no_space
 from painted_videos import read_index, write_video
 from PIL import Image
 from rich.console import Console
@@ -283,10 +284,6 @@ def test_a_cache_that_is_damaged_or_cannot_be_written(videos, tmp_path, monkeypa
     again, _ = module.cached_frames(*arguments, **options)
     assert again == folder
     assert (folder / "left_out.json").read_text() == "[]"
-
-    def full(*args, **others):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(module, "make_frames", full)
+    monkeypatch.setattr(module, "make_frames", no_space)
     with pytest.raises(ConfigError, match="No space left on device"):
         module.cached_frames(*arguments, **options, fresh=True)

@@ -148,7 +148,7 @@ def test_the_next_videos_are_decoded_meanwhile(tmp_path):
 def test_damage_is_told_after_the_batches(reader, tmp_path):
     video = damaged(tmp_path / "a.mp4", share=0.5)
     expected = []
-    times = [seconds for seconds, _ in iter_frames(video, on_damage=expected.append)]
+    times = [seconds for seconds, _ in iter_frames(video, damage=expected)]
     for batched in reader.read(every_frame([video])):
         assert batched.damage == []
         np.testing.assert_array_equal(copy_of(batched.batches)[0], times)
@@ -237,26 +237,19 @@ def build_faulty_worker(rings, preprocess, limits):
 honest_build = batch_reader._build_worker
 
 
-class Impatient(Limits):
-    """With one video alone: the others may be slow."""
-
-    def seconds_of_silence(self, job):
-        return 5.0 if job.video.key == "hang.mp4" else self.max_seconds
-
-
 def test_a_decoder_that_hangs_or_crashes_is_an_error_of_its_video(tmp_path, monkeypatch):
     monkeypatch.setattr(batch_reader, "_build_worker", build_faulty_worker)
     names = ("hang.mp4", "good1.mp4", "crash.mp4", "good2.mp4")
     videos = [info_of(tmp_path / name) for name in names]
     errors = {}
-    with reader_of(limits=Impatient()) as reader:
+    with reader_of(limits=Limits(max_seconds=10)) as reader:
         for batched in reader.read(every_frame(videos)):
             try:
                 assert indices(copy_of(batched.batches)[1]) == list(range(40))
             except VideoError as error:
                 errors[batched.video.key] = str(error)
     assert set(errors) == {"hang.mp4", "crash.mp4"}
-    assert "no sign of life for 5 s" in errors["hang.mp4"]
+    assert "no sign of life for 10 s" in errors["hang.mp4"]
     assert "SIGSEGV" in errors["crash.mp4"]
     assert all(error.startswith(str(tmp_path / key)) for key, error in errors.items())
 

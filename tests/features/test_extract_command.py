@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import fsspec
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -26,14 +25,6 @@ from vidmoco.video.fetch import AHEAD
 def extract(backbone, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return lambda *words: main(["extract", *map(str, words), "--backbone", str(backbone)])
-
-
-@pytest.fixture
-def remote(request):
-    """A file system of URLs, memory://, that ends with the test."""
-    system = fsspec.filesystem("memory")
-    yield system
-    system.store.clear()
 
 
 FILES = ("--format", "npy")

@@ -190,11 +190,7 @@ def test_a_folder_that_another_program_locks_is_not_waited_for_for_ever(tmp_path
         assert write(tmp_path / "feats.npy") == 11
 
 
-def test_on_a_disk_without_locks_nobody_is_taken_for_dead(tmp_path, monkeypatch):
-    def no_locks(*_):
-        raise OSError("No locks available")
-
-    monkeypatch.setattr(fcntl, "flock", no_locks)
+def test_on_a_disk_without_locks_nobody_is_taken_for_dead(tmp_path, no_locks):
     (tmp_path / "feats.npy.7.part").write_text("half")
     write(tmp_path / "feats.npy")
     assert (tmp_path / "feats.npy.7.part").exists()

@@ -1,6 +1,3 @@
-import errno
-import fcntl
-
 import pytest
 
 from vidmoco.errors import ConfigError
@@ -42,11 +39,7 @@ def test_a_lock_is_held_once(tmp_path):
         pass
 
 
-def test_a_disk_without_locks(tmp_path, monkeypatch):
-    def no_locks(*args):
-        raise OSError(errno.ENOLCK, "No locks available")
-
-    monkeypatch.setattr(fcntl, "flock", no_locks)
+def test_a_disk_without_locks(tmp_path, no_locks):
     with pytest.raises(ConfigError, match=r"\.lock cannot be locked: No locks"), locked(tmp_path):
         pass
     (tmp_path / "other" / LOCK).mkdir(parents=True)

@@ -1,8 +1,6 @@
 """Trainings that are shown by all loggers, and loggers that cannot."""
 
 import io
-import os
-import signal
 
 import pytest
 from mlflow import MlflowClient
@@ -10,13 +8,12 @@ from painted_videos import write_videos
 from PIL import Image
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tiny_run import TINY, numbers
+from tiny_run import TINY, numbers, signal_in
 
 from vidmoco import distributed
 from vidmoco.cli.main import main
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.runtime import EngineConfig
-from vidmoco.data import source as pairs
 from vidmoco.errors import ConfigError
 from vidmoco.json_lines import read_metrics
 from vidmoco.json_text import read_json
@@ -38,21 +35,12 @@ def config(*names):
     return PretrainConfig(engine=EngineConfig(log=names))
 
 
-def test_a_training_is_shown_whole_and_once(videos, tmp_path, make_images, monkeypatch):
+def test_a_training_is_shown_whole_and_once(videos, tmp_path, make_images):
     make_images()
     words = [*videos, *WORDS, "tensorboard", "wandb", "mlflow", "--resume", "auto"]
     words += ["--monitor", "images", "--monitor.k", "3"]
-    load_pairs = pairs.load_pairs
-
-    def interrupted(*args, **options):
-        for step, batch in enumerate(load_pairs(*args, **options), start=1):
-            if step == 2:
-                os.kill(os.getpid(), signal.SIGTERM)
-            yield batch
-
-    monkeypatch.setattr(pairs, "load_pairs", interrupted)
-    assert main(words) == 143
-    monkeypatch.setattr(pairs, "load_pairs", load_pairs)
+    with signal_in(2):
+        assert main(words) == 143
     assert main(words) == 0
     lines, measured = numbers(tmp_path / "run"), read_metrics(tmp_path / "run" / "monitor.jsonl")
     assert [line["step"] for line in measured] == [0, 1, 2, 3, 4]

@@ -59,10 +59,10 @@ def test_every_setting_reaches_the_method(config):
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
-def test_each_method_meets_the_protocol(config):
+def test_each_method_has_the_base(config):
     backbone = build_backbone("resnet10t", size=32, other_sizes=[16])
     method = build_method(config, backbone, Inputs(num_features=512, durations=NINE))
-    assert isinstance(method, Method) and isinstance(method, torch.nn.Module)
+    assert isinstance(method, Method)
     assert method.backbone is backbone
     assert len(METHODS) == len(CONFIGS)
 

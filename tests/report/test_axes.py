@@ -21,7 +21,7 @@ def test_a_scale_is_straight_and_may_turn_around():
     ],
 )
 def test_round_ticks_hold_all_values(low, high, expected):
-    assert round_ticks(low, high, most=4) == pytest.approx(expected)
+    assert round_ticks(low, high) == pytest.approx(expected)
 
 
 def test_inner_ticks_are_not_beyond_the_values():

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import shutil
-import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,14 +14,13 @@ from child_processes import launch
 from painted_videos import write_video
 from PIL import Image
 from rich.console import Console
-from tiny_run import TINY, numbers
+from tiny_run import TINY, numbers, signal_in
 
 from vidmoco import distributed
 from vidmoco.checkpoint import list_checkpoints, load_checkpoint
 from vidmoco.cli.main import main
 from vidmoco.config.monitor import MonitorConfig
 from vidmoco.config.recipe import dump_recipe, load_recipe, parse_recipe
-from vidmoco.data import source as pairs
 from vidmoco.errors import CheckpointError
 from vidmoco.json_lines import read_metrics
 from vidmoco.train.monitor import Monitor, describe
@@ -143,20 +141,11 @@ def test_some_training_images_of_each_class_are_those_of_evaluate(videos, images
 
 
 @pytest.mark.usefixtures("seen")
-def test_stopped_and_resumed_it_has_the_same_lines(runs, videos, images, tmp_path, monkeypatch):
-    load_pairs = pairs.load_pairs
-
-    def interrupted(*args, **options):
-        for step, batch in enumerate(load_pairs(*args, **options), start=1):
-            if step == 4:  # its line is not there yet
-                os.kill(os.getpid(), signal.SIGTERM)
-            yield batch
-
-    monkeypatch.setattr(pairs, "load_pairs", interrupted)
+def test_stopped_and_resumed_it_has_the_same_lines(runs, videos, images, tmp_path):
     words = ["--monitor", str(images), "--monitor.every-epochs", "0.25", *WATCHED]
-    assert pretrain(videos, tmp_path / "run", *words) == 143
+    with signal_in(4):  # its line is not there yet
+        assert pretrain(videos, tmp_path / "run", *words) == 143
     assert [line["step"] for line in lines(tmp_path / "run")] == [0, 2]
-    monkeypatch.setattr(pairs, "load_pairs", load_pairs)
     assert main(["pretrain", "--resume"]) == 0
     assert lines(tmp_path / "run") == lines(runs[1])
     assert numbers(tmp_path / "run") == numbers(runs[0])

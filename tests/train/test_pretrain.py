@@ -10,7 +10,7 @@ import timm
 import torch
 from child_processes import Process, until
 from painted_videos import write_video
-from tiny_run import TINY, numbers
+from tiny_run import TINY, numbers, signal_in
 from torch import nn
 
 from vidmoco.checkpoint import list_checkpoints, load_checkpoint
@@ -18,7 +18,6 @@ from vidmoco.cli.main import main
 from vidmoco.config.methods import MoCoConfig
 from vidmoco.config.recipe import load_recipe
 from vidmoco.data import loader
-from vidmoco.data import source as pairs
 from vidmoco.data.pair_worker import build_pair_worker
 from vidmoco.device import autocast
 from vidmoco.json_lines import read_metrics
@@ -99,35 +98,18 @@ def test_the_saved_config_is_a_recipe_that_reproduces_the_run(finished, tmp_path
     assert numbers(tmp_path / "again") == numbers(finished)
 
 
-def test_a_signal_in_the_last_step_stops_nothing(finished, videos, tmp_path, monkeypatch):
-    load_pairs = pairs.load_pairs
-
-    def interrupted(*args, **options):
-        for step, batch in enumerate(load_pairs(*args, **options), start=1):
-            if step == 6:
-                os.kill(os.getpid(), signal.SIGTERM)
-            yield batch
-
-    monkeypatch.setattr(pairs, "load_pairs", interrupted)
-    assert pretrain(videos, tmp_path / "run") == 0
+def test_a_signal_in_the_last_step_stops_nothing(finished, videos, tmp_path):
+    with signal_in(6):
+        assert pretrain(videos, tmp_path / "run") == 0
     assert numbers(tmp_path / "run") == numbers(finished)
 
 
 @pytest.mark.parametrize("stop_after", [1, 3])
-def test_stopped_and_resumed_is_the_same_run(finished, videos, tmp_path, monkeypatch, stop_after):
-    load_pairs = pairs.load_pairs
-
-    def interrupted(*args, **options):
-        for step, batch in enumerate(load_pairs(*args, **options), start=1):
-            if step == stop_after:
-                os.kill(os.getpid(), signal.SIGTERM)
-            yield batch
-
-    monkeypatch.setattr(pairs, "load_pairs", interrupted)
-    assert pretrain(videos, tmp_path / "run", "--engine.log-every", "2") == 143
+def test_stopped_and_resumed_is_the_same_run(finished, videos, tmp_path, stop_after):
+    with signal_in(stop_after):
+        assert pretrain(videos, tmp_path / "run", "--engine.log-every", "2") == 143
     checkpoints = list_checkpoints(tmp_path / "run" / "checkpoints")
     assert [load_checkpoint(path)["step"] for path in checkpoints] == [stop_after]
-    monkeypatch.setattr(pairs, "load_pairs", load_pairs)
     assert main(["pretrain", "--resume"]) == 0  # runs/latest, its own settings
     whole = [line["loss"] for line in numbers(finished)]
     means = [sum(whole[i : i + 2]) / 2 for i in range(0, 6, 2)]

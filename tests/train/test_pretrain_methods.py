@@ -1,19 +1,15 @@
 """Every method through the whole command: a run stopped in the middle is the run in one go."""
 
 import json
-import os
-import signal
 import tarfile
 
 import numpy as np
 import pytest
 import torch
+from tiny_run import numbers, signal_in
 
 from vidmoco.backbones.build import load_backbone
 from vidmoco.cli.main import main
-from vidmoco.data import source as pairs
-from vidmoco.json_lines import read_metrics
-from vidmoco.train.metrics import TIMING_KEYS
 
 SMALL = """
 steps: 4
@@ -66,13 +62,8 @@ RUNS = {
 }
 
 
-def numbers(run):
-    lines = read_metrics(run / "metrics.jsonl")
-    return [{k: v for k, v in line.items() if k not in TIMING_KEYS} for line in lines]
-
-
 @pytest.mark.parametrize("name", RUNS)
-def test_a_run_in_two_parts_is_the_run_in_one(name, videos, tmp_path, monkeypatch):
+def test_a_run_in_two_parts_is_the_run_in_one(name, videos, tmp_path):
     (tmp_path / "small.yaml").write_text(SMALL % RUNS[name])
     words = ["pretrain", str(videos), "--recipe", "small.yaml"]
     if "four frames" in name:
@@ -83,18 +74,8 @@ def test_a_run_in_two_parts_is_the_run_in_one(name, videos, tmp_path, monkeypatc
     assert len(whole) == 4
     assert all(np.isfinite(value) for line in whole for value in line.values())
     assert {"loss_minus_chance", "top1", "positive", "spread", "effective_rank"} <= whole[0].keys()
-
-    load_pairs = pairs.load_pairs
-
-    def interrupted(*args, **options):
-        for step, batch in enumerate(load_pairs(*args, **options), start=1):
-            if step == 2:
-                os.kill(os.getpid(), signal.SIGTERM)
-            yield batch
-
-    monkeypatch.setattr(pairs, "load_pairs", interrupted)
-    assert main([*words, "parts"]) == 143
-    monkeypatch.setattr(pairs, "load_pairs", load_pairs)
+    with signal_in(2):
+        assert main([*words, "parts"]) == 143
     assert main(["pretrain", "--run", "parts", "--resume"]) == 0
     assert numbers(tmp_path / "parts") == whole
     one, other = (load_backbone(tmp_path / run).state_dict() for run in ("whole", "parts"))

@@ -5,13 +5,12 @@ import shutil
 import signal
 
 import pytest
-from tiny_run import SMALL, TINY, numbers
+from tiny_run import SMALL, TINY, numbers, signal_in
 
 import vidmoco
 from vidmoco import run_folder
 from vidmoco.checkpoint import list_checkpoints, load_checkpoint
 from vidmoco.cli.main import main
-from vidmoco.data import source as pairs
 from vidmoco.errors import ConfigError
 from vidmoco.json_text import read_json
 from vidmoco.train import pretrain
@@ -45,19 +44,10 @@ def test_checkpoints_come_every_so_many_steps(finished):
     assert steps == [2, 4, 6]
 
 
-def test_the_command_goes_on_after_a_signal(finished, videos, tmp_path, monkeypatch, capsys):
-    load_pairs = pairs.load_pairs
-
-    def interrupted(*args, **options):
-        for step, batch in enumerate(load_pairs(*args, **options), start=1):
-            if step == 3:
-                os.kill(os.getpid(), signal.SIGUSR1)
-            yield batch
-
-    monkeypatch.setattr(pairs, "load_pairs", interrupted)
-    assert again(videos, tmp_path / "new") == 128 + signal.SIGUSR1 == 138
+def test_the_command_goes_on_after_a_signal(finished, videos, tmp_path, capsys):
+    with signal_in(3, signal.SIGUSR1):
+        assert again(videos, tmp_path / "new") == 128 + signal.SIGUSR1 == 138
     assert "Stopped by SIGUSR1 after step 3 of 6" in capsys.readouterr().err
-    monkeypatch.setattr(pairs, "load_pairs", load_pairs)
     assert again(videos, tmp_path / "new") == 0
     assert numbers(tmp_path / "new") == numbers(finished)
 
@@ -167,18 +157,10 @@ def test_from_python(videos, tmp_path):
         vidmoco.pretrain(videos, **settings | {"run": None})
 
 
-def test_an_extended_run_that_is_killed_is_not_finished(run, videos, monkeypatch):
+def test_an_extended_run_that_is_killed_is_not_finished(run, videos):
     """Its backbone is still that of before."""
-    load_pairs = pairs.load_pairs
-
-    def interrupted(*args, **options):
-        for batch in load_pairs(*args, **options):
-            os.kill(os.getpid(), signal.SIGTERM)
-            yield batch
-
     kept = (run / "backbone").rename(run.parent / "kept")
-    with monkeypatch.context() as patch:
-        patch.setattr(pairs, "load_pairs", interrupted)
+    with signal_in(1):
         assert again(videos, run, "--steps", "8") == 143
     shutil.rmtree(run / "backbone")
     kept.rename(run / "backbone")  # as a kill leaves it: SIGTERM wrote the backbone of step 7

@@ -79,10 +79,6 @@ def build_measured_probe(limits):
     return lambda job: (probe(job), most_memory() - before)
 
 
-def a_minute(job):
-    return 60.0
-
-
 @pytest.fixture(scope="module")
 def measured(request):
     """Return a function from a file to its row and the growth of the process so far."""
@@ -96,7 +92,7 @@ def measured(request):
             (limits,),
             workers=1,
             max_memory=limits.max_memory,
-            max_seconds=a_minute,
+            max_seconds=60.0,
         ) as pool:
 
             def measure(path):

@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from full_disk import no_space
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -96,11 +97,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "new" / "a.parquet"
     Catalog.from_rows([row("a")]).save(path)
     assert [found.name for found in path.parent.iterdir()] == ["a.parquet"]
-
-    def full(*args, **kwargs):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", no_space)
     with pytest.raises(ConfigError, match="No space left"):
         Catalog.from_rows([row("b")]).save(path)
     assert Catalog.load(path)[0].key == "a"

@@ -38,16 +38,10 @@ def build_reader():
     return lambda job: reader.read(job[0], np.array(job[1]))
 
 
-def thirty_seconds(job):
-    return 30.0
-
-
 @pytest.fixture(scope="module")
 def decord():
     """Reads by decord alone; None where it is not to be believed."""
-    with WorkerPool(
-        build_reader, workers=1, max_memory=4 * 2**30, max_seconds=thirty_seconds
-    ) as pool:
+    with WorkerPool(build_reader, workers=1, max_memory=4 * 2**30, max_seconds=30.0) as pool:
 
         def read(video, times):
             (report,) = pool.map([(video, times)])

@@ -13,14 +13,6 @@ from vidmoco.video import fetch as fetch_module
 from vidmoco.video.fetch import AHEAD, fetch, fetched, name_of_url
 
 
-@pytest.fixture
-def remote():
-    """A file system of URLs, memory://, that ends with the test."""
-    system = fsspec.filesystem("memory")
-    yield system
-    system.store.clear()
-
-
 @pytest.mark.parametrize(
     ("url", "name"),
     [

@@ -79,7 +79,7 @@ def pool(request):
             (LIMITS,),
             workers=1,
             max_memory=LIMITS.max_memory,
-            max_seconds=LIMITS.seconds_of_silence,
+            max_seconds=LIMITS.max_seconds,
         ) as pool:
             yield pool
 

@@ -128,7 +128,7 @@ def test_a_file_is_read_at_random_as_in_order(rows, decord_pool, name):
     assert video.route == route, video.reason
     wanted = set(random.Random(name).sample(range(num_frames), min(6, num_frames)))
     messages, pictures, count = [], {}, 0
-    for count, (seconds, picture) in enumerate(iter_frames(video, on_damage=messages.append), 1):
+    for count, (seconds, picture) in enumerate(iter_frames(video, damage=messages), 1):
         if count - 1 in wanted:
             pictures[seconds] = picture
     assert count == num_frames

@@ -1,4 +1,3 @@
-import functools
 import os
 import signal
 import subprocess
@@ -65,10 +64,6 @@ def build_never():
     time.sleep(100)
 
 
-def seconds_of(limit, job):
-    return limit
-
-
 @contextmanager
 def ended_after(seconds):
     """Raise TimeoutError in this process where it would wait for ever."""
@@ -99,7 +94,7 @@ def pool_of(*, workers=1, memory=4 * GIB, seconds=30.0, build=build_doer, args=(
         args,
         workers=workers,
         max_memory=memory,
-        max_seconds=functools.partial(seconds_of, seconds),
+        max_seconds=seconds,
         with_torch=with_torch,
     )
 

@@ -22,7 +22,7 @@ from vidmoco.workers.start import SPAWN
 for with_torch in (False, True):
     with WorkerPool(
         methodcaller, ("upper",),
-        workers=1, max_memory=2**30, max_seconds=DEFAULT_LIMITS.seconds_of_silence,
+        workers=1, max_memory=2**30, max_seconds=DEFAULT_LIMITS.max_seconds,
         with_torch=with_torch,
     ) as pool:
         pool.give("worked")
@@ -55,7 +55,7 @@ from vidmoco.workers.pool import WorkerPool
 def work():
     with WorkerPool(
         methodcaller, ("upper",),
-        workers=1, max_memory=2**30, max_seconds=DEFAULT_LIMITS.seconds_of_silence,
+        workers=1, max_memory=2**30, max_seconds=DEFAULT_LIMITS.max_seconds,
         with_torch=True,
     ) as pool:
         pool.give("worked")
@@ -132,7 +132,7 @@ for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
     os.kill(pid, number)
 with WorkerPool(
     methodcaller, ("upper",), workers=1, max_memory=2**30,
-    max_seconds=DEFAULT_LIMITS.seconds_of_silence, with_torch=True,
+    max_seconds=DEFAULT_LIMITS.max_seconds, with_torch=True,
 ) as pool:
     pool.give("worked")
     print(pool.wait()[0].value, pid == forkserver._forkserver._forkserver_pid, pid is not None)
@@ -148,7 +148,7 @@ class _Asked(Dataset):
 
     def __getitem__(self, index):
         with WorkerPool(
-            methodcaller, ("upper",), workers=1, max_memory=2**30, max_seconds=lambda job: 60.0
+            methodcaller, ("upper",), workers=1, max_memory=2**30, max_seconds=60.0
         ) as pool:
             pool.give("worked")
             return pool.wait()[0].value

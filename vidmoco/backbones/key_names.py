@@ -62,12 +62,15 @@ def torchvision_names(keys: Iterable[str]) -> dict[str, str]:
     return {key: _renamed(key, from_timm) for key in keys}
 
 
-def few_of(what: str, names: Sequence[str], *, count: int = 4) -> str:
+_SHOWN = 4  # names of a kind
+
+
+def few_of(what: str, names: Sequence[str]) -> str:
     """Return ``"what: a, b … and 3 more; "``, or an empty string if there are no names."""
     if not names:
         return ""
-    more = f" … and {len(names) - count} more" if len(names) > count else ""
-    return f"{what}: {', '.join(names[:count])}{more}; "
+    more = f" … and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{what}: {', '.join(names[:_SHOWN])}{more}; "
 
 
 def differences(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from vidmoco.errors import ConfigError
 from vidmoco.shapes import Float, UInt8
+from vidmoco.text import reason_of
 
 CropMode = Literal["center", "squash"]
 
@@ -152,7 +153,7 @@ def feature_dim(backbone: nn.Module, preprocess: Preprocess, *, name: str) -> in
         raise ConfigError(
             f"Backbone {name} cannot take images of {size} x {size} pixels"
             + (f"; its own size is {own}: leave out --size" if own != size else "")
-            + f". Its error: {' '.join(str(error).split()) or type(error).__name__}"
+            + f". Its error: {reason_of(error)}"
         ) from error
     if not isinstance(features, Tensor) or features.ndim != 2 or features.shape[0] != 1:
         shape = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__

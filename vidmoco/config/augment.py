@@ -67,19 +67,15 @@ class AugmentConfig(Settings):
         for name in ("crop_scale", "small_crop_scale"):
             low, high = getattr(self, name)
             self._require(0 < low <= high <= 1, name, "two fractions, 0 < low <= high <= 1")
-        for name in ("flip", "jitter", "grayscale", "blur", "solarize"):
-            probability = getattr(self, f"{name}_probability")
-            self._require(0 <= probability <= 1, f"{name}_probability", "from 0 to 1")
-        for name in ("second_blur_probability", "second_solarize_probability"):
-            probability = getattr(self, name)
-            self._require(probability is None or 0 <= probability <= 1, name, "None or from 0 to 1")
+        self._fraction("flip_probability", "jitter_probability", "grayscale_probability")
+        self._fraction("blur_probability", "solarize_probability")
+        self._fraction("second_blur_probability", "second_solarize_probability")
         self._require(
             len(set(self.shared)) == len(self.shared), "shared", "crop, flip, or each of them once"
         )
         self._require(2 <= self.large_views <= 16, "large_views", "from 2 to 16")
         self._require(0 <= self.small_crops <= 16, "small_crops", "from 0 to 16")
-        for name in ("brightness", "contrast", "saturation"):
-            self._require(0 <= getattr(self, name) <= 1, name, "from 0 to 1")
+        self._fraction("brightness", "contrast", "saturation")
         self._require(0 <= self.hue <= 0.5, "hue", "from 0 to 0.5")
         low, high = self.blur_sigma
         self._require(0 < low <= high, "blur_sigma", "two numbers of pixels, 0 < low <= high")

@@ -1,6 +1,7 @@
 """Base class of all settings: range checks whose errors name the flag."""
 
 import math
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from typing import Any, ClassVar
 
@@ -17,16 +18,27 @@ class Settings:
             flag = f"--{self.SECTION + '.' if self.SECTION else ''}{name}".replace("_", "-")
             raise ConfigError(f"{flag} is {getattr(self, name)!r}; it must be {expected}.")
 
-    def _at_least(self, least: int, *names: str, unit: str = "") -> None:
-        """Require values of at least ``least``. None is allowed where it is the default."""
+    def _require_each(
+        self, names: tuple[str, ...], holds: Callable[[Any], bool], expected: str
+    ) -> None:
+        """Require something of several values. None is allowed where it is the default."""
         for name in names:
             value = getattr(self, name)
             is_optional = type(self).__dataclass_fields__[name].default is None  # type: ignore[attr-defined]
             self._require(
-                (value is None and is_optional) or (value is not None and value >= least),
+                is_optional if value is None else holds(value),
                 name,
-                f"{'None or ' if is_optional else ''}at least {least}{unit}",
+                f"{'None or ' if is_optional else ''}{expected}",
             )
+
+    def _at_least(self, least: int, *names: str, unit: str = "") -> None:
+        self._require_each(names, lambda value: value >= least, f"at least {least}{unit}")
+
+    def _positive(self, *names: str, unit: str = "") -> None:
+        self._require_each(names, lambda value: value > 0, f"greater than 0{unit}")
+
+    def _fraction(self, *names: str) -> None:
+        self._require_each(names, lambda value: 0 <= value <= 1, "from 0 to 1")
 
     def _is_seed(self, name: str = "seed") -> None:
         self._require(0 <= getattr(self, name) < 2**63, name, "from 0 to 2^63 - 1")

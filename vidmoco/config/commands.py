@@ -95,7 +95,7 @@ class PrepareCommand(Settings):
         self._require(1 <= self.quality <= 100, "quality", "from 1 to 100")
         self._require(self.min_sharpness >= 0, "min_sharpness", "0 or more")
         self._require(0 <= self.min_change <= 255, "min_change", "from 0 to 255 grey levels")
-        self._require(self.shard_mib > 0, "shard_mib", "greater than 0 MiB")
+        self._positive("shard_mib", unit=" MiB")
         if self.labels is None and self.labels_key != "path":
             raise ConfigError("--labels-key names a column of --labels. Give --labels too.")
         self._at_least(1, "workers")
@@ -145,7 +145,7 @@ class ImportCommand(Settings):
     def __post_init__(self) -> None:
         self._at_least(8, "size", unit=" pixels")
         self._at_least(1, "heads")
-        self._require(self.max_unpacked_gib > 0, "max_unpacked_gib", "greater than 0 GiB")
+        self._positive("max_unpacked_gib", unit=" GiB")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -75,18 +75,12 @@ class DataConfig(Settings):
             "max_gap",
             f"None or at least --data.min-gap ({self.min_gap} s)",
         )
-        self._require(
-            self.segment_seconds is None or self.segment_seconds > 0,
-            "segment_seconds",
-            "None or greater than 0 seconds",
-        )
+        self._positive("segment_seconds", unit=" seconds")
         self._require(
             self.segment_seconds is None or self.segments != "whole",
             "segment_seconds",
             "None for --data.segments whole",
         )
         self._require(1 <= self.pairs_per_visit <= 64, "pairs_per_visit", "from 1 to 64")
-        self._require(
-            self.block_gib is None or self.block_gib > 0, "block_gib", "None or greater than 0 GiB"
-        )
+        self._positive("block_gib", unit=" GiB")
         self._require(self.workers is None or self.workers >= 0, "workers", "None, 0 or more")

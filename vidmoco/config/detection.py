@@ -73,13 +73,11 @@ class DetectionCommand(Settings):
 
     def __post_init__(self) -> None:
         self._require(len(self.train) >= 1, "train", "one or more training sets")
-        for name in ("iterations", "batch_size", "max_side", "rois_per_image"):
-            self._require(getattr(self, name) >= 1, name, "at least 1")
-        for name in ("proposals", "checkpoint_every", "log_every"):
-            self._require(getattr(self, name) >= 1, name, "at least 1")
+        self._at_least(1, "iterations", "batch_size", "max_side", "rois_per_image")
+        self._at_least(1, "proposals", "checkpoint_every", "log_every")
         for name in ("precise_bn", "warmup", "seed"):
             self._require(getattr(self, name) >= 0, name, "0 or more")
-        self._require(self.lr > 0, "lr", "greater than 0")
+        self._positive("lr")
         self._require(0 <= self.momentum < 1, "momentum", "at least 0 and less than 1")
         self._require(self.weight_decay >= 0, "weight_decay", "0 or more")
         self._require(

@@ -157,11 +157,7 @@ class EvaluateCommand(Settings):
         self._require(
             len(set(self.finetune)) == len(self.finetune), "finetune", "each of head and all once"
         )
-        self._require(
-            self.finetune_lr is None or self.finetune_lr > 0,
-            "finetune_lr",
-            "None or greater than 0",
-        )
+        self._positive("finetune_lr")
         self._require(
             self.finetune_lr is None or len(self.finetune) == 1,
             "finetune_lr",

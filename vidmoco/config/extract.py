@@ -81,7 +81,7 @@ class ExtractCommand(Settings):
         self._at_least(1, "batch_size", "workers", "ray_workers")
         self._require_ray_settings()
         self._at_least(8, "size", unit=" pixels")
-        self._require(self.max_download > 0, "max_download", "greater than 0 GiB")
+        self._positive("max_download", unit=" GiB")
         by_file = ["--times-file"] if self.times_file is not None else []
         require_one(self.frames.ways + by_file)
         if self.frames.scenes == "all" and (self.pool == "none" or by_file):

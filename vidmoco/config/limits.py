@@ -34,8 +34,8 @@ class Limits(Settings):
 
     def __post_init__(self) -> None:
         self._require(1 <= self.max_pixels < 2**31, "max_pixels", "from 1 to 2^31 - 1")
-        self._require(self.max_duration > 0, "max_duration", "greater than 0 seconds")
-        self._require(self.max_frames >= 1, "max_frames", "at least 1")
+        self._positive("max_duration", unit=" seconds")
+        self._at_least(1, "max_frames")
         self._require(
             0 < self.max_memory_per_worker <= 2**20,
             "max_memory_per_worker",
@@ -77,10 +77,6 @@ class Limits(Settings):
     def text_of(self, name: str) -> str:
         """Return ``name=value``, as the catalog stores the limit that refused a file."""
         return f"{name}={getattr(self, name)}"
-
-    def seconds_of_silence(self, job: object) -> float:
-        """Return ``max_seconds``, whatever the job of a worker process is."""
-        return self.max_seconds
 
 
 DEFAULT_LIMITS = Limits()

@@ -62,17 +62,16 @@ class MoCoConfig(SplitBatchNormSettings):
     means the whole video."""
 
     def __post_init__(self) -> None:
-        self._require(self.dim >= 1, "dim", "at least 1")
-        self._require(self.queue_size >= 1, "queue_size", "at least 1")
-        self._require(0 <= self.queue_from <= 1, "queue_from", "from 0 to 1")
+        self._at_least(1, "dim", "queue_size")
+        self._fraction("queue_from")
         self._require(
             self.queue_from == 0 or self.batch_negatives,
             "queue_from",
             "0 without --method.batch-negatives: there would be no negatives before",
         )
-        self._require(0 <= self.momentum <= 1, "momentum", "from 0 to 1")
-        self._require(self.tau > 0, "tau", "greater than 0")
-        self._require(self.bn_splits >= 1, "bn_splits", "at least 1")
+        self._fraction("momentum")
+        self._positive("tau")
+        self._at_least(1, "bn_splits")
         self._require(
             self.same_video_seconds is None or self.same_video_seconds >= 0,
             "same_video_seconds",
@@ -137,10 +136,9 @@ class MoCoV3Config(MethodSettings):
     """Temperature of the softmax: 1 for ResNets, 0.2 for transformers."""
 
     def __post_init__(self) -> None:
-        for name in ("dim", "hidden_dim", "projector_layers"):
-            self._require(getattr(self, name) >= 1, name, "at least 1")
-        self._require(0 <= self.momentum <= 1, "momentum", "from 0 to 1")
-        self._require(self.tau > 0, "tau", "greater than 0")
+        self._at_least(1, "dim", "hidden_dim", "projector_layers")
+        self._fraction("momentum")
+        self._positive("tau")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,16 +168,15 @@ class FastMoCoConfig(MethodSettings):
     """Temperature of the softmax."""
 
     def __post_init__(self) -> None:
-        for name in ("dim", "hidden_dim", "predictor_hidden_dim"):
-            self._require(getattr(self, name) >= 1, name, "at least 1")
+        self._at_least(1, "dim", "hidden_dim", "predictor_hidden_dim")
         self._require(1 <= self.divide <= 8, "divide", "from 1 to 8")
         self._require(
             1 <= self.combine <= self.divide**2,
             "combine",
             f"from 1 to the number of patches ({self.divide**2})",
         )
-        self._require(0 <= self.momentum <= 1, "momentum", "from 0 to 1")
-        self._require(self.tau > 0, "tau", "greater than 0")
+        self._fraction("momentum")
+        self._positive("tau")
 
     def view_sizes(self, size: int) -> list[int]:
         """Return the sides of views and of their patches, in pixels."""
@@ -216,9 +213,8 @@ class SimCLRConfig(MethodSettings):
     """Temperature of the softmax."""
 
     def __post_init__(self) -> None:
-        for name in ("dim", "projector_layers"):
-            self._require(getattr(self, name) >= 1, name, "at least 1")
-        self._require(self.tau > 0, "tau", "greater than 0")
+        self._at_least(1, "dim", "projector_layers")
+        self._positive("tau")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,9 +230,8 @@ class EndToEndConfig(SplitBatchNormSettings):
     bn_splits: BatchNormSplits = 8
 
     def __post_init__(self) -> None:
-        self._require(self.dim >= 1, "dim", "at least 1")
-        self._require(self.bn_splits >= 1, "bn_splits", "at least 1")
-        self._require(self.tau > 0, "tau", "greater than 0")
+        self._at_least(1, "dim", "bn_splits")
+        self._positive("tau")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,15 +255,10 @@ class MemoryBankConfig(MethodSettings):
     """Temperature of the softmax."""
 
     def __post_init__(self) -> None:
-        for name in ("dim", "num_negatives"):
-            self._require(getattr(self, name) >= 1, name, "at least 1")
-        self._require(
-            self.instance_seconds is None or self.instance_seconds > 0,
-            "instance_seconds",
-            "None or greater than 0 seconds",
-        )
-        self._require(0 <= self.momentum <= 1, "momentum", "from 0 to 1")
-        self._require(self.tau > 0, "tau", "greater than 0")
+        self._at_least(1, "dim", "num_negatives")
+        self._positive("instance_seconds", unit=" seconds")
+        self._fraction("momentum")
+        self._positive("tau")
 
     @property
     def negatives_in_batch(self) -> bool:

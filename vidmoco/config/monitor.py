@@ -51,13 +51,9 @@ class MonitorConfig(Settings):
     """Maximum memory of the images in GiB. They are read once, at the start."""
 
     def __post_init__(self) -> None:
-        self._require(
-            self.every_epochs is None or self.every_epochs > 0,
-            "every_epochs",
-            "None or greater than 0",
-        )
+        self._positive("every_epochs")
         self._at_least(1, "k", "max_train_per_class", "batch_size")
-        self._require(self.tau > 0, "tau", "greater than 0")
+        self._positive("tau")
         self._require(
             len(self.distances) >= 1
             and min(self.distances) > 0
@@ -67,4 +63,4 @@ class MonitorConfig(Settings):
         )
         self._require(2 <= self.videos <= MOST_VIDEOS, "videos", f"from 2 to {MOST_VIDEOS}")
         self._is_seed()
-        self._require(self.max_gib > 0, "max_gib", "greater than 0 GiB")
+        self._positive("max_gib", unit=" GiB")

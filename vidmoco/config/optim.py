@@ -56,17 +56,13 @@ class OptimConfig(Settings):
     negatives are not in the batch: MoCo without --method.batch-negatives, and the memory bank."""
 
     def __post_init__(self) -> None:
-        self._require(self.lr > 0, "lr", "greater than 0")
-        self._require(self.trust_coefficient > 0, "trust_coefficient", "greater than 0")
-        for name in ("predictor_lr", "clip_gradient"):
-            value = getattr(self, name)
-            self._require(value is None or value > 0, name, "None or greater than 0")
+        self._positive("lr", "trust_coefficient", "predictor_lr", "clip_gradient")
         self._require(
             self.layer_decay is None or (0 < self.layer_decay <= 1 and self.name != "lars"),
             "layer_decay",
             "None, or greater than 0 and at most 1 with --optim.name sgd or adamw",
         )
-        self._require(0 <= self.warmup_start <= 1, "warmup_start", "from 0 to 1")
+        self._fraction("warmup_start")
         self._require(0 <= self.momentum < 1, "momentum", "from 0 to below 1")
         self._require(self.weight_decay >= 0, "weight_decay", "0 or more")
         self._require(

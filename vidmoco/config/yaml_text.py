@@ -5,6 +5,7 @@ from typing import Any
 import yaml
 
 from vidmoco.errors import ConfigError
+from vidmoco.text import reason_of
 
 # Of a recipe or an ablation. A config has 5,000 bytes and a depth of 3.
 MAX_BYTES = 2**20
@@ -20,7 +21,7 @@ def read_yaml(text: str, *, source: str) -> Any:
     try:
         return yaml.load(text, Loader=_StrictLoader)
     except (yaml.YAMLError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
-        reason = " ".join(str(error).split())
+        reason = reason_of(error)
         raise ConfigError(f"{source} is not valid YAML: {reason}") from error
 
 

@@ -9,7 +9,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator
 from itertools import islice
-from types import TracebackType
 
 import numpy as np
 
@@ -207,12 +206,7 @@ class _Feeder:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stopped = True
         self._wake()
         self._thread.join()
@@ -265,7 +259,7 @@ class _Feeder:
             ),
             workers=self._workers,
             max_memory=self._limits.max_memory,
-            max_seconds=self._limits.seconds_of_silence,
+            max_seconds=self._limits.max_seconds,
             with_torch=True,
         )
 

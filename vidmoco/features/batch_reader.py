@@ -13,7 +13,6 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from types import TracebackType
 
 import numpy as np
 import torch
@@ -140,19 +139,14 @@ class BatchReader:
             (rings, preprocess, limits),
             workers=workers,
             max_memory=limits.max_memory,
-            max_seconds=limits.seconds_of_silence,
+            max_seconds=limits.max_seconds,
             with_torch=True,
         )
 
     def __enter__(self) -> "BatchReader":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._pool.close()
 
     def read(self, videos: Iterable[tuple[VideoInfo, FrameSelection]]) -> Iterator[BatchedVideo]:

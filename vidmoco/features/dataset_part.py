@@ -20,6 +20,7 @@ from vidmoco.atomic_file import remove, writing
 from vidmoco.errors import DataError
 from vidmoco.features.feature_file import Piece
 from vidmoco.features.output_folder import ADVICE
+from vidmoco.text import reason_of
 
 _KEY = b"vidmoco.part"
 _GROUP_BYTES = 8 * 2**20  # of features; what a reader of one row must decode
@@ -198,7 +199,7 @@ def read_part(name: str, file: Any, num_bytes: int) -> Part:
     except FileNotFoundError:  # of a store, where opening a file reads nothing yet
         raise
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, zlib.error) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = reason_of(error)
         raise DataError(
             f"{name} cannot be read as a part of a dataset: {reason}. Delete it, and give the "
             "command that wrote it again."

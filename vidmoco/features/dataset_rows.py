@@ -14,6 +14,7 @@ from vidmoco.features.dataset import Dataset, Place
 from vidmoco.features.dataset_settings import read_settings
 from vidmoco.features.output_folder import output_folder
 from vidmoco.shapes import Float64
+from vidmoco.text import reason_of
 
 _KEPT_GROUPS = 32  # 256 MiB; of so many processes that wrote at the same time
 
@@ -94,7 +95,7 @@ class DatasetRows:
                 "has merged it with others. Give the command again."
             ) from error
         except Exception as error:  # Arrow and file systems raise several kinds
-            reason = " ".join(str(error).split()) or type(error).__name__
+            reason = reason_of(error)
             raise DataError(
                 f"{self._dataset.folder.name}/{name} cannot be read as features: {reason}. Delete "
                 "it, and give the command that wrote it again."

@@ -4,7 +4,6 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Any
 
 from vidmoco.backbones.frozen import FrozenBackbone
@@ -46,12 +45,7 @@ class FileOutput:
     def __enter__(self) -> "FileOutput":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         pass
 
     def has(self, one: Extraction) -> bool:
@@ -108,12 +102,7 @@ class DatasetOutput:
     def __enter__(self) -> "DatasetOutput":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _kind: object, error: object, _trace: object) -> None:
         if isinstance(error, KeyboardInterrupt):
             self._writer.flush()
         self._writer.discard()

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from vidmoco.errors import DataError
 from vidmoco.features.feature_file import timestamps_path
 from vidmoco.shapes import Float32, Float64
+from vidmoco.text import reason_of
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def _readable(path: Path) -> Iterator[None]:
     except (DataError, MemoryError, GeneratorExit):
         raise
     except Exception as error:  # NumPy and Arrow raise several kinds
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = reason_of(error)
         raise DataError(
             f"{path} cannot be read as features: {reason}. Extract them again (--overwrite)."
         ) from error

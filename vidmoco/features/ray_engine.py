@@ -25,6 +25,7 @@ from vidmoco.features.extract_many import Result
 from vidmoco.features.extraction import Extraction
 from vidmoco.features.ray_resources import Share, share_of
 from vidmoco.features.ray_worker import Job
+from vidmoco.text import reason_of
 from vidmoco.urls import expanded, is_url
 
 _FRUITLESS = 3
@@ -117,7 +118,7 @@ def _cluster(address: str | None) -> Iterator[None]:
         ray.init(given, log_to_driver=False, logging_level=logging.ERROR)
     except (RayError, RuntimeError, ValueError, OSError) as error:
         where = f"the Ray cluster at {given}" if given else "a Ray cluster of this machine"
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = reason_of(error)
         raise ConfigError(f"{where} cannot be used: {reason}") from error
     try:
         yield
@@ -233,7 +234,7 @@ class _Workers:
             except (RayActorError, OutOfMemoryError) as error:
                 self._end(stream)
                 deaths += 1
-                reason = " ".join(str(error).split())
+                reason = reason_of(error)
                 if deaths > _FRUITLESS * self._share.num_workers:
                     raise ConfigError(
                         f"{deaths} Ray workers have ended one after the other: {reason} Finished "

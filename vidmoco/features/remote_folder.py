@@ -14,6 +14,7 @@ import fsspec
 
 from vidmoco.atomic_file import remove
 from vidmoco.errors import ConfigError, VidmocoError
+from vidmoco.text import reason_of
 
 _STORES = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "oci")
 # Keys of the time of a file: of s3fs, most, gcsfs, adlfs.
@@ -51,7 +52,7 @@ class RemoteFolder:
         except Exception as error:
             if may_be_missing and isinstance(error, FileNotFoundError):
                 raise
-            reason = " ".join(str(error).split()) or type(error).__name__
+            reason = reason_of(error)
             raise ConfigError(
                 f"{self.name} cannot be used: {reason}. Fix that, then give the same command again."
             ) from error

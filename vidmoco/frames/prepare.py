@@ -187,7 +187,7 @@ def _write_missing(
         (settings, limits),
         workers=command.workers or num_cores(),
         max_memory=limits.max_memory,
-        max_seconds=limits.seconds_of_silence,
+        max_seconds=limits.max_seconds,
         with_torch=True,
     )
     failed: dict[str, str] = {}

@@ -13,6 +13,7 @@ from vidmoco.errors import ConfigError
 from vidmoco.frames.index import FrameIndex, read_tables, shard_name
 from vidmoco.frames.key import KEY_FILE, holds_key, read_key
 from vidmoco.frames.shard_writer import JOURNAL
+from vidmoco.text import reason_of
 from vidmoco.urls import is_url, url_of
 
 _LIMIT = resource.getrlimit(resource.RLIMIT_NOFILE)[0]  # 1024 by default; -1 is none
@@ -138,9 +139,9 @@ def read_store_key(store: Store) -> dict[str, Any]:
     except OSError as error:
         if store.is_local:
             raise ConfigError(
-                f"{store.where}/{KEY_FILE} cannot be read: {_line(error)}."
+                f"{store.where}/{KEY_FILE} cannot be read: {reason_of(error)}."
             ) from error
-        raise ConfigError(f"{store.where} cannot be reached: {_line(error)}.") from error
+        raise ConfigError(f"{store.where} cannot be reached: {reason_of(error)}.") from error
     return read_key(text, where=store.where)
 
 
@@ -156,11 +157,13 @@ def open_index(source: Path, store: Store | None = None) -> FrameIndex:
         frames, videos = store.content(key["frames"]), store.content(key["videos"])
     except FileNotFoundError as error:
         raise ConfigError(
-            f"The index of {store.where} is missing: {_line(error)}. Restore it from a copy, or "
-            "prepare the videos into an empty folder."
+            f"The index of {store.where} is missing: {reason_of(error)}. Restore it from a copy, "
+            "or prepare the videos into an empty folder."
         ) from error
     except OSError as error:
-        raise ConfigError(f"The index of {store.where} cannot be read: {_line(error)}.") from error
+        raise ConfigError(
+            f"The index of {store.where} cannot be read: {reason_of(error)}."
+        ) from error
     table, rows = read_tables(frames, videos, key, where=store.where)
     return FrameIndex(key["settings"], rows, table, key)
 
@@ -174,7 +177,3 @@ def damaged_shards(store: Store, index: FrameIndex) -> dict[int, str]:
             missing = f"has {size:,} bytes, expected {expected:,}"
             damaged[shard] = "is missing" if size < 0 else missing
     return damaged
-
-
-def _line(error: OSError) -> str:
-    return " ".join(str(error).split())

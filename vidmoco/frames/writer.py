@@ -91,9 +91,7 @@ def write_frames(job: PrepareJob, settings: FrameSettings, limits: Limits) -> Pr
         if forward:
             frames = _frames_at_rate(job.video, settings.fps or 1.0, limits)
         else:
-            frames = iter_frames(
-                job.video, fps=settings.fps, limits=limits, on_damage=damage.append
-            )
+            frames = iter_frames(job.video, fps=settings.fps, limits=limits, damage=damage)
         try:
             with job.piece.open("wb") as file:
                 for seconds, picture in select_frames(

@@ -47,7 +47,7 @@ def _panel(title: str, points: Points, x_name: str) -> Image.Image:
     unit = 2 * _ZOOM
     picture = Image.new("RGB", (width, height), _PAPER)
     draw = ImageDraw.Draw(picture)
-    ticks = round_ticks(min(y for _, y in points), max(y for _, y in points), most=4)
+    ticks = round_ticks(min(y for _, y in points), max(y for _, y in points))
     first, last = points[0][0], points[-1][0]
     ends = (first, last) if first < last else (first - 1, first + 1)
     x = Scale(*ends, _LEFT * unit, width - _RIGHT * unit)

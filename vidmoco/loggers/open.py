@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from PIL import Image
@@ -72,12 +71,7 @@ class Loggers:
     def __enter__(self) -> "Loggers":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         self._each(lambda logger: logger.close(failed=kind is not None))
         self._loggers.clear()
 

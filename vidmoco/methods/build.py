@@ -1,7 +1,7 @@
 """Build a method from its settings."""
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,14 +22,11 @@ from vidmoco.methods.fast_moco import FastMoCo
 from vidmoco.methods.memory_bank import MemoryBank, count_instances
 from vidmoco.methods.moco import MoCo
 from vidmoco.methods.moco_v3 import MoCoV3
-from vidmoco.methods.protocol import Inputs
+from vidmoco.methods.protocol import Inputs, Method
 from vidmoco.methods.simclr import EndToEnd, SimCLR
 from vidmoco.shapes import Float64
 
-AnyMethod = MoCo | MoCoV3 | FastMoCo | SimCLR | EndToEnd | MemoryBank
-"""All implementations of ``Method``, for static type checks."""
-
-METHODS: dict[type, Any] = {
+METHODS: dict[type, Callable[..., Method]] = {
     MoCoConfig: MoCo,
     MoCoV3Config: MoCoV3,
     FastMoCoConfig: FastMoCo,
@@ -39,7 +36,7 @@ METHODS: dict[type, Any] = {
 }
 
 
-def build_method(config: MethodSettings, backbone: nn.Module, inputs: Inputs) -> AnyMethod:
+def build_method(config: MethodSettings, backbone: nn.Module, inputs: Inputs) -> Method:
     """Return the method that ``config`` describes, on a backbone of (N, 3, H, W) to (N, D).
 
     Raises:
@@ -53,8 +50,7 @@ def build_method(config: MethodSettings, backbone: nn.Module, inputs: Inputs) ->
             )
         inputs = replace(inputs, num_features=num_features_of(backbone))
     settings = {name: value for name, value in vars(config).items() if name != "name"}
-    method: AnyMethod = METHODS[type(config)](backbone, inputs, **settings)
-    return method
+    return METHODS[type(config)](backbone, inputs, **settings)
 
 
 def require_compiler(device: torch.device) -> None:

@@ -17,7 +17,7 @@ from vidmoco import distributed
 from vidmoco.methods.heads import build_batch_norm_mlp
 from vidmoco.methods.losses import Stats, in_batch_nce
 from vidmoco.methods.momentum import momentum_at, update_momentum
-from vidmoco.methods.protocol import Inputs
+from vidmoco.methods.protocol import Inputs, Method
 from vidmoco.methods.terms import (
     count_large,
     labels_of_own,
@@ -28,7 +28,7 @@ from vidmoco.methods.terms import (
 from vidmoco.shapes import Float, Float64, Int64
 
 
-class FastMoCo(nn.Module):
+class FastMoCo(Method):
     """The online encoder sees patches and combines their features. The target sees whole views."""
 
     syncs_batch_norm = True
@@ -71,16 +71,6 @@ class FastMoCo(nn.Module):
         self.large_views = inputs.large_views
         self.embeddings = torch.empty(0, dim), torch.empty(0, dim)
 
-    @property
-    def backbone(self) -> nn.Module:
-        """The online encoder's backbone."""
-        return self.encoder_q[0]
-
-    @property
-    def projector(self) -> nn.Module:
-        """The online encoder's head."""
-        return self.encoder_q[1]
-
     def begin_step(self, progress: float) -> None:
         """Move the target encoder towards the online one."""
         m = momentum_at(progress, m=self.momentum, schedule=self.momentum_schedule)
@@ -114,9 +104,6 @@ class FastMoCo(nn.Module):
             for q, k in pairs_of_views(len(queries), symmetric=True)
             for query in queries[q]
         )
-
-    def end_step(self) -> None:
-        """Do nothing: there is no queue."""
 
     def _combine(self, views: list[Float[Tensor, "n 3 s s"]]) -> tuple[Float[Tensor, "n c"], ...]:
         """Return an embedding of each combination of patches, which come from the views in turn."""

@@ -17,7 +17,7 @@ from vidmoco.device import to_device
 from vidmoco.errors import ConfigError
 from vidmoco.methods.heads import build_projector
 from vidmoco.methods.losses import Stats, in_batch_nce, info_nce, nce, nce_constant
-from vidmoco.methods.protocol import Inputs
+from vidmoco.methods.protocol import Inputs, Method
 from vidmoco.methods.random_state import RandomState
 from vidmoco.methods.terms import mean_of, pairs_of_views, times_of_view
 from vidmoco.shapes import Float, Float64, Int64
@@ -25,7 +25,7 @@ from vidmoco.shapes import Float, Float64, Int64
 MAX_INSTANCES = 2**53  # float64 cannot count further one by one
 
 
-class MemoryBank(nn.Module):
+class MemoryBank(Method):
     """The bank holds one embedding per instance, which follows the embeddings of its frames."""
 
     syncs_batch_norm = False
@@ -67,19 +67,6 @@ class MemoryBank(nn.Module):
         self.random = RandomState(inputs.seed)
         self.embeddings = torch.empty(0, dim), torch.empty(0, dim)
         self._waiting: list[tuple[Tensor, Tensor]] = []
-
-    @property
-    def backbone(self) -> nn.Module:
-        """The encoder's backbone."""
-        return self.encoder[0]
-
-    @property
-    def projector(self) -> nn.Module:
-        """The encoder's head."""
-        return self.encoder[1]
-
-    def begin_step(self, progress: float) -> None:
-        """Do nothing: there is no key encoder."""
 
     def forward(
         self,

@@ -19,7 +19,7 @@ from vidmoco.methods.losses import Stats, info_nce
 from vidmoco.methods.momentum import momentum_at, update_momentum
 from vidmoco.methods.negatives import Negatives, SameVideo, keys_of_queue, with_keys_of_batch
 from vidmoco.methods.normalization import encode_shuffled, split_batch_norm
-from vidmoco.methods.protocol import Inputs
+from vidmoco.methods.protocol import Inputs, Method
 from vidmoco.methods.random_state import RandomState
 from vidmoco.methods.terms import (
     by_query,
@@ -32,7 +32,7 @@ from vidmoco.methods.terms import (
 from vidmoco.shapes import Float, Float64, Int64
 
 
-class MoCo(nn.Module):
+class MoCo(Method):
     """MoCo (Algorithm 1 of the paper) on any backbone that maps (N, 3, H, W) to (N, D)."""
 
     syncs_batch_norm = False
@@ -73,16 +73,6 @@ class MoCo(nn.Module):
         self.progress = 0.0
         self.embeddings = torch.empty(0, dim), torch.empty(0, dim)
         self._waiting: list[tuple[dict[int, Tensor], Tensor, Tensor]] = []
-
-    @property
-    def backbone(self) -> nn.Module:
-        """The query encoder's backbone."""
-        return self.encoder_q[0]  # type: ignore[index, no-any-return]
-
-    @property
-    def projector(self) -> nn.Module:
-        """The query encoder's head."""
-        return self.encoder_q[1]  # type: ignore[index, no-any-return]
 
     def begin_step(self, progress: float) -> None:
         """Move the key encoder towards the query encoder (equation 2)."""

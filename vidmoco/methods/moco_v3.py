@@ -15,7 +15,7 @@ from vidmoco import distributed
 from vidmoco.methods.heads import build_batch_norm_mlp
 from vidmoco.methods.losses import Stats, in_batch_nce
 from vidmoco.methods.momentum import momentum_at, update_momentum
-from vidmoco.methods.protocol import Inputs
+from vidmoco.methods.protocol import Inputs, Method
 from vidmoco.methods.terms import (
     labels_of_own,
     mean_of,
@@ -26,7 +26,7 @@ from vidmoco.methods.terms import (
 from vidmoco.shapes import Float, Float64, Int64
 
 
-class MoCoV3(nn.Module):
+class MoCoV3(Method):
     """The negatives of a query are the keys of all other samples of all processes; no queue."""
 
     syncs_batch_norm = True
@@ -71,16 +71,6 @@ class MoCoV3(nn.Module):
         self.momentum, self.momentum_schedule, self.tau = momentum, momentum_schedule, tau
         self.embeddings = torch.empty(0, dim), torch.empty(0, dim)
 
-    @property
-    def backbone(self) -> nn.Module:
-        """The query encoder's backbone."""
-        return self.encoder_q[0]
-
-    @property
-    def projector(self) -> nn.Module:
-        """The query encoder's head."""
-        return self.encoder_q[1]
-
     def begin_step(self, progress: float) -> None:
         """Move the key encoder towards the query encoder."""
         m = momentum_at(progress, m=self.momentum, schedule=self.momentum_schedule)
@@ -110,6 +100,3 @@ class MoCoV3(nn.Module):
             for q, k in pairs_of_views(len(views), symmetric=True)
         )
         return scale_loss(2 * 2 * self.tau, loss, stats)
-
-    def end_step(self) -> None:
-        """Do nothing: there is no queue."""

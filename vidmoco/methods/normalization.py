@@ -45,19 +45,25 @@ def split_batch_norm(model: nn.Module, num_splits: int) -> nn.Module:
     """Split every batch norm of ``model`` in place. ``num_splits`` 1 changes nothing."""
     if num_splits == 1:
         return model
-    for module in model.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            kind = type(module)
-            if issubclass(kind, SplitBatchNorm):
-                raise ValueError("the batch norms of this model are already split")
-            if kind not in _SPLIT_CLASSES:
-                _SPLIT_CLASSES[kind] = type(f"Split{kind.__name__}", (SplitBatchNorm, kind), {})
-            module.__class__ = _SPLIT_CLASSES[kind]
-            module.num_splits = num_splits  # type: ignore[assignment]
+    if any(isinstance(module, SplitBatchNorm) for module in model.modules()):
+        raise ValueError("the batch norms of this model are already split")
+    for module in _mix_in(SplitBatchNorm, "Split", model):
+        module.num_splits = num_splits  # type: ignore[assignment]
     return model
 
 
-_SPLIT_CLASSES: dict[type[nn.Module], Any] = {}
+def _mix_in(mixin: type, prefix: str, model: nn.Module) -> list[nn.Module]:
+    """Give a mixin to the classes of a model's batch norms, and return these."""
+    found = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    for module in found:
+        kind = type(module)
+        module.__class__ = _CLASSES.setdefault(
+            (mixin, kind), type(f"{prefix}{kind.__name__}", (mixin, kind), {})
+        )
+    return found  # type: ignore[return-value]
+
+
+_CLASSES: dict[tuple[type, type], Any] = {}
 
 
 def encode_shuffled(
@@ -114,13 +120,5 @@ def sync_batch_norm(model: nn.Module) -> nn.Module:
         # timm's function, because torch's would drop the activation inside timm's batch norms.
         synced: nn.Module = convert_sync_batchnorm(model)
         return synced
-    for module in model.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            kind = type(module)
-            module.__class__ = _GATHERED_CLASSES.setdefault(
-                kind, type(f"Gathered{kind.__name__}", (GatheredBatchNorm, kind), {})
-            )
+    _mix_in(GatheredBatchNorm, "Gathered", model)
     return model
-
-
-_GATHERED_CLASSES: dict[type[nn.Module], Any] = {}

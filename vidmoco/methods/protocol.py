@@ -1,7 +1,7 @@
-"""The interface of a method, which is all that the training loop uses."""
+"""What a method is to the training loop, and what it gets."""
 
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import ClassVar
 
 import numpy as np
 from torch import Tensor, nn
@@ -26,26 +26,33 @@ class Inputs:
     """Seed of the random numbers that the method draws during training."""
 
 
-@runtime_checkable
-class Method(Protocol):
-    """An ``nn.Module`` that computes the loss of a training step.
+class Method(nn.Module):
+    """Base of the methods, which compute the loss of a training step.
 
     A step calls ``begin_step``, then forward and backward for each micro-batch, then the optimiser,
-    then ``end_step``.
+    then ``end_step``. The trained encoder is ``encoder``, or ``encoder_q`` beside a key encoder.
     """
 
     embeddings: tuple[Float[Tensor, "n c"], Float[Tensor, "n c"]]
     """Queries of the last batch and their positives, of unit length, for ``diagnostics``."""
-    syncs_batch_norm: bool
+    syncs_batch_norm: ClassVar[bool]
     """Whether batch norms use the statistics of all processes."""
 
     @property
     def backbone(self) -> nn.Module:
         """The network that is trained, from (N, 3, H, W) to (N, D)."""
+        return self._trained[0]
 
     @property
     def projector(self) -> nn.Module:
         """The head, from features to embeddings."""
+        return self._trained[1]
+
+    @property
+    def _trained(self) -> nn.Sequential:
+        name = "encoder_q" if hasattr(self, "encoder_q") else "encoder"
+        encoder: nn.Sequential = getattr(self, name)
+        return encoder
 
     def begin_step(self, progress: float) -> None:
         """Do what precedes the batch, such as the momentum update of the key encoder.
@@ -67,6 +74,7 @@ class Method(Protocol):
             source_ids: the video of each sample.
             times: the time of each of its F frames, in seconds.
         """
+        raise NotImplementedError
 
     def end_step(self) -> None:
         """Do what follows the backward passes, such as adding the keys to the queue."""

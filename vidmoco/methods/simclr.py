@@ -12,13 +12,13 @@ from vidmoco import distributed
 from vidmoco.methods.heads import build_batch_norm_mlp, build_projector
 from vidmoco.methods.losses import Stats, in_batch_nce, nt_xent
 from vidmoco.methods.normalization import encode_shuffled, split_batch_norm
-from vidmoco.methods.protocol import Inputs
+from vidmoco.methods.protocol import Inputs, Method
 from vidmoco.methods.random_state import RandomState
 from vidmoco.methods.terms import labels_of_own, mean_of, pairs_of_views, repeats_in_batch
 from vidmoco.shapes import Float, Float64, Int64
 
 
-class SimCLR(nn.Module):
+class SimCLR(Method):
     """SimCLR (Algorithm 1 of the paper)."""
 
     syncs_batch_norm = True
@@ -49,19 +49,6 @@ class SimCLR(nn.Module):
         self.tau = tau
         self.embeddings = torch.empty(0, dim), torch.empty(0, dim)
 
-    @property
-    def backbone(self) -> nn.Module:
-        """The encoder's backbone."""
-        return self.encoder[0]
-
-    @property
-    def projector(self) -> nn.Module:
-        """The encoder's head."""
-        return self.encoder[1]
-
-    def begin_step(self, progress: float) -> None:
-        """Do nothing: there is no key encoder."""
-
     def forward(
         self,
         views: list[Float[Tensor, "n 3 _ _"]],
@@ -87,11 +74,8 @@ class SimCLR(nn.Module):
             nt_xent(gathered[a], gathered[b], ids, tau=self.tau) for a, b in [(0, 1), *crops]
         )
 
-    def end_step(self) -> None:
-        """Do nothing: there is no queue."""
 
-
-class EndToEnd(nn.Module):
+class EndToEnd(Method):
     """MoCo's figure 2a: one encoder for queries and keys, with gradients through both.
 
     The dictionary is the batch of keys, so it is as large as the batch.
@@ -120,19 +104,6 @@ class EndToEnd(nn.Module):
         self.random = RandomState(inputs.seed)
         self.embeddings = torch.empty(0, dim), torch.empty(0, dim)
 
-    @property
-    def backbone(self) -> nn.Module:
-        """The encoder's backbone."""
-        return self.encoder[0]  # type: ignore[index, no-any-return]
-
-    @property
-    def projector(self) -> nn.Module:
-        """The encoder's head."""
-        return self.encoder[1]  # type: ignore[index, no-any-return]
-
-    def begin_step(self, progress: float) -> None:
-        """Do nothing: there is no key encoder."""
-
     def forward(
         self,
         views: list[Float[Tensor, "n 3 _ _"]],
@@ -157,6 +128,3 @@ class EndToEnd(nn.Module):
         return mean_of(
             in_batch_nce(query, keys, labels, tau=self.tau, masked=repeats) for query in queries
         )
-
-    def end_step(self) -> None:
-        """Do nothing: there is no queue."""

@@ -23,15 +23,15 @@ class Scale:
         return self.start + share * (self.end - self.start)
 
 
-def round_ticks(low: float, high: float, *, most: int) -> list[float]:
+def round_ticks(low: float, high: float) -> list[float]:
     """Return evenly spaced round numbers; the first is <= low and the last >= high.
 
-    There are at most about ``most`` intervals; one more may be needed.
+    There are at most about four intervals; one more may be needed.
     """
     if low == high:  # a constant line is drawn in the middle
         around = abs(low) / 2 or 1.0
         low, high = low - around, high + around
-    step = round_step(high - low, most=most)
+    step = round_step(high - low, most=4)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [n * step for n in range(first, last + 1)]
 

@@ -30,7 +30,7 @@ def histogram(
         about: A sentence below the title.
     """
     num_bars = len(shares[0][1])
-    ticks = round_ticks(0, 100 * max(max(values) for _, values in shares), most=4)
+    ticks = round_ticks(0, 100 * max(max(values) for _, values in shares))
     x = Scale(0, num_bars * step, _LEFT, _WIDTH - _RIGHT)
     y = Scale(0, ticks[-1], _HEIGHT - _BOTTOM, _TOP)
     places = inner_ticks(0, num_bars * step, most=10)

@@ -61,7 +61,7 @@ def line_chart(
         return Markup("")
     xs = sorted({x for s in shown for x, _ in s.points})
     included = [v for v in (low, high, mark[0] if mark else None) if v is not None]
-    ticks = round_ticks(min([*values, *included]), max([*values, *included]), most=4)
+    ticks = round_ticks(min([*values, *included]), max([*values, *included]))
     x_range = (xs[0], xs[-1]) if xs[0] < xs[-1] else (xs[0] - 1, xs[0] + 1)
     x = Scale(*x_range, _LEFT, WIDTH - _RIGHT)
     y = Scale(ticks[0], ticks[-1], HEIGHT - _BOTTOM, _TOP)

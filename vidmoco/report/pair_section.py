@@ -1,19 +1,14 @@
 """The section of sampled pairs: frames and views of a run's training, and their gaps."""
 
 import tempfile
-from math import ceil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from markupsafe import Markup
-from PIL import Image
 from rich.console import Console
 from torch import Tensor
 
 from vidmoco import run_folder
-from vidmoco.augment.color import IMAGENET_MEAN, IMAGENET_STD
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.console import say
 from vidmoco.data.source import open_source
@@ -22,13 +17,17 @@ from vidmoco.report.histogram import histogram
 from vidmoco.report.markup import Section, paragraph, picture, render
 from vidmoco.report.run_facts import RunFacts
 from vidmoco.shapes import UInt8
-from vidmoco.visualize.contact_sheet import Sample, ShownPair, count_gaps, describe_gaps
-from vidmoco.visualize.drawing import round_step
+from vidmoco.visualize.contact_sheet import (
+    Sample,
+    ShownPair,
+    describe_gaps,
+    gap_bars,
+    picture_of,
+)
 from vidmoco.visualize.preview import sample_pairs
 
 _SIDE = 176  # pixels, height of an embedded picture: sharp at its display size, a few KB
 _MOST_WIDE = 2.4  # maximum width / height of a frame beside its views
-_MOST_BARS = 20
 
 
 def pair_section(facts: RunFacts, *, num_pairs: int, console: Console) -> Section | None:
@@ -82,38 +81,33 @@ def _without(reason: str) -> Section:
 def _pair(pair: ShownPair, *, has_gap: bool) -> dict[str, Any]:
     """Return a pair for the template: its video and gap, its frames and views."""
     aspect = min(pair.aspect_ratio, _MOST_WIDE)
-    std, mean = (torch.tensor(n).view(3, 1, 1) for n in (IMAGENET_STD, IMAGENET_MEAN))
-    views = ((pair.views * std + mean).clamp(0, 1) * 255).round().byte()
     shots = [
         *(
             _shot(frame, aspect, f"at {seconds:.3f} s" if has_gap else "image")
             for frame, seconds in zip(pair.frames, pair.pts_seconds, strict=True)
         ),
-        *(_shot(view, 1.0, name) for view, name in zip(views, pair.view_names, strict=True)),
+        *(
+            _shot(view, 1.0, name)
+            for view, name in zip(pair.view_pixels, pair.view_names, strict=True)
+        ),
     ]
     return {"name": pair.key, "gap": pair.apart if has_gap else "", "shots": shots}
 
 
 def _shot(pixels: UInt8[Tensor, "3 h w"], aspect: float, caption: str) -> dict[str, Any]:
-    image = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
     height = max(1, min(_SIDE, max(pixels.shape[1:])))
     size = max(1, round(height * aspect)), height
-    shown = picture(image.resize(size, Image.Resampling.BICUBIC), alt=caption)
+    shown = picture(picture_of(pixels, size), alt=caption)
     return {"picture": shown, "caption": caption, "wide": aspect}
 
 
 def _gaps(sample: Sample) -> Markup:
     """Return the histogram of the requested gaps and of the achieved ones."""
-    both = (sample.asked_gaps, sample.achieved_gaps)
-    gaps = np.concatenate(both)
-    usual = 3 * np.quantile(gaps, 0.95) or gaps.max()  # so that a few long gaps do not set the axis
-    step = round_step(float(min(gaps.max(), usual)), most=_MOST_BARS)
-    num_bars = max(1, ceil(min(gaps.max(), usual) / step - 1e-6))
-    shares = [(count_gaps(g, width=step, num_bars=num_bars) / len(g)).tolist() for g in both]
-    more = "; the last bar includes all longer gaps" if gaps.max() > usual else ""
+    step, shares, has_longer = gap_bars(sample)
+    more = "; the last bar includes all longer gaps" if has_longer else ""
     return histogram(
         "Seconds between the frames of a pair",
-        list(zip(describe_gaps(sample), shares, strict=True)),
+        [(text, share.tolist()) for text, share in zip(describe_gaps(sample), shares, strict=True)],
         step=step,
         x_name="gap in seconds",
         about=f"share of the pairs{more}",

@@ -11,9 +11,9 @@ from vidmoco.config.method_settings import MethodSettings
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.device import memory_of, training_precision, use_channels_last
 from vidmoco.errors import ConfigError, is_out_of_memory
-from vidmoco.methods.build import AnyMethod, build_method, require_memory
+from vidmoco.methods.build import build_method, require_memory
 from vidmoco.methods.normalization import sync_batch_norm
-from vidmoco.methods.protocol import Inputs
+from vidmoco.methods.protocol import Inputs, Method
 from vidmoco.shapes import Float64
 
 
@@ -23,7 +23,7 @@ def assemble_method(
     device: torch.device,
     durations: Float64[np.ndarray, " videos"],
     tell: Callable[[str], None] = lambda line: None,
-) -> AnyMethod:
+) -> Method:
     """Return the method of a run with its backbone, ready to train, on the CPU or on ``device``.
 
     ``durations`` are the durations of all videos in seconds. ``tell`` takes a line for the user.

@@ -14,7 +14,7 @@ from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import config_from_plain
 from vidmoco.data.source import PairSource
 from vidmoco.errors import CheckpointError, ConfigError
-from vidmoco.methods.build import AnyMethod
+from vidmoco.methods.protocol import Method
 from vidmoco.train.checkpoint_writer import CheckpointWriter
 from vidmoco.train.metrics import MetricsLog
 
@@ -54,7 +54,7 @@ class RunState:
     def __init__(
         self,
         run: Path,
-        method: AnyMethod,
+        method: Method,
         optimizer: torch.optim.Optimizer,
         augment_generator: torch.Generator,
         metrics: MetricsLog,

@@ -11,7 +11,7 @@ from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.data.batches import PairBatch
 from vidmoco.device import to_device_ahead
 from vidmoco.distributed import without_averaging
-from vidmoco.methods.build import AnyMethod
+from vidmoco.methods.protocol import Method
 from vidmoco.train.metrics import require_finite
 
 
@@ -32,7 +32,7 @@ def augmented_views(
 
 
 def train_step(
-    method: AnyMethod,
+    method: Method,
     optimizer: torch.optim.Optimizer,
     views: list[Tensor],
     *,
@@ -94,7 +94,7 @@ def train_step(
 
 
 def loss_of_first(
-    method: AnyMethod,
+    method: Method,
     views: list[Tensor],
     num: int,
     *,

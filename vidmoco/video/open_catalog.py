@@ -87,13 +87,7 @@ def open_catalog(
     return Catalog.merge(catalogs)
 
 
-def open_videos(
-    paths: Sequence[Path],
-    *,
-    workers: int | None = None,
-    progress: bool = True,
-    limits: Limits = DEFAULT_LIMITS,
-) -> list[VideoInfo]:
+def open_videos(paths: Sequence[Path], *, limits: Limits = DEFAULT_LIMITS) -> list[VideoInfo]:
     """Return the catalog's row of each of some video files, in their order, with repeats.
 
     Raises:
@@ -101,7 +95,7 @@ def open_videos(
         VideoError: a video is refused.
     """
     rows = []
-    for row in look_up(paths, workers=workers, progress=progress, limits=limits):
+    for row in look_up(paths, limits=limits):
         if isinstance(row, VideoError):
             raise row
         rows.append(row)

@@ -173,15 +173,12 @@ def _timeline(
     nominal = stream.guessed_rate or stream.average_rate
     times: list[int | None] | None = None
     decoding = not pictures.in_order() and packets.in_order
-    if decoding or _has_no_times(container, stream):  # these are times of decoding
+    reorders = bool(stream.codec_context.has_b_frames)
+    if decoding or (has_places(container) and reorders):  # these are times of decoding
         times = packets.delayed(0 if pictures.in_order() else pictures.delay)
     elif packets.jumps and (joined := packets.joined()):
         times = list(joined)
-    elif (
-        pictures.start is None
-        or packets.jumps
-        or packets.is_doubtful(reorders=bool(stream.codec_context.has_b_frames))
-    ):
+    elif pictures.start is None or packets.jumps or packets.is_doubtful(reorders=reorders):
         times = _times_as_decoded(path, packets, codec_name(stream), limits)
         known = [time for time in times if time is not None]
         if pictures.start is not None and len(known) == len(times):
@@ -223,15 +220,6 @@ def _index_is_wrong(stream: VideoStream, packets: PacketList) -> bool:
     times = zip(packets.keys, packets.pts, packets.dts, strict=True)
     keys = {time for key, *both in times if key for time in both}
     return any(e.is_keyframe and e.timestamp not in keys for e in stream.index_entries)
-
-
-def _has_no_times(container: InputContainer, stream: VideoStream) -> bool:
-    """Return whether a file is an AVI with B-frames.
-
-    An AVI has no display times and stores pictures in decoding order. The times that FFmpeg gives
-    to B-frames are a guess.
-    """
-    return container.format.name == "avi" and bool(stream.codec_context.has_b_frames)
 
 
 def _read_packets(

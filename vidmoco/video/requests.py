@@ -91,14 +91,14 @@ def read_requests(
                     answer.add(part)
             except Exception as error:  # as in a worker: whatever a file does, others are read
                 answer.fail(describe(error))
-            yield answer.finished()
+            yield answer.answer
         return
     pool = WorkerPool[_Job, _Part](
         _build_reader,
         (convert, decoder, limits, with_torch),
         workers=workers,
         max_memory=limits.max_memory,
-        max_seconds=limits.seconds_of_silence,
+        max_seconds=limits.max_seconds,
         with_torch=with_torch,
     )
     pending: dict[int, _Pending] = {}
@@ -111,7 +111,7 @@ def read_requests(
                 answer.add(report.value)
             if report.last:
                 answer.fail(report.failure)
-                done[report.job.number] = pending.pop(report.job.number).finished()
+                done[report.job.number] = pending.pop(report.job.number).answer
             while following in done:
                 yield done.pop(following)
                 following += 1
@@ -139,22 +139,19 @@ class _Pending:
     def __init__(self, job: _Job) -> None:
         self._path = job.request.video.path
         number = len(job.request.times)
-        self._answer = Answer([_NO_IMAGE] * number, [math.nan] * number, [""] * number)
+        self.answer = Answer([_NO_IMAGE] * number, [math.nan] * number, [""] * number)
 
     def add(self, part: _Part) -> None:
         here = slice(part.first, part.first + len(part.images))
-        self._answer.images[here], self._answer.pts_seconds[here] = part.images, part.pts_seconds
+        self.answer.images[here], self.answer.pts_seconds[here] = part.images, part.pts_seconds
         if part.failure:
-            self._answer.failures[part.first] = self._without_path(part.failure)
+            self.answer.failures[part.first] = self._without_path(part.failure)
 
     def fail(self, reason: str) -> None:
         """Give the times that have neither a frame nor a failure a reason."""
-        for place, pts in enumerate(self._answer.pts_seconds):
-            if math.isnan(pts) and not self._answer.failures[place]:
-                self._answer.failures[place] = self._without_path(reason)
-
-    def finished(self) -> Answer:
-        return self._answer
+        for place, pts in enumerate(self.answer.pts_seconds):
+            if math.isnan(pts) and not self.answer.failures[place]:
+                self.answer.failures[place] = self._without_path(reason)
 
     def _without_path(self, reason: str) -> str:
         return reason.removeprefix(f"{self._path}: ").rstrip(".") or "it cannot be read"

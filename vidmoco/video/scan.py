@@ -163,7 +163,7 @@ def probe_pool(workers: int, limits: Limits) -> WorkerPool[ProbeJob, VideoInfo]:
         (limits,),
         workers=workers,
         max_memory=limits.max_memory,
-        max_seconds=limits.seconds_of_silence,
+        max_seconds=limits.max_seconds,
     )
 
 

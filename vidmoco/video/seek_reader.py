@@ -11,7 +11,6 @@ import math
 from collections.abc import Iterator
 from contextlib import ExitStack
 from fractions import Fraction
-from types import TracebackType
 
 import av
 import numpy as np
@@ -56,12 +55,7 @@ class SeekReader:
     def __enter__(self) -> "SeekReader":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
     def at(self, seconds: float) -> tuple[float, VideoFrame]:

@@ -100,11 +100,7 @@ def select_frames(
         frames = _pictures(video, between, lost, damage)
     else:
         frames = numbered_frames(
-            video,
-            fps=selection.fps,
-            every=selection.every,
-            limits=limits,
-            on_damage=damage.append,
+            video, fps=selection.fps, every=selection.every, limits=limits, damage=damage
         )
     return SelectedFrames(frames, shots, damage)
 

@@ -4,8 +4,8 @@ Worker processes import this module, so it imports PyAV and NumPy and little els
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 from av.video.frame import VideoFrame
 
@@ -20,18 +20,9 @@ from vidmoco.video.info import VideoInfo
 T = TypeVar("T")
 
 
-def iter_frames(
-    video: VideoInfo,
-    *,
-    fps: float | None = None,
-    every: int = 1,
-    limits: Limits = DEFAULT_LIMITS,
-    on_damage: Callable[[str], None] | None = None,
-) -> Iterator[TimedPicture]:
+def iter_frames(video: VideoInfo, **options: Any) -> Iterator[TimedPicture]:
     """Yield the frames of ``numbered_frames`` as (seconds from the first shown frame, RGB)."""
-    for seconds, picture, _ in numbered_frames(
-        video, fps=fps, every=every, limits=limits, on_damage=on_damage
-    ):
+    for seconds, picture, _ in numbered_frames(video, **options):
         yield seconds, picture
 
 
@@ -41,7 +32,7 @@ def numbered_frames(
     fps: float | None = None,
     every: int = 1,
     limits: Limits = DEFAULT_LIMITS,
-    on_damage: Callable[[str], None] | None = None,
+    damage: list[str] | None = None,
 ) -> Iterator[NumberedPicture]:
     """Yield the frames in order as (seconds from the first shown frame, displayed RGB, number).
 
@@ -52,7 +43,7 @@ def numbered_frames(
         fps: take the frames shown at 0, 1/``fps``, 2/``fps``, … seconds, each once.
         every: take every n-th frame of those that can be decoded.
         limits: limits on the video.
-        on_damage: called at the end with one line, if frames were left out.
+        damage: gets one line at the end, if frames were left out.
 
     Raises:
         VideoError: no frame can be read.
@@ -64,11 +55,7 @@ def numbered_frames(
     for seconds, (number, frame) in taken:
         any_good = True
         yield seconds, to_rgb(frame, coded_size=coded_size(video)), number
-    damage: list[str] = []
-    conclude(video, any_good, lost, damage)
-    if on_damage is not None:
-        for line in damage:
-            on_damage(line)
+    conclude(video, any_good, lost, [] if damage is None else damage)
 
 
 def conclude(

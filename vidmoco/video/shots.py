@@ -139,7 +139,7 @@ def cuts_of_videos(
             (limits,),
             workers=workers,
             max_memory=limits.max_memory,
-            max_seconds=limits.seconds_of_silence,
+            max_seconds=limits.max_seconds,
         )
         with pool, ProgressBar(console, "find shots", total=len(missing), log=True) as bar:
             for report in bar.track(pool.map(missing)):

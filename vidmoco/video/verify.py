@@ -55,7 +55,7 @@ def verify_videos(
         (limits,),
         workers=workers,
         max_memory=limits.max_memory,
-        max_seconds=limits.seconds_of_silence,
+        max_seconds=limits.max_seconds,
     )
     with pool:
         for report in pool.map(readable.rows()):

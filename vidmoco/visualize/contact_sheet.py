@@ -49,6 +49,12 @@ class ShownPair:
         keys = range(1, len(self.views))
         return ["query view", *(f"key view {n}" if len(keys) > 1 else "key view" for n in keys)]
 
+    @property
+    def view_pixels(self) -> UInt8[Tensor, "v 3 s s"]:
+        """The views as pictures."""
+        std, mean = (torch.tensor(n).view(3, 1, 1) for n in (IMAGENET_STD, IMAGENET_MEAN))
+        return ((self.views * std + mean).clamp(0, 1) * 255).round().byte()
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -122,6 +128,21 @@ def count_gaps(
     return np.bincount(np.minimum(bars, num_bars - 1), minlength=num_bars)
 
 
+def gap_bars(sample: Sample) -> tuple[float, list[Float64[np.ndarray, " bars"]], bool]:
+    """Return the bars' width in seconds, and the shares of asked and of achieved gaps in each.
+
+    The last value is whether the last bar also holds longer gaps.
+    """
+    both = (sample.asked_gaps, sample.achieved_gaps)
+    gaps = np.concatenate(both)
+    usual = 3 * np.quantile(gaps, 0.95) or gaps.max()  # a few long videos do not crush the rest
+    end = float(min(gaps.max(), usual))
+    step = round_step(end, most=_MAX_BARS)
+    num_bars = max(1, ceil(end / step - 1e-6))
+    shares = [count_gaps(g, width=step, num_bars=num_bars) / len(g) for g in both]
+    return step, shares, bool(gaps.max() > end)
+
+
 def draw_sheet(sample: Sample, lines: list[str]) -> Image.Image:
     """Return the picture: ``lines`` of text, a row a pair, and the histogram of the gaps."""
     first, has_gaps = sample.pairs[0], len(sample.achieved_gaps) > 0
@@ -161,12 +182,8 @@ def draw_sheet(sample: Sample, lines: list[str]) -> Image.Image:
             draw.text((_MARGIN + content, top + 8), pair.apart, _TEXT, font(), anchor="ra")
         width = min(box, round(tile * pair.aspect_ratio))
         frame_size = max(1, width), min(tile, max(1, round(width / pair.aspect_ratio)))
-        std, mean = (
-            torch.tensor(numbers).view(3, 1, 1) for numbers in (IMAGENET_STD, IMAGENET_MEAN)
-        )
-        views = ((pair.views * std + mean).clamp(0, 1) * 255).round().byte()
-        pictures = [_picture(frame, frame_size) for frame in pair.frames]
-        pictures += [_picture(view, (tile, tile)) for view in views]
+        pictures = [picture_of(frame, frame_size) for frame in pair.frames]
+        pictures += [picture_of(view, (tile, tile)) for view in pair.view_pixels]
         for left, picture in zip(lefts, pictures, strict=True):
             sheet.paste(picture, (left, top + _LINE + 8))
         for left, time in zip(lefts, pair.pts_seconds if has_gaps else (), strict=False):
@@ -181,14 +198,8 @@ def _draw_gaps(
     draw: ImageDraw.ImageDraw, sample: Sample, *, left: int, top: int, width: int
 ) -> None:
     """Draw the histogram of the gaps, asked beside achieved, under its legend."""
-    both = (sample.asked_gaps, sample.achieved_gaps)
-    gaps = np.concatenate(both)
-    usual = 3 * np.quantile(gaps, 0.95) or gaps.max()  # a few long videos do not crush the rest
-    end = float(min(gaps.max(), usual))
-    step = round_step(end, most=_MAX_BARS)
-    num_bars = max(1, ceil(end / step - 1e-6))
-    shares = [count_gaps(g, width=step, num_bars=num_bars) / len(g) for g in both]
-    highest = max(share.max() for share in shares)
+    step, shares, has_longer = gap_bars(sample)
+    num_bars, highest = len(shares[0]), max(share.max() for share in shares)
     tick = round_step(highest, most=4)
     origin, base = left + 48, top + 3 * _LINE + _PLOT_HEIGHT
     scale = _PLOT_HEIGHT / (tick * ceil(highest / tick - 1e-6))
@@ -211,11 +222,12 @@ def _draw_gaps(
     for place in range(0, num_bars + 1, every):
         x = origin + bar * place
         draw.text((x, base + 4), f"{place * step:g}", _QUIET, font(12), anchor="ma")
-    more = "; the last bar also holds all longer ones" if gaps.max() > end else ""
+    more = "; the last bar also holds all longer ones" if has_longer else ""
     text = f"gap in seconds{more}; height: share of the pairs"
     draw.text((left + width, base + _LINE), text, _QUIET, font(12), anchor="ra")
 
 
-def _picture(pixels: UInt8[Tensor, "3 h w"], size: tuple[int, int]) -> Image.Image:
+def picture_of(pixels: UInt8[Tensor, "3 h w"], size: tuple[int, int]) -> Image.Image:
+    """Return a picture, resized to (width, height)."""
     image = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
     return image.resize(size, Image.Resampling.BICUBIC)

@@ -28,7 +28,6 @@ def draw_map(
     rows: Int64[np.ndarray, " m"],
     points: Float64[np.ndarray, "m 2"],
     *,
-    title: str = "Map of frames",
     lines: Sequence[str] = (),
     limits: Limits = DEFAULT_LIMITS,
     on_read: Callable[[int], None] = lambda _: None,
@@ -39,8 +38,7 @@ def draw_map(
         features: the files.
         rows: of the frames.
         points: their positions, from ``layout_2d``.
-        title: of the picture.
-        lines: text below the title, before the number of drawn frames.
+        lines: text below the headline, before the number of drawn frames.
         limits: of the videos.
         on_read: see ``thumbnails``.
     """
@@ -53,7 +51,7 @@ def draw_map(
     head = _HEAD + 20 * len(lines)
     sheet = Image.new("RGB", (_WIDTH + 2 * MARGIN, _HEIGHT + head + 2 * MARGIN), "white")
     draw = ImageDraw.Draw(sheet)
-    draw.text((MARGIN, MARGIN - 6), title, TEXT, font(20))
+    draw.text((MARGIN, MARGIN - 6), "Map of frames", TEXT, font(20))
     caption = (
         f"{len(drawn):,} of {len(rows):,} frames are drawn, at most one cell from their position. "
         "Frames of one video have borders of one colour."

@@ -15,7 +15,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from multiprocessing.reduction import ForkingPickler
-from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from vidmoco.errors import VidmocoError
@@ -120,8 +119,8 @@ class WorkerPool(Generic[J, R]):
         args: arguments that can be pickled for a new process.
         workers: maximum number of processes, at least 1. They start when there is work.
         max_memory: bytes that a process may use in addition to its use after ``build``.
-        max_seconds: returns the seconds of silence that a job may have. The same number limits the
-            CPU time between two signs of life.
+        max_seconds: the seconds of silence that a job may have. The same number limits the CPU time
+            between two signs of life.
         with_torch: whether ``build`` needs torch. Processes then start with torch imported.
 
     Raises:
@@ -135,7 +134,7 @@ class WorkerPool(Generic[J, R]):
         *,
         workers: int,
         max_memory: int,
-        max_seconds: Callable[[J], float],
+        max_seconds: float,
         with_torch: bool = False,
     ) -> None:
         if workers < 1:
@@ -150,12 +149,7 @@ class WorkerPool(Generic[J, R]):
     def __enter__(self) -> "WorkerPool[J, R]":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @property
@@ -234,7 +228,7 @@ class WorkerPool(Generic[J, R]):
     def _deadline(self, worker: _Worker[J]) -> float:
         if not worker.started:
             return worker.heard + _SECONDS_TO_START
-        return worker.heard + self._max_seconds(worker.jobs[0]) if worker.jobs else math.inf
+        return worker.heard + self._max_seconds if worker.jobs else math.inf
 
     def _listen(self, worker: _Worker[J]) -> list[Report[J, R]]:
         """Receive the messages of a worker."""
@@ -283,7 +277,7 @@ class WorkerPool(Generic[J, R]):
         if from_outside:
             reason = f"its process was ended from outside ({_describe_exit(code)})"
             return [Report(blamed, failure=reason)]
-        number = f"{self._max_seconds(blamed):.3f}".rstrip("0").rstrip(".")
+        number = f"{self._max_seconds:.3f}".rstrip("0").rstrip(".")
         seconds = f"{number} s (--max-seconds)"
         if silent:
             reason, limit = f"its decoder gave no sign of life for {seconds}", "max_seconds"

@@ -23,7 +23,7 @@ def serve(
     build: Callable[..., Callable[[J], Any]],
     args: tuple[Any, ...],
     max_memory: int,
-    max_seconds: Callable[[J], float],
+    max_seconds: float,
 ) -> None:
     """Do jobs until the pipe closes or a job exceeds the memory limit."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # core files would hold frames of videos
@@ -37,7 +37,7 @@ def serve(
         while True:
             job = connection.recv()
             try:
-                result = _result(do, job, connection, max_seconds(job))
+                result = _result(do, job, connection, max_seconds)
                 gc.collect()  # PyAV's files and decoders are reference cycles with much memory
                 connection.send(("done", result))
             except Exception as error:  # a bad file must not stop the others

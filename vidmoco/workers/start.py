@@ -80,20 +80,20 @@ def _require_parent() -> None:
         )
 
 
-class _Spawned(SpawnProcess):
+class _Start:
     def start(self) -> None:
         _require_parent()
         _keep_sockets_short()
         with _left_alone():
-            super().start()
+            super().start()  # type: ignore[misc]
 
 
-class _Forked(ForkServerProcess):
-    def start(self) -> None:
-        _require_parent()
-        _keep_sockets_short()
-        with _left_alone():
-            super().start()
+class _Spawned(_Start, SpawnProcess):
+    pass
+
+
+class _Forked(_Start, ForkServerProcess):
+    pass
 
 
 class _Spawn(SpawnContext):

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import torch
@@ -101,17 +101,9 @@ class DetectionSet:
         for image in self.images:
             chosen = ~image.crowd if difficult else ~(image.crowd | image.difficult)
             if chosen.any():
-                kept.append(
-                    AnnotatedImage(
-                        path=image.path,
-                        width=image.width,
-                        height=image.height,
-                        boxes=image.boxes[chosen],
-                        labels=image.labels[chosen],
-                        crowd=image.crowd[chosen],
-                        difficult=image.difficult[chosen],
-                    )
-                )
+                of_object = ("boxes", "labels", "crowd", "difficult")
+                changed = {name: getattr(image, name)[chosen] for name in of_object}
+                kept.append(replace(image, **changed))
         return kept
 
 

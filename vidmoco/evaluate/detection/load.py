@@ -8,6 +8,7 @@ from vidmoco.errors import DataError
 from vidmoco.evaluate.detection.annotations import DetectionSet, Part, build_set
 from vidmoco.evaluate.detection.coco_format import read_coco
 from vidmoco.evaluate.detection.voc_format import read_voc
+from vidmoco.text import first_of
 
 
 def load_sets(train: Sequence[str], val: str) -> tuple[DetectionSet, DetectionSet]:
@@ -31,8 +32,8 @@ def load_sets(train: Sequence[str], val: str) -> tuple[DetectionSet, DetectionSe
         missing = set(classes) - set(part.classes) if part.format == "coco" else set()
         unknown = set(part.classes) - set(classes)
         if missing or unknown:
-            what = [f"lacks {_few(missing)}"] * bool(missing)
-            what += [f"has {_few(unknown)} in addition"] * bool(unknown)
+            what = [f"lacks {first_of(sorted(missing), 5)}"] * bool(missing)
+            what += [f"has {first_of(sorted(unknown), 5)} in addition"] * bool(unknown)
             raise DataError(
                 f"{part.source} does not have the classes of {parts[0].source}: it "
                 f"{' and '.join(what)}. Give parts of the same classes."
@@ -49,8 +50,3 @@ def _read(source: str, *, flag: str) -> Part:
     if path.is_dir():
         return read_voc(path, rest, source=source)
     return read_coco(path, Path(rest), source=source)
-
-
-def _few(names: set[str]) -> str:
-    shown = ", ".join(map(repr, sorted(names)[:5]))
-    return shown + (f" and {len(names) - 5} more" if len(names) > 5 else "")
