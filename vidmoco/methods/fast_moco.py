@@ -31,6 +31,7 @@ from vidmoco.shapes import Float, Float64, Int64
 class FastMoCo(Method):
     """The online encoder sees patches and combines their features. The target sees whole views."""
 
+    trained_encoder = "encoder_q"
     syncs_batch_norm = True
 
     def __init__(

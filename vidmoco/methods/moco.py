@@ -35,6 +35,7 @@ from vidmoco.shapes import Float, Float64, Int64
 class MoCo(Method):
     """MoCo (Algorithm 1 of the paper) on any backbone that maps (N, 3, H, W) to (N, D)."""
 
+    trained_encoder = "encoder_q"
     syncs_batch_norm = False
 
     def __init__(

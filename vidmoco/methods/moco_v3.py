@@ -29,6 +29,7 @@ from vidmoco.shapes import Float, Float64, Int64
 class MoCoV3(Method):
     """The negatives of a query are the keys of all other samples of all processes; no queue."""
 
+    trained_encoder = "encoder_q"
     syncs_batch_norm = True
 
     def __init__(

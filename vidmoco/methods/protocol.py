@@ -30,28 +30,29 @@ class Method(nn.Module):
     """Base of the methods, which compute the loss of a training step.
 
     A step calls ``begin_step``, then forward and backward for each micro-batch, then the optimiser,
-    then ``end_step``. The trained encoder is ``encoder``, or ``encoder_q`` beside a key encoder.
+    then ``end_step``.
     """
 
     embeddings: tuple[Float[Tensor, "n c"], Float[Tensor, "n c"]]
     """Queries of the last batch and their positives, of unit length, for ``diagnostics``."""
+    trained_encoder: ClassVar[str] = "encoder"
+    """The attribute that holds the backbone and the head: ``encoder_q`` beside a key encoder."""
     syncs_batch_norm: ClassVar[bool]
     """Whether batch norms use the statistics of all processes."""
 
     @property
     def backbone(self) -> nn.Module:
         """The network that is trained, from (N, 3, H, W) to (N, D)."""
-        return self._trained[0]
+        return self._encoder[0]
 
     @property
     def projector(self) -> nn.Module:
         """The head, from features to embeddings."""
-        return self._trained[1]
+        return self._encoder[1]
 
     @property
-    def _trained(self) -> nn.Sequential:
-        name = "encoder_q" if hasattr(self, "encoder_q") else "encoder"
-        encoder: nn.Sequential = getattr(self, name)
+    def _encoder(self) -> nn.Sequential:
+        encoder: nn.Sequential = getattr(self, self.trained_encoder)
         return encoder
 
     def begin_step(self, progress: float) -> None:
