@@ -3,6 +3,7 @@
 Source: the kernel's documentation, admin-guide/cgroup-v2.rst and cgroup-v1.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,12 @@ def cpu_limit(mount: Path = _MOUNT, own: Path = _OWN) -> float | None:
         if quota.isdecimal() and period.isdecimal() and int(period):  # "max" and -1 are none
             limits.append(int(quota) / int(period))
     return min(limits, default=None)
+
+
+def memory_of_machine() -> int:
+    """Return the memory that this process may use, in bytes: the machine's, or less."""
+    installed = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min(installed, memory_limit() or installed)
 
 
 def memory_limit(mount: Path = _MOUNT, own: Path = _OWN) -> int | None:

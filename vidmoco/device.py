@@ -1,7 +1,6 @@
 """The device of a command: its name, threads, memory, copies and precision."""
 
 import ctypes
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -11,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from vidmoco.cgroup import memory_limit
+from vidmoco.cgroup import memory_of_machine
 from vidmoco.cores import num_cores
 from vidmoco.distributed import local_world_size
 from vidmoco.errors import ConfigError
@@ -54,8 +53,7 @@ def memory_of(device: torch.device) -> int:
     """Return the total memory of a device in bytes."""
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
-    installed = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return min(installed, memory_limit() or installed)
+    return memory_of_machine()
 
 
 def use_threads(device: torch.device, asked: int | None, *, beside_decoders: bool) -> None:

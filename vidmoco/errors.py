@@ -12,6 +12,7 @@ line and exits with 2. No other part of vidmoco decides an exit code.
 """
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -40,10 +41,10 @@ class TrainingError(VidmocoError):
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Return whether an error of Python or torch says that the CPU's memory is used up."""
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # torch
-    )
+    """Return whether an error of Python, the system or torch says that memory is used up."""
+    if isinstance(error, RuntimeError):  # of torch: on the CPU, and on a GPU
+        return any(words in str(error) for words in ("can't allocate memory", "out of memory"))
+    return isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -58,6 +58,14 @@ def reason_of(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def memory_line(error: BaseException) -> str:
+    """Return what to do about an error of memory that is used up."""
+    return (
+        f"There is not enough memory: {reason_of(error)}. Give a smaller --batch-size or --size, "
+        "fewer --workers, or another --device."
+    )
+
+
 def in_ascii(text: object) -> str:
     """Return ``escaped(text)`` with escapes for all but ASCII, which is all the fonts have."""
     return escaped(text).encode("ascii", "backslashreplace").decode()

@@ -1,12 +1,14 @@
+import errno
 import os
 import subprocess
 import sys
 
 import pytest
+import torch
 from painted_videos import write_video
 
 from vidmoco import __version__
-from vidmoco.cli.main import COMMANDS, main
+from vidmoco.cli.main import COMMANDS, exit_code_of, main
 
 
 def exit_code(words):
@@ -133,3 +135,30 @@ def test_python_dash_m():
         [sys.executable, "-m", "vidmoco", "--version"], capture_output=True, text=True, check=False
     )
     assert result.stdout.startswith("vidmoco ")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB"),
+    ],
+)
+def test_memory_that_is_used_up_is_one_line(error, capsys):
+    def run():
+        raise error
+
+    assert exit_code_of(run) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("vidmoco: There is not enough memory: ")
+    assert "Give a smaller --batch-size" in said and said.count("\n") == 1
+
+
+def test_a_fault_of_the_program_keeps_its_traceback():
+    def run():
+        raise RuntimeError("shapes differ")
+
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        exit_code_of(run)

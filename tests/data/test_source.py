@@ -190,3 +190,9 @@ def test_prepared_frames_that_have_been_moved(
     Path("there/frames.json").write_text(json.dumps(key))
     assert main(["pretrain", "there", *resume]) == 2
     assert "are not those that run began with" in capsys.readouterr().err
+
+
+def test_a_batch_that_no_memory_holds_is_refused_at_once(video_folder):
+    source = open_it(config_of(video_folder, batch_size=2_000_000))
+    with pytest.raises(ConfigError, match=r"Batches of 2,000,000 need .* GiB for frames, and this"):
+        source.batching()

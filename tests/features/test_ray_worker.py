@@ -3,10 +3,12 @@
 from threading import Event
 
 import pytest
+import torch
 from painted_videos import write_video
 
 from vidmoco.backbones.frozen import load_frozen
 from vidmoco.config.extract import ExtractCommand
+from vidmoco.features import ray_worker
 from vidmoco.features.claims import CLAIMS, WORKERS, Worker
 from vidmoco.features.dataset import open_or_begin
 from vidmoco.features.dataset_settings import read_settings
@@ -69,3 +71,13 @@ def test_a_node_that_does_not_see_what_the_driver_sees(job, tmp_path):
     assert "gone.mp4 is not there on this node" in error["error"]
     (error,) = work(replace(job, command=replace(job.command, device="cuda:7")), 0)
     assert "'cuda:7' is not here" in error["error"]
+
+
+def test_memory_that_is_used_up_is_told(job, monkeypatch):
+    def full(*arguments):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB")
+
+    monkeypatch.setattr(ray_worker, "put_on_device", full)
+    (report,) = work(job, start=0)
+    assert "There is not enough memory: CUDA out of memory. Tried to" in report["error"]
+    assert "Give a smaller --batch-size" in report["error"]

@@ -18,10 +18,10 @@ from vidmoco.atomic_file import NO_ROOM, unwritable
 from vidmoco.cli.commands import COMMANDS
 from vidmoco.cli.flags import parse
 from vidmoco.cli.help import HELP
-from vidmoco.errors import ConfigError, VidmocoError, nearest
+from vidmoco.errors import ConfigError, VidmocoError, is_out_of_memory, nearest
 from vidmoco.foreign_messages import escape_foreign_messages
 from vidmoco.interrupt import Stopped
-from vidmoco.text import error_line
+from vidmoco.text import error_line, memory_line
 
 _PIPE_CLOSED = 141  # 128 + SIGPIPE, as for other programs
 
@@ -71,23 +71,33 @@ def exit_code_of(run: Callable[[], int]) -> int:
     """Run a command; return its exit code, or print what ended it and return that of the error."""
     try:
         return run()
-    except VidmocoError as error:
-        print(f"vidmoco: {error_line(error)}", file=sys.stderr)
-        return 2
-    except OSError as error:  # from a library that writes files itself
-        if error.strerror and "temporary directory" in error.strerror:
-            advice = "A full disk, a limit on files (ulimit -f) or rights forbid it."
-            print(f"vidmoco: {error_line(error.strerror)}. {advice}", file=sys.stderr)
-            return 2
-        if error.errno not in NO_ROOM:
+    except Exception as error:
+        told = _told(error)
+        if told is None:
             raise
-        path = Path(error.filename or "A file that this command needs")
-        reason = unwritable(error, path, advice=" and try again.")
-        print(f"vidmoco: {error_line(reason)}", file=sys.stderr)
+        print(f"vidmoco: {told}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as error:
         print("vidmoco: stopped", file=sys.stderr)
         return error.exit_code if isinstance(error, Stopped) else 130
+
+
+def _told(error: Exception) -> str | None:
+    """Return the line on an error that is the user's or the machine's, or None for a fault."""
+    if isinstance(error, VidmocoError):
+        return error_line(error)
+    if is_out_of_memory(error):
+        return error_line(memory_line(error))
+    if not isinstance(error, OSError):
+        return None
+    # Those of libraries that write files themselves.
+    if error.strerror and "temporary directory" in error.strerror:
+        advice = "A full disk, a limit on files (ulimit -f) or rights forbid it."
+        return f"{error_line(error.strerror)}. {advice}"
+    if error.errno not in NO_ROOM:
+        return None
+    path = Path(error.filename or "A file that this command needs")
+    return error_line(unwritable(error, path, advice=" and try again."))
 
 
 def _overview() -> str:

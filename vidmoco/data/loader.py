@@ -12,6 +12,7 @@ from itertools import islice
 
 import numpy as np
 
+from vidmoco.cgroup import memory_of_machine
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.cores import num_cores
 from vidmoco.data.batches import Batches, PairBatch, Slot
@@ -81,6 +82,14 @@ def cut_batches(
     Raises:
         ConfigError: there is too little memory for a block.
     """
+    own = pairs_per_visit * len(positions or range(batch_size))
+    own_bytes, installed = own * bytes_of_slot(frames_per_video, canvas), memory_of_machine()
+    if own_bytes > installed:
+        raise ConfigError(
+            f"Batches of {batch_size:,} need {own_bytes / 2**30:,.0f} GiB for frames, and this "
+            f"machine has {installed / 2**30:,.0f} GiB of memory. Give a smaller --batch-size, "
+            "--data.short-side or --data.pairs-per-visit."
+        )
     if pairs_per_visit == 1:
         return Batching(num_sources=num_sources, batch_size=batch_size, positions=positions)
     needed = pairs_per_visit * batch_size * bytes_of_slot(frames_per_video, canvas)

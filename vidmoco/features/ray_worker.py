@@ -11,11 +11,12 @@ from typing import Any
 
 from vidmoco.backbones.frozen import FrozenBackbone
 from vidmoco.config.extract import ExtractCommand
-from vidmoco.errors import ConfigError, VideoError, VidmocoError
+from vidmoco.errors import ConfigError, VideoError, VidmocoError, is_out_of_memory
 from vidmoco.features.claims import WORKERS, Worker
 from vidmoco.features.extract_here import extract_here, open_output, put_on_device
 from vidmoco.features.extraction import Extraction
 from vidmoco.features.output_folder import OutputFolder, output_folder
+from vidmoco.text import memory_line
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,10 @@ def work(job: Job, start: int, stopped: Event | None = None) -> Iterator[dict[st
                     return
     except VidmocoError as error:
         yield {"error": f"{socket.gethostname()}: {error}"}
+    except (RuntimeError, MemoryError, OSError) as error:
+        if not is_out_of_memory(error):
+            raise
+        yield {"error": f"{socket.gethostname()}: {memory_line(error)}"}
 
 
 def _require_places(folder: OutputFolder, job: Job) -> None:

@@ -32,7 +32,7 @@ def naming_the_batch_that_fits(
         yield
         return
     except (RuntimeError, MemoryError) as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         traceback.clear_frames(error.__traceback__)  # they hold the activations
     share = config.data.batch_size // distributed.world_size() // config.optim.accumulate
@@ -69,11 +69,7 @@ def _fits(num: int, attempt: Callable[[int], Tensor], device: torch.device) -> b
     try:
         attempt(num).backward()
     except (RuntimeError, MemoryError) as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         return False
     return True
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or is_out_of_memory(error)
