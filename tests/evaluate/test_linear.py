@@ -50,6 +50,23 @@ def test_reaches_scikit_learns_optimum(decay):
     assert abs(accuracy(ours(VAL), TRUTH) - accuracy(expected, TRUTH)) <= 0.01
 
 
+def test_reaches_the_optimum_with_many_classes():
+    generator = torch.Generator().manual_seed(1)
+    labels = torch.arange(3000) % 1000
+    centres = torch.randn(1000, 16, generator=generator)
+    features = (centres[labels] + 1.6 * torch.randn(3000, 16, generator=generator)).relu()
+    (ours,) = fit_logistic(features, labels, num_classes=1000, decays=[0.01])
+    rows = ((features - ours.mean) / ours.std).double()
+    theirs = LogisticRegression(C=1 / (0.01 * 3000), tol=1e-7, max_iter=500)
+    theirs.fit(rows.numpy(), labels.numpy())
+    weights, biases = (torch.from_numpy(found) for found in (theirs.coef_, theirs.intercept_))
+    found, best = (
+        float(F.cross_entropy(rows @ w.T + b, labels) + 0.01 / 2 * w.square().sum())
+        for w, b in ((ours.weight.double(), ours.bias.double()), (weights, biases))
+    )
+    assert found == pytest.approx(best, abs=2e-5)
+
+
 def test_a_start_from_another_decay_changes_nothing_but_time():
     (cold,) = fit_logistic(TRAIN, LABELS, num_classes=5, decays=[0.01])
     *_, warm = fit_logistic(TRAIN, LABELS, num_classes=5, decays=[1.0, 0.1, 0.01])

@@ -148,8 +148,10 @@ def _minimise(
         max_iter=500,
         history_size=10,
         tolerance_grad=1e-6,
-        # The objective is then within 1e-4 of the optimum, accuracy within 0.1 points (measured).
-        tolerance_change=1e-6,
+        # Steps are in the scaled coordinates, which shrink with the number of classes. With 1e-6
+        # a fit of 1,000 classes ended after 5 steps, with a top-1 of 38.3 in place of 40.0; with
+        # 1e-9 the objective is within 1e-5 of the optimum (measured).
+        tolerance_change=1e-9,
         line_search_fn="strong_wolfe",
     )
 
