@@ -10,7 +10,8 @@ from vidmoco import distributed
 from vidmoco.backbones import frozen
 from vidmoco.errors import CheckpointError, ConfigError, DataError
 from vidmoco.evaluate import compare, protocols
-from vidmoco.evaluate.knn import weighted_knn
+from vidmoco.evaluate import results as results_module
+from vidmoco.evaluate.knn import knn_predictions
 from vidmoco.evaluate.linear import LinearProbe
 from vidmoco.evaluate.scores import top_accuracy
 
@@ -107,20 +108,31 @@ def test_damaged_images_are_listed(make_images, tmp_path, monkeypatch):
 
     def knn(bank, labels, queries, **options):
         seen.append((labels.tolist(), len(queries)))
-        return weighted_knn(bank, labels, queries, **options)
+        assert options["scores_of"] is None  # only videos need them
+        return knn_predictions(bank, labels, queries, **options)
 
-    monkeypatch.setattr(protocols, "weighted_knn", knn)
+    monkeypatch.setattr(protocols, "knn_predictions", knn)
     folder = make_images()
     (folder / "train" / "red" / "0.png").write_bytes(b"broken")
     (folder / "val" / "blue" / "1.png").write_bytes(b"")
     (folder / "val" / "notes.txt").write_text("x")
     results, table, _ = run(folder, tmp_path)
     assert (results["num_train"], results["num_val"]) == (17, 8)
-    assert seen == 2 * [([0] * 6 + [1] * 6 + [2] * 5, 8)]  # two temperatures
+    assert seen == [([0] * 6 + [1] * 6 + [2] * 5, 8)]
     assert [one["name"] for one in results["refused"]] == ["train/red/0.png", "val/blue/1.png"]
     assert "2 images could not be read and are left out:" in table
     assert "val/blue/1.png: the file is empty" in table
     assert "1 file has a suffix of no image format" in table
+
+
+def test_many_classes_have_no_confusion_matrix(make_images, tmp_path, monkeypatch):
+    for module in (protocols, results_module):
+        monkeypatch.setattr(module, "MOST_CONFUSED", 2)
+    results, table, _ = run(make_images(), tmp_path)
+    assert not any("confusion" in key for key in results["rows"][0])
+    note = "There are no confusion matrices: with 3 classes (more than 2) the file would be too"
+    assert results["notes"][0].startswith(note)
+    assert note in table
 
 
 def test_a_class_of_damaged_images_is_refused(make_images, tmp_path):

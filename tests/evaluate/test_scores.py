@@ -10,6 +10,7 @@ from vidmoco.evaluate.scores import (
     confusion_matrix,
     interval,
     is_right,
+    share_right,
     top_accuracy,
     video_scores,
 )
@@ -34,7 +35,7 @@ def test_accuracy_as_scikit_learn(top):
 def test_confusion_as_scikit_learn():
     scores, labels = predictions(n=40)
     expected = metrics.confusion_matrix(labels, scores.argmax(1), labels=range(7))
-    assert confusion_matrix(scores, labels).tolist() == expected.tolist()
+    assert confusion_matrix(scores.argmax(1), labels, num_classes=7).tolist() == expected.tolist()
 
 
 def test_the_interval_holds_the_truth_as_often_as_it_says():
@@ -97,8 +98,9 @@ def test_balanced_accuracy_as_scikit_learn():
     expected = metrics.recall_score(
         labels, scores.argmax(1), labels=[0, 1, 2, 4, 5, 6], average="macro"
     )
-    assert balanced_accuracy(scores, labels) == pytest.approx(100 * expected)
+    assert balanced_accuracy(is_right(scores, labels), labels) == pytest.approx(100 * expected)
     majority = torch.zeros(20, 2, dtype=torch.float64)
     majority[:, 0] = 1
     truth = torch.tensor([0] * 19 + [1])
-    assert (top_accuracy(majority, truth), balanced_accuracy(majority, truth)) == (95.0, 50.0)
+    right = is_right(majority, truth)
+    assert (share_right(right), balanced_accuracy(right, truth)) == (95.0, 50.0)

@@ -10,13 +10,14 @@ from torch import Tensor
 
 from vidmoco.config.evaluation import EvaluateCommand
 from vidmoco.evaluate.features import Features
-from vidmoco.evaluate.knn import weighted_knn
+from vidmoco.evaluate.knn import knn_predictions
 from vidmoco.evaluate.linear import linear_probe, stratified_part
 from vidmoco.evaluate.scores import (
     balanced_accuracy,
     confusion_matrix,
     interval,
     is_right,
+    share_right,
     top_accuracy,
     video_scores,
 )
@@ -26,6 +27,9 @@ from vidmoco.shapes import Float, Int64
 
 HEADLINE_K = 20
 """The k of intervals, confusion matrices and videos, if it is among the given ones (as in DINO)."""
+MOST_CONFUSED = 1000
+"""Number of classes above which there are no confusion matrices. With 4,200 classes the two of one
+backbone made a file larger than the 64 MiB that `vidmoco report` reads (measured)."""
 
 
 def score_features(
@@ -51,23 +55,26 @@ def score_features(
     num_classes = len(train.classes)
     progress.begin(f"{name}: k-NN")
     began = time.monotonic()
-    by_tau = {
-        f"{tau:g}": weighted_knn(
-            bank, bank_labels, queries, k=command.k, num_classes=num_classes, tau=tau
-        )
-        for tau in command.tau
-    }
-    knn = {(tau, str(k)): s for tau, found in by_tau.items() for k, s in found.items()}
-    headline = knn[f"{command.tau[0]:g}", str(headline_k(command.k))]
+    has_videos = videos is not None and _have_one_class(videos, truth)
+    headline = command.tau[0], headline_k(command.k)
+    predicted, votes = knn_predictions(
+        bank,
+        bank_labels,
+        queries,
+        k=command.k,
+        tau=command.tau,
+        num_classes=num_classes,
+        scores_of=headline if has_videos else None,
+    )
+    right = {(f"{tau:g}", str(k)): found == truth for (tau, k), found in predicted.items()}
     scores: dict[str, Any] = {
-        "knn_top1": _nested({key: top_accuracy(s, truth) for key, s in knn.items()}),
-        "knn_balanced": _nested({key: balanced_accuracy(s, truth) for key, s in knn.items()}),
-        "knn_interval": _nested(
-            {key: interval(is_right(s, truth), groups) for key, s in knn.items()}
+        "knn_top1": _nested({key: share_right(hits) for key, hits in right.items()}),
+        "knn_balanced": _nested(
+            {key: balanced_accuracy(hits, truth) for key, hits in right.items()}
         ),
-        "knn_confusion": confusion_matrix(headline, truth).tolist(),
-    }
-    probabilities = {"knn": headline / headline.sum(dim=1, keepdim=True)}
+        "knn_interval": _nested({key: interval(hits, groups) for key, hits in right.items()}),
+    } | _confusion("knn", predicted[headline], truth, num_classes)
+    probabilities = {} if votes is None else {"knn": votes / votes.sum(dim=1, keepdim=True)}
     seconds["knn"] = time.monotonic() - began
     if command.linear:
         progress.begin(f"{name}: linear probe")
@@ -76,10 +83,11 @@ def score_features(
             bank, bank_labels, queries,
             num_classes=num_classes, groups=bank_groups, seed=command.seed,
         )  # fmt: skip
-        scores["linear_top1"] = top_accuracy(probe.scores, truth)
-        scores["linear_balanced"] = balanced_accuracy(probe.scores, truth)
-        scores["linear_interval"] = interval(is_right(probe.scores, truth), groups)
-        scores["linear_confusion"] = confusion_matrix(probe.scores, truth).tolist()
+        hits = is_right(probe.scores, truth)
+        scores["linear_top1"] = share_right(hits)
+        scores["linear_balanced"] = balanced_accuracy(hits, truth)
+        scores["linear_interval"] = interval(hits, groups)
+        scores |= _confusion("linear", probe.scores.argmax(dim=1), truth, num_classes)
         if num_classes > 5:
             scores["linear_top5"] = top_accuracy(probe.scores, truth, top=5)
         scores["linear_decay"] = probe.decay
@@ -87,9 +95,11 @@ def score_features(
             str(decay): round(100 * accuracy, 4)
             for decay, accuracy in probe.held_out_accuracy.items()
         }
-        probabilities["linear"] = probe.scores.softmax(dim=1)
+        if has_videos:
+            probabilities["linear"] = probe.scores.softmax(dim=1)
         seconds["linear"] = time.monotonic() - began
-    if videos is not None and _have_one_class(videos, truth):
+    if has_videos:
+        assert videos is not None
         scores["video_top1"] = {
             what: _video_top1(frames, videos, truth) for what, frames in probabilities.items()
         }
@@ -104,6 +114,16 @@ def score_features(
         }
         seconds["few_shot"] = time.monotonic() - began
     return scores
+
+
+def _confusion(
+    what: str, predicted: Int64[Tensor, " m"], truth: Int64[Tensor, " m"], num_classes: int
+) -> dict[str, Any]:
+    """Return the entry of the confusion matrix, or nothing where it would be too large."""
+    if num_classes > MOST_CONFUSED:
+        return {}
+    matrix = confusion_matrix(predicted, truth, num_classes=num_classes)
+    return {f"{what}_confusion": matrix.tolist()}
 
 
 def headline_k(k: Sequence[int]) -> int:

@@ -19,7 +19,7 @@ from vidmoco.console import say, wide_console
 from vidmoco.errors import ConfigError
 from vidmoco.evaluate.features import Features
 from vidmoco.evaluate.linear import DECAYS
-from vidmoco.evaluate.protocols import headline_k
+from vidmoco.evaluate.protocols import MOST_CONFUSED, headline_k
 from vidmoco.evaluate.results_table import (
     FORMAT,
     imbalance_of,
@@ -82,6 +82,11 @@ def results_of(
         what = "video or class is" if len(left_out) == 1 else "videos or classes are"
         notes.append(
             f"{len(left_out):,} {what} left out (left_out in the file). The first: {left_out[0]}"
+        )
+    if len(train.classes) > MOST_CONFUSED:
+        notes.append(
+            f"There are no confusion matrices: with {len(train.classes):,} classes (more than "
+            f"{MOST_CONFUSED:,}) the file would be too large."
         )
     notes += [text for text in (warning_of(equal, val), numbers_warning(train, val)) if text]
     if val.videos is not None and rows and "video_top1" not in rows[0]:

@@ -24,25 +24,29 @@ def top_accuracy(
     scores: Float[Tensor, "m c"], labels: Int64[Tensor, " m"], *, top: int = 1
 ) -> float:
     """Return the percentage of rows whose label is among the ``top`` greatest scores."""
-    return 100 * int(is_right(scores, labels, top=top).sum()) / len(labels)
+    return share_right(is_right(scores, labels, top=top))
 
 
-def balanced_accuracy(scores: Float[Tensor, "m c"], labels: Int64[Tensor, " m"]) -> float:
+def share_right(right: Bool[Tensor, " m"]) -> float:
+    """Return the percentage of rows that are right."""
+    return 100 * int(right.sum()) / len(right)
+
+
+def balanced_accuracy(right: Bool[Tensor, " m"], labels: Int64[Tensor, " m"]) -> float:
     """Return the mean over the classes of each one's accuracy, in percent.
 
     Where classes are unequal, the accuracy over images is high if only the largest is recognised.
     """
-    counts = torch.bincount(labels, minlength=scores.shape[1])
-    hits = torch.bincount(labels[is_right(scores, labels)], minlength=scores.shape[1])
+    counts = torch.bincount(labels)
+    hits = torch.bincount(labels[right], minlength=len(counts))
     return 100 * (hits[counts > 0] / counts[counts > 0].double()).mean().item()
 
 
 def confusion_matrix(
-    scores: Float[Tensor, "m c"], labels: Int64[Tensor, " m"]
+    predicted: Int64[Tensor, " m"], labels: Int64[Tensor, " m"], *, num_classes: int
 ) -> Int64[Tensor, "c c"]:
     """Return how often each true class (row) was predicted as each class (column)."""
-    num_classes = scores.shape[1]
-    cells = labels * num_classes + scores.argmax(dim=1)
+    cells = labels * num_classes + predicted
     return torch.bincount(cells, minlength=num_classes**2).view(num_classes, num_classes)
 
 
