@@ -252,7 +252,7 @@ def test_intervals_hold_the_accuracy(make_images, tmp_path):
     (row,) = results["rows"]
     low, high = row["knn_interval"]["0.1"]["3"]
     assert low <= row["knn_top1"]["0.1"]["3"] <= high
-    assert "95 % bootstrap intervals of linear top-1: 100.0 to 100.0" in table
+    assert "95 % intervals of linear top-1: 70.1 to 100.0" in table
 
 
 def test_unequal_classes_are_told_with_the_mean_over_classes(make_images, tmp_path):

@@ -144,7 +144,7 @@ def settings_lines(results: dict[str, Any]) -> list[str]:
         f"features: {settings['layer']} of the frozen backbone, {settings['precision']}",
         f"k-NN: cosine, weights exp(s / {settings['knn_tau'][0]:g}), neighbours from train"
         + "".join(f"; exp(s / {tau:g}) is in the file" for tau in settings["knn_tau"][1:]),
-        f"95 % bootstrap intervals of {k_name}: {', '.join(map(_interval, shown))}",
+        f"95 % intervals of {k_name}: {', '.join(map(_interval, shown))}",
     ]
     if settings["linear_decays"]:
         chosen = ", ".join(f"{row['linear_decay']:g}" for row in results["rows"])
