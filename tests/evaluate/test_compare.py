@@ -244,7 +244,8 @@ def test_few_shots(make_images, tmp_path):
         "0.5": 2,
     }
     assert row["few_shot_top1"]["0.5"] == [100.0, 100.0]  # three of a colour are enough
-    assert "linear, 20 %" in table and "mean over 2 draws" in table
+    assert "linear, 20 % (1 per class)" in table and "mean over 2 draws" in table
+    assert row["few_shot_per_class"] == {"0.2": 1, "0.5": 3}
 
 
 def test_intervals_hold_the_accuracy(make_images, tmp_path):

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from functools import partial
+from statistics import fmean
 from typing import Any, Literal
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from vidmoco.config.evaluation import EvaluateCommand
 from vidmoco.evaluate.features import Features
 from vidmoco.evaluate.knn import knn_predictions
-from vidmoco.evaluate.linear import linear_probe, stratified_part
+from vidmoco.evaluate.linear import grouped_shots, linear_probe, stratified_part
 from vidmoco.evaluate.scores import (
     balanced_accuracy,
     confusion_matrix,
@@ -108,9 +109,15 @@ def score_features(
         began = time.monotonic()
         draws = range(command.seed, command.seed + command.few_shot_draws)
         few = partial(_few_shots, bank, bank_labels, queries, truth, groups=bank_groups)
-        scores["few_shot_top1"] = {
+        drawn = {
             f"{share:g}": [few(share=share, seed=seed) for seed in draws]
             for share in command.few_shot
+        }
+        scores["few_shot_top1"] = {
+            share: [top1 for top1, _ in some] for share, some in drawn.items()
+        }
+        scores["few_shot_per_class"] = {
+            share: fmean(count for _, count in some) for share, some in drawn.items()
         }
         seconds["few_shot"] = time.monotonic() - began
     return scores
@@ -164,12 +171,19 @@ def _few_shots(
     groups: Int64[Tensor, " n"] | None,
     share: float,
     seed: int,
-) -> float:
-    """Return the accuracy in percent of a linear probe on a share of each class, at least one row.
+) -> tuple[float, float]:
+    """Score a linear probe on a share of each class: at least one row, or one whole group.
+
+    Returns:
+        The accuracy in percent, and the mean number of rows of a class.
 
     NOTE: SimCLR and others fine-tune on such shares; here the backbone stays frozen.
     """
-    rows = stratified_part(labels.cpu(), share=share, seed=seed, leave_one=False)
+    rows = (
+        stratified_part(labels.cpu(), share=share, seed=seed, leave_one=False)
+        if groups is None
+        else grouped_shots(labels.cpu(), groups, share=share, seed=seed)
+    )
     probe = linear_probe(
         bank[rows.to(bank.device)],
         labels[rows.to(bank.device)],
@@ -178,7 +192,7 @@ def _few_shots(
         groups=None if groups is None else groups[rows],
         seed=seed,
     )
-    return top_accuracy(probe.scores, truth)
+    return top_accuracy(probe.scores, truth), len(rows) / len(labels.unique())
 
 
 def _nested(values: dict[tuple[str, str], Any]) -> dict[str, dict[str, Any]]:
