@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -8,12 +9,14 @@ from PIL import Image
 
 from vidmoco import distributed
 from vidmoco.backbones import frozen
+from vidmoco.config.evaluation import ReportCommand
 from vidmoco.errors import CheckpointError, ConfigError, DataError
 from vidmoco.evaluate import compare, protocols
 from vidmoco.evaluate import results as results_module
 from vidmoco.evaluate.knn import knn_predictions
 from vidmoco.evaluate.linear import LinearProbe
 from vidmoco.evaluate.scores import top_accuracy
+from vidmoco.report.report import report
 
 
 def test_colours_are_told_apart(make_images, tmp_path):
@@ -137,10 +140,33 @@ def test_many_classes_have_no_confusion_matrix(make_images, tmp_path, monkeypatc
 
 def test_a_class_of_damaged_images_is_refused(make_images, tmp_path):
     folder = make_images()
-    for file in (folder / "val" / "red").iterdir():
+    for file in (folder / "train" / "red").iterdir():
         file.write_bytes(b"")
-    with pytest.raises(DataError, match=r"No image of 'red' in val could be read; 3 are damaged"):
+    with pytest.raises(DataError, match=r"No image of 'red' in train could be read; 6 are damaged"):
         run(folder, tmp_path)
+    folder = make_images(name="other")
+    for file in (folder / "val").rglob("*.png"):
+        file.write_bytes(b"")
+    with pytest.raises(DataError, match=r"No image in val could be read; 9 are damaged"):
+        run(folder, tmp_path)
+
+
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_a_class_without_images_in_val_is_a_possible_wrong_answer(
+    make_images, tmp_path, is_damaged
+):
+    folder = make_images()
+    for file in (folder / "val" / "green").iterdir():
+        file.write_bytes(b"")
+    if not is_damaged:
+        shutil.rmtree(folder / "val" / "green")
+    results, table, log = run(folder, tmp_path)
+    note = "1 class is only in train, and in val a possible wrong answer: 'green'."
+    assert note in table and (note in log) == (not is_damaged)
+    assert results["num_val_by_class"] == [3, 0, 3] and "are unequal" not in table
+    (row,) = results["rows"]
+    assert row["linear_balanced"] == 100 and row["linear_confusion"][1] == [0, 0, 0]
+    report(ReportCommand(sources=(tmp_path / "r.json",)))
 
 
 def test_more_neighbours_than_images_and_a_cap_are_said(make_images, tmp_path):

@@ -66,15 +66,16 @@ def share_name(rows: Sequence[dict[str, Any]], share: str) -> str:
 def imbalance_of(results: dict[str, Any]) -> str:
     """Return a line on classes of unequal size, or an empty string where they are about equal."""
     counts = results.get("num_val_by_class") or [0]
-    if max(counts) <= _EQUAL * min(counts):
+    there = [count for count in counts if count] or [0]
+    if max(there) <= _EQUAL * min(there):
         return ""
-    share = 100 * max(counts) / sum(counts)
-    largest, smallest = (results["classes"][counts.index(n)] for n in (max(counts), min(counts)))
+    share = 100 * max(there) / sum(there)
+    largest, smallest = (results["classes"][counts.index(n)] for n in (max(there), min(there)))
     return (
-        f"The classes of {results['val_split']} are unequal, from {min(counts):,} images "
-        f"({smallest}) to {max(counts):,} ({largest}): to answer always {largest} gives a top-1 of "
+        f"The classes of {results['val_split']} are unequal, from {min(there):,} images "
+        f"({smallest}) to {max(there):,} ({largest}): to answer always {largest} gives a top-1 of "
         f"{share:.1f} %. Balanced is the mean of the classes' accuracies, where that gives "
-        f"{100 / len(counts):.1f} %."
+        f"{100 / len(there):.1f} %."
     )
 
 
