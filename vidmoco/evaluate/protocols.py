@@ -1,7 +1,8 @@
 """Score the features of one backbone: k-NN, linear probe, few-shot linear probe."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from statistics import fmean
 from typing import Any, Literal
@@ -47,14 +48,59 @@ def score_features(
     """Return the accuracies of one backbone in percent, and add each one's time to ``seconds``."""
     is_train = features.rows < len(train)
     labels = torch.cat([train.labels, val.labels])[features.rows]
-    bank, queries = features.values[is_train].to(device), features.values[~is_train].to(device)
-    bank_labels, truth = labels[is_train].to(device), labels[~is_train]
     val_rows = features.rows[~is_train] - len(train)
-    videos = _numbered(val.videos, val_rows)
-    groups = _numbered(val.groups or val.videos, val_rows)
-    bank_groups = _numbered(train.groups or train.videos, features.rows[is_train])
-    num_classes = len(train.classes)
-    progress.begin(f"{name}: k-NN")
+    rows = LabelledRows(
+        bank=features.values[is_train].to(device),
+        bank_labels=labels[is_train].to(device),
+        bank_groups=numbered(train.groups or train.videos, features.rows[is_train]),
+        queries=features.values[~is_train].to(device),
+        truth=labels[~is_train],
+        groups=numbered(val.groups or val.videos, val_rows),
+        videos=numbered(val.videos, val_rows),
+        num_classes=len(train.classes),
+    )
+    return score_rows(
+        rows, command, seconds=seconds, begin=lambda what: progress.begin(f"{name}: {what}")
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledRows:
+    """Features with classes: ``bank`` is train and on the device of the work, as ``queries``."""
+
+    bank: Float[Tensor, "n d"]
+    bank_labels: Int64[Tensor, " n"]
+    """On the device, too."""
+    queries: Float[Tensor, "m d"]
+    truth: Int64[Tensor, " m"]
+    """Classes of the queries, on the CPU."""
+    num_classes: int
+    bank_groups: Int64[Tensor, " n"] | None = None
+    groups: Int64[Tensor, " m"] | None = None
+    """Groups of the queries; numbers of groups are on the CPU."""
+    videos: Int64[Tensor, " m"] | None = None
+    """Video of each query, from 0."""
+
+
+def score_rows(
+    rows: LabelledRows,
+    command: EvaluateCommand,
+    *,
+    seconds: dict[str, float],
+    begin: Callable[[str], None] = lambda what: None,
+) -> dict[str, Any]:
+    """Return the accuracies of features in percent, as a row of the results has them.
+
+    Args:
+        rows: The features.
+        command: Which protocols, and their settings.
+        seconds: Gets the time of each protocol.
+        begin: Is told each protocol as it begins.
+    """
+    bank, bank_labels, bank_groups = rows.bank, rows.bank_labels, rows.bank_groups
+    queries, truth, groups, videos = rows.queries, rows.truth, rows.groups, rows.videos
+    num_classes = rows.num_classes
+    begin("k-NN")
     began = time.monotonic()
     has_videos = videos is not None and _have_one_class(videos, truth)
     headline = command.tau[0], headline_k(command.k)
@@ -78,7 +124,7 @@ def score_features(
     probabilities = {} if votes is None else {"knn": votes / votes.sum(dim=1, keepdim=True)}
     seconds["knn"] = time.monotonic() - began
     if command.linear:
-        progress.begin(f"{name}: linear probe")
+        begin("linear probe")
         began = time.monotonic()
         probe = linear_probe(
             bank, bank_labels, queries,
@@ -105,7 +151,7 @@ def score_features(
             what: _video_top1(frames, videos, truth) for what, frames in probabilities.items()
         }
     if command.few_shot:
-        progress.begin(f"{name}: few shots")
+        begin("few shots")
         began = time.monotonic()
         draws = range(command.seed, command.seed + command.few_shot_draws)
         few = partial(_few_shots, bank, bank_labels, queries, truth, groups=bank_groups)
@@ -138,7 +184,9 @@ def headline_k(k: Sequence[int]) -> int:
     return HEADLINE_K if HEADLINE_K in k else k[-1]
 
 
-def _numbered(names: Sequence[str] | None, rows: Int64[Tensor, " m"]) -> Int64[Tensor, " m"] | None:
+def numbered(
+    names: Sequence[str] | Sequence[int] | None, rows: Int64[Tensor, " m"]
+) -> Int64[Tensor, " m"] | None:
     """Return a number for the name of each row, from 0, in the order of the names."""
     if names is None:
         return None
