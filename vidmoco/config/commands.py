@@ -121,8 +121,8 @@ class ImportCommand(Settings):
     """Convert a published checkpoint of another tool into a backbone folder."""
 
     checkpoint: Positional[Path]
-    """The file, from MoCo v1, v2 or v3, Fast-MoCo, SimSiam, SwAV, DINO, mmselfsup, solo-learn,
-    lightly, timm or torchvision."""
+    """The file, from MoCo v1, v2 or v3, Fast-MoCo, SimSiam, SwAV, DINO, DINOv2, MAE, mmselfsup,
+    solo-learn, lightly, timm or torchvision."""
     output: Annotated[Path, arg(aliases=["-o"])]
     """The backbone folder to write."""
     architecture: str | None = None
