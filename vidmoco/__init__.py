@@ -14,6 +14,7 @@ from vidmoco.backbones.timm_hook import register_with_timm
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from vidmoco.api.arrays import evaluate_features
     from vidmoco.api.backbones import save_backbone
     from vidmoco.api.embed import embed
     from vidmoco.api.features import evaluate, extract, search
@@ -30,6 +31,7 @@ _HOMES = {
     "FramePairs": "vidmoco.data.frame_pairs",
     "Run": "vidmoco.api.runs",
     "embed": "vidmoco.api.embed",
+    "evaluate_features": "vidmoco.api.arrays",
     "export_backbone": "vidmoco.backbones.registry",
     "extract": "vidmoco.api.features",
     "extract_video": "vidmoco.features.extract",
@@ -50,6 +52,7 @@ __all__ = [
     "__version__",
     "embed",
     "evaluate",
+    "evaluate_features",
     "export_backbone",
     "extract",
     "extract_video",

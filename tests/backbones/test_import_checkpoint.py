@@ -8,6 +8,7 @@ import torch
 from published_files import LAYOUTS, moco_v2, moco_v3_vit, prefixed, resnet, transformer
 from rich.console import Console
 from safetensors.torch import save_file
+from timm.models.vision_transformer import checkpoint_filter_fn
 
 from vidmoco.backbones.build import load_backbone
 from vidmoco.backbones.folder import check_folder
@@ -72,6 +73,7 @@ def test_the_report_says_what_became_of_each_key(tmp_path):
         "used     318 tensors, each in its place",
         "dropped  322 encoder_k, 4 encoder_q, 1 queue, 1 queue_ptr",
         "missing  none",
+        "images   normalised by mean 0.485 0.456 0.406, std 0.229 0.224 0.225",
     ]
     origin = check_folder(folder)["vidmoco"]
     assert origin["layout"] == "moco" and origin["imported_from"] == "checkpoint.pth.tar"
@@ -117,6 +119,66 @@ def test_images_are_normalised_as_in_training(tmp_path):
     folder, _ = brought_in(LAYOUTS["moco_v3_vit"]()[0], tmp_path)
     prepared = preprocess_of(load_backbone(folder))
     assert prepared.mean == (0.485, 0.456, 0.406) and prepared.std == (0.229, 0.224, 0.225)
+
+
+def test_timms_own_normalisation_is_told_and_can_be_given(tmp_path):
+    state = transformer("vit_tiny_patch16_224").state_dict()
+    folder, report = brought_in(state, tmp_path, heads=3)
+    assert preprocess_of(load_backbone(folder)).mean == (0.485, 0.456, 0.406)
+    flags = "--mean 0.5 0.5 0.5 --std 0.5 0.5 0.5"
+    assert "timm's own weights of vit_tiny_patch16_224 have mean 0.5 0.5 0.5" in report
+    assert flags in " ".join(report.split())
+    words = ["import", tmp_path / "checkpoint.pth.tar", "-o", folder, "--heads", 3, "--overwrite"]
+    assert cli([*map(str, words), *flags.split()]) == 0
+    prepared = preprocess_of(load_backbone(folder))
+    assert prepared.mean == prepared.std == (0.5, 0.5, 0.5)
+    _, report = brought_in(state, tmp_path, heads=3, overwrite=True, mean=(0.5,) * 3)
+    assert "note" not in report and "mean 0.5 0.5 0.5, std 0.229 0.224 0.225" in report
+    # Weights of other tools, and networks whose own numbers are ImageNet's.
+    for content in (LAYOUTS["moco_v3_vit"]()[0], resnet().state_dict()):
+        assert "note" not in brought_in(content, tmp_path, overwrite=True)[1]
+
+
+@pytest.mark.parametrize(
+    ("flag", "values"), [("mean", (0.5, 0.5, 128.0)), ("std", (1.0, 0.0, 1.0))]
+)
+def test_a_normalisation_that_cannot_be(tmp_path, flag, values):
+    with pytest.raises(ConfigError, match=f"--{flag} is .*three numbers"):
+        ImportCommand(checkpoint=tmp_path / "a", output=tmp_path / "b", **{flag: values})
+
+
+def test_what_maes_training_needs_is_dropped(tmp_path):
+    trunk = transformer("vit_base_patch16_224")
+    others = {"mask_token": torch.zeros(1, 1, 768), "decoder_pos_embed": torch.zeros(1, 197, 512)}
+    others |= {"decoder_embed.weight": torch.zeros(512, 768), "decoder_pred.bias": torch.ones(768)}
+    folder, report = brought_in({"model": trunk.state_dict() | others}, tmp_path)
+    same_features(folder, trunk)
+    dropped = "1 decoder_embed, 1 decoder_pos_embed, 1 decoder_pred, 1 mask_token"
+    assert f"dropped  {dropped}" in report
+    assert "note" not in report  # it holds none of timm's own weights
+
+
+def test_dinov2_with_registers(tmp_path):
+    """Its class token has a position of its own, which timm's network has not."""
+    trunk = transformer("vit_small_patch14_reg4_dinov2", img_size=56)
+    state = trunk.state_dict()
+    first = torch.randn(1, 1, 384, generator=torch.Generator().manual_seed(0))
+    state["register_tokens"] = state.pop("reg_token")
+    state["pos_embed"] = torch.cat([first, state["pos_embed"]], dim=1)
+    state["cls_token"] = state["cls_token"] - first
+    state["mask_token"] = torch.zeros(1, 384)
+    options = {"architecture": "vit_small_patch14_reg4_dinov2", "heads": 6}
+    folder, report = brought_in(state, tmp_path, **options)
+    same_features(folder, trunk)
+    assert "dropped  1 mask_token" in report
+    official = checkpoint_filter_fn(dict(state), trunk)
+    found = load_backbone(folder).state_dict()
+    assert all(torch.allclose(found[key], official[key]) for key in official)
+    # Where the position is in the token already, only the name differs.
+    renamed = trunk.state_dict()
+    renamed["register_tokens"] = renamed.pop("reg_token")
+    folder, _ = brought_in(renamed, tmp_path, overwrite=True, **options)
+    same_features(folder, trunk)
 
 
 def test_twelve_heads_are_not_six(tmp_path):

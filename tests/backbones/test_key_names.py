@@ -25,6 +25,12 @@ def test_older_torchvision_named_the_mlp_otherwise():
     assert names[new.format("linear_2")] == names[new.format("3")] == "blocks.1.mlp.fc2.weight"
 
 
+def test_dinov2s_names():
+    keys = ["blocks.3.mlp.w12.bias", "blocks.10.mlp.w3.weight", "register_tokens", "cls_token"]
+    expected = ["blocks.3.mlp.fc1.bias", "blocks.10.mlp.fc2.weight", "reg_token", "cls_token"]
+    assert list(timm_names(keys).values()) == expected
+
+
 def test_resnets_keep_their_names():
     keys = list(resnet().state_dict())
     assert timm_names(keys) == {key: key for key in keys} == torchvision_names(keys)

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from timm.data import create_transform
 from torch import nn
+from torch.nn import functional as F
 
+from vidmoco.backbones import preprocess as preprocess_module
 from vidmoco.backbones.preprocess import (
     Preprocess,
     feature_dim,
@@ -95,6 +97,28 @@ def test_any_image_becomes_square(height, width, size, crop_pct, squash):
     result = resize_and_crop(image, preprocess(size, crop_pct, crop_mode=mode))
     assert result.shape == (3, size, size)
     assert (result == 77).all()  # neither a border nor a shifted filter
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize(("height", "width"), [(3000, 1), (1, 2001), (700, 5), (3, 400)])
+@pytest.mark.parametrize("crop_pct", [0.875, 1.15])
+def test_of_a_line_only_the_middle_is_resized(monkeypatch, height, width, interpolation, crop_pct):
+    given = preprocess(size=16, interpolation=interpolation, crop_pct=crop_pct)
+    image = picture(height, width)
+    monkeypatch.setattr(preprocess_module, "_MOST_ASPECT", 10**9)
+    whole = resize_and_crop(image, given)
+    monkeypatch.undo()
+    sizes, interpolate = [], F.interpolate
+
+    def spy(images, size, **options):
+        sizes.append(max(size))
+        return interpolate(images, size, **options)
+
+    monkeypatch.setattr(preprocess_module.F, "interpolate", spy)
+    found = resize_and_crop(image, given)
+    assert max(sizes) <= 2 * 64 * 18
+    assert found.shape == (3, 16, 16)
+    assert (found.int() - whole.int()).abs().max() <= 1
 
 
 def test_a_batch_equals_its_images():

@@ -13,6 +13,7 @@ from vidmoco.backbones.moco_v3_vit import CONV_STEM, STOCK
 from vidmoco.backbones.registry import export_backbone
 from vidmoco.backbones.resnet_32px import RESNETS
 from vidmoco.errors import CheckpointError, ConfigError
+from vidmoco.lock import held
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +58,41 @@ def test_import_vidmoco_registers_whatever_is_imported_first(trained, user_folde
     )
 
 
+@pytest.mark.parametrize("name", ["kitchen.a392dd73.part", "Kitchen-2", "vit_small_moco_v3"])
+def test_a_folder_whose_name_cannot_be_used_does_no_harm(trained, user_folder, name):
+    _, folder = trained
+    export_backbone(folder, name="kitchen")
+    shutil.copytree(folder, user_folder / name)
+    code = "import vidmoco, timm; print(timm.list_models('vidmoco_*'))"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == str(
+        ["vidmoco_kitchen", *sorted([*STOCK, *CONV_STEM, *RESNETS])]
+    )
+    assert result.stderr == ""
+
+
+def test_an_export_removes_what_a_killed_one_left(trained, user_folder):
+    _, folder = trained
+    shutil.copytree(folder, user_folder / "kitchen.a392dd73.part")
+    export_backbone(folder, name="room")
+    assert list(user_folder.iterdir()) == [user_folder / "room"]
+
+
+def test_an_export_waits_for_another_one(trained, user_folder, monkeypatch):
+    _, folder = trained
+    left = user_folder / "kitchen.a392dd73.part"
+    shutil.copytree(folder, left)
+    monkeypatch.setattr(named_backbones, "SECONDS_TO_BE_ALONE", 0.0)
+    with (
+        held(user_folder, busy="", advice=""),
+        pytest.raises(ConfigError, match="Another process exports to"),
+    ):
+        export_backbone(folder, name="room")
+    assert left.exists()  # the other process writes it
+
+
 def test_register_backbone_in_code(trained):
     _, folder = trained
     assert vidmoco.register_backbone("vidmoco_mine", folder) == "vidmoco_mine"
@@ -96,4 +132,7 @@ def test_a_name_of_timms_own_is_never_overwritten(trained, monkeypatch):
     monkeypatch.setattr(named_backbones, "PREFIX", "")
     with pytest.raises(ConfigError, match="timm's own"):
         vidmoco.register_backbone("resnet18", folder)
+    with pytest.raises(ConfigError, match="timm's own"):
+        export_backbone(folder, name="resnet18")
+    assert not named_backbones.user_backbone_folder().exists()  # nothing is written
     assert timm.create_model("resnet18").num_classes == 1000

@@ -13,7 +13,7 @@ def test_the_defaults_are_the_papers():
     # github.com/facebookresearch/moco: detection/configs/pascal_voc_R_50_C4_24k.yaml and its base.
     settings = DetectionCommand(**GIVEN)
     assert settings.detector == "c4"
-    assert (settings.iterations, settings.milestones, settings.warmup) == (
+    assert (settings.iterations, settings.lr_steps, settings.warmup) == (
         24000,
         (18000, 22000),
         100,
@@ -21,6 +21,16 @@ def test_the_defaults_are_the_papers():
     assert (settings.batch_size, settings.lr) == (16, 0.02)
     assert settings.short_sides == (480, 512, 544, 576, 608, 640, 672, 704, 736, 768, 800)
     assert settings.norm == "synced"
+
+
+@pytest.mark.parametrize(
+    ("iterations", "steps"), [(1000, (750, 917)), (90000, (67500, 82500)), (4, (3,)), (1, ())]
+)
+def test_the_learning_rate_falls_in_a_shorter_training_too(iterations, steps):
+    settings = DetectionCommand(**GIVEN, iterations=iterations)
+    assert settings.lr_steps == steps
+    assert settings.plain()["milestones"] == steps
+    assert DetectionCommand(**GIVEN, iterations=iterations, milestones=()).lr_steps == ()
 
 
 def test_they_can_be_written_as_json():
@@ -41,6 +51,11 @@ def test_they_can_be_written_as_json():
         ({"weight_decay": -1.0}, "--weight-decay is -1.0"),
         ({"milestones": (20, 10)}, "--milestones is .*ascending"),
         ({"milestones": (0, 10)}, "--milestones is .*ascending"),
+        (
+            {"milestones": (600, 1000), "iterations": 1000},
+            "--milestones has step 1000, .*--iterations 1000, .*such as --milestones 750 917",
+        ),
+        ({"milestones": (1,), "iterations": 1}, r"Give earlier steps\."),
         ({"short_sides": ()}, "--short-sides is"),
         ({"short_sides": (0,)}, "--short-sides is"),
     ],

@@ -193,6 +193,7 @@ def test_prepared_frames_that_have_been_moved(
 
 
 def test_a_batch_that_no_memory_holds_is_refused_at_once(video_folder):
-    source = open_it(config_of(video_folder, batch_size=2_000_000))
-    with pytest.raises(ConfigError, match=r"Batches of 2,000,000 need .* GiB for frames, and this"):
+    config = config_of(video_folder, short_side=20_000, pairs_per_visit=64)
+    source = open_it(config)
+    with pytest.raises(ConfigError, match=r"Batches of 2 need [\d,]+ GiB for frames, and this"):
         source.batching()

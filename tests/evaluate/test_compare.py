@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -8,11 +9,14 @@ from PIL import Image
 
 from vidmoco import distributed
 from vidmoco.backbones import frozen
+from vidmoco.config.evaluation import ReportCommand
 from vidmoco.errors import CheckpointError, ConfigError, DataError
 from vidmoco.evaluate import compare, protocols
-from vidmoco.evaluate.knn import weighted_knn
+from vidmoco.evaluate import results as results_module
+from vidmoco.evaluate.knn import knn_predictions
 from vidmoco.evaluate.linear import LinearProbe
 from vidmoco.evaluate.scores import top_accuracy
+from vidmoco.report.report import report
 
 
 def test_colours_are_told_apart(make_images, tmp_path):
@@ -107,28 +111,62 @@ def test_damaged_images_are_listed(make_images, tmp_path, monkeypatch):
 
     def knn(bank, labels, queries, **options):
         seen.append((labels.tolist(), len(queries)))
-        return weighted_knn(bank, labels, queries, **options)
+        assert options["scores_of"] is None  # only videos need them
+        return knn_predictions(bank, labels, queries, **options)
 
-    monkeypatch.setattr(protocols, "weighted_knn", knn)
+    monkeypatch.setattr(protocols, "knn_predictions", knn)
     folder = make_images()
     (folder / "train" / "red" / "0.png").write_bytes(b"broken")
     (folder / "val" / "blue" / "1.png").write_bytes(b"")
     (folder / "val" / "notes.txt").write_text("x")
     results, table, _ = run(folder, tmp_path)
     assert (results["num_train"], results["num_val"]) == (17, 8)
-    assert seen == 2 * [([0] * 6 + [1] * 6 + [2] * 5, 8)]  # two temperatures
+    assert seen == [([0] * 6 + [1] * 6 + [2] * 5, 8)]
     assert [one["name"] for one in results["refused"]] == ["train/red/0.png", "val/blue/1.png"]
     assert "2 images could not be read and are left out:" in table
     assert "val/blue/1.png: the file is empty" in table
     assert "1 file has a suffix of no image format" in table
 
 
+def test_many_classes_have_no_confusion_matrix(make_images, tmp_path, monkeypatch):
+    for module in (protocols, results_module):
+        monkeypatch.setattr(module, "MOST_CONFUSED", 2)
+    results, table, _ = run(make_images(), tmp_path)
+    assert not any("confusion" in key for key in results["rows"][0])
+    note = "There are no confusion matrices: with 3 classes (more than 2) the file would be too"
+    assert results["notes"][0].startswith(note)
+    assert note in table
+
+
 def test_a_class_of_damaged_images_is_refused(make_images, tmp_path):
     folder = make_images()
-    for file in (folder / "val" / "red").iterdir():
+    for file in (folder / "train" / "red").iterdir():
         file.write_bytes(b"")
-    with pytest.raises(DataError, match=r"No image of 'red' in val could be read; 3 are damaged"):
+    with pytest.raises(DataError, match=r"No image of 'red' in train could be read; 6 are damaged"):
         run(folder, tmp_path)
+    folder = make_images(name="other")
+    for file in (folder / "val").rglob("*.png"):
+        file.write_bytes(b"")
+    with pytest.raises(DataError, match=r"No image in val could be read; 9 are damaged"):
+        run(folder, tmp_path)
+
+
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_a_class_without_images_in_val_is_a_possible_wrong_answer(
+    make_images, tmp_path, is_damaged
+):
+    folder = make_images()
+    for file in (folder / "val" / "green").iterdir():
+        file.write_bytes(b"")
+    if not is_damaged:
+        shutil.rmtree(folder / "val" / "green")
+    results, table, log = run(folder, tmp_path)
+    note = "1 class is only in train, and in val a possible wrong answer: 'green'."
+    assert note in table and (note in log) == (not is_damaged)
+    assert results["num_val_by_class"] == [3, 0, 3] and "are unequal" not in table
+    (row,) = results["rows"]
+    assert row["linear_balanced"] == 100 and row["linear_confusion"][1] == [0, 0, 0]
+    report(ReportCommand(sources=(tmp_path / "r.json",)))
 
 
 def test_more_neighbours_than_images_and_a_cap_are_said(make_images, tmp_path):
@@ -232,7 +270,8 @@ def test_few_shots(make_images, tmp_path):
         "0.5": 2,
     }
     assert row["few_shot_top1"]["0.5"] == [100.0, 100.0]  # three of a colour are enough
-    assert "linear, 20 %" in table and "mean over 2 draws" in table
+    assert "linear, 20 % (1 per class)" in table and "mean over 2 draws" in table
+    assert row["few_shot_per_class"] == {"0.2": 1, "0.5": 3}
 
 
 def test_intervals_hold_the_accuracy(make_images, tmp_path):
@@ -240,7 +279,7 @@ def test_intervals_hold_the_accuracy(make_images, tmp_path):
     (row,) = results["rows"]
     low, high = row["knn_interval"]["0.1"]["3"]
     assert low <= row["knn_top1"]["0.1"]["3"] <= high
-    assert "95 % bootstrap intervals of linear top-1: 100.0 to 100.0" in table
+    assert "95 % intervals of linear top-1: 70.1 to 100.0" in table
 
 
 def test_unequal_classes_are_told_with_the_mean_over_classes(make_images, tmp_path):

@@ -1,6 +1,7 @@
 import os
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -111,8 +112,16 @@ def test_labels_and_names_are_told_apart(make_images, tmp_path):
     sources = [TorchvisionImages.__new__(TorchvisionImages) for _ in range(2)]
     for source, name in zip(sources, ("CIFAR10", "CIFAR100"), strict=True):
         source.name, source.root = name, tmp_path  # of two datasets below one root
+        source._dataset = SimpleNamespace(base_folder=name)
     hashes = {hash_of_images([replace(train, source=source)]) for source in sources}
     assert len(hashes) == 2
+    (tmp_path / "CIFAR10").mkdir()
+    parts = [replace(train, source=sources[0])]
+    before = hash_of_images(parts)
+    (tmp_path / "another dataset").write_text("may change, and need not be read")
+    assert hash_of_images(parts) == before
+    (tmp_path / "CIFAR10" / "data").write_text("new")
+    assert hash_of_images(parts) != before
 
 
 def test_the_same_weights_in_another_network_have_other_features(make_images, tmp_path):

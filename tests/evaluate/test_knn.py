@@ -4,7 +4,8 @@ import torch
 from reference.knn import weighted_knn_loop
 from sklearn.neighbors import KNeighborsClassifier
 
-from vidmoco.evaluate.knn import weighted_knn
+from vidmoco.evaluate import knn
+from vidmoco.evaluate.knn import knn_predictions, weighted_knn
 
 
 def clusters(n, *, classes, dim, spread, seed):
@@ -65,6 +66,37 @@ def test_any_chunk_and_any_other_k_give_the_same():
     for chunk in (1, 7, 50, 1000):
         parts = weighted_knn(TRAIN, LABELS, QUERIES, k=[17], num_classes=4, tau=0.07, chunk=chunk)
         assert torch.allclose(parts[17], whole[17], rtol=1e-4)
+
+
+@pytest.mark.parametrize("at_once", [1000, 64 * 2**20])
+def test_predictions_are_those_of_the_scores(monkeypatch, at_once):
+    monkeypatch.setattr(knn, "_SIMILARITIES_AT_ONCE", at_once)
+    k, tau = (1, 5, 40, 5000), (0.07, 0.5)
+    found, kept = knn_predictions(
+        TRAIN, LABELS, QUERIES, k=k, tau=tau, num_classes=4, scores_of=(0.5, 5)
+    )
+    assert list(found) == [(t, wanted) for t in tau for wanted in k]
+    for t in tau:
+        scores = weighted_knn(TRAIN, LABELS, QUERIES, k=k, num_classes=4, tau=t)
+        for wanted in k:
+            assert torch.equal(found[t, wanted], scores[wanted].argmax(dim=1))
+        if t == 0.5:
+            assert torch.allclose(kept, scores[5], rtol=1e-4)
+    _, none = knn_predictions(TRAIN, LABELS, QUERIES, k=k, tau=tau, num_classes=4)
+    assert none is None
+
+
+def test_the_scores_held_at_once_are_bounded(monkeypatch):
+    monkeypatch.setattr(knn, "_SIMILARITIES_AT_ONCE", 2000)
+    sizes, votes = [], knn._votes
+
+    def spy(*arguments):
+        sizes.append(tuple(votes(*arguments).shape))
+        return votes(*arguments)
+
+    monkeypatch.setattr(knn, "_votes", spy)
+    knn_predictions(TRAIN, LABELS, QUERIES, k=[1], tau=[0.07], num_classes=400)
+    assert sizes == 10 * [(5, 400)]
 
 
 def test_more_neighbours_than_the_bank_are_the_whole_bank():

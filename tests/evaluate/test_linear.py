@@ -6,7 +6,13 @@ from sklearn.linear_model import LogisticRegression
 from torch.nn import functional as F
 
 from vidmoco.evaluate import linear
-from vidmoco.evaluate.linear import fit_logistic, grouped_part, linear_probe, stratified_part
+from vidmoco.evaluate.linear import (
+    fit_logistic,
+    grouped_part,
+    grouped_shots,
+    linear_probe,
+    stratified_part,
+)
 
 
 def problem(n, *, seed, classes=5, dim=20, noise=2.0):
@@ -48,6 +54,23 @@ def test_reaches_scikit_learns_optimum(decay):
     val_rows = ((VAL - ours.mean) / ours.std).double().numpy()
     expected = torch.from_numpy(theirs.decision_function(val_rows))
     assert abs(accuracy(ours(VAL), TRUTH) - accuracy(expected, TRUTH)) <= 0.01
+
+
+def test_reaches_the_optimum_with_many_classes():
+    generator = torch.Generator().manual_seed(1)
+    labels = torch.arange(3000) % 1000
+    centres = torch.randn(1000, 16, generator=generator)
+    features = (centres[labels] + 1.6 * torch.randn(3000, 16, generator=generator)).relu()
+    (ours,) = fit_logistic(features, labels, num_classes=1000, decays=[0.01])
+    rows = ((features - ours.mean) / ours.std).double()
+    theirs = LogisticRegression(C=1 / (0.01 * 3000), tol=1e-7, max_iter=500)
+    theirs.fit(rows.numpy(), labels.numpy())
+    weights, biases = (torch.from_numpy(found) for found in (theirs.coef_, theirs.intercept_))
+    found, best = (
+        float(F.cross_entropy(rows @ w.T + b, labels) + 0.01 / 2 * w.square().sum())
+        for w, b in ((ours.weight.double(), ours.bias.double()), (weights, biases))
+    )
+    assert found == pytest.approx(best, abs=2e-5)
 
 
 def test_a_start_from_another_decay_changes_nothing_but_time():
@@ -155,6 +178,36 @@ def test_whole_groups_are_held_out_and_no_class_is_lost(seed):
     assert not set(groups[mask].tolist()) & set(groups[~mask].tolist())
     assert set(labels[~mask].tolist()) == set(labels.tolist())
     assert torch.equal(held_out, grouped_part(labels, groups, share=0.1, seed=seed))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_group_that_is_most_of_all_is_not_held_out(seed):
+    groups = torch.cat([torch.zeros(700, dtype=torch.int64), 1 + torch.arange(300) // 10])
+    held_out = grouped_part(torch.arange(1000) % 2, groups, share=0.1, seed=seed)
+    assert len(held_out) == 100 and 0 not in groups[held_out]
+    # Of two groups, each much more than a tenth, the smaller one is.
+    groups = (torch.arange(1000) < 700).long()
+    assert len(grouped_part(torch.arange(1000) % 2, groups, share=0.1, seed=seed)) == 300
+
+
+@given(st.integers(0, 200), st.sampled_from([0.01, 0.3, 0.8]))
+@settings(deadline=None, max_examples=50)
+def test_shots_are_whole_groups(seed, share):
+    generator = torch.Generator().manual_seed(seed)
+    groups = torch.randint(20, (200,), generator=generator)
+    labels = torch.randint(3, (20,), generator=generator)[groups]
+    rows = grouped_shots(labels, groups, share=share, seed=seed)
+    mask = torch.zeros(200, dtype=torch.bool)
+    mask[rows] = True
+    assert not set(groups[mask].tolist()) & set(groups[~mask].tolist())
+    assert torch.equal(rows, grouped_shots(labels, groups, share=share, seed=seed))
+    for label in labels.unique():
+        of_class = labels == label
+        sizes = groups[of_class].bincount()
+        num_chosen = int(mask[of_class].sum())
+        assert num_chosen >= 1
+        is_one_group = num_chosen in sizes.tolist()
+        assert is_one_group or abs(num_chosen - share * int(of_class.sum())) <= sizes.max() / 2
 
 
 def test_groups_that_all_are_needed_are_not_held_out():

@@ -3,6 +3,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 from sklearn import metrics
 
 from vidmoco.evaluate.scores import (
@@ -10,6 +11,7 @@ from vidmoco.evaluate.scores import (
     confusion_matrix,
     interval,
     is_right,
+    share_right,
     top_accuracy,
     video_scores,
 )
@@ -34,7 +36,7 @@ def test_accuracy_as_scikit_learn(top):
 def test_confusion_as_scikit_learn():
     scores, labels = predictions(n=40)
     expected = metrics.confusion_matrix(labels, scores.argmax(1), labels=range(7))
-    assert confusion_matrix(scores, labels).tolist() == expected.tolist()
+    assert confusion_matrix(scores.argmax(1), labels, num_classes=7).tolist() == expected.tolist()
 
 
 def test_the_interval_holds_the_truth_as_often_as_it_says():
@@ -45,6 +47,22 @@ def test_the_interval_holds_the_truth_as_often_as_it_says():
         low, high = interval(right, seed=seed)
         hits += low <= 30 <= high
     assert 0.91 < hits / 300 < 0.985
+
+
+@pytest.mark.parametrize(("hits", "count"), [(0, 30), (30, 30), (1, 30), (17, 40), (1, 1), (0, 1)])
+def test_the_interval_is_wilsons(hits, count):
+    right = torch.arange(count) < hits
+    expected = binomtest(hits, count).proportion_ci(method="wilson")
+    assert interval(right) == pytest.approx([100 * expected.low, 100 * expected.high], abs=1e-4)
+
+
+@pytest.mark.parametrize("of_each", [0, 2, 4])
+def test_groups_that_are_all_alike_are_as_many_samples(of_each):
+    """Each draw of them gives the same accuracy, which is no reason to be certain."""
+    right = torch.arange(40) % 4 < of_each
+    expected = binomtest(10 * of_each // 4, 10).proportion_ci(method="wilson")
+    found = interval(right, torch.arange(40) // 4)
+    assert found == pytest.approx([100 * expected.low, 100 * expected.high], abs=1e-4)
 
 
 def test_frames_of_one_video_are_one_sample():
@@ -97,8 +115,9 @@ def test_balanced_accuracy_as_scikit_learn():
     expected = metrics.recall_score(
         labels, scores.argmax(1), labels=[0, 1, 2, 4, 5, 6], average="macro"
     )
-    assert balanced_accuracy(scores, labels) == pytest.approx(100 * expected)
+    assert balanced_accuracy(is_right(scores, labels), labels) == pytest.approx(100 * expected)
     majority = torch.zeros(20, 2, dtype=torch.float64)
     majority[:, 0] = 1
     truth = torch.tensor([0] * 19 + [1])
-    assert (top_accuracy(majority, truth), balanced_accuracy(majority, truth)) == (95.0, 50.0)
+    right = is_right(majority, truth)
+    assert (share_right(right), balanced_accuracy(right, truth)) == (95.0, 50.0)

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from evaluate_runs import run
 
+from vidmoco.images import equal_images
 from vidmoco.images.equal_images import EqualImages, find_equal_images, warning_of
 from vidmoco.images.labelled import ImageFiles, load_labelled_images
 from vidmoco.images.parquet import ParquetImages
@@ -53,22 +54,32 @@ def test_in_parquet_they_are_found_by_their_bytes(leaking, splits):
     )
 
 
-def test_only_files_of_equal_sizes_are_read(make_images, monkeypatch):
+def test_only_files_of_equal_sizes_and_blocks_are_read(make_images, monkeypatch):
     folder = make_images()
     for n, file in enumerate(sorted(folder.rglob("*.png"))):
         file.write_bytes(b"y" * (100 + n))
     (folder / "val/red/0.png").write_bytes(b"x" * (folder / "train/red/1.png").stat().st_size)
-    read = []
-    true_read = ImageFiles.read
+    # Between the blocks that are read at first, one byte of 100,000 differs.
+    (folder / "train/red/2.png").write_bytes(b"z" * 100_000)
+    (folder / "val/red/1.png").write_bytes(b"z" * 30_000 + b"." + b"z" * 69_999)
+    read, sampled = [], []
+    true_read, true_hashes = ImageFiles.read, equal_images.hashes_of_files
 
     def reading(self, row):
         read.append(self.paths[row].relative_to(folder).as_posix())
         return true_read(self, row)
 
+    def sampling(paths):
+        paths = list(paths)
+        sampled.extend(path.relative_to(folder).as_posix() for path in paths)
+        return true_hashes(paths)
+
     monkeypatch.setattr(ImageFiles, "read", reading)
+    monkeypatch.setattr(equal_images, "hashes_of_files", sampling)
     found = find_equal_images(*load_labelled_images(folder))
     assert found == EqualImages(0, 0, None)
-    assert read == ["train/red/1.png", "val/red/0.png"]
+    assert sampled == ["train/red/1.png", "train/red/2.png", "val/red/0.png", "val/red/1.png"]
+    assert read == ["train/red/2.png", "val/red/1.png"]
 
 
 def test_images_that_are_not_asked_for_do_not_count(leaking):

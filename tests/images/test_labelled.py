@@ -64,8 +64,16 @@ def test_wrong_folders(make_images, tmp_path):
 def test_classes_of_one_part_only_are_named(make_images):
     folder = make_images()
     (folder / "val" / "red").rename(folder / "val" / "rot")
-    with pytest.raises(DataError, match="only in train: 'red'; only in val: 'rot'"):
+    with pytest.raises(DataError, match=r"only in train: 'red'; only in val: 'rot'.*needs images"):
         load_labelled_images(folder)
+
+
+def test_a_class_of_train_alone_is_kept(make_images):
+    folder = make_images()
+    shutil.rmtree(folder / "val" / "green")
+    train, val = load_labelled_images(folder)
+    assert train.classes == val.classes == ("blue", "green", "red")
+    assert val.labels.bincount(minlength=3).tolist() == [3, 0, 3]
 
 
 def test_a_class_without_images_is_named(make_images):

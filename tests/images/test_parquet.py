@@ -9,8 +9,9 @@ from parquet_files import as_datasets_writes, png
 
 from vidmoco.errors import DataError
 from vidmoco.images import parquet as image_parquet
+from vidmoco.images.class_notes import numbers_warning
 from vidmoco.images.equal_images import find_equal_images
-from vidmoco.images.labelled import load_labelled_images, numbers_warning
+from vidmoco.images.labelled import load_labelled_images
 from vidmoco.images.parquet import ParquetImages
 
 

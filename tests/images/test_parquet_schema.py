@@ -3,7 +3,8 @@ import pyarrow.parquet as pq
 import pytest
 from parquet_files import as_datasets_writes, png
 
-from vidmoco.images.labelled import load_labelled_images, numbers_warning
+from vidmoco.images.class_notes import numbers_warning
+from vidmoco.images.labelled import load_labelled_images
 
 
 @pytest.mark.parametrize("image", ["image", "img", "picture"])

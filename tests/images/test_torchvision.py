@@ -12,6 +12,7 @@ from vidmoco.errors import ConfigError, DataError
 from vidmoco.evaluate.features import image_loader
 from vidmoco.images import torchvision as torchvision_images
 from vidmoco.images.labelled import load_labelled_images
+from vidmoco.images.torchvision import TorchvisionImages
 
 PREPROCESS = Preprocess(
     size=16, crop_pct=1.0, interpolation="bilinear", mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.3)
@@ -43,6 +44,31 @@ def test_a_dataset_with_named_parts(words):
     assert train.names[6] == "train image 6"
     fewer, _ = load_labelled_images(words, torchvision="RenderedSST2", max_train_per_class=1)
     assert fewer.labels.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "expected"),
+    [
+        ({"_base_folder": "/data/dtd"}, "/data/dtd"),
+        ({"base_folder": "cifar"}, "/data/cifar"),
+        ({"raw_folder": "/data/MNIST/raw"}, "/data/MNIST"),
+        ({"base_folder": "gone"}, "/data"),
+        ({"_base_folder": "/data"}, "/data"),
+        ({"_data_dir": "/elsewhere"}, "/data"),
+        ({"base_folder": None}, "/data"),
+        ({}, "/data"),
+    ],
+)
+def test_the_datasets_own_folder(tmp_path, attributes, expected):
+    for name in ("data/dtd", "data/cifar", "data/MNIST/raw", "elsewhere"):
+        (tmp_path / name).mkdir(parents=True)
+    given = {
+        name: f"{tmp_path}{one}" if str(one).startswith("/") else one
+        for name, one in attributes.items()
+    }
+    source = object.__new__(TorchvisionImages)
+    source.root, source._dataset = tmp_path / "data", SimpleNamespace(**given)
+    assert str(source.folder) == f"{tmp_path}{expected}"
 
 
 @pytest.mark.slow

@@ -34,6 +34,7 @@ def test_columns_of_all_else():
     more = {
         "linear_top5": 90.0,
         "few_shot_top1": {"0.01": [10.0, 14.0], "0.1": [30.0]},
+        "few_shot_per_class": {"0.01": 1.0, "0.1": 10.333},
         "finetune": {"head": {"epochs": [{"epoch": 1.0, "top1": 20.0}, {"top1": 25.0}]}},
         "video_top1": {"knn": {"mean": 61.0, "vote": 62.0}},
     }  # fmt: skip
@@ -41,8 +42,8 @@ def test_columns_of_all_else():
     assert [(c.group, c.title, c.values) for c in found] == [
         ("linear probe", "top-1", [50.0, None]),
         ("linear probe", "top-5", [90.0, None]),
-        ("few shots", "1 %", [12.0, None]),
-        ("few shots", "10 %", [30.0, None]),
+        ("few shots", "1 % (1 per class)", [12.0, None]),
+        ("few shots", "10 % (10.3 per class)", [30.0, None]),
         ("fine-tuned", "head, top-1", [25.0, None]),
         ("whole videos, k-NN", "mean", [61.0, None]),
         ("whole videos, k-NN", "vote", [62.0, None]),

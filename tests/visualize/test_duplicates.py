@@ -3,14 +3,20 @@ import pytest
 from explore_features import smooth, unit
 
 from vidmoco.visualize import duplicates as duplicates_module
-from vidmoco.visualize.duplicates import find_duplicates
+from vidmoco.visualize.duplicates import MOST_PAIRS, find_duplicates
 
 
-def find(*videos, least=0.95, apart=5.0):
+def find(*videos, **options):
+    return find_all(*videos, **options).pairs
+
+
+def find_all(*videos, least=0.95, apart=5.0, most=MOST_PAIRS):
     features = unit(np.concatenate(videos)).astype(np.float32)
     numbers = np.repeat(np.arange(len(videos)), [len(video) for video in videos])
     times = np.concatenate([np.arange(len(video), dtype=np.float64) for video in videos])
-    return find_duplicates(features, videos=numbers, times=times, least=least, apart=apart)
+    return find_duplicates(
+        features, videos=numbers, times=times, least=least, apart=apart, most=most
+    )
 
 
 def slowly(videos, *, least, apart):
@@ -47,6 +53,23 @@ def test_against_a_slow_restatement(monkeypatch, at_once):
         assert [p.similarity for p in found] == sorted((p.similarity for p in found), reverse=True)
         seen |= set(as_said)
     assert (0, 0) in seen and (0, 1) in seen  # else nothing has been compared
+
+
+@pytest.mark.parametrize("at_once", [3, 512])
+@pytest.mark.parametrize("most", [1, 4, 7])
+@pytest.mark.parametrize("is_alike", [False, True])
+def test_only_the_most_similar_pairs_are_kept(monkeypatch, at_once, most, is_alike):
+    monkeypatch.setattr(duplicates_module, "_ROWS_AT_ONCE", at_once)
+    generator = np.random.default_rng(2)
+    videos = [
+        np.ones((n, 3)) if is_alike else generator.standard_normal((n, 3))
+        for n in (3, 7, 1, 4, 5, 2, 1, 9)
+    ]
+    all_of_them = find_all(*videos, least=0.5)
+    assert all_of_them.num_found == len(all_of_them.pairs) > 20
+    found = find_all(*videos, least=0.5, most=most)
+    assert found.num_found == all_of_them.num_found
+    assert found.pairs == all_of_them.pairs[:most]
 
 
 def test_a_planted_duplicate_is_found():

@@ -1,5 +1,6 @@
 import csv
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from PIL import Image
 from vidmoco.cli.main import main
 from vidmoco.config.evaluation import ExploreCommand
 from vidmoco.errors import ConfigError
+from vidmoco.visualize import explore as explore_module
+from vidmoco.visualize.duplicates import find_duplicates
 from vidmoco.visualize.explore import usual_similarity
 
 NAMES = ("similarity.png", "strip.png", "map.png", "shots.csv", "duplicates.csv")
@@ -62,6 +65,17 @@ def test_planted_cuts_and_duplicates_are_written_and_others_are_not(tmp_path, ca
     assert (float(pair["seconds_a"]), float(pair["seconds_b"])) == (15, 0)
     assert "as much from the previous frame as the frames around them: 1" in printed
     assert "of similarity 0.95 or more: 1 pair of videos" in printed
+
+
+def test_of_too_many_duplicates_the_most_similar_ones_are_listed(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(explore_module, "find_duplicates", partial(find_duplicates, most=2))
+    alike = 5 + 0.1 * random_features(9)
+    feature_set(tmp_path / "f", alike, alike[::-1], alike, alike)
+    assert explore(tmp_path / "f", "-o", tmp_path / "out", "--layout", "pca") == 0
+    printed = capsys.readouterr().out
+    assert "6 pairs of videos; duplicates.csv has the 2 most similar ones" in printed
+    assert "hardly tells videos apart" in printed
+    assert len(rows_of(tmp_path / "out" / "duplicates.csv")) == 2
 
 
 def test_one_file_of_one_frame(tmp_path, capsys):

@@ -84,7 +84,10 @@ def _resnet(weights: Mapping[str, Tensor], *, layout: str) -> str:
 def _transformer(weights: Mapping[str, Tensor], *, layout: str) -> Guess:
     dim, _, patch, _ = weights["patch_embed.proj.weight"].shape
     depth = len({key.split(".")[1] for key in weights if key.startswith("blocks.")})
-    side = isqrt(max(weights["pos_embed"].shape[1] - 1, 0))
+    count = weights["pos_embed"].shape[1]
+    side = isqrt(max(count - 1, 0))  # a class token
+    if count > 1 and isqrt(count) ** 2 == count:  # positions of the patches alone
+        side = isqrt(count)
     how = _moco_v3_sign(weights["pos_embed"], dim=dim, side=side, layout=layout)
     size = _TRANSFORMERS.get((dim, depth), "")
     name = f"vit_{size}_patch{patch}_224" if size else ""

@@ -187,6 +187,8 @@ def save_backbone(
     input_size: int,
     provenance: dict[str, Any],
     interpolation: Literal["bilinear", "bicubic"] = "bilinear",
+    mean: tuple[float, float, float] = IMAGENET_MEAN,
+    std: tuple[float, float, float] = IMAGENET_STD,
     advice: str = " and give the same command again, or name another folder.",
 ) -> None:
     """Write ``backbone`` as a timm folder, which timm loads without vidmoco.
@@ -194,7 +196,8 @@ def save_backbone(
     Load it by ``timm.create_model("local-dir:FOLDER", pretrained=True)``. ``provenance`` replaces
     what timm knows of its own weights (tag, licence, origin, paper): these are other weights.
     ``interpolation`` is the filter of its training, and of its paper's evaluation; our views are
-    bilinear, whatever timm's own weights of the network were trained with.
+    bilinear, whatever timm's own weights of the network were trained with. ``mean`` and ``std``
+    normalised its training images; all our views have ImageNet's.
     ``advice`` says how to go on if the folder cannot be written.
 
     Raises:
@@ -208,9 +211,8 @@ def save_backbone(
         or key in ("first_conv", "classifier", "fixed_input_size")
     }
     ours |= {
-        # All views are normalised so, whatever timm's own weights were trained with.
-        "mean": IMAGENET_MEAN,
-        "std": IMAGENET_STD,
+        "mean": mean,
+        "std": std,
         "interpolation": interpolation,
         "tag": "vidmoco",
         "num_classes": 0,

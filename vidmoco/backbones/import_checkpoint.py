@@ -1,8 +1,9 @@
 """``vidmoco import``: turn the encoder of a published checkpoint into a backbone folder."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -10,12 +11,13 @@ from torch import Tensor, nn
 
 import vidmoco
 from vidmoco.atomic_file import writing
+from vidmoco.augment.color import IMAGENET_MEAN, IMAGENET_STD
 from vidmoco.backbones.architectures import Guess, guess_architecture
 from vidmoco.backbones.build import architecture_of, build_backbone, heads_of, save_backbone
 from vidmoco.backbones.checkpoint_file import read_checkpoint_file
 from vidmoco.backbones.folder import holds_only_a_backbone
 from vidmoco.backbones.key_names import few_of
-from vidmoco.backbones.layouts import BICUBIC, Encoder, find_encoder, without_counters
+from vidmoco.backbones.layouts import BICUBIC, GIVEN, Encoder, find_encoder, without_counters
 from vidmoco.backbones.source import RANDOM
 from vidmoco.config.commands import ImportCommand
 from vidmoco.console import say
@@ -77,18 +79,46 @@ def import_checkpoint(command: ImportCommand, *, console: Console | None = None)
     # DeiT's and timm's own transformers have MoCo v3's key names, and not its filter.
     is_timms = encoder.layout == "torchvision" and "its position" not in guess.how
     is_bicubic = encoder.layout in BICUBIC or (is_timms and encoder.has_timm_names)
+    mean, std = command.mean or IMAGENET_MEAN, command.std or IMAGENET_STD
     save_backbone(
         backbone,
         folder,
         input_size=size,
         provenance=provenance,
         interpolation="bicubic" if is_bicubic else "bilinear",
+        mean=mean,
+        std=std,
     )
     how = "as given" if command.heads else guess.how
     stored = architecture_of(folder)  # for vidmoco's transformers, timm's network
     called = name if name == stored else f"{name} (config.json: {stored})"
-    _report(encoder, backbone, called, counters, how, console or Console())
+    console = console or Console()
+    _report(encoder, backbone, called, counters, how, console)
+    say(console, f"images   normalised by mean {_numbers(mean)}, std {_numbers(std)}")
+    if (is_timms or encoder.layout == GIVEN) and command.mean is None and command.std is None:
+        _tell_of_timms_normalisation(encoder, backbone, (mean, std), console)
     return folder
+
+
+def _tell_of_timms_normalisation(
+    encoder: Encoder, backbone: Any, written: tuple[Sequence[float], ...], console: Console
+) -> None:
+    """Say so if timm's own weights of a network, which the file may hold, have other numbers."""
+    stock = backbone.pretrained_cfg
+    theirs = tuple(
+        tuple(stock.get(key) or now) for key, now in zip(("mean", "std"), written, strict=True)
+    )
+    if theirs != written and not encoder.has_training_keys:
+        mean, std = map(_numbers, theirs)
+        say(
+            console,
+            f"note     timm's own weights of {stock['architecture']} have mean {mean}, std {std}. "
+            f"If the file holds them, import it again with --mean {mean} --std {std} --overwrite.",
+        )
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return " ".join(f"{value:g}" for value in values)
 
 
 def _require_place(folder: Path, *, overwrite: bool) -> None:

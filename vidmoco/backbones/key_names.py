@@ -1,7 +1,8 @@
 """Translate the key names of other tools to timm's and back.
 
 torchvision's ResNets have timm's names. ResNets made into an ``nn.Sequential`` have numbers in
-place of names. The transformers of mmselfsup and torchvision have other names.
+place of names. The transformers of mmselfsup and torchvision have other names, those of DINOv2 a
+few.
 """
 
 import re
@@ -39,6 +40,12 @@ _OLD_TORCHVISION: Names = (
     (f"{_LAYER}.mlp.linear_1", "blocks.{}.mlp.fc1"),
     (f"{_LAYER}.mlp.linear_2", "blocks.{}.mlp.fc2"),
 )
+# Of official files: registers, and the gated MLP of the giant network.
+_DINOV2: Names = (
+    ("register_tokens", "reg_token"),
+    ("blocks.{}.mlp.w12", "blocks.{}.mlp.fc1"),
+    ("blocks.{}.mlp.w3", "blocks.{}.mlp.fc2"),
+)
 
 
 def timm_names(keys: Iterable[str]) -> dict[str, str]:
@@ -48,6 +55,8 @@ def timm_names(keys: Iterable[str]) -> dict[str, str]:
         return {key: _renamed(key, _MM) for key in keys}
     if any(key.startswith("conv_proj.") for key in keys):
         return {key: _renamed(key, _TORCHVISION + _OLD_TORCHVISION) for key in keys}
+    if any(key == "register_tokens" or ".mlp.w12." in key for key in keys):
+        return {key: _renamed(key, _DINOV2) for key in keys}
     names = _sequential_names(keys)
     renamed = {}
     for key in keys:

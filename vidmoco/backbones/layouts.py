@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
+from math import isqrt
 from typing import Any
 
 import torch
@@ -20,7 +21,10 @@ _DINO = "head.last_layer."
 _BATCH_NORM_COUNTER = "num_batches_tracked"
 # Classifiers and projectors, which are not part of the backbone.
 HEADS = ("fc.", "head.", "heads.", "classifier.", "projection_head.", "prototypes.")
-
+# Of the trainings of MAE, DINOv2 and others on masked images.
+_TRAINING_KEYS = ("mask_token", "decoder_")
+GIVEN = "as given"
+"""The name of the layout where ``prefix`` says where the encoder is."""
 
 # Whose images were resized by the bicubic filter: DINO's and Fast-MoCo's evaluation. MoCo v1 to v3,
 # SimSiam, SwAV, mmselfsup, solo-learn, lightly and torchvision use the bilinear one.
@@ -67,6 +71,8 @@ class Encoder:
     """Number of other keys, by their first word."""
     has_timm_names: bool = False
     """Whether it is a transformer whose keys are timm's in the file."""
+    has_training_keys: bool = False
+    """Whether the file has keys of a training on masked images, so the weights are not timm's."""
 
 
 def find_encoder(
@@ -94,10 +100,12 @@ def find_encoder(
         if key.startswith(layout.prefix)
     }
     names = timm_names(inside)
+    is_timms = "patch_embed.proj.weight" in inside
+    others = HEADS + (_TRAINING_KEYS if is_timms else ())
     weights = {
         names[key]: tensor
         for key, tensor in inside.items()
-        if not names[key].startswith(HEADS) or (wanted is not None and names[key] in wanted)
+        if not names[key].startswith(others) or (wanted is not None and names[key] in wanted)
     }
     for key, tensor in weights.items():
         if tensor.layout is torch.strided and not tensor.is_meta and not holds_its_values(tensor):
@@ -105,10 +113,26 @@ def find_encoder(
                 f"The weights of {source} cannot be right: {key} claims the shape "
                 f"{tuple(tensor.shape)}, and the file has fewer values."
             )
+    if "register_tokens" in inside:
+        weights = _without_class_position(weights)
     used = {layout.prefix + key for key in inside if names[key] in weights}
     dropped = Counter(key.partition(".")[0] for key in tensors.keys() - used)
-    is_timms = "patch_embed.proj.weight" in inside
-    return Encoder(layout.name, weights, len(tensors), dict(dropped), is_timms)
+    is_masked = is_timms and any(key.startswith(_TRAINING_KEYS) for key in inside)
+    return Encoder(layout.name, weights, len(tensors), dict(dropped), is_timms, is_masked)
+
+
+def _without_class_position(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Add the class token's position to the token, as timm's networks with registers have it.
+
+    DINOv2's files with registers keep a position for the class token, and none for the registers;
+    see timm's ``_convert_dinov2``.
+    """
+    token, positions = weights.get("cls_token"), weights.get("pos_embed")
+    if token is None or positions is None or positions.ndim != 3 or token.ndim != 3:
+        return weights
+    if isqrt(positions.shape[1]) ** 2 == positions.shape[1]:  # of the patches alone
+        return weights
+    return weights | {"cls_token": token + positions[:, :1], "pos_embed": positions[:, 1:]}
 
 
 def _state_dict(content: Any, *, source: str) -> tuple[str, dict[str, Tensor]]:
@@ -153,7 +177,7 @@ def _layout_of(
                 f"No key of {source} begins with {prefix!r}. Its keys begin with: "
                 f"{', '.join(words[:12])}."
             )
-        return Layout("as given", prefix, ())
+        return Layout(GIVEN, prefix, ())
     if layout := _fitting(tensors):
         if container != "teacher":
             return layout

@@ -13,14 +13,16 @@ import timm
 from timm.models import is_model, is_model_in_modules
 from torch import nn
 
-from vidmoco.atomic_file import atomic_write
+from vidmoco.atomic_file import atomic_write, remove_parts
 from vidmoco.backbones.folder import CONFIG_FILE, check_folder
 from vidmoco.backbones.moco_v3_vit import register_transformers
 from vidmoco.backbones.resnet_32px import register_resnets
 from vidmoco.backbones.source import backbone_folder
 from vidmoco.errors import ConfigError
+from vidmoco.lock import SECONDS_TO_BE_ALONE, held
 
 PREFIX = "vidmoco_"
+_USABLE = re.compile(r"[a-z0-9][a-z0-9_]*")
 
 
 def user_backbone_folder() -> Path:
@@ -34,8 +36,11 @@ def user_backbone_folder() -> Path:
 def export_backbone(source: str | os.PathLike[str], *, name: str, overwrite: bool = False) -> Path:
     """Copy the backbone of a run to the user's backbone folder; timm lists it as ``vidmoco_NAME``.
 
+    One process at a time exports. It removes what killed ones have left in the folder.
+
     Raises:
-        ConfigError: the name cannot be used or is taken, or there is no folder ``source``.
+        ConfigError: the name cannot be used or is taken, or there is no folder ``source``; or
+            another process exports.
         CheckpointError: ``source`` holds no backbone.
     """
     folder = backbone_folder(source)
@@ -48,16 +53,32 @@ def export_backbone(source: str | os.PathLike[str], *, name: str, overwrite: boo
             f"There already is a backbone {name!r} ({target}). Add --overwrite, or choose "
             "another --name."
         )
-    with atomic_write(target) as part:
-        shutil.copytree(folder, part)
+    _require_free(PREFIX + target.name)
+    with held(
+        target.parent,
+        busy="Another process exports to",
+        advice="and export again.",
+        patience=SECONDS_TO_BE_ALONE,
+    ) as no_locks:
+        if not no_locks:
+            remove_parts(target.parent, "*")
+        with atomic_write(target) as part:
+            shutil.copytree(folder, part)
     _register(PREFIX + target.name, target.resolve())
     return target
 
 
 def register_exported_backbones() -> None:
-    """Register every backbone of the user's backbone folder with timm."""
+    """Register the backbones of the user's backbone folder with timm.
+
+    Folders whose names cannot be used are left out: those that an export writes at the moment or
+    has left (``kitchen.a392dd73.part``), and those that the user has named (``Kitchen-2``). timm
+    imports this module, so an error here would end every program that uses timm.
+    """
     for config in sorted(user_backbone_folder().glob(f"*/{CONFIG_FILE}")):
-        _register(PREFIX + _bare_name(config.parent.name), config.parent.resolve())
+        bare = config.parent.name.removeprefix(PREFIX)
+        if _USABLE.fullmatch(bare) and not _is_anothers(PREFIX + bare):
+            _register(PREFIX + bare, config.parent.resolve())
 
 
 def register_backbone(name: str, folder: str | os.PathLike[str]) -> str:
@@ -88,18 +109,28 @@ def _register(full_name: str, location: Path) -> None:
         check_folder(location)
         return timm.create_model(f"local-dir:{location}", pretrained=pretrained, **given)
 
+    _require_free(full_name)
     if is_model(full_name):
-        if not is_model_in_modules(full_name, [__name__.rpartition(".")[2]]):
-            raise ConfigError(f"{full_name!r} is a model of timm's own. Choose another name.")
         timm.models._registry._model_entrypoints[full_name] = build
         return
     build.__name__ = build.__qualname__ = full_name
     timm.models.register_model(build)
 
 
+def _is_anothers(full_name: str) -> bool:
+    """Return whether a name is that of a network of timm or of vidmoco."""
+    here = __name__.rpartition(".")[2]
+    return bool(is_model(full_name)) and not is_model_in_modules(full_name, [here])
+
+
+def _require_free(full_name: str) -> None:
+    if _is_anothers(full_name):
+        raise ConfigError(f"{full_name!r} is a model of timm's own. Choose another name.")
+
+
 def _bare_name(name: str) -> str:
     bare = name.removeprefix(PREFIX)
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_]*", bare):
+    if not _USABLE.fullmatch(bare):
         raise ConfigError(
             f"The backbone name {name!r} cannot be used; expected small letters, digits and "
             "underscores, such as 'kitchen_r50'."

@@ -121,8 +121,8 @@ class ImportCommand(Settings):
     """Convert a published checkpoint of another tool into a backbone folder."""
 
     checkpoint: Positional[Path]
-    """The file, from MoCo v1, v2 or v3, Fast-MoCo, SimSiam, SwAV, DINO, mmselfsup, solo-learn,
-    lightly, timm or torchvision."""
+    """The file, from MoCo v1, v2 or v3, Fast-MoCo, SimSiam, SwAV, DINO, DINOv2, MAE, mmselfsup,
+    solo-learn, lightly, timm or torchvision."""
     output: Annotated[Path, arg(aliases=["-o"])]
     """The backbone folder to write."""
     architecture: str | None = None
@@ -136,6 +136,11 @@ class ImportCommand(Settings):
     size: int | None = None
     """Side of the training images, in pixels. By default it follows from the weights where they
     fix it, and is 224 elsewhere."""
+    mean: tuple[float, float, float] | None = None
+    """Mean of the red, green and blue pixels (0 to 1) by which the training images were normalised.
+    The default is ImageNet's, as in these papers. Many of timm's own weights have 0.5 0.5 0.5."""
+    std: tuple[float, float, float] | None = None
+    """Their standard deviation, likewise."""
     max_unpacked_gib: float = 1.0
     """Refuse a compressed file that unpacks to more GiB than this, and than itself. torch.save
     compresses nothing."""
@@ -145,6 +150,16 @@ class ImportCommand(Settings):
     def __post_init__(self) -> None:
         self._at_least(8, "size", unit=" pixels")
         self._at_least(1, "heads")
+        self._require(
+            self.mean is None or all(0 <= value <= 1 for value in self.mean),
+            "mean",
+            "three numbers from 0 to 1",
+        )
+        self._require(
+            self.std is None or all(value > 0 for value in self.std),
+            "std",
+            "three numbers greater than 0",
+        )
         self._positive("max_unpacked_gib", unit=" GiB")
 
 

@@ -8,6 +8,9 @@ from vidmoco.config.base import Settings
 from vidmoco.config.fields import Device, Expert, Precision
 from vidmoco.errors import ConfigError
 
+# Shares of the training after which MoCo's learning rate falls: 18,000 and 22,000 of 24,000 steps.
+_MILESTONES = (18 / 24, 22 / 24)
+
 
 @dataclass(frozen=True, kw_only=True)
 class DetectionCommand(Settings):
@@ -38,8 +41,9 @@ class DetectionCommand(Settings):
     """Training batches from which running statistics are measured again before the evaluation."""
     iterations: int = 24000
     """Number of training steps."""
-    milestones: tuple[int, ...] = (18000, 22000)
-    """Steps after which the learning rate is divided by ten."""
+    milestones: tuple[int, ...] | None = None
+    """Steps after which the learning rate is divided by ten. The default is those of MoCo, 18,000
+    and 22,000 of 24,000, in proportion to --iterations."""
     warmup: Expert[int] = 100
     """Steps over which the learning rate grows linearly from a thousandth of its value."""
     batch_size: int = 16
@@ -80,22 +84,39 @@ class DetectionCommand(Settings):
         self._positive("lr")
         self._require(0 <= self.momentum < 1, "momentum", "at least 0 and less than 1")
         self._require(self.weight_decay >= 0, "weight_decay", "0 or more")
+        given = self.milestones or ()
         self._require(
-            all(a < b for a, b in zip((0, *self.milestones), self.milestones, strict=False)),
+            all(a < b for a, b in zip((0, *given), given, strict=False)),
             "milestones",
             "steps in ascending order",
         )
+        if given and given[-1] >= self.iterations:
+            usual = " ".join(map(str, self._usual_milestones()))
+            raise ConfigError(
+                f"--milestones has step {given[-1]}, and the training ends after --iterations "
+                f"{self.iterations}, so the learning rate would not fall there. Give earlier steps"
+                + (f", such as --milestones {usual}, or leave it out." if usual else ".")
+            )
         self._require(
             len(self.short_sides) >= 1 and min(self.short_sides) >= 1,
             "short_sides",
             "one or more sizes in pixels",
         )
 
+    @property
+    def lr_steps(self) -> tuple[int, ...]:
+        """Steps after which the learning rate is divided by ten, given or in proportion."""
+        return self._usual_milestones() if self.milestones is None else self.milestones
+
+    def _usual_milestones(self) -> tuple[int, ...]:
+        steps = (round(share * self.iterations) for share in _MILESTONES)
+        return tuple(dict.fromkeys(step for step in steps if 0 < step < self.iterations))
+
     def plain(self) -> dict[str, Any]:
         """Return the settings as JSON files and checkpoints can hold them."""
         return {
             name: str(value) if isinstance(value, Path) else value
-            for name, value in asdict(self).items()
+            for name, value in (asdict(self) | {"milestones": self.lr_steps}).items()
         }
 
 

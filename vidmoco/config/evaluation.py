@@ -99,7 +99,8 @@ class EvaluateCommand(Settings):
     linear: bool = True
     """Fit the linear probe too."""
     few_shot: tuple[float, ...] = ()
-    """Also fit the linear probe on these fractions of the training images, such as 0.01 and 0.1."""
+    """Also fit the linear probe on these fractions of the training images, such as 0.01 and 0.1. A
+    share has at least one image of each class; of videos, at least one video."""
     few_shot_draws: int = 3
     """Number of random draws of each fraction. The table shows mean and standard deviation."""
     finetune: tuple[Literal["head", "all"], ...] = ()

@@ -40,9 +40,10 @@ from vidmoco.evaluate.protocols import score_features
 from vidmoco.evaluate.regularization import require_blocks
 from vidmoco.evaluate.results import print_results, require_writable, results_of, write_results
 from vidmoco.evaluate.training_images import batch_size_of
+from vidmoco.images.class_notes import absent_warning, numbers_warning
 from vidmoco.images.equal_images import find_equal_images, warning_of
 from vidmoco.images.folders import holds_videos
-from vidmoco.images.labelled import LabelledImages, load_labelled_images, numbers_warning
+from vidmoco.images.labelled import LabelledImages, load_labelled_images
 from vidmoco.progress import ProgressBar
 
 RESULTS = Path("results.json")
@@ -105,7 +106,8 @@ def evaluate(
             f"{len(train)} train and {len(val)} {val.split} images of {len(train.classes)} classes "
             f"in {command.images}",
         )
-        if warning := numbers_warning(train, val):
+        counts = torch.bincount(val.labels, minlength=len(val.classes)).tolist()
+        for warning in filter(None, (numbers_warning(train, val), absent_warning(val, counts))):
             say(console, warning)
         # It reads whole files, so one process does it for all.
         found = find_equal_images(train, val) if distributed.is_main() else None

@@ -113,7 +113,7 @@ def _files_of(source: ParquetImages | TorchvisionImages) -> str:
     """Return names and contents of the files that hold the images."""
     if isinstance(source, ParquetImages):
         return "".join(f"{one}\n" for one in hashes_of_files(source.paths))
-    files = sorted(file for file in source.root.rglob("*") if file.is_file())
+    files = sorted(file for file in source.folder.rglob("*") if file.is_file())
     names = (file.relative_to(source.root) for file in files)
     contents = zip(names, hashes_of_files(files), strict=True)
     return f"{source.name}\n" + "".join(f"{name} {content}\n" for name, content in contents)

@@ -191,14 +191,27 @@ def require_every_class(
     train: LabelledImages,
     val: LabelledImages,
 ) -> None:
-    """Refuse a set in which damaged images took a whole class away; ``rows`` could be read."""
+    """Refuse a set in which damaged images took a class of train away, or all of val.
+
+    Args:
+        rows: Those that could be read.
+        refused: Those that could not.
+        train: The training images, which come first.
+        val: The validation images. A class without any is only a possible wrong answer.
+
+    Raises:
+        DataError: no image of a class of train, or none of val, could be read.
+    """
     is_train = rows < len(train)
-    for images, there in ((train, rows[is_train]), (val, rows[~is_train] - len(train))):
-        found = set(images.labels[there].unique().tolist())
-        gone = [name for label, name in enumerate(images.classes) if label not in found]
-        if gone:
+    found = set(train.labels[rows[is_train]].unique().tolist())
+    gone = [name for label, name in enumerate(train.classes) if label not in found]
+    for images, what in (
+        (train, f"of {', '.join(map(repr, gone[:8]))} in {train.split}" if gone else ""),
+        (val, f"in {val.split}" if is_train.all() else ""),
+    ):
+        if what:
             mine = [refusal for refusal in refused if refusal.split == images.split]
             raise DataError(
-                f"No image of {', '.join(map(repr, gone[:8]))} in {images.split} could be read; "
-                f"{len(mine)} are damaged, the first: {mine[0].name}: {mine[0].reason}."
+                f"No image {what} could be read; {len(mine)} are damaged, the first: "
+                f"{mine[0].name}: {mine[0].reason}."
             )

@@ -29,7 +29,7 @@ from vidmoco.evaluate.finetune_optimizer import build_optimizer, rate_of
 from vidmoco.evaluate.finetune_recipes import FinetuneRecipe, Rule
 from vidmoco.evaluate.finetune_state import FinetuneState
 from vidmoco.evaluate.regularization import add_drop_path, erased_and_mixed, seeded
-from vidmoco.evaluate.scores import balanced_accuracy, top_accuracy
+from vidmoco.evaluate.scores import balanced_accuracy, is_right, top_accuracy
 from vidmoco.evaluate.training_images import (
     EpochBatches,
     TrainingBatch,
@@ -199,7 +199,7 @@ def finetune(
             "epoch": epoch + 1.0,
             "train_loss": loss,
             "top1": top_accuracy(scores, truth),
-            "balanced": balanced_accuracy(scores, truth),
+            "balanced": balanced_accuracy(is_right(scores, truth), truth),
         }
         if len(train.classes) > 5:
             point["top5"] = top_accuracy(scores, truth, top=5)

@@ -4,7 +4,7 @@ Wu et al. 2018 (arXiv:1805.01978), section 3.4: the nearest neighbours of a quer
 similarity s vote for their classes with weight exp(s / tau). The paper has k = 200, tau = 0.07.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -42,18 +42,77 @@ def weighted_knn(
         Scores on the CPU. NOTE: weights are exp((s - s_max) / tau), where s_max is the nearest
         neighbour's, so that a small tau does not overflow. A common factor changes no prediction.
     """
-    bank = F.normalize(train_features, dim=1)
-    num_train = bank.shape[0]
-    chunk = chunk or max(1, _SIMILARITIES_AT_ONCE // num_train)
-    clipped = {wanted: min(wanted, num_train) for wanted in k}
-    parts: dict[int, list[Tensor]] = {wanted: [] for wanted in clipped}
-    for queries in query_features.split(chunk):
-        similarity = F.normalize(queries, dim=1) @ bank.T
-        nearest, index = similarity.topk(max(clipped.values()), dim=1)
-        weights = ((nearest - nearest[:, :1]) / tau).exp()
-        labels = train_labels[index]
-        for wanted, used in clipped.items():
-            scores = torch.zeros(len(queries), num_classes, device=bank.device)
-            scores.scatter_add_(1, labels[:, :used], weights[:, :used].float())
-            parts[wanted].append(scores.cpu())
+    parts: dict[int, list[Tensor]] = {wanted: [] for wanted in k}
+    for nearest, labels in _neighbours(
+        train_features, train_labels, query_features, most=max(k), chunk=chunk
+    ):
+        weights = _weights(nearest, tau)
+        for wanted, kept in parts.items():
+            kept.append(_votes(labels, weights, wanted, num_classes).cpu())
     return {wanted: torch.cat(scores) for wanted, scores in parts.items()}
+
+
+@torch.no_grad()
+def knn_predictions(
+    train_features: Float[Tensor, "n d"],
+    train_labels: Int64[Tensor, " n"],
+    query_features: Float[Tensor, "m d"],
+    *,
+    k: Sequence[int],
+    tau: Sequence[float],
+    num_classes: int,
+    scores_of: tuple[float, int] | None = None,
+) -> tuple[dict[tuple[float, int], Int64[Tensor, " m"]], Float[Tensor, "m c"] | None]:
+    """Return the predicted class of each query for each tau and k, and the scores of one of them.
+
+    It is ``weighted_knn`` without the scores, which for 100,000 queries, 10,000 classes and ten
+    pairs of tau and k would be 40 GB.
+
+    Args:
+        train_features: As for ``weighted_knn``.
+        train_labels: As there.
+        query_features: As there.
+        k: As there.
+        tau: Temperatures of the weights.
+        num_classes: c.
+        scores_of: The tau and k whose scores are returned too; None for no scores.
+    """
+    found: dict[tuple[float, int], list[Tensor]] = {(t, wanted): [] for t in tau for wanted in k}
+    kept: list[Tensor] = []
+    chunk = max(1, _SIMILARITIES_AT_ONCE // max(len(train_features), num_classes))
+    for nearest, labels in _neighbours(
+        train_features, train_labels, query_features, most=max(k), chunk=chunk
+    ):
+        for t in tau:
+            weights = _weights(nearest, t)
+            for wanted in k:
+                scores = _votes(labels, weights, wanted, num_classes)
+                found[t, wanted].append(scores.argmax(dim=1).cpu())
+                if (t, wanted) == scores_of:
+                    kept.append(scores.cpu())
+    return {key: torch.cat(some) for key, some in found.items()}, torch.cat(kept) if kept else None
+
+
+def _neighbours(
+    train_features: Tensor,
+    train_labels: Tensor,
+    query_features: Tensor,
+    *,
+    most: int,
+    chunk: int | None,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the cosines and labels of the nearest rows of the bank, for a chunk of queries each."""
+    bank = F.normalize(train_features, dim=1)
+    for queries in query_features.split(chunk or max(1, _SIMILARITIES_AT_ONCE // len(bank))):
+        similarity = F.normalize(queries, dim=1) @ bank.T
+        nearest, index = similarity.topk(min(most, len(bank)), dim=1)
+        yield nearest, train_labels[index]
+
+
+def _weights(nearest: Tensor, tau: float) -> Tensor:
+    return ((nearest - nearest[:, :1]) / tau).exp().float()
+
+
+def _votes(labels: Tensor, weights: Tensor, k: int, num_classes: int) -> Tensor:
+    scores = torch.zeros(len(labels), num_classes, device=labels.device)
+    return scores.scatter_add_(1, labels[:, :k], weights[:, :k])

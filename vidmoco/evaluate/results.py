@@ -19,7 +19,7 @@ from vidmoco.console import say, wide_console
 from vidmoco.errors import ConfigError
 from vidmoco.evaluate.features import Features
 from vidmoco.evaluate.linear import DECAYS
-from vidmoco.evaluate.protocols import headline_k
+from vidmoco.evaluate.protocols import MOST_CONFUSED, headline_k
 from vidmoco.evaluate.results_table import (
     FORMAT,
     imbalance_of,
@@ -27,8 +27,9 @@ from vidmoco.evaluate.results_table import (
     results_tables,
     settings_lines,
 )
+from vidmoco.images.class_notes import absent_warning, numbers_warning
 from vidmoco.images.equal_images import EqualImages, warning_of
-from vidmoco.images.labelled import LabelledImages, numbers_warning
+from vidmoco.images.labelled import LabelledImages
 from vidmoco.run_folder import make_writable_folder
 
 # Settings that change results by rounding at most.
@@ -83,7 +84,16 @@ def results_of(
         notes.append(
             f"{len(left_out):,} {what} left out (left_out in the file). The first: {left_out[0]}"
         )
-    notes += [text for text in (warning_of(equal, val), numbers_warning(train, val)) if text]
+    if len(train.classes) > MOST_CONFUSED:
+        notes.append(
+            f"There are no confusion matrices: with {len(train.classes):,} classes (more than "
+            f"{MOST_CONFUSED:,}) the file would be too large."
+        )
+    by_class = _by_class(val, features.rows[features.rows >= len(train)] - len(train))
+    notes += filter(
+        None,
+        (warning_of(equal, val), numbers_warning(train, val), absent_warning(val, by_class)),
+    )
     if val.videos is not None and rows and "video_top1" not in rows[0]:
         notes.append("Videos of val have frames of several classes, so there are no video scores.")
     notes += [
@@ -102,7 +112,7 @@ def results_of(
         "classes": list(train.classes),
         "num_train": num_train,
         "num_val": len(val) - num_refused[val.split],
-        "num_val_by_class": _by_class(val, features.rows[features.rows >= len(train)] - len(train)),
+        "num_val_by_class": by_class,
         "val_split": val.split,
         "refused": [asdict(refusal) for refusal in features.refused],
         "left_out": left_out,

@@ -1,6 +1,7 @@
 """The printed table of a comparison, and the lines that explain it."""
 
 import math
+from collections.abc import Sequence
 from statistics import fmean, stdev
 from typing import Any
 
@@ -39,7 +40,7 @@ def accuracy_columns(results: dict[str, Any]) -> list[tuple[str, list[float]]]:
             columns.append((title, [row[key] for row in rows]))
     for share in results["settings"]["few_shot"]:
         means = [fmean(row["few_shot_top1"][f"{share:g}"]) for row in rows]
-        columns.append((f"linear, {100 * share:g} %", means))
+        columns.append((f"linear, {share_name(rows, f'{share:g}')}", means))
     for what in ("knn", "linear"):
         if all(what in row.get("video_top1", {}) for row in rows):
             title = f"video, {'k-NN' if what == 'knn' else what}"
@@ -52,18 +53,29 @@ def accuracy_columns(results: dict[str, Any]) -> list[tuple[str, list[float]]]:
     return columns
 
 
+def share_name(rows: Sequence[dict[str, Any]], share: str) -> str:
+    """Return the name of a share of the training images: in percent, and images per class.
+
+    Small shares are at least one image of each class, so two of them may be the same images.
+    """
+    counts = [row["few_shot_per_class"][share] for row in rows if "few_shot_per_class" in row]
+    per_class = f" ({counts[0]:.3g} per class)" if counts else ""  # equal for all backbones
+    return f"{100 * float(share):g} %{per_class}"
+
+
 def imbalance_of(results: dict[str, Any]) -> str:
     """Return a line on classes of unequal size, or an empty string where they are about equal."""
     counts = results.get("num_val_by_class") or [0]
-    if max(counts) <= _EQUAL * min(counts):
+    there = [count for count in counts if count] or [0]
+    if max(there) <= _EQUAL * min(there):
         return ""
-    share = 100 * max(counts) / sum(counts)
-    largest, smallest = (results["classes"][counts.index(n)] for n in (max(counts), min(counts)))
+    share = 100 * max(there) / sum(there)
+    largest, smallest = (results["classes"][counts.index(n)] for n in (max(there), min(there)))
     return (
-        f"The classes of {results['val_split']} are unequal, from {min(counts):,} images "
-        f"({smallest}) to {max(counts):,} ({largest}): to answer always {largest} gives a top-1 of "
+        f"The classes of {results['val_split']} are unequal, from {min(there):,} images "
+        f"({smallest}) to {max(there):,} ({largest}): to answer always {largest} gives a top-1 of "
         f"{share:.1f} %. Balanced is the mean of the classes' accuracies, where that gives "
-        f"{100 / len(counts):.1f} %."
+        f"{100 / len(there):.1f} %."
     )
 
 
@@ -144,7 +156,7 @@ def settings_lines(results: dict[str, Any]) -> list[str]:
         f"features: {settings['layer']} of the frozen backbone, {settings['precision']}",
         f"k-NN: cosine, weights exp(s / {settings['knn_tau'][0]:g}), neighbours from train"
         + "".join(f"; exp(s / {tau:g}) is in the file" for tau in settings["knn_tau"][1:]),
-        f"95 % bootstrap intervals of {k_name}: {', '.join(map(_interval, shown))}",
+        f"95 % intervals of {k_name}: {', '.join(map(_interval, shown))}",
     ]
     if settings["linear_decays"]:
         chosen = ", ".join(f"{row['linear_decay']:g}" for row in results["rows"])
@@ -158,8 +170,9 @@ def settings_lines(results: dict[str, Any]) -> list[str]:
         draws = [row["few_shot_top1"][f"{share:g}"] for row in results["rows"]]
         spread = ", ".join(f"{stdev(d):.1f}" if len(d) > 1 else "one draw" for d in draws)
         lines.append(
-            f"linear, {100 * share:g} %: mean over {len(draws[0])} draws of this share of each "
-            f"class; standard deviations {spread}"
+            f"linear, {share_name(results['rows'], f'{share:g}')}: mean over {len(draws[0])} draws "
+            "of this share of each class, at least one image or one whole group; standard "
+            f"deviations {spread}"
         )
     if "video_top1" in results["rows"][0]:
         lines.append(

@@ -64,7 +64,7 @@ def evaluation_section(results: dict[str, Any]) -> str:
         [
             f"Accuracy in percent on **{text(results['images'])}**: {results['num_train']:,} train "
             f"and {results['num_val']:,} {text(results.get('val_split', 'val'))} images of "
-            f"{len(results['classes']):,} classes. In brackets: 95 % bootstrap intervals, or the "
+            f"{len(results['classes']):,} classes. In brackets: 95 % intervals, or the "
             "standard deviation over draws.",
             table(head, cells),
             "\n".join(f"- {text(line)}" for line in about),

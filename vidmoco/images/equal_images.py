@@ -1,7 +1,8 @@
 """Find images that are in both train and val, and would make the accuracy too high.
 
-Images are equal if their files are equal byte for byte. Only images whose size occurs in both
-parts are read. The same picture in another encoding is not found.
+Images are equal if their files are equal byte for byte. Of files whose size occurs in both parts
+some blocks are read, in threads, and whole files only where these are equal. The same picture in
+another encoding is not found.
 """
 
 import hashlib
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vidmoco.content import hash_of_bytes, hashes_of_files
 from vidmoco.errors import DataError
 from vidmoco.images.labelled import ImageFiles, LabelledImages
 from vidmoco.images.parquet import ParquetImages
@@ -44,8 +46,17 @@ def find_equal_images(train: LabelledImages, val: LabelledImages) -> EqualImages
     ]
     common = np.intersect1d(sizes[0], sizes[1])
     in_both = [np.flatnonzero(np.isin(size, common[common > 0])).tolist() for size in sizes]
-    mine = _by_hash(first, train.rows, in_both[0])
-    others = _by_hash(second, val.rows, in_both[1])
+    sampled = [
+        _sampled_hashes(source, [images.rows[index] for index in indexes])
+        for source, images, indexes in ((first, train, in_both[0]), (second, val, in_both[1]))
+    ]
+    common_hashes = set(sampled[0]) & set(sampled[1])
+    alike = [
+        [index for index, digest in zip(indexes, digests, strict=True) if digest in common_hashes]
+        for indexes, digests in zip(in_both, sampled, strict=True)
+    ]
+    mine = _by_hash(first, train.rows, alike[0])
+    others = _by_hash(second, val.rows, alike[1])
     shared = sorted(mine.keys() & others.keys(), key=others.__getitem__)
     if not shared:
         return EqualImages(0, 0, None)
@@ -75,6 +86,23 @@ def _own_source(images: LabelledImages) -> ImageFiles | ParquetImages | None:
     if isinstance(images.source, ParquetImages):
         return ParquetImages(images.source.paths)
     return images.source
+
+
+def _sampled_hashes(source: ImageFiles | ParquetImages, rows: Sequence[int]) -> list[str]:
+    """Return a hash of some blocks of each image: images with other ones are not equal.
+
+    Of what cannot be read it is an empty string.
+    """
+    if isinstance(source, ImageFiles):
+        return list(hashes_of_files(source.paths[row] for row in rows))
+    return [_sampled_hash(source, row) for row in rows]
+
+
+def _sampled_hash(source: ParquetImages, row: int) -> str:
+    try:
+        return hash_of_bytes(source.read(row))
+    except DataError:
+        return ""
 
 
 def _by_hash(

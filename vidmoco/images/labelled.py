@@ -115,7 +115,7 @@ def load_labelled_images(
 
     Raises:
         ConfigError: there is no such folder, or it has no train or no val part.
-        DataError: a part cannot be read or has no images; the parts have different classes; or
+        DataError: a part cannot be read or has no images; val has a class that train has not; or
             frames of one video, or images of one group, are in both.
     """
     if not path.is_dir():
@@ -154,16 +154,6 @@ def _size_of(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return -1
-
-
-def numbers_warning(train: LabelledImages, val: LabelledImages) -> str:
-    """Return a warning that classes are known by their numbers only, or an empty string."""
-    if not (train.classes_are_numbers or val.classes_are_numbers):
-        return ""
-    return (
-        f"Classes are numbers, which train and {val.split} name nowhere: the same number is taken "
-        "for the same class in both."
-    )
 
 
 def _read(split: str, paths: Sequence[Path], label_column: str) -> LabelledImages:
@@ -205,8 +195,8 @@ def _read_class_folders(folder: Path, *, split: str) -> LabelledImages:
         num_others += len(files) - len(images)
         if not images:
             raise DataError(
-                f"Class folder {folder / name} has no images. Add some, or remove the folder from "
-                f"train/ and val/. Known suffixes: {' '.join(sorted(IMAGE_SUFFIXES))}"
+                f"Class folder {folder / name} has no images. Add some, or remove the folder. "
+                f"Known suffixes: {' '.join(sorted(IMAGE_SUFFIXES))}"
             )
         paths += images
         labels += [label] * len(images)
@@ -228,13 +218,16 @@ def _read_class_folders(folder: Path, *, split: str) -> LabelledImages:
 def _with_common_classes(
     train: LabelledImages, val: LabelledImages, *, path: Path
 ) -> tuple[LabelledImages, LabelledImages]:
-    """Refuse classes that only one part has, and give both parts the same class numbers."""
+    """Give both parts the same class numbers, and refuse classes that train has not.
+
+    A class of train that val has not is a possible wrong answer; see ``absent_warning``.
+    """
     train, val = _composed(train, path=path), _composed(val, path=path)
     present = [
         {images.classes[label] for label in images.labels.unique().tolist()}
         for images in (train, val)
     ]
-    if present[0] != present[1]:
+    if present[1] - present[0]:
         odd = [
             f"only in {part.split}: {first_of(sorted(mine - others), 8)}"
             for part, mine, others in (
@@ -247,7 +240,8 @@ def _with_common_classes(
         numbered = train if train.classes_are_numbers else val
         raise DataError(
             f"Train and {val.split} of {path} do not have the same classes: {'; '.join(odd)}. "
-            "Every class needs images in both."
+            f"Every class of {val.split} needs images in train: add some, or remove it from "
+            f"{val.split}."
             + f" {numbered.split} numbers its classes and names none: write their names to its "
             "metadata 'classes'." * one_named
         )

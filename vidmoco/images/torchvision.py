@@ -16,6 +16,8 @@ from vidmoco.shapes import UInt8
 
 # The datasets' names of the two parts. The first one that a dataset knows is used.
 _SPLITS = {"train": ("train", "trainval"), "val": ("val", "test")}
+# Attributes of datasets that name the folder with all of their files, in full or below the root.
+_FOLDERS = ("_base_folder", "base_folder", "_size_root", "_data_dir", "_data_path")
 
 
 class TorchvisionImages:
@@ -31,6 +33,17 @@ class TorchvisionImages:
 
     def __reduce__(self) -> tuple[type["TorchvisionImages"], tuple[str, Path, str]]:
         return TorchvisionImages, (self.name, self.root, self._part)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the dataset's own files. If it is unknown, the root, which others share."""
+        found = [getattr(self._dataset, name, None) for name in _FOLDERS]
+        if isinstance(raw := getattr(self._dataset, "raw_folder", None), str):
+            found.append(Path(raw).parent)  # MNIST's; old files are in `processed` beside it
+        for folder in (self.root / one for one in found if isinstance(one, str | Path)):
+            if self.root in folder.parents and folder.is_dir():
+                return folder
+        return self.root
 
     def image(self, row: int) -> UInt8[Tensor, "3 h w"]:
         """Return one image, or raise ``DataError``, whose text is the reason, if it is damaged."""

@@ -8,7 +8,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from vidmoco.errors import ConfigError
-from vidmoco.evaluate.results_table import FORMAT
+from vidmoco.evaluate.results_table import FORMAT, share_name
 from vidmoco.json_text import read_json
 
 # Expected types of the keys, if they exist: a type, [of each item], {key: of its value}. The key ""
@@ -25,6 +25,7 @@ _ROW = {
     "linear_interval": [float],
     "linear_confusion": [[int]],
     "few_shot_top1": {"": [float]},
+    "few_shot_per_class": {"": float},
     "finetune": {"": {"epochs": [{"": float}]}},
     "video_top1": {"": {"": float}},
 }
@@ -152,7 +153,7 @@ def other_columns(rows: Sequence[dict[str, Any]]) -> list[Column]:
         draws = [row.get("few_shot_top1", {}).get(share) or [] for row in rows]
         spread = [f"± {stdev(some):.1f}" if len(some) > 1 else "" for some in draws]
         means = [fmean(some) if some else None for some in draws]
-        columns.append(Column("few shots", f"{100 * float(share):g} %", means, none, spread))
+        columns.append(Column("few shots", share_name(rows, share), means, none, spread))
     for rule in _keys(rows, "finetune"):
         for key, title in (("top1", "top-1"), ("balanced", "balanced"), ("top5", "top-5")):
             found = [_last(row.get("finetune", {}).get(rule), key) for row in rows]

@@ -21,7 +21,7 @@ _RULES = {
 }
 _SHOWN_REFUSALS = 200
 _LEGEND = (
-    "▲ marks the best value of a column. Small numbers are 95 % bootstrap intervals, or the "
+    "▲ marks the best value of a column. Small numbers are 95 % intervals, or the "
     "standard deviation over draws. If intervals overlap, a difference may be chance."
 )
 

@@ -17,7 +17,8 @@ from vidmoco.evaluate.features import (
 )
 from vidmoco.evaluate.knn import weighted_knn
 from vidmoco.evaluate.scores import top_accuracy
-from vidmoco.images.labelled import LabelledImages, load_labelled_images, numbers_warning
+from vidmoco.images.class_notes import absent_warning, numbers_warning
+from vidmoco.images.labelled import LabelledImages, load_labelled_images
 from vidmoco.train.monitor_backbone import FrozenCopy
 
 
@@ -43,7 +44,10 @@ class KnnProbe:
         self._train, self._val = load_labelled_images(
             config.images, max_train_per_class=config.max_train_per_class, seed=config.seed
         )
-        if warning := numbers_warning(self._train, self._val):
+        val = self._val
+        counts = torch.bincount(val.labels, minlength=len(val.classes)).tolist()
+        warnings = numbers_warning(self._train, val), absent_warning(val, counts)
+        for warning in filter(None, warnings):
             say(console, warning)
         gib = _require_memory(config, self._train, self._val, size=preprocess.size)
         say(

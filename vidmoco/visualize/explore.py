@@ -79,17 +79,19 @@ def _report_duplicates(
     unit, videos = features.take(compared), features.videos[compared]
     times = features.times[compared]
     least = command.duplicate_similarity
-    pairs = find_duplicates(
+    found = find_duplicates(
         unit, videos=videos, times=times, least=least, apart=command.duplicate_gap
     )
-    rows = duplicate_rows(features, pairs, compared)
+    rows = duplicate_rows(features, found.pairs, compared)
     write_csv(path, DUPLICATE_COLUMNS, rows)
     among = "" if len(compared) == features.num_rows else f" among {len(compared):,} frames,"
     say(
         console,
         "",
         f"Candidates of near-duplicates{among} of similarity {least:g} or more: "
-        f"{counted(len(pairs), 'pair')} of videos",
+        f"{counted(found.num_found, 'pair')} of videos"
+        + f"; {path.name} has the {len(rows):,} most similar ones"
+        * (len(rows) < found.num_found),
     )
     print_first_rows(console, DUPLICATE_COLUMNS, rows)
     usual = usual_similarity(unit, videos)

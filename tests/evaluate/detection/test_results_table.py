@@ -5,7 +5,7 @@ from vidmoco.cli.main import main
 from vidmoco.evaluate.detection.results_table import notes
 
 TINY = {
-    "backbone": "random:test_resnet", "iterations": 1, "milestones": 1, "batch-size": 2,
+    "backbone": "random:test_resnet", "iterations": 1, "batch-size": 2,
     "short-sides": 48, "rois-per-image": 8, "proposals": 10, "precise-bn": 1, "device": "cpu",
 }  # fmt: skip
 

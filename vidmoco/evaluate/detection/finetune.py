@@ -207,7 +207,7 @@ class _Transfer:
             steps_per_epoch=1,
             base_lr=settings.lr,
             schedule="step",
-            milestones=[step / settings.iterations for step in settings.milestones],
+            milestones=[step / settings.iterations for step in settings.lr_steps],
             warmup_epochs=settings.warmup,
             warmup_start=_WARMUP_START,
             update_every="step",
