@@ -27,7 +27,7 @@ def limits_set(monkeypatch):
 
 def test_the_life_of_a_worker(limits_set):
     here, there = Pipe()
-    thread = threading.Thread(target=serve, args=(there, lambda: str, (), 2**30, lambda job: 50.0))
+    thread = threading.Thread(target=serve, args=(there, lambda: str, (), 2**30, 50.0))
     thread.start()
     assert here.recv() == ("started", None)
     here.send(7)
