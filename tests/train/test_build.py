@@ -95,7 +95,14 @@ def test_the_queue_is_large_against_the_videos():
     assert SMALL.method.warning(16) == ""
     assert "16 keys of 4 videos, so about 4 of" in SMALL.method.warning(4)
     assert replace(SMALL.method, same_video="masked").warning(4) == ""
-    assert METHODS["simclr"].warning(1) == ""
+    assert METHODS["simclr"].warning(2) == ""
+
+
+def test_one_source_has_nothing_to_be_told_from():
+    assert METHODS["simclr"].warning(1).startswith("There is only one video, segment or image")
+    assert SMALL.method.warning(1).startswith("The queue holds 16 keys of 1 video,")
+    bank = MemoryBankConfig()
+    assert bank.warning(1) and not replace(bank, instance_seconds=0.25).warning(1)
 
 
 @pytest.mark.parametrize(

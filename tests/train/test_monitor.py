@@ -151,9 +151,11 @@ def test_stopped_and_resumed_it_has_the_same_lines(runs, videos, images, tmp_pat
     assert numbers(tmp_path / "run") == numbers(runs[0])
     assert is_same(state(tmp_path / "run")["method"], state(runs[0])["method"])
     # It may be watched no more, or more often; of something else, its curve would be of two things.
-    assert main(["pretrain", "--resume", "--monitor", "None", "--monitor.no-retrieval"]) == 0
     assert main(["pretrain", "--resume", "--monitor.every-epochs", "0.5"]) == 0
     assert main(["pretrain", "--resume", "--monitor.k", "3"]) == 2
+    assert main(["pretrain", "--resume", "--monitor", "None", "--monitor.no-retrieval"]) == 0
+    kept = load_recipe(str(tmp_path / "run" / "config.yaml")).monitor
+    assert (kept.images, kept.retrieval, kept.every_epochs) == (None, False, 0.5)
 
 
 def test_the_settings_are_a_part_of_the_recipe_that_may_be_left_out():

@@ -11,6 +11,7 @@ from vidmoco.config.fields import Expert
 from vidmoco.config.method_settings import MethodSettings, SplitBatchNormSettings
 from vidmoco.config.optim import OptimConfig
 from vidmoco.errors import ConfigError
+from vidmoco.text import counted
 
 _MANY_OF_ONE_VIDEO = 2  # assumption: with more keys per video in the queue, a warning is due
 
@@ -106,7 +107,7 @@ class MoCoConfig(SplitBatchNormSettings):
         if self.same_video != "negative" or own <= _MANY_OF_ONE_VIDEO:
             return super().warning(num_videos)
         return (
-            f"The queue holds {self.queue_size:,} keys of {num_videos:,} videos, so about "
+            f"The queue holds {self.queue_size:,} keys of {counted(num_videos, 'video')}, so about "
             f"{own:.3g} of a query's negatives come from its own video. Consider "
             "--method.same-video masked, or a smaller --method.queue-size."
         )
