@@ -94,7 +94,7 @@ sys.exit(main(sys.argv[1:]))
 def test_a_signal_ends_the_processes_too(number, code, tmp_path):
     videos = tmp_path / "videos"
     videos.mkdir()
-    write_video(videos / "0.mp4", num_frames=20)
+    write_video(videos / "0.mp4", num_frames=400)
     for other in range(1, 200):  # more than are extracted until the signal comes
         (videos / f"{other}.mp4").hardlink_to(videos / "0.mp4")
     output = tmp_path / "feats"
