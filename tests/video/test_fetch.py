@@ -93,10 +93,10 @@ def test_what_is_fetched_is_inspected(remote, tmp_path, monkeypatch):
 
 def test_the_next_files_are_fetched_meanwhile_and_come_in_order(remote, tmp_path, monkeypatch):
     write_video(tmp_path / "a.mp4", num_frames=3)
-    barrier = threading.Barrier(AHEAD)
+    barrier = threading.Barrier(AHEAD, timeout=300)
 
     def together(url, path, **options):
-        barrier.wait()  # for ever, if they came one after the other
+        barrier.wait()  # it breaks if they come one after the other
         path.write_bytes((tmp_path / "a.mp4").read_bytes())
 
     monkeypatch.setattr(fetch_module, "fetch", together)

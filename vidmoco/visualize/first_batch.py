@@ -9,7 +9,7 @@ from vidmoco.data.batches import PairBatch
 from vidmoco.data.source import PairSource
 from vidmoco.visualize.change import change_of, crops_alone
 from vidmoco.visualize.contact_sheet import Sample, draw_sheet, shown_pairs
-from vidmoco.visualize.preview import achieved_gaps, requested_gaps
+from vidmoco.visualize.preview import gaps_of_pairs, requested_gaps
 
 _PAIRS = 8
 
@@ -27,7 +27,7 @@ def sheet_of_batch(
     """
     large = views[: config.augment.large_views]
     pairs = shown_pairs(batch, large, source.name, most=_PAIRS)
-    achieved = achieved_gaps(batch.pts_seconds, source, config)
+    achieved = gaps_of_pairs(batch.pts_seconds, source, config)
     change = change_of(
         batch.frames, batch.aspect_ratios, crops_alone(config.augment), torch.Generator()
     )

@@ -106,7 +106,7 @@ def sample_pairs(source: PairSource, config: PretrainConfig, *, num_pairs: int) 
     with closing(batches):
         for batch in batches:
             frames, aspects = batch.frames, batch.aspect_ratios
-            achieved.append(achieved_gaps(batch.pts_seconds, source, config))
+            achieved.append(gaps_of_pairs(batch.pts_seconds, source, config))
             failures.update(batch.failures)
             changes.append(change_of(frames, aspects, crops, own))
             missing = num_pairs - len(pairs)
@@ -117,7 +117,7 @@ def sample_pairs(source: PairSource, config: PretrainConfig, *, num_pairs: int) 
     return Sample(pairs, gaps, np.concatenate(achieved), failures, joined(changes))
 
 
-def achieved_gaps(
+def gaps_of_pairs(
     times: Float64[Tensor, "n f"], source: PairSource, config: PretrainConfig
 ) -> Float64[np.ndarray, " gaps"]:
     """Return the gaps in seconds of the pairs of a batch, or none for images."""
@@ -135,4 +135,4 @@ def requested_gaps(source: PairSource, config: PretrainConfig) -> Float64[np.nda
     requested = []
     for step in range(ceil(NUM_ASKED / batch_size)):
         requested += [next(plan.moments(Place(step, n))).times for n in range(batch_size)]
-    return achieved_gaps(torch.tensor(requested, dtype=torch.float64), source, config)
+    return gaps_of_pairs(torch.tensor(requested, dtype=torch.float64), source, config)
