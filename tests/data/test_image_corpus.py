@@ -84,10 +84,11 @@ def test_few_images_are_not_cut_into_segments(folder, tmp_path):
     (tmp_path / "few").mkdir()
     for name in ("class0/00.png", "class0/03.png"):
         shutil.copy(folder / name, tmp_path / "few" / Path(name).name)
-    pairs = vidmoco.FramePairs(tmp_path / "few", batch_size=8, workers=0)
-    ids = next(iter(pairs))["source_ids"]
-    pairs.close()
-    assert sorted(ids.tolist()) == [0] * 4 + [1] * 4
+    for settings in ({}, {"segment_seconds": 5.0}, {"min_gap": 1.0}):  # images have no time
+        pairs = vidmoco.FramePairs(tmp_path / "few", batch_size=8, workers=0, **settings)
+        ids = next(iter(pairs))["source_ids"]
+        pairs.close()
+        assert sorted(ids.tolist()) == [0] * 4 + [1] * 4
 
 
 def test_parquet(parquet):
