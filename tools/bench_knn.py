@@ -36,7 +36,7 @@ from vidmoco.evaluate.feature_cache import (
 from vidmoco.evaluate.features import compute_features, image_loader
 from vidmoco.evaluate.knn import weighted_knn
 from vidmoco.evaluate.scores import top_accuracy
-from vidmoco.images.labelled import load_labelled_images
+from vidmoco.images.load import load_labelled_images
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,6 +25,7 @@ from rich.text import Text
 from tyro.conf import Positional, arg
 
 from vidmoco.config.evaluation import LabelledVideosConfig
+from vidmoco.config.fields import VAL_SHARE, ValShare
 from vidmoco.console import say, wide_console
 from vidmoco.errors import ConfigError, VidmocoError
 from vidmoco.evaluate.labelled_clips import SPLITS, clips_by
@@ -43,12 +44,15 @@ class LabelledFrames:
     output: Annotated[Path, arg(aliases=["-o"])]
     """Folder to write."""
     videos: LabelledVideosConfig = field(default_factory=LabelledVideosConfig)
+    val_share: ValShare = VAL_SHARE
     seed: int = 0
     """Of the split and of the choice of frames."""
 
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise ConfigError(f"--seed is {self.seed}; it must be 0 or more.")
+        if not 0 < self.val_share < 1:
+            raise ConfigError(f"--val-share is {self.val_share}; it must be between 0 and 1.")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,7 +62,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         command = tyro.cli(LabelledFrames, args=argv)
         claim_folder(command.output, source=command.folder)
         made = make_frames(
-            command.folder, command.videos, command.output, seed=command.seed, console=console
+            command.folder,
+            command.videos,
+            command.output,
+            val_share=command.val_share,
+            seed=command.seed,
+            console=console,
         )
     except VidmocoError as error:
         print(f"labelled_frames: {error}", file=sys.stderr)

@@ -28,20 +28,20 @@ def test_values_of_python_and_numpy_become_plain():
 
 def test_settings_from_python():
     assert from_python(FrameSelection, {"times": np.array([1, 2])}).times == (1.0, 2.0)
-    videos = LabelledVideosConfig(val_share=0.4)
+    videos = LabelledVideosConfig(min_videos=3)
     given = {"images": Path("i"), "backbone": [Named()], "k": range(1, 3), "videos": videos}
     command = from_python(EvaluateCommand, given)
     assert (command.images, command.backbone, command.k) == (Path("i"), ("runs/a",), (1, 2))
     assert command.videos is videos
-    as_dict = from_python(EvaluateCommand, given | {"videos": {"val_share": 0.4}})
+    as_dict = from_python(EvaluateCommand, given | {"videos": {"min_videos": 3}})
     assert as_dict == command
     one = from_python(EvaluateCommand, given | {"backbone": Named(), "k": 5, "finetune": "head"})
     assert (one.backbone, one.k, one.finetune) == (("runs/a",), (5,), ("head",))
     for wrong in (None, {"a": 1}):
         with pytest.raises(ConfigError, match="it must be a list of whole numbers"):
             from_python(EvaluateCommand, given | {"k": wrong})
-    with pytest.raises(ConfigError, match=r"unknown key 'videos\.val_shar'"):
-        from_python(EvaluateCommand, given | {"videos": {"val_shar": 0.4}})
+    with pytest.raises(ConfigError, match=r"unknown key 'videos\.min_video'"):
+        from_python(EvaluateCommand, given | {"videos": {"min_video": 3}})
 
 
 def test_limits_may_be_infinite():

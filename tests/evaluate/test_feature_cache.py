@@ -23,7 +23,7 @@ from vidmoco.evaluate.feature_cache import (
     save_features,
 )
 from vidmoco.evaluate.features import Features, Refusal
-from vidmoco.images.labelled import load_labelled_images
+from vidmoco.images.load import load_labelled_images
 from vidmoco.images.torchvision import TorchvisionImages
 
 

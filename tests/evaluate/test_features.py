@@ -8,7 +8,7 @@ from vidmoco.backbones.preprocess import Preprocess, normalize, resize_and_crop
 from vidmoco.errors import CheckpointError
 from vidmoco.evaluate import features as features_module
 from vidmoco.evaluate.features import Refusal, compute_features, default_workers, image_loader
-from vidmoco.images.labelled import load_labelled_images
+from vidmoco.images.load import load_labelled_images
 
 PREPROCESS = Preprocess(
     size=16, crop_pct=0.875, interpolation="bilinear", mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.3)

@@ -20,7 +20,7 @@ from vidmoco.evaluate.finetune import Classifier, FinetuneSettings, finetune
 from vidmoco.evaluate.finetune_recipes import ALL_LAYERS_RECIPES, HEAD_RECIPES
 from vidmoco.evaluate.finetune_state import FinetuneState
 from vidmoco.evaluate.training_images import EpochBatches, TrainingImages, batch_size_of
-from vidmoco.images.labelled import load_labelled_images
+from vidmoco.images.load import load_labelled_images
 
 SETTINGS = FinetuneSettings(
     rule="head", recipe=HEAD_RECIPES["moco_v1"], epochs=5, lr=0.1, batch_size=6, seed=0,

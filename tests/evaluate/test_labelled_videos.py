@@ -17,7 +17,7 @@ from vidmoco.evaluate import protocols
 from vidmoco.evaluate.labelled_clips import SPLITS
 from vidmoco.evaluate.labelled_videos import make_frames
 from vidmoco.evaluate.linear import linear_probe
-from vidmoco.images.labelled import load_labelled_images
+from vidmoco.images.load import load_labelled_images
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,12 @@ def config(videos, **options):
 def make(videos, folder, *, seed=0, **options):
     folder.mkdir(exist_ok=True)
     return make_frames(
-        videos, config(videos, **options), folder, seed=seed, console=Console(file=io.StringIO())
+        videos,
+        config(videos, **options),
+        folder,
+        val_share=0.3,
+        seed=seed,
+        console=Console(file=io.StringIO()),
     )
 
 
@@ -168,7 +173,6 @@ def test_mistakes_are_told(videos, tmp_path, options, message):
         ({"frames_per_video": 0}, "--videos.frames-per-video is 0; it must be at least 1"),
         ({"frames_per_class": 0}, "--videos.frames-per-class"),
         ({"min_groups": 1}, "--videos.min-groups is 1; it must be at least 2"),
-        ({"val_share": 1.0}, "--videos.val-share"),
         ({"where": ("day",)}, "--videos.where"),
         ({"labels": None}, "give --videos.labels FILE too"),
     ],
@@ -277,7 +281,7 @@ def test_a_short_video_gives_each_frame_once(videos, tmp_path):
 
 def test_a_cache_that_is_damaged_or_cannot_be_written(videos, tmp_path, monkeypatch):
     arguments = (videos, config(videos, frames_per_video=1))
-    options = {"seed": 0, "console": Console(file=io.StringIO())}
+    options = {"val_share": 0.3, "seed": 0, "console": Console(file=io.StringIO())}
     folder, left_out = module.cached_frames(*arguments, **options)
     assert left_out == []
     (folder / "left_out.json").unlink()  # killed before it was whole

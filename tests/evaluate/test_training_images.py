@@ -15,7 +15,7 @@ from vidmoco.evaluate.training_images import (
     seed_of,
     training_loader,
 )
-from vidmoco.images.labelled import load_labelled_images
+from vidmoco.images.load import load_labelled_images
 
 PREPROCESS = Preprocess(
     size=16, crop_pct=0.875, interpolation="bilinear", mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.3)

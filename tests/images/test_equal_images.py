@@ -9,7 +9,8 @@ from evaluate_runs import run
 
 from vidmoco.images import equal_images
 from vidmoco.images.equal_images import EqualImages, find_equal_images, warning_of
-from vidmoco.images.labelled import ImageFiles, load_labelled_images
+from vidmoco.images.labelled import ImageFiles
+from vidmoco.images.load import load_labelled_images
 from vidmoco.images.parquet import ParquetImages
 from vidmoco.images.torchvision import TorchvisionImages
 

@@ -9,9 +9,9 @@ from parquet_files import as_datasets_writes, png
 
 from vidmoco.errors import DataError
 from vidmoco.images import parquet as image_parquet
-from vidmoco.images.class_notes import numbers_warning
+from vidmoco.images.class_notes import notes_of
 from vidmoco.images.equal_images import find_equal_images
-from vidmoco.images.labelled import load_labelled_images
+from vidmoco.images.load import load_labelled_images
 from vidmoco.images.parquet import ParquetImages
 
 
@@ -28,10 +28,11 @@ def write(folder, split, labels, *, images=None, classes=None, rows_per_group=3,
 def test_numbers_without_names_are_told(tmp_path):
     write(tmp_path, "train", [0, 1])
     write(tmp_path, "val", [1, 0])
-    assert "taken for the same class in both" in numbers_warning(*load_labelled_images(tmp_path))
+    (note,) = notes_of(*load_labelled_images(tmp_path), [1, 1])
+    assert "taken for the same class in both" in note
     # datasets' ClassLabel(num_classes=2)
     as_datasets_writes(tmp_path / "val.parquet", [1, 0], ["0", "1"])
-    assert "taken for the same class in both" in numbers_warning(*load_labelled_images(tmp_path))
+    assert notes_of(*load_labelled_images(tmp_path), [1, 1]) == [note]
     as_datasets_writes(tmp_path / "val.parquet", [1, 0], ["cat", "dog"])
     with pytest.raises(DataError, match=r"only in val: 'cat', 'dog'.* train numbers its classes"):
         load_labelled_images(tmp_path)

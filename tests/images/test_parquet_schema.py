@@ -3,8 +3,8 @@ import pyarrow.parquet as pq
 import pytest
 from parquet_files import as_datasets_writes, png
 
-from vidmoco.images.class_notes import numbers_warning
-from vidmoco.images.labelled import load_labelled_images
+from vidmoco.images.class_notes import notes_of
+from vidmoco.images.load import load_labelled_images
 
 
 @pytest.mark.parametrize("image", ["image", "img", "picture"])
@@ -15,7 +15,7 @@ def test_names_decide_where_datasets_wrote_the_classes_in_another_order(tmp_path
     train, val = load_labelled_images(tmp_path)
     assert train.classes == val.classes == ("cat", "dog", "eel")
     assert (train.labels.tolist(), val.labels.tolist()) == ([0, 1, 2], [2, 0, 1])
-    assert (val.split, numbers_warning(train, val)) == ("validation", "")
+    assert (val.split, notes_of(train, val, [1] * len(val.classes))) == ("validation", [])
     assert (val[2][0] == 2).all()
 
 

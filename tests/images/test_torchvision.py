@@ -11,7 +11,7 @@ from vidmoco.backbones.preprocess import Preprocess
 from vidmoco.errors import ConfigError, DataError
 from vidmoco.evaluate.features import image_loader
 from vidmoco.images import torchvision as torchvision_images
-from vidmoco.images.labelled import load_labelled_images
+from vidmoco.images.load import load_labelled_images
 from vidmoco.images.torchvision import TorchvisionImages
 
 PREPROCESS = Preprocess(
@@ -101,6 +101,23 @@ def test_a_dataset_with_a_train_flag(tmp_path, monkeypatch):
     assert (test[3][0].reshape(-1).numpy() == data[3]).all()
 
 
+def test_val_is_drawn_from_a_dataset_of_one_part(tmp_path):
+    for label, name in enumerate(("BACKGROUND_Google", "ant", "bass")):
+        folder = tmp_path / "caltech101" / "101_ObjectCategories" / name
+        folder.mkdir(parents=True)
+        (tmp_path / "caltech101" / "Annotations").mkdir(exist_ok=True)
+        for n in range(1, 11):
+            Image.new("RGB", (9, 8), (10 * n, 60 * label, 50)).save(folder / f"image_{n:04d}.jpg")
+    train, val = load_labelled_images(tmp_path, torchvision="Caltech101", seed=4)
+    assert train.classes == val.classes == ("ant", "bass")
+    assert (train.labels.bincount().tolist(), val.labels.bincount().tolist()) == ([7, 7], [3, 3])
+    images = [part[n][0].float() for part in (train, val) for n in range(len(part))]
+    shades = [round(image[0].mean().item() / 10) for image in images]
+    assert sorted(shades) == sorted([*range(1, 11)] * 2)
+    greens = [round(image[1].mean().item() / 60) for image in images]
+    assert greens == [1] * 7 + [2] * 7 + [1] * 3 + [2] * 3
+
+
 def test_two_classes_of_one_name_stay_two():
     """As in ImageNet, whose classes have synonyms."""
     dataset = SimpleNamespace(classes=[("crane",), ("cock", "hen"), ("crane",)])
@@ -122,7 +139,8 @@ def test_a_damaged_image_is_a_data_error(words):
         ("nn", ConfigError, "no dataset 'nn'"),
         ("CIFAR10", DataError, "cannot read CIFAR10 in .* vidmoco downloads no data"),
         ("STL10", DataError, "cannot read STL10"),
-        ("EuroSAT", ConfigError, "no train and val parts"),
+        ("EuroSAT", DataError, "cannot read EuroSAT in .* vidmoco downloads no data"),
+        ("FakeData", ConfigError, "gives the classes of its images only by reading them all"),
     ],
 )
 def test_what_cannot_be_had(tmp_path, name, error, message):

@@ -16,7 +16,8 @@ from vidmoco.errors import ConfigError, DataError
 from vidmoco.frames.prepared import open_prepared
 from vidmoco.frames.store import is_prepared
 from vidmoco.images.folders import holds_videos
-from vidmoco.images.labelled import LabelledImages, load_labelled_images
+from vidmoco.images.labelled import LabelledImages
+from vidmoco.images.load import load_labelled_images
 from vidmoco.images.torchvision import TorchvisionImages
 from vidmoco.text import counted
 from vidmoco.urls import absolute_paths, require_paths
@@ -102,4 +103,5 @@ def _val_images(judge: Judge) -> LabelledImages:
         seed=command.seed,
         label_column=command.label_column,
         torchvision=command.torchvision,
+        val_share=command.val_share,
     )[1]

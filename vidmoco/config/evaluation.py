@@ -10,6 +10,7 @@ from vidmoco.config.base import Settings
 from vidmoco.config.fields import (
     KNN_K,
     KNN_TAU,
+    VAL_SHARE,
     CropMode,
     Device,
     Expert,
@@ -17,6 +18,7 @@ from vidmoco.config.fields import (
     InputSize,
     MaxTrainPerClass,
     Precision,
+    ValShare,
 )
 from vidmoco.config.limits import Limits
 from vidmoco.errors import ConfigError
@@ -39,11 +41,10 @@ class LabelledVideosConfig(Settings):
     """The CSV column of the group, such as the place and day of a recording. All videos of a group
     go to train, or all to val. By default each video is its own group."""
     split_column: str | None = None
-    """The CSV column that says `train` or `val`. By default whole groups are drawn for val."""
+    """The CSV column that says `train` or `val`. By default whole groups are drawn for val; see
+    `--val-share`."""
     where: tuple[str, ...] = ()
     """Use only the CSV rows that meet these conditions, given as COLUMN=VALUE."""
-    val_share: float = 0.3
-    """Fraction of the groups of a class that is drawn for val."""
     frames_per_video: int = 8
     """Frames taken from a video: it is cut into this many equal parts, and each part gives the
     frame in its middle."""
@@ -55,7 +56,6 @@ class LabelledVideosConfig(Settings):
     """Leave out classes with fewer groups."""
 
     def __post_init__(self) -> None:
-        self._require(0 < self.val_share < 1, "val_share", "between 0 and 1")
         self._at_least(1, "frames_per_video", "min_videos")
         self._require(
             not isinstance(self.frames_per_class, int) or self.frames_per_class >= 1,
@@ -82,7 +82,8 @@ class EvaluateCommand(Settings):
 
     images: Positional[Path]
     """A folder with train/ and val/ (one folder per class), or with train.parquet and val.parquet;
-    or a folder of labelled videos (see `--videos.…`), whose frames are the images."""
+    or with one folder per class, or a Parquet file, from which val is drawn; or a folder of
+    labelled videos (see `--videos.…`), whose frames are the images."""
     backbone: tuple[str, ...]
     """Run folders, backbone folders, timm names, `hf-hub:OWNER/NAME`, `random:` and one of these,
     or `random` (the first backbone with random weights)."""
@@ -127,6 +128,7 @@ class EvaluateCommand(Settings):
     crop_mode: CropMode = None
     batch_size: int = 256
     """Images per forward pass."""
+    val_share: ValShare = VAL_SHARE
     max_train_per_class: MaxTrainPerClass = None
     workers: int | None = None
     """Number of processes that read images. 0 reads in this process. The default is one per core if
@@ -137,9 +139,10 @@ class EvaluateCommand(Settings):
     fresh: bool = False
     """Compute all features again, and ignore those cached by an earlier comparison."""
     seed: int = 0
-    """Seed of the random weights and of the probe's split."""
+    """Seed of the random weights, of the probe's split, and of a val part that is drawn."""
 
     def __post_init__(self) -> None:
+        self._require(0 < self.val_share < 1, "val_share", "between 0 and 1")
         self._require(len(self.backbone) >= 1, "backbone", "at least one backbone")
         self._require(
             len(self.k) >= 1 and min(self.k) >= 1, "k", "one or more numbers of neighbours"

@@ -15,6 +15,9 @@ by that search. So two measurements agree exactly only if they search for equall
 KNN_TAU = 0.07
 """Temperature of the neighbours' weights exp(similarity / tau) (Wu et al. 2018)."""
 
+VAL_SHARE = 0.3
+"""Share of each class that is drawn for val, of labelled images or videos without a val part."""
+
 EXPERT = "expert"
 Expert = Annotated[T, EXPERT]
 """A setting that few users change. It has a YAML key and a flag like the others, but only
@@ -42,6 +45,13 @@ CropMode = Annotated[
 ]
 MaxTrainPerClass = Annotated[
     int | None, arg(help="Maximum number of training images per class. None means all.")
+]
+ValShare = Annotated[
+    float,
+    arg(
+        help="Share of each class that is drawn for val, if the images or videos come without a "
+        "val part. Whole groups are drawn, and whole videos."
+    ),
 ]
 Recipe = Annotated[
     str | None,

@@ -25,7 +25,8 @@ from vidmoco.evaluate.candidates import load_candidates
 from vidmoco.evaluate.compare import evaluate
 from vidmoco.evaluate.features import compute_features, image_loader
 from vidmoco.features.extract_command import extract
-from vidmoco.images.labelled import LabelledImages, load_labelled_images
+from vidmoco.images.labelled import LabelledImages
+from vidmoco.images.load import load_labelled_images
 from vidmoco.progress import ProgressBar
 from vidmoco.report.report import report
 from vidmoco.run_folder import make_new_folder, make_writable_folder

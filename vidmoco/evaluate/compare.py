@@ -40,10 +40,11 @@ from vidmoco.evaluate.protocols import score_features
 from vidmoco.evaluate.regularization import require_blocks
 from vidmoco.evaluate.results import print_results, require_writable, results_of, write_results
 from vidmoco.evaluate.training_images import batch_size_of
-from vidmoco.images.class_notes import absent_warning, numbers_warning
+from vidmoco.images.class_notes import notes_of
 from vidmoco.images.equal_images import find_equal_images, warning_of
 from vidmoco.images.folders import holds_videos
-from vidmoco.images.labelled import LabelledImages, load_labelled_images
+from vidmoco.images.labelled import LabelledImages
+from vidmoco.images.load import load_labelled_images
 from vidmoco.progress import ProgressBar
 
 RESULTS = Path("results.json")
@@ -100,15 +101,14 @@ def evaluate(
             seed=command.seed,
             label_column=command.label_column,
             torchvision=command.torchvision,
+            val_share=command.val_share,
         )
         say(
             console,
             f"{len(train)} train and {len(val)} {val.split} images of {len(train.classes)} classes "
             f"in {command.images}",
+            *notes_of(train, val),
         )
-        counts = torch.bincount(val.labels, minlength=len(val.classes)).tolist()
-        for warning in filter(None, (numbers_warning(train, val), absent_warning(val, counts))):
-            say(console, warning)
         # It reads whole files, so one process does it for all.
         found = find_equal_images(train, val) if distributed.is_main() else None
         equal = distributed.gather_objects([found])[0][0]
@@ -133,7 +133,12 @@ def _folder_of_images(command: EvaluateCommand, console: Console) -> tuple[Path,
     with distributed.main_first():  # the main process reads the videos, the others its frames
         fresh = command.fresh and distributed.is_main()
         folder, left_out = cached_frames(
-            command.images, command.videos, seed=command.seed, console=console, fresh=fresh
+            command.images,
+            command.videos,
+            val_share=command.val_share,
+            seed=command.seed,
+            console=console,
+            fresh=fresh,
         )
     if left_out:
         say(console, "Left out:")

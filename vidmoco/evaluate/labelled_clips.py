@@ -14,6 +14,7 @@ import numpy as np
 
 from vidmoco.csv_file import read_csv
 from vidmoco.errors import ConfigError, DataError, nearest
+from vidmoco.images.draw import draw_val
 from vidmoco.images.folders import TRAIN, VAL
 from vidmoco.text import counted
 
@@ -205,24 +206,13 @@ def drop_small_classes(
 def val_groups(clips: Sequence[Clip], *, share: float, seed: int) -> set[str]:
     """Return the groups for val: about ``share`` of each class's groups, at least one.
 
-    A group may have clips of several classes and counts for each. Classes with the fewest groups
-    choose first, as they have the least choice.
-
     Raises:
         DataError: all groups of a class fell into one split.
     """
-    generator = np.random.default_rng(seed)
     groups_of = {name: {c.group for c in some} for name, some in clips_by(clips, "label").items()}
-    val: set[str] = set()
-    train: set[str] = set()
-    for name in sorted(groups_of, key=lambda name: (len(groups_of[name]), name)):
-        groups = groups_of[name]
-        wanted = min(max(1, round(share * len(groups))), len(groups) - 1)
-        free = generator.permutation(sorted(groups - val - train)).tolist()
-        missing = max(0, wanted - len(groups & val))
-        val |= set(free[:missing])
-        train |= set(free[missing:])
-        if groups <= val or groups <= train:
+    val = draw_val(groups_of, share=share, seed=seed)
+    for name, groups in sorted(groups_of.items()):
+        if groups <= val or not groups & val:
             raise DataError(
                 f"All groups of {name} are shared with other classes and fell into one split. Give "
                 "another --seed, or raise --min-groups."

@@ -74,6 +74,7 @@ def cached_frames(
     videos: Path,
     config: LabelledVideosConfig,
     *,
+    val_share: float,
     seed: int,
     console: Console,
     fresh: bool = False,
@@ -89,9 +90,8 @@ def cached_frames(
     catalog = {
         video.key: video for video in open_catalog([videos], progress=not console.quiet).rows()
     }
-    digest = hashlib.sha256(
-        json.dumps([FORMAT, asdict(config) | {"labels": None}, seed], default=str).encode()
-    )
+    settings = [FORMAT, asdict(config) | {"labels": None}, val_share, seed]
+    digest = hashlib.sha256(json.dumps(settings, default=str).encode())
     if config.labels is not None and config.labels.is_file():
         digest.update(config.labels.read_bytes())
     for video in catalog.values():
@@ -101,7 +101,9 @@ def cached_frames(
     with writing(folder, advice=", or name another folder by VIDMOCO_CACHE."):
         if fresh or not about.exists():
             folder.mkdir(parents=True, exist_ok=True)
-            made = make_frames(videos, config, folder, seed=seed, console=console)
+            made = make_frames(
+                videos, config, folder, val_share=val_share, seed=seed, console=console
+            )
             with atomic_write(about) as part:
                 part.write_text(json.dumps(made.left_out), encoding="utf-8")
         left_out: list[str] = read_json(about)
@@ -109,7 +111,13 @@ def cached_frames(
 
 
 def make_frames(
-    videos: Path, config: LabelledVideosConfig, folder: Path, *, seed: int, console: Console
+    videos: Path,
+    config: LabelledVideosConfig,
+    folder: Path,
+    *,
+    val_share: float,
+    seed: int,
+    console: Console,
 ) -> FrameSet:
     """Write the frames of labelled videos to an existing ``folder``.
 
@@ -117,6 +125,7 @@ def make_frames(
         videos: Folder of videos.
         config: Where the labels are, and which frames are taken.
         folder: Gets train.parquet and val.parquet.
+        val_share: Share of the groups of a class that is drawn for val.
         seed: Of the split and of the choice of frames.
         console: Shows progress.
 
@@ -167,7 +176,7 @@ def make_frames(
     )
     left_out += dropped
     if not splits:
-        in_val = val_groups(clips, share=config.val_share, seed=seed)
+        in_val = val_groups(clips, share=val_share, seed=seed)
         splits = {clip.group: SPLITS[clip.group in in_val] for clip in clips}
     classes = sorted({clip.label for clip in clips})
     found = {name: {splits[clip.group] for clip in clips if clip.label == name} for name in classes}

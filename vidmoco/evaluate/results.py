@@ -27,7 +27,7 @@ from vidmoco.evaluate.results_table import (
     results_tables,
     settings_lines,
 )
-from vidmoco.images.class_notes import absent_warning, numbers_warning
+from vidmoco.images.class_notes import notes_of
 from vidmoco.images.equal_images import EqualImages, warning_of
 from vidmoco.images.labelled import LabelledImages
 from vidmoco.run_folder import make_writable_folder
@@ -90,10 +90,7 @@ def results_of(
             f"{MOST_CONFUSED:,}) the file would be too large."
         )
     by_class = _by_class(val, features.rows[features.rows >= len(train)] - len(train))
-    notes += filter(
-        None,
-        (warning_of(equal, val), numbers_warning(train, val), absent_warning(val, by_class)),
-    )
+    notes += [*filter(None, [warning_of(equal, val)]), *notes_of(train, val, by_class)]
     if val.videos is not None and rows and "video_top1" not in rows[0]:
         notes.append("Videos of val have frames of several classes, so there are no video scores.")
     notes += [

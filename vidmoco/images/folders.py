@@ -1,4 +1,4 @@
-"""List the files of image folders, and find their train and val parts: folders, Parquet, shards."""
+"""List the files of image folders, and find their parts: folders, Parquet files, shards."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -9,6 +9,8 @@ from vidmoco.images.suffixes import GIF, IMAGE_SUFFIXES
 from vidmoco.text import first_of
 from vidmoco.video.files import VIDEO_SUFFIXES
 
+ALL = "all"
+"""The name of the only part."""
 TRAIN, VAL = ("train",), ("val", "validation", "valid", "dev", "test")
 # As Hugging Face's tools name them: train-00000-of-00002.parquet, perhaps with a hash at the end.
 _SHARD = re.compile(r"(?P<number>\d+)-of-(?P<count>\d+)(-[0-9a-f]+)?$")
@@ -49,31 +51,54 @@ def files_below(folder: Path, *, above: frozenset[Path] = frozenset()) -> Iterat
             yield entry
 
 
-def find_parts(folder: Path) -> tuple[tuple[str, list[Path]], tuple[str, list[Path]]]:
-    """Return name and paths of the train and of the val part below ``folder`` or its ``data/``.
+Part = tuple[str, list[Path]]
+"""Name and paths of a part: one folder of class folders, or Parquet files in the order of names."""
 
-    The paths of a part are one folder of class folders, or Parquet files in the order of names.
+
+def find_parts(path: Path) -> tuple[Part, Part | None]:
+    """Return the train and the val part below a folder or its ``data/``, or all images and None.
+
+    Images come in one part, with or without the name `train`, if they are class folders or Parquet
+    files and nothing lies beside them that may be the other part.
 
     Raises:
         ConfigError: a part is missing.
         DataError: some shards of a part are missing.
     """
-    base = folder
-    if not _find(folder, TRAIN) and _find(folder / "data", TRAIN):
-        base = folder / "data"
-    found = []
-    for names in (TRAIN, VAL):
-        part = _find(base, names)
-        if part is None:
-            listed = ", ".join(entry.name for entry in entries(base)[:8])
-            usual = dict.fromkeys((names[0], names[-1]))
-            wanted = " or ".join(f"{name}/ or {name}.parquet" for name in usual)
-            raise ConfigError(
-                f"{base} has no {wanted}. It has: {listed or 'nothing'}. Give the folder that "
-                "holds a training and a validation part."
-            )
-        found.append(part)
-    return found[0], found[1]
+    if path.is_file():
+        return (ALL, [path]), None
+    base = path
+    if not _find(path, TRAIN) and _find(path / "data", TRAIN):
+        base = path / "data"
+    train, val = _find(base, TRAIN), _find(base, VAL)
+    if train and val:
+        return train, val
+    beside = [entry for entry in entries(base) if entry.is_dir() or _is_parquet(entry)]
+    if not val and beside and (train is None or set(beside) <= {base / "train", *train[1]}):
+        if train is not None:
+            return train, None
+        if shards := shards_in(base):
+            return (ALL, shards), None
+        if all(_may_be_class(entry) for entry in beside):
+            return (ALL, [base]), None
+    listed = ", ".join(entry.name for entry in entries(base)[:8])
+    usual = dict.fromkeys((VAL[0], VAL[-1]) if train else TRAIN)
+    wanted = " or ".join(f"{name}/ or {name}.parquet" for name in usual)
+    raise ConfigError(
+        f"{base} has no {wanted}. It has: {listed or 'nothing'}. Give the folder that holds a "
+        "training and a validation part, or one with a folder of images for each class."
+    )
+
+
+def _is_parquet(path: Path) -> bool:
+    return path.suffix.lower() == ".parquet"
+
+
+def _may_be_class(entry: Path) -> bool:
+    """Return whether a folder has images itself, or no folders: one of class folders has not."""
+    inside = entries(entry) if entry.is_dir() else []
+    has_images = any(file.suffix.lower() in IMAGE_SUFFIXES for file in inside)
+    return entry.is_dir() and (has_images or not any(one.is_dir() for one in inside))
 
 
 def _has_parquet(folder: Path) -> bool:
@@ -89,7 +114,7 @@ def shards_in(folder: Path) -> list[Path]:
         DataError: it cannot be read, or some shards are missing.
     """
     found = entries(folder)
-    shards = [path for path in found if path.suffix.lower() == ".parquet" and path.is_file()]
+    shards = [path for path in found if _is_parquet(path) and path.is_file()]
     if not shards or any(path.is_dir() for path in found):
         return []
     _require_all(shards)

@@ -16,17 +16,20 @@ from vidmoco.shapes import UInt8
 
 # The datasets' names of the two parts. The first one that a dataset knows is used.
 _SPLITS = {"train": ("train", "trainval"), "val": ("val", "test")}
+# The names of the parts of datasets that only say which is for training.
+_NAMES = {"train": "train", "val": "test"}
+ALL = "all"
+"""The name of the only part of a dataset."""
 # Attributes of datasets that name the folder with all of their files, in full or below the root.
 _FOLDERS = ("_base_folder", "base_folder", "_size_root", "_data_dir", "_data_path")
 
 
 class TorchvisionImages:
-    """One split of a dataset. Every process opens it itself."""
+    """One split of a dataset, or all of it. Every process opens it itself."""
 
     def __init__(self, name: str, root: Path, split: str) -> None:
-        self.name, self.root, self.split = name, root, split
-        self._dataset, word = _open(name, root, split)
-        self.split = split if split == "train" else word
+        self.name, self.root = name, root
+        self._dataset, self.split = _open(name, root, split)
         self._part = split
         self.labels = _labels_of(self._dataset, name)
         self.classes = _classes_of(self._dataset, self.labels)
@@ -55,18 +58,19 @@ class TorchvisionImages:
         return image
 
 
-def open_torchvision(name: str, root: Path) -> tuple[TorchvisionImages, TorchvisionImages]:
-    """Return the train and val parts of the dataset ``name`` below ``root``.
+def open_torchvision(name: str, root: Path) -> list[TorchvisionImages]:
+    """Return the train and val parts of the dataset ``name`` below ``root``, or its only part.
 
     Raises:
-        ConfigError: torchvision has no such dataset, or it has no classes or no two parts.
+        ConfigError: torchvision has no such dataset, or it has no classes, or not both parts.
         DataError: its files are missing or damaged.
     """
-    return TorchvisionImages(name, root, "train"), TorchvisionImages(name, root, "val")
+    first = TorchvisionImages(name, root, "train")
+    return [first] if first.split == ALL else [first, TorchvisionImages(name, root, "val")]
 
 
 def _open(name: str, root: Path, split: str) -> tuple[Any, str]:
-    """Return one part of a dataset, and its name there."""
+    """Return one part of a dataset, and its name: `train`, what it calls val, or ``ALL``."""
     kind = getattr(torchvision.datasets, name, None)
     if name not in torchvision.datasets.__all__ or kind is None:
         raise ConfigError(
@@ -76,15 +80,13 @@ def _open(name: str, root: Path, split: str) -> tuple[Any, str]:
     options: dict[str, Any] = {"download": False} if "download" in known else {}
     try:
         if "train" in known:
-            return kind(str(root), train=split == "train", **options), "test"
+            return kind(str(root), train=split == "train", **options), _NAMES[split]
         if "split" not in known:
-            raise ConfigError(
-                f"torchvision's {name} has no train and val parts. Give a folder with train/ and "
-                "val/, each with one folder per class."
-            )
+            return kind(str(root), **options), ALL
         for word in _SPLITS[split]:
             try:
-                return kind(str(root), split=word, **options), word
+                data = kind(str(root), split=word, **options)
+                return data, split if split == "train" else word
             except ValueError:  # this dataset has another name for the part
                 continue
     except (TypeError, ImportError) as error:
@@ -102,7 +104,7 @@ def _open(name: str, root: Path, split: str) -> tuple[Any, str]:
 
 def _labels_of(dataset: Any, name: str) -> list[int]:
     """Return the class of every image, without decoding any."""
-    for attribute in ("targets", "labels", "_labels"):
+    for attribute in ("targets", "labels", "_labels", "y"):
         found = getattr(dataset, attribute, None)
         if found is not None and len(found) == len(dataset) and np.ndim(found) == 1:
             numbers = np.asarray(found)
@@ -118,7 +120,7 @@ def _labels_of(dataset: Any, name: str) -> list[int]:
 
 
 def _classes_of(dataset: Any, labels: list[int]) -> tuple[str, ...]:
-    names = getattr(dataset, "classes", None)
+    names = getattr(dataset, "classes", getattr(dataset, "categories", None))
     count = max(labels) + 1
     if isinstance(names, list | tuple) and len(names) >= count:
         words = [", ".join(name) if isinstance(name, tuple) else str(name) for name in names]

@@ -17,8 +17,9 @@ from vidmoco.evaluate.features import (
 )
 from vidmoco.evaluate.knn import weighted_knn
 from vidmoco.evaluate.scores import top_accuracy
-from vidmoco.images.class_notes import absent_warning, numbers_warning
-from vidmoco.images.labelled import LabelledImages, load_labelled_images
+from vidmoco.images.class_notes import notes_of
+from vidmoco.images.labelled import LabelledImages
+from vidmoco.images.load import load_labelled_images
 from vidmoco.train.monitor_backbone import FrozenCopy
 
 
@@ -45,10 +46,7 @@ class KnnProbe:
             config.images, max_train_per_class=config.max_train_per_class, seed=config.seed
         )
         val = self._val
-        counts = torch.bincount(val.labels, minlength=len(val.classes)).tolist()
-        warnings = numbers_warning(self._train, val), absent_warning(val, counts)
-        for warning in filter(None, warnings):
-            say(console, warning)
+        say(console, *notes_of(self._train, val))
         gib = _require_memory(config, self._train, self._val, size=preprocess.size)
         say(
             console,
