@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from math import isqrt
 
 import torch
+from timm.models import is_model
 from torch import Tensor
 
-from vidmoco.backbones.build import is_architecture
 from vidmoco.backbones.moco_v3_vit import position_embedding
 
 # (convolutions per block, blocks of the four stages): number of layers.
@@ -96,7 +96,7 @@ def _transformer(weights: Mapping[str, Tensor], *, layout: str) -> Guess:
         name = _MOCO_V3_NAMES.get((dim, patch), name) if depth == 12 else name
     else:
         heads, how = _heads(dim, layout=layout)
-    return Guess(name if is_architecture(name) else "", side * patch, heads, how)
+    return Guess(name if is_model(name) else "", side * patch, heads, how)
 
 
 def _moco_v3_sign(positions: Tensor, *, dim: int, side: int, layout: str) -> str:

@@ -7,12 +7,13 @@ import json
 import os
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
 import timm
 import torch
-from timm.models import is_model, is_model_in_modules, save_for_hf
+from timm.models import is_model_in_modules, save_for_hf
 from torch import nn
 
 from vidmoco.atomic_file import atomic_write
@@ -22,6 +23,7 @@ from vidmoco.backbones.folder import CONFIG_FILE
 from vidmoco.backbones.key_names import differences
 from vidmoco.backbones.resnet_32px import CROP_PCT, RESNETS
 from vidmoco.backbones.source import Source, parse_source
+from vidmoco.backbones.undrawn import Undrawn
 from vidmoco.errors import ConfigError
 
 # The flags that set ``other_sizes``, for errors.
@@ -160,10 +162,12 @@ def load_backbone(
     """
     found = parse_source(source)
     pretrained = pretrained and not found.is_random
-    if size is None:
-        model = create(found, pretrained=pretrained)
-    else:
-        model = create_at(found, size, pretrained=pretrained, flags=("--size", "--size"))
+    # A folder's file has all weights of its network.
+    with Undrawn() if pretrained and found.folder is not None else nullcontext():
+        if size is None:
+            model = create(found, pretrained=pretrained)
+        else:
+            model = create_at(found, size, pretrained=pretrained, flags=("--size", "--size"))
     return model.eval().requires_grad_(False)
 
 
@@ -267,11 +271,6 @@ def _without_shared_memory(_: nn.Module, state: dict[str, Any], *__: Any) -> Non
         place = tensor.untyped_storage().data_ptr()
         state[key] = tensor.clone() if place in seen else tensor
         seen.add(place)
-
-
-def is_architecture(name: str) -> bool:
-    """Return whether timm has a network of this name."""
-    return bool(is_model(name))
 
 
 def _require_heads(source: Source, num_heads: int) -> None:

@@ -1,5 +1,6 @@
 """The units of H.264 and HEVC packets, and the fields of their headers that are needed."""
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -40,7 +41,7 @@ class NalUnits:
         place = 4 if codec == "h264" else 21
         if extradata[:1] == b"\1" and len(extradata) > place:
             self.length = (extradata[place] & 3) + 1
-        self.slice_headers = frozenset(h for h in range(256) if self.is_slice(self._kind(h)))
+        self.slice_headers = _slice_headers(codec)
 
     def units(self, data: bytes) -> Iterator[tuple[int, int, int]]:
         """Yield (type, start, end) of each unit. The last may end behind the data."""
@@ -77,7 +78,7 @@ class NalUnits:
 
     def is_slice(self, kind: int) -> bool:
         """Return whether a type of unit is a part of a picture."""
-        return 1 <= kind <= 5 if self._codec == "h264" else kind < 32
+        return _is_slice(self._codec, kind)
 
     def is_other(self, kind: int) -> bool:
         """Return whether a type of unit is one of those that come without a picture."""
@@ -103,7 +104,21 @@ class NalUnits:
         return None, False
 
     def _kind(self, header: int) -> int:
-        return header & 31 if self._codec == "h264" else header >> 1 & 63
+        return _kind(self._codec, header)
+
+
+def _kind(codec: str, header: int) -> int:
+    return header & 31 if codec == "h264" else header >> 1 & 63
+
+
+def _is_slice(codec: str, kind: int) -> bool:
+    return 1 <= kind <= 5 if codec == "h264" else kind < 32
+
+
+@functools.cache
+def _slice_headers(codec: str) -> frozenset[int]:
+    """Return the first bytes of units that are a part of a picture."""
+    return frozenset(one for one in range(256) if _is_slice(codec, _kind(codec, one)))
 
 
 @dataclass(frozen=True)
