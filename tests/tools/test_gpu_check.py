@@ -12,7 +12,10 @@ from PIL import Image
 
 from vidmoco.cli.main import main
 
-TINY = "--steps 2 --batch-size 4 --backbone.name test_resnet --method.queue-size 8 --workers 1"
+TINY = (
+    "--steps 2 --batch-size 4 --backbone.name test_resnet --method.queue-size 8 --workers 1 "
+    "--engine.threads 1"
+)
 SMALL = gpu_check.Sizes(
     batches=(4,),
     vit_batches=(4,),
@@ -50,6 +53,7 @@ def check_of(folder, **options):
 @pytest.fixture
 def check(video_folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(gpu_check, "num_cores", lambda: 1)  # threads that wait cost the most here
     assert main(["prepare", str(video_folder), "-o", "frames", "--short-side", "64"]) == 0
     generator = np.random.default_rng(0)
     for split in ("train", "val"):
