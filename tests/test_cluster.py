@@ -229,6 +229,34 @@ def test_an_extraction_with_bad_videos_is_done(kind, code, ends, tmp_path):
     assert kind == "sbatch" or done.returncode == ends
 
 
+WRITING = """
+import os, signal, sys, time
+from pathlib import Path
+def stop(number, _):
+    signal.signal(number, signal.SIG_DFL)  # a second one would end it at once
+    time.sleep(2)
+    Path("written").touch()
+    sys.exit(128 + number)
+signal.signal(signal.SIGTERM, stop)
+Path("began").touch()
+while True:
+    time.sleep(1)
+"""
+
+
+def test_a_stopped_extraction_is_waited_for(tmp_path, monkeypatch):
+    """SLURM signals all processes of the batch step, and kills them when the script ends."""
+    monkeypatch.chdir(tmp_path)
+    python_command(tmp_path, "vidmoco", WRITING)
+    path = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    words = ["bash", str(CLUSTER / "extract.sbatch")]
+    process = subprocess.Popen(words, env=path, start_new_session=True)
+    wait_for(tmp_path / "began", process)
+    os.killpg(process.pid, signal.SIGTERM)
+    assert process.wait() == 1  # of its last line: nothing above 1 is a success
+    assert (tmp_path / "written").exists()
+
+
 @pytest.mark.parametrize("name", JOBS)
 def test_kubernetes_jobs(name):
     found = job(name)

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from vidmoco.device import autocast, training_precision, use_channels_last
+from vidmoco import device as device_module
+from vidmoco.device import autocast, training_precision, use_channels_last, use_threads
 
 FAULTS = """
 import resource, sys, torch
@@ -101,3 +102,25 @@ def test_weights_of_five_axes_stay_as_they_are() -> None:
     assert network[0].weight.is_contiguous(memory_format=torch.channels_last)
     assert network[1].weight.is_contiguous()
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("variables", "asked", "expected"),
+    [
+        ({}, None, 4),
+        ({"OMP_NUM_THREADS": "3"}, None, None),  # as torch has it
+        ({"OMP_NUM_THREADS": ""}, None, 4),
+        ({"OMP_NUM_THREADS": "3"}, 2, 2),
+        ({"OMP_NUM_THREADS": "1", "LOCAL_WORLD_SIZE": "1"}, None, 4),  # of torchrun
+    ],
+)
+def test_threads_are_those_that_the_user_says(monkeypatch, variables, asked, expected):
+    for name in ("OMP_NUM_THREADS", "LOCAL_WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    given = []
+    monkeypatch.setattr(torch, "set_num_threads", given.append)
+    monkeypatch.setattr(device_module, "num_cores", lambda: 8)
+    use_threads(torch.device("cpu"), asked, beside_decoders=True)
+    assert given == ([] if expected is None else [expected])

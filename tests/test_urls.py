@@ -2,7 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from vidmoco.errors import ConfigError
+from vidmoco.errors import ConfigError, VidmocoError
+from vidmoco.features.remote_folder import RemoteFolder
+from vidmoco.frames.store import Store
 from vidmoco.urls import (
     absolute,
     absolute_paths,
@@ -10,10 +12,12 @@ from vidmoco.urls import (
     expanded,
     is_there,
     is_url,
+    library_for,
     require_paths,
     url_of,
     without_passwords,
 )
+from vidmoco.video.fetch import fetch
 
 
 @pytest.mark.parametrize(
@@ -121,3 +125,35 @@ def test_paths_that_the_system_refuses(tmp_path, monkeypatch):
 )
 def test_passwords_are_not_shown(given, shown):
     assert without_passwords(given) == shown
+
+
+@pytest.mark.parametrize(
+    ("url", "package"),
+    [
+        ("http://host/a.mp4", "'vidmoco[http]'"),
+        ("HTTPS://host/a.mp4", "'vidmoco[http]'"),
+        ("s3://bucket/a", "'vidmoco[s3]'"),
+        ("gs://bucket/a", "gcsfs"),
+        ("abfs://bucket/a", "adlfs"),
+    ],
+)
+def test_the_library_of_a_url(url, package):
+    assert library_for(url, ModuleNotFoundError("x")).endswith(
+        f" needs a package that is missing: pip install {package}"
+    )
+    assert library_for(url, OSError("x")) == library_for("sftp://host/a", ImportError("x")) == ""
+
+
+def test_each_place_that_reads_urls_names_the_extra(tmp_path, monkeypatch):
+    def lacks(*args, **options):
+        raise ImportError("Install it")
+
+    monkeypatch.setattr("fsspec.core.url_to_fs", lacks)
+    monkeypatch.setattr("fsspec.open", lacks)
+    for read in (
+        lambda: Store(Path("http://host/frames")),
+        lambda: RemoteFolder("http://host/feats"),
+        lambda: fetch("http://host/a.mp4", tmp_path / "a.mp4", most_bytes=9),
+    ):
+        with pytest.raises(VidmocoError, match=r"pip install 'vidmoco\[http\]'\."):
+            read()

@@ -36,7 +36,8 @@ class Ablate:
     jobs: int = 1
     """Trainings at a time."""
     threads: int | None = None
-    """Threads of each training. The default is half of the cores."""
+    """Threads of each training. The default is that of `vidmoco pretrain`: one per core, or half of
+    that if the other cores decode videos."""
     workers: int | None = None
     """Processes or threads of each training that read frames."""
 

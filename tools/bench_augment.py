@@ -7,6 +7,7 @@ CPU time of five rounds, after a warm-up round. Frames are smooth noise, because
 depend on their content.
 """
 
+import argparse
 import time
 from collections.abc import Callable
 from statistics import median
@@ -67,6 +68,7 @@ def milliseconds_per_view(size: int, canvas: tuple[int, int], num_pairs: int) ->
 
 def main() -> None:
     """Print the table."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     torch.set_num_threads(1)
     keep_freed_memory(torch.device("cpu"))  # as in a training; both sides have it
     print("| view | canvas | pairs | batched, ms per view | torchvision, ms per view | ratio |")

@@ -1,6 +1,7 @@
 """Count the wrong frames of several decoders by kind of file; prints a Markdown table.
 
-    python tools/compare_decoders.py [FOLDER]
+    python tools/compare_decoders.py
+    python tools/compare_decoders.py FOLDER --kind "open GOP"
 
 Each picture of the generated videos encodes its own index. 60 frames of each video are read in
 random order, each from a freshly opened file: by vidmoco at the time of the frame, by decord and
@@ -9,12 +10,12 @@ missing frame is counted separately (!). Run this from a checkout: the tests' pa
 videos.
 """
 
+import argparse
 import importlib.util
 import random
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
+from decoder_reads import Pick, build_decord, build_naive_pyav, build_torchcodec, build_vidmoco
 from painted_videos import read_index, write_video
 
-from vidmoco.config.limits import DEFAULT_LIMITS
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.probe import probe_video
 from vidmoco.workers.pool import WorkerPool
@@ -64,19 +65,19 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-@dataclass(frozen=True)
-class Pick:
-    """A requested frame: the ``index``-th shown frame, at ``seconds``."""
-
-    video: VideoInfo
-    index: int
-    seconds: float
-
-
 def main() -> None:
     """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, help="where the videos are written")
+    parser.add_argument("--kind", default="", help="only the kinds whose name has this text")
+    args = parser.parse_args()
+    kinds = {kind: made for kind, made in KINDS.items() if args.kind in kind}
+    if not kinds:
+        parser.error(f"no kind has {args.kind!r} in its name; the kinds are: {'; '.join(KINDS)}")
+    if args.folder is not None and not args.folder.is_dir():
+        parser.error(f"{args.folder} is not a folder")
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(sys.argv[1] if len(sys.argv) > 1 else temporary)
+        folder = args.folder or Path(temporary)
         columns = {
             "vidmoco": build_vidmoco,
             "decord2": build_decord,
@@ -87,7 +88,7 @@ def main() -> None:
         print(f"| wrong of {NUM_PICKS} (! = no frame) | route | {' | '.join(columns)} |")
         print("|---" * (2 + len(columns)) + "|")
         pools = {name: start(build) for name, build in columns.items()}
-        for kind, (file_name, options) in KINDS.items():
+        for kind, (file_name, options) in kinds.items():
             path = folder / file_name
             times = write_video(path, **({"num_frames": NUM_FRAMES, "size": SIZE} | options))
             if kind.startswith("flipped"):
@@ -140,51 +141,6 @@ def flip_bytes(path: Path) -> None:
     for middle in middles:
         data[middle : middle + 12] = generator.randbytes(12)
     path.write_bytes(data)
-
-
-def build_vidmoco() -> Callable[[Pick], np.ndarray]:
-    """Read a frame by its time, as a training does."""
-    from vidmoco.video.decode import read_frames
-    from vidmoco.video.readers import build_fast_reader
-
-    fast = build_fast_reader("auto", DEFAULT_LIMITS)
-    return lambda pick: read_frames(pick.video, [pick.seconds], fast=fast).images[0]
-
-
-def build_decord() -> Callable[[Pick], np.ndarray]:
-    """Read a frame by its index."""
-    import torch  # noqa: F401  before decord
-    from decord import VideoReader, logging
-
-    logging.set_level(logging.QUIET)
-    return lambda pick: VideoReader(str(pick.video.path), num_threads=1)[pick.index].asnumpy()
-
-
-def build_naive_pyav() -> Callable[[Pick], np.ndarray]:
-    """Seek, and decode up to the time."""
-
-    def read(pick: Pick) -> np.ndarray:
-        with av.open(str(pick.video.path)) as container:
-            stream = container.streams.video[0]
-            wanted = pick.seconds - 0.01 + float((stream.start_time or 0) * stream.time_base)
-            container.seek(int(wanted / stream.time_base), stream=stream)
-            for frame in container.decode(stream):
-                if frame.time is not None and frame.time >= wanted:
-                    return np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
-        raise ValueError("no frame")
-
-    return read
-
-
-def build_torchcodec() -> Callable[[Pick], np.ndarray]:
-    """Read a frame by its index, with torchcodec's exact seek mode."""
-    from torchcodec.decoders import VideoDecoder
-
-    def read(pick: Pick) -> np.ndarray:
-        decoder = VideoDecoder(str(pick.video.path), dimension_order="NHWC", num_ffmpeg_threads=1)
-        return decoder[pick.index].numpy()
-
-    return read
 
 
 if __name__ == "__main__":

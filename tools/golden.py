@@ -6,6 +6,7 @@ tests/test_golden.py compares the methods with these files. Write them again onl
 meant to compute something else, and say why in the commit.
 """
 
+import argparse
 import json
 from contextlib import nullcontext
 from dataclasses import replace
@@ -116,6 +117,7 @@ def cut_views(pairs: Tensor, config: PretrainConfig, *, step: int) -> list[Tenso
 
 def main() -> None:
     """Write the files."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     torch.set_num_threads(1)  # as in the tests
     FOLDER.mkdir(exist_ok=True)
     for file, of in (("losses.json", losses_of), ("views.json", views_of)):

@@ -1,6 +1,7 @@
 """The device of a command: its name, threads, memory, copies and precision."""
 
 import ctypes
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -59,12 +60,17 @@ def memory_of(device: torch.device) -> int:
 def use_threads(device: torch.device, asked: int | None, *, beside_decoders: bool) -> None:
     """Set the number of threads for training on a CPU.
 
-    The default is one thread per core, or half of that ``beside_decoders``. The threads of one
-    operation wait for each other: if a decoding worker holds the core of one, all wait. On 2 busy
-    cores, one thread trained twice as many pairs a second as two. From prepared frames, whose
-    reading takes a twentieth of the time, two threads trained 1.5 times as many (measured).
+    The default is what the user says with ``OMP_NUM_THREADS``, else one thread per core, or half of
+    that ``beside_decoders``. (torchrun sets the variable to 1 itself, so it says nothing there.)
+    The threads of one operation wait for each other: if a decoding worker holds the core of one,
+    all wait. On 2 busy cores, one thread trained twice as many pairs a second as two. From prepared
+    frames, whose reading takes a twentieth of the time, two threads trained 1.5 times as many
+    (measured).
     """
     if device.type == "cpu":
+        users = None if "LOCAL_WORLD_SIZE" in os.environ else os.environ.get("OMP_NUM_THREADS")
+        if asked is None and users:
+            return  # torch has read it
         cores = num_cores() // local_world_size()
         torch.set_num_threads(asked or max(1, cores // (2 if beside_decoders else 1)))
 

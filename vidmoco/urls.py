@@ -41,6 +41,22 @@ def url_of(source: Path) -> str:
     return f"{found[1]}://{root}{found[2]}"
 
 
+_LIBRARIES = {
+    **dict.fromkeys(("http", "https"), "'vidmoco[http]'"),
+    **dict.fromkeys(("s3", "s3a"), "'vidmoco[s3]'"),
+    **dict.fromkeys(("gs", "gcs"), "gcsfs"),
+    **dict.fromkeys(("az", "abfs", "abfss", "adl"), "adlfs"),
+}
+
+
+def library_for(url: str, error: BaseException) -> str:
+    """Return what to install for a URL, if an error says that its library is missing, or ``""``."""
+    scheme = url.partition("://")[0].lower()
+    if not isinstance(error, ImportError) or scheme not in _LIBRARIES:
+        return ""
+    return f"{scheme}:// needs a package that is missing: pip install {_LIBRARIES[scheme]}"
+
+
 def without_passwords(text: str) -> str:
     """Return a text without the user names, passwords, tokens and signatures of the URLs in it."""
     return _QUERY.sub(_public_query, _CREDENTIALS.sub("//", text))

@@ -20,6 +20,7 @@ from vidmoco.errors import CheckpointError, ConfigError
 
 
 def brought_in(content, folder, **options):
+    folder.mkdir(exist_ok=True)
     file = folder / "checkpoint.pth.tar"
     torch.save(content, file)
     console = Console(record=True, file=io.StringIO())
@@ -370,6 +371,26 @@ def test_an_unknown_network_asks_for_its_name(tmp_path):
         brought_in(state, tmp_path)
     folder, _ = brought_in(state, tmp_path, architecture="resnet26")
     assert check_folder(folder)["architecture"] == "resnet26"
+
+
+def test_a_prefix_that_all_keys_share_is_taken_off(tmp_path, capsys):
+    """As a module that has the network as its ``model`` saves it."""
+    resnet = timm.create_model("resnet18").state_dict()
+    held = {f"net.model.{key}": value for key, value in resnet.items()}
+    folder, _ = brought_in(held, tmp_path / "1")
+    assert check_folder(folder)["architecture"] == "resnet18"
+    convnext = timm.create_model("convnext_atto", num_classes=0).state_dict()
+    held = {f"model.{key}": value for key, value in convnext.items()}
+    with pytest.raises(CheckpointError, match=r"Give timm's name .* with --architecture, or the p"):
+        brought_in(held, tmp_path / "2")
+    folder, _ = brought_in(held, tmp_path / "2", architecture="convnext_atto")
+    assert check_folder(folder)["architecture"] == "convnext_atto"
+    with pytest.raises(ConfigError) as caught:
+        brought_in(held, tmp_path / "3", prefix="model.")
+    assert str(caught.value).endswith("is unknown. Name timm's architecture with --architecture.")
+    with pytest.raises(CheckpointError, match="is not a resnet34: missing"):
+        brought_in({f"model.{key}": value for key, value in resnet.items()}, tmp_path / "4",
+                   architecture="resnet34")  # fmt: skip
 
 
 def folder_of(path, names):

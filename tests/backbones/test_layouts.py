@@ -69,7 +69,7 @@ def test_the_first_moco_v3_of_mmselfsup():
 
 
 def test_keys_of_any_network_where_one_is_named():
-    state = {"stem.0.weight": torch.ones(2, 2), "stem.0.bias": torch.ones(2)}
+    state = {"stem.weight": torch.ones(2, 2), "stem.bias": torch.ones(2)}
     with pytest.raises(CheckpointError, match="The layout of x is unknown"):
         find_encoder(state, source="x")
     assert find_encoder(state, wanted=state.keys(), source="x").weights.keys() == state.keys()

@@ -123,6 +123,16 @@ def test_wrong_flags_are_refused_by_name(capsys, words, parts):
         ),
         ("extract v -o x.npy --fps inf", "must be greater than 0 and at most 1000"),
         ("prepare v -o x --labels-key k", "--labels-key names a column of --labels"),
+        ("prepare -o x", "VIDEOS is not given; it must be one or more folders or files."),
+        ("extract -o x --backbone b", "VIDEOS is not given; it must be one or more folders or"),
+        ("evaluate i --backbone b --k 0", "--k is 0; it must be one or more numbers, each at leas"),
+        ("evaluate i --backbone b --k", "--k is not given; it must be one or more numbers, each"),
+        ("evaluate i --backbone b --k 5 5", "--k is 5 5; it must be different numbers."),
+        (
+            "evaluate i --backbone b --few-shot 2",
+            "--few-shot is 2.0; it must be shares, each b",
+        ),
+        ("pretrain v --augment.blur-sigma 3 1", "--augment.blur-sigma is 3.0 1.0; it must be two"),
     ],
 )
 def test_numbers_without_end_and_flags_without_use(capsys, words, expected):

@@ -3,6 +3,7 @@ import pytest
 from vidmoco.config.augment import AugmentConfig
 from vidmoco.config.data import DataConfig
 from vidmoco.config.methods import (
+    METHOD_CONFIGS,
     EndToEndConfig,
     FastMoCoConfig,
     MemoryBankConfig,
@@ -15,9 +16,7 @@ from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import dump_recipe, parse_recipe
 from vidmoco.errors import ConfigError
 
-KINDS = (
-    MoCoConfig, MoCoV3Config, FastMoCoConfig, SimCLRConfig, EndToEndConfig, MemoryBankConfig,
-)  # fmt: skip
+KINDS = tuple(METHOD_CONFIGS.values())
 
 
 @pytest.mark.parametrize(

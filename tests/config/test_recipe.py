@@ -37,8 +37,14 @@ def test_every_shipped_recipe_loads_and_says_what_it_is(name):
     config = load_recipe(name)
     assert parse(dump_recipe(config)) == config
     text = shipped_recipes()[name].read_text()
-    assert text.startswith("# ")
-    assert f"--recipe {name}" in text or f"vidmoco {name}" in text
+    place = f"configs/{name}.yaml"
+    assert text.startswith("# "), f"{place} has to begin with a comment that says what it is."
+    command = f"--recipe {name}" in text or f"vidmoco {name}" in text
+    assert command, f"The comment of {place} needs its command: … --recipe {name}"
+    table = (Path(__file__).parents[2] / "README.md").read_text().partition("## Recipes")[2]
+    assert f"`{name}`" in table.partition("\n\nA recipe")[0], (
+        f"The table of recipes in README.md has no row of `{name}`."
+    )
 
 
 # What the two kinds of MoCo v3 have in common.

@@ -76,6 +76,23 @@ def test_what_is_not_known_is_left_out(model):
     assert "Terms of their own apply." in model_card(replace(bare, license="other"), [])
 
 
+def test_only_what_is_known_of_the_training_is_claimed(model):
+    assert {"video", "self-supervised-learning"} <= set(metadata(model_card(model, []))["tags"])
+    imported = replace(model, facts=None, provenance={"imported_from": "tv.pth"})
+    card = model_card(imported, [])
+    assert metadata(card)["tags"] == ["timm", "image-feature-extraction", "vidmoco"]
+    assert "video" not in card and "in training" not in card
+    of_method = replace(imported, provenance={"method": "simclr"})
+    assert {"self-supervised-learning", "video"}.intersection(
+        metadata(model_card(of_method, []))["tags"]
+    ) == {"self-supervised-learning"}
+    key = {"format": "vidmoco.images", "images": 9}
+    write_json(model.facts.folder / "frames.json", key)
+    card = model_card(model, [])
+    assert "trained on unlabelled images by moco." in card
+    assert "video" not in metadata(card)["tags"]
+
+
 def test_the_code_of_the_card_runs_where_vidmoco_must_register_the_network(model):
     own = replace(model, architecture="vidmoco_resnet18_32px")
     assert "import timm, vidmoco  # vidmoco registers" in model_card(own, [])

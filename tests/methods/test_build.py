@@ -7,6 +7,7 @@ from method_material import SHARED_STATS, run, views
 from vidmoco.backbones.build import build_backbone
 from vidmoco.backbones.create import num_features_of
 from vidmoco.config.methods import (
+    METHOD_CONFIGS,
     EndToEndConfig,
     FastMoCoConfig,
     MemoryBankConfig,
@@ -26,6 +27,13 @@ CONFIGS = [
     SimCLRConfig(dim=6, projector_layers=3, tau=0.3),
     EndToEndConfig(dim=6, tau=0.3, bn_splits=2),
     MemoryBankConfig(dim=6, loss="info_nce", num_negatives=3, momentum=0.25, tau=0.3),
+]
+# Of other methods the defaults, made small.
+SMALL = {"dim": 6, "hidden_dim": 7, "predictor_hidden_dim": 5, "tau": 0.3}
+CONFIGS += [
+    kind(**{name: value for name, value in SMALL.items() if name in vars(kind())})
+    for kind in METHOD_CONFIGS.values()
+    if kind not in {type(config) for config in CONFIGS}
 ]
 
 
@@ -64,7 +72,13 @@ def test_each_method_has_the_base(config):
     method = build_method(config, backbone, Inputs(num_features=512, durations=NINE))
     assert isinstance(method, Method)
     assert method.backbone is backbone
-    assert len(METHODS) == len(CONFIGS)
+
+
+def test_each_setting_of_a_method_has_its_method():
+    assert set(METHODS) == set(METHOD_CONFIGS.values()), (
+        "METHODS in vidmoco/methods/build.py and MethodConfig in vidmoco/config/methods.py name "
+        "different methods."
+    )
 
 
 # Heads of these are wider, or narrower, than timm's ``num_features``.
@@ -89,7 +103,9 @@ def test_a_network_that_does_not_say_it_is_told():
 
 def test_the_memory_bank_has_an_entry_a_video():
     backbone = build_backbone("resnet10t", size=32)
-    method = build_method(CONFIGS[-1], backbone, Inputs(num_features=512, durations=NINE))
+    method = build_method(
+        MemoryBankConfig(dim=6), backbone, Inputs(num_features=512, durations=NINE)
+    )
     assert method.entries.shape == (9, 6)
 
 

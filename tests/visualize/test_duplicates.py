@@ -50,7 +50,7 @@ def test_against_a_slow_restatement(monkeypatch, at_once):
         features = unit(np.concatenate(videos))
         for pair in found:
             assert features[pair.best[0]] @ features[pair.best[1]] == pytest.approx(pair.similarity)
-        assert [p.similarity for p in found] == sorted((p.similarity for p in found), reverse=True)
+        assert found == sorted(found, key=lambda pair: (pair.is_within, -pair.similarity))
         seen |= set(as_said)
     assert (0, 0) in seen and (0, 1) in seen  # else nothing has been compared
 
@@ -67,6 +67,7 @@ def test_only_the_most_similar_pairs_are_kept(monkeypatch, at_once, most, is_ali
     ]
     all_of_them = find_all(*videos, least=0.5)
     assert all_of_them.num_found == len(all_of_them.pairs) > 20
+    assert all_of_them.num_within == sum(pair.is_within for pair in all_of_them.pairs)
     found = find_all(*videos, least=0.5, most=most)
     assert found.num_found == all_of_them.num_found
     assert found.pairs == all_of_them.pairs[:most]
@@ -90,3 +91,13 @@ def test_a_video_that_goes_and_comes_back():
     assert pair.videos == (0, 0)
     assert pair.best[1] - pair.best[0] >= 5
     assert find(np.concatenate([smooth(3), away, smooth(3)]), apart=60) == []
+
+
+def test_a_video_with_itself_is_no_pair_of_videos():
+    away = np.roll(smooth(6), 3, axis=1)
+    back = np.concatenate([smooth(3), away, smooth(3)])
+    other = smooth(2) + 0.05
+    found = find_all(back, other, least=0.9, most=1)
+    (pair,) = found.pairs  # less similar, and first
+    assert (pair.videos, pair.is_within) == ((0, 1), False)
+    assert (found.num_found, found.num_within) == (2, 1)

@@ -18,8 +18,10 @@ def test_rows_say_file_and_time(tmp_path):
         ("b.mp4", 2.0, "0.5000", "0.9900", "20.0")
     ]
     pair = DuplicatePair((0, 1), 3, 0.98764, (1, 2))
-    assert duplicate_rows(features, [pair], np.array([0, 3, 8])) == [
-        ("a.mp4", "b.mp4", 3, "0.9876", 3.0, 4.0)
+    within = DuplicatePair((1, 1), 2, 0.98, (1, 2))
+    assert duplicate_rows(features, [pair, within], np.array([0, 3, 8])) == [
+        ("a.mp4", "b.mp4", 3, "0.9876", 3.0, 4.0, "no"),
+        ("a.mp4", "b.mp4", 2, "0.9800", 3.0, 4.0, "yes"),
     ]
 
 

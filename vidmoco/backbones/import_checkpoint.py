@@ -17,7 +17,14 @@ from vidmoco.backbones.build import architecture_of, build_backbone, heads_of, s
 from vidmoco.backbones.checkpoint_file import read_checkpoint_file
 from vidmoco.backbones.folder import holds_only_a_backbone
 from vidmoco.backbones.key_names import few_of
-from vidmoco.backbones.layouts import BICUBIC, GIVEN, Encoder, find_encoder, without_counters
+from vidmoco.backbones.layouts import (
+    BICUBIC,
+    GIVEN,
+    TIMM,
+    Encoder,
+    find_encoder,
+    without_counters,
+)
 from vidmoco.backbones.source import RANDOM
 from vidmoco.config.commands import ImportCommand
 from vidmoco.console import say
@@ -53,10 +60,10 @@ def import_checkpoint(command: ImportCommand, *, console: Console | None = None)
     guess = guess_architecture(encoder.weights, layout=encoder.layout)
     name = command.architecture or guess.architecture
     if not name:
+        other = ", or the prefix of the backbone's keys with --prefix if it has others"
         raise ConfigError(
             f"The encoder of {source} has {_describe(encoder.weights)}, whose architecture is "
-            "unknown. Name timm's architecture with --architecture, or the prefix of the "
-            "backbone's keys with --prefix if it has others."
+            f"unknown. Name timm's architecture with --architecture{other * (not command.prefix)}."
         )
     size = command.size or guess.size or _DEFAULT_SIZE
     if backbone is None or size != (command.size or _DEFAULT_SIZE):  # positions of another size
@@ -95,7 +102,8 @@ def import_checkpoint(command: ImportCommand, *, console: Console | None = None)
     console = console or Console()
     _report(encoder, backbone, called, counters, how, console)
     say(console, f"images   normalised by mean {_numbers(mean)}, std {_numbers(std)}")
-    if (is_timms or encoder.layout == GIVEN) and command.mean is None and command.std is None:
+    may_be_timms = is_timms or encoder.layout in (GIVEN, TIMM)
+    if may_be_timms and command.mean is None and command.std is None:
         _tell_of_timms_normalisation(encoder, backbone, (mean, std), console)
     return folder
 
@@ -212,10 +220,11 @@ def _report(
     heads = (
         f", {heads_of(backbone)} heads{f' ({how})' if how else ''}" if heads_of(backbone) else ""
     )
+    behind = f" behind {encoder.prefix!r}" if encoder.prefix else ""
     dropped = ", ".join(f"{count} {word}" for word, count in sorted(encoder.dropped.items()))
     say(
         console,
-        f"layout   {encoder.layout.replace('_', ' ')}, {encoder.num_keys} tensors",
+        f"layout   {encoder.layout.replace('_', ' ')}{behind}, {encoder.num_keys} tensors",
         f"encoder  {name}{heads}, {parameters:.1f} M parameters",
         f"used     {len(encoder.weights)} tensors, each in its place",
         f"dropped  {dropped or 'none'}",

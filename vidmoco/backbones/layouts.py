@@ -25,6 +25,8 @@ HEADS = ("fc.", "head.", "heads.", "classifier.", "projection_head.", "prototype
 _TRAINING_KEYS = ("mask_token", "decoder_")
 GIVEN = "as given"
 """The name of the layout where ``prefix`` says where the encoder is."""
+TIMM = "timm"
+"""That of a file whose keys are those of the named network, behind a prefix that all share."""
 
 # Whose images were resized by the bicubic filter: DINO's and Fast-MoCo's evaluation. MoCo v1 to v3,
 # SimSiam, SwAV, mmselfsup, solo-learn, lightly and torchvision use the bilinear one.
@@ -73,6 +75,8 @@ class Encoder:
     """Whether it is a transformer whose keys are timm's in the file."""
     has_training_keys: bool = False
     """Whether the file has keys of a training on masked images, so the weights are not timm's."""
+    prefix: str = ""
+    """What the encoder's keys begin with, if that is in no layout: words that all keys share."""
 
 
 def find_encoder(
@@ -91,9 +95,12 @@ def find_encoder(
         CheckpointError: there are no weights, or none that begin so.
     """
     container, tensors = _state_dict(content, source=source)
-    if prefix is None and wanted is not None and not _fitting(tensors):
-        prefix = ""
-    layout = _layout_of(tensors, container, prefix=prefix, source=source)
+    found = None
+    if prefix is None and not _fitting(tensors):
+        found = _behind_a_prefix(tensors, wanted)
+        if found is None and wanted is not None:
+            prefix = ""
+    layout = found or _layout_of(tensors, container, prefix=prefix, source=source)
     inside = {
         key.removeprefix(layout.prefix): tensor
         for key, tensor in tensors.items()
@@ -118,7 +125,8 @@ def find_encoder(
     used = {layout.prefix + key for key in inside if names[key] in weights}
     dropped = Counter(key.partition(".")[0] for key in tensors.keys() - used)
     is_masked = is_timms and any(key.startswith(_TRAINING_KEYS) for key in inside)
-    return Encoder(layout.name, weights, len(tensors), dict(dropped), is_timms, is_masked)
+    behind = layout.prefix if found is not None else ""
+    return Encoder(layout.name, weights, len(tensors), dict(dropped), is_timms, is_masked, behind)
 
 
 def _without_class_position(weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -185,8 +193,27 @@ def _layout_of(
         return Layout("dino" if is_dino else container, layout.prefix, ())
     raise CheckpointError(
         f"The layout of {source} is unknown. Its keys begin with: {', '.join(words[:12])}. "
-        "Give the prefix of the backbone's keys with --prefix."
+        "Give timm's name of the network with --architecture, or the prefix of the backbone's keys "
+        "with --prefix."
     )
+
+
+def _behind_a_prefix(tensors: Mapping[str, Tensor], wanted: Set[str] | None) -> Layout | None:
+    """Return the layout behind the words that all keys begin with, such as ``model.``, or None.
+
+    With ``wanted`` the rest must be keys of that network.
+    """
+    prefix, rest = "", dict(tensors)
+    while len(words := {key.partition(".")[0] for key in rest}) == 1:
+        word = f"{words.pop()}."
+        if not all(key.startswith(word) for key in rest):
+            return None
+        prefix, rest = prefix + word, {key[len(word) :]: rest[key] for key in rest}
+        if wanted is None and (layout := _fitting(rest)):
+            return Layout(layout.name, prefix + layout.prefix, ())
+        if wanted is not None and wanted & set(timm_names(rest).values()):
+            return Layout(TIMM, prefix, ())
+    return None
 
 
 def _fitting(tensors: Mapping[str, Tensor]) -> Layout | None:

@@ -5,6 +5,7 @@ Importing torch takes seconds, and a mistake is to be told at once.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ from vidmoco.interrupt import stops_raise
 from vidmoco.run_folder import require_place
 from vidmoco.urls import expanded, require_paths
 
+_PACKAGES = {"sklearn": "scikit-learn"}  # by the module, where they are called otherwise
+
 
 @dataclass(frozen=True)
 class Command:
@@ -63,6 +66,20 @@ def _require_videos(*sources: Path) -> None:
             raise ConfigError(
                 f"{source} has prepared frames, which only pretrain and preview read. Give the "
                 "videos that they are of."
+            )
+
+
+def _require_packages(what: str, *modules: str, extra: str) -> None:
+    """Refuse what needs a package that is not installed, before anything is made.
+
+    Raises:
+        ConfigError: a package is missing.
+    """
+    for module in modules:
+        if find_spec(module) is None:
+            raise ConfigError(
+                f"{what} needs {_PACKAGES.get(module, module)}, which is not installed: "
+                f"pip install 'vidmoco[{extra}]'"
             )
 
 
@@ -193,6 +210,8 @@ def _export(command: ExportCommand) -> int:
         say_result(place, f"import timm; timm.create_model({source!r}, pretrained=True)")
         return 0
     if command.name is None:
+        if command.to == "onnx":
+            _require_packages("--to onnx", "onnx", "onnxruntime", "onnxscript", extra="onnx")
         say_loading()
         from vidmoco.backbones.export_file import export_file
         from vidmoco.console import say_result
@@ -212,6 +231,7 @@ def _export(command: ExportCommand) -> int:
 
 def _demo(command: DemoCommand) -> int:
     require_place(command.output, flag="-o")
+    _require_packages("vidmoco demo", "sklearn", "matplotlib", extra="eval")
     say_loading()
     from vidmoco.demo.run import demo
 

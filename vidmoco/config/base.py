@@ -3,7 +3,9 @@
 import math
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_type_hints
+
+from tyro.conf import Positional
 
 from vidmoco.errors import ConfigError
 
@@ -15,8 +17,11 @@ class Settings:
 
     def _require(self, holds: bool, name: str, expected: str) -> None:
         if not holds:
+            value = getattr(self, name)
+            if name in _positionals(type(self)):
+                raise ConfigError(f"{name.upper()} is {_shown(value)}; it must be {expected}.")
             flag = f"--{self.SECTION + '.' if self.SECTION else ''}{name}".replace("_", "-")
-            raise ConfigError(f"{flag} is {getattr(self, name)!r}; it must be {expected}.")
+            raise ConfigError(f"{flag} is {_shown(value)}; it must be {expected}.")
 
     def _require_each(
         self, names: tuple[str, ...], holds: Callable[[Any], bool], expected: str
@@ -42,6 +47,21 @@ class Settings:
 
     def _is_seed(self, name: str = "seed") -> None:
         self._require(0 <= getattr(self, name) < 2**63, name, "from 0 to 2^63 - 1")
+
+
+def _positionals(settings: type) -> frozenset[str]:
+    """Return the settings that the command line takes without a flag, and calls ``VIDEOS``."""
+    hints: dict[str, Any] = get_type_hints(settings, include_extras=True)
+    return frozenset(
+        name for name in hints if Positional in getattr(hints[name], "__metadata__", ())
+    )
+
+
+def _shown(value: Any) -> str:
+    """Return a value as it is written on a command line."""
+    if isinstance(value, tuple | list):
+        return " ".join(map(str, value)) or "not given"
+    return repr(value)
 
 
 def require_finite(settings: Any, place: str = "") -> None:

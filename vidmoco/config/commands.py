@@ -61,7 +61,8 @@ class PrepareCommand(Settings):
     per line."""
     output: Annotated[Path, arg(aliases=["-o"])]
     """The folder to write. An unfinished folder, or one whose videos have changed, is brought up to
-    date."""
+    date: the given videos are added, those that are gone from a given folder are dropped, and all
+    others stay."""
     fps: float | None = 4.0
     """Frames per second to keep: those shown at 0, 1/fps, 2/fps, … seconds. None means every
     frame."""

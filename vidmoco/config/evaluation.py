@@ -65,7 +65,9 @@ class LabelledVideosConfig(Settings):
         self._require(
             self.min_groups >= 2, "min_groups", "at least 2: one for train and one for val"
         )
-        self._require(all("=" in condition for condition in self.where), "where", "as COLUMN=VALUE")
+        self._require(
+            all("=" in condition for condition in self.where), "where", "COLUMN=VALUE, each"
+        )
         columns = (self.label_column, self.path_column) != ("label", "path")
         if self.labels is None and (
             columns or self.group_column or self.split_column or self.where
@@ -145,7 +147,7 @@ class EvaluateCommand(Settings):
         self._require(0 < self.val_share < 1, "val_share", "between 0 and 1")
         self._require(len(self.backbone) >= 1, "backbone", "at least one backbone")
         self._require(
-            len(self.k) >= 1 and min(self.k) >= 1, "k", "one or more numbers of neighbours"
+            len(self.k) >= 1 and min(self.k) >= 1, "k", "one or more numbers, each at least 1"
         )
         for name in ("k", "tau", "few_shot"):
             given = getattr(self, name)
@@ -156,7 +158,9 @@ class EvaluateCommand(Settings):
             "one or more numbers greater than 0",
         )
         self._require(
-            all(0 < share < 1 for share in self.few_shot), "few_shot", "fractions between 0 and 1"
+            all(0 < share < 1 for share in self.few_shot),
+            "few_shot",
+            "shares, each between 0 and 1",
         )
         self._require(
             len(set(self.finetune)) == len(self.finetune), "finetune", "each of head and all once"

@@ -29,8 +29,8 @@ class EngineConfig(Settings):
     channels_last: Expert[bool] = True
     """Use the channels-last memory format for images and convolutions."""
     threads: int | None = None
-    """Number of threads of the training on a CPU. The default is one per core, or half of that if
-    the other cores decode videos."""
+    """Number of threads of the training on a CPU. The default is OMP_NUM_THREADS if it is set, else
+    one per core, or half of that if the other cores decode videos."""
     compile: bool = False
     """Compile the encoders with torch.compile, which takes a minute at the start."""
     cuda_graphs: Expert[bool] = False

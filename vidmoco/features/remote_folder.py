@@ -15,6 +15,7 @@ import fsspec
 from vidmoco.atomic_file import remove
 from vidmoco.errors import ConfigError, VidmocoError
 from vidmoco.text import reason_of
+from vidmoco.urls import library_for
 
 _STORES = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "oci")
 # Keys of the time of a file: of s3fs, most, gcsfs, adlfs.
@@ -52,7 +53,7 @@ class RemoteFolder:
         except Exception as error:
             if may_be_missing and isinstance(error, FileNotFoundError):
                 raise
-            reason = reason_of(error)
+            reason = library_for(self.name, error) or reason_of(error)
             raise ConfigError(
                 f"{self.name} cannot be used: {reason}. Fix that, then give the same command again."
             ) from error

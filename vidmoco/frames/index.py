@@ -11,7 +11,7 @@ new state, even if the writing is interrupted.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -55,6 +55,8 @@ class VideoRow:
     """JSON: numbers of dropped frames by reason."""
     damage: str = ""
     """A description of the frames that could not be decoded."""
+    path: str = ""
+    """The absolute path of its file when it was last given. Empty in folders of version 1."""
 
 
 _TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64()}
@@ -217,6 +219,7 @@ def merge_index(
     settings: dict[str, Any],
     *,
     lost: AbstractSet[str] = frozenset(),
+    stay: Collection[str] = (),
 ) -> FrameIndex:
     """Return an up-to-date index from an earlier one and new videos.
 
@@ -228,6 +231,7 @@ def merge_index(
             stay.
         settings: settings of all frames.
         lost: videos of the earlier index whose frames are missing in the shards.
+        stay: videos that ``labels`` are not about: they keep those of the earlier index.
     """
     rows: dict[str, VideoRow] = {}
     columns: dict[str, dict[str, np.ndarray]] = {}
@@ -241,8 +245,7 @@ def merge_index(
             if row.name not in lost:
                 rows[row.name] = row
                 columns[row.name] = {name: array[part] for name, array in arrays.items()}
-        if not labels:
-            labels = _labels_of(known)
+        labels = _merge_labels(_labels_of(known), labels, stay)
     for row, frames in entries:
         rows[row.name] = row
         columns[row.name] = {name: np.array(values) for name, values in frames.items()}
@@ -254,6 +257,20 @@ def merge_index(
         videos=[rows[name] for name in names],
         frames=frame_table(names, [columns[name] for name in names], labels),
     )
+
+
+def _merge_labels(
+    known: dict[str, dict[str, str]], labels: dict[str, dict[str, str]], stay: Collection[str]
+) -> dict[str, dict[str, str]]:
+    """Return new labels, and beside them the known ones of the videos that ``stay``."""
+    if not labels:
+        return known
+    old = {
+        column: {name: label for name, label in by_name.items() if name in stay}
+        for column, by_name in known.items()
+    }
+    columns = [*labels, *(one for one in old if one not in labels and any(old[one].values()))]
+    return {column: old.get(column, {}) | labels.get(column, {}) for column in columns}
 
 
 def _labels_of(index: FrameIndex) -> dict[str, dict[str, str]]:

@@ -1,6 +1,6 @@
 """The key of a prepared folder, ``frames.json``: settings, and checksums of its two tables.
 
-    {"format": "vidmoco.frames", "version": 1, "settings": {…}, "num_videos": 9, "num_frames": 180,
+    {"format": "vidmoco.frames", "version": 2, "settings": {…}, "num_videos": 9, "num_frames": 180,
      "frames": "frames-1.parquet", "videos": "videos-1.parquet",
      "num_bytes": {"frames": 7015, "videos": 4226}, "sha256": {"frames": "…", "videos": "…"},
      "content": "…"}
@@ -19,7 +19,8 @@ from vidmoco.json_text import parse_json
 KEY_FILE = "frames.json"
 SHARDS = "shards"
 TABLES = ("frames", "videos")
-_FORMAT, _VERSION = "vidmoco.frames", 1
+_FORMAT, _VERSION = "vidmoco.frames", 2
+_OLDEST = 1  # its rows of videos have no path
 _KINDS = {
     "settings": dict,
     "num_videos": int,
@@ -88,10 +89,10 @@ def read_key(text: str, *, where: str) -> dict[str, Any]:
         )
     if "version" in key and type(key["version"]) is not int:
         raise ConfigError(f"{path} is damaged: 'version' is {key['version']!r}. {_ADVICE}")
-    if "version" in key and key["version"] != _VERSION:
+    if "version" in key and not _OLDEST <= key["version"] <= _VERSION:
         raise ConfigError(
             f"{where} was prepared by another version of vidmoco (its format is {key['version']}, "
-            f"this version reads {_VERSION}). Prepare it again into an empty folder."
+            f"this version reads {_OLDEST} to {_VERSION}). Prepare it again into an empty folder."
         )
     for name in ("format", "version"):
         if name not in key:

@@ -3,7 +3,7 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import closing
 from dataclasses import asdict
@@ -34,6 +34,14 @@ from vidmoco.frames.prepared import open_prepared
 from vidmoco.frames.selection import Selection
 from vidmoco.frames.shard_writer import ShardWriter
 from vidmoco.frames.store import Store, damaged_shards, open_index
+from vidmoco.frames.update import (
+    at_their_places,
+    names_in_folder,
+    paths_of,
+    refuse_other_settings,
+    remove_dead_shards,
+    staying,
+)
 from vidmoco.frames.writer import (
     ADVICE,
     PAIRS_TIMED,
@@ -45,8 +53,7 @@ from vidmoco.frames.writer import (
 from vidmoco.json_text import parse_json
 from vidmoco.progress import ProgressBar
 from vidmoco.run_folder import make_writable_folder
-from vidmoco.text import counted
-from vidmoco.video.catalog import Catalog
+from vidmoco.text import counted, first_of
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.open_catalog import open_catalog
 from vidmoco.video.scan_command import print_catalog, print_refusals
@@ -76,9 +83,9 @@ def prepare(command: PrepareCommand) -> int:
         print_catalog(catalog, console=console)
     if not len(readable):
         raise ConfigError("None of these videos can be read. The reasons are listed above.")
-    videos = dict(zip(names_of(readable), readable.rows(), strict=True))
+    given = dict(zip(names_of(readable), readable.rows(), strict=True))
     if command.labels is not None and labels:
-        labels = labels_of(labels, videos.keys(), path=command.labels, key=command.labels_key)
+        labels = labels_of(labels, given.keys(), path=command.labels, key=command.labels_key)
     settings = FrameSettings(
         fps=command.fps,
         short_side=command.short_side,
@@ -93,11 +100,8 @@ def prepare(command: PrepareCommand) -> int:
     began = time.monotonic()
     with locked(folder):
         known = open_index(folder) if (folder / KEY_FILE).exists() else None
-        if known is not None and known.settings != asdict(settings):
-            raise ConfigError(
-                f"{folder} was prepared with other settings: {known.settings}. Give the same "
-                "settings, or another folder."
-            )
+        if known is not None:
+            refuse_other_settings(folder, known.settings, asdict(settings), state="was prepared")
         shards = known.shard_sizes() if known else {}
         damaged = damaged_shards(Store(folder), known) if known else {}
         for shard, state in damaged.items():
@@ -110,24 +114,32 @@ def prepare(command: PrepareCommand) -> int:
                 shard_bytes=round(command.shard_mib * 2**20),
                 first_shard=max(shards, default=-1) + 1,
             )
-            current = {name: (v.num_bytes, v.mtime_ns) for name, v in videos.items()}
-            current |= _out_of_reach(catalog, known.videos if known else [])
             with closing(writer):
+                rows = [*(known.videos if known else []), *(row for row, _ in writer.entries)]
+                names = names_in_folder(given, rows)
+                videos = {names[name]: video for name, video in given.items()}
+                stay = staying(rows, videos, catalog, command.videos)
+                current = {name: (v.num_bytes, v.mtime_ns) for name, v in videos.items()} | stay
+                labels = {
+                    column: {names.get(name, name): label for name, label in by_name.items()}
+                    for column, by_name in labels.items()
+                }
                 failed, pair_seconds = _write_missing(
                     writer, videos, known, lost, settings, command
                 )
                 writer.close_shard()
                 index = merge_index(
-                    known, writer.entries, current, labels, asdict(settings), lost=lost
+                    known, writer.entries, current, labels, asdict(settings), lost=lost, stay=stay
                 )
+                index = at_their_places(index, videos)
                 if known and index.same_as(known):
                     remove_old_tables(folder, known.key)
                 else:
                     write_index(folder, index)
                 writer.forget_journal()
-            if not failed:  # otherwise a damaged shard may have the only frames of a video
-                for shard in damaged:
-                    (folder / shard_name(shard)).unlink(missing_ok=True)
+            # A damaged shard may have the only frames of a video.
+            remove_dead_shards(folder, index, keep=damaged if failed else ())
+    _print_updates(folder, rows, index, stay.keys(), failed)
     _print_result(folder, index, failed, seconds=time.monotonic() - began, console=console)
     print_refusals(catalog, console=console)
     if not index.frames.num_rows:
@@ -138,25 +150,6 @@ def prepare(command: PrepareCommand) -> int:
     if pair_seconds:
         _print_saving(folder, float(np.mean(pair_seconds)))
     return 1 if failed or len(readable) < len(catalog) else 0
-
-
-def _out_of_reach(catalog: Catalog, known: Sequence[VideoRow]) -> dict[str, tuple[int, int]]:
-    """Return the known videos that cannot be read now, and are as they were: their frames stay.
-
-    Their folder or their disk may be away for a while. Returns their sizes and times by name.
-    """
-    refused: dict[str, tuple[int, int]] = {}
-    for one in catalog.refused().rows():
-        if not one.limit:  # else they are not wanted
-            state = one.num_bytes, one.mtime_ns
-            refused |= {one.key: state, f"{Path(one.root).name}/{one.key}": state}
-    folders = tuple(name for name in refused if name.endswith("/"))
-    states = {row.name: (row.num_bytes, row.mtime_ns) for row in known}
-    return {
-        name: state
-        for name, state in states.items()
-        if refused.get(name) == state or name.startswith(folders)
-    }
 
 
 def _write_missing(
@@ -231,6 +224,7 @@ def _append(writer: ShardWriter, job: PrepareJob, prepared: PreparedVideo) -> No
         end=start + prepared.num_bytes,
         dropped=json.dumps(prepared.dropped) if prepared.dropped else "",
         damage=prepared.damage,
+        path=paths_of([job.video])[0],
     )
     frames: dict[str, list[Any]] = {
         "pts_seconds": prepared.pts_seconds,
@@ -240,6 +234,24 @@ def _append(writer: ShardWriter, job: PrepareJob, prepared: PreparedVideo) -> No
         "crc32": prepared.checksums,
     }
     writer.add(row, frames)
+
+
+def _print_updates(
+    folder: Path,
+    rows: Sequence[VideoRow],
+    index: FrameIndex,
+    stay: Collection[str],
+    failed: Collection[str],
+) -> None:
+    """Print how many known videos stay that are not read now, and which are dropped."""
+    names = {row.name for row in index.videos}
+    if kept := names.intersection(stay):
+        say_result(f"{folder} keeps {counted(len(kept), 'video')} of other places.")
+    if gone := sorted({row.name for row in rows} - names - set(failed)):
+        say_result(
+            f"{folder} drops {counted(len(gone), 'video')}, gone from the given folders or "
+            f"refused: {first_of(gone)}"
+        )
 
 
 def _print_saving(folder: Path, pair_seconds: float) -> None:
@@ -279,7 +291,7 @@ def _print_result(
     if unused > 0:
         say_result(
             f"{unused / 1e6:,.1f} MB of the shards are unused: frames of videos that have changed "
-            "or are gone.",
+            "or are gone. The index leaves them out, other readers of the shards do not.",
         )
     problems = failed | {row.name: row.damage for row in index.videos if row.damage}
     listed = [f"{name!r}: {reason}" for name, reason in problems.items()]

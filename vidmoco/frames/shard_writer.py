@@ -17,6 +17,7 @@ from typing import Any
 from vidmoco.errors import ConfigError
 from vidmoco.frames.index import Entry, VideoRow, shard_name
 from vidmoco.frames.key import KEY_FILE, SHARDS
+from vidmoco.frames.update import refuse_other_settings
 from vidmoco.json_text import parse_json
 
 JOURNAL = "journal.jsonl"
@@ -62,11 +63,7 @@ class ShardWriter:
             entries = [(VideoRow(**line["video"]), line["frames"]) for line in lines[1:]]
         except (ValueError, TypeError, KeyError) as error:
             raise ConfigError(f"{path} is damaged: {error}. {self._advice()}") from error
-        if earlier != settings:
-            raise ConfigError(
-                f"{self.folder} holds an unfinished run with other settings: {earlier}. Give the "
-                "same settings, or another folder."
-            )
+        refuse_other_settings(self.folder, earlier, settings, state="holds an unfinished run")
         os.truncate(path, len(whole))
         for number in {row.shard for row, _ in entries if row.num_frames}:
             end = max(row.end for row, _ in entries if row.shard == number)

@@ -14,7 +14,7 @@ from vidmoco.frames.index import FrameIndex, read_tables, shard_name
 from vidmoco.frames.key import KEY_FILE, holds_key, read_key
 from vidmoco.frames.shard_writer import JOURNAL
 from vidmoco.text import reason_of
-from vidmoco.urls import is_url, url_of
+from vidmoco.urls import is_url, library_for, url_of
 
 _LIMIT = resource.getrlimit(resource.RLIMIT_NOFILE)[0]  # 1024 by default; -1 is none
 MOST_OPEN = _LIMIT // 2 if _LIMIT > 0 else 2**14
@@ -40,7 +40,8 @@ class Store:
         try:
             self._system, self._root = fsspec.core.url_to_fs(self.where)
         except (ValueError, ImportError, OSError) as error:
-            raise ConfigError(f"{self.where} cannot be opened: {error}.") from error
+            reason = library_for(self.where, error) or error
+            raise ConfigError(f"{self.where} cannot be opened: {reason}.") from error
         self.is_local = not is_url(source)
 
     _close = staticmethod(os.close)  # when Python ends, ``os`` may be gone

@@ -13,7 +13,13 @@ from vidmoco.config.methods import METHOD_CONFIGS
 from vidmoco.hub.evaluation import evaluation_metadata, evaluation_section
 from vidmoco.hub.markdown import code_block, text
 from vidmoco.hub.papers import citation
-from vidmoco.hub.training import CURVE_FILE, RECIPE_FILE, data_section, settings_section
+from vidmoco.hub.training import (
+    CURVE_FILE,
+    RECIPE_FILE,
+    data_section,
+    is_of_images,
+    settings_section,
+)
 from vidmoco.report.run_facts import RunFacts
 
 TAG = "vidmoco"
@@ -79,7 +85,12 @@ def model_card(model: Model, results: Sequence[dict[str, Any]]) -> str:
 
 
 def _metadata(model: Model, results: Sequence[dict[str, Any]]) -> str:
-    tags = ["timm", "image-feature-extraction", "self-supervised-learning", "video", TAG]
+    tags = ["timm", "image-feature-extraction"]
+    if model.facts is not None or model.method:  # all methods of vidmoco are self-supervised
+        tags.append("self-supervised-learning")
+    if model.facts is not None and not is_of_images(model.facts):
+        tags.append("video")
+    tags.append(TAG)
     scores = [score for one in results for score in evaluation_metadata(one)]
     data = ModelCardData(
         library_name="timm",
@@ -96,7 +107,8 @@ def _summary(model: Model) -> str:
     what = f"A {text(model.architecture)} backbone of {model.num_parameters / 1e6:.1f} M parameters"
     if model.facts is not None:
         by = f" by {text(model.method)}" if model.method else ""
-        return f"{what}, trained on unlabelled video{by}."
+        data = "images" if is_of_images(model.facts) else "video"
+        return f"{what}, trained on unlabelled {data}{by}."
     if origin := model.provenance.get("imported_from"):
         return f"{what}, imported by vidmoco from {text(origin)}."
     return f"{what}."
@@ -114,7 +126,9 @@ transform = timm.data.create_transform(**data, is_training=False)
 with torch.no_grad():  # (1, {model.dim}) features of an image
     features = backbone(transform(Image.open("image.jpg").convert("RGB"))[None])"""
     commands = f"vidmoco extract clip.mp4 -o feats.npy --backbone {HUB}{model.repository}"
-    about = f"Images in training had {model.size} x {model.size} pixels. There is no classifier."
+    side = f"{model.size} x {model.size} pixels"
+    seen = f"Images in training had {side}." if model.facts else f"It takes images of {side}."
+    about = f"{seen} There is no classifier."
     return "\n\n".join([about, code_block(code, "python"), code_block(commands, "bash")])
 
 
@@ -126,7 +140,7 @@ def _training(facts: RunFacts, has_curve: bool) -> str:
 def _limits(is_evaluated: bool) -> str:
     tested = "" if is_evaluated else " It has not been evaluated here."
     return (
-        "The backbone knows what its training videos showed, with their biases. Test it on your "
+        "The backbone knows what its training data showed, with its biases. Test it on your "
         f"own data before you rely on it.{tested}"
     )
 

@@ -32,6 +32,14 @@ def data_section(facts: RunFacts) -> str:
     return " ".join(lines)
 
 
+def is_of_images(facts: RunFacts) -> bool:
+    """Return whether a run was trained on single images, and not on videos."""
+    try:
+        return bool(read_json(facts.folder / run_folder.FRAMES)["format"] == "vidmoco.images")
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
+
+
 def _videos_of(facts: RunFacts) -> list[str]:
     """Return sentences from the catalog, or from the note of prepared frames or images."""
     catalog = facts.folder / run_folder.CATALOG

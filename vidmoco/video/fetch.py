@@ -12,7 +12,7 @@ import fsspec
 
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.errors import VideoError
-from vidmoco.urls import without_passwords
+from vidmoco.urls import library_for, without_passwords
 from vidmoco.video.files import FoundFile, look_at
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.probe import ProbeJob, refused
@@ -60,7 +60,7 @@ def fetch(url: str, path: Path, *, most_bytes: int, stopped: Event | None = None
         raise
     except Exception as error:  # each library below fsspec has its own kinds
         path.unlink(missing_ok=True)
-        reason = without_passwords(" ".join(str(error).split()))
+        reason = library_for(url, error) or without_passwords(" ".join(str(error).split()))
         if not reason and isinstance(error, TimeoutError):
             reason = "the server sends nothing any more"
         reason = reason or type(error).__name__

@@ -33,15 +33,23 @@ class DuplicatePair:
     best: tuple[int, int]
     """Rows of those two frames among the compared ones."""
 
+    @property
+    def is_within(self) -> bool:
+        """Whether it is one video, which shows the same twice."""
+        return self.videos[0] == self.videos[1]
+
 
 @dataclass(frozen=True)
 class Duplicates:
     """What ``find_duplicates`` has found."""
 
     pairs: list[DuplicatePair]
-    """The most similar pairs, the most similar one first."""
+    """The most similar pairs, the most similar one first; those of two videos before those of one
+    video with itself."""
     num_found: int
     """Number of all pairs. A backbone that tells no video apart gives the square of the videos."""
+    num_within: int
+    """Number of those that are one video with itself."""
 
 
 def find_duplicates(
@@ -66,7 +74,7 @@ def find_duplicates(
         least: lowest cosine of similar frames.
         apart: seconds.
         most: number of pairs to return, at least 1. If there are more, the most similar ones are
-            returned.
+            returned, and pairs of two videos before others.
     """
     assert (np.diff(videos) >= 0).all()
     starts = np.flatnonzero(np.diff(videos, prepend=-1))
@@ -101,21 +109,22 @@ def find_duplicates(
                 kept.add(found)
         kept.shorten()
         _name_others(kept.pairs, similar, first, starts, ends, numbers)
-    return Duplicates(kept.as_list(), kept.num_found)
+    return Duplicates(kept.as_list(), kept.num_found, kept.num_within)
 
 
 class _Best:
     """The most similar pairs of those added so far, as columns; see ``_pairs_of``."""
 
     def __init__(self, most: int) -> None:
-        self.most, self.num_found = most, 0
+        self.most, self.num_found, self.num_within = most, 0, 0
         self.pairs = {name: np.zeros(0, kind) for name, kind in _COLUMNS.items()}
-        self._lowest = -np.inf  # similarity that a pair must exceed to be among the best
+        self._lowest = -np.inf  # rank that a pair must exceed to be among the best
 
     def add(self, found: dict[str, np.ndarray]) -> None:
         """Add pairs, which are in the order of their videos, after those of all earlier calls."""
         self.num_found += len(found["first"])
-        chosen = found["similarity"] > self._lowest
+        self.num_within += int((found["first"] == found["second"]).sum())
+        chosen = _rank_of(found) > self._lowest
         self.pairs = {name: np.append(self.pairs[name], found[name][chosen]) for name in _COLUMNS}
         if len(self.pairs["first"]) > 4 * self.most:
             self.shorten()
@@ -123,9 +132,10 @@ class _Best:
     def shorten(self) -> None:
         """Sort the pairs, and forget those that are too many."""
         # A stable sort: of equally similar pairs those of the first videos stay.
-        order = np.argsort(-self.pairs["similarity"], kind="stable")[: self.most]
+        ranks = _rank_of(self.pairs)
+        order = np.argsort(-ranks, kind="stable")[: self.most]
         if len(order) == self.most:
-            self._lowest = float(self.pairs["similarity"][order[-1]])
+            self._lowest = float(ranks[order[-1]])
         self.pairs = {name: column[order] for name, column in self.pairs.items()}
 
     def as_list(self) -> list[DuplicatePair]:
@@ -136,6 +146,13 @@ class _Best:
             DuplicatePair((first, second), count, similarity, (row, other))
             for first, second, count, similarity, row, other in zip(*columns, strict=True)
         ]
+
+
+def _rank_of(pairs: dict[str, np.ndarray]) -> Float64[np.ndarray, " n"]:
+    """Return a number that is higher for more similar pairs, and lowest for a video with itself."""
+    # Cosines differ by 2 at most.
+    is_within = pairs["first"] == pairs["second"]
+    return np.asarray(pairs["similarity"] - np.where(is_within, 4.0, 0.0))
 
 
 def _left_between(

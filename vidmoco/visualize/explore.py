@@ -89,7 +89,8 @@ def _report_duplicates(
         console,
         "",
         f"Candidates of near-duplicates{among} of similarity {least:g} or more: "
-        f"{counted(found.num_found, 'pair')} of videos"
+        f"{counted(found.num_found - found.num_within, 'pair')} of videos, and "
+        f"{counted(found.num_within, 'video')} that show the same twice"
         + f"; {path.name} has the {len(rows):,} most similar ones"
         * (len(rows) < found.num_found),
     )

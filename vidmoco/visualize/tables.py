@@ -16,7 +16,10 @@ from vidmoco.visualize.duplicates import DuplicatePair
 from vidmoco.visualize.shots import Shot
 
 SHOT_COLUMNS = ("file", "seconds", "similarity", "usual_similarity", "score")
-DUPLICATE_COLUMNS = ("file_a", "file_b", "frames_a", "similarity", "seconds_a", "seconds_b")
+DUPLICATE_COLUMNS = (
+    *("file_a", "file_b", "frames_a", "similarity", "seconds_a", "seconds_b"),
+    "same_video",  # yes: the two frames are of one video, so there is no copy to delete
+)
 _FIRST_ROWS = 5
 
 
@@ -43,7 +46,8 @@ def duplicate_rows(
         best = compared[list(pair.best)].tolist()
         names = [features.name_of(row) for row in best]
         times = features.times[best].tolist()
-        rows.append((*names, pair.num_frames, f"{pair.similarity:.4f}", *times))
+        same = "yes" if pair.is_within else "no"
+        rows.append((*names, pair.num_frames, f"{pair.similarity:.4f}", *times, same))
     return rows
 
 
