@@ -21,6 +21,7 @@ from vidmoco.evaluate.compare import evaluate as run_evaluation
 from vidmoco.features.extract_command import Extracted, write_features
 from vidmoco.features.extract_plan import plan_of
 from vidmoco.features.torchrun_engine import speaks
+from vidmoco.interrupt import stops_raise
 from vidmoco.urls import absolute_paths
 from vidmoco.visualize.query import Query
 from vidmoco.visualize.search import find
@@ -57,6 +58,8 @@ def extract(
     Raises:
         ConfigError: A setting, the backbone, a path or the output cannot be used.
         VideoError: The only video cannot be read.
+        KeyboardInterrupt: A signal stopped it; the same call goes on. For SIGTERM, SIGUSR1 and
+            SIGUSR2 it is ``vidmoco.interrupt.Stopped``, with an ``exit_code``.
     """
     command = _extract_command(videos, output, settings)
     loaded = None
@@ -72,8 +75,9 @@ def extract(
     elif backbone is not None:
         command = replace(command, backbone=os.fspath(backbone))
     console = Console(stderr=True, quiet=quiet or not speaks())
-    plan = plan_of(command, progress=not quiet)
-    return write_features(command, plan, console=console, loaded=loaded)
+    with stops_raise():  # rows are kept, fetched videos deleted, and other processes told
+        plan = plan_of(command, progress=not quiet)
+        return write_features(command, plan, console=console, loaded=loaded)
 
 
 def _extract_command(
