@@ -18,8 +18,9 @@ from vidmoco.backbones.build import load_backbone
 from vidmoco.backbones.source import with_lasting_sources
 from vidmoco.config.evaluation import ReportCommand
 from vidmoco.config.pretrain import PretrainConfig
-from vidmoco.config.recipe import default_recipe, load_recipe, with_settings
+from vidmoco.config.recipe import asked_of, default_recipe, load_recipe, with_settings
 from vidmoco.config.resume import has_checkpoint, resumed_config
+from vidmoco.cores import require_device
 from vidmoco.errors import CheckpointError, ConfigError
 from vidmoco.json_lines import read_metrics
 from vidmoco.loggers.open import OnLog
@@ -159,13 +160,15 @@ def pretrain(
         saved = load_run(folder).config
         given = settings | {"videos": saved.videos if videos is None else absolute_paths(videos)}
         base = _settings_of(recipe) if recipe and resume == "auto" else saved
-        config = resumed_config(saved, with_settings(base, given), run=folder)
+        config = resumed_config(saved, with_settings(base, given, call=pretrain), run=folder)
     elif videos is None:
         raise ConfigError("No videos given. Name a folder of videos.")
     else:
         given = settings | {"videos": absolute_paths(videos)}
-        recipe = recipe or default_recipe(str(settings.get("device", "auto")))
-        config = with_settings(_settings_of(recipe), given)
+        asked = settings.get("device") or asked_of(settings.get("engine"), "device") or "auto"
+        require_device(str(asked))  # before what the recipe for it asks of the settings
+        recipe = recipe or default_recipe(str(asked))
+        config = with_settings(_settings_of(recipe), given, call=pretrain)
         config = replace(config, backbone=with_lasting_sources(config.backbone))
     if config.monitor.images is not None:
         images = absolute(config.monitor.images)
