@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from vidmoco import cores
+from vidmoco.errors import ConfigError
 
 
 @pytest.mark.parametrize(
@@ -22,6 +23,39 @@ def test_a_gpu_is_seen_without_torch(monkeypatch, file, visible, expected):
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert cores.sees_gpu() is expected
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "visible", "message"),
+    [
+        ("gpu", "", None, "Unknown device 'gpu'; expected auto, cpu, cuda or cuda:N. Did you mean"),
+        (
+            "cuda:9x",
+            "/dev/nvidiactl",
+            None,
+            "Unknown device 'cuda:9x'; expected auto, cpu, cuda or",
+        ),
+        ("cuda", "", None, "The device 'cuda' is not here: this machine shows no GPU. Give cpu or"),
+        ("cuda:1", "/dev/nvidiactl", "", "is not here: CUDA_VISIBLE_DEVICES hides all GPUs"),
+        ("cuda", "/dev/kfd", "-1", "is not here: CUDA_VISIBLE_DEVICES hides all GPUs"),
+        ("cuda", "/dev/kfd", None, ""),  # torch has the last word
+        ("cuda:1", "/dev/nvidiactl", None, ""),
+        ("auto", "", None, ""),
+        ("cpu", "", "", ""),
+    ],
+)
+def test_a_device_that_cannot_be_here(monkeypatch, name, file, visible, message):
+    monkeypatch.setattr(Path, "exists", lambda path: str(path) == file)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    told = ""
+    try:
+        cores.require_device(name)
+    except ConfigError as error:
+        told = str(error)
+    assert told.startswith(message) or message in told
+    assert bool(told) == bool(message)
 
 
 def test_a_quota_counts_as_cores(monkeypatch):

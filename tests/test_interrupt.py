@@ -15,14 +15,19 @@ def test_a_signal_is_noted_and_the_handlers_come_back():
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_a_training_in_another_thread_hears_no_signals_and_runs():
+def test_work_in_another_thread_hears_no_signals_and_runs():
     def train():
         with StopSignals() as stop:
             return stop.received
 
+    def extract():
+        with stops_raise():
+            return signal.getsignal(signal.SIGUSR2)
+
     before = signal.getsignal(signal.SIGINT)
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(train).result() is None
+        assert pool.submit(extract).result() is signal.getsignal(signal.SIGUSR2)
     assert signal.getsignal(signal.SIGINT) is before
 
 

@@ -14,7 +14,7 @@ from tiny_run import TINY, numbers
 from vidmoco import run_folder
 from vidmoco.cli.main import main
 from vidmoco.errors import ConfigError
-from vidmoco.lock import LOCK, held
+from vidmoco.lock import LOCK, held, is_held
 from vidmoco.run_folder import claimed, make_new_folder, new_run_folder
 
 
@@ -86,6 +86,15 @@ def test_a_folder_that_is_let_go_is_taken_by_one_of_many(tmp_path):
     assert set(most) == {1}
     assert all(text.startswith(f"Busy: {folder}") for text in refused)
     assert not folder.exists()
+
+
+def test_whether_a_folder_is_held(tmp_path):
+    (tmp_path / "kept").touch()
+    assert not is_held(tmp_path / "none") and not is_held(tmp_path)
+    with held(tmp_path, busy="", advice=""):
+        assert is_held(tmp_path)
+    (tmp_path / LOCK).touch()  # its holder was killed
+    assert not is_held(tmp_path)
 
 
 def test_a_start_that_fails_leaves_nothing(tmp_path):

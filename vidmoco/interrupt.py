@@ -44,12 +44,18 @@ class StopSignals:
         """The shell's exit code for a process that this signal ended, such as 130 and 143."""
         return 128 + self.received if self.received else 0
 
+    def interrupt(self, text: str) -> KeyboardInterrupt:
+        """Return what to raise once the work is saved: after Ctrl-C as Python itself does."""
+        if self.received in (None, signal.SIGINT):
+            return KeyboardInterrupt(text)
+        return Stopped(self.received, text)
+
 
 class Stopped(KeyboardInterrupt):
     """A signal of a scheduler, which ends a command as Ctrl-C does."""
 
-    def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
+    def __init__(self, number: int, text: str = "") -> None:
+        super().__init__(text or signal.Signals(number).name)
         self.exit_code = 128 + number
 
 
@@ -58,7 +64,7 @@ def stops_raise() -> Iterator[None]:
     """Let the signals of schedulers raise ``Stopped`` in a ``with`` block. A second one kills.
 
     Who ignores a signal goes on to do so. In a container, where the command is process 1, the
-    kernel would ignore it otherwise.
+    kernel would ignore it otherwise. Other threads than the main one get no signals.
     """
 
     def stop(number: int, _frame: FrameType | None) -> NoReturn:
@@ -69,7 +75,8 @@ def stops_raise() -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, handler)
 
-    heard = [one for one in _STOPS[1:] if signal.getsignal(one) is signal.SIG_DFL]
+    hears = threading.current_thread() is threading.main_thread()
+    heard = [one for one in _STOPS[1:] if hears and signal.getsignal(one) is signal.SIG_DFL]
     before = {number: signal.signal(number, stop) for number in heard}
     try:
         yield

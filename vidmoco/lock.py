@@ -61,6 +61,18 @@ def held(folder: Path, *, busy: str, advice: str, patience: float = 0.0) -> Iter
             folder.rmdir()
 
 
+def is_held(folder: Path) -> bool:
+    """Return whether another process holds the lock of a folder, or may do so."""
+    try:
+        with (folder / LOCK).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:  # it is locked, or cannot be looked at, or the disk has no locks
+        return True
+    return False
+
+
 def open_locked(path: Path, patience: float) -> tuple[io.FileIO, str]:
     """Make and open a file that no other process locks; return also why the disk has no locks.
 

@@ -120,6 +120,7 @@ def new_run_folder(recipe: str) -> Path:
 
 def make_writable_folder(folder: Path, *, flag: str) -> None:
     """Make ``folder`` if it is missing; raise ``ConfigError`` if files cannot be written there."""
+    _require_no_file(folder, flag=flag)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         TemporaryFile(dir=folder).close()  # has no name, so a killed process leaves nothing behind
@@ -129,15 +130,28 @@ def make_writable_folder(folder: Path, *, flag: str) -> None:
         ) from error
 
 
-def require_place(path: Path | None, *, flag: str) -> None:
-    """Refuse a file or folder that cannot be written, before long work. Nothing is made.
+def _require_no_file(folder: Path, *, flag: str) -> None:
+    """Refuse a folder where a file is, or below a file.
 
     Raises:
-        ConfigError: the nearest folder of it that exists takes no files. URLs are not looked up.
+        ConfigError: there is one.
+    """
+    for place in (folder, *folder.parents):
+        if os.path.isfile(place):  # noqa: PTH113 (Path's raises where nobody may look)
+            raise ConfigError(f"{place} is a file, not a folder. Give another {flag}.")
+
+
+def require_place(path: Path | None, *, flag: str, is_folder: bool = False) -> None:
+    """Refuse a file, or what ``is_folder``, that cannot be written. Nothing is made.
+
+    Raises:
+        ConfigError: the nearest folder of it that exists takes no files, or is a file. URLs are not
+            looked up.
     """
     if path is None or is_url(path):
         return
     place = expanded(path)
+    _require_no_file(place if is_folder else place.parent, flag=flag)
     try:
         while not place.is_dir():
             place = place.parent

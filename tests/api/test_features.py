@@ -1,6 +1,8 @@
 import inspect
 import json
+import os
 import pickle
+import signal
 import subprocess
 import sys
 from importlib import import_module
@@ -13,6 +15,7 @@ from PIL import Image
 
 import vidmoco
 from vidmoco.errors import ConfigError, VideoError
+from vidmoco.interrupt import Stopped
 from vidmoco.visualize.query import read_query
 
 
@@ -47,6 +50,17 @@ def test_features_of_a_video_to_a_file_by_a_loaded_backbone(run, videos, tmp_pat
     (tmp_path / "text.mp4").write_text("no video")
     with pytest.raises(VideoError, match=r"text\.mp4: "):
         vidmoco.extract(tmp_path / "text.mp4", "~/b.npy", backbone=frozen)
+
+
+def test_a_signal_of_a_scheduler_is_raised_so_that_what_is_done_is_kept(
+    run, videos, tmp_path, monkeypatch
+):
+    def stopped(*_, **__):
+        os.kill(os.getpid(), signal.SIGUSR2)
+
+    monkeypatch.setattr("vidmoco.api.features.write_features", stopped)
+    with pytest.raises(Stopped, match="SIGUSR2"):
+        vidmoco.extract(videos / "01.mp4", tmp_path / "a.npy", backbone=run)
 
 
 def test_evaluate_has_its_help():

@@ -1,4 +1,5 @@
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,11 +9,12 @@ import timm
 import torch
 from painted_videos import read_index, write_video
 from PIL import Image
-from tiny_run import SMALL
+from tiny_run import SMALL, numbers, signal_in
 
 import vidmoco
 from vidmoco.cli.main import main
 from vidmoco.errors import CheckpointError, ConfigError
+from vidmoco.interrupt import Stopped
 
 
 def test_a_run_of_three_videos_from_python(run, videos):
@@ -43,6 +45,45 @@ def test_a_second_call_is_the_same_and_a_stopped_run_goes_on(run, videos, tmp_pa
     monkeypatch.chdir(tmp_path)
     unnamed = vidmoco.pretrain(videos, steps=1, **SMALL | {"method": "simclr"})
     assert unnamed.path == Path("runs/tiny_cpu-1") and unnamed.config.method.name == "simclr"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_the_program_too(run, videos, tmp_path, number):
+    """Else a loop over seeds would go on, and an unfinished backbone be judged."""
+    place = tmp_path / "b"
+    with signal_in(1, number), pytest.raises(KeyboardInterrupt) as stopped:
+        vidmoco.pretrain(videos, run=place, steps=2, **SMALL)
+    assert f"Stopped by {number.name} after step 1 of 2. Continue with" in str(stopped.value)
+    assert f"run='{place}', resume=True" in str(stopped.value)
+    assert getattr(stopped.value, "exit_code", 130) == 128 + number
+    assert isinstance(stopped.value, Stopped) == (number == signal.SIGTERM)
+    assert vidmoco.pretrain(run=place, resume=True, quiet=True).is_finished
+    assert numbers(place) == numbers(run.path)
+    with signal_in(1, number), pytest.raises(KeyboardInterrupt, match="b is finished: its 3"):
+        vidmoco.pretrain(run=place, resume=True, quiet=True, steps=3)
+
+
+def test_a_function_gets_each_line_and_may_end_the_training(run, videos, tmp_path):
+    lines = []
+    given = {"run": tmp_path / "b", "steps": 2, **SMALL}
+
+    class Enough(Exception):
+        pass
+
+    def end_at_once(line):
+        lines.append(line)
+        raise Enough
+
+    with pytest.raises(Enough) as raised:
+        vidmoco.pretrain(videos, on_log=end_at_once, **given)
+    assert raised.traceback[-1].name == "end_at_once"
+    assert "after step 1 of 2. Continue with vidmoco.pretrain(run=" in raised.value.__notes__[0]
+    stopped = vidmoco.load_run(tmp_path / "b")
+    assert stopped.metrics.num_rows == 1 and not stopped.is_finished
+    assert sum(one.numel() for one in stopped.backbone().parameters())
+    vidmoco.pretrain(run=stopped, resume=True, quiet=True, on_log=lines.append)
+    assert lines == stopped.metrics.to_pylist() and stopped.is_finished
+    assert numbers(stopped.path) == numbers(run.path)
 
 
 def test_the_settings_of_a_run_are_a_recipe(run, videos, tmp_path):

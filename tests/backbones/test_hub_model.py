@@ -29,6 +29,18 @@ def test_weights_that_cannot_be_downloaded(name, monkeypatch, capsys):
     assert said == [f"Downloading the weights of {name} from {place} …\n"]
 
 
+def test_a_download_is_announced_once(monkeypatch, capsys):
+    def offline(*_args, **options):
+        if "img_size" in options:  # a ResNet has no such argument, and is tried without
+            raise TypeError("unexpected keyword argument 'img_size'")
+        raise LocalEntryNotFoundError("cannot find the requested files in the local cache")
+
+    monkeypatch.setattr(timm, "create_model", offline)
+    with pytest.raises(CheckpointError, match=r"\(of pretrain: --backbone\.weights"):
+        build_backbone("resnet18.a1_in1k", size=32)
+    assert capsys.readouterr().err.count("Downloading the weights") == 1
+
+
 def test_weights_in_the_cache_are_not_downloaded(monkeypatch, tmp_path, capsys):
     snapshot = tmp_path / "models--timm--resnet18.a1_in1k" / "snapshots" / "0"
     snapshot.mkdir(parents=True)

@@ -68,6 +68,13 @@ def test_the_first_moco_v3_of_mmselfsup():
     assert encoder.layout == "mmselfsup" and "conv1.weight" in encoder.weights
 
 
+def test_a_checkpoint_of_a_training_here():
+    content = {"step": 3, "method": {"queue": torch.ones(2)}}
+    content |= {name: torch.ones(2) for name in ("augment_generator", "torch_generator")}
+    with pytest.raises(CheckpointError, match=r"x is a checkpoint of vidmoco\. It needs no import"):
+        find_encoder(content, source="x")
+
+
 def test_keys_of_any_network_where_one_is_named():
     state = {"stem.weight": torch.ones(2, 2), "stem.bias": torch.ones(2)}
     with pytest.raises(CheckpointError, match="The layout of x is unknown"):

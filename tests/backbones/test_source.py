@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from vidmoco.backbones.source import backbone_folder, parse_source
+from vidmoco.backbones.source import backbone_folder, parse_source, require_checkpoint
 from vidmoco.errors import ConfigError
 
 
@@ -22,6 +22,48 @@ def test_paths_where_nothing_is_say_what_may_be_given(tmp_path):
             parse_source(source)
         for part in ("no backbone at", "run folder", "timm name", "hf-hub:", "random:"):
             assert part in str(refused.value)
+
+
+def test_a_file_says_what_to_name_in_its_place(trained, tmp_path):
+    folder = trained[1]
+    lone, run = tmp_path / "s d.pt", tmp_path / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    checkpoint = run / "checkpoints" / "step_00000001.pt"
+    for path in (lone, checkpoint, run / "config.yaml"):
+        path.touch()
+    expected = {
+        lone: f"and name that: vidmoco import '{lone}' -o FOLDER",
+        folder / "model.safetensors": f"Name its folder: {folder}",
+        checkpoint: f"Name its run: {run}",
+        run / "config.yaml": f"Name its run: {run}",
+    }
+    for path, advice in expected.items():
+        for source in (path, str(path), f"random:{path}"):
+            with pytest.raises(ConfigError, match="is a file, and a backbone is a folder") as error:
+                parse_source(source)
+            assert str(error.value).endswith(advice)
+
+
+def test_what_needs_no_import(trained, tmp_path, monkeypatch):
+    folder, run = trained[1], tmp_path / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "config.yaml").touch()
+    monkeypatch.chdir(run / "checkpoints")
+    Path("a.pt").touch()
+    told = {
+        run / "checkpoints" / "a.pt": f"--backbone {run}. A run that was killed",
+        Path("a.pt"): f"--backbone {run}. A run that was killed",
+        run: "is a run folder, which needs no import",
+        folder: f"is a backbone folder, which needs no import. Name it where a backbone is wanted: "
+        f"--backbone {folder}",
+        tmp_path: "is a folder; expected the file of a checkpoint",
+    }
+    for path, text in told.items():
+        with pytest.raises(ConfigError) as refused:
+            require_checkpoint(path)
+        assert text in str(refused.value)
+    (tmp_path / "a.pt").touch()
+    require_checkpoint(tmp_path / "a.pt")
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,21 @@ def test_mistakes_are_told_before_anything_runs(tmp_path, monkeypatch):
         run_pretrain(command("@list.txt"))
     with pytest.raises(ConfigError, match=r"There is no backbone at \./gone"):
         run_pretrain(command("v", "--backbone.weights", "./gone"))
+    with pytest.raises(
+        ConfigError, match=r"list\.txt is a file, not a folder\. Give another --run"
+    ):
+        run_pretrain(command("v", "--run", "list.txt"))
+    with pytest.raises(
+        ConfigError, match=r"list\.txt is a file, not a folder\. Give another --run"
+    ):
+        run_pretrain(command("v", "--run", "list.txt/run"))
+    with pytest.raises(ConfigError, match="Unknown device 'gpu'"):
+        run_pretrain(command("v", "--device", "gpu"))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with pytest.raises(ConfigError, match="The device 'cuda' is not here"):
+        command("v", "--device", "cuda", "--batch-size", "8")  # of a recipe for a GPU
+    with pytest.raises(ConfigError, match="The device 'cuda' is not here"):
+        run_pretrain(command("v", "--device", "cuda"))
     with pytest.raises(ConfigError, match=r"segment-seconds is 60, and the longest video lasts 1"):
         run_pretrain(command("v", "--data.segment-seconds", "60", "--device", "cpu"))
     assert not list(tmp_path.glob("runs/*"))

@@ -82,7 +82,26 @@ def test_a_method_by_name(text, words):
         (SimCLRConfig(), {"optim": OptimConfig(accumulate=2)}, "--optim.accumulate is 2"),
         (MoCoConfig(), {"optim": OptimConfig(predictor_lr=0.1)}, "moco has no predictor"),
         (FastMoCoConfig(divide=3), {"augment": AugmentConfig(size=64)}, "--augment.size is 64"),
-        (MoCoConfig(bn_splits=8), {"data": DataConfig(batch_size=12)}, "--method.bn-splits (8)"),
+        (
+            MoCoConfig(bn_splits=8),
+            {"data": DataConfig(batch_size=12)},
+            "each part. Give --data.batch-size 16 or --method.bn-splits 6.",
+        ),
+        (
+            MoCoConfig(bn_splits=8),
+            {"data": DataConfig(batch_size=70)},
+            "or --method.bn-splits 7.",
+        ),
+        (
+            MoCoConfig(bn_splits=4),
+            {"data": DataConfig(batch_size=9), "optim": OptimConfig(accumulate=2)},
+            "in each part. Give --data.batch-size 16.",
+        ),
+        (
+            MoCoConfig(bn_splits=1),
+            {"data": DataConfig(batch_size=9), "optim": OptimConfig(accumulate=2)},
+            "a multiple of --optim.accumulate (2), of the recipe where you give none, with",
+        ),
         (MoCoV3Config(), {"augment": AugmentConfig(large_views=3)}, "but moco_v3 takes 2"),
         (
             SimCLRConfig(),

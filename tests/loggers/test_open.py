@@ -202,3 +202,23 @@ def test_no_password_is_told(tmp_path):
 
     loggers.picture(fails)
     assert "https://host/x" in told.getvalue() and "secret" not in told.getvalue()
+
+
+def test_a_function_gets_the_lines_that_come_and_what_it_raises_is_kept(tmp_path, monkeypatch):
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "loss": 1.0}\n')
+    seen = []
+
+    def on_log(line):
+        seen.append(line)
+        if line["step"] == 3:
+            raise SystemExit(4)
+
+    given = {"step": 1, "console": Console(quiet=True), "on_log": on_log}
+    with open_loggers(tmp_path, config("tensorboard"), **given) as loggers:
+        for step in (2, 3, 4):
+            loggers.metrics({"step": step, "loss": 1.0})
+    assert [line["step"] for line in seen] == [2, 3]
+    assert isinstance(loggers.failure, SystemExit)
+    monkeypatch.setattr(distributed, "is_main", lambda: False)
+    open_loggers(tmp_path, config(), **given).metrics({"step": 5, "loss": 1.0})
+    assert len(seen) == 2

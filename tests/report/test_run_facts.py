@@ -6,6 +6,7 @@ from report_material import make_run
 
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.errors import ConfigError
+from vidmoco.lock import held
 from vidmoco.report.run_facts import read_lines, read_run
 
 
@@ -66,7 +67,10 @@ def test_what_is_no_run(tmp_path):
     with pytest.raises(ConfigError, match=r"not a run folder: it has no config.yaml. It is empty"):
         read_run(tmp_path)
     run = make_run(tmp_path / "run", steps=0)
-    with pytest.raises(ConfigError, match="has no metrics yet"):
+    advice = "has no metrics yet.* Nothing trains there: vidmoco pretrain --run .*run --resume$"
+    with pytest.raises(ConfigError, match=advice):
+        read_run(run)
+    with held(run, busy="", advice=""), pytest.raises(ConfigError, match="Try again then"):
         read_run(run)
     (run / "metrics.jsonl").unlink()
     with pytest.raises(ConfigError, match="has no metrics yet"):

@@ -77,6 +77,10 @@ def test_a_finished_run_is_done_even_without_its_videos(finished, run, capsys):
     error = " ".join(capsys.readouterr().err.split())
     assert "run is finished: its 6 steps are taken." in error and "vidmoco report" in error
     assert numbers(run) == numbers(finished)
+    assert main(["pretrain", "--run", str(run), "--resume", "--log", "tensorboard"]) == 0
+    error = " ".join(capsys.readouterr().err.split())
+    assert "run is finished: its 6 steps are taken. More: --steps N or --epochs N." in error
+    assert "steps 6 to 6" not in error and any((run / "tensorboard").iterdir())  # it joins
     (run / "backbone").rename(run / "away")  # killed between the last checkpoint and the backbone
     assert again(None, run) == 0
     assert (run / "backbone" / "config.json").is_file()

@@ -127,7 +127,7 @@ def embed(
         {
             "videos": ["-"],
             "output": "-",
-            "frames": from_python(FrameSelection, frames),
+            "frames": from_python(FrameSelection, frames, call=embed),
             "pool": pool,
             "normalize": normalize,
             "size": size,

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 from einops import rearrange
@@ -15,12 +15,13 @@ from vidmoco.backbones.source import require_source
 from vidmoco.config.evaluation import EvaluateCommand, SearchCommand
 from vidmoco.config.extract import ExtractCommand
 from vidmoco.config.frame_selection import SELECTION_KEYS, FrameSelection
-from vidmoco.config.plain import from_python
-from vidmoco.errors import ConfigError, nearest
+from vidmoco.config.plain import from_python, require_known
+from vidmoco.errors import ConfigError
 from vidmoco.evaluate.compare import evaluate as run_evaluation
 from vidmoco.features.extract_command import Extracted, write_features
 from vidmoco.features.extract_plan import plan_of
 from vidmoco.features.torchrun_engine import speaks
+from vidmoco.interrupt import stops_raise
 from vidmoco.urls import absolute_paths
 from vidmoco.visualize.query import Query
 from vidmoco.visualize.search import find
@@ -57,6 +58,8 @@ def extract(
     Raises:
         ConfigError: A setting, the backbone, a path or the output cannot be used.
         VideoError: The only video cannot be read.
+        KeyboardInterrupt: A signal stopped it; the same call goes on. For SIGTERM, SIGUSR1 and
+            SIGUSR2 it is ``vidmoco.interrupt.Stopped``, with an ``exit_code``.
     """
     command = _extract_command(videos, output, settings)
     loaded = None
@@ -72,8 +75,9 @@ def extract(
     elif backbone is not None:
         command = replace(command, backbone=os.fspath(backbone))
     console = Console(stderr=True, quiet=quiet or not speaks())
-    plan = plan_of(command, progress=not quiet)
-    return write_features(command, plan, console=console, loaded=loaded)
+    with stops_raise():  # rows are kept, fetched videos deleted, and other processes told
+        plan = plan_of(command, progress=not quiet)
+        return write_features(command, plan, console=console, loaded=loaded)
 
 
 def _extract_command(
@@ -82,13 +86,7 @@ def _extract_command(
     """Return the settings of an extraction; those of its frames are among ``settings``."""
     frames = {name: settings[name] for name in SELECTION_KEYS if name in settings}
     rest = {name: value for name, value in settings.items() if name not in frames}
-    own = [field.name for field in fields(ExtractCommand)]
-    known = [*SELECTION_KEYS, *(name for name in own if name not in ("videos", "output", "frames"))]
-    for name in rest:
-        if name not in known:
-            raise ConfigError(
-                f"unknown key {name!r}.{nearest(name, known)} Known here: {', '.join(known)}."
-            )
+    require_known(ExtractCommand, rest, call=extract, short=SELECTION_KEYS, without=("frames",))
     given = {
         "videos": absolute_paths(videos),
         "output": output,
@@ -135,7 +133,7 @@ def evaluate(
         require_source(name)
     given = {"images": images, "backbone": names, "output": output} | settings
     return run_evaluation(
-        from_python(EvaluateCommand, given),
+        from_python(EvaluateCommand, given, call=evaluate),
         console=Console(stderr=True, quiet=True) if quiet else None,
         output=Console(quiet=True) if quiet else None,
         writes=output is not None,
@@ -177,7 +175,7 @@ def search(
         picture, query = Query("the query", pixels), "-"
     given = {"features": features, "query": query, "backbone": _named(backbone)} | settings
     console = Console(stderr=True, quiet=quiet)
-    hits = find(from_python(SearchCommand, given), query=picture, console=console)
+    hits = find(from_python(SearchCommand, given, call=search), query=picture, console=console)
     return [
         {
             "video": str(hits.features.file_of(row).source),

@@ -18,10 +18,12 @@ from vidmoco.backbones.build import load_backbone
 from vidmoco.backbones.source import with_lasting_sources
 from vidmoco.config.evaluation import ReportCommand
 from vidmoco.config.pretrain import PretrainConfig
-from vidmoco.config.recipe import default_recipe, load_recipe, with_settings
+from vidmoco.config.recipe import asked_of, default_recipe, load_recipe, with_settings
 from vidmoco.config.resume import has_checkpoint, resumed_config
+from vidmoco.cores import require_device
 from vidmoco.errors import CheckpointError, ConfigError
 from vidmoco.json_lines import read_metrics
+from vidmoco.loggers.open import OnLog
 from vidmoco.report.report import report as write_report
 from vidmoco.run_folder import LATEST
 from vidmoco.train.pretrain import pretrain as train
@@ -105,13 +107,15 @@ def pretrain(
     recipe: PathLike | PretrainConfig | None = None,
     run: PathLike | None = None,
     resume: Resume = False,
+    on_log: OnLog | None = None,
     quiet: bool = False,
     **settings: Any,
 ) -> Run:
     """Train a backbone on pairs of frames, and return its run.
 
-    An interrupt (the stop button of a notebook) ends it after a step, with a checkpoint:
-    ``resume=True`` with the same ``run`` goes on. It can be called any number of times.
+    An interrupt (the stop button of a notebook) ends it after a step, with a checkpoint, and is
+    raised then: ``resume=True`` with the same ``run`` goes on. It can be called any number of
+    times.
 
         run = vidmoco.pretrain("videos/", steps=500, batch_size=64, backbone="resnet18",
                                augment={"size": 64}, monitor={"images": "images/"})
@@ -126,6 +130,9 @@ def pretrain(
             ``epochs`` extend it; what computes nothing else may change too, such as ``workers``.
             "auto" does so where ``run`` has a checkpoint, and else begins with ``videos``,
             ``recipe`` and settings; of a finished run it returns at once.
+        on_log: A function that gets each line of the run's metrics.jsonl as a dict, when it is
+            written (``engine={"log_every": 10}``), in the main process only. What it raises ends
+            the training after that step, with a checkpoint and a backbone, and is raised then.
         quiet: Print nothing.
         **settings: Settings in place of the recipe's: those without a section (``steps``,
             ``epochs``, ``seed``), those that have a short flag (``batch_size``, ``device``,
@@ -137,7 +144,14 @@ def pretrain(
         CheckpointError: There is no checkpoint that can be resumed.
         TrainingError: The loss is not finite.
         VideoError: Too many videos in a row cannot be read.
+        KeyboardInterrupt: A signal came, and the run is saved as it is. For SIGTERM, SIGUSR1 and
+            SIGUSR2 it is ``vidmoco.interrupt.Stopped``, with an ``exit_code``.
     """
+    if on_log is not None and not callable(on_log):
+        raise ConfigError(
+            f"on_log is of type {type(on_log).__name__}; expected a function, which gets each line "
+            "of metrics.jsonl as a dict."
+        )
     if resume not in (True, False, "auto"):
         raise ConfigError(f"resume is {resume!r}; it must be True, False or 'auto'.")
     folder = expanded(Path(run)) if run is not None else None
@@ -146,13 +160,15 @@ def pretrain(
         saved = load_run(folder).config
         given = settings | {"videos": saved.videos if videos is None else absolute_paths(videos)}
         base = _settings_of(recipe) if recipe and resume == "auto" else saved
-        config = resumed_config(saved, with_settings(base, given), run=folder)
+        config = resumed_config(saved, with_settings(base, given, call=pretrain), run=folder)
     elif videos is None:
         raise ConfigError("No videos given. Name a folder of videos.")
     else:
         given = settings | {"videos": absolute_paths(videos)}
-        recipe = recipe or default_recipe(str(settings.get("device", "auto")))
-        config = with_settings(_settings_of(recipe), given)
+        asked = settings.get("device") or asked_of(settings.get("engine"), "device") or "auto"
+        require_device(str(asked))  # before what the recipe for it asks of the settings
+        recipe = recipe or default_recipe(str(asked))
+        config = with_settings(_settings_of(recipe), given, call=pretrain)
         config = replace(config, backbone=with_lasting_sources(config.backbone))
     if config.monitor.images is not None:
         images = absolute(config.monitor.images)
@@ -167,7 +183,10 @@ def pretrain(
             resume=resume,
             recipe=named,
             console=Console(quiet=True) if quiet else None,
+            on_log=on_log,
         )
+    if result.interrupt is not None:
+        raise result.interrupt
     return Run(result.run)
 
 

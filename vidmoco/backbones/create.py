@@ -40,8 +40,12 @@ _CANNOT_TAKE = (
 _STEPS = (4, 8, 14, 16, 32, 64)
 
 
-def create(source: Source, *, pretrained: bool, **options: Any) -> nn.Module:
+def create(
+    source: Source, *, pretrained: bool, is_retry: bool = False, **options: Any
+) -> nn.Module:
     """Create a timm model without classifier, at its own size or at ``img_size``.
+
+    A download is announced, but not when ``is_retry``.
 
     Raises:
         ConfigError: timm has no such model.
@@ -57,7 +61,7 @@ def create(source: Source, *, pretrained: bool, **options: Any) -> nn.Module:
         own = only_own_weights() if source.folder is not None else nullcontext()
         with own, warnings.catch_warnings():  # timm's resizing of relative positions
             warnings.filterwarnings("ignore", r"torch\.searchsorted\(\)|Using a non-tuple sequence")
-            if pretrained and source.folder is None:
+            if pretrained and source.folder is None and not is_retry:
                 tell_of_download(source)
             if source.name.startswith(HUB):
                 check_hub(source)
@@ -66,8 +70,9 @@ def create(source: Source, *, pretrained: bool, **options: Any) -> nn.Module:
             )
     except (OSError, HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
         raise CheckpointError(
-            f"Cannot download the weights of {source.label}: {first_line(error)}. Give --backbone "
-            "a run or backbone folder, or connect to the internet."
+            f"Cannot download the weights of {source.label}: {first_line(error)}. Name a run or "
+            "backbone folder in its place (of pretrain: --backbone.weights, and no "
+            "--backbone.pretrained), or connect to the internet."
         ) from error
     except (RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
         raise CheckpointError(f"Cannot load {source.label}: {first_line(error)}") from error
@@ -230,7 +235,7 @@ def _create_for(
         ways = [sized | {"dynamic_img_size": True}, sized | {"strict_img_size": False}, *ways]
     for way in ways:
         try:
-            return create(source, **options, **way), resized
+            return create(source, is_retry=way is not ways[0], **options, **way), resized
         except TypeError as error:
             if not any(key in str(error) for key in way):
                 raise

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from vidmoco.backbones.key_names import timm_names
+from vidmoco.backbones.source import of_vidmoco
 from vidmoco.checkpoint import holds_its_values
 from vidmoco.errors import CheckpointError
 
@@ -191,6 +192,8 @@ def _layout_of(
             return layout
         is_dino = any(key.startswith(_DINO) for key in tensors)
         return Layout("dino" if is_dino else container, layout.prefix, ())
+    if {"augment_generator", "torch_generator"} <= tensors.keys():
+        raise CheckpointError(f"{source} is a checkpoint of vidmoco. {of_vidmoco('RUN')}")
     raise CheckpointError(
         f"The layout of {source} is unknown. Its keys begin with: {', '.join(words[:12])}. "
         "Give timm's name of the network with --architecture, or the prefix of the backbone's keys "

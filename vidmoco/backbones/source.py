@@ -1,6 +1,7 @@
 """What ``--backbone`` may name: one grammar for all commands, without torch."""
 
 import os
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,6 +9,8 @@ from pathlib import Path
 from vidmoco.backbones.folder import CONFIG_FILE, check_folder
 from vidmoco.config.backbone import BackboneConfig
 from vidmoco.errors import ConfigError, nearest
+from vidmoco.run_folder import CHECKPOINTS
+from vidmoco.run_folder import CONFIG as RUN_CONFIG
 from vidmoco.urls import expanded
 
 UNTRAINED = "random"
@@ -114,9 +117,58 @@ def backbone_folder(source: str | os.PathLike[str]) -> Path | None:
         return path
     text = os.fspath(source)
     looks_like_path = not isinstance(source, str) or "/" in text or text.startswith((".", "~"))
+    if path.is_file():
+        raise ConfigError(f"{text} is a file, and a backbone is a folder. {_folder_of(path)}")
     if path.exists() or (looks_like_path and not text.startswith(HUB)):
         raise ConfigError(f"There is no backbone at {text}. {EXPECTED}")
     return None
+
+
+def _folder_of(path: Path) -> str:
+    """Return what to name in place of a file, as a sentence."""
+    run = run_of_checkpoint(path) or path.parent
+    if (run / RUN_CONFIG).is_file():
+        return f"Name its run: {run}"
+    if (path.parent / CONFIG_FILE).is_file():
+        return f"Name its folder: {path.parent}"
+    return (
+        "Make one of a checkpoint, and name that: "
+        f"vidmoco import {shlex.quote(str(path))} -o FOLDER"
+    )
+
+
+def run_of_checkpoint(path: Path) -> Path | None:
+    """Return the run folder that a checkpoint of a training is in, or None if it is none."""
+    run = path.absolute().parent.parent if path.parent == Path() else path.parent.parent
+    known = path.parent.absolute().name == CHECKPOINTS and (run / RUN_CONFIG).is_file()
+    return run if known and path.is_file() else None
+
+
+def require_checkpoint(path: Path) -> None:
+    """Refuse to import what is a backbone already, or no file.
+
+    Raises:
+        ConfigError: it is a folder, or a checkpoint of a run.
+    """
+    path = expanded(path)
+    if (run := run_of_checkpoint(path)) is not None:
+        raise ConfigError(f"{path} is of vidmoco. {of_vidmoco(str(run))}")
+    if not path.is_dir():
+        return
+    if any((path / name).is_file() for name in (RUN_CONFIG, CONFIG_FILE)):
+        raise ConfigError(
+            f"{path} is a {'run' if (path / RUN_CONFIG).is_file() else 'backbone'} folder, which "
+            f"needs no import. Name it where a backbone is wanted: --backbone {path}"
+        )
+    raise ConfigError(f"{path} is a folder; expected the file of a checkpoint.")
+
+
+def of_vidmoco(run: str) -> str:
+    """Return what to do with a checkpoint of a training here, as sentences."""
+    return (
+        f"It needs no import: name its run where a backbone is wanted, --backbone {run}. A run "
+        f"that was killed goes on with: vidmoco pretrain --run {run} --resume"
+    )
 
 
 def lasting(source: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from vidmoco.ahead import say_loading
 from vidmoco.atomic_file import writing
-from vidmoco.backbones.source import UNTRAINED
+from vidmoco.backbones.source import UNTRAINED, require_checkpoint
 from vidmoco.backbones.timm_names import require_sources
 from vidmoco.config.commands import (
     DemoCommand,
@@ -31,6 +31,7 @@ from vidmoco.config.evaluation import (
     SearchCommand,
 )
 from vidmoco.config.extract import ExtractCommand
+from vidmoco.cores import require_device
 from vidmoco.errors import ConfigError
 from vidmoco.frames.key import holds_key
 from vidmoco.interrupt import stops_raise
@@ -94,7 +95,7 @@ def _scan(command: ScanCommand) -> int:
 def _prepare(command: PrepareCommand) -> int:
     _require_videos(*command.videos)
     require_paths(command.labels)
-    require_place(command.output, flag="-o")
+    require_place(command.output, flag="-o", is_folder=True)
     from vidmoco.frames.prepare import prepare
 
     return prepare(command)
@@ -115,6 +116,8 @@ def _preview(command: PreviewCommand) -> int:
 def _extract(command: ExtractCommand) -> int:
     _require_videos(*command.videos)
     require_paths(command.labels)
+    if command.engine != "ray":  # whose workers may be elsewhere
+        require_device(command.device)
     require_sources(command.backbone)
     require_place(command.output, flag="-o")
     from vidmoco.features.extract_plan import plan_of
@@ -128,6 +131,7 @@ def _extract(command: ExtractCommand) -> int:
 
 def _evaluate(command: EvaluateCommand) -> int:
     require_paths(command.images, command.videos.labels)
+    require_device(command.device)
     require_sources(*(source for source in command.backbone if source != UNTRAINED))
     require_place(command.output, flag="--output")
     say_loading()
@@ -141,8 +145,9 @@ def _evaluate_detection(command: DetectionCommand) -> int:
     for source in command.train:
         split_source(source, flag="--train")
     split_source(command.val, flag="--val")
+    require_device(command.device)
     require_sources(command.backbone)
-    require_place(command.run, flag="--run")
+    require_place(command.run, flag="--run", is_folder=True)
     say_loading()
     from rich.console import Console
 
@@ -167,6 +172,7 @@ def _report(command: ReportCommand) -> int:
 
 def _search(command: SearchCommand) -> int:
     require_paths(command.features)
+    require_device(command.device)
     require_sources(command.backbone)
     require_place(command.output, flag="-o")
     say_loading()
@@ -185,7 +191,8 @@ def _explore(command: ExploreCommand) -> int:
 
 def _import(command: ImportCommand) -> int:
     require_paths(command.checkpoint)
-    require_place(command.output, flag="-o")
+    require_checkpoint(command.checkpoint)
+    require_place(command.output, flag="-o", is_folder=True)
     say_loading()
     from vidmoco.backbones.import_checkpoint import import_checkpoint
     from vidmoco.console import say_result
@@ -230,7 +237,7 @@ def _export(command: ExportCommand) -> int:
 
 
 def _demo(command: DemoCommand) -> int:
-    require_place(command.output, flag="-o")
+    require_place(command.output, flag="-o", is_folder=True)
     _require_packages("vidmoco demo", "sklearn", "matplotlib", extra="eval")
     say_loading()
     from vidmoco.demo.run import demo

@@ -26,6 +26,7 @@ from vidmoco.config.recipe import (
     with_views_of,
 )
 from vidmoco.config.resume import has_checkpoint
+from vidmoco.cores import require_device
 from vidmoco.errors import ConfigError, nearest
 
 Trains = PretrainCommand | PreviewCommand
@@ -68,6 +69,8 @@ def parse(settings: type[Any], words: Sequence[str], *, prog: str) -> Any:
         if error is None:
             print(messages.getvalue(), end="", file=sys.stderr)
             raise
+        if settings is PretrainCommand:  # its recipe was chosen by the device
+            require_device(_device(words))
         raise ConfigError(f"{error}{advice}") from error
     require_finite(given)
     return given
@@ -109,6 +112,13 @@ def _flags_of_several(settings: type[Any], prefix: str = "--") -> list[str]:
     return flags
 
 
+def _device(words: Sequence[str]) -> str:
+    """Return the device that the words name, or ``auto``."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--device", "--engine.device", dest="device", default="auto")
+    return str(parser.parse_known_args(words)[0].device)
+
+
 def _defaults(settings: type[Trains], words: Sequence[str]) -> tuple[Trains, str]:
     """Return the settings that flags override: those of the recipe, or of the run to resume.
 
@@ -119,13 +129,12 @@ def _defaults(settings: type[Trains], words: Sequence[str]) -> tuple[Trains, str
         parser.add_argument(flag)
     for flag in ("--data.frames-per-video", "--augment.large-views"):
         parser.add_argument(flag, type=int)
-    parser.add_argument("--device", "--engine.device", dest="device", default="auto")
     parser.add_argument("--resume", default="no")
     try:
-        given = vars(parser.parse_known_args(words)[0])
+        given, device = vars(parser.parse_known_args(words)[0]), _device(words)
     except argparse.ArgumentError:  # a flag without its value; tyro has a better message
         return settings(), ""
-    recipe = given["recipe"] or default_recipe(given["device"])
+    recipe = given["recipe"] or default_recipe(device)
     goes_on = given["resume"] == "yes" or (
         given["resume"] == "auto" and has_checkpoint(Path(given["run"] or ""))
     )

@@ -11,6 +11,7 @@ from vidmoco.cli.flags import run_config
 from vidmoco.config.commands import PretrainCommand
 from vidmoco.config.recipe import load_recipe
 from vidmoco.config.resume import has_checkpoint, resumed_config
+from vidmoco.cores import require_device
 from vidmoco.errors import ConfigError
 from vidmoco.run_folder import RUNS, require_empty, require_place
 from vidmoco.urls import absolute, expand_lists, expanded, require_paths
@@ -34,9 +35,10 @@ def run_pretrain(command: PretrainCommand) -> int:
     videos = expand_lists(config.videos)
     if not goes_on:
         require_paths(*videos)
+    require_device(config.engine.device)
     require_paths(config.monitor.images)
     require_sources(config.backbone.name, config.backbone.weights)
-    require_place(command.run or RUNS, flag="--run")
+    require_place(command.run or RUNS, flag="--run", is_folder=True)
     config = replace(config, videos=tuple(absolute(path) for path in videos))
     if not goes_on:
         config = replace(config, backbone=with_lasting_sources(config.backbone))

@@ -59,11 +59,7 @@ class MethodSettings(Settings):
         """
         parts = optim.accumulate * self.num_parts
         if data.batch_size % parts or data.batch_size // parts < 2:
-            raise ConfigError(
-                f"--data.batch-size is {data.batch_size}; it must be a multiple of "
-                f"--optim.accumulate ({optim.accumulate}) times --method.bn-splits "
-                f"({self.num_parts}), with at least 2 pairs in each part."
-            )
+            raise ConfigError(self._batch_fault(data.batch_size, optim.accumulate))
         if optim.accumulate > 1 and self.negatives_in_batch:
             raise ConfigError(
                 f"--optim.accumulate is {optim.accumulate}, but {self.name} takes its negatives "
@@ -80,6 +76,23 @@ class MethodSettings(Settings):
                 f"--augment.large-views is {augment.large_views}, but {self.name} takes 2. For "
                 "more frames, give --augment.small-crops."
             )
+
+    def _batch_fault(self, size: int, accumulate: int) -> str:
+        """Return that a batch cannot be split into its parts, and the nearest settings that can."""
+        parts = accumulate * self.num_parts
+        advice, of_splits = f"Give --data.batch-size {max(2, round(size / parts)) * parts}", ""
+        if self.num_parts > 1:
+            fewer = range(self.num_parts - 1, 0, -1)
+            fitting = [
+                n for n in fewer if size % (accumulate * n) == 0 and size >= 2 * accumulate * n
+            ]
+            advice += f" or --method.bn-splits {fitting[0]}" if fitting else ""
+            of_splits = f" times --method.bn-splits ({self.num_parts})"
+        return (
+            f"--data.batch-size is {size}; it must be a multiple of --optim.accumulate "
+            f"({accumulate}){of_splits}, of the recipe where you give none, with at least 2 pairs "
+            f"in each part. {advice}."
+        )
 
 
 class SplitBatchNormSettings(MethodSettings):

@@ -1,10 +1,11 @@
 """Settings as dicts, lists, strings and numbers, and back, with every type checked."""
 
 import dataclasses
+import inspect
 import os
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -32,13 +33,18 @@ def to_plain(value: Any) -> Any:
     return value
 
 
-def from_python(kind: type[Config], given: Mapping[str, Any]) -> Config:
+def from_python(
+    kind: type[Config], given: Mapping[str, Any], *, call: Callable[..., Any] | None = None
+) -> Config:
     """Return the dataclass ``kind`` with settings as Python has them.
+
+    ``call`` is the function that they are given to, whose own names are known too.
 
     Raises:
         ConfigError: a name is unknown, or a value has the wrong type or is out of range.
     """
     known = typing.get_type_hints(kind)
+    require_known(kind, given, call=call)
     plain = {
         name: value if _is_one(known.get(name), value) else to_plain(value)
         for name, value in given.items()
@@ -54,6 +60,51 @@ def checked(function: Callable[..., Any], /, **given: Any) -> dict[str, Any]:
     """
     known = typing.get_type_hints(function)
     return {name: _coerce(known[name], to_plain(value), at=name) for name, value in given.items()}
+
+
+def require_known(
+    kind: type[Any],
+    given: Iterable[str],
+    *,
+    call: Callable[..., Any] | None = None,
+    short: Iterable[str] = (),
+    without: Sequence[str] = (),
+) -> None:
+    """Refuse a name of Python that is no setting, and say where there is one so called.
+
+    Args:
+        kind: the dataclass of the settings.
+        given: the names.
+        call: the function that they are given to, whose own names are known too.
+        short: names that are taken in place of those of a section.
+        without: sections that are not taken.
+
+    Raises:
+        ConfigError: a name is unknown.
+    """
+    own = inspect.signature(call).parameters.values() if call is not None else ()
+    named = [one.name for one in own if one.kind is not one.VAR_KEYWORD]
+    names = [field.name for field in dataclasses.fields(kind)]
+    known = [name for name in dict.fromkeys([*names, *short, *named]) if name not in without]
+    for name in given:
+        if name not in known:
+            places = [f"{section}={{{name!r}: …}}" for section in _sections_with(kind, name)]
+            raise _unknown(name, name, known, places)
+
+
+def _sections_with(kind: type[Any], name: str) -> list[str]:
+    """Return the sections of a dataclass that have a setting of this name."""
+    sections = []
+    for section, type_ in typing.get_type_hints(kind).items():
+        kinds = [one for one in (type_, *typing.get_args(type_)) if dataclasses.is_dataclass(one)]
+        if any(name == field.name for one in kinds for field in dataclasses.fields(one)):
+            sections.append(section)
+    return sections
+
+
+def _unknown(where: str, key: str, known: Sequence[str], places: Sequence[str]) -> ConfigError:
+    hint = f" {key!r} is {' or '.join(places)}." if places else nearest(key, known)
+    return ConfigError(f"unknown key {where!r}.{hint} Known here: {', '.join(known)}.")
 
 
 def _is_one(kind: Any, value: Any) -> bool:
@@ -82,9 +133,8 @@ def build_settings(kind: type[Config], data: Any, *, at: str) -> Config:
     for key, value in data.items():
         where = f"{at}.{key}" if at else key
         if key not in names:
-            raise ConfigError(
-                f"unknown key {where!r}.{nearest(key, names)} Known here: {', '.join(names)}."
-            )
+            places = [f"{section}.{key}" for section in _sections_with(kind, key)]
+            raise _unknown(where, str(key), names, places)
         values[key] = _coerce(known[key], value, at=where)
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]
         without = field.default is field.default_factory is dataclasses.MISSING

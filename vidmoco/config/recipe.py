@@ -7,8 +7,8 @@ range each raise ``ConfigError``, which names the key.
 
 import os
 import shlex
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import is_dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import yaml
 from vidmoco.config.command_line import flag_words
 from vidmoco.config.method_settings import MethodSettings
 from vidmoco.config.methods import METHOD_CONFIGS
-from vidmoco.config.plain import build_settings, to_plain
+from vidmoco.config.plain import build_settings, require_known, to_plain
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.yaml_text import MAX_BYTES, read_yaml
 from vidmoco.cores import sees_gpu
@@ -114,7 +114,21 @@ _SHORT = {
 """The section of each setting that has a flag without a section."""
 
 
-def with_settings(config: PretrainConfig, settings: Mapping[str, Any]) -> PretrainConfig:
+_NAMED = {
+    "backbone": "A network in memory: to begin with its weights, vidmoco.save_backbone(network, "
+    "FOLDER, size=PIXELS) and name FOLDER. To train a network of your own, register it with timm "
+    "and name it (docs/guides/model.md).",
+    "method": f"Methods: {', '.join(METHOD_CONFIGS)}.",
+}
+"""The sections that may be given by name, and what else to do."""
+
+
+def with_settings(
+    config: PretrainConfig,
+    settings: Mapping[str, Any],
+    *,
+    call: Callable[..., Any] | None = None,
+) -> PretrainConfig:
     """Return ``config`` with other settings, given as Python has them.
 
     Args:
@@ -122,10 +136,12 @@ def with_settings(config: PretrainConfig, settings: Mapping[str, Any]) -> Pretra
         settings: names as in a recipe; settings that have a short flag by its name; sections as
             mappings; ``backbone`` and ``method`` also by name. Another method comes with its own
             defaults.
+        call: the function of Python that they are given to, whose own names are known too.
 
     Raises:
         ConfigError: a setting is unknown, or cannot be used.
     """
+    require_known(PretrainConfig, settings, call=call, short=_SHORT)
     method = settings.get("method")
     name = method.get("name") if isinstance(method, Mapping) else method
     other = METHOD_CONFIGS.get(str(name))
@@ -134,13 +150,18 @@ def with_settings(config: PretrainConfig, settings: Mapping[str, Any]) -> Pretra
     plain = to_plain(config)
     plain["data"]["frames_per_video"], plain["augment"]["large_views"] = frames_and_views(
         config,
-        frames=_asked(settings.get("data"), "frames_per_video"),
-        views=_asked(settings.get("augment"), "large_views"),
+        frames=asked_of(settings.get("data"), "frames_per_video"),
+        views=asked_of(settings.get("augment"), "large_views"),
     )
     for name, value in settings.items():
         section, inner = (_SHORT[name], {name: value}) if name in _SHORT else (name, value)
-        if section in ("backbone", "method") and isinstance(inner, str | os.PathLike):
+        if section in _NAMED and isinstance(inner, str | os.PathLike):
             inner = {"name": os.fspath(inner)}
+        if section in _NAMED and not isinstance(inner, Mapping) and not is_dataclass(inner):
+            raise ConfigError(
+                f"{section!r} is of type {type(inner).__name__}; it must be a name, or a dict of "
+                f"settings. {_NAMED[section]}"
+            )
         whole = settings.get(section)
         if name in _SHORT and isinstance(whole, Mapping) and name in whole:
             raise ConfigError(f"{name!r} is given, and in {section!r} too. Give only one of them.")
@@ -154,7 +175,7 @@ def with_settings(config: PretrainConfig, settings: Mapping[str, Any]) -> Pretra
     return build_settings(PretrainConfig, plain, at="")
 
 
-def _asked(section: Any, name: str) -> Any:
+def asked_of(section: Any, name: str) -> Any:
     """Return a setting of a section that is given as a mapping or as an object, or None."""
     return section.get(name) if isinstance(section, Mapping) else getattr(section, name, None)
 

@@ -71,7 +71,7 @@ class FramePairs(IterableDataset[dict[str, Tensor]]):
         **settings: Any,
     ) -> None:
         super().__init__()
-        data = from_python(DataConfig, settings)
+        data = from_python(DataConfig, settings, call=FramePairs)
         # Only videos, seed and data are used; the others ask nothing of them.
         config = PretrainConfig(
             videos=absolute_paths(videos),

@@ -73,7 +73,7 @@ def extract_video(
             f"selection says which frames, and {' and '.join(frames)} too. Give only one of them."
         )
     if selection is None:
-        selection = from_python(FrameSelection, frames)
+        selection = from_python(FrameSelection, frames, call=extract_video)
     command = from_python(  # it knows what each may be
         ExtractCommand,
         {

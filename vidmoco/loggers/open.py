@@ -23,12 +23,19 @@ from vidmoco.urls import without_passwords
 _CLASSES = {"tensorboard": "TensorBoard", "wandb": "WeightsAndBiases", "mlflow": "MLflow"}
 
 
+OnLog = Callable[[dict[str, Any]], object]
+"""A function of the caller, which gets each new line of metrics.jsonl."""
+
+
 class Loggers:
     """The loggers of a run. One that fails costs a line and is left out from then on."""
 
     def __init__(self, loggers: Mapping[str, Logger], picture: Path, console: Console) -> None:
         self._loggers, self._picture, self._console = dict(loggers), picture, console
         self._may_draw = True
+        self.on_log: OnLog | None = None
+        self.failure: BaseException | None = None
+        """What ``on_log`` raised: the training is to end with it. It is not called again."""
 
     @property
     def wants_picture(self) -> bool:
@@ -38,6 +45,12 @@ class Loggers:
     def metrics(self, line: Mapping[str, Any]) -> None:
         """Show a line of metrics.jsonl."""
         self._each(lambda logger: logger.scalars(line["step"], scalars_of(line)))
+        if self.on_log is None or self.failure is not None:
+            return
+        try:
+            self.on_log(dict(line))
+        except (Exception, SystemExit) as error:
+            self.failure = error
 
     def monitor(self, line: Mapping[str, Any]) -> None:
         """Show a line of monitor.jsonl."""
@@ -84,10 +97,17 @@ class Loggers:
                 say(self._console, f"The training goes on without {name}: {_reason(error)}")
 
 
-def open_loggers(run: Path, config: PretrainConfig, *, step: int, console: Console) -> Loggers:
+def open_loggers(
+    run: Path,
+    config: PretrainConfig,
+    *,
+    step: int,
+    console: Console,
+    on_log: OnLog | None = None,
+) -> Loggers:
     """Open ``config.engine.log`` for a run that has taken ``step`` steps, and show its lines.
 
-    Only the main process has loggers.
+    ``on_log`` gets the lines that come. Only the main process has loggers, and calls it.
 
     Raises:
         ConfigError: one is not installed, or refuses.
@@ -119,6 +139,7 @@ def open_loggers(run: Path, config: PretrainConfig, *, step: int, console: Conso
     for line, show in _history(run, step, loggers) if names else ():
         show(line)
     loggers.show_picture()
+    loggers.on_log = on_log if distributed.is_main() else None
     return loggers
 
 

@@ -46,17 +46,30 @@ def inner_ticks(low: float, high: float, *, most: int) -> list[float]:
 
 
 def tick_labels(ticks: Sequence[float]) -> list[str]:
-    """Return the ticks of an axis as text, with as many decimals as their distance needs."""
+    """Return the ticks of an axis as text, with as many decimals as their distance needs.
+
+    Ticks that are not round have more: each is right to three digits, and no two are alike.
+    """
     step = min((b - a for a, b in pairwise(ticks)), default=abs(ticks[0]) or 1)
-    return [_tick(value, step) for value in ticks]
+    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+    while any(_is_off(value, decimals) for value in ticks):
+        decimals += 1
+    in_powers = step < 1e-4 and max(map(abs, ticks)) < 0.01
+    return [_tick(value, step, decimals, in_powers=in_powers) for value in ticks]
 
 
-def _tick(value: float, step: float) -> str:
+def _is_off(value: float, decimals: int) -> bool:
+    """Return whether rounding changes a value by more than rounding to three digits does."""
+    allowed = abs(float(f"{value:.3g}") - value) + 1e-9 * abs(value)
+    return abs(round(value, decimals) - value) > allowed
+
+
+def _tick(value: float, step: float, decimals: int, *, in_powers: bool) -> str:
     if abs(value) < step / 2:
         return "0"
-    if step < 1e-4:
-        return _short_power(f"{value:.0e}")
-    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+    if in_powers:
+        digits = max(0, decimals + math.floor(math.log10(abs(value)) + 1e-9))
+        return _short_power(f"{value:.{digits}e}")
     return signed(f"{value:,.{decimals}f}")
 
 

@@ -1,5 +1,6 @@
 """Read the content of a run folder, without training code and without changing anything."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import load_recipe, shipped_recipes
 from vidmoco.errors import ConfigError
 from vidmoco.json_text import parse_json, read_json
+from vidmoco.lock import is_held
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,9 +92,10 @@ def read_run(folder: Path) -> RunFacts:
         )
     metrics = read_lines(folder / run_folder.METRICS)
     if not metrics:
+        again = f"Nothing trains there: vidmoco pretrain --run {shlex.quote(str(folder))} --resume"
         raise ConfigError(
             f"The run {folder} has no metrics yet: {run_folder.METRICS} gets its first line after "
-            "--engine.log-every steps. Try again then."
+            f"--engine.log-every steps. {'Try again then.' if is_held(folder) else again}"
         )
     text = config_file.read_text(encoding="utf-8", errors="replace")
     if not text.strip():

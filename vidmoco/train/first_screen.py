@@ -55,10 +55,15 @@ def first_screen(
     return [f"{name:<8}{fact}" for name, fact in facts.items() if fact]
 
 
-def last_screen(run: Path) -> list[str]:
-    """Return where the backbone of a finished run is, and the commands that use it."""
+def last_screen(run: Path, *, taken: int = 0) -> list[str]:
+    """Return where the backbone of a finished run is, and the commands that use it.
+
+    ``taken`` is the number of its steps, if it was finished before.
+    """
     quoted = shlex.quote(str(run))
+    before = f"{run} is finished: its {taken:,} steps are taken. More: --steps N or --epochs N."
     return [
+        *[before] * bool(taken),
         f"Done: {run / run_folder.BACKBONE}. What next:",
         f"  vidmoco report {quoted}",
         f"  vidmoco evaluate IMAGES --backbone {quoted}",

@@ -1,9 +1,7 @@
 """Pretraining: from videos and a config to a run folder."""
 
-import shlex
 import time
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,7 @@ from vidmoco.device import autocast, keep_freed_memory, resolve_device, to_devic
 from vidmoco.distributed import on_all_ranks
 from vidmoco.interrupt import StopSignals
 from vidmoco.json_lines import set_aside_damaged
-from vidmoco.loggers.open import open_loggers
+from vidmoco.loggers.open import OnLog, open_loggers
 from vidmoco.methods.build import compile_encoders, require_compiler
 from vidmoco.optim.optimizers import build_optimizer, set_learning_rate
 from vidmoco.train.build import assemble_method
@@ -36,6 +34,7 @@ from vidmoco.train.length import learning_rate_of, plan_length
 from vidmoco.train.memory import naming_the_batch_that_fits
 from vidmoco.train.metrics import MetricsLog, require_finite_weights
 from vidmoco.train.monitor import open_monitor
+from vidmoco.train.outcome import PretrainResult, outcome
 from vidmoco.train.progress import TrainingProgress
 from vidmoco.train.run_state import RunState, settings_of_checkpoint
 from vidmoco.train.start import Resume, has_nothing_to_do, started
@@ -48,15 +47,6 @@ from vidmoco.visualize.first_batch import sheet_of_batch
 WARN_AFTER, LEAST_STEPS = 0.1, 50
 
 
-@dataclass(frozen=True)
-class PretrainResult:
-    """Run folder, number of steps done, and exit code: 0, or that of the signal that stopped it."""
-
-    run: Path
-    step: int
-    exit_code: int
-
-
 def pretrain(
     config: PretrainConfig,
     *,
@@ -65,6 +55,7 @@ def pretrain(
     recipe: str = "",
     console: Console | None = None,
     catalog: Catalog | None = None,
+    on_log: OnLog | None = None,
 ) -> PretrainResult:
     """Train as ``config`` says and write everything to the folder ``run``.
 
@@ -73,6 +64,8 @@ def pretrain(
     for bit); "auto" does so where there is one, and else begins.
 
     ``catalog`` is that of a new run's videos, if they were looked at before.
+    ``on_log`` gets each line of metrics.jsonl when it is written, in the main process. What it
+    raises ends the run as a signal does, and is raised then.
     ``run`` is held by this training until it ends. None means ``runs/RECIPE-NUMBER``, or
     ``runs/latest`` to resume.
 
@@ -100,6 +93,7 @@ def pretrain(
                     recipe=recipe,
                     console=console,
                     catalog=catalog,
+                    on_log=on_log,
                 )
         finally:
             torch.set_num_threads(threads)  # of the caller's own work
@@ -115,6 +109,7 @@ def _pretrain(
     recipe: str,
     console: Console,
     catalog: Catalog | None,
+    on_log: OnLog | None,
 ) -> PretrainResult:
     is_main = distributed.is_main()
     saved = settings_of_checkpoint(run) if resume else None
@@ -123,9 +118,12 @@ def _pretrain(
         config = resumed_config(saved, config, run=run, edited=edited)
         if changed := changed_settings(saved, config, run=run):
             say(console, f"Settings that differ from the checkpoint's: {'; '.join(changed)}")
-        if auto and has_nothing_to_do(run, config, saved):
+        same = auto or config.videos == saved.videos  # others are looked at, and mostly refused
+        if same and has_nothing_to_do(run, config, saved):
             taken = run_folder.newest_step(run)
-            say(console, f"{run} is finished: its {taken:,} steps are taken.", *last_screen(run))
+            with open_loggers(run, config, step=taken, console=console):
+                pass  # one may have joined
+            say(console, *last_screen(run, taken=taken))
             return PretrainResult(run, taken, 0)
     torch.manual_seed(config.seed)
     # All mistakes in the settings are found before anything is written.
@@ -173,7 +171,7 @@ def _pretrain(
                 say(console, damage)
     state = RunState(run, method, optimizer, augment_generator, metrics, config)
     start_step = state.load_newest() if resume else 0
-    loggers = open_loggers(run, config, step=start_step, console=console)
+    loggers = open_loggers(run, config, step=start_step, console=console, on_log=on_log)
     if is_main and not resume:
         text = dump_recipe(config)
         with writing(run, advice=" and give the same command again, or give another --run."):
@@ -216,7 +214,8 @@ def _pretrain(
     step = start_step
     with stop, bar, closing(state.writer), loggers, closing(batches):
         while step < total_steps:
-            stopped, due = distributed.any_of_each(stop.received is not None, state.is_due(step))
+            stops = stop.received is not None or loggers.failure is not None
+            stopped, due = distributed.any_of_each(stops, state.is_due(step))
             if due:
                 state.save(step)
             if stopped:
@@ -281,16 +280,7 @@ def _pretrain(
     if is_main:
         state.save_backbone(source, step=step, total_steps=total_steps)
     _list_failures(source, failures, console=console)
-    if step < total_steps:
-        by = stop.received.name if stop.received else "another process"
-        say(
-            console,
-            f"Stopped by {by} after step {step} of {total_steps}. "
-            f"Continue with: vidmoco pretrain --run {shlex.quote(str(run))} --resume",
-        )
-        return PretrainResult(run, step, stop.exit_code)
-    say(console, *last_screen(run))  # a signal in the last step stops nothing
-    return PretrainResult(run, step, 0)
+    return outcome(run, step, total_steps, stop=stop, loggers=loggers, console=console)
 
 
 def _list_failures(source: PairSource, failures: dict[int, str], *, console: Console) -> None:

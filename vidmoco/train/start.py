@@ -69,9 +69,9 @@ def started(
 
 
 def has_nothing_to_do(run: Path, config: PretrainConfig, saved: PretrainConfig) -> bool:
-    """Return whether a run is finished and no longer training is asked for."""
-    longer = (config.steps, config.epochs) != (saved.steps, saved.epochs)
-    return not longer and run_folder.is_finished(run)
+    """Return whether a run is finished, and no longer training or other monitor is asked for."""
+    asked, had = ((one.steps, one.epochs, one.monitor) for one in (config, saved))
+    return asked == had and run_folder.is_finished(run)
 
 
 def _set_aside_damaged(run: Path) -> list[str]:
