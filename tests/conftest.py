@@ -7,6 +7,9 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+# Threads that wait for each other are slow where other tests run too. torch reads it at its import.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import fsspec
 import numpy as np
 import pytest

@@ -26,6 +26,7 @@ from vidmoco.backbones.layouts import (
     without_counters,
 )
 from vidmoco.backbones.source import RANDOM
+from vidmoco.backbones.undrawn import Undrawn
 from vidmoco.config.commands import ImportCommand
 from vidmoco.console import say
 from vidmoco.errors import CheckpointError, ConfigError
@@ -49,11 +50,8 @@ def import_checkpoint(command: ImportCommand, *, console: Console | None = None)
     content = read_checkpoint_file(source, max_unpacked=max_unpacked)
     backbone, wanted = None, None
     if command.architecture is not None:
-        backbone = build_backbone(
-            f"{RANDOM}{command.architecture}",
-            size=command.size or _DEFAULT_SIZE,
-            num_heads=command.heads,
-            size_flag="--size",
+        backbone = _network(
+            command.architecture, size=command.size or _DEFAULT_SIZE, num_heads=command.heads
         )
         wanted = backbone.state_dict().keys()
     encoder = find_encoder(content, prefix=command.prefix, wanted=wanted, source=str(source))
@@ -68,12 +66,7 @@ def import_checkpoint(command: ImportCommand, *, console: Console | None = None)
     size = command.size or guess.size or _DEFAULT_SIZE
     if backbone is None or size != (command.size or _DEFAULT_SIZE):  # positions of another size
         known = guess.heads if command.architecture is None else 0
-        backbone = build_backbone(
-            f"{RANDOM}{name}",
-            size=size,
-            num_heads=command.heads or known or None,
-            size_flag="--size",
-        )
+        backbone = _network(name, size=size, num_heads=command.heads or known or None)
     # First: the heads do not matter if the architecture does not fit.
     counters = load_strictly(backbone, encoder.weights, name=name, source=str(source))
     _require_heads(backbone, guess, command, name=name)
@@ -106,6 +99,11 @@ def import_checkpoint(command: ImportCommand, *, console: Console | None = None)
     if may_be_timms and command.mean is None and command.std is None:
         _tell_of_timms_normalisation(encoder, backbone, (mean, std), console)
     return folder
+
+
+def _network(name: str, *, size: int, num_heads: int | None) -> nn.Module:
+    with Undrawn():  # a file without all of its weights is refused
+        return build_backbone(f"{RANDOM}{name}", size=size, num_heads=num_heads, size_flag="--size")
 
 
 def _tell_of_timms_normalisation(
