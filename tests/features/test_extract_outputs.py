@@ -165,6 +165,36 @@ def test_other_settings_are_refused_and_overwrite_begins_anew(extract, capsys):
     assert "feats holds a dataset, and no files of videos" in one_line(capsys)
 
 
+def test_one_video_is_added_to_a_dataset(extract, capsys):
+    assert extract("v", "-o", "feats") == 0
+    write_video(Path("new.mp4"), num_frames=2)
+    assert extract("new.mp4", "-o", "feats") == 0
+    assert "1 extracted (2 rows), 0 were there already, 0 failed" in capsys.readouterr().out
+    assert counts() == LENGTHS | {"new.mp4": 2}
+    assert extract("new.mp4", "-o", "feats/new.mp4.npy") == 2
+    assert "new.mp4.npy would be in" in one_line(capsys)
+    assert extract("v", "-o", "feats/files", "--format", "npy") == 2
+    assert "files would be in" in one_line(capsys)
+    assert counts() == LENGTHS | {"new.mp4": 2}
+
+
+def test_labels_of_videos_as_they_are_given(extract, capsys, remote):
+    remote.pipe_file("/shelf/get?id=1", Path("v/a.mp4").read_bytes())
+    remote.pipe_file("/shelf/get?id=2", Path("v/c.mp4").read_bytes())
+    urls = [f"memory://shelf/get?id={number}" for number in (1, 2)]
+    Path("l.csv").write_text(
+        f"path,kind\nv/a.mp4,cat\n{Path('v/c.mp4').absolute()},dog\ndeep/b.mkv,ape\n"
+        f"{urls[0]},emu\nshelf/get?id=2,fox\n"
+    )
+    assert extract("v", *urls, "-o", "feats", "--labels", "l.csv") == 0
+    kinds = {row["video"]: row["kind"] for row in table_of().to_pylist()}
+    assert kinds == {"a.mp4": "cat", "c.mp4": "dog", "deep/b.mkv": "ape",
+                     "shelf/get?id=1": "emu", "shelf/get?id=2": "fox"}  # fmt: skip
+    twice = ["memory://shelf/a", "memory://shelf/a#1"]
+    assert extract(*twice, "-o", "other") == 2
+    assert f"would be called 'shelf/a': {twice[0]!r}, {twice[1]!r}. Give" in one_line(capsys)
+
+
 def test_labels_become_columns(extract, capsys):
     Path("l.csv").write_text("path,kind,by\na.mp4,cat,me\ndeep/b.mkv,dog,you\n")
     assert extract("v", "-o", "feats", "--labels", "l.csv") == 0

@@ -17,7 +17,11 @@ from vidmoco.video.fetch import AHEAD, fetch, fetched, name_of_url
     ("url", "name"),
     [
         ("https://host/a/clip.mp4", "host/a/clip.mp4"),
-        ("https://me:secret@host:80/clip%20one.mp4?key=1#x", "host:80/clip one.mp4"),
+        ("https://me:secret@host:80/clip%20one.mp4?key=1#x", "host:80/clip one.mp4?key=1"),
+        ("https://host/get?id=a.mp4", "host/get?id=a.mp4"),
+        ("https://host/get?id=../b/c.mp4&token=12", "host/get?id=..%2Fb%2Fc.mp4"),
+        ("https://host/a.mp4?X-Amz-Date=1&X-Amz-Signature=2", "host/a.mp4"),
+        ("https://host?id=a", "host?id=a"),
         ("s3://bucket/../../etc/clip.mp4", "bucket/etc/clip.mp4"),
         ("https://host/%2e%2e/%2Fetc/passwd", "host/etc/passwd"),
         ("file:///v/clip.mp4", "v/clip.mp4"),

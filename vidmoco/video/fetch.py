@@ -27,10 +27,15 @@ _SECONDS_TO_CONNECT, _SECONDS_OF_SILENCE = 30.0, 60.0
 
 
 def name_of_url(url: str) -> str:
-    """Return the host and the path of a URL, as a relative path without ``..``."""
-    parts = urlsplit(url)
+    """Return the host, path and query of a URL, as a relative path without ``..``.
+
+    It follows from the URL alone, without what signs it: so a video keeps its name, whatever it is
+    given with, and however it is signed.
+    """
+    parts = urlsplit(without_passwords(url))
     path = PurePosixPath(parts.netloc.rpartition("@")[2], unquote(parts.path).lstrip("/"))
-    return "/".join(part for part in path.parts if part not in ("..", "/"))
+    name = "/".join(part for part in path.parts if part not in ("..", "/"))
+    return name + ("?" + parts.query.replace("/", "%2F")) * bool(parts.query)
 
 
 def fetch(url: str, path: Path, *, most_bytes: int, stopped: Event | None = None) -> None:
@@ -113,7 +118,7 @@ def fetched(
         try:
             for number, (url, one) in enumerate(todo):
                 # The suffix is kept for messages only: what a file is shows its content.
-                path = folder / f"{number}{PurePosixPath(name_of_url(url)).suffix}"
+                path = folder / f"{number}{PurePosixPath(unquote(urlsplit(url).path)).suffix}"
                 options = {"most_bytes": most_bytes, "stopped": stopped}
                 download = threads.apply_async(fetch, (url, path), options) if url else None
                 waiting.append((one, url, path, download))
