@@ -50,7 +50,7 @@ CALLS = {
     "embed(clip, backbone=run, precision=torch.bfloat16)": "'precision' is 'bfloat16'; it must be",
     "embed(clip, backbone=run, size=int)": "'size' is 'int'; it must be a whole number",
     "embed(clip, backbone=run, limits={1: 2})": "unknown key 'limits.1'",
-    "extract_video(frozen, [clip, clip], 'a.npy')": "extract_video takes one video, and 2 are given",
+    "extract_video(frozen, [clip, clip], 'a.npy')": "takes one video, and 2 are given",
     "extract_video(frozen, [], 'a.npy')": "extract_video takes one video, and 0 are given",
     "extract_video(frozen, clip, 'a.npy', pool='avg')": "'pool' is 'avg'",
     "extract_video(frozen, clip, 'a.npy', fps=0)": "--fps is 0",

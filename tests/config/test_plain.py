@@ -32,7 +32,7 @@ def test_values_of_python_and_numpy_become_plain():
     spelled = [np.float16, np.dtype("float16"), torch.float16, np.float16(0).dtype]
     assert to_plain(spelled) == ["float16"] * 4
     for odd in (Odd, Odd()):
-        with pytest.raises(ConfigError, match="'top' is .*Odd.*; it must be a whole number"):
+        with pytest.raises(ConfigError, match=r"'top' is .*Odd.*; it must be a whole number"):
             from_python(SearchCommand, {"features": "f", "query": "q", "top": odd})
 
 

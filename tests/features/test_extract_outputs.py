@@ -155,7 +155,10 @@ def test_other_settings_are_refused_and_overwrite_begins_anew(extract, capsys):
     assert extract("v", "-o", "feats") == 0
     capsys.readouterr()
     assert extract("v", "-o", "feats", "--every", 2) == 2
-    assert "feats was made with another every. Give another -o, or --overwrite." in one_line(capsys)
+    assert (
+        "feats was made with other settings: --every 1, now --every 2. Give another -o, or"
+        in one_line(capsys)
+    )
     assert counts() == LENGTHS
     Path("feats/mine.txt").touch()
     assert extract("v/a.mp4", "v/c.mp4", "-o", "feats", "--every", 2, "--overwrite") == 0
@@ -207,7 +210,7 @@ def test_labels_become_columns(extract, capsys):
     assert "1 extracted (7 rows), 2 were there already" in capsys.readouterr().out
     assert {row["kind"] for row in table_of().to_pylist()} == {"cat", "ape", None}
     assert extract("v", "-o", "feats") == 2
-    assert "made with another labels" in one_line(capsys)
+    assert "made with other settings: --labels kind by, now no --labels." in one_line(capsys)
 
 
 @pytest.mark.parametrize(
@@ -334,7 +337,7 @@ def test_an_object_store_is_a_folder(extract, bucket, capsys):
     best, *_ = vidmoco.search("s3://shelf/feats", "v/a.mp4@0.2", min_gap=0.0, device="cpu")
     assert best["similarity"] == pytest.approx(1.0, abs=1e-5)
     assert extract(*words, "--every", 2) == 2
-    assert "s3://shelf/feats was made with another every" in one_line(capsys)
+    assert "s3://shelf/feats was made with other settings: --every 1, now " in one_line(capsys)
     assert extract("v", "-o", "s3://nowhere/feats") == 2
     assert "s3://nowhere/feats cannot be used: " in one_line(capsys)
 

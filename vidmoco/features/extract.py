@@ -22,6 +22,7 @@ from vidmoco.features.feature_file import (
     require_known_suffix,
     require_own_files,
 )
+from vidmoco.features.kept_settings import changes_in_words
 from vidmoco.features.stream import Pool, VideoFeatures, stream_features
 from vidmoco.urls import absolute_paths
 from vidmoco.video.info import VideoInfo
@@ -224,7 +225,8 @@ def is_done(extraction: Extraction, settings: dict[str, Any]) -> bool:
     changed = [key for key in _DECISIVE if sidecar.get(key) != settings.get(key)]
     if changed:
         raise ConfigError(
-            f"{output} was made with another {', '.join(changed)}. Give another -o, or --overwrite."
+            f"{output} was made with other settings: "
+            f"{changes_in_words(sidecar, settings, changed)}. Give another -o, or --overwrite."
         )
     if extraction.url:
         done = sidecar.get("source") == extraction.source
