@@ -1,6 +1,6 @@
 import pytest
 
-from vidmoco.csv_file import read_csv
+from vidmoco.csv_file import called_so, read_csv, uneven_line
 from vidmoco.errors import ConfigError
 
 
@@ -30,3 +30,40 @@ def test_what_is_no_csv_file(tmp_path, data):
         path.write_bytes(data)
     with pytest.raises(ConfigError, match=r"Cannot read the times .*a\.csv: "):
         read_csv(path, what="times")
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("path;label\na,b.mp4;1\n", [{"path": "a,b.mp4", "label": "1"}]),
+        ("path\tlabel\r\na;b.mp4\t1,5\r\n", [{"path": "a;b.mp4", "label": "1,5"}]),
+        ('"path";"the; label"\na.mp4;1\n', [{"path": "a.mp4", "the; label": "1"}]),
+        ("path,a;b\na.mp4,1\n", [{"path": "a.mp4", "a;b": "1"}]),
+        ("path\na;b.mp4\n", [{"path": "a;b.mp4"}]),
+    ],
+)
+def test_the_header_says_what_parts_the_columns(tmp_path, text, rows):
+    path = tmp_path / "a.csv"
+    path.write_text(text, newline="")
+    assert read_csv(path, what="labels") == (rows, list(rows[0]))
+
+
+def test_a_line_of_another_length_between_semicolons(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("path;label\na;1\nb\n")
+    assert uneven_line(path) == "line 3 has not as many fields as the header: 1 instead of 2"
+
+
+def test_what_a_video_is_called(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {
+        "v/a.mp4": ["v/a.mp4"],
+        f"{tmp_path}/b.mp4": ["b"],
+        "x": ["x", "y/x"],
+        "memory://a": ["a"],
+    }
+    assert called_so("./v/a.mp4", names) == ["v/a.mp4"]
+    assert called_so("b.mp4", names) == called_so(f"{tmp_path}/b.mp4", names) == ["b"]
+    assert called_so("x", names) == ["x", "y/x"]
+    assert called_so("memory://a", names) == ["a"]
+    assert called_so("", names) == called_so("c.mp4", names) == ()

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,6 +62,29 @@ def test_paths_as_python_gives_them(tmp_path, monkeypatch):
     for given in ("", ["v", ""]):
         with pytest.raises(ConfigError, match="A path of videos is empty"):
             absolute_paths(given)
+
+
+def test_lists_that_come_from_a_pipe(tmp_path, monkeypatch):
+    """A command asks several times, and a pipe gives its content once."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.mp4", "b.mp4"):
+        Path(name).touch()
+    source, target = os.pipe()
+    os.write(target, b"a.mp4\nb.mp4\n")
+    os.close(target)
+    given = Path(f"@/dev/fd/{source}")
+    require_paths(given)
+    assert expand_lists([given]) == expand_lists([given]) == [Path("a.mp4"), Path("b.mp4")]
+    with pytest.raises(ConfigError, match=r"/dev/fd/\d+ is empty"):
+        absolute_paths(str(given))
+    os.close(source)
+    code = "from pathlib import Path; from vidmoco.urls import *; one = [Path('@-')]; "
+    code += "require_paths(*one); print(*map(str, expand_lists(one)))"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, input="b.mp4\na.mp4\n", capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "b.mp4 a.mp4\n"
 
 
 def test_a_name_that_begins_with_a_tilde(tmp_path, monkeypatch):

@@ -4,12 +4,13 @@ import csv
 import io
 import posixpath
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from vidmoco.errors import ConfigError
 from vidmoco.text import read_text
+from vidmoco.urls import absolute
 
 
 def read_csv(path: Path, *, what: str) -> tuple[list[dict[str | Any, str | Any]], list[str]]:
@@ -19,7 +20,8 @@ def read_csv(path: Path, *, what: str) -> tuple[list[dict[str | Any, str | Any]]
     ``csv.DictReader`` has it.
 
     Args:
-        path: The file, in UTF-8, or in UTF-16 with its mark.
+        path: The file, in UTF-8, or in UTF-16 with its mark. Where its header has no commas, tabs
+            or semicolons may part the columns.
         what: What it holds, for the error.
 
     Raises:
@@ -65,5 +67,23 @@ def meant(name: str, videos: Collection[str]) -> str:
     return next((form for form in forms if form in videos), name)
 
 
+def called_so(call: str, names: Mapping[str, Sequence[str]]) -> Sequence[str]:
+    """Return the videos that a user calls so: by a name, or by path or URL as it was given.
+
+    Args:
+        call: what the file has.
+        names: what a video may be called, also its absolute path, and the names of the videos that
+            are called so.
+    """
+    return names.get(meant(call, names)) or names.get(str(absolute(Path(call)))) or ()
+
+
 def _reader(path: Path, *, what: str) -> "csv.DictReader[str]":
-    return csv.DictReader(io.StringIO(read_text(path, what=what), newline=""))
+    text = read_text(path, what=what)
+    (header,) = csv.reader(text.splitlines()[:1]) if text.strip() else [[]]
+    return csv.DictReader(io.StringIO(text, newline=""), delimiter=_delimiter(header))
+
+
+def _delimiter(header: Sequence[str]) -> str:
+    """Return what parts the columns: spreadsheets also write tabs, or semicolons."""
+    return next((one for one in "\t;" if len(header) == 1 and one in header[0]), ",")

@@ -1,6 +1,7 @@
 """URLs among the paths that a user gives."""
 
 import re
+import stat
 from collections.abc import Iterable, Sequence
 from os import PathLike
 from pathlib import Path
@@ -12,6 +13,8 @@ from vidmoco.text import read_text
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)", re.DOTALL)
 _CREDENTIALS = re.compile(r"//[^/\s@]+@")
 _QUERY = re.compile(r"(?<=\S)\?([^\s?#'\"<>()]+)")
+_OF_PIPES: dict[tuple[int, int], str] = {}
+"""What lists had that are no files, by what identifies these."""
 # What lets its bearer in, or signs a URL: each signing of the same URL gives other values.
 _SECRETS = re.compile(
     r".*(token|secret|passw|signature|credential|api_?key).*|sig|auth|x-(amz|goog)-.*|"
@@ -117,6 +120,8 @@ def require_paths(*sources: Path | None) -> None:
 def expand_lists(sources: Sequence[Path]) -> list[Path]:
     """Return the sources, with the lines of FILE in place of each ``@FILE``.
 
+    ``@-`` is the standard input. What a pipe gives is kept, as a command asks several times.
+
     Raises:
         ConfigError: a file cannot be read or is empty, or a line names no file or folder.
     """
@@ -125,8 +130,8 @@ def expand_lists(sources: Sequence[Path]) -> list[Path]:
         if not str(source).startswith("@") or is_there(source):
             found.append(source)
             continue
-        listed = expanded(Path(str(source)[1:]))
-        lines = read_text(listed, what="list of videos").splitlines()
+        listed = Path("/dev/stdin") if str(source) == "@-" else expanded(Path(str(source)[1:]))
+        lines = _text_of_list(listed).splitlines()
         for number, line in enumerate(lines, start=1):
             path = expanded(Path(line))
             if line.strip() and not is_url(path) and not is_there(path):
@@ -137,6 +142,19 @@ def expand_lists(sources: Sequence[Path]) -> list[Path]:
     return found
 
 
+def _text_of_list(path: Path) -> str:
+    try:
+        status = path.stat()
+    except OSError:  # ``read_text`` says why
+        return read_text(path, what="list of videos")
+    if stat.S_ISREG(status.st_mode):
+        return read_text(path, what="list of videos")
+    pipe = (status.st_dev, status.st_ino)
+    if pipe not in _OF_PIPES:
+        _OF_PIPES[pipe] = read_text(path, what="list of videos")
+    return _OF_PIPES[pipe]
+
+
 def absolute_paths(given: str | PathLike[str] | Sequence[str | PathLike[str]]) -> tuple[Path, ...]:
     """Return one path or URL of videos, or several, as absolute paths; ``@FILE`` is a list.
 
@@ -144,6 +162,7 @@ def absolute_paths(given: str | PathLike[str] | Sequence[str | PathLike[str]]) -
         ConfigError: a list cannot be used, there is something else than paths, or a path is empty:
             it would be the current folder.
     """
+    _OF_PIPES.clear()  # Python asks once, and what is there the next time may be something else
     several = [given] if not isinstance(given, Iterable) or isinstance(given, str) else [*given]
     for one in several:
         if not isinstance(one, str | PathLike):

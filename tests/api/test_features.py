@@ -35,6 +35,19 @@ def test_features_of_many_videos_to_a_dataset(run, videos, tmp_path, capfd):
     np.testing.assert_allclose(features.of_file(1), unit, rtol=1e-5, atol=1e-6)
 
 
+def test_a_list_of_one_video_is_many(run, videos, tmp_path):
+    given = {"backbone": run, "device": "cpu", "num_frames": 2, "quiet": True}
+    (tmp_path / "list.txt").write_text(f"{videos / '01.mp4'}\n")
+    for number, one in enumerate(([videos / "01.mp4"], f"@{tmp_path / 'list.txt'}")):
+        done = vidmoco.extract(one, tmp_path / f"f{number}", **given)
+        assert done.summary == "1 extracted (2 rows), 0 were there already, 0 failed"
+        assert vidmoco.open_features(done).num_rows == 2
+    vidmoco.extract([videos / "01.mp4"], tmp_path / "files", suffix=".parquet", **given)
+    assert (tmp_path / "files/01.mp4.parquet").is_file()
+    with pytest.raises(ConfigError, match=r"f\.npy reads as one file"):
+        vidmoco.extract([videos / "01.mp4"], tmp_path / "f.npy", **given)
+
+
 def test_features_of_a_video_to_a_file_by_a_loaded_backbone(run, videos, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     video, frozen = videos / "01.mp4", vidmoco.load_frozen(run, size=64)

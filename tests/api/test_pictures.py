@@ -90,3 +90,11 @@ def test_pictures_and_videos_are_told_apart_by_their_suffixes(tmp_path, monkeypa
     assert pictures_or_videos(["a.gif", "b"]) == (None, (tmp_path / "a.gif", tmp_path / "b"))
     with pytest.raises(ConfigError, match=r"There is no picture .*/c\.png\."):
         pictures_or_videos(["a.JPG", "c.png"])
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".png"])
+def test_an_animation_is_not_its_first_picture(tmp_path, suffix):
+    frames = [Image.new("RGB", (4, 4), (60 * n, 9, 9)) for n in range(3)]
+    frames[0].save(tmp_path / f"a{suffix}", save_all=True, append_images=frames[1:])
+    with pytest.raises(DataError, match=rf"a\{suffix} cannot be .* it is an anim.*GIF"):
+        rgb_picture(tmp_path / f"a{suffix}", "Picture 0")

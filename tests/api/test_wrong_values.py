@@ -45,6 +45,13 @@ CALLS = {
     "load_frozen(run, device=3)": "'device' is 3; it must be a string",
     "load_frozen(run, device='gpu')": "'gpu'; expected auto, cpu, cuda or cuda:N",
     "extract_video(frozen, clip, 'a.npy', dtype='int8')": "'dtype' is 'int8'",
+    "extract_video(frozen, clip, 'a.npy', dtype=np.int8)": "'dtype' is 'int8'; it must be one of",
+    "extract(clip, 'a.npy', dtype=float)": "'dtype' is 'float'; it must be one of 'float32', ",
+    "embed(clip, backbone=run, precision=torch.bfloat16)": "'precision' is 'bfloat16'; it must be",
+    "embed(clip, backbone=run, size=int)": "'size' is 'int'; it must be a whole number",
+    "embed(clip, backbone=run, limits={1: 2})": "unknown key 'limits.1'",
+    "extract_video(frozen, [clip, clip], 'a.npy')": "takes one video, and 2 are given",
+    "extract_video(frozen, [], 'a.npy')": "extract_video takes one video, and 0 are given",
     "extract_video(frozen, clip, 'a.npy', pool='avg')": "'pool' is 'avg'",
     "extract_video(frozen, clip, 'a.npy', fps=0)": "--fps is 0",
     "extract_video(frozen, clip, 'a.npy', batch_size=0)": "--batch-size is 0",
@@ -96,6 +103,7 @@ CODE = """
 import json, sys
 import numpy as np
 import timm
+import torch
 import vidmoco
 run, videos = vidmoco.Run(sys.argv[1]), sys.argv[2]  # a path as text
 clip, frames = f"{videos}/01.mp4", np.zeros((2, 8, 8, 3))
@@ -103,7 +111,7 @@ frozen = vidmoco.load_frozen(run)
 network = timm.create_model("test_resnet", num_classes=0)
 names = {name: getattr(vidmoco, name) for name in vidmoco.__all__}
 names |= {"run": run, "videos": videos, "clip": clip, "frames": frames, "frozen": frozen}
-names["network"] = network
+names |= {"network": network, "np": np, "torch": torch}
 for call in json.loads(sys.argv[3]):
     try:
         found = f"nothing but {eval(call, names)!r:.60}"

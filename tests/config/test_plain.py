@@ -19,11 +19,21 @@ class Named:
         return "runs/a"
 
 
+class Odd:
+    def tolist(self):
+        raise NotImplementedError("as a tensor of the device meta does")
+
+
 def test_values_of_python_and_numpy_become_plain():
     given = {"a": np.float32(0.5), "b": np.arange(2), "c": (Path("x"), Named()), "d": range(2)}
     assert to_plain(given) == {"a": 0.5, "b": [0, 1], "c": ["x", "runs/a"], "d": [0, 1]}
     assert type(to_plain(np.int64(3))) is int
     assert to_plain({"device": torch.device("cuda", 1)}) == {"device": "cuda:1"}
+    spelled = [np.float16, np.dtype("float16"), torch.float16, np.float16(0).dtype]
+    assert to_plain(spelled) == ["float16"] * 4
+    for odd in (Odd, Odd()):
+        with pytest.raises(ConfigError, match=r"'top' is .*Odd.*; it must be a whole number"):
+            from_python(SearchCommand, {"features": "f", "query": "q", "top": odd})
 
 
 def test_settings_from_python():

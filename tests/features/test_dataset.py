@@ -121,15 +121,23 @@ def test_temporary_files_of_the_dead_are_removed(tmp_path):
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
-        ({"weights_hash": "f" * 16}, "weights_hash"),
-        ({"every": 2, "dtype": "float16"}, "every, dtype"),
-        ({"labels": ["kind"]}, "labels"),
+        (
+            {"weights_hash": "f" * 16},
+            "backbone .* with weights [0-9a-z]+, now backbone .* with weights f{16}",
+        ),
+        (
+            {"every": 2, "dtype": "float16"},
+            "--every 1, now --every 2; --dtype float32, now --dtype float16",
+        ),
+        ({"labels": ["kind"]}, "no --labels, now --labels kind"),
     ],
 )
 def test_other_settings_are_refused(tmp_path, changed, named):
     begin(tmp_path / "f")
     begin(tmp_path / "f")
-    with pytest.raises(ConfigError, match=rf"was made with another {named}\. .*--overwrite"):
+    with pytest.raises(
+        ConfigError, match=rf"was made with other settings: {named}\. .*--overwrite"
+    ):
         begin(tmp_path / "f", **changed)
 
 

@@ -1,6 +1,8 @@
 import json
+from pathlib import Path
 
 import pytest
+from dataset_folders import begin
 
 from vidmoco.errors import ConfigError
 from vidmoco.features.dataset_settings import (
@@ -9,6 +11,7 @@ from vidmoco.features.dataset_settings import (
     hash_of,
     is_dataset,
     read_settings,
+    require_outside_of_datasets,
 )
 from vidmoco.features.output_folder import output_folder
 
@@ -29,3 +32,13 @@ def test_what_decides_the_rows():
     assert hash_of(known) == hash_of(known | {"backbone": "there"})
     assert changed_settings(known, known | {"every": 2, "pool": "mean"}) == ["every", "pool"]
     assert hash_of(known) != hash_of(known | {"every": 2})
+
+
+def test_no_other_files_within_a_dataset(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    begin(tmp_path / "feats")
+    require_outside_of_datasets(Path("feats"))
+    require_outside_of_datasets(Path("feats2/a.npy"))
+    for inside in ("feats/a.npy", "feats/deep/er/a.npy", "feats/__vidmoco__/a.npy"):
+        with pytest.raises(ConfigError, match=f"^{inside} would be in {tmp_path}/feats, which has"):
+            require_outside_of_datasets(Path(inside))

@@ -3,14 +3,15 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from dataset_folders import begin, values_of, write
 
 DOCS = Path(__file__).parents[2] / "docs" / "features.md"
 
 
-def examples():
-    text = DOCS.read_text().partition("### Reading it")[2].partition("\n## ")[0]
+def examples(heading):
+    text = re.split(r"\n##+ ", DOCS.read_text().partition(f"### {heading}\n")[2])[0]
     return re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
@@ -24,7 +25,7 @@ def test_each_reader_takes_a_dataset_as_it_lies(tmp_path, monkeypatch):
     write(dataset, ("c.mp4", values_of(4)))
     dataset.folder.write("__vidmoco__/manifest.parquet", b"not looked at")
     names: dict[str, object] = {}
-    for code in examples():
+    for code in examples("Reading it"):
         exec(compile(code, str(DOCS), "exec"), names)
         counts = names.get("counts")
         if counts is not None:
@@ -46,3 +47,18 @@ def test_each_reader_takes_a_dataset_as_it_lies(tmp_path, monkeypatch):
 
 def _rows(counts):
     return counts.rows() if hasattr(counts, "rows") else counts.itertuples(index=False)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_patch_tokens_are_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    values = np.arange(9 * 3 * 4, dtype=np.float32).reshape(9, 3, 4)
+    dataset = begin("feats", feature="patches", row_shape=[3, 4])
+    write(dataset, ("a.mp4", values[:5]), ("b.mp4", values[5:7]))
+    write(dataset, ("c.mp4", values[7:]))
+    names: dict[str, object] = {}
+    codes = examples("Reading patch tokens")
+    assert len(codes) == 3
+    for code in codes:
+        exec(compile(code, str(DOCS), "exec"), names)
+        np.testing.assert_array_equal(names.pop("tokens"), values)

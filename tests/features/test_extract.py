@@ -1,5 +1,8 @@
 import json
 import multiprocessing
+import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +26,7 @@ from vidmoco.features.extract import extract_video, extract_videos
 from vidmoco.features.extract_command import default_backbone
 from vidmoco.features.extract_command import extract as extract_command
 from vidmoco.features.extraction import Extraction
+from vidmoco.features.feature_file import SUFFIXES
 from vidmoco.video.probe import probe_video
 from vidmoco.video.sequential_reader import iter_frames
 
@@ -203,6 +207,46 @@ def test_one_video_from_python(video_folder, backbone, tmp_path):
     with pytest.raises(VideoError, match=r"video1\.mp4: its picture of 256 x 192 has more than 9 "):
         extract_video(frozen, video, tmp_path / "b.npy", limits=Limits(max_pixels=9))
     assert not list(tmp_path.glob("b*"))
+    (tmp_path / "two.txt").write_text(f"{video.path}\n{video.path}\n")
+    np.save(tmp_path / "mine.npy", np.zeros(3))
+    (tmp_path / "feats/__vidmoco__").mkdir(parents=True)
+    (tmp_path / "feats/__vidmoco__/dataset.json").touch()
+    for given, output, told in (
+        (
+            f"@{tmp_path}/two.txt",
+            "c.npy",
+            "takes one video, and 2 are given. Give them to vidmoco.",
+        ),
+        (video, "a.npz", "expected a name that ends in .npy, .parquet"),
+        (video, "mine.npy", "mine.npy is there without the sidecar mine.json"),
+        (video, "feats/a.npy", "feats, which has a dataset"),
+    ):
+        with pytest.raises(ConfigError, match=re.escape(told)):
+            extract_video(frozen, given, tmp_path / output)
+    assert extract_video(frozen, video.path, tmp_path / "a.npy", every=8) == 4
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_full_disk_is_told_in_one_line(suffix, backbone, tmp_path):
+    """What ends only with the process adds its own lines."""
+    write_video(tmp_path / "a.mp4", num_frames=3)
+    words = ["extract", tmp_path / "a.mp4", "-o", tmp_path / f"f{suffix}", "--backbone", backbone]
+    code = f"""
+import sys
+from vidmoco.cli.main import main
+from vidmoco.features import feature_file
+
+def no_space(*arguments):
+    raise OSError(28, "No space left on device")
+
+feature_file.RowWriter.append = feature_file._ParquetFile.append = no_space
+sys.exit(main({list(map(str, words))}))
+"""
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert "No space left on device. Make room" in ended.stderr.splitlines()[-1]
+    assert "Traceback" not in ended.stderr and "ignored" not in ended.stderr
 
 
 @pytest.mark.parametrize("kind", ["npy", "parquet"])

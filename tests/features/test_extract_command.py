@@ -73,12 +73,13 @@ def test_the_sidecar_of_the_default_has_no_new_keys(extract):
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        ("--num-frames 3", "num_frames"),
-        ("--keyframes", "keyframes"),
-        ("--start 0.1", "start"),
-        ("--feature patches", "feature"),
-        ("--pool mean", "pool"),
-        ("--normalize", "normalize"),
+        ("--num-frames 3", "no --num-frames, now --num-frames 3"),
+        ("--keyframes", "no --keyframes, now --keyframes"),
+        ("--start 0.1", "no --start, now --start 0.1"),
+        ("--feature patches", "--feature pooled, now --feature patches"),
+        ("--pool mean", "--pool none, now --pool mean"),
+        ("--normalize", "no --normalize, now --normalize"),
+        ("--size 64 --every 2", "--size 32, now --size 64; --every 1, now --every 2"),
     ],
 )
 def test_finished_files_of_another_selection_are_refused(extract, capsys, words, named):
@@ -87,7 +88,7 @@ def test_finished_files_of_another_selection_are_refused(extract, capsys, words,
     assert extract("v", "-o", "feats", *FILES) == 0
     assert "0 extracted, 1 were there already" in capsys.readouterr().out
     assert extract("v", "-o", "feats", *FILES, *words.split()) == 2
-    assert f"was made with another {named}." in capsys.readouterr().err
+    assert f"was made with other settings: {named}. Give" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".parquet"])
@@ -207,7 +208,7 @@ def test_times_of_each_video_from_a_file(extract, capsys, tmp_path):
     assert sidecar_of("feats/b.mp4.npy")["times"] == [0.0, 2.05]
     Path("times.csv").write_text("video,seconds\nb.mp4,2.5\n")
     assert extract("v", "-o", "feats", *FILES, "--times-file", "times.csv") == 2
-    assert "b.mp4.npy was made with another times" in capsys.readouterr().err
+    assert "with other settings: --times 0.0 2.05, now --times 2.5." in capsys.readouterr().err
     capsys.readouterr()
     assert extract("v/a.mp4", "-o", "a.npy", "--times-file", "times.csv") == 2
     assert "times.csv, row 1 names none of these videos: 'b.mp4'." in one_line(capsys)

@@ -155,7 +155,10 @@ def test_other_settings_are_refused_and_overwrite_begins_anew(extract, capsys):
     assert extract("v", "-o", "feats") == 0
     capsys.readouterr()
     assert extract("v", "-o", "feats", "--every", 2) == 2
-    assert "feats was made with another every. Give another -o, or --overwrite." in one_line(capsys)
+    assert (
+        "feats was made with other settings: --every 1, now --every 2. Give another -o, or"
+        in one_line(capsys)
+    )
     assert counts() == LENGTHS
     Path("feats/mine.txt").touch()
     assert extract("v/a.mp4", "v/c.mp4", "-o", "feats", "--every", 2, "--overwrite") == 0
@@ -163,6 +166,36 @@ def test_other_settings_are_refused_and_overwrite_begins_anew(extract, capsys):
     assert counts() == {"a.mp4": 3, "c.mp4": 2}
     assert extract("v", "-o", "feats", "--format", "npy") == 2
     assert "feats holds a dataset, and no files of videos" in one_line(capsys)
+
+
+def test_one_video_is_added_to_a_dataset(extract, capsys):
+    assert extract("v", "-o", "feats") == 0
+    write_video(Path("new.mp4"), num_frames=2)
+    assert extract("new.mp4", "-o", "feats") == 0
+    assert "1 extracted (2 rows), 0 were there already, 0 failed" in capsys.readouterr().out
+    assert counts() == LENGTHS | {"new.mp4": 2}
+    assert extract("new.mp4", "-o", "feats/new.mp4.npy") == 2
+    assert "new.mp4.npy would be in" in one_line(capsys)
+    assert extract("v", "-o", "feats/files", "--format", "npy") == 2
+    assert "files would be in" in one_line(capsys)
+    assert counts() == LENGTHS | {"new.mp4": 2}
+
+
+def test_labels_of_videos_as_they_are_given(extract, capsys, remote):
+    remote.pipe_file("/shelf/get?id=1", Path("v/a.mp4").read_bytes())
+    remote.pipe_file("/shelf/get?id=2", Path("v/c.mp4").read_bytes())
+    urls = [f"memory://shelf/get?id={number}" for number in (1, 2)]
+    Path("l.csv").write_text(
+        f"path,kind\nv/a.mp4,cat\n{Path('v/c.mp4').absolute()},dog\ndeep/b.mkv,ape\n"
+        f"{urls[0]},emu\nshelf/get?id=2,fox\n"
+    )
+    assert extract("v", *urls, "-o", "feats", "--labels", "l.csv") == 0
+    kinds = {row["video"]: row["kind"] for row in table_of().to_pylist()}
+    assert kinds == {"a.mp4": "cat", "c.mp4": "dog", "deep/b.mkv": "ape",
+                     "shelf/get?id=1": "emu", "shelf/get?id=2": "fox"}  # fmt: skip
+    twice = ["memory://shelf/a", "memory://shelf/a#1"]
+    assert extract(*twice, "-o", "other") == 2
+    assert f"would be called 'shelf/a': {twice[0]!r}, {twice[1]!r}. Give" in one_line(capsys)
 
 
 def test_labels_become_columns(extract, capsys):
@@ -177,7 +210,7 @@ def test_labels_become_columns(extract, capsys):
     assert "1 extracted (7 rows), 2 were there already" in capsys.readouterr().out
     assert {row["kind"] for row in table_of().to_pylist()} == {"cat", "ape", None}
     assert extract("v", "-o", "feats") == 2
-    assert "made with another labels" in one_line(capsys)
+    assert "made with other settings: --labels kind by, now no --labels." in one_line(capsys)
 
 
 @pytest.mark.parametrize(
@@ -304,7 +337,7 @@ def test_an_object_store_is_a_folder(extract, bucket, capsys):
     best, *_ = vidmoco.search("s3://shelf/feats", "v/a.mp4@0.2", min_gap=0.0, device="cpu")
     assert best["similarity"] == pytest.approx(1.0, abs=1e-5)
     assert extract(*words, "--every", 2) == 2
-    assert "s3://shelf/feats was made with another every" in one_line(capsys)
+    assert "s3://shelf/feats was made with other settings: --every 1, now " in one_line(capsys)
     assert extract("v", "-o", "s3://nowhere/feats") == 2
     assert "s3://nowhere/feats cannot be used: " in one_line(capsys)
 

@@ -34,7 +34,32 @@ from vidmoco.features.extract_plan import holds_many, output_of
         (["@l.txt"], "f.npy", {}, "@l.txt is a list of videos, whose"),
         (["c.parquet"], "f.npy", {}, "c.parquet is a catalog of videos, whose"),
         (["a.mp4"], "f.parquet", {"format": "parquet"}, "--format parquet writes a folder"),
-        (["a.mp4"], "feats", {}, "Cannot write features to feats"),
+        (
+            ["a.mp4"],
+            "feats",
+            {},
+            r"Cannot write features to feats.* \.npy, \.parquet\. Or add --fo",
+        ),
+        (
+            ["a.mp4"],
+            "v",
+            {},
+            r"-o v is a folder, and a\.mp4 one video\. Give a file: v/a\.mp4\.npy\. ",
+        ),
+        (["a.mp4"], "feats", {"format": "npy"}, True),
+        (["a.mp4"], "v", {"suffix": ".parquet"}, True),
+        (["a.mp4"], "f.npy", {"format": "npy"}, False),
+        (["a.mp4"], "f.h5", {"format": "npy"}, r"Cannot write features to f\.h5"),
+        (["a.mp4"], "dataset", {}, True),
+        (["a.mp4"], "dataset", {"labels": Path("labels.csv")}, True),
+        (["a.mp4"], "dataset/a.npy", {}, "a.npy would be in .*/dataset, which has a dataset, and"),
+        (["v"], "dataset/more", {}, "-o .*/dataset to add to the dataset"),
+        (["v"], "dataset/more/files", {"format": "npy"}, "files would be in .*/dataset, which"),
+        (["a.mp4"], "mine.npy", {}, r"mine\.npy is there without the sidecar mine\.json, so"),
+        (["a.mp4"], "mine.npy", {"overwrite": True}, False),
+        (["a.mp4"], "times.npy", {}, r"times\.timestamps\.npy is there without the sidecar"),
+        (["a.mp4"], "times.parquet", {}, False),
+        (["a.mp4"], "killed.npy", {}, False),
         (["v"], "s3://bucket/feats", {"format": "npy"}, "-o s3://bucket/feats is a URL"),
     ],
 )
@@ -42,6 +67,10 @@ def test_what_the_output_is(tmp_path, monkeypatch, videos, output, options, expe
     monkeypatch.chdir(tmp_path)
     Path("v").mkdir()
     Path("there.npy").mkdir()
+    Path("dataset/__vidmoco__").mkdir(parents=True)
+    Path("dataset/__vidmoco__/dataset.json").touch()
+    for name in ("mine.npy", "times.timestamps.npy", "killed.npy", "killed.json.1234.part"):
+        Path(name).touch()
     command = ExtractCommand(videos=tuple(map(Path, videos)), output=Path(output), **options)
     if isinstance(expected, bool):
         assert holds_many(command) == expected

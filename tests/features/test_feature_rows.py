@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from explore_features import random_features, write_features
 
-from vidmoco.errors import DataError
+from vidmoco.errors import ConfigError, DataError
 from vidmoco.features.feature_file import SUFFIXES
-from vidmoco.features.feature_rows import read_extent, read_rows
+from vidmoco.features.feature_rows import picked, read_extent, read_rows
 
 
 def save(folder, features, times):
@@ -81,3 +81,28 @@ def test_objects_are_not_unpickled(tmp_path):
     path = save(tmp_path, np.array([[{}, {}]]), np.zeros(1))
     with pytest.raises(DataError, match="Python objects"):
         read_extent(path)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        *([0, -1, 4], [], (1, 2), range(2), np.array([4, 0]), np.array([[1], [2]], np.int32)),
+        *(3, -5, np.int64(2), slice(1, None), slice(None, None, -2), ..., np.arange(5) > 2),
+        [True, False, False, True, False],
+    ],
+)
+def test_rows_are_picked_as_numpy_picks(given):
+    plain = list(given) if isinstance(given, tuple | range) else given
+    expected = np.arange(5)[plain]
+    found = picked(given, 5, "row")
+    assert found.shape == expected.shape
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("given", [5, [-6], np.ones(4, bool), [0.0], "first", {1}])
+def test_what_picks_no_rows_is_told(given):
+    with pytest.raises(
+        ConfigError, match=r"^There are 5 rows, and .* numbers from -5 to 4"
+    ) as told:
+        picked(given, 5, "row")
+    assert "\n" not in str(told.value)

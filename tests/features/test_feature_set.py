@@ -29,6 +29,19 @@ def test_rows_go_through_all_files(tmp_path, monkeypatch):
     np.testing.assert_allclose(np.concatenate([rows for _, rows in pieces]), every, atol=1e-6)
     rows = np.array([11, 0, 4, 4, 6, 3, 11])
     np.testing.assert_allclose(features.take(rows), every[rows], atol=1e-6)
+    for picked in ([11, -12, -1], [], slice(3, 6), every[:, 0] > 0, 5, [[0, 1], [2, 3]]):
+        taken = features.take(picked)
+        assert taken.dtype == np.float32 and taken.shape == every[picked].shape
+        np.testing.assert_allclose(taken, every[picked], atol=1e-6)
+    for wrong in ([12], [-13], np.ones(11, bool), "a.mp4"):
+        with pytest.raises(ConfigError, match="There are 12 rows, and"):
+            features.take(wrong)
+    assert features.name_of(-1) == "c.mp4" and features.name_of(-12) == "a.mp4"
+    with pytest.raises(ConfigError, match="There are 12 rows, and"):
+        features.file_of(12)
+    np.testing.assert_allclose(features.of_file(-1), every[5:], atol=1e-6)
+    with pytest.raises(ConfigError, match="There are 3 files, and"):
+        features.of_file(3)
 
 
 def test_rows_are_taken_evenly(tmp_path):

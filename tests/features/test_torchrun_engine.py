@@ -55,7 +55,7 @@ def test_what_is_wrong_is_told_once_and_before(tmp_path, monkeypatch, capfd):
     capfd.readouterr()
     assert extract(videos, tmp_path / "feats", "--engine", "torchrun", "--normalize") == 2
     error = capfd.readouterr().err
-    assert "was made with another normalize" in error and "GPUs" not in error
+    assert "no --normalize, now --normalize" in error and "GPUs" not in error
     assert extract(videos / "0.mp4", tmp_path / "a.npy", "--engine", "torchrun") == 2
     assert "--engine torchrun is for many videos" in capfd.readouterr().err
 

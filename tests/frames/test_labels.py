@@ -1,7 +1,7 @@
 import pytest
 
 from vidmoco.errors import ConfigError
-from vidmoco.frames.labels import labels_of, names_of, read_labels
+from vidmoco.frames.labels import calls_of, labels_of, names_of, read_labels
 from vidmoco.video.catalog import Catalog
 from vidmoco.video.info import VideoInfo
 
@@ -68,7 +68,8 @@ def test_reserved_names_of_columns(tmp_path):
 
 def test_names_in_other_forms(tmp_path):
     path = tmp_path / "labels.csv"
-    videos = {"a/x.mp4", "a/y.mp4", "a/z.mp4", "a\\w.mp4", "v.mp4"}
+    names = ("a/x.mp4", "a/y.mp4", "a/z.mp4", "a\\w.mp4", "v.mp4")
+    videos = {name: [name] for name in names}
     path.write_text("path,room\n./a/x.mp4,1\na\\y.mp4,2\na//b/../z.mp4,3\na\\w.mp4,4\ngone,5\n")
     labels = read_labels(path, key="path", reserved=())
     assert labels_of(labels, videos, path=path, key="path") == {
@@ -80,3 +81,19 @@ def test_names_in_other_forms(tmp_path):
         labels_of(labels, videos, path=path, key="path")
     with pytest.raises(ConfigError, match="names none of these videos"):
         labels_of({"room": {"": "1", ".": "2"}}, videos, path=path, key="path")
+
+
+def test_videos_are_called_as_they_are_given(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = catalog(
+        (f"{tmp_path}/v", "x.mp4"), (f"{tmp_path}/v", "y.mp4"), (f"{tmp_path}/w", "x.mp4")
+    )
+    videos = calls_of(dict(zip(names_of(rows), rows.rows(), strict=True)))
+    given = {"v/x.mp4": "1", f"{tmp_path}/v/y.mp4": "2", "./w/x.mp4": "3", "gone": "4"}
+    assert labels_of({"room": given}, videos, path=tmp_path, key="path") == {
+        "room": {"v/x.mp4": "1", "v/y.mp4": "2", "w/x.mp4": "3", "gone": "4"}
+    }
+    with pytest.raises(ConfigError, match=r"names several of these videos: 'x\.mp4'\.$"):
+        labels_of({"room": {"x.mp4": "1"}}, videos, path=tmp_path, key="path")
+    with pytest.raises(ConfigError, match=r"'v/y\.mp4' has 2 rows"):
+        labels_of({"room": {"y.mp4": "1", "v/y.mp4": "2"}}, videos, path=tmp_path, key="path")

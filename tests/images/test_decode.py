@@ -8,7 +8,7 @@ import torch
 from PIL import Image, ImageOps
 
 from vidmoco.errors import DataError
-from vidmoco.images.decode import decode_image
+from vidmoco.images.decode import decode_image, is_animation
 
 
 def encoded(image, file_format="PNG", **options):
@@ -175,3 +175,17 @@ def test_awkward_real_files(real_data):
                 refused.add(file.name)
     # NOTE: bad_huffman.jpg is damaged too, but libjpeg repairs it and PIL does not tell.
     assert refused == {"corrupt.jpg", "corrupt34_2.jpg", "sigsegv.png", "zero_bytes.jpg"}
+
+
+def test_animations():
+    def saved(kind, number):
+        buffer = io.BytesIO()
+        frames = [Image.new("RGB", (4, 4), (60 * n, 9, 9)) for n in range(number)]
+        frames[0].save(buffer, kind, save_all=number > 1, append_images=frames[1:])
+        return buffer.getvalue()
+
+    for kind in ("PNG", "WEBP", "GIF"):
+        assert is_animation(saved(kind, 3)) and not is_animation(saved(kind, 1))
+    assert not is_animation(saved("TIFF", 2)) and not is_animation(saved("JPEG", 1))
+    with pytest.raises(DataError):
+        is_animation(b"no image")

@@ -187,6 +187,11 @@ def test_awkward_names_reach_the_workers(tmp_path):
 def test_a_folder_without_videos(tmp_path):
     with pytest.raises(ConfigError, match=r"No video file in .* or its folders. It holds nothing"):
         scanned(tmp_path)
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures/a.JPG").touch()
+    with pytest.raises(ConfigError, match=r"\.jpg \(1\)\. Pictures go to vidmoco\.embed"):
+        scanned(tmp_path / "pictures")
+    (tmp_path / "pictures/a.JPG").unlink()
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(ConfigError, match=r"It holds 1 other file, not read: \.txt \(1\)\.$"):
         scanned(tmp_path)

@@ -139,6 +139,12 @@ def test_a_batch_larger_than_the_collection_is_that_of_pretrain(video_folder, ca
     assert re.search(r"6 videos, \d+ segments?, batches of 128", out)
 
 
+def test_a_list_of_videos(video_folder, tmp_path, capsys):
+    (tmp_path / "list.txt").write_text(f"{video_folder}\n")
+    assert main(["preview", f"@{tmp_path}/list.txt", *TINY[:2], *TINY[6:]]) == 0
+    assert "6 videos" in " ".join(capsys.readouterr().out.split())
+
+
 def test_what_cannot_be_read_is_listed(tmp_path, capsys):
     for number in range(5):
         write_video(tmp_path / "v" / f"{number}.mp4", num_frames=12)

@@ -88,7 +88,7 @@ def embed(
             row: an image of PIL, the path of an image file, an array or tensor, uint8 RGB
             (H, W, 3) or (3, H, W), or a list of these; or an array or tensor of frames of one
             size, (T, H, W, 3) or (T, 3, H, W). Where both axes are 3, the last one is RGB. A GIF
-            is a video.
+            is a video; other animations, as of WebP, are refused.
         backbone: A run, a backbone folder, a timm name, ``random:NAME``, or what ``load_frozen``
             returned, which saves loading it each time. The default is runs/latest, or timm's
             pretrained ResNet-50.

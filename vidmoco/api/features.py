@@ -44,7 +44,9 @@ def extract(
 
     Args:
         videos: A video, a folder of videos, a catalog, a URL of a video or ``@FILE``; or several.
-        output: A file (.npy or .parquet) for one video; for many a folder, or a URL of one.
+            A list of one is several.
+        output: A file (.npy or .parquet) for one video, or a dataset to add it to; for many a
+            folder, or a URL of one.
         backbone: As for ``embed``.
         quiet: Print nothing.
         **settings: Which frames to take, as for ``embed`` (``fps``, ``num_frames``, ``times`` …),
@@ -93,7 +95,16 @@ def _extract_command(
         "frames": from_python(FrameSelection, frames),
     }
     command = from_python(ExtractCommand, given | rest)
+    if _is_several(videos) and command.format is None:  # also where it has one
+        command = replace(command, format="parquet" if command.suffix is None else "npy")
     return replace(command, output=command.output.expanduser())
+
+
+def _is_several(videos: PathLike | Sequence[PathLike]) -> bool:
+    """Return whether a list of videos is given, in Python or as ``@FILE``."""
+    if not isinstance(videos, str | os.PathLike):
+        return True
+    return os.fspath(videos).startswith("@") and not os.path.exists(videos)  # noqa: PTH110
 
 
 def evaluate(

@@ -14,7 +14,7 @@ from vidmoco.backbones.frozen import FrozenBackbone
 from vidmoco.backbones.preprocess import resize_and_crop
 from vidmoco.errors import ConfigError, DataError
 from vidmoco.features.stream import of_unit_length
-from vidmoco.images.decode import decode_image, rgb_of
+from vidmoco.images.decode import decode_image, is_animation, rgb_of
 from vidmoco.images.suffixes import IMAGE_SUFFIXES
 from vidmoco.progress import ProgressBar
 from vidmoco.shapes import Float32, Float64, UInt8
@@ -78,7 +78,12 @@ def rgb_picture(given: Picture | Path, name: str) -> UInt8[Tensor, "3 h w"]:
     if isinstance(given, Path):
         name = str(given)
     try:
-        return rgb_of(given) if isinstance(given, Image.Image) else decode_image(given.read_bytes())
+        if isinstance(given, Image.Image):
+            return rgb_of(given)
+        data = given.read_bytes()
+        if data and is_animation(data):
+            raise DataError("it is an animation; convert it to a GIF, which is taken as a video")
+        return decode_image(data)
     except DataError as error:
         raise DataError(f"{name} cannot be read as an image: {error}.") from error
     except OSError as error:

@@ -4,7 +4,7 @@ Importing torch takes seconds, and a mistake is to be told at once.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ from vidmoco.errors import ConfigError
 from vidmoco.frames.key import holds_key
 from vidmoco.interrupt import stops_raise
 from vidmoco.run_folder import require_place
-from vidmoco.urls import expanded, require_paths
+from vidmoco.urls import expand_lists, expanded, require_paths
 
 _PACKAGES = {"sklearn": "scikit-learn"}  # by the module, where they are called otherwise
 
@@ -103,6 +103,8 @@ def _prepare(command: PrepareCommand) -> int:
 
 def _preview(command: PreviewCommand) -> int:
     require_paths(*command.config.videos)
+    videos = tuple(expand_lists(command.config.videos))
+    command = replace(command, config=replace(command.config, videos=videos))
     require_place(command.output, flag="-o")
     from vidmoco.data.catalog_ahead import catalog_ahead
 

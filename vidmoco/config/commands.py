@@ -80,7 +80,8 @@ class PrepareCommand(Settings):
     labels: Path | None = None
     """A CSV file whose columns are copied to the index of frames."""
     labels_key: str = "path"
-    """The column of --labels that names the video, by its path relative to the given folder."""
+    """The column of --labels that names the video, by its path relative to the given folder, or as
+    it is given."""
     shard_mib: float = 256.0
     """Approximate size of a shard, in MiB."""
     workers: int | None = None

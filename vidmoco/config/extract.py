@@ -19,10 +19,10 @@ class ExtractCommand(Settings):
 
     videos: Positional[tuple[Path, ...]]
     """Videos, folders of videos, catalogs (.parquet), URLs of videos, or @FILE: a text file with
-    one of these per line."""
+    one of these per line (@- is the standard input)."""
     output: Annotated[Path, arg(aliases=["-o"])]
-    """A file (.npy or .parquet) for one video; for many a folder, or a URL of fsspec such as
-    s3://bucket/feats."""
+    """A file (.npy or .parquet) for one video, or a dataset to add it to; for many a folder, or a
+    URL of fsspec such as s3://bucket/feats."""
     backbone: str | None = None
     """A run folder, a backbone folder, a timm name, `hf-hub:OWNER/NAME`, or `random:` and one of
     these. The default is runs/latest, or timm's ResNet-50 if there is no run."""
@@ -47,7 +47,8 @@ class ExtractCommand(Settings):
     labels: Path | None = None
     """A CSV file whose columns are copied to the dataset."""
     labels_key: str = "path"
-    """The column of --labels that names the video, by its path relative to the given folder."""
+    """The column of --labels that names the video, by its path relative to the given folder, or as
+    it is given."""
     batch_size: int | None = None
     """Frames per forward pass. The default is as many as fit on a CUDA device, and 64 on a CPU."""
     workers: int | None = None
@@ -73,7 +74,7 @@ class ExtractCommand(Settings):
     precision: Precision = "fp32"
     overwrite: bool = False
     """Begin a dataset anew, or write finished files again. The file of a single video is always
-    written."""
+    written, but over a file that vidmoco did not make only with this."""
     limits: ForVideos = field(default_factory=Limits)
 
     def __post_init__(self) -> None:

@@ -26,10 +26,15 @@ def to_plain(value: Any) -> Any:
         return {key: to_plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list | range):
         return [to_plain(item) for item in value]
+    if isinstance(value, type):  # np.float16; torch's and NumPy's own dtypes are objects
+        return value.__name__
     if hasattr(value, "tolist"):  # of NumPy or torch
-        return value.tolist()
-    if type(value).__module__ == "torch":  # a device; settings need no torch
-        return str(value)
+        try:
+            return value.tolist()
+        except Exception:  # what it cannot be a setting of, ``_coerce`` says
+            return value
+    if type(value).__module__.startswith(("torch", "numpy")):  # a device or a dtype, without torch
+        return str(value).removeprefix("torch.")
     return value
 
 
@@ -133,7 +138,7 @@ def build_settings(kind: type[Config], data: Any, *, at: str) -> Config:
     for key, value in data.items():
         where = f"{at}.{key}" if at else key
         if key not in names:
-            places = [f"{section}.{key}" for section in _sections_with(kind, key)]
+            places = [f"{section}.{key}" for section in _sections_with(kind, str(key))]
             raise _unknown(where, str(key), names, places)
         values[key] = _coerce(known[key], value, at=where)
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]

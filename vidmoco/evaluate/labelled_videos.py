@@ -12,6 +12,7 @@ import io
 import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from rich.console import Console
 from vidmoco.atomic_file import atomic_write, writing
 from vidmoco.cache_folder import cache_folder
 from vidmoco.config.evaluation import LabelledVideosConfig
-from vidmoco.csv_file import meant
+from vidmoco.csv_file import called_so
 from vidmoco.errors import DataError
 from vidmoco.evaluate.labelled_clips import (
     SPLITS,
@@ -36,6 +37,7 @@ from vidmoco.evaluate.labelled_clips import (
     read_manifest,
     val_groups,
 )
+from vidmoco.frames.labels import calls_of
 from vidmoco.json_text import read_json
 from vidmoco.progress import ProgressBar
 from vidmoco.video.info import VideoInfo
@@ -149,7 +151,10 @@ def make_frames(
         )
     else:
         clips = clips_of_folders(list(catalog), folder=videos)
-    clips = [replace(clip, path=meant(clip.path, catalog)) for clip in clips]
+    calls = calls_of(catalog)
+    clips = [
+        replace(clip, path=next(iter(called_so(clip.path, calls)), clip.path)) for clip in clips
+    ]
     for path, count in Counter(clip.path for clip in clips).most_common(1):
         if count > 1:
             raise DataError(f"{config.labels} lists {path!r} {count} times, in several forms.")
@@ -228,13 +233,15 @@ def _write_part(
         atomic_write(path) as part,
         pq.ParquetWriter(part, schema) as writer,
         ProgressBar(console, f"{path.stem} frames", total=len(chosen)) as bar,
+        ExitStack() as stack,
     ):
         requests = [
             # Frame i is in the middle of the i-th of ``per_video`` equal parts of the video.
             Request(video, tuple((i + 0.5) / per_video * video.duration_seconds for i in frames))
             for video, frames in ((catalog[clip.path], frames) for clip, frames in chosen.items())
         ]
-        answers = zip(chosen, requests, read_requests(requests), strict=True)
+        read = stack.enter_context(closing(read_requests(requests)))
+        answers = zip(chosen, requests, read, strict=True)
         for clip, request, answer in bar.track(answers):
             if answer.failure:
                 failed.append(f"{clip.path}: {answer.failure}.")

@@ -149,7 +149,9 @@ class BatchReader:
     def __exit__(self, *_: object) -> None:
         self._pool.close()
 
-    def read(self, videos: Iterable[tuple[VideoInfo, FrameSelection]]) -> Iterator[BatchedVideo]:
+    def read(
+        self, videos: Iterable[tuple[VideoInfo, FrameSelection]]
+    ) -> Generator[BatchedVideo, None, None]:
         """Yield the videos in order, each with its batches; one reading at a time.
 
         What is not read of a video is dropped when the next one is asked for. A reading that is not

@@ -33,6 +33,7 @@ from vidmoco.features.dataset_settings import (
     hash_of,
     read_settings,
 )
+from vidmoco.features.kept_settings import changes_in_words
 from vidmoco.features.output_folder import INTERNAL, OutputFolder
 
 PART_BYTES = 128 * 2**20
@@ -275,8 +276,8 @@ def open_or_begin(
     known = known or settings
     if changed := changed_settings(known, settings):
         raise ConfigError(
-            f"{folder.name} was made with another {', '.join(changed)}. Give another -o, or "
-            "--overwrite."
+            f"{folder.name} was made with other settings: "
+            f"{changes_in_words(known, settings, changed)}. Give another -o, or --overwrite."
         )
     return Dataset(folder, known)
 

@@ -2,12 +2,15 @@
 
 import hashlib
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 from vidmoco.config.frame_selection import SELECTION_KEYS
 from vidmoco.errors import ConfigError
 from vidmoco.features.output_folder import INTERNAL, OutputFolder
 from vidmoco.json_text import parse_json
+from vidmoco.urls import absolute
 
 SETTINGS = f"{INTERNAL}/dataset.json"
 FORMAT = "vidmoco features 1"
@@ -46,6 +49,22 @@ def hash_of(settings: dict[str, Any]) -> str:
     """Return a hash of the settings that decide the rows."""
     decisive = {key: settings.get(key) for key in _DECISIVE}
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def require_outside_of_datasets(output: Path) -> None:
+    """Refuse an output within a folder that has a dataset.
+
+    What reads a folder of Parquet files, such as pandas, fails at other files.
+
+    Raises:
+        ConfigError: a folder above has one.
+    """
+    for folder in absolute(output).parents:
+        if os.path.isfile(folder / SETTINGS):  # noqa: PTH113  (never raises)
+            raise ConfigError(
+                f"{output} would be in {folder}, which has a dataset, and other files there make "
+                f"it unreadable. Give another -o, or -o {folder} to add to the dataset."
+            )
 
 
 def is_dataset(folder: OutputFolder) -> bool:

@@ -3,6 +3,7 @@
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from errno import EILSEQ, ENAMETOOLONG
 from typing import Any, Literal
 
@@ -13,8 +14,15 @@ from vidmoco.config.frame_selection import SELECTION_KEYS, FrameSelection
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.config.plain import from_python
 from vidmoco.errors import ConfigError, VideoError
+from vidmoco.features.dataset_settings import require_outside_of_datasets
 from vidmoco.features.extraction import Extraction
-from vidmoco.features.feature_file import feature_writer, read_sidecar, require_own_sidecar
+from vidmoco.features.feature_file import (
+    feature_writer,
+    read_sidecar,
+    require_known_suffix,
+    require_own_files,
+)
+from vidmoco.features.kept_settings import changes_in_words
 from vidmoco.features.stream import Pool, VideoFeatures, stream_features
 from vidmoco.urls import absolute_paths
 from vidmoco.video.info import VideoInfo
@@ -61,8 +69,8 @@ def extract_video(
     Raises:
         VideoError: no frame can be read, or the decoder hangs or crashes. A video damaged on the
             way gives the frames that can be; the sidecar's ``damage`` says how many are missing.
-        ConfigError: a setting cannot be used, there is no such video, or the sidecar of the output
-            would replace another JSON file.
+        ConfigError: a setting cannot be used, there is no such video, or the output would replace
+            a file that is none of vidmoco's.
     """
     if not isinstance(frozen, FrozenBackbone):
         raise ConfigError(
@@ -87,9 +95,17 @@ def extract_video(
             "limits": limits,
         },
     )
-    require_own_sidecar(command.output)
+    require_known_suffix(command.output)
+    require_outside_of_datasets(command.output)
+    require_own_files(command.output)
     if not isinstance(video, VideoInfo):
-        (video,) = open_videos(absolute_paths(video), limits=command.limits)
+        paths = absolute_paths(video)
+        if len(paths) != 1:
+            raise ConfigError(
+                f"extract_video takes one video, and {len(paths)} are given. Give them to "
+                "vidmoco.extract, which takes several."
+            )
+        (video,) = open_videos(paths, limits=command.limits)
     ((_, result),) = extract_videos(
         frozen,
         [Extraction(video, command.output, command.frames)],
@@ -147,24 +163,25 @@ def extract_videos(
         workers=workers,
         numbered=write is not None,
     )
-    for features in stream:
-        extraction = under_way.popleft()
-        result: int | VideoError
-        try:
-            if write is not None:
-                result = write(features, extraction)
-            else:
-                settings = settings_of(
-                    frozen, extraction.selection, pool=pool, normalize=normalize, dtype=dtype
-                )
-                result = _write_features(features, extraction, settings)
-        except VideoError as error:
-            result = VideoError(extraction.named(str(error)))
-        except ConfigError as error:
-            if getattr(error.__cause__, "errno", 0) not in (ENAMETOOLONG, EILSEQ):
-                raise
-            result = VideoError(str(error))  # of this file alone
-        yield extraction, result
+    with closing(stream):
+        for features in stream:
+            extraction = under_way.popleft()
+            result: int | VideoError
+            try:
+                if write is not None:
+                    result = write(features, extraction)
+                else:
+                    settings = settings_of(
+                        frozen, extraction.selection, pool=pool, normalize=normalize, dtype=dtype
+                    )
+                    result = _write_features(features, extraction, settings)
+            except VideoError as error:
+                result = VideoError(extraction.named(str(error)))
+            except ConfigError as error:
+                if getattr(error.__cause__, "errno", 0) not in (ENAMETOOLONG, EILSEQ):
+                    raise
+                result = VideoError(str(error))  # of this file alone
+            yield extraction, result
 
 
 def _write_features(
@@ -208,7 +225,8 @@ def is_done(extraction: Extraction, settings: dict[str, Any]) -> bool:
     changed = [key for key in _DECISIVE if sidecar.get(key) != settings.get(key)]
     if changed:
         raise ConfigError(
-            f"{output} was made with another {', '.join(changed)}. Give another -o, or --overwrite."
+            f"{output} was made with other settings: "
+            f"{changes_in_words(sidecar, settings, changed)}. Give another -o, or --overwrite."
         )
     if extraction.url:
         done = sidecar.get("source") == extraction.source

@@ -11,12 +11,14 @@ from pathlib import Path, PurePosixPath
 from vidmoco.ahead import libraries_meanwhile
 from vidmoco.config.extract import ExtractCommand
 from vidmoco.errors import ConfigError, VideoError
+from vidmoco.features.dataset_settings import is_dataset, require_outside_of_datasets
 from vidmoco.features.extraction import Extraction
-from vidmoco.features.feature_file import SUFFIXES, require_known_suffix, require_own_sidecar
+from vidmoco.features.feature_file import SUFFIXES, require_known_suffix, require_own_files
 from vidmoco.features.output_folder import OutputFolder, output_folder
 from vidmoco.features.times_file import read_times
 from vidmoco.frames.labels import labels_of, names_of, read_labels
 from vidmoco.run_folder import make_writable_folder
+from vidmoco.text import first_of
 from vidmoco.urls import expand_lists, is_there, is_url, url_of
 from vidmoco.video.catalog import Catalog
 from vidmoco.video.fetch import name_of_url
@@ -108,7 +110,9 @@ def holds_many(command: ExtractCommand) -> bool:
     video, output = command.videos[0], command.output
     is_list = str(video).startswith("@") and not video.exists()
     several = len(command.videos) > 1 or is_list or video.is_dir() or video.suffix == ".parquet"
-    is_many = several or command.format == "parquet"
+    if not is_url(output):
+        require_outside_of_datasets(output)
+    is_many = several or command.format == "parquet" or _is_folder(command)
     if command.labels is not None and not (is_many and command.writes_dataset):
         raise ConfigError("--labels are columns of a dataset. Add --format parquet.")
     if command.engine != "local" and not is_many:
@@ -132,15 +136,27 @@ def holds_many(command: ExtractCommand) -> bool:
                 + (", with --format npy for a file per video." if several else ".")
             )
         return True
+    advice = "Or add --format parquet (a dataset) or npy (a file per video) for a folder."
     if output.is_dir():
         name = name_of_url(url_of(video)) if is_url(video) else video.name
         raise ConfigError(
             f"-o {output} is a folder, and {video} one video. Give a file: "
-            f"{output / (Path(name).name + command.file_suffix)}"
+            f"{output / (Path(name).name + command.file_suffix)}. {advice}"
         )
-    require_known_suffix(output)
-    require_own_sidecar(output)
+    try:
+        require_known_suffix(output)
+    except ConfigError as error:
+        raise ConfigError(f"{error} {advice}") from None
+    require_own_files(output, overwrites=command.overwrite)
     return False
+
+
+def _is_folder(command: ExtractCommand) -> bool:
+    """Return whether the output is a folder even of one video: a dataset, or one of files."""
+    output = command.output
+    if command.writes_dataset:
+        return output.is_dir() and is_dataset(output_folder(output))
+    return output.suffix.lower() not in _SUFFIXES_OF_FILES
 
 
 def planned(
@@ -160,16 +176,14 @@ def planned(
         if names[one.name] > 1:
             where = command.output / (one.name + command.file_suffix)
             what = f"called {one.name!r}" if command.writes_dataset else f"written to {where}"
+            sources = [other.source for other in plan + refused if other.name == one.name]
             raise ConfigError(
-                f"{names[one.name]} of these videos would be {what}. Give each its own -o."
+                f"{len(sources)} of these videos would be {what}: {first_of(sources)}. Give each "
+                "its own -o."
             )
     num_all = len(plan)
     if command.times_file is not None:
-        called: dict[str, list[str]] = defaultdict(list)
-        for one in plan + refused:
-            for call in {one.name, one.video.key, one.source, one.url or one.source}:
-                called[call].append(one.name)
-        times = read_times(command.times_file, called)
+        times = read_times(command.times_file, _called(plan + refused))
         plan = [
             replace(one, selection=replace(command.frames, times=times[one.name]))
             for one in plan
@@ -195,12 +209,20 @@ def _split(catalog: Catalog) -> tuple[list[Extraction], list[Extraction]]:
     return [one for one in named if one.video.route != "refused"], refused
 
 
+def _called(plan: Sequence[Extraction]) -> dict[str, list[str]]:
+    """Return the names of the videos by what a user may call them: a name, a path or a URL."""
+    called: dict[str, list[str]] = defaultdict(list)
+    for one in plan:
+        for call in {one.name, one.video.key, one.source, one.url or one.source}:
+            called[call].append(one.name)
+    return called
+
+
 def _with_labels(
     plan: Sequence[Extraction], labels: dict[str, dict[str, str]], command: ExtractCommand
 ) -> list[Extraction]:
     assert command.labels is not None
-    videos = {one.name for one in plan}
-    labels = labels_of(labels, videos, path=command.labels, key=command.labels_key)
+    labels = labels_of(labels, _called(plan), path=command.labels, key=command.labels_key)
     return [
         replace(one, labels=tuple(by_name.get(one.name) for by_name in labels.values()))
         for one in plan

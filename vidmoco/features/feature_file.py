@@ -12,7 +12,7 @@ import json
 import math
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from io import BufferedWriter
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -133,6 +133,12 @@ class _ParquetFile:
         self._writer.close()
         self._file.close()
 
+    def discard(self) -> None:
+        """Let go of a file that is not closed; else Arrow writes its end when it is closed."""
+        with suppress(OSError, ValueError):  # a full disk
+            self._writer.close()
+        self._writer.is_open = False
+
 
 class FeatureWriter:
     """Takes the rows of a feature file, and finally its sidecar."""
@@ -192,6 +198,8 @@ def feature_writer(
             if opened
             else _ParquetFile(features, row_shape=row_shape, dtype=dtype)
         )
+        if isinstance(rows, _ParquetFile):
+            stack.callback(rows.discard)
         writer = FeatureWriter(parts, sidecar, rows)
         yield writer
         if not writer.is_finished:
@@ -250,6 +258,24 @@ def _is_sidecar_of(path: Path) -> bool:
     except (OSError, ValueError):
         return os.path.isfile(path)  # noqa: PTH113
     return isinstance(found, dict) and "weights_hash" in found
+
+
+def require_own_files(path: Path, *, overwrites: bool = False) -> None:
+    """Raise ``ConfigError`` if features would replace a file that is none of this program's.
+
+    Its own have a sidecar, unless the process was killed while it gave them their names. Then the
+    temporary sidecar is still there. With ``overwrites`` only sidecars are looked at.
+    """
+    require_own_sidecar(path)
+    sidecar = sidecar_path(path)
+    if overwrites or sidecar.exists() or any(path.parent.glob(f"{glob.escape(sidecar.name)}.*")):
+        return
+    for file in (path, *([timestamps_path(path)] if path.suffix == ".npy" else [])):
+        if file.exists():
+            raise ConfigError(
+                f"{file} is there without the sidecar {sidecar.name}, so vidmoco may not have "
+                "made it. Give another -o, move that file, or give --overwrite."
+            )
 
 
 def require_own_sidecar(path: Path) -> None:

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.lib.format as npy_format
 import pyarrow.parquet as pq
 
-from vidmoco.errors import DataError
+from vidmoco.errors import ConfigError, DataError
 from vidmoco.features.feature_file import timestamps_path
-from vidmoco.shapes import Float32, Float64
+from vidmoco.shapes import Float32, Float64, Int64
 from vidmoco.text import reason_of
 
 
@@ -75,6 +75,29 @@ def unit_rows(rows: np.ndarray, *, place: str, first: int = 0) -> Float32[np.nda
         )
     unit = rows / np.maximum(lengths, np.finfo(np.float64).tiny)[:, None]
     return np.asarray(unit, dtype=np.float32)
+
+
+def picked(given: Any, count: int, what: str) -> Int64[np.ndarray, "..."]:
+    """Return the numbers of what is picked from an axis, as NumPy picks.
+
+    Args:
+        given: a number, a list or an array of them, a mask, or a slice. Negative numbers count from
+            the end.
+        count: the length of the axis.
+        what: what the axis is of, for the error.
+
+    Raises:
+        ConfigError: it is something else, a number is out of range, or a mask of another length.
+    """
+    if isinstance(given, tuple | range):  # a tuple would be one number for each axis
+        given = list(given)
+    try:
+        return np.asarray(np.arange(count, dtype=np.int64)[given])
+    except (IndexError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"There are {count} {what}s, and no such: {reason_of(error)}. Give numbers from "
+            f"-{count} to {count - 1}, a mask of {count}, or a slice."
+        ) from error
 
 
 @contextmanager

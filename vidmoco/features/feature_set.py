@@ -19,7 +19,8 @@ from vidmoco.features.dataset import Dataset
 from vidmoco.features.dataset_rows import DatasetRows, open_dataset
 from vidmoco.features.dataset_settings import is_dataset
 from vidmoco.features.feature_file import SUFFIXES, read_sidecar, siblings_of
-from vidmoco.features.feature_rows import read_extent, read_rows, unit_rows
+from vidmoco.features.feature_rows import picked, read_extent, read_rows, unit_rows
+from vidmoco.features.kept_settings import describe_backbone, require_frames
 from vidmoco.features.output_folder import output_folder
 from vidmoco.shapes import Float32, Float64, Int64
 from vidmoco.urls import expanded, is_url, url_of
@@ -88,8 +89,9 @@ class FeatureSet:
         return np.repeat(self.video_of_file, np.diff(self.starts))
 
     def file_of(self, row: int) -> FeatureFile:
-        """Return the file that holds a row."""
-        return self.files[int(np.searchsorted(self.starts, row, side="right")) - 1]
+        """Return the file that holds a row; a negative one counts from the end."""
+        number = picked(row, self.num_rows, "row")
+        return self.files[int(np.searchsorted(self.starts, number, side="right")) - 1]
 
     def name_of(self, row: int) -> str:
         """Return the name of a row's video; it is not escaped."""
@@ -115,20 +117,32 @@ class FeatureSet:
                 raise DataError(f"{file.path} ends early: {row - start} of {len(file.times)} rows.")
 
     def of_file(self, number: int) -> Float32[np.ndarray, "t d"]:
-        """Return all features of one file, of unit length."""
+        """Return all features of one file, of unit length; a negative number is from the end."""
+        number = int(picked(number, len(self.files), "file"))
         return np.concatenate([rows for _, rows in self.pieces(slice(number, number + 1))])
 
-    def take(self, rows: Int64[np.ndarray, " m"]) -> Float32[np.ndarray, "m d"]:
-        """Return the features of some rows, of unit length, in their order."""
-        taken = np.zeros((len(rows), self.dim), dtype=np.float32)
-        order = np.argsort(rows, kind="stable")
-        ordered = rows[order]
-        owners = np.unique(np.searchsorted(self.starts, rows, side="right") - 1)
+    def take(self, rows: Any) -> Float32[np.ndarray, "*m d"]:
+        """Return the features of some rows, of unit length, in their order.
+
+        Args:
+            rows: What picks from an axis of NumPy: numbers, of which negative ones count from the
+                end, a mask of all rows, or a slice.
+
+        Raises:
+            ConfigError: it is something else, or there is no such row.
+            DataError: a file is damaged, or a feature is not finite.
+        """
+        asked = picked(rows, self.num_rows, "row")
+        numbers = asked.reshape(-1)
+        taken = np.zeros((len(numbers), self.dim), dtype=np.float32)
+        order = np.argsort(numbers, kind="stable")
+        ordered = numbers[order]
+        owners = np.unique(np.searchsorted(self.starts, numbers, side="right") - 1)
         for owner in owners.tolist():
             for first, piece in self.pieces(slice(owner, owner + 1)):
                 here = slice(*np.searchsorted(ordered, [first, first + len(piece)]))
                 taken[order[here]] = piece[ordered[here] - first]
-        return taken
+        return taken.reshape(*asked.shape, self.dim)
 
     def evenly(self, most: int) -> Int64[np.ndarray, " m"]:
         """Return all rows, or ``most`` rows at even distances, including the first and last."""
@@ -178,7 +192,7 @@ def open_features(path: str | os.PathLike[str]) -> FeatureSet:
         more = f" {left_out[0]}" if left_out else ""
         raise ConfigError(f"There are no features in {path}.{more} {_advice(path)}")
     for candidate, sidecar in found:
-        _require_frames(candidate, sidecar)
+        require_frames(candidate, sidecar)
     named = [candidate for candidate, _ in found]
     if path.is_file():
         named += siblings_of(path)
@@ -223,7 +237,7 @@ def _folder_of(sources: Sequence[Path]) -> Path:
 def _of_dataset(path: Path, dataset: Dataset) -> FeatureSet:
     if not _is_ours(dataset.settings | {"source": "/"}):
         raise DataError(f"{path} is no dataset of vidmoco extract: its settings are damaged.")
-    _require_frames(path, dataset.settings)
+    require_frames(path, dataset.settings)
     if not dataset.places:
         raise ConfigError(f"There are no features in {path} yet. {_advice(path)}")
     rows, files = DatasetRows(dataset), []
@@ -250,20 +264,6 @@ def _is_ours(sidecar: dict[str, Any]) -> bool:
     )
 
 
-def _require_frames(path: Path, sidecar: dict[str, Any]) -> None:
-    """Refuse features that are not one vector per frame."""
-    if sidecar.get("feature") == "patches":
-        raise ConfigError(
-            f"{path} holds patch tokens; expected one vector per frame. Extract them again with "
-            "--feature pooled or cls."
-        )
-    if sidecar.get("pool") is not None:
-        raise ConfigError(
-            f"{path} holds features pooled over frames (--pool {sidecar['pool']}); expected one "
-            "vector per frame. Extract them again without --pool."
-        )
-
-
 def _require_one_sidecar_each(paths: list[Path]) -> None:
     """Refuse files that differ only in their suffix: one sidecar cannot describe both."""
     by_stem = defaultdict(list)
@@ -285,15 +285,3 @@ def _require_one_backbone(path: Path, found: list[tuple[Path, dict[str, Any]]]) 
             f"{path} holds features of different backbones, which cannot be compared: {listed}. "
             "Give the files of one of them."
         )
-
-
-def describe_backbone(sidecar: dict[str, Any]) -> str:
-    """Return a text of all that decides a feature; it is equal for comparable features."""
-    preprocess = sidecar["preprocess"]
-    rest = {key: value for key, value in preprocess.items() if key != "size"}
-    details = ", ".join(f"{key} {value}" for key, value in sorted(rest.items()))
-    kind = f"{sidecar['feature']} of " if "feature" in sidecar else ""
-    return (
-        f"{kind}{sidecar.get('architecture')} with weights {sidecar['weights_hash']} at "
-        f"{preprocess.get('size')} px ({details})"
-    )

@@ -6,6 +6,7 @@ videos ──BatchReader──▶ images ──backbone──▶ features ──
 import math
 import os
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Literal
 
@@ -97,8 +98,8 @@ def stream_features(
             selections.append(selection)
             yield video, selection
 
-    with reader:
-        for batched in reader.read(noted()):
+    with reader, closing(reader.read(noted())) as read:
+        for batched in read:
             pieces, ends = _pieces(frozen, batched), list[float]()
             if pool != "none":
                 pieces = _pooled(pieces, batched, selections[0], pool, ends)

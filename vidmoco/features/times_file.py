@@ -5,9 +5,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from vidmoco.csv_file import meant, read_csv
+from vidmoco.csv_file import called_so, read_csv
 from vidmoco.errors import ConfigError, nearest
-from vidmoco.urls import absolute
 
 COLUMNS = ("video", "seconds")
 
@@ -34,11 +33,7 @@ def read_times(path: Path, names: Mapping[str, Sequence[str]]) -> dict[str, tupl
     times: dict[str, list[float]] = defaultdict(list)
     for number, row in enumerate(rows, start=1):
         video, seconds = row["video"], _number(row["seconds"])
-        found = (
-            names.get(meant(video or "", names))
-            or names.get(str(absolute(Path(video or ""))))
-            or ()
-        )
+        found = called_so(video or "", names)
         if len(found) != 1:
             what = "several of these videos" if found else "none of these videos"
             hint = "" if found else nearest(video or "", names)

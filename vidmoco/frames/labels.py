@@ -1,12 +1,13 @@
 """Names and labels of prepared videos."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from vidmoco.csv_file import meant, read_csv, uneven_line
+from vidmoco.csv_file import called_so, meant, read_csv, uneven_line
 from vidmoco.errors import ConfigError, nearest
 from vidmoco.video.catalog import Catalog
+from vidmoco.video.info import VideoInfo
 
 
 def names_of(catalog: Catalog) -> list[str]:
@@ -25,6 +26,15 @@ def names_of(catalog: Catalog) -> list[str]:
                 "parent folder, or each its own -o."
             )
     return list(keys)
+
+
+def calls_of(videos: Mapping[str, VideoInfo]) -> dict[str, list[str]]:
+    """Return the names of videos by what a user may call them: a name, a key or a path."""
+    called: dict[str, list[str]] = defaultdict(list)
+    for name, video in videos.items():
+        for call in {name, video.key, str(video.path)}:
+            called[call].append(name)
+    return called
 
 
 def read_labels(path: Path, *, key: str, reserved: Collection[str]) -> dict[str, dict[str, str]]:
@@ -65,22 +75,36 @@ def _require_once(names: Sequence[str], path: Path) -> None:
 
 
 def labels_of(
-    labels: Mapping[str, Mapping[str, str]], videos: Collection[str], *, path: Path, key: str
+    labels: Mapping[str, Mapping[str, str]],
+    videos: Mapping[str, Sequence[str]],
+    *,
+    path: Path,
+    key: str,
 ) -> dict[str, dict[str, str]]:
     """Return labels by the names of the videos, which the file may write in another form.
 
+    Args:
+        labels: what ``read_labels`` returns.
+        videos: as in ``called_so``.
+        path: the file, for errors.
+        key: its column of the videos.
+
     Raises:
-        ConfigError: the labels name none of the videos, or one in two forms.
+        ConfigError: the labels name none of the videos, one in two forms, or several as one.
     """
     labelled = {name for by_name in labels.values() for name in by_name}
-    if not any(meant(name, videos) in videos for name in labelled):
-        found = f"it has {min(map(str, labelled))!r}" if labelled else "it has no rows"
-        called = f", and a video is called {min(videos)!r}" if videos else ""
+    found = {name: called_so(name, videos) for name in labelled}
+    if several := [name for name, names in found.items() if len(names) > 1]:
+        raise ConfigError(f"{path} names several of these videos: {several[0]!r}.")
+    if not any(found.values()):
+        has = f"it has {min(map(str, labelled))!r}" if labelled else "it has no rows"
+        one = min((names[0] for names in videos.values()), default="")
+        called = f", and a video is called {one!r}" if one else ""
         raise ConfigError(
-            f"{path} names none of these videos in its column {key!r}: {found}{called}. Name the "
+            f"{path} names none of these videos in its column {key!r}: {has}{called}. Name the "
             "column with --labels-key, or write the videos' names in this form."
         )
-    names = {name: meant(name, videos) for name in labelled}
+    names = {name: one[0] if one else meant(name, videos) for name, one in found.items()}
     _require_once(list(names.values()), path)
     return {
         column: {names[name]: label for name, label in by_name.items()}

@@ -29,7 +29,7 @@ from vidmoco.frames.index import (
     write_index,
 )
 from vidmoco.frames.key import KEY_FILE
-from vidmoco.frames.labels import labels_of, names_of, read_labels
+from vidmoco.frames.labels import calls_of, labels_of, names_of, read_labels
 from vidmoco.frames.prepared import open_prepared
 from vidmoco.frames.selection import Selection
 from vidmoco.frames.shard_writer import ShardWriter
@@ -85,7 +85,7 @@ def prepare(command: PrepareCommand) -> int:
         raise ConfigError("None of these videos can be read. The reasons are listed above.")
     given = dict(zip(names_of(readable), readable.rows(), strict=True))
     if command.labels is not None and labels:
-        labels = labels_of(labels, given.keys(), path=command.labels, key=command.labels_key)
+        labels = labels_of(labels, calls_of(given), path=command.labels, key=command.labels_key)
     settings = FrameSettings(
         fps=command.fps,
         short_side=command.short_side,

@@ -16,6 +16,7 @@ from vidmoco.shapes import UInt8
 
 # The formats of ``IMAGE_SUFFIXES`` only: PIL would give an EPS file to an external interpreter.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
+_ANIMATED = ("PNG", "WEBP", "GIF", "AVIF")
 
 
 def decode_image(data: bytes, *, at_least: int | None = None) -> UInt8[Tensor, "3 h w"]:
@@ -62,6 +63,16 @@ def upright(image: Image.Image) -> Image.Image:
     finally:
         if exif is not None:
             image.info["exif"] = exif
+
+
+def is_animation(data: bytes) -> bool:
+    """Return whether an image file is an animation; a JPEG or TIFF of several pictures is not.
+
+    Raises:
+        DataError: the file is damaged, or not an image.
+    """
+    with _refusals(), Image.open(io.BytesIO(data), formats=_formats_here()) as opened:
+        return opened.format in _ANIMATED and bool(getattr(opened, "is_animated", False))
 
 
 @contextmanager

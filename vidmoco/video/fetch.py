@@ -13,6 +13,7 @@ import fsspec
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.errors import VideoError
 from vidmoco.urls import library_for, without_passwords
+from vidmoco.video.fetch_errors import EndedEarly, may_pass, why_not_fetched
 from vidmoco.video.files import FoundFile, look_at
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.probe import ProbeJob, refused
@@ -22,49 +23,69 @@ T = TypeVar("T")
 
 AHEAD = 4
 """Number of files that are fetched at a time, beside the one that is read."""
+PAUSES = (1.0, 2.0, 4.0)
+"""Seconds before each further attempt."""
 _BYTES_AT_ONCE = 2**20
 _SECONDS_TO_CONNECT, _SECONDS_OF_SILENCE = 30.0, 60.0
 
 
 def name_of_url(url: str) -> str:
-    """Return the host and the path of a URL, as a relative path without ``..``."""
-    parts = urlsplit(url)
+    """Return the host, path and query of a URL, as a relative path without ``..``.
+
+    It follows from the URL alone, without what signs it: so a video keeps its name, whatever it is
+    given with, and however it is signed.
+    """
+    parts = urlsplit(without_passwords(url))
     path = PurePosixPath(parts.netloc.rpartition("@")[2], unquote(parts.path).lstrip("/"))
-    return "/".join(part for part in path.parts if part not in ("..", "/"))
+    name = "/".join(part for part in path.parts if part not in ("..", "/"))
+    return name + ("?" + parts.query.replace("/", "%2F")) * bool(parts.query)
 
 
 def fetch(url: str, path: Path, *, most_bytes: int, stopped: Event | None = None) -> None:
     """Copy the file at a URL to ``path``.
 
+    What may pass by itself is tried again, ``PAUSES`` seconds later: a server that is busy or has
+    failed (429, 5xx), a connection that was reset or is silent, a file that ends early.
+
     Raises:
         VideoError: it cannot be fetched, has more than ``most_bytes`` bytes, or is not wanted any
             more, because ``stopped`` was set.
     """
+    shown, stopped = without_passwords(url), stopped or Event()
+    for attempt, pause in enumerate((*PAUSES, None), start=1):
+        try:
+            _copy(url, path, most_bytes=most_bytes, stopped=stopped)
+        except (VideoError, MemoryError):
+            path.unlink(missing_ok=True)
+            raise
+        except Exception as error:  # each library below fsspec has its own kinds
+            path.unlink(missing_ok=True)
+            if pause is not None and may_pass(error) and not stopped.wait(pause):
+                continue
+            times = f" ({attempt} attempts)" if attempt > 1 else ""
+            reason = library_for(url, error) or without_passwords(why_not_fetched(error))
+            reason = reason.rstrip(".")
+            raise VideoError(f"{shown}: it cannot be fetched: {reason}{times}.") from error
+        return
+
+
+def _copy(url: str, path: Path, *, most_bytes: int, stopped: Event) -> None:
     shown = without_passwords(url)
     too_large = VideoError(
         f"{shown}: it has more than {most_bytes / 2**30:g} GiB (--max-download)."
     )
-    try:
-        with fsspec.open(url, "rb", **_options(url)) as source, path.open("wb") as target:
-            size = getattr(source, "size", None)  # a server may not know it
-            if size is not None and size > most_bytes:
+    with fsspec.open(url, "rb", **_options(url)) as source, path.open("wb") as target:
+        size = getattr(source, "size", None)  # a server may not know it
+        if size is not None and size > most_bytes:
+            raise too_large
+        while piece := source.read(_BYTES_AT_ONCE):
+            if target.tell() + len(piece) > most_bytes:
                 raise too_large
-            while piece := source.read(_BYTES_AT_ONCE):
-                if target.tell() + len(piece) > most_bytes:
-                    raise too_large
-                target.write(piece)
-                if stopped is not None and stopped.is_set():
-                    raise VideoError(f"{shown}: it is not wanted any more.")
-    except (VideoError, MemoryError):
-        path.unlink(missing_ok=True)
-        raise
-    except Exception as error:  # each library below fsspec has its own kinds
-        path.unlink(missing_ok=True)
-        reason = library_for(url, error) or without_passwords(" ".join(str(error).split()))
-        if not reason and isinstance(error, TimeoutError):
-            reason = "the server sends nothing any more"
-        reason = reason or type(error).__name__
-        raise VideoError(f"{shown}: it cannot be fetched: {reason}.") from error
+            target.write(piece)
+            if stopped.is_set():
+                raise VideoError(f"{shown}: it is not wanted any more.")
+        if size is not None and target.tell() < size:
+            raise EndedEarly(f"it ends after {target.tell():,} of {size:,} bytes")
 
 
 def _options(url: str) -> dict[str, Any]:
@@ -113,7 +134,7 @@ def fetched(
         try:
             for number, (url, one) in enumerate(todo):
                 # The suffix is kept for messages only: what a file is shows its content.
-                path = folder / f"{number}{PurePosixPath(name_of_url(url)).suffix}"
+                path = folder / f"{number}{PurePosixPath(unquote(urlsplit(url).path)).suffix}"
                 options = {"most_bytes": most_bytes, "stopped": stopped}
                 download = threads.apply_async(fetch, (url, path), options) if url else None
                 waiting.append((one, url, path, download))

@@ -1,6 +1,5 @@
 """Find video files below a folder, and describe files that no demuxer understands."""
 
-import codecs
 import os
 import stat
 from collections import Counter, deque
@@ -11,6 +10,7 @@ from pathlib import Path
 from vidmoco.errors import VideoError
 from vidmoco.text import counted
 from vidmoco.video.info import VideoInfo
+from vidmoco.video.other_files import describe_other, is_text
 
 VIDEO_SUFFIXES = frozenset(
     {
@@ -241,6 +241,8 @@ def describe_unknown(path: Path) -> str:
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if start.startswith((b"#EXTM3U", b"ffconcat", b"<MPD", b"[playlist]")) or b"<MPD" in head:
         return "it is a playlist; the files it names are not followed"
+    if other := describe_other(head):
+        return other
     if head[4:8] in (b"ftyp", b"mdat", b"wide", b"free", b"skip", b"moov"):
         if find_moov(path) is None:
             return "it is an MP4 without its index (moov): the recording or the copy broke off"
@@ -250,7 +252,7 @@ def describe_unknown(path: Path) -> str:
             f"it is a raw {kind} stream, which has no times; put it into a container, with its "
             "rate: ffmpeg -framerate 25 -i IN -c copy OUT.mp4"
         )
-    if b"\0" not in head and _is_text(head):
+    if is_text(head):
         return "it is a text file"
     return "it is damaged, or not a video of a format that is read here"
 
@@ -289,12 +291,3 @@ def is_encrypted_mp4(path: Path) -> bool:
 def _key(path: Path, root: Path) -> str:
     relative = path.relative_to(root).as_posix()
     return os.fsencode(relative).decode("utf-8", "backslashreplace")
-
-
-def _is_text(head: bytes) -> bool:
-    try:
-        # Incremental, because the head may end within a character.
-        codecs.getincrementaldecoder("utf-8")().decode(head)
-    except UnicodeDecodeError:
-        return False
-    return True

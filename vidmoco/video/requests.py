@@ -4,7 +4,7 @@ The frames are converted where they are read, so that only what is wanted of the
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -68,7 +68,7 @@ def read_requests(
     decoder: Decoder = "auto",
     limits: Limits = DEFAULT_LIMITS,
     with_torch: bool = False,
-) -> Iterator[Answer]:
+) -> Generator[Answer, None, None]:
     """Yield an answer for each request, in order.
 
     A damaged frame costs its own time alone. A decoder that hangs or crashes is a failure of the

@@ -18,6 +18,7 @@ from vidmoco.urls import is_there, is_url, url_of
 from vidmoco.video.catalog import Catalog
 from vidmoco.video.files import FoundFile, find_videos, look_at, others_line
 from vidmoco.video.info import VideoInfo
+from vidmoco.video.other_files import pictures_line
 from vidmoco.video.probe import ProbeJob, build_probe, refused
 from vidmoco.workers.pool import Report, WorkerPool
 
@@ -133,7 +134,10 @@ def listed_files(
                 yield path, found
             if not count:
                 there = others_line(not_read) or "nothing"
-                raise ConfigError(f"No video file in {source} or its folders. It holds {there}.")
+                raise ConfigError(
+                    f"No video file in {source} or its folders. It holds {there}."
+                    f"{pictures_line(not_read)}"
+                )
             if others is not None:
                 others.update(not_read)
         elif os.path.islink(path) or is_there(path):  # noqa: PTH114  (never raises)

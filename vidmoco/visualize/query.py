@@ -21,7 +21,8 @@ from vidmoco.device import resolve_device
 from vidmoco.distributed import own_gpu
 from vidmoco.errors import CheckpointError, ConfigError, DataError, VideoError, VidmocoError
 from vidmoco.features.feature_rows import unit_rows
-from vidmoco.features.feature_set import FeatureSet, describe_backbone
+from vidmoco.features.feature_set import FeatureSet
+from vidmoco.features.kept_settings import describe_backbone
 from vidmoco.images.decode import decode_image
 from vidmoco.shapes import Float32, UInt8
 from vidmoco.urls import expanded

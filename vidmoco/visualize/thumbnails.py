@@ -3,7 +3,7 @@
 import textwrap
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 
@@ -71,9 +71,10 @@ def thumbnails(
         workers=max(1, min(num_cores(), len(requests))),
         limits=limits,
     )
-    for mine, request, answer in zip(rows_of, requests, answers, strict=True):
-        found |= zip(mine, _pictures(request, answer, box), strict=True)
-        on_read(len(mine))
+    with closing(answers):
+        for mine, request, answer in zip(rows_of, requests, answers, strict=True):
+            found |= zip(mine, _pictures(request, answer, box), strict=True)
+            on_read(len(mine))
     return [found[row] for row in rows.tolist()]
 
 
