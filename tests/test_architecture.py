@@ -268,7 +268,7 @@ def test_every_module_has_its_test_file():
         and path.name != "__init__.py"
         and not (tests / path.relative_to(PACKAGE).with_name(f"test_{path.stem}.py")).is_file()
     ]
-    assert missing == []
+    assert missing == [], "Each needs a test file of its place, such as tests/frames/test_key.py."
 
 
 def test_only_the_command_line_prints_without_the_console():

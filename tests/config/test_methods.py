@@ -60,7 +60,7 @@ def test_a_method_goes_into_a_recipe_and_back(kind):
     ("text", "words"),
     [
         ("method: {name: moco_v3, queue_size: 9}", "unknown key 'method.queue_size'"),
-        ("method: {name: moco_v4}", "memory_bank. Did you mean 'moco_v3'?"),
+        ("method: {name: moco_v4}", "Did you mean 'moco_v3'?"),
         ("method: {name: 3}", "'method.name' is 3"),
         ("method: 3", "'method' is 3"),
         ("method: {}", None),  # MoCo
