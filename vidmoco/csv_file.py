@@ -20,8 +20,8 @@ def read_csv(path: Path, *, what: str) -> tuple[list[dict[str | Any, str | Any]]
     ``csv.DictReader`` has it.
 
     Args:
-        path: The file, in UTF-8, or in UTF-16 with its mark. Where its header has no commas, tabs
-            or semicolons may part the columns.
+        path: The file, in UTF-8, or in UTF-16 with its mark. Where its header has no commas, tabs,
+            semicolons or bars may part the columns.
         what: What it holds, for the error.
 
     Raises:
@@ -85,5 +85,5 @@ def _reader(path: Path, *, what: str) -> "csv.DictReader[str]":
 
 
 def _delimiter(header: Sequence[str]) -> str:
-    """Return what parts the columns: spreadsheets also write tabs, or semicolons."""
-    return next((one for one in "\t;" if len(header) == 1 and one in header[0]), ",")
+    """Return what parts the columns: programs also write tabs, semicolons or bars."""
+    return next((one for one in "\t;|" if len(header) == 1 and one in header[0]), ",")

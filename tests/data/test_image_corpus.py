@@ -253,14 +253,15 @@ def test_training_on_images_and_going_on(folder, tmp_path, monkeypatch, capsys):
     assert main(command) == 0
     assert len(read_metrics(tmp_path / "run" / "metrics.jsonl")) == 2
     picture(1).save(folder / "class0" / "new.png")
-    assert main(["pretrain", "--run", "run", "--resume"]) == 2
+    goes_on = ["--run", "run", "--resume", "--steps", "5"]
+    assert main(["pretrain", *goes_on]) == 2
     assert "those that run began with, so the run would continue" in capsys.readouterr().err
     (folder / "class0" / "new.png").unlink()
     folder.rename(tmp_path / "moved")
     capsys.readouterr()
-    assert main(["pretrain", "--run", "run", "--resume"]) == 2
+    assert main(["pretrain", *goes_on]) == 2
     assert "vidmoco pretrain FOLDER --run run --resume" in capsys.readouterr().err
-    assert main(["pretrain", "moved", "--run", "run", "--resume", "--steps", "5"]) == 0
+    assert main(["pretrain", "moved", *goes_on]) == 0
     assert main(["pretrain", "--run", "run", "--resume", "--steps", "6"]) == 0
 
 

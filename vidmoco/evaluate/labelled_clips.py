@@ -21,8 +21,6 @@ from vidmoco.text import counted
 SPLITS = ("train", "val")
 _SPLIT_NAMES = dict.fromkeys(TRAIN, "train") | dict.fromkeys(VAL, "val")
 """Names of splits in folders and manifests, in any case, and the split that each means."""
-_OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
-"""What spreadsheets write between columns in place of commas."""
 
 
 @dataclass(frozen=True)
@@ -119,18 +117,11 @@ def _require_columns(wanted: Sequence[str], columns: Sequence[str], *, manifest:
             f"{', '.join(wanted)}, followed by a row per video."
         )
     for column in wanted:
-        if column in columns:
-            continue
-        for separator, name in _OTHER_SEPARATORS.items():
-            if len(columns) == 1 and column in columns[0].split(separator):
-                raise ConfigError(
-                    f"The columns of {manifest} are separated by {name}; expected commas. Save it "
-                    "as a CSV with commas."
-                )
-        raise ConfigError(
-            f"{manifest} has no column {column!r}.{nearest(column, columns)} Its columns: "
-            f"{', '.join(columns)}."
-        )
+        if column not in columns:
+            raise ConfigError(
+                f"{manifest} has no column {column!r}.{nearest(column, columns)} Its columns: "
+                f"{', '.join(columns)}."
+            )
 
 
 def clips_of_folders(keys: Sequence[str], *, folder: Path) -> list[Clip]:
