@@ -38,6 +38,7 @@ def test_what_is_no_csv_file(tmp_path, data):
         ("path;label\na,b.mp4;1\n", [{"path": "a,b.mp4", "label": "1"}]),
         ("path\tlabel\r\na;b.mp4\t1,5\r\n", [{"path": "a;b.mp4", "label": "1,5"}]),
         ('"path";"the; label"\na.mp4;1\n', [{"path": "a.mp4", "the; label": "1"}]),
+        ("path|label\na.mp4|1\n", [{"path": "a.mp4", "label": "1"}]),
         ("path,a;b\na.mp4,1\n", [{"path": "a.mp4", "a;b": "1"}]),
         ("path\na;b.mp4\n", [{"path": "a;b.mp4"}]),
     ],

@@ -274,7 +274,7 @@ def test_a_video_that_breaks_while_training_is_listed_at_the_end(videos, tmp_pat
             ["VIDEOS", "--augment.size", "16", "--precision", "bf16"],
             ["16 px", "layer4", "bf16", "fp32"],
         ),
-        (["VIDEOS", "--engine.device", "cuda:9"], ["cuda:9", "CUDA devices"]),
+        (["VIDEOS", "--engine.device", "cuda:9"], ["cuda:9", "is not here"]),
         (["VIDEOS", "--run", "full"], ["full is not empty", "--resume"]),
         (["VIDEOS", "--run", "/proc/x/run"], ["Cannot write to /proc/x/run"]),
         (["VIDEOS", "--backbone.name", "resnet19"], ["'resnet19'", "Did you mean"]),
