@@ -145,7 +145,7 @@ def test_outputs_that_cannot_be_written(tmp_path, capsys):
     assert other.read_text() == "<p>someone else's"
     (tmp_path / "folder.html").mkdir()
     assert "cannot be written" in refusal(capsys, run, "-o", tmp_path / "folder.html")
-    assert "cannot be written" in refusal(capsys, run, "-o", other / "x.html")
+    assert "other.html is a file, not a folder" in refusal(capsys, run, "-o", other / "x.html")
     assert "Cannot write to /proc/" in refusal(capsys, run, "-o", "/proc/new/x.html")
     assert not list(tmp_path.rglob("*.part"))
 
