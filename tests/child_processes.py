@@ -234,6 +234,8 @@ def _become(request: dict[str, Any]) -> None:
 if __name__ == "__main__":
     for name in _PRELOADED:
         importlib.import_module(name)
+    # A shell ignores it for what it starts in the background, such as this whole suite.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     gc.collect()
     gc.freeze()  # a collection writes into all that it looks at, and a page written to is copied
     _run_to_the_end(_serve())

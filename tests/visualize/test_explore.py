@@ -107,7 +107,7 @@ def test_mistakes_are_one_line(tmp_path, capsys, monkeypatch):
     for words, reason in (
         ([tmp_path / "empty"], "There are no features in"),
         ([tmp_path / "bad"], "feature 2 is not finite"),
-        ([tmp_path / "f", "-o", tmp_path / "file" / "out"], "Cannot write to"),
+        ([tmp_path / "f", "-o", tmp_path / "file" / "out"], "file is a file, not a folder"),
     ):
         assert explore("-o", tmp_path / "out", *words) == 2
         error = capsys.readouterr().err

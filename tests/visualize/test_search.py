@@ -68,7 +68,7 @@ def test_videos_that_have_moved_leave_the_table(painted_features, tmp_path, caps
         (["--query", "x.mp4@9"], "beyond the end"),
         (["--query", "x.mp4@abc"], "'abc' is not a number of seconds"),
         (["--query", "x.mp4@1", "-o", "found.jpg"], "must end in .png"),
-        (["--query", "x.mp4@1", "-o", "x.mp4/found.png"], "cannot be used"),
+        (["--query", "x.mp4@1", "-o", "x.mp4/found.png"], "x.mp4 is a file, not a folder"),
     ],
 )
 def test_mistakes_are_one_line(painted_features, tmp_path, monkeypatch, capsys, words, reason):
