@@ -106,3 +106,8 @@ def test_what_picks_no_rows_is_told(given):
     ) as told:
         picked(given, 5, "row")
     assert "\n" not in str(told.value)
+
+
+def test_one_row_of_many_needs_no_list_of_all():
+    assert picked(-1, 2**62, "row") == 2**62 - 1
+    assert picked(np.int64(7), 2**62, "row") == 7

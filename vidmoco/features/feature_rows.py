@@ -92,6 +92,11 @@ def picked(given: Any, count: int, what: str) -> Int64[np.ndarray, "..."]:
     if isinstance(given, tuple | range):  # a tuple would be one number for each axis
         given = list(given)
     try:
+        if isinstance(given, int | np.integer) and not isinstance(given, bool):
+            # Many rows are asked for one by one, so no list of all is made.
+            if not -count <= given < count:
+                raise IndexError(f"number {given} is out of bounds")
+            return np.asarray(given % count, dtype=np.int64)
         return np.asarray(np.arange(count, dtype=np.int64)[given])
     except (IndexError, TypeError, ValueError) as error:
         raise ConfigError(

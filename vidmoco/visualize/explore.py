@@ -90,7 +90,7 @@ def _report_duplicates(
         "",
         f"Candidates of near-duplicates{among} of similarity {least:g} or more: "
         f"{counted(found.num_found - found.num_within, 'pair')} of videos, and "
-        f"{counted(found.num_within, 'video')} that show the same twice"
+        f"{counted(found.num_within, 'video')} with similar frames far apart"
         + f"; {path.name} has the {len(rows):,} most similar ones"
         * (len(rows) < found.num_found),
     )
