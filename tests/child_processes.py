@@ -65,6 +65,8 @@ class Process:
     def __init__(self, words: list[str], *, env: dict[str, str] | None = None) -> None:
         folder = Path(tempfile.mkdtemp(dir=_server()[1]))
         self._streams = (folder / "out", folder / "err")
+        for stream in self._streams:
+            stream.touch()  # it may be read before the process has opened it
         self.returncode: int | None = None
         self.pid: int = _ask(
             {
