@@ -43,6 +43,27 @@ assert "timm" not in sys.modules
 """
 
 
+BROKEN = """
+import sys
+from vidmoco.ahead import libraries_meanwhile
+try:
+    with libraries_meanwhile():
+        pass
+except ImportError as error:
+    print(error)
+"""
+
+
+def test_the_first_error_of_an_import_is_told(tmp_path, monkeypatch):
+    """PyTorch says at its second import only that it is not the first."""
+    (tmp_path / "torch.py").write_text("raise ImportError('libtorch.so: failed to map segment')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    done = subprocess.run(
+        [sys.executable, "-c", BROKEN], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "libtorch.so: failed to map segment\n", done.stderr
+
+
 def test_after_an_error_no_further_library_is_imported():
     words = [sys.executable, "-c", FAILING]
     done = subprocess.run(words, capture_output=True, text=True, check=False)

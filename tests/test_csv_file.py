@@ -1,3 +1,5 @@
+import unicodedata
+
 import pytest
 
 from vidmoco.csv_file import called_so, read_csv, uneven_line
@@ -67,4 +69,7 @@ def test_what_a_video_is_called(tmp_path, monkeypatch):
     assert called_so("b.mp4", names) == called_so(f"{tmp_path}/b.mp4", names) == ["b"]
     assert called_so("x", names) == ["x", "y/x"]
     assert called_so("memory://a", names) == ["a"]
+    names |= {unicodedata.normalize("NFD", "d/über.mp4"): ["ü"], "d/café.mp4": ["é"]}
+    assert called_so("d/über.mp4", names) == ["ü"]  # a name of macOS, written elsewhere
+    assert called_so(unicodedata.normalize("NFD", "d\\café.mp4"), names) == ["é"]
     assert called_so("", names) == called_so("c.mp4", names) == ()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vidmoco.api.backbones import save_backbone
     from vidmoco.api.embed import embed
     from vidmoco.api.features import evaluate, extract, search
+    from vidmoco.api.frames import read_frames
     from vidmoco.api.runs import Run, load_run, pretrain
     from vidmoco.backbones.build import load_backbone
     from vidmoco.backbones.frozen import load_frozen
@@ -41,6 +42,7 @@ _HOMES = {
     "load_run": "vidmoco.api.runs",
     "open_features": "vidmoco.features.feature_set",
     "pretrain": "vidmoco.api.runs",
+    "read_frames": "vidmoco.api.frames",
     "register_backbone": "vidmoco.backbones.registry",
     "save_backbone": "vidmoco.api.backbones",
     "search": "vidmoco.api.features",
@@ -62,6 +64,7 @@ __all__ = [
     "load_run",
     "open_features",
     "pretrain",
+    "read_frames",
     "register_backbone",
     "save_backbone",
     "search",

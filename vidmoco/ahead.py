@@ -4,7 +4,7 @@ import importlib
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from threading import Event, Thread
 
 _SLOW = ("torch", "timm")
@@ -27,10 +27,14 @@ def libraries_meanwhile() -> Iterator[None]:
     The block must import neither: two threads in the middle of circular imports may see half a
     module. An error in the block is raised at once, and the thread ends after the library
     that it imports.
+
+    Raises:
+        ImportError: a library cannot be loaded. PyTorch says why at its first import only.
     """
     say_loading()
     stopped = Event()
-    thread = Thread(target=_import, args=(stopped,), name="imports")
+    errors: list[ImportError] = []
+    thread = Thread(target=_import, args=(stopped, errors), name="imports")
     thread.start()
     try:
         yield
@@ -38,10 +42,14 @@ def libraries_meanwhile() -> Iterator[None]:
         stopped.set()
         raise
     thread.join()
+    if errors:
+        raise errors[0]
 
 
-def _import(stopped: Event) -> None:
-    with suppress(ImportError):  # who needs it imports it again, and raises this
+def _import(stopped: Event, errors: list[ImportError]) -> None:
+    try:
         for name in _SLOW:
             if not stopped.is_set():
                 importlib.import_module(name)
+    except ImportError as error:
+        errors.append(error)

@@ -3,6 +3,7 @@
 import csv
 import io
 import posixpath
+import unicodedata
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -59,11 +60,13 @@ def uneven_line(path: Path) -> str:
 def meant(name: str, videos: Collection[str]) -> str:
     r"""Return the video that a name means, as ``./a/x.mp4`` means ``a/x.mp4``, or the name itself.
 
-    Windows writes ``a\x.mp4``, which may also be the true name of a file elsewhere.
+    Windows writes ``a\x.mp4``, which may also be the true name of a file elsewhere. macOS writes
+    the names of files with accents apart from their letters (NFD), and other programs do not.
     """
     if name in videos:
         return name
-    forms = (posixpath.normpath(form) for form in (name, name.replace("\\", "/")) if form)
+    forms = [posixpath.normpath(form) for form in (name, name.replace("\\", "/")) if form]
+    forms += [unicodedata.normalize(kind, form) for form in forms for kind in ("NFC", "NFD")]
     return next((form for form in forms if form in videos), name)
 
 
@@ -75,7 +78,7 @@ def called_so(call: str, names: Mapping[str, Sequence[str]]) -> Sequence[str]:
         names: what a video may be called, also its absolute path, and the names of the videos that
             are called so.
     """
-    return names.get(meant(call, names)) or names.get(str(absolute(Path(call)))) or ()
+    return names.get(meant(call, names)) or names.get(meant(str(absolute(Path(call))), names)) or ()
 
 
 def _reader(path: Path, *, what: str) -> "csv.DictReader[str]":

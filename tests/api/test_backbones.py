@@ -73,3 +73,10 @@ def test_what_could_not_be_loaded_again_is_not_written(network, tmp_path):
     refused(network, r"Nothing is written to .*extra.*Keep the weights by torch\.save")
     network.extra.weight.data[0, 0] = float("nan")
     refused(network, r"extra\.weight are not finite", TrainingError)
+
+
+def test_a_size_that_the_network_does_not_take(tmp_path):
+    network = timm.create_model("test_vit3", num_classes=0)  # 160 px
+    with pytest.raises(ConfigError, match=r"^size is 96, .* does not take it: .* such as 160,"):
+        vidmoco.save_backbone(network, tmp_path / "b", size=96)
+    assert vidmoco.save_backbone(network, tmp_path / "b", size=160).is_dir()

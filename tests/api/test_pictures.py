@@ -2,12 +2,13 @@ import numpy as np
 import pytest
 import torch
 from painted_videos import paint
-from PIL import Image
+from PIL import Image, features
 
 import vidmoco
 from vidmoco.api.pictures import pictures_or_videos, rgb_picture
 from vidmoco.backbones.preprocess import resize_and_crop
 from vidmoco.errors import ConfigError, DataError
+from vidmoco.video.scan import scan_videos
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +99,15 @@ def test_an_animation_is_not_its_first_picture(tmp_path, suffix):
     frames[0].save(tmp_path / f"a{suffix}", save_all=True, append_images=frames[1:])
     with pytest.raises(DataError, match=rf"a\{suffix} cannot be .* it is an anim.*GIF"):
         rgb_picture(tmp_path / f"a{suffix}", "Picture 0")
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
+def test_an_avif_is_a_picture_or_a_video(tmp_path):
+    pictures = [Image.new("RGB", (64, 48), (60 * n, 9, 9)) for n in range(4)]
+    pictures[0].save(tmp_path / "one.avif")
+    pictures[0].save(tmp_path / "all.avif", save_all=True, append_images=pictures[1:], duration=100)
+    found, videos = pictures_or_videos([tmp_path / "one.avif"])
+    assert (found, videos) == ([tmp_path / "one.avif"], ())
+    assert pictures_or_videos(tmp_path / "all.avif") == (None, (tmp_path / "all.avif",))
+    (row,) = scan_videos([tmp_path], workers=1).rows()
+    assert (row.key, row.num_frames, row.route != "refused") == ("all.avif", 4, True)

@@ -242,7 +242,7 @@ def test_a_file_that_is_exchanged_after_the_scan(tmp_path):
     video = scanned(tmp_path)["a.mp4"]
     write_video(tmp_path / "b" / "other.mp4", num_frames=12)
     (tmp_path / "b" / "other.mp4").replace(tmp_path / "a.mp4")
-    with pytest.raises(VideoError, match="has changed since the scan"):
+    with pytest.raises(VideoError, match="has changed since it was scanned"):
         read_frames(video, [0.0])
 
 

@@ -2,12 +2,13 @@ import gzip
 import io
 import tarfile
 import zipfile
+from collections import Counter
 
 import numpy as np
 import pytest
 from PIL import Image, features
 
-from vidmoco.video.other_files import describe_other, is_text, pictures_line
+from vidmoco.video.other_files import describe_other, describe_text, others_line, pictures_line
 
 
 def picture(kind, **options):
@@ -31,7 +32,7 @@ def test_pictures(kind, suffix):
 def test_animated_pictures():
     for kind, name in (("PNG", "APNG"), ("WebP", "WebP")):
         assert describe_other(picture(kind, more=2)) == (
-            f"it is an animated picture ({name}); convert it to a GIF or an MP4"
+            f"it is an animated picture ({name}); convert it to an MP4 or a GIF"
         )
     if features.check("avif"):
         assert "picture (AVIF)" in describe_other(picture("AVIF"))
@@ -65,7 +66,35 @@ def test_where_pictures_go():
     assert pictures_line([".txt"]) == ""
 
 
-def test_text():
-    assert (
-        is_text("Ü".encode()[:1]) and is_text(b"a") and not is_text(b"a\0") and not is_text(b"\xff")
-    )
+def test_files_that_are_no_videos_are_counted():
+    others = Counter({".jpg": 2, ".part": 1, "linked": 1})
+    assert others_line(others) == "4 other files, not read: .jpg (2), .part (1), linked (1)"
+    assert others_line(Counter()) == ""
+    many = Counter({f".{n}": 20 - n for n in range(12)})
+    assert others_line(many).endswith(", .7 (13), 4 more suffixes")
+
+
+@pytest.mark.parametrize(
+    ("head", "suffix", "words"),
+    [
+        ("Ü".encode()[:1], "", "it is a text file"),
+        (b"a", ".mp4", "it is a text file"),
+        (b"path\na.mp4\n", ".csv", "write @ before its path"),
+        (b"\xef\xbb\xbf\n<!DOCTYPE html><html>", "", "it is a web page; its link"),
+        (b" <HTML lang=de>", ".mp4", "it is a web page"),
+    ],
+)
+def test_text(head, suffix, words):
+    assert words in describe_text(head, suffix)
+
+
+@pytest.mark.parametrize("head", [b"a\0", b"\xff"])
+def test_what_is_no_text(head):
+    assert describe_text(head, ".txt") == ""
+
+
+def test_raw_mjpeg():
+    data = 3 * picture("JPEG")
+    for suffix in (".mjpeg", ".mjpg"):
+        assert "a raw MJPEG stream, which has no times" in describe_other(data, suffix)
+    assert "a picture (JPEG)" in describe_other(data, ".jpg")

@@ -49,6 +49,7 @@ def save_backbone(backbone: nn.Module, folder: PathLike, *, size: int) -> Path:
     _require_replaceable(path)
     require_finite_weights(backbone)
     plain = copy.deepcopy(backbone).cpu().float()
+    _require_size(plain, size)
     if fault := fault_when_saved(plain, input_size=size):
         raise ConfigError(
             f"Nothing is written to {path}: {fault} The folder names timm's network, which is then "
@@ -63,6 +64,19 @@ def save_backbone(backbone: nn.Module, folder: PathLike, *, size: int) -> Path:
         advice=", or name another folder.",
     )
     return path
+
+
+def _require_size(backbone: nn.Module, size: int) -> None:
+    """Refuse a size that the network does not take."""
+    try:
+        backbone.eval()(torch.zeros(2, 3, size, size))
+    except (RuntimeError, AssertionError, ValueError) as error:
+        own = getattr(backbone, "pretrained_cfg", {}).get("input_size", (3, 224, 224))[-1]
+        raise ConfigError(
+            f"size is {size}, and this network does not take it: {' '.join(str(error).split())} "
+            f"Give the size of its training, such as {own}, or make it for another one: "
+            f"timm.create_model(NAME, img_size={size}, num_classes=0), where NAME has that."
+        ) from error
 
 
 def _require_network(backbone: nn.Module) -> None:

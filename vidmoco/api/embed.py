@@ -198,7 +198,7 @@ def _embed_videos(
         for place, one in zip(places, bar.track(stream), strict=True):
             try:
                 rows = one.read()
-                found[place] = rows if command.pool != "none" else _as_asked(rows, command.frames)
+                found[place] = rows if command.pool != "none" else as_asked(rows, command.frames)
             except VideoError as error:
                 if not keeps_errors:
                     raise
@@ -206,18 +206,20 @@ def _embed_videos(
     return found
 
 
-def _as_asked(rows: Features, frames: FrameSelection) -> Features:
+def as_asked(
+    rows: tuple[np.ndarray, np.ndarray], frames: FrameSelection
+) -> tuple[np.ndarray, np.ndarray]:
     """Return rows of ascending times in the order of the ``times`` that were asked for.
 
     Where damaged frames are left out there are fewer, whose order stays.
     """
     end = math.inf if frames.end is None else frames.end
     asked = [time for time in frames.times if frames.start <= time < end]
-    features, times = rows
+    values, times = rows
     if len(asked) != len(times):
         return rows
     places = np.argsort(np.argsort(asked, kind="stable"), kind="stable")
-    return features[places], times[places]
+    return values[places], times[places]
 
 
 def frozen_of(

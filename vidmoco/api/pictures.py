@@ -19,7 +19,7 @@ from vidmoco.images.suffixes import IMAGE_SUFFIXES
 from vidmoco.progress import ProgressBar
 from vidmoco.shapes import Float32, Float64, UInt8
 from vidmoco.urls import absolute_paths
-from vidmoco.video.files import VIDEO_SUFFIXES
+from vidmoco.video.files import VIDEO_SUFFIXES, begins_like_video
 
 Picture: TypeAlias = Image.Image | np.ndarray | Tensor
 """Of PIL, or uint8 RGB: (H, W, 3) or (3, H, W)."""
@@ -43,7 +43,8 @@ def pictures_or_videos(given: Any) -> tuple[list[Picture | Path] | None, tuple[P
     for one in [given] if is_one else given:
         found += [one] if isinstance(one, _IN_MEMORY) else absolute_paths((one,))
     files = [one for one in found if isinstance(one, Path)]
-    videos = [path for path in files if path.suffix.lower() not in _FILES]
+    # An AVIF may be either.
+    videos = [p for p in files if p.suffix.lower() not in _FILES or begins_like_video(p)]
     if len(videos) == len(found):
         return None, tuple(videos)
     if videos:
@@ -82,7 +83,7 @@ def rgb_picture(given: Picture | Path, name: str) -> UInt8[Tensor, "3 h w"]:
             return rgb_of(given)
         data = given.read_bytes()
         if data and is_animation(data):
-            raise DataError("it is an animation; convert it to a GIF, which is taken as a video")
+            raise DataError("it is an animation; convert it to an MP4 or a GIF, a video here")
         return decode_image(data)
     except DataError as error:
         raise DataError(f"{name} cannot be read as an image: {error}.") from error

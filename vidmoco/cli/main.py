@@ -88,6 +88,11 @@ def _told(error: Exception) -> str | None:
         return error_line(error)
     if is_out_of_memory(error):
         return error_line(memory_line(error))
+    if isinstance(error, ImportError) and not isinstance(error, ModuleNotFoundError):
+        return error_line(
+            f"A library cannot be loaded: {error}. If a limit of memory forbids it (`ulimit -v`): "
+            "PyTorch takes 6 GB of addresses. Otherwise install the library again."
+        )
     if not isinstance(error, OSError):
         return None
     # Those of libraries that write files themselves.

@@ -36,6 +36,9 @@ class DataConfig(Settings):
     frames_per_video: int = 2
     """Frames drawn from a video at a time. More than 2 give MoCo more positives, Fast-MoCo more
     sources of patches, or small crops their own frames. See --augment.large-views."""
+    frame_rate: Expert[float | None] = None
+    """Of folders of numbered images, one folder a video: frames per second. Without it each image
+    stands for itself."""
     segments: Literal["time", "shots", "whole"] = "time"
     """Parts of videos that count as videos of their own. `time`: parts of about 30 s, longer ones
     for longer gaps, and shorter ones where there is little footage. `shots`: the shots between hard
@@ -75,6 +78,7 @@ class DataConfig(Settings):
             "max_gap",
             f"None or at least --data.min-gap ({self.min_gap} s)",
         )
+        self._positive("frame_rate", unit=" frames per second")
         self._positive("segment_seconds", unit=" seconds")
         self._require(
             self.segment_seconds is None or self.segments != "whole",

@@ -8,7 +8,7 @@ import hashlib
 import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ from vidmoco.images.decode import decode_image
 from vidmoco.images.parquet_schema import image_bytes, image_column
 from vidmoco.images.suffixes import GIF, IMAGE_SUFFIXES, walk
 from vidmoco.shapes import Float32, Float64, UInt8
-from vidmoco.video.files import VIDEO_SUFFIXES, begins_like_video, others_line
+from vidmoco.video.files import VIDEO_SUFFIXES, begins_like_video
+from vidmoco.video.other_files import others_line
 
 _DURATION = 1e-3  # seconds of an image, so that a moment in it has a time
 _SHAPES_READ = 256  # images whose shapes decide the canvas
@@ -123,6 +124,10 @@ class ImageCorpus:
         if not ratios:
             raise ConfigError(f"None of the images can be read, such as {self.names[0]}.")
         return np.array(ratios, dtype=np.float32)
+
+    def with_least_side(self, pixels: int) -> "ImageCorpus":
+        """Return the same images, of which large JPEG files are decoded smaller."""
+        return replace(self, at_least=pixels)
 
     def _bytes(self, row: int) -> bytes:
         source = self.sources[row]

@@ -13,6 +13,7 @@ from vidmoco import distributed, run_folder
 from vidmoco.atomic_file import atomic_write
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import load_recipe
+from vidmoco.data.frame_folders import FrameFolders
 from vidmoco.data.image_corpus import ImageCorpus
 from vidmoco.data.sources import Cuts
 from vidmoco.errors import CheckpointError
@@ -48,8 +49,10 @@ def save_cuts(cuts: Cuts | None, run: Path) -> None:
         (run / run_folder.SHOTS).write_text(json.dumps(cuts) + "\n", encoding="utf-8")
 
 
-def cuts_of_frames(frames: PreparedFrames, *, workers: int, console: Console) -> Cuts:
-    """Return where prepared videos are cut, as far as their frames show it."""
+def cuts_of_frames(
+    frames: PreparedFrames | FrameFolders, *, workers: int, console: Console
+) -> Cuts:
+    """Return where videos of stored frames are cut, as far as their frames show it."""
 
     def find(video: int) -> tuple[float, ...]:
         first, end = frames.firsts[video], frames.firsts[video + 1]
@@ -57,7 +60,7 @@ def cuts_of_frames(frames: PreparedFrames, *, workers: int, console: Console) ->
         times, changes = changes_of((t, rearrange(p, "c h w -> h w c").numpy()) for t, p in shown)
         return tuple(times[1:][is_cut(changes)].tolist())
 
-    videos = range(len(frames.videos))
+    videos = range(len(frames.firsts) - 1)
     with (
         ThreadPoolExecutor(max(1, workers), thread_name_prefix="find shots") as threads,
         ProgressBar(console, "find shots", total=len(videos), log=True) as bar,
@@ -82,7 +85,7 @@ def key_of_run(run: Path) -> dict[str, Any]:
 
 def require_frames_of_run(
     config: PretrainConfig,
-    frames: PreparedFrames | ImageCorpus,
+    frames: PreparedFrames | FrameFolders | ImageCorpus,
     key: dict[str, Any],
     *,
     run: Path,

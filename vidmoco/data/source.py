@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -17,8 +17,9 @@ from vidmoco.console import say
 from vidmoco.content import hash_of_bytes
 from vidmoco.data import run_notes
 from vidmoco.data.batches import PairBatch, slots_needed
+from vidmoco.data.frame_folders import FrameFolders, open_images
 from vidmoco.data.frame_reader import MomentFrames, read_moments, read_stored_moments
-from vidmoco.data.image_corpus import ImageCorpus, open_image_corpus
+from vidmoco.data.image_corpus import ImageCorpus
 from vidmoco.data.loader import canvas_size, cut_batches, default_workers, load_pairs
 from vidmoco.data.order import Batching
 from vidmoco.data.pair_worker import bytes_of_slot
@@ -166,11 +167,12 @@ def open_source(
             f"{prepared[0]} holds prepared frames, which cannot be mixed with other sources. "
             "Prepare all videos into one folder."
         )
-    if prepared:
+    if prepared and config.data.frame_rate is None:
         return _of_frames(config, open_prepared(prepared[0]), resume=resume, console=console)
-    if images := open_image_corpus(config.videos):
-        if images.not_read:
-            say(console, images.not_read)
+    images, notes = open_images(config.videos, frame_rate=config.data.frame_rate)
+    for note in notes:
+        say(console, note)
+    if images is not None:
         return _of_frames(config, images, resume=resume, console=console)
     if resume is not None and (resume / run_folder.FRAMES).exists():
         raise CheckpointError(
@@ -251,21 +253,21 @@ def _of_videos(
 
 def _of_frames(
     config: PretrainConfig,
-    frames: PreparedFrames | ImageCorpus,
+    frames: PreparedFrames | FrameFolders | ImageCorpus,
     *,
     resume: Path | None,
     console: Console,
 ) -> PairSource:
     key = frames.key
     canvas = canvas_size(frames.aspect_ratios, short_side=config.data.short_side)
-    has_time = not isinstance(frames, ImageCorpus)
-    if isinstance(frames, ImageCorpus):
-        frames = replace(frames, at_least=2 * max(canvas))  # the rest is resized with care
+    if not isinstance(frames, PreparedFrames):
+        frames = frames.with_least_side(2 * max(canvas))  # the rest is resized with care
     if resume is not None:
         run_notes.require_frames_of_run(config, frames, key, run=resume)
     cuts, short_side, sources = None, None, whole_videos(frames.durations)
     if isinstance(frames, PreparedFrames):
         short_side = key["settings"]["short_side"]
+    if not isinstance(frames, ImageCorpus):
         find = partial(run_notes.cuts_of_frames, frames, workers=_workers(config), console=console)
         cuts = run_notes.find_cuts(config, resume, find)
         sources = sources_of(config.data, frames.durations, cuts, new=resume is None)
@@ -287,7 +289,7 @@ def _of_frames(
         content=str(key["content"]),
         load=partial(load_prepared, frames),
         read=partial(read_stored_moments, frames),
-        has_time=has_time,
+        has_time=not isinstance(frames, ImageCorpus),
         prepared_short_side=short_side,
     )
 

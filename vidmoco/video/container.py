@@ -125,7 +125,8 @@ def _choose_stream(container: InputContainer, limits: Limits) -> VideoStream:
     stream = next((stream for stream in streams if stream == best), streams[0])
     codec = codec_name(stream)
     if codec not in CODECS:
-        raise VideoError(f"its codec ({codec or 'unknown'}) is not supported")
+        way = "; convert it without loss: ffmpeg -i IN -c:v ffv1 OUT.mkv" if codec else ""
+        raise VideoError(f"its codec ({codec or 'unknown'}) is not supported{way}")
     context = stream.codec_context
     limits.require(width=context.width, height=context.height)
     context.options = {

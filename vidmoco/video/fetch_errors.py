@@ -35,6 +35,8 @@ def why_not_fetched(error: BaseException) -> str:
             return "the server sends nothing any more"
         if type(one).__name__ == "ClientPayloadError":
             return "the connection ended before the file"
+        if type(one).__name__ == "TooManyRedirects":
+            return "the server sends from one URL to the next without an end"
     for one in reversed(causes):
         if number := _number(one):
             return os.strerror(number)

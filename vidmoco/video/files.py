@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vidmoco.errors import VideoError
-from vidmoco.text import counted
 from vidmoco.video.info import VideoInfo
-from vidmoco.video.other_files import describe_other, is_text
+from vidmoco.video.other_files import MJPEG_SUFFIXES, describe_other, describe_text
 
 VIDEO_SUFFIXES = frozenset(
     {
@@ -20,6 +19,7 @@ VIDEO_SUFFIXES = frozenset(
         *(".mk3d", ".mkv", ".mod", ".mov", ".mp2v", ".mp4", ".mpe", ".mpeg", ".mpg", ".mpv"),
         *(".mqv", ".mts", ".mxf", ".nut", ".obu", ".ogm", ".ogv", ".ogx", ".qt", ".rm", ".rmvb"),
         *(".tod", ".tp", ".trp", ".ts", ".vob", ".vro", ".webm", ".wmv", ".wtv", ".xvid", ".y4m"),
+        *MJPEG_SUFFIXES,
     }
 )
 # Not looked into: unfinished downloads, and what cameras add to each video in low resolution.
@@ -27,25 +27,26 @@ _NEVER = frozenset(
     {
         *(".part", ".crdownload", ".download", ".opdownload", ".partial", ".tmp", ".!ut", ".!qb"),
         *(".lrv", ".lrf", ".thm", ".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"),
-        *(".heic", ".avif", ".npy", ".npz", ".parquet", ".pt", ".pth", ".safetensors", ".zip"),
+        *(".heic", ".npy", ".npz", ".parquet", ".pt", ".pth", ".safetensors", ".zip"),
         *(".gz", ".tar", ".7z", ".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml"),
         *(".md", ".py", ".srt", ".vtt", ".ass", ".sub", ".idx", ".nfo", ".html", ".pdf", ".log"),
-        *(".mp3", ".wav", ".m4a", ".aac", ".flac", ".ogg", ".oga", ".opus", ".wma", ".mka"),
+        *(".mp3", ".wav", ".m4a", ".aac", ".flac", ".oga", ".opus", ".wma", ".mka"),
     }
 )
-_NO_VIDEO_BRANDS = (b"M4A", b"M4B", b"hei", b"mif", b"avi", b"crx", b"jp2", b"msf")
+_NO_VIDEO_BRANDS = (b"M4A", b"M4B", b"hei", b"mif", b"avif", b"crx", b"jp2", b"msf")
 _STARTS = (
-    *(b"\x1aE\xdf\xa3", b"\0\0\1\xba", b"\0\0\1\xb3", b"FLV\1", b"OggS", b".RMF", b"DKIF"),
+    *(b"\x1aE\xdf\xa3", b"\0\0\1\xba", b"\0\0\1\xb3", b"FLV\1", b".RMF", b"DKIF"),
     *(b"0&\xb2u\x8ef\xcf\x11", b"\x06\x0e+4", b"YUV4MPEG2 "),
 )
+_OGG_VIDEO = (b"\x80theora", b"OVP80", b"video\0\0\0")  # the last one of OGM
 _RAW = {
     **dict.fromkeys((0x67, 0x47, 0x27, 0x09, 0x06), "H.264"),
     **dict.fromkeys((0x40, 0x42, 0x44, 0x46, 0x4E), "HEVC"),
 }
 """The first byte of the units that such streams begin with: parameters, delimiters, messages."""
 _LEADS_OUT = "the link leads out of the folder (--follow-links follows it)"
+_AGAIN = "Give the command again; a catalog that you keep needs another `vidmoco scan`."
 _HEAD_BYTES = 4096
-_MOST_SUFFIXES = 8
 _MAX_MOOV_BYTES = 64 * 2**20  # assumption: an index of hours of video is smaller
 
 
@@ -181,16 +182,6 @@ def _in_64_bits(nanoseconds: int) -> int:
     return max(-(2**63), min(nanoseconds, 2**63 - 1))
 
 
-def others_line(others: Counter[str]) -> str:
-    """Return a line on the files that are no videos, or an empty string."""
-    if not others:
-        return ""
-    listed = [f"{suffix} ({count:,})" for suffix, count in others.most_common(_MOST_SUFFIXES)]
-    if len(others) > _MOST_SUFFIXES:
-        listed.append(f"{len(others) - _MOST_SUFFIXES:,} more suffixes")
-    return f"{counted(others.total(), 'other file')}, not read: {', '.join(listed)}"
-
-
 def begins_like_video(path: Path) -> bool:
     """Return whether a file of an unknown suffix begins like a video."""
     if path.suffix.lower() in _NEVER or path.name.startswith("."):
@@ -204,6 +195,8 @@ def begins_like_video(path: Path) -> bool:
         return False
     if head[4:8] == b"ftyp":
         return not head[8:].startswith(_NO_VIDEO_BRANDS)
+    if head.startswith(b"OggS"):
+        return any(name in head for name in _OGG_VIDEO)
     is_avi = head[:4] == b"RIFF" and head[8:12] == b"AVI "
     packets = (head[0:400:188], head[4:400:192])  # of MPEG-TS, also with times before each
     is_ts = any(len(marks) == 3 and marks == b"GGG" for marks in packets)
@@ -227,9 +220,12 @@ def require_as_scanned(video: VideoInfo) -> None:
     try:
         status = video.path.stat()
     except OSError as error:
-        raise VideoError(f"{video.path}: {error.strerror}. Scan again.") from error
+        raise VideoError(f"{video.path}: {error.strerror}. {_AGAIN}") from error
     if state_of(status) != (video.num_bytes, video.mtime_ns):
-        raise VideoError(f"{video.path}: the file has changed since the scan. Scan again.")
+        raise VideoError(
+            f"{video.path}: the file has changed since it was scanned. If it is still being "
+            f"written, wait for its end. {_AGAIN}"
+        )
 
 
 def describe_unknown(path: Path) -> str:
@@ -241,7 +237,7 @@ def describe_unknown(path: Path) -> str:
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if start.startswith((b"#EXTM3U", b"ffconcat", b"<MPD", b"[playlist]")) or b"<MPD" in head:
         return "it is a playlist; the files it names are not followed"
-    if other := describe_other(head):
+    if other := describe_other(head, path.suffix.lower()):
         return other
     if head[4:8] in (b"ftyp", b"mdat", b"wide", b"free", b"skip", b"moov"):
         if find_moov(path) is None:
@@ -252,8 +248,8 @@ def describe_unknown(path: Path) -> str:
             f"it is a raw {kind} stream, which has no times; put it into a container, with its "
             "rate: ffmpeg -framerate 25 -i IN -c copy OUT.mp4"
         )
-    if is_text(head):
-        return "it is a text file"
+    if text := describe_text(head, path.suffix.lower()):
+        return text
     return "it is damaged, or not a video of a format that is read here"
 
 

@@ -1,8 +1,13 @@
 """Files that are no videos, told by their first bytes, and what to do with them."""
 
 import codecs
+from collections import Counter
 from collections.abc import Iterable
 
+from vidmoco.text import counted
+
+MJPEG_SUFFIXES = frozenset({".mjpeg", ".mjpg"})
+_LISTS = frozenset({".txt", ".csv", ".tsv", ".lst", ".list"})
 # The suffix says what ``embed`` and ``pretrain`` take for a picture.
 _PICTURES = (
     (b"\xff\xd8\xff", "JPEG", ".jpg"),
@@ -28,13 +33,19 @@ _OTHERS = (
     (b"\x93NUMPY", "it is an array of NumPy"),
     (b"\x89HDF\r\n", "it is an HDF5 file"),
 )  # fmt: skip
+_MOST_SUFFIXES = 8
 _SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".jp2", ".avif"}
 )
 
 
-def describe_other(head: bytes) -> str:
+def describe_other(head: bytes, suffix: str = "") -> str:
     """Return what a file is that begins so, or an empty string if that is not known."""
+    if suffix in MJPEG_SUFFIXES and head.startswith(_PICTURES[0][0]):
+        return (
+            "it is a raw MJPEG stream, which has no times; put it into a container, with its rate: "
+            "ffmpeg -framerate 25 -i IN -c copy OUT.mkv"
+        )
     for start, name, suffix in _PICTURES:
         if head.startswith(start):
             animated = name == "PNG" and b"acTL" in head
@@ -57,25 +68,45 @@ def describe_other(head: bytes) -> str:
 
 def _picture(name: str, suffix: str, *, animated: bool) -> str:
     if animated:
-        return f"it is an animated picture ({name}); convert it to a GIF or an MP4"
+        return f"it is an animated picture ({name}); convert it to an MP4 or a GIF"
     return (
         f"it is a picture ({name}); vidmoco.embed and `vidmoco pretrain` take it, with the suffix "
         f"{suffix}"
     )
 
 
+def others_line(others: Counter[str]) -> str:
+    """Return a line on the files that are no videos, or an empty string."""
+    if not others:
+        return ""
+    listed = [f"{suffix} ({count:,})" for suffix, count in others.most_common(_MOST_SUFFIXES)]
+    if len(others) > _MOST_SUFFIXES:
+        listed.append(f"{len(others) - _MOST_SUFFIXES:,} more suffixes")
+    return f"{counted(others.total(), 'other file')}, not read: {', '.join(listed)}"
+
+
 def pictures_line(suffixes: Iterable[str]) -> str:
     """Return where pictures go, as a sentence after others, if there are suffixes of any."""
     if _SUFFIXES.isdisjoint(suffixes):
         return ""
-    return " Pictures go to vidmoco.embed, or to `vidmoco pretrain`."
+    return (
+        " Pictures go to vidmoco.embed, or to `vidmoco pretrain`. If they are frames of videos: "
+        "`vidmoco pretrain` takes them with --data.frame-rate, and other commands take a video: "
+        "ffmpeg -framerate 25 -i FOLDER/%05d.jpg VIDEO.mp4"
+    )
 
 
-def is_text(head: bytes) -> bool:
-    """Return whether a file that begins so is text in UTF-8."""
+def describe_text(head: bytes, suffix: str) -> str:
+    """Return what a file is that begins so, or an empty string if it is not text in UTF-8."""
     try:
         # Incremental, because the head may end within a character.
-        codecs.getincrementaldecoder("utf-8")().decode(head)
+        text = codecs.getincrementaldecoder("utf-8")().decode(head).lstrip("\ufeff \t\r\n").lower()
     except UnicodeDecodeError:
-        return False
-    return b"\0" not in head
+        return ""
+    if "\0" in text:
+        return ""
+    if text.startswith(("<!doctype html", "<html")):
+        return "it is a web page; its link needs a login, or leads to a page that shows the video"
+    if suffix in _LISTS:
+        return "it is a text file; to give the videos that a list names, write @ before its path"
+    return "it is a text file"

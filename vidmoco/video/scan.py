@@ -16,9 +16,9 @@ from vidmoco.errors import ConfigError
 from vidmoco.progress import ProgressBar
 from vidmoco.urls import is_there, is_url, url_of
 from vidmoco.video.catalog import Catalog
-from vidmoco.video.files import FoundFile, find_videos, look_at, others_line
+from vidmoco.video.files import FoundFile, find_videos, look_at
 from vidmoco.video.info import VideoInfo
-from vidmoco.video.other_files import pictures_line
+from vidmoco.video.other_files import others_line, pictures_line
 from vidmoco.video.probe import ProbeJob, build_probe, refused
 from vidmoco.workers.pool import Report, WorkerPool
 
