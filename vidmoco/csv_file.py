@@ -56,6 +56,17 @@ def uneven_line(path: Path) -> str:
     raise AssertionError("all rows are even")
 
 
+def header_is_row(columns: Sequence[str]) -> str:
+    """Return a sentence if the columns look like a row of a file without a header, or nothing."""
+    first = (columns[0] if columns else "").split(" ")[0]
+    if not posixpath.splitext(first)[1] and "/" not in first:
+        return ""
+    return (
+        f" The first line, {columns[0]!r}, was read as the names of the columns: write a line such "
+        "as path,label before it, and commas between the columns."
+    )
+
+
 def meant(name: str, videos: Collection[str]) -> str:
     r"""Return the video that a name means, as ``./a/x.mp4`` means ``a/x.mp4``, or the name itself.
 
