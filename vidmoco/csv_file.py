@@ -58,11 +58,13 @@ def uneven_line(path: Path) -> str:
 
 def header_is_row(columns: Sequence[str]) -> str:
     """Return a sentence if the columns look like a row of a file without a header, or nothing."""
-    first = (columns[0] if columns else "").split(" ")[0]
-    if not posixpath.splitext(first)[1] and "/" not in first:
+    first = columns[0] if columns else ""
+    if "/" not in first and not any(
+        posixpath.splitext(one)[1] for one in (first.split(" ")[0], first)
+    ):
         return ""
     return (
-        f" The first line, {columns[0]!r}, was read as the names of the columns: write a line such "
+        f" The first line, {first!r}, was read as the names of the columns: write a line such "
         "as path,label before it, and commas between the columns."
     )
 
