@@ -120,6 +120,16 @@ def test_numbers_groups_and_missing_files(images):
         load_labelled_images(path)
 
 
+def test_names_in_the_folder_that_is_called_like_the_list(images):
+    (images / "train").mkdir()
+    rows = []
+    for number, (path, label) in enumerate(lines_of(images, "a")):
+        (images / path).rename(images / "train" / f"{number}.png")
+        rows.append((f"{number}.png", label))
+    path = write(images / "train.csv", rows)
+    check_colours(*load_labelled_images(path))
+
+
 def test_paths_as_windows_writes_them(images):
     rows = [(path.replace("/", "\\"), label) for path, label in lines_of(images, "a")]
     check_colours(*load_labelled_images(write(images / "all.csv", rows)))
@@ -128,6 +138,7 @@ def test_paths_as_windows_writes_them(images):
 @pytest.mark.parametrize(
     ("text", "error", "message"),
     [
+        ("", ConfigError, "all.csv is empty. Expected a row for each image, with path and label"),
         ("pth,label\na,b\n", ConfigError, "no column 'path'. Did you mean 'pth'.*Expected a row"),
         ("path,lable\na,b\n", ConfigError, "'label'. Did you mean 'lable'.*--label-column"),
         ("a/0.png,red\na/1.png,red\n", ConfigError, "first line, 'a/0.png', was read as the names"),

@@ -61,20 +61,22 @@ def files_below(folder: Path, *, above: frozenset[Path] = frozenset()) -> Iterat
 
 
 def listed_files(names: Sequence[str], listed: Path) -> list[Path]:
-    """Return the files that a list or a table of images names, by paths from its own folder.
+    """Return the files that a list or a table of images names.
+
+    Paths are from its own folder, or from the folder beside it that is called so (`train/` of
+    `train.csv`).
 
     Raises:
-        DataError: none of them is there, or they are videos.
+        DataError: none of them is there.
     """
-    folder = listed.parent
-    files = [folder / name for name in names]
-    if not files or any(file.is_file() for file in files):
-        return files
-    if "\\" in names[0]:  # written on Windows
-        return listed_files([name.replace("\\", "/") for name in names], listed)
+    for separator in ("/", "\\"):  # Windows writes the other one
+        for folder in (listed.parent, listed.with_suffix("")):
+            files = [folder / name.replace(separator, "/") for name in names]
+            if not files or any(file.is_file() for file in files):
+                return files
     raise DataError(
-        f"No image of {listed} is there: it lists {names[0]!r}, but there is no {files[0]}. "
-        f"Expected paths from {folder}, with their suffixes."
+        f"No image of {listed} is there: it lists {names[0]!r}, but there is no "
+        f"{listed.parent / names[0]}. Expected paths from {listed.parent}, with their suffixes."
     )
 
 

@@ -1,6 +1,6 @@
 """Labelled images of a list: a CSV or JSON-lines file with a row for each image.
 
-A row has the path of the image, from the folder of the list, and its class. It may have a part, a
+A row has the path of the image (see ``listed_files``) and its class. It may have a part, a
 video and a group. Hugging Face's ``metadata.csv`` and ``metadata.jsonl`` are such lists.
 """
 
@@ -47,6 +47,8 @@ def read_listed(path: Path, *, split: str, label: str, is_only: bool) -> list[La
             group; or none of the images is there.
     """
     rows, columns = _read(path)
+    if not columns:
+        raise ConfigError(f"{path} is empty. Expected a row for each image, with path and {label}.")
     name = next((one for one in PATHS if one in columns), None)
     for column, hint in ((name or PATHS[0], ""), (label, " Name it with --label-column.")):
         if column not in columns:
