@@ -111,10 +111,10 @@ def test_numbers_groups_and_missing_files(images):
     assert train.classes == ("0", "9", "18") and train.classes_are_numbers
     assert not {*train.groups} & {*val.groups}
     assert "groups were drawn" in notes_of(train, val)[0]
-    missing = [n for n, name in enumerate(train.names) if name == "gone.png"]
-    if missing:
-        with pytest.raises(DataError, match="No such file"):
-            train[missing[0]]
+    for part in (train, val):
+        for row in (n for n, name in enumerate(part.names) if name == "gone.png"):
+            with pytest.raises(DataError, match="No such file"):
+                part[row]
     write(path, [*rows, ("a/x.png", "0", "")], ("path", "label", "group"))
     with pytest.raises(DataError, match=r"1 row of .* without a 'group'"):
         load_labelled_images(path)
