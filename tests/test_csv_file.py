@@ -2,7 +2,7 @@ import unicodedata
 
 import pytest
 
-from vidmoco.csv_file import called_so, read_csv, uneven_line
+from vidmoco.csv_file import called_so, header_is_row, read_csv, uneven_line
 from vidmoco.errors import ConfigError
 
 
@@ -73,3 +73,10 @@ def test_what_a_video_is_called(tmp_path, monkeypatch):
     assert called_so("d/über.mp4", names) == ["ü"]  # a name of macOS, written elsewhere
     assert called_so(unicodedata.normalize("NFD", "d\\café.mp4"), names) == ["é"]
     assert called_so("", names) == called_so("c.mp4", names) == ()
+
+
+def test_a_row_in_place_of_the_header():
+    for columns in (["Bus/v 1.avi 1"], ["a.mp4", "bus"], ["a/b", "bus"]):
+        assert f"The first line, {columns[0]!r}, was read as" in header_is_row(columns)
+    for columns in ([], ["path", "label"], ["path label"]):
+        assert header_is_row(columns) == ""

@@ -57,6 +57,19 @@ def uneven_line(path: Path) -> str:
     raise AssertionError("all rows are even")
 
 
+def header_is_row(columns: Sequence[str]) -> str:
+    """Return a sentence if the columns look like a row of a file without a header, or nothing."""
+    first = columns[0] if columns else ""
+    if "/" not in first and not any(
+        posixpath.splitext(one)[1] for one in (first.split(" ")[0], first)
+    ):
+        return ""
+    return (
+        f" The first line, {first!r}, was read as the names of the columns: write a line such "
+        "as path,label before it, and commas between the columns."
+    )
+
+
 def meant(name: str, videos: Collection[str]) -> str:
     r"""Return the video that a name means, as ``./a/x.mp4`` means ``a/x.mp4``, or the name itself.
 

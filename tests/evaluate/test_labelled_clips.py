@@ -215,13 +215,14 @@ def test_labels_of_folders(tmp_path):
             clips_of_folders(keys, folder=tmp_path)
 
 
-@pytest.mark.parametrize("val", ["val", "validation", "valid", "dev", "test", "Val"])
+@pytest.mark.parametrize("val", ["val", "validation", "valid", "dev", "test", "Val", "Testing"])
+@pytest.mark.parametrize("train", ["train", "Training"])
 @pytest.mark.parametrize("other", [[], ["unlabelled/9.mp4"], ["docs/a/9.mp4"]])
-def test_the_parts_have_the_names_of_those_of_images(tmp_path, val, other):
-    keys = ["train/a/1.mp4", f"{val}/b/2.mp4"]
+def test_the_parts_have_the_names_of_those_of_images(tmp_path, train, val, other):
+    keys = [f"{train}/a/1.mp4", f"{val}/b/2.mp4"]
     found = clips_of_folders([*keys, *other], folder=tmp_path)
     assert found == [Clip(keys[0], "a", keys[0], "train"), Clip(keys[1], "b", keys[1], "val")]
-    manifest = write(tmp_path, f"path,room,part\n a,x ,Train\nb,x, {val}\n")
+    manifest = write(tmp_path, f"path,room,part\n a,x ,{train}\nb,x, {val}\n")
     clips, _ = read_manifest(
         manifest, path="path", label="room", group=None, where=["room=x"], split="part"
     )

@@ -134,6 +134,22 @@ def test_paths_in_other_forms(videos, tmp_path):
         make(videos, tmp_path / "s", labels=manifest)
 
 
+def test_names_without_their_suffix(videos, tmp_path):
+    manifest = tmp_path / "m.csv"
+    text = (videos.parent / "m.csv").read_text().replace(".mp4", "")
+    manifest.write_text(text)
+    made = make(videos, tmp_path / "s", labels=manifest, frames_per_video=1, where=())
+    assert {clip.path for clip in made.clips} == {f"{n}.mp4" for n in range(10)}
+    assert made.left_out == ["gone: not in the folder of videos"]
+
+
+def test_a_list_without_a_header(videos, tmp_path):
+    manifest = tmp_path / "trainlist01.txt"
+    manifest.write_text("Bus/0.mp4 1\nCar/1.mp4 2\n")
+    with pytest.raises(ConfigError, match=r"'Bus/0.mp4 1', was read as .*write a line such as"):
+        make(videos, tmp_path, labels=manifest)
+
+
 def test_a_long_list_is_cut_and_a_name_commands_no_terminal(videos, tmp_path):
     manifest = tmp_path / "m.csv"
     names = "".join(f"{n}\x1b.mp4,hall,day9,real,train\n" for n in range(22))
@@ -258,6 +274,44 @@ def test_folders_of_classes_are_split_by_video(tmp_path):
     (tmp_path / "v" / "1.mp4").write_bytes((tmp_path / "v" / "hall" / "5.mp4").read_bytes())
     with pytest.raises(DataError, match=r"videos outside of class folders, such as '1.mp4'"):
         evaluate(tmp_path / "v", tmp_path)
+
+
+def test_copies_of_a_video(tmp_path):
+    """A given split with a copy on each side is refused; a drawn one keeps copies together."""
+    for room in ("attic", "hall"):
+        for n, part in enumerate(("train", "train", "train", "Testing")):
+            name = tmp_path / "v" / part / room / f"{n}.mp4"
+            name.parent.mkdir(parents=True, exist_ok=True)
+            write_video(name, first_index=100 * n + 50 * (room == "hall"), num_frames=6)
+    copy = tmp_path / "v" / "Testing" / "hall" / "copy.mp4"
+    copy.write_bytes((tmp_path / "v" / "train" / "hall" / "0.mp4").read_bytes())
+    options = {"videos": LabelledVideosConfig(frames_per_video=2), "linear": False}
+    told = r"1 video is in both .* such as 'train/hall/0.mp4' and 'Testing/hall/copy.mp4'"
+    with pytest.raises(DataError, match=told):
+        evaluate(tmp_path / "v", tmp_path, **options)
+    for part in ("train", "Testing"):
+        for room in ("attic", "hall"):
+            (tmp_path / "w" / room).mkdir(parents=True, exist_ok=True)
+            for file in (tmp_path / "v" / part / room).iterdir():
+                file.rename(tmp_path / "w" / room / file.name)
+    for seed in range(4):
+        results, _, log = evaluate(tmp_path / "w", tmp_path, seed=seed, **options)
+        assert results["equal_images"]["num_val"] == 0
+        assert "is in train too" not in log
+
+
+def test_frames_that_are_equal_are_told_by_their_videos(tmp_path, videos):
+    """A video in another file has the same frames: its note does not speak of Parquet."""
+    for part, room, n in (("train", "attic", 1), ("train", "hall", 2), ("val", "attic", 3)):
+        file = tmp_path / "v" / part / room / f"{n}.mp4"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes((videos / f"{n}.mp4").read_bytes())
+    copy = tmp_path / "v" / "val" / "hall" / "2.mp4"
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes((videos / "2.mp4").read_bytes() + b"\0\0\0\x08free")
+    options = {"videos": LabelledVideosConfig(frames_per_video=2), "linear": False}
+    _, _, log = evaluate(tmp_path / "v", tmp_path, **options)
+    assert "such as a frame of val/hall/2.mp4 and a frame of train/hall/2.mp4" in log
 
 
 def test_a_class_on_one_side_is_told_before_anything_is_read(videos, tmp_path):

@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -58,6 +59,17 @@ def test_a_class_of_one_image_stays_in_train(make_images):
     train, val = with_drawn_val(images.subset([0, 6, 7, 12, 13]), share=0.9, seed=0)
     assert train.labels.tolist() == [0, 1, 2]
     assert val.labels.bincount(minlength=3).tolist() == [0, 1, 1]
+
+
+def test_nothing_left_for_val_is_told(make_images):
+    folder = make_images(train=1)
+    shutil.rmtree(folder / "val")
+    with pytest.raises(DataError, match=r"No class has more than one image.* give a val part"):
+        load_labelled_images(folder)
+    images, _ = load_labelled_images(make_images(name="more"))
+    groups = [name.split("/")[1] for name in images.names]
+    with pytest.raises(DataError, match="No class has more than one group, so none can be drawn"):
+        with_drawn_val(replace(images, groups=groups), share=0.3, seed=0)
 
 
 def test_a_class_whose_groups_were_all_drawn_by_others_is_named(make_images):

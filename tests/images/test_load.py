@@ -55,15 +55,17 @@ def test_wrong_folders(make_images, tmp_path):
         load_labelled_images(tmp_path / "nowhere")
     folder = make_images()
     (folder / "val").rename(folder / "valset")
-    with pytest.raises(ConfigError, match=r"has no val/ or val.parquet or test/ or test.parquet"):
-        load_labelled_images(folder)
-    (folder / "train").rename(folder / "training")
+    called = "a folder, .parquet or .csv called"
     with pytest.raises(
-        ConfigError, match=r"has no train/ or train.parquet. It has: training, valset"
+        ConfigError,
+        match=rf"no validation part: {called} val, .*, test or testing. It has: train, valset",
     ):
         load_labelled_images(folder)
+    (folder / "train").rename(folder / "trainset")
     (folder / "valset").rename(folder / "val")
-    with pytest.raises(ConfigError, match=r"has no train/ .*It has: training, val"):
+    with pytest.raises(
+        ConfigError, match=rf"has no training part: {called} train or training. It has: trainset"
+    ):
         load_labelled_images(folder)
     (tmp_path / "flat").mkdir()
     Image.new("RGB", (4, 4)).save(tmp_path / "flat" / "a.png")

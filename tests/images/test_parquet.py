@@ -83,6 +83,59 @@ def test_shards_that_do_not_agree(tmp_path):
     assert load_labelled_images(tmp_path)[0].classes == ("0", "1", "2", "10")
 
 
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        ([True, False, True], ("false", "true")),
+        ([3.0, 0.0, 3.0], ("0", "3")),
+        (pa.array([1, 10, 2], pa.float16()), ("1", "2", "10")),
+    ],
+)
+def test_labels_as_other_programs_write_them(tmp_path, labels, classes):
+    for split in ("train", "val"):
+        write(tmp_path, split, labels)
+    train, _ = load_labelled_images(tmp_path)
+    assert train.classes == classes
+    assert train.classes_are_numbers == (classes[0] != "false")
+    names = [str(one.as_py()).lower().removesuffix(".0") for one in pa.array(labels)]
+    assert [classes[label] for label in train.labels.tolist()] == names
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([[0], [0, 1]], r"are list<.*Several labels of an image are not supported"),
+        ([0.5, 1.0], "are double; expected whole numbers, strings or booleans.$"),
+        ([1e300, 1.0], "are double; expected whole numbers"),
+        ([float("inf"), 1.0], "are double; expected whole numbers"),
+        ([float("nan"), 1.0], "1 rows of .* have no label"),
+    ],
+)
+def test_labels_that_are_none(tmp_path, labels, message):
+    write(tmp_path, "train", labels)
+    with pytest.raises(DataError, match=message):
+        load_labelled_images(tmp_path)
+
+
+def test_paths_of_images(make_images):
+    folder = make_images()
+    for split in ("train", "val"):
+        files = sorted(file.relative_to(folder) for file in (folder / split).rglob("*.png"))
+        labels = [file.parent.name for file in files]
+        write(folder / "set", split, labels, images=[f"../{file}" for file in files])
+    train, val = load_labelled_images(folder / "set")
+    assert (len(train), len(val)) == (18, 9)
+    assert train.names[0] == "../train/blue/0.png"
+    assert train[0][0].float().mean(dim=(1, 2)).argmax() == 2
+    write(folder / "set", "val", ["red"], images=["x.png"])
+    with pytest.raises(DataError, match=r"No image of .*val.parquet is there: it lists 'x.png'"):
+        load_labelled_images(folder / "set")
+    write(folder / "set" / "train", "0", ["red"], images=["../../train/red/0.png"])
+    write(folder / "set" / "train", "1", ["red"])
+    with pytest.raises(DataError, match=r"Some of the shards of .* have images, and others only"):
+        load_labelled_images(folder / "set")
+
+
 def test_views_of_bytes_and_of_texts(tmp_path):
     images = pa.array([png(i) for i in range(4)], pa.binary_view())
     write(tmp_path, "train", pa.array(["a", "b"] * 2, pa.string_view()), images=images)
@@ -197,7 +250,8 @@ def test_a_row_without_bytes_is_refused_when_read(tmp_path):
     [
         ({"image": [b"x"], "labels": [0]}, "no column 'label'. Did you mean 'labels'"),
         ({"imag": [b"x"], "label": [0]}, "no column 'image'. Did you mean 'imag'"),
-        ({"image": ["text"], "label": [0]}, "'image' of .* is string; expected binary"),
+        ({"image": ["text", None], "label": [0, 1]}, "1 rows of .* have no 'image'"),
+        ({"image": [1.0], "label": [0]}, "'image' of .* is double; expected binary"),
         ({"image": [{"path": "a"}], "label": [0]}, "expected binary, or a struct with 'bytes'"),
         ({"image": [b"x"], "label": [0.5]}, "The labels of .* are double; expected whole numbers"),
         ({"image": [b"x", b"y"], "label": [0, None]}, "1 rows of .* have no label"),

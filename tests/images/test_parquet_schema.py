@@ -5,6 +5,7 @@ from parquet_files import as_datasets_writes, png
 
 from vidmoco.images.class_notes import notes_of
 from vidmoco.images.load import load_labelled_images
+from vidmoco.images.parquet_schema import path_column
 
 
 @pytest.mark.parametrize("image", ["image", "img", "picture"])
@@ -28,3 +29,18 @@ def test_metadata_of_others_that_says_nothing(tmp_path, noted):
         table = table.replace_schema_metadata({"huggingface": noted})
         pq.write_table(table, tmp_path / f"{split}.parquet")
     assert load_labelled_images(tmp_path)[0].classes == ("0", "1")
+
+
+@pytest.mark.parametrize(
+    ("columns", "found"),
+    [
+        ({"image": pa.string(), "path": pa.string()}, "image"),
+        ({"label": pa.string(), "file_name": pa.large_string()}, "file_name"),
+        ({"image": pa.binary(), "path": pa.string()}, None),
+        ({"picture": pa.struct({"bytes": pa.binary()}), "path": pa.string()}, None),
+        ({"image": pa.float32(), "path": pa.string()}, None),
+        ({"label": pa.string()}, None),
+    ],
+)
+def test_the_column_of_paths(columns, found):
+    assert path_column(pa.schema(columns)) == found

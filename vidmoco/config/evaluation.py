@@ -83,14 +83,15 @@ class EvaluateCommand(Settings):
     """Compare frozen backbones on labelled images: weighted k-NN and a linear probe."""
 
     images: Positional[Path]
-    """A folder with train/ and val/ (one folder per class), or with train.parquet and val.parquet;
-    or with one folder per class, or a Parquet file, from which val is drawn; or a folder of
-    labelled videos (see `--videos.…`), whose frames are the images."""
+    """A folder with train/ and val/ (one folder per class), or with train.parquet and val.parquet,
+    or train.csv and val.csv (path, label); or with one folder per class, or a Parquet file or list,
+    from which val is drawn; or a folder of labelled videos (see `--videos.…`), whose frames are the
+    images."""
     backbone: tuple[str, ...]
     """Run folders, backbone folders, timm names, `hf-hub:OWNER/NAME`, `random:` and one of these,
     or `random` (the first backbone with random weights)."""
     label_column: str = "label"
-    """The column of the class in train.parquet and val.parquet."""
+    """The column of the class in Parquet files and lists of images."""
     torchvision: str | None = None
     """Name of a torchvision dataset, such as CIFAR10, whose root is the folder."""
     output: Annotated[Path | None, arg(aliases=["-o"])] = None

@@ -20,8 +20,8 @@ class MonitorConfig(Settings):
 
     images: Annotated[Path | None, arg(aliases=["--monitor"])] = None
     """A folder of labelled images with train/ and val/ (one folder per class), or with
-    train.parquet and val.parquet. The monitor measures their k-NN accuracy, the same number that
-    `evaluate` gives for the saved backbone."""
+    train.parquet and val.parquet, or as `evaluate` takes them otherwise. The monitor measures
+    their k-NN accuracy, the same number that `evaluate` gives for the saved backbone."""
     retrieval: bool = False
     """Measure retrieval, which needs no labels: how often the frame nearest to a query, among many
     frames, is a later frame of the query's video. The frames are decoded once, at the start."""

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from vidmoco.csv_file import read_csv
+from vidmoco.csv_file import header_is_row, read_csv
 from vidmoco.errors import ConfigError, DataError, nearest
 from vidmoco.images.draw import draw_val
 from vidmoco.images.folders import TRAIN, VAL
@@ -51,7 +51,7 @@ def read_manifest(
         label: Column of the class.
         group: Column of the group that must stay together. None means each video is a group.
         where: Conditions ``COLUMN=VALUE``.
-        split: Column of train and val (or validation, valid, dev, test), or None: not decided yet.
+        split: Column of train and val, by any name of a part, or None: not decided yet.
 
     Raises:
         ConfigError: the file or a column is missing.
@@ -120,14 +120,14 @@ def _require_columns(wanted: Sequence[str], columns: Sequence[str], *, manifest:
         if column not in columns:
             raise ConfigError(
                 f"{manifest} has no column {column!r}.{nearest(column, columns)} Its columns: "
-                f"{', '.join(columns)}."
+                f"{', '.join(columns)}.{header_is_row(columns)}"
             )
 
 
 def clips_of_folders(keys: Sequence[str], *, folder: Path) -> list[Clip]:
     """Return labelled videos of CLASS/x.mp4, or of train/CLASS/x.mp4 and val/CLASS/y.mp4.
 
-    Each video is its own group. As for images, the val part may have another name, and the folders
+    Each video is its own group. As for images, the parts may have other names, and the folders
     beside the two parts are left out.
 
     Args:
@@ -140,9 +140,10 @@ def clips_of_folders(keys: Sequence[str], *, folder: Path) -> list[Clip]:
     parts = {key: key.split("/") for key in keys if not key.endswith("/")}
     there = {names[0].lower() for names in parts.values()}
     val = next((name for name in VAL if name in there), "")
-    is_split = bool(parts) and (there <= _SPLIT_NAMES.keys() or {*TRAIN, val} <= there)
+    train = next((name for name in TRAIN if name in there), "")
+    is_split = bool(parts) and (there <= _SPLIT_NAMES.keys() or {train, val} <= there)
     if is_split:
-        parts = {key: names for key, names in parts.items() if names[0].lower() in (*TRAIN, val)}
+        parts = {key: names for key, names in parts.items() if names[0].lower() in (train, val)}
     depth = 3 if is_split else 2
     bare = [key for key, names in parts.items() if len(names) < depth]
     if bare or not parts:

@@ -13,7 +13,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +25,8 @@ from rich.console import Console
 from vidmoco.atomic_file import atomic_write, writing
 from vidmoco.cache_folder import cache_folder
 from vidmoco.config.evaluation import LabelledVideosConfig
-from vidmoco.csv_file import called_so
 from vidmoco.errors import DataError
+from vidmoco.evaluate.clip_videos import require_no_copies, with_copies_together, with_keys
 from vidmoco.evaluate.labelled_clips import (
     SPLITS,
     Clip,
@@ -37,14 +37,13 @@ from vidmoco.evaluate.labelled_clips import (
     read_manifest,
     val_groups,
 )
-from vidmoco.frames.labels import calls_of
 from vidmoco.json_text import read_json
 from vidmoco.progress import ProgressBar
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.open_catalog import open_catalog
 from vidmoco.video.requests import Request, read_requests
 
-FORMAT = 2  # of the cached frames; frames of another format are made again
+FORMAT = 3  # of the cached frames; frames of another format are made again
 ROWS_PER_GROUP = 500  # about 15 MB of small JPEGs; a reader holds one group in memory
 SCHEMA = pa.schema(
     [
@@ -151,10 +150,7 @@ def make_frames(
         )
     else:
         clips = clips_of_folders(list(catalog), folder=videos)
-    calls = calls_of(catalog)
-    clips = [
-        replace(clip, path=next(iter(called_so(clip.path, calls)), clip.path)) for clip in clips
-    ]
+    clips, missing = with_keys(clips, catalog)
     for path, count in Counter(clip.path for clip in clips).most_common(1):
         if count > 1:
             raise DataError(f"{config.labels} lists {path!r} {count} times, in several forms.")
@@ -162,12 +158,11 @@ def make_frames(
     if len(unknown) == len(clips):
         raise DataError(
             f"No video of {config.labels} is in {videos}. The column {config.path_column!r} has "
-            f"paths such as {clips[0].path!r}; expected paths below that folder."
+            f"paths such as {clips[0].path!r} ({missing[clips[0].path]}); expected paths below "
+            "that folder."
         )
     left_out = [f"{name}: no label in the column {config.label_column!r}" for name in unlabelled]
-    left_out += [
-        f"{clip.path or 'a row without a path'}: not in the folder of videos" for clip in unknown
-    ]
+    left_out += [f"{clip.path or 'a row without a path'}: {missing[clip.path]}" for clip in unknown]
     known = [clip for clip in clips if clip.path in catalog]
     clips = [clip for clip in known if catalog[clip.path].route != "refused"]
     left_out += [
@@ -175,7 +170,10 @@ def make_frames(
         for clip in known
         if catalog[clip.path].route == "refused"
     ]
-    splits = given_splits(clips)
+    if splits := given_splits(clips):
+        require_no_copies(clips, splits, catalog)
+    else:
+        clips = with_copies_together(clips, catalog)
     clips, dropped = drop_small_classes(
         clips, min_videos=config.min_videos, min_groups=config.min_groups
     )

@@ -34,13 +34,20 @@ def with_drawn_val(
     The images are drawn by their names, so the order of files on the disk does not matter.
 
     Raises:
-        DataError: all groups of a class are shared with other classes, and were drawn for val.
+        DataError: no class has more than one image (or group), or all groups of a class are shared
+            with other classes, and were drawn for val.
     """
+    what = "group" if images.groups else "video" if images.videos else "image"
     units = images.groups or images.videos or images.names
     units_of: dict[str, set[str]] = defaultdict(set)
     for label, unit in zip(images.labels.tolist(), units, strict=True):
         units_of[images.classes[label]].add(unit)
     val = draw_val(units_of, share=share, seed=seed)
+    if not val:
+        raise DataError(
+            f"No class has more than one {what}, so none can be drawn for val. Add some, or give a "
+            "val part of your own, such as val/CLASS/x.jpg beside train/CLASS/y.jpg."
+        )
     for name, mine in units_of.items():
         if mine <= val:
             raise DataError(

@@ -63,7 +63,7 @@ def find_equal_images(train: LabelledImages, val: LabelledImages) -> EqualImages
     return EqualImages(
         num_train=sum(len(mine[digest]) for digest in shared),
         num_val=sum(len(others[digest]) for digest in shared),
-        example=(train.names[mine[shared[0]][0]], val.names[others[shared[0]][0]]),
+        example=(_name(train, mine[shared[0]][0]), _name(val, others[shared[0]][0])),
     )
 
 
@@ -77,6 +77,11 @@ def warning_of(found: EqualImages | None, val: LabelledImages) -> str:
         f"(as {counted(found.num_train, 'image')} there), such as {found.example[1]} and "
         f"{found.example[0]}. The accuracy counts such images as recognised."
     )
+
+
+def _name(images: LabelledImages, index: int) -> str:
+    """Return what a user calls an image: of a video, which may have made it, its video."""
+    return images.names[index] if images.videos is None else f"a frame of {images.videos[index]}"
 
 
 def _own_source(images: LabelledImages) -> ImageFiles | ParquetImages | None:

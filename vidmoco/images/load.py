@@ -1,13 +1,16 @@
-"""Labelled images: class folders, Parquet files or torchvision datasets, as train and val sets.
+"""Labelled images as train and val sets: class folders, tables, lists or torchvision datasets.
 
     images/train/CLASS/any/depth/x.jpg    or    images/train.parquet    columns `image`, `label`
     images/val/CLASS/y.png                      images/val.parquet
 
-The second part may be called val, validation, valid, dev or test. In place of a Parquet file there
-may be shards of it (train-00000-of-00002.parquet) or a folder of shards, all also below `data/`.
-Names say which class is which. Numbers do only where both parts name none.
+The first part may be called train or training, the second val, validation, validate, valid, dev,
+test or testing, in any case. In place of a Parquet file there may be shards of it
+(train-00000-of-00002.parquet), a folder of shards or of `datasets.save_to_disk`, or a list
+(train.csv with `path` and `label`), all also below `data/`. Names say which class is which. Numbers
+do only where both parts name none.
 
-If all images come in one part (images/CLASS/x.jpg, one Parquet file), val is drawn from them.
+If all images come in one part (images/CLASS/x.jpg, one Parquet file, one list), val is drawn from
+them.
 """
 
 import unicodedata
@@ -21,10 +24,12 @@ import torch
 from vidmoco.config.fields import VAL_SHARE
 from vidmoco.errors import ConfigError, DataError
 from vidmoco.images.draw import at_most_per_class, with_drawn_val
-from vidmoco.images.folders import entries, files_below, find_parts
+from vidmoco.images.folders import LISTS, entries, files_below, find_parts
 from vidmoco.images.labelled import ImageFiles, LabelledImages
+from vidmoco.images.listed import metadata_of, read_listed
 from vidmoco.images.parquet import ParquetImages, read_parquet_labels
 from vidmoco.images.suffixes import IMAGE_SUFFIXES
+from vidmoco.images.table_file import TABLES
 from vidmoco.images.torchvision import TorchvisionImages, open_torchvision
 from vidmoco.text import counted, first_of
 
@@ -42,10 +47,11 @@ def load_labelled_images(
 
     Args:
         path: A folder with ``train/`` and ``val/``, with one folder per class in each; or with
-            ``train.parquet`` and ``val.parquet``; or all images in one part; see above.
+            ``train.parquet`` and ``val.parquet``, or with such lists; or all images in one part,
+            also a file; see above.
         max_train_per_class: Maximum number of training images per class.
         seed: Seed of their choice, and of a val part that is drawn.
-        label_column: Column of the classes in Parquet files.
+        label_column: Column of the classes in tables and lists.
         torchvision: Name of the torchvision dataset whose root is ``path``.
         val_share: Share of each class that is drawn for val, if there is no val part.
 
@@ -54,15 +60,19 @@ def load_labelled_images(
         DataError: a part cannot be read or has no images; val has a class that train has not; or
             frames of one video, or images of one group, are in both.
     """
-    if not path.is_dir() and not (path.is_file() and path.suffix.lower() == ".parquet"):
+    if not path.is_dir() and not (path.is_file() and path.suffix.lower() in (*TABLES, *LISTS)):
         raise ConfigError(
             f"No such folder of images: {path}. Expected one with train/ and val/, or with "
-            "train.parquet and val.parquet, or with a folder of images for each class."
+            "train.parquet and val.parquet, or train.csv and val.csv, or with a folder of images "
+            "for each class; or one such file."
         )
     if torchvision is not None:
         parts = [_read_torchvision(part) for part in open_torchvision(torchvision, path)]
     else:
-        parts = [_read(*part, label_column) for part in find_parts(path) if part is not None]
+        first, second = find_parts(path)
+        parts = _read(*first, label_column, is_only=second is None)
+        if second is not None:
+            parts += _read(*second, label_column)
     if len(parts) == 1:
         parts = [*with_drawn_val(parts[0], share=val_share, seed=seed)]
     train, val = _with_common_classes(*parts, path=path)
@@ -72,21 +82,28 @@ def load_labelled_images(
     return train, val
 
 
-def _read(split: str, paths: Sequence[Path], label_column: str) -> LabelledImages:
-    if paths[0].suffix.lower() != ".parquet":
-        return _read_class_folders(paths[0], split=split)
+def _read(
+    split: str, paths: Sequence[Path], label_column: str, *, is_only: bool = False
+) -> list[LabelledImages]:
+    """Return the images of a part, or train and val if it is a list that says which is which."""
+    listed = metadata_of(paths[0], label=label_column) if paths[0].is_dir() else paths[0]
+    if listed is not None and listed.suffix.lower() in LISTS:
+        return read_listed(listed, split=split, label=label_column, is_only=is_only)
+    if paths[0].is_dir():
+        return [_read_class_folders(paths[0], split=split)]
     table = read_parquet_labels(paths, label=label_column)
-    return LabelledImages(
+    images = LabelledImages(
         split=split,
         classes=table.classes,
         labels=torch.from_numpy(table.labels),
         names=table.names,
-        source=ParquetImages(paths),
+        source=ParquetImages(paths) if table.files is None else ImageFiles(paths=table.files),
         rows=range(len(table.labels)),
         videos=table.videos,
         groups=table.groups,
         classes_are_numbers=table.are_numbers,
     )
+    return [images]
 
 
 def _read_torchvision(source: TorchvisionImages) -> LabelledImages:
@@ -118,7 +135,9 @@ def _read_class_folders(folder: Path, *, split: str) -> LabelledImages:
         labels += [label] * len(images)
     if not classes:
         raise DataError(
-            f"{folder} has no class folders with images; expected {folder / 'CLASS' / 'image.jpg'}."
+            f"{folder} has no class folders with images; expected {folder / 'CLASS' / 'image.jpg'}"
+            ", or in it metadata.csv with the columns file_name and label, or in place of it a "
+            f"list {folder.name}.csv with path and label."
         )
     return LabelledImages(
         split=split,

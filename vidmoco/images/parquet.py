@@ -1,4 +1,4 @@
-"""Labelled images in Parquet files. Images are read one row group at a time."""
+"""Labelled images in tables: Parquet or Arrow files. Images are read one row group at a time."""
 
 from bisect import bisect_right
 from collections import OrderedDict
@@ -10,10 +10,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from vidmoco.errors import DataError, nearest
-from vidmoco.images.parquet_schema import class_names, has_member, image_bytes, image_column
+from vidmoco.images.folders import listed_files
+from vidmoco.images.parquet_schema import (
+    class_names,
+    has_member,
+    image_bytes,
+    image_column,
+    is_text,
+    path_column,
+)
+from vidmoco.images.table_file import ARROW, TableFile, open_table
 from vidmoco.shapes import Int64
 
 
@@ -30,9 +38,10 @@ class ParquetLabels:
     """The video of each image, if the files have a column `video`."""
     groups: list[str] | None
     """The group of each image, if the files have a column `group`."""
+    files: list[Path] | None
+    """The files of the images, if the column has their paths."""
 
 
-_TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 # Limit of the row groups in memory. Rows in order need one group, random rows need all.
 _MAX_HELD_BYTES = 512 * 2**20
 
@@ -45,7 +54,7 @@ class ParquetImages:
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.paths = tuple(paths)
-        self._groups: list[tuple[Path, Any, int, str]] = []  # path, file, row group, column
+        self._groups: list[tuple[Path, TableFile, int, str]] = []  # path, file, row group, column
         self._starts: list[int] = []
         self._held: OrderedDict[int, Any] = OrderedDict()  # bytes by row group, the newest last
 
@@ -81,18 +90,18 @@ class ParquetImages:
             return
         counts = [0]
         for path in self.paths:
-            file = pq.ParquetFile(path, memory_map=True)
-            column = image_column(file.schema_arrow, path)
-            for group in range(file.num_row_groups):
+            file = open_table(path)
+            column = image_column(file.schema, path)
+            for group, num_rows in enumerate(file.group_sizes):
                 self._groups.append((path, file, group, column))
-                counts.append(file.metadata.row_group(group).num_rows)
+                counts.append(num_rows)
         self._starts = np.cumsum(counts).tolist()
 
     def _read_group(self, group: int) -> Any:
         """Return the bytes of a row group's images."""
         path, file, number, column = self._groups[group]
         try:
-            return image_bytes(file.read_row_group(number, columns=[column]).column(0))
+            return image_bytes(file.read_group(number, column))
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"row group {number} of {path} is damaged: {error}") from error
 
@@ -137,25 +146,31 @@ def read_parquet_labels(paths: Sequence[Path], *, label: str = "label") -> Parqu
         names=[name for shard in shards for name in shard.names],
         videos=_joined([shard.videos for shard in shards], "video", paths[0]),
         groups=_joined([shard.groups for shard in shards], "group", paths[0]),
+        files=_joined_files([shard.files for shard in shards], paths[0]),
     )
 
 
 def _read_labels(path: Path, label: str) -> ParquetLabels:
     """Return the labels of one file."""
     try:
-        file = pq.ParquetFile(path, memory_map=True)
-        schema = file.schema_arrow
-        image = image_column(schema, path)
+        file = open_table(path)
+        schema = file.schema
+        listed = path_column(schema)
+        image = listed or image_column(schema, path)
         if label not in schema.names:
             raise DataError(
                 f"{path} has no column {label!r}.{nearest(label, schema.names)} Its columns: "
                 f"{', '.join(schema.names)}. Name the column of the classes with --label-column."
             )
-        column = file.read(columns=[label]).column(label)
+        column = file.read(label)
         videos, groups = (_texts(file, name, path=path) for name in ("video", "group"))
-        names = _image_paths(file, image, path=path)
+        paths = None if listed is None else file.read(listed)
+        names = _names(file, image, path=path) if paths is None else paths.to_pylist()
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"Cannot read {path} as Parquet: {' '.join(str(error).split())}") from error
+        what = "Arrow" if path.suffix.lower() == ARROW else "Parquet"
+        raise DataError(f"Cannot read {path} as {what}: {' '.join(str(error).split())}") from error
+    if paths is not None and paths.null_count:
+        raise DataError(f"{paths.null_count} rows of {path} have no {listed!r}.")
     classes, labels, are_numbers = _classes_and_labels(
         column, class_names(schema, label, path), path=path
     )
@@ -166,6 +181,7 @@ def _read_labels(path: Path, label: str) -> ParquetLabels:
         names=names,
         videos=videos,
         groups=groups,
+        files=None if paths is None else listed_files(names, path),
     )
 
 
@@ -189,11 +205,22 @@ def _joined(parts: Sequence[list[str] | None], what: str, path: Path) -> list[st
     return [value for part in parts for value in part or ()]
 
 
-def _texts(file: Any, name: str, *, path: Path) -> list[str] | None:
+def _joined_files(parts: Sequence[list[Path] | None], path: Path) -> list[Path] | None:
+    """Return the files of all shards, or None if their images are in the shards."""
+    given = [part for part in parts if part is not None]
+    if given and len(given) < len(parts):
+        raise DataError(
+            f"Some of the shards of {path.parent} have images, and others only their paths. Put "
+            "the same into all."
+        )
+    return [file for part in given for file in part] if given else None
+
+
+def _texts(file: TableFile, name: str, *, path: Path) -> list[str] | None:
     """Return a column as text, or None if it is missing or empty."""
-    if name not in file.schema_arrow.names:
+    if name not in file.schema.names:
         return None
-    column = file.read(columns=[name]).column(name)
+    column = file.read(name)
     if column.null_count == len(column):
         return None
     if column.null_count:
@@ -204,14 +231,13 @@ def _texts(file: Any, name: str, *, path: Path) -> list[str] | None:
     return [str(value) for value in column.to_pylist()]
 
 
-def _image_paths(file: Any, image: str, *, path: Path) -> list[str]:
+def _names(file: TableFile, image: str, *, path: Path) -> list[str]:
     """Return a name for each row: its number, with the image's path if the file has one."""
-    names: list[str | None] = [None] * file.metadata.num_rows
-    schema = file.schema_arrow
+    names: list[str | None] = [None] * sum(file.group_sizes)
+    schema = file.schema
     column = image.removesuffix(".bytes")
     if image != column and column in schema.names and has_member(schema.field(column).type, "path"):
-        paths = file.read(columns=[f"{column}.path"]).column(column)
-        names = pc.struct_field(paths, "path").to_pylist()
+        names = pc.struct_field(file.read(f"{column}.path"), "path").to_pylist()
     # With the row number, because paths in a Parquet file need not be unique.
     return [
         f"{path.name} row {row:08d}" + (f" ({name})" if name else "")
@@ -225,9 +251,13 @@ def _classes_and_labels(
     """Return the classes, the class of each row, and whether the classes are mere numbers."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.string() if names is None else pa.int8())
+    elif pa.types.is_floating(column.type):
+        column = _whole_numbers(column)
     if column.null_count:
         raise DataError(f"{column.null_count} rows of {path} have no label.")
-    if any(is_text(column.type) for is_text in _TEXTS):
+    if is_text(column.type):
         values = column.to_pylist()
         classes = sorted(set(values)) if names is None else names
         unknown = sorted(set(values) - set(classes))
@@ -236,8 +266,10 @@ def _classes_and_labels(
         lookup = {name: label for label, name in enumerate(classes)}
         return tuple(classes), np.array([lookup[value] for value in values], dtype=np.int64), False
     if not pa.types.is_integer(column.type):
+        several = pa.types.is_nested(column.type) and not pa.types.is_struct(column.type)
         raise DataError(
-            f"The labels of {path} are {column.type}; expected whole numbers or strings."
+            f"The labels of {path} are {column.type}; expected whole numbers, strings or booleans."
+            + " Several labels of an image are not supported: keep one of each." * several
         )
     numbers = column.to_numpy()
     if names is None:
@@ -250,3 +282,11 @@ def _classes_and_labels(
         )
     mere_numbers = names == [str(number) for number in range(len(names))]
     return tuple(names), numbers.astype(np.int64), mere_numbers
+
+
+def _whole_numbers(column: Any) -> Any:
+    """Return floats as integers if all are whole, as pandas writes numbers beside missing ones."""
+    column = column.cast(pa.float64())
+    column = pc.if_else(pc.is_nan(column), pa.scalar(None, pa.float64()), column)
+    is_whole = pc.and_(pc.equal(pc.floor(column), column), pc.less(pc.abs(column), 2.0**53))
+    return column if pc.all(is_whole).as_py() is False else column.cast(pa.int64())

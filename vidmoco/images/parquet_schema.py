@@ -36,6 +36,26 @@ def class_names(schema: Any, label: str, path: Path) -> list[str] | None:
     return names
 
 
+PATHS = ("path", "file_name", "filename", "image")
+"""Columns that may have the paths of images, in a table or a list."""
+_IMAGES = ("image", "img", "image.bytes")
+
+
+def path_column(schema: Any) -> str | None:
+    """Return the column with the paths of the images, or None if the table may have the images."""
+    if any(_is_binary(kind) or has_member(kind, "bytes") for kind in schema.types):
+        return None
+    names = [name for name in _IMAGES if name in schema.names] or PATHS
+    texts = [name for name in names if name in schema.names and is_text(schema.field(name).type)]
+    return texts[0] if texts else None
+
+
+def is_text(kind: Any) -> bool:
+    """Return whether a type is strings."""
+    checks = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    return any(check(kind) for check in checks)
+
+
 def image_column(schema: Any, path: Path) -> str:
     """Return the column, or struct member, that holds the bytes of the images.
 
@@ -46,7 +66,7 @@ def image_column(schema: Any, path: Path) -> str:
         DataError: there is none, or it is of another type.
     """
     noted = [name for name, kind in _features(schema).items() if kind.get("_type") == "Image"]
-    for name in (*(noted if len(noted) == 1 else ()), "image", "img", "image.bytes"):
+    for name in (*(noted if len(noted) == 1 else ()), *_IMAGES):
         if name not in schema.names:
             continue
         kind = schema.field(name).type
