@@ -198,11 +198,12 @@ class ReportCommand(Settings):
     """Write one HTML page on a run or a comparison: curves, pairs, tables, pictures."""
 
     sources: Positional[tuple[Path, ...]]
-    """A run folder, or a results file (.json) of `vidmoco evaluate`. Several run folders are
-    compared: their curves in the same charts, and the settings that differ."""
+    """Run folders and results files (.json), of `vidmoco evaluate` or `vidmoco evaluate-detection`,
+    in any order. Several runs are compared: their curves in the same charts, and the settings that
+    differ."""
     output: Annotated[Path | None, arg(aliases=["-o"])] = None
     """The page to write (.html). The default is report.html in the run folder, or beside the
-    results file. Several runs need it."""
+    results file. Several sources need it."""
     results: tuple[Path, ...] = ()
     """More results files to show. The default is the run folder's results.json, if there is one."""
     features: Path | None = None
@@ -217,7 +218,7 @@ class ReportCommand(Settings):
             raise ConfigError("Nothing to report on. Give a run folder, such as runs/latest.")
         if len(self.sources) > 1 and self.output is None:
             raise ConfigError(
-                f"A report on {len(self.sources)} runs belongs to none of their folders. Name its "
+                f"A report on {len(self.sources)} sources belongs beside none of them. Name its "
                 "file: -o report.html."
             )
 
