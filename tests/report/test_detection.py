@@ -25,6 +25,10 @@ def test_which_folders_and_files_are_of_transfers(tmp_path):
     run = transfer_run(tmp_path / "done")
     assert holds_transfer(run)
     assert holds_transfer(transfer_run(tmp_path / "open", is_done=False))
+    begun = tmp_path / "begun"
+    begun.mkdir()
+    write_json(begun / "environment.json", {"command": ["x/vidmoco", "evaluate-detection"]})
+    assert holds_transfer(begun)
     assert not holds_transfer(make_run(tmp_path / "run"))
     assert not holds_transfer(tmp_path)
     assert is_transfer(transfer_results()) and not is_transfer(results(row("a")))

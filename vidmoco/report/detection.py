@@ -10,6 +10,7 @@ from markupsafe import Markup
 from vidmoco import run_folder
 from vidmoco.errors import ConfigError
 from vidmoco.evaluate.detection.results_table import SCORES, notes, scores_by_rule
+from vidmoco.json_text import read_json
 from vidmoco.report.curves import Curve, drawn, drawn_over_each_other
 from vidmoco.report.markup import Section, folded, paragraph, render, table
 from vidmoco.report.results_file import content_of
@@ -56,7 +57,12 @@ def holds_transfer(folder: Path) -> bool:
         return False
     if (folder / RESULTS).is_file():
         return is_transfer(content_of(folder / RESULTS))
-    return any("loss_objectness" in line for line in read_lines(folder / run_folder.METRICS))
+    try:
+        began = read_json(folder / run_folder.ENVIRONMENT)["command"]
+    except (OSError, ValueError, KeyError, TypeError):  # none, or damaged
+        began = []
+    lines = read_lines(folder / run_folder.METRICS)
+    return "evaluate-detection" in began or any("loss_objectness" in line for line in lines)
 
 
 def read_transfer(path: Path) -> Transfer:

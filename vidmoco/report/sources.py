@@ -58,7 +58,8 @@ def _require_different(sources: Sequence[Path]) -> None:
     """Refuse a source that is given twice, maybe by a link such as runs/latest."""
     known: dict[Path, Path] = {}
     for source in sources:
-        other = known.setdefault(source.resolve(), source)
-        if other is not source:
+        other = known.get(source.resolve())
+        if other is not None:
             same = f"{source} is given twice" if other == source else f"{other} is {source}"
             raise ConfigError(f"{same}; give each run or file once.")
+        known[source.resolve()] = source
