@@ -230,7 +230,7 @@ class SearchCommand(Settings):
     features: Positional[Path]
     """Output of `vidmoco extract`: a file, a folder, or the URL of a dataset."""
     query: str
-    """An image, or a video with a time in seconds: clip.mp4@12.5."""
+    """An image, or a video with a time: clip.mp4@12.5 (seconds) or clip.mp4@1:02.5."""
     output: Annotated[Path, arg(aliases=["-o"])] = Path("search.png")
     """The contact sheet to write (.png)."""
     top: int = 12
