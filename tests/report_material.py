@@ -172,3 +172,38 @@ def write_json(path: Path, data: Any) -> Path:
     """Write JSON and return its path."""
     path.write_text(json.dumps(data))
     return path
+
+
+_LINE = {"lr": 0.02, "loss": 2.5, "loss_objectness": 0.75, "images_per_second": 3.0}
+
+
+def _part(kind: str) -> dict[str, Any]:
+    return {
+        "format": kind, "num_images": 6, "num_boxes": 10, "num_crowd": 1, "num_difficult": 0,
+        "num_clipped": 0, "num_dropped": 0,
+    }  # fmt: skip
+
+
+def transfer_results(
+    *, kind: str = "voc", ap: float = 40.25, name: str = "random", val: str = "VOC2007:test"
+) -> dict[str, Any]:
+    """Return what ``evaluate-detection`` writes as results."""
+    return {
+        "vidmoco_version": "0.1.0",
+        "backbone": {"name": name, "architecture": "resnet18", "weights_hash": "ab"},
+        "detector": "c4", "ap": ap, "ap50": 61.5, "ap75": 43.5,
+        "voc07": {"ap": 41.75, "ap50": 62.5, "ap75": 44.5},
+        "per_class_ap": {"disc": ap, EVIL: None},
+        "train": _part(kind), "val": _part(kind), "num_images_in_both": 2,
+        "settings": {"iterations": 4, "seed": 0, "val": val},
+    }  # fmt: skip
+
+
+def transfer_run(folder: Path, *, is_done: bool = True, **given: Any) -> Path:
+    """Write a run folder of ``evaluate-detection``."""
+    folder.mkdir(parents=True)
+    lines = [json.dumps({"step": step, **_LINE}) + "\n" for step in (1, 2)]
+    (folder / "metrics.jsonl").write_text("".join(lines))
+    if is_done:
+        write_json(folder / "results.json", transfer_results(**given))
+    return folder

@@ -79,6 +79,55 @@ def test_lines_of_a_log(monkeypatch):
     ]  # fmt: skip
 
 
+def test_a_part_that_is_not_counted_shows_no_count(monkeypatch):
+    console = log()
+    with ProgressBar(console, "a", total=3, unit="images", log=True) as bar:
+        bar._ended.set()
+        bar._heartbeat.join()
+        bar.advance(3)
+        bar.begin("b: probe", counts=False)
+        monkeypatch.setattr(progress, "LOG_LINE_SECONDS", -1.0)
+        bar.update(note="2 of 5 decays")
+        bar.begin("b: features")
+        bar.update(done=3)
+    lines = ["a 3/3 images", "b: probe …", "b: probe: 2 of 5 decays", "b: features …"]
+    assert console.file.getvalue().splitlines() == [*lines, "b: features 3/3 images"]
+
+
+def test_nor_does_the_line_of_every_half_minute(monkeypatch):
+    monkeypatch.setattr(progress, "LOG_LINE_SECONDS", 0.01)
+    console = log()
+    with ProgressBar(console, "a", total=3, done=3) as bar:
+        bar.begin("probe", counts=False)
+        until(lambda: "probe …\n" in console.file.getvalue())
+        bar.update(note="2 of 5")
+        until(lambda: "probe: 2 of 5\n" in console.file.getvalue())
+    assert "probe 3/3" not in console.file.getvalue()
+
+
+def test_a_terminal_hides_what_it_does_not_count():
+    console = terminal()
+    with ProgressBar(console, "a", total=3, done=3, unit="images") as bar:
+        bar.begin("probe", counts=False)
+        bar.update(note="2 of 5")
+        console.file.truncate(0)
+        bar._bar.refresh()
+        shown = console.file.getvalue()
+        assert "probe" in shown and "2 of 5" in shown
+        assert not any(word in shown for word in ("3/3", "images", "left"))
+        bar.begin("b")
+        bar._bar.refresh()
+        assert "3/3" in console.file.getvalue()
+
+
+def test_the_last_step_has_no_time_left(monkeypatch):
+    console = log()
+    with ProgressBar(console, "a", total=9, log=True) as bar:
+        for _ in range(9):
+            bar.advance()
+    assert console.file.getvalue() == "a 9/9\n"
+
+
 def test_the_time_left_is_that_of_the_speed_after_the_first_steps(monkeypatch):
     now = 0.0
     monkeypatch.setattr(progress.time, "monotonic", lambda: now)

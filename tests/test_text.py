@@ -1,7 +1,16 @@
 import pytest
 
 from vidmoco.errors import ConfigError
-from vidmoco.text import counted, error_line, escaped, first_of, in_ascii, read_text, reason_of
+from vidmoco.text import (
+    counted,
+    error_line,
+    escaped,
+    first_of,
+    in_ascii,
+    read_text,
+    reason_of,
+    seconds_of,
+)
 
 ODD = [
     ("a\"b'c\\d e.mp4", "a\"b'c\\d e.mp4", "a\"b'c\\d e.mp4"),  # as it is
@@ -50,3 +59,23 @@ def test_texts_of_users(tmp_path):
         read_text(path, what="recipe")
     with pytest.raises(ConfigError, match=r"Cannot read the recipe .*: Is a directory"):
         read_text(tmp_path, what="recipe")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("12.5", 12.5), ("0", 0.0), (" 3 ", 3.0), ("1e2", 100.0), ("-1", -1.0), ("0:01", 1.0),
+        ("0:01.5", 1.5), ("90:00", 5400.0), ("1:02:03.25", 3723.25), ("01:02:03", 3723.0),
+        ("100:00:00", 360000.0), ("0:01.", 1.0),
+    ],
+)  # fmt: skip
+def test_a_time_in_seconds_or_as_players_write_it(text, seconds):
+    assert seconds_of(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", ":1", "1:", "1:5", "0:60", "1:60:00", "1:5:00", "1:2:3:4", "-1:00", "1:0x"]
+)
+def test_what_is_no_time(text):
+    with pytest.raises(ValueError):
+        seconds_of(text)

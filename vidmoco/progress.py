@@ -5,11 +5,13 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -23,6 +25,17 @@ T = TypeVar("T")
 LOG_LINE_SECONDS = 30.0
 # The first steps (start of the workers, compilation) say nothing about the speed of the rest.
 _STEPS_BEFORE_ESTIMATE = 5
+
+
+class _WhileCounting(ProgressColumn):
+    """A column that is empty in a part of the work whose steps are not counted."""
+
+    def __init__(self, column: ProgressColumn) -> None:
+        super().__init__()
+        self._column = column
+
+    def render(self, task: Task) -> RenderableType:
+        return self._column(task) if task.fields["counts"] else ""
 
 
 class ProgressBar:
@@ -57,23 +70,25 @@ class ProgressBar:
         self._what, self._unit = what, f" {unit}" if unit else ""
         is_shown = console.is_terminal and not console.quiet
         self._logs, self._log_all = not is_shown, log and not is_shown
-        self._note = ""
+        self._note, self._counts = "", True
         self._ended = threading.Event()
         self._heartbeat = threading.Thread(target=self._beat, daemon=True)
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn(self._unit),
+            _WhileCounting(BarColumn(bar_width=24)),
+            _WhileCounting(MofNCompleteColumn()),
+            _WhileCounting(TextColumn(self._unit)),
             TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            _WhileCounting(TextColumn("left")),
+            _WhileCounting(TimeRemainingColumn()),
             TextColumn("{task.fields[note]}", markup=False),
             console=console,
             transient=not log,
             disable=not is_shown,
         )
-        self._task = self._bar.add_task(escaped(what), total=total, completed=done, note="")
+        self._task = self._bar.add_task(
+            escaped(what), total=total, completed=done, note="", counts=True
+        )
         self._num_updates, self._measured_from = 0, (done, 0.0)
         self._last_line = time.monotonic()
 
@@ -89,10 +104,15 @@ class ProgressBar:
         if self._logs:
             self._heartbeat.join()
 
-    def begin(self, what: str) -> None:
-        """Show that another part of the same total begins."""
-        self._what = what
-        self._bar.update(self._task, description=escaped(what), note="")
+    def begin(self, what: str, *, counts: bool = True) -> None:
+        """Show that another part of the same work begins.
+
+        Args:
+            what: description of the part.
+            counts: whether its steps are among the total; else its notes say how far it is.
+        """
+        self._what, self._counts, self._note = what, counts, ""
+        self._bar.update(self._task, description=escaped(what), note="", counts=counts)
         if self._log_all:
             self._say(f"{what} …")
 
@@ -117,7 +137,7 @@ class ProgressBar:
         is_last = self.done == self.total != before
         self._bar.update(self._task, completed=self.done, note=escaped(note))
         if (is_last and self._log_all) or (self._logs and self._is_time()):
-            self._say(self._line(note, with_count=done is not None))
+            self._say(self._line(note, with_count=done is not None and self._counts))
 
     def seconds_left(self) -> float | None:
         """Return how long the rest takes at the speed so far, or None if it is too early to say."""
@@ -128,8 +148,8 @@ class ProgressBar:
 
     def _line(self, note: str, *, with_count: bool) -> str:
         if not with_count:
-            return f"{self._what}: {note}"
-        seconds = self.seconds_left()
+            return f"{self._what}: {note}" if note else f"{self._what} …"
+        seconds = None if self.done == self.total else self.seconds_left()
         left = "" if seconds is None else f", {seconds / 60:.1f} min left"
         count = f"{self.done}/{self.total}" if self.total is not None else str(self.done)
         return f"{self._what} {count}{self._unit}{left}  {note}".rstrip()
@@ -141,7 +161,7 @@ class ProgressBar:
         """Print a line now and then for as long as nothing else does."""
         while not self._ended.wait(max(LOG_LINE_SECONDS / 10, 0.01)):
             if self._is_time():
-                self._say(self._line(self._note, with_count=True))
+                self._say(self._line(self._note, with_count=self._counts))
 
     def _say(self, line: str) -> None:
         self._last_line = time.monotonic()

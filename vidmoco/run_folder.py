@@ -23,7 +23,7 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -86,9 +86,9 @@ def claimed(run: Path, *, resume: bool, patience: float = 0.0) -> Iterator[str]:
         )
 
 
-def require_empty(run: Path) -> None:
-    """Raise ``ConfigError`` if there is anything in a folder but the lock."""
-    if run.is_dir() and any(path.name != LOCK for path in run.iterdir()):
+def require_empty(run: Path, *, but: Sequence[Path] = ()) -> None:
+    """Raise ``ConfigError`` if there is anything in a folder but the lock, and ``but``."""
+    if run.is_dir() and any(path.name != LOCK and path not in but for path in run.iterdir()):
         raise ConfigError(
             f"The run folder {run} is not empty. Add --resume to continue it, or give another "
             "--run."

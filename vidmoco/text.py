@@ -4,6 +4,7 @@ Unprintable characters become escapes, so that no text controls the terminal or 
 """
 
 import codecs
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,6 +38,26 @@ def read_text(path: Path, *, what: str, most_bytes: int = -1) -> str:
             f"Cannot read the {what} {path}: byte {error.start} is not UTF-8. Save the file in "
             "UTF-8."
         ) from error
+
+
+_CLOCK = re.compile(r"(?:(\d+):(?=\d\d:))?(\d+):([0-5]\d(?:\.\d*)?)")
+
+
+def seconds_of(text: str) -> float:
+    """Return a time of a video in seconds, given so, as ``m:ss`` or as ``h:mm:ss``.
+
+    The seconds may have decimals. What is returned may be negative, infinite or NaN.
+
+    Raises:
+        ValueError: it is written in another way.
+    """
+    found = _CLOCK.fullmatch(text.strip())
+    if found is None:
+        return float(text)
+    hours, minutes, seconds = found.groups()
+    if hours is not None and int(minutes) > 59:
+        raise ValueError(f"{text!r} has {minutes} minutes after its hours")
+    return int(hours or 0) * 3600 + int(minutes) * 60 + float(seconds)
 
 
 _LONGEST = 4000  # characters of an error

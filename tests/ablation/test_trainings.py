@@ -122,3 +122,29 @@ def test_one_that_ends_while_others_are_judged_comes_once(tmp_path, monkeypatch)
     assert next(found) == (first, "")
     until(second.run.path.exists)
     assert list(found) == [(second, "")]
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("a\nsteps 0 to 3\nvidmoco: The loss is nan.\n", "The loss is nan."),
+        ("vidmoco: first\nvidmoco: The last.\nwarning: a worker has ended\n", "The last."),
+        ("a\nb\nTraceback\n  line\nKilled\n", "Traceback   line Killed"),
+        ("", ""),
+    ],
+)
+def test_why_a_training_failed(said, reason):
+    assert trainings._reason(said) == reason
+
+
+def test_the_error_of_an_earlier_attempt_is_not_told(tmp_path, monkeypatch):
+    plan = load_plan(write_ablation(tmp_path, videos=tmp_path / "none"))
+    one = trainings_of(plan, tmp_path, STEPS)[0]
+    log = tmp_path / "logs" / f"runs-{one.name}.log"
+    log.parent.mkdir()
+    log.write_text("vidmoco: of before\n")
+    program = [trainings.sys.executable, "-c", "import sys; print('now'); sys.exit(9)"]
+    run = trainings.subprocess.run
+    monkeypatch.setattr(trainings.subprocess, "run", lambda _, **how: run(program, **how))
+    (found,) = dict(train_all([one], tmp_path, jobs=1, flags=[])).values()
+    assert found == f"{one.name} ended with exit code 9: now (all in {log})"

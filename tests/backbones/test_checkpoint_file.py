@@ -107,7 +107,7 @@ def test_torchs_advice_is_left_out_of_other_faults(tmp_path):
     [
         (b"", r"\(0 bytes\) cannot be read as a checkpoint: it is empty"),
         (b"e", "begins with b'e', so it is not a file of torch.save"),
-        (b"hello world\n", r"begins with b'hello world\\n', so it is not a file of torch.save"),
+        (b"hello world\n", r"is a text, not weights\. Give a checkpoint file"),
     ],
 )
 def test_text_and_nothing_are_no_checkpoints(content, what, tmp_path):
@@ -139,8 +139,6 @@ def test_a_name_that_is_too_long(tmp_path):
 def test_no_such_file(tmp_path):
     with pytest.raises(ConfigError, match="No such checkpoint file"):
         read_checkpoint_file(tmp_path / "none.pth")
-    with pytest.raises(ConfigError, match="No such checkpoint file"):
-        read_checkpoint_file(tmp_path)
 
 
 def test_a_compressed_file_is_measured_before_it_is_unpacked(tmp_path):

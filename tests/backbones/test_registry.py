@@ -44,6 +44,43 @@ def test_export_gives_timm_a_name(trained, user_folder):
     export_backbone(folder, name="kitchen", overwrite=True)
 
 
+def tuple_of(value):
+    return tuple(value) if isinstance(value, list) else value
+
+
+def test_timm_lists_its_trained_weights(trained, user_folder):
+    backbone, folder = trained
+    export_backbone(folder, name="kitchen")
+    code = (
+        "import vidmoco, timm; print(timm.list_models('vidmoco_*', pretrained=True),"
+        "timm.list_pretrained('vidmoco_*'), timm.is_model_pretrained('vidmoco_kitchen'))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "['vidmoco_kitchen'] ['vidmoco_kitchen'] True"
+    assert timm.is_model_pretrained("vidmoco_kitchen")  # in this process too
+    listed = timm.get_pretrained_cfg("vidmoco_kitchen")
+    assert listed.file == str(user_folder / "kitchen" / "model.safetensors")
+    assert listed.architecture == "vidmoco_kitchen"
+    loaded = timm.create_model("vidmoco_kitchen", pretrained=True)
+    for name in ("mean", "std", "input_size", "crop_pct"):
+        assert getattr(listed, name) == tuple_of(loaded.pretrained_cfg[name])
+    assert weights_hash(loaded) == weights_hash(backbone)
+
+
+def test_what_is_damaged_or_replaced_is_listed_as_it_is(trained, user_folder, tmp_path):
+    _, folder = trained
+    shutil.copytree(folder, tmp_path / "other")
+    for found in (folder, tmp_path / "other"):
+        vidmoco.register_backbone("mine", found)
+        assert timm.get_pretrained_cfg("vidmoco_mine").file.startswith(str(found))
+    export_backbone(folder, name="kitchen")
+    (user_folder / "kitchen" / "config.json").write_text("{")
+    named_backbones.register_exported_backbones()
+    assert timm.is_model("vidmoco_kitchen") and not timm.is_model_pretrained("vidmoco_kitchen")
+
+
 @pytest.mark.parametrize("first", ["timm", "vidmoco"])
 def test_import_vidmoco_registers_whatever_is_imported_first(trained, user_folder, first):
     _, folder = trained

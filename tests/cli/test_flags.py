@@ -5,6 +5,7 @@ import pytest
 from vidmoco.cli.flags import parse
 from vidmoco.cli.main import main
 from vidmoco.config.commands import PretrainCommand, PreviewCommand
+from vidmoco.config.extract import ExtractCommand
 from vidmoco.config.methods import METHOD_CONFIGS, MoCoConfig, SimCLRConfig
 from vidmoco.config.recipe import changed_flags, load_recipe, with_views_of
 from vidmoco.errors import ConfigError
@@ -248,3 +249,18 @@ def test_what_differs_from_a_recipe_is_said_in_flags(flags):
     said = shlex.split(" ".join(changed_flags(load_recipe("vidmoco"), config)))
     assert sorted(said) == sorted(shlex.split(flags))
     assert pretrain("v", "--recipe", "vidmoco", *said) == config
+
+
+def test_times_of_a_video_as_players_write_them(capsys):
+    words = ["v", "-o", "f", "--times", "1.5", "0:02", "1:00:00.5", "--start", "0:01"]
+    frames = parse(ExtractCommand, words, prog="vidmoco extract").frames
+    assert frames.times == (1.5, 2.0, 3600.5) and frames.start == 1.0 and frames.end is None
+    words = ["v", "-o", "f", "--start", "3", "--end", "1:30"]
+    frames = parse(ExtractCommand, words, prog="vidmoco extract").frames
+    assert (frames.start, frames.end) == (3.0, 90.0)
+    for wrong in ("0:60", "soon", "nan", "-1"):
+        try:
+            assert main(["extract", "v", "-o", "f", f"--start={wrong}"]) == 2
+        except SystemExit as exit_:
+            assert exit_.code == 2
+        assert "start" in capsys.readouterr().err

@@ -182,7 +182,8 @@ def test_a_best_decay_at_the_end_of_the_grid_is_said(make_images, tmp_path, monk
         monkeypatch.setattr(protocols, "linear_probe", lambda *a, probe=probe, **options: probe)
         name = f"images{is_said}"
         _, table, _ = run(make_images(name=name, train=1), tmp_path, "random:test_resnet")
-        assert ("best decay, 1, is the strongest one tried" in table) == is_said
+        said = "best decay, 1, is the strongest one tried. That is usual with few images."
+        assert (said in table) == is_said
 
 
 def test_the_probe_can_be_left_out(make_images, tmp_path):

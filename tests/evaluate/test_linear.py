@@ -117,6 +117,14 @@ def test_the_decay_is_the_best_on_the_held_out_part():
     assert torch.equal(probe.scores, again(VAL))
 
 
+def test_each_fit_is_told():
+    features, labels = problem(100, seed=0)
+    told = []
+    linear_probe(features, labels, features, num_classes=5, decays=(0.1, 1.0), on_fit=told.append)
+    assert told[:2] == ["1 of 2 decays", "2 of 2 decays"]
+    assert told[2:] in (["all of train, decay 1"], ["all of train, decay 0.1"])
+
+
 def test_val_has_no_part_in_the_choice():
     a = linear_probe(TRAIN, LABELS, VAL, num_classes=5)
     b = linear_probe(TRAIN, LABELS, torch.zeros_like(VAL), num_classes=5)

@@ -15,6 +15,8 @@ def write(folder, content):
 def test_times_of_each_video_in_order(tmp_path):
     path = write(tmp_path, "seconds,video,note\n2.5,a.mp4,x\n0,/v/c.mp4,y\n1,a.mp4,z\n")
     assert read_times(path, NAMES) == {"x/a.mp4": (1.0, 2.5), "c.mp4": (0.0,)}
+    path = write(tmp_path, "seconds,video\n1:02.5,a.mp4\n1:00:00,a.mp4\n")
+    assert read_times(path, NAMES) == {"x/a.mp4": (62.5, 3600.0)}
     path = write(tmp_path, "seconds,video\n2.5,./a.mp4\n")
     assert read_times(path, NAMES) == {"x/a.mp4": (2.5,)}
 

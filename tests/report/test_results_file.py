@@ -38,7 +38,7 @@ def test_columns_of_all_else():
         "finetune": {"head": {"epochs": [{"epoch": 1.0, "top1": 20.0}, {"top1": 25.0}]}},
         "video_top1": {"knn": {"mean": 61.0, "vote": 62.0}},
     }  # fmt: skip
-    found = other_columns([row("a") | more, row("b", linear=None)])
+    found = other_columns(results(row("a") | more, row("b", linear=None)))
     assert [(c.group, c.title, c.values) for c in found] == [
         ("linear probe", "top-1", [50.0, None]),
         ("linear probe", "top-5", [90.0, None]),
@@ -57,12 +57,18 @@ def test_balanced_accuracies_are_columns_where_classes_are_unequal():
     uneven = row("a", linear=None) | {"knn_balanced": balanced, "finetune": tuned}
     even = row("b", linear=None)
     even |= {"knn_balanced": even["knn_top1"]}
-    assert [(c.group, c.title, c.values) for c in other_columns([uneven, even])] == [
+    assert [
+        (c.group, c.title, c.values)
+        for c in other_columns(results(uneven, even, num_val_by_class=[2, 18]))
+    ] == [
         ("k-NN, τ = 0.07", "k = 20, balanced", [50.0, 41.0]),
         ("fine-tuned", "head, top-1", [95.0, None]),
         ("fine-tuned", "head, balanced", [50.0, None]),
     ]
-    assert other_columns([even]) == []
+    assert other_columns(results(even, num_val_by_class=[2, 18])) == []
+    assert [c.title for c in other_columns(results(uneven, num_val_by_class=[10, 10]))] == [
+        "head, top-1"
+    ]
 
 
 def test_formats(tmp_path):

@@ -16,7 +16,7 @@ def page_of(data):
 
 def test_the_winner_of_each_column_is_marked_with_ties():
     rows = [row("a", knn=40.04, linear=50.0), row(EVIL, knn=39.96, linear=60.0)]
-    columns = [*knn_columns(rows, "0.07"), *other_columns(rows)]
+    columns = [*knn_columns(rows, "0.07"), *other_columns(results(*rows))]
     page = Page(scores_table(rows, columns, label="t"))
     marks = ["best" in (cell["class"] or "") for cell in page.all("td", class_="number")]
     assert marks == [True, True, False, True, True, True]

@@ -83,15 +83,15 @@ def test_the_command_writes_one_page(runs, tmp_path):
     [
         ([], "Nothing to report on"),
         (["one", "two"], "-o report.html"),
-        (["one", "one", "-o", "r.html"], "one is given twice; give each run once."),
-        (["one", "two", "link", "-o", "r.html"], "one is link; give each run once."),
+        (["one", "one", "-o", "r.html"], "one is given twice; give each run or file once."),
+        (["one", "two", "link", "-o", "r.html"], "one is link; give each run or file once."),
         (["one", "gone", "-o", "r.html"], "No such file or folder: gone"),
-        (["one", "results.json", "-o", "r.html"], "results.json is not a run folder"),
+        (["one", "results.txt", "-o", "r.html"], "results.txt is not a results file"),
     ],
 )
 def test_what_cannot_be_compared(words, said, runs, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    write_json(tmp_path / "results.json", results(row("x")))
+    (tmp_path / "results.txt").touch()
     (tmp_path / "link").symlink_to("one")
     assert main(["report", *words]) == 2
     assert said in capsys.readouterr().err

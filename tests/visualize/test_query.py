@@ -58,10 +58,12 @@ def test_an_image_even_with_an_at_sign(tmp_path):
         ("none.mp4@1", ConfigError, "does not exist"),
         ("", ConfigError, "is a folder"),
         ("x.mp4", ConfigError, "a video without a time. Give an image, or a video and a time"),
-        ("x.mp4@abc", ConfigError, "'abc' is not a number of seconds"),
-        ("x.mp4@", ConfigError, "'' is not a number of seconds"),
-        ("x.mp4@-1", ConfigError, "'-1' is not a number of seconds"),
-        ("x.mp4@nan", ConfigError, "'nan' is not a number of seconds"),
+        ("x.mp4@abc", ConfigError, "'abc' is no time from 0 on"),
+        ("x.mp4@", ConfigError, "'' is no time"),
+        ("x.mp4@-1", ConfigError, "'-1' is no time"),
+        ("x.mp4@nan", ConfigError, "'nan' is no time"),
+        ("x.mp4@0:60", ConfigError, "'0:60' is no time"),
+        ("x.mp4@1:00", ConfigError, r"x\.mp4@60 is beyond the end of the video"),
         ("x.mp4@2.4", ConfigError, "beyond the end of the video, which lasts 2.400 s"),
         ("text.png", DataError, "cannot be read as an image"),
         ("text.png@1", VideoError, "text"),
@@ -72,6 +74,27 @@ def test_what_is_no_query_is_refused(painted_features, tmp_path, query, kind, re
     (tmp_path / "text.png").write_text("this is text")
     with pytest.raises(kind, match=reason):
         read_query(f"{tmp_path}/{query}" if query else str(tmp_path))
+
+
+@pytest.mark.parametrize("query", ["a cat", "cat", "red", "a man on a horse, at night"])
+def test_words_are_no_query(tmp_path, monkeypatch, query):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=f"'{query}' is no file, and features of images know no"):
+        read_query(query)
+
+
+@pytest.mark.parametrize("query", ["cat.jpg", "my cat.jpeg", "a/cat", "~/cat", "clip.mp4@1"])
+def test_what_looks_like_a_file_does_not_exist(tmp_path, monkeypatch, query):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=f"--query {query} does not exist"):
+        read_query(query)
+
+
+def test_a_time_as_players_write_it(painted_features):
+    path = painted_features[0] / "x.mp4"
+    expected = read_query(f"{path}@1.2")
+    for time in ("0:01.2", "0:00:01.2", "00:01.200"):
+        assert read_query(f"{path}@{time}").seconds == expected.seconds
 
 
 def test_features_of_another_backbone_are_refused(painted_features, tmp_path):

@@ -66,7 +66,7 @@ def test_videos_that_have_moved_leave_the_table(painted_features, tmp_path, caps
     ("words", "reason"),
     [
         (["--query", "x.mp4@9"], "beyond the end"),
-        (["--query", "x.mp4@abc"], "'abc' is not a number of seconds"),
+        (["--query", "x.mp4@abc"], "'abc' is no time from 0 on"),
         (["--query", "x.mp4@1", "-o", "found.jpg"], "must end in .png"),
         (["--query", "x.mp4@1", "-o", "x.mp4/found.png"], "x.mp4 is a file, not a folder"),
     ],

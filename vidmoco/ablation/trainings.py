@@ -28,6 +28,7 @@ RUNS, SPEEDS, LOGS, SETTINGS = "runs", "speeds", "logs", "settings"
 _SPEED_STEPS = 40
 _SPEED_FROM = 20  # the first steps are slower: caches fill, and processes start
 _LAST_LINES = 3
+_ERROR = "vidmoco: "  # how the line begins in which a command says why it ends
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,7 @@ def _train(training: Training, folder: Path, flags: Sequence[str]) -> None:
             part.write_text(dump_recipe(training.config), encoding="utf-8")
         command = ["--recipe", str(recipe), "--run", str(run)]
     with log.open("a", encoding="utf-8") as file:
+        before = file.tell()
         code = subprocess.run(
             [sys.executable, "-m", "vidmoco", "pretrain", *command, *flags],
             stdin=subprocess.DEVNULL,
@@ -156,10 +158,17 @@ def _train(training: Training, folder: Path, flags: Sequence[str]) -> None:
             check=False,
         ).returncode
     if code:
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LAST_LINES:]
+        said = log.read_bytes()[before:].decode(errors="replace")
         raise TrainingError(
-            f"{training.name} ended with exit code {code}: {' '.join(lines)} (all in {log})"
+            f"{training.name} ended with exit code {code}: {_reason(said)} (all in {log})"
         )
+
+
+def _reason(said: str) -> str:
+    """Return the error that a command has printed last, or its last lines if it printed none."""
+    lines = said.splitlines()
+    errors = [line.removeprefix(_ERROR) for line in lines if line.startswith(_ERROR)]
+    return errors[-1] if errors else " ".join(lines[-_LAST_LINES:])
 
 
 def _listed(paths: Sequence[Path]) -> str:

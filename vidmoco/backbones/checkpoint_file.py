@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
+from vidmoco.backbones.other_files import kind_of_other
 from vidmoco.checkpoint import MAX_UNPACKED, require_unpacked_size
 from vidmoco.errors import CheckpointError, ConfigError
 
@@ -28,10 +29,6 @@ _HARMLESS: list[Any] = [
     (_NUMPY_SCALAR, "numpy._core.multiarray.scalar"),
     (_NUMPY_SCALAR, "numpy.core.multiarray.scalar"),  # numpy 1's name
 ]
-_NOT_WEIGHTS = {
-    b"version https://git-lfs": "a pointer of Git LFS, not the file itself (git lfs pull)",
-    b"<": "a web page, not a checkpoint",
-}
 # How torch's unpickler says that it has met an object other than weights.
 _OBJECTS = (
     r"GLOBAL (\S+)",
@@ -60,10 +57,8 @@ def read_checkpoint_file(path: Path, *, max_unpacked: int = MAX_UNPACKED) -> Any
         ConfigError: there is no such file.
         CheckpointError: it is damaged or cut short, or holds more than tensors and plain values.
     """
-    start = _start_of(path)
-    for magic, what in _NOT_WEIGHTS.items():
-        if start.lstrip().startswith(magic):
-            raise CheckpointError(f"{path} is {what}. Download it again.")
+    if other := kind_of_other(path, _start_of(path)):
+        raise CheckpointError(f"{path} is {other}")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -109,6 +104,8 @@ def _start_of(path: Path) -> bytes:
             f"The checkpoint file {path} cannot be read: {error.strerror or error}. Fix that, or "
             "name another file."
         ) from error
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder. Give the checkpoint file in it.")
     raise ConfigError(f"No such checkpoint file: {path}.")
 
 

@@ -6,22 +6,26 @@ Importing this module registers them.
 import os
 import re
 import shutil
+import warnings
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import timm
-from timm.models import is_model, is_model_in_modules
+from timm.models import PretrainedCfg, is_model, is_model_in_modules
 from torch import nn
 
 from vidmoco.atomic_file import atomic_write, remove_parts
-from vidmoco.backbones.folder import CONFIG_FILE, check_folder
+from vidmoco.backbones.folder import CONFIG_FILE, check_folder, weights_file
 from vidmoco.backbones.moco_v3_vit import register_transformers
 from vidmoco.backbones.resnet_32px import register_resnets
 from vidmoco.backbones.source import backbone_folder
-from vidmoco.errors import ConfigError
+from vidmoco.errors import CheckpointError, ConfigError
 from vidmoco.lock import SECONDS_TO_BE_ALONE, held
 
 PREFIX = "vidmoco_"
+default_cfgs: dict[str, Any] = {}
+"""What timm's ``register_model`` looks for beside a network: its trained weights, by its name."""
 _USABLE = re.compile(r"[a-z0-9][a-z0-9_]*")
 
 
@@ -110,11 +114,30 @@ def _register(full_name: str, location: Path) -> None:
         return timm.create_model(f"local-dir:{location}", pretrained=pretrained, **given)
 
     _require_free(full_name)
-    if is_model(full_name):
-        timm.models._registry._model_entrypoints[full_name] = build
-        return
     build.__name__ = build.__qualname__ = full_name
-    timm.models.register_model(build)
+    default_cfgs.pop(full_name, None)
+    if settings := _pretrained_cfg(location):
+        default_cfgs.update(timm.models.generate_default_cfgs({full_name: settings}))
+    if not is_model(full_name):
+        timm.models.register_model(build)
+        return
+    with warnings.catch_warnings():  # timm's about a name that is given again
+        warnings.simplefilter("ignore")
+        timm.models.register_model(build)
+
+
+def _pretrained_cfg(location: Path) -> PretrainedCfg | None:
+    """Return what timm lists of trained weights, or None if the folder is damaged."""
+    try:
+        settings = check_folder(location)["pretrained_cfg"]
+        known = {field.name for field in fields(PretrainedCfg)} & settings.keys()
+        kept: dict[str, Any] = {
+            key: tuple(value) if isinstance(value := settings[key], list) else value
+            for key in known - {"url", "hf_hub_id", "source"}
+        }
+        return PretrainedCfg(**kept | {"file": str(weights_file(location))})
+    except (OSError, TypeError, CheckpointError):
+        return None
 
 
 def _is_anothers(full_name: str) -> bool:

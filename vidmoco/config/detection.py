@@ -38,7 +38,8 @@ class DetectionCommand(Settings):
     """Batch norms. `synced`: statistics over all processes. `local`: statistics of each process.
     `frozen`: the backbone's statistics and parameters do not change."""
     precise_bn: Expert[int] = 200
-    """Training batches from which running statistics are measured again before the evaluation."""
+    """Training batches from which running statistics are measured again before the evaluation.
+    They are at most as many as show each image once."""
     iterations: int = 24000
     """Number of training steps."""
     milestones: tuple[int, ...] | None = None

@@ -199,11 +199,12 @@ class ReportCommand(Settings):
     """Write one HTML page on a run or a comparison: curves, pairs, tables, pictures."""
 
     sources: Positional[tuple[Path, ...]]
-    """A run folder, or a results file (.json) of `vidmoco evaluate`. Several run folders are
-    compared: their curves in the same charts, and the settings that differ."""
+    """Run folders and results files (.json), of `vidmoco evaluate` or `vidmoco evaluate-detection`,
+    in any order. Several runs are compared: their curves in the same charts, and the settings that
+    differ."""
     output: Annotated[Path | None, arg(aliases=["-o"])] = None
     """The page to write (.html). The default is report.html in the run folder, or beside the
-    results file. Several runs need it."""
+    results file. Several sources need it."""
     results: tuple[Path, ...] = ()
     """More results files to show. The default is the run folder's results.json, if there is one."""
     features: Path | None = None
@@ -218,7 +219,7 @@ class ReportCommand(Settings):
             raise ConfigError("Nothing to report on. Give a run folder, such as runs/latest.")
         if len(self.sources) > 1 and self.output is None:
             raise ConfigError(
-                f"A report on {len(self.sources)} runs belongs to none of their folders. Name its "
+                f"A report on {len(self.sources)} sources belongs beside none of them. Name its "
                 "file: -o report.html."
             )
 
@@ -230,7 +231,7 @@ class SearchCommand(Settings):
     features: Positional[Path]
     """Output of `vidmoco extract`: a file, a folder, or the URL of a dataset."""
     query: str
-    """An image, or a video with a time in seconds: clip.mp4@12.5."""
+    """An image, or a video with a time: clip.mp4@12.5 (seconds) or clip.mp4@1:02.5."""
     output: Annotated[Path, arg(aliases=["-o"])] = Path("search.png")
     """The contact sheet to write (.png)."""
     top: int = 12

@@ -2,13 +2,27 @@
 
 import math
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from tyro.constructors import PrimitiveConstructorSpec
 
 from vidmoco.config.base import Settings
 from vidmoco.errors import ConfigError
+from vidmoco.text import seconds_of
 
 MOST_FPS = 1000.0  # assumption: a higher rate is a request for every frame
 RATES = f"greater than 0 and at most {MOST_FPS:g} (frames per second)"
+Seconds = Annotated[
+    float,
+    PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="TIME",
+        instance_from_str=lambda words: seconds_of(words[0]),
+        is_instance=lambda value: isinstance(value, int | float),
+        str_from_instance=lambda value: [str(value)],
+    ),
+]
+"""A time of a video: seconds in Python, also ``m:ss`` or ``h:mm:ss`` as a flag."""
 _ALWAYS_KEPT = ("fps", "every")
 
 
@@ -28,13 +42,13 @@ class FrameSelection(Settings):
     scenes: Literal["first", "middle", "all"] | None = None
     """Take the `first` or the `middle` frame of each shot. `all` takes every frame (or those of
     --fps, --every or --keyframes), and --pool then gives a row per shot."""
-    times: tuple[float, ...] = ()
-    """Take the frames that are shown at these times, in seconds; one row per time, in ascending
-    order."""
-    start: float = 0.0
-    """Leave out frames that are shown before this time, in seconds."""
-    end: float | None = None
-    """Leave out frames that begin at this time or later, in seconds."""
+    times: tuple[Seconds, ...] = ()
+    """Take the frames that are shown at these times, in seconds or as m:ss or h:mm:ss; one row per
+    time, in ascending order."""
+    start: Seconds = 0.0
+    """Leave out frames that are shown before this time, in seconds or as m:ss or h:mm:ss."""
+    end: Seconds | None = None
+    """Leave out frames that begin at this time or later, in seconds or as m:ss or h:mm:ss."""
 
     def __post_init__(self) -> None:
         self._require(

@@ -260,7 +260,7 @@ def _finetune(
         seed=command.seed,
         precision=command.precision,
     )
-    progress.begin(f"{candidate.name}: fine-tuning, {rule}")
+    progress.begin(f"{candidate.name}: fine-tuning, {rule}", counts=False)
     began = time.monotonic()
     epochs = finetune(
         candidate,

@@ -5,7 +5,7 @@ L-BFGS, regularisation chosen on held-out data). NOTE: the MoCo papers train by 
 crops, so their numbers are not comparable with these.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -61,6 +61,7 @@ def linear_probe(
     decays: Sequence[float] = DECAYS,
     groups: Int64[Tensor, " n"] | None = None,
     seed: int = 0,
+    on_fit: Callable[[str], None] = lambda note: None,
 ) -> LinearProbe:
     """Fit a linear classifier on train features and score val features with it.
 
@@ -77,6 +78,7 @@ def linear_probe(
         groups: The group of each row. Frames of one video are near-copies, so held-out frames must
             not be of the videos that are fitted.
         seed: Of the held-out tenth.
+        on_fit: Is told each fit as it begins.
     """
     ordered = sorted(decays, reverse=True)
     held_out = (
@@ -92,11 +94,14 @@ def linear_probe(
         features, labels = _take(train_features, train_labels, fit_rows)
         held_features, held_labels = _take(train_features, train_labels, held_rows)
         path = fit_logistic(features, labels, num_classes=num_classes, decays=ordered)
-        for decay, classifier in zip(ordered, path, strict=True):
+        for n, decay in enumerate(ordered, 1):
+            on_fit(f"{n} of {len(ordered)} decays")
+            classifier = next(path)
             predicted = classifier(held_features).argmax(dim=1)
             accuracy[decay] = float((predicted == held_labels).double().mean())
     # max takes the first, so the strongest decay wins a tie.
     best = max(accuracy, key=accuracy.__getitem__, default=ordered[len(ordered) // 2])
+    on_fit(f"all of train, decay {best:g}")
     (classifier,) = fit_logistic(
         train_features, train_labels, num_classes=num_classes, decays=[best]
     )

@@ -60,7 +60,11 @@ def score_features(
         num_classes=len(train.classes),
     )
     return score_rows(
-        rows, command, seconds=seconds, begin=lambda what: progress.begin(f"{name}: {what}")
+        rows,
+        command,
+        seconds=seconds,
+        begin=lambda what: progress.begin(f"{name}: {what}", counts=False),
+        on_part=lambda note: progress.update(note=note),
     )
 
 
@@ -88,6 +92,7 @@ def score_rows(
     *,
     seconds: dict[str, float],
     begin: Callable[[str], None] = lambda what: None,
+    on_part: Callable[[str], None] = lambda note: None,
 ) -> dict[str, Any]:
     """Return the accuracies of features in percent, as a row of the results has them.
 
@@ -96,6 +101,7 @@ def score_rows(
         command: Which protocols, and their settings.
         seconds: Gets the time of each protocol.
         begin: Is told each protocol as it begins.
+        on_part: Is told each part of a protocol as it begins.
     """
     bank, bank_labels, bank_groups = rows.bank, rows.bank_labels, rows.bank_groups
     queries, truth, groups, videos = rows.queries, rows.truth, rows.groups, rows.videos
@@ -128,7 +134,7 @@ def score_rows(
         began = time.monotonic()
         probe = linear_probe(
             bank, bank_labels, queries,
-            num_classes=num_classes, groups=bank_groups, seed=command.seed,
+            num_classes=num_classes, groups=bank_groups, seed=command.seed, on_fit=on_part,
         )  # fmt: skip
         hits = is_right(probe.scores, truth)
         scores["linear_top1"] = share_right(hits)
@@ -155,10 +161,12 @@ def score_rows(
         began = time.monotonic()
         draws = range(command.seed, command.seed + command.few_shot_draws)
         few = partial(_few_shots, bank, bank_labels, queries, truth, groups=bank_groups)
-        drawn = {
-            f"{share:g}": [few(share=share, seed=seed) for seed in draws]
-            for share in command.few_shot
-        }
+        drawn: dict[str, list[tuple[float, float]]] = {}
+        for share in command.few_shot:
+            drawn[f"{share:g}"] = []
+            for n, seed in enumerate(draws, 1):
+                on_part(f"{100 * share:g} %, {n} of {len(draws)} draws")
+                drawn[f"{share:g}"].append(few(share=share, seed=seed))
         scores["few_shot_top1"] = {
             share: [top1 for top1, _ in some] for share, some in drawn.items()
         }

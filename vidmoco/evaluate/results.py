@@ -94,8 +94,7 @@ def results_of(
     if val.videos is not None and rows and "video_top1" not in rows[0]:
         notes.append("Videos of val have frames of several classes, so there are no video scores.")
     notes += [
-        f"{row['name']}: the probe's best decay, {row['linear_decay']:g}, is the "
-        f"{'strongest' if row['linear_decay'] == max(DECAYS) else 'weakest'} one tried."
+        f"{row['name']}: the probe's best decay, {row['linear_decay']:g}, is {_end_of_grid(row)}"
         for row in rows
         if row.get("linear_decay") in (max(DECAYS), min(DECAYS)) and _is_sole_best(row)
     ]
@@ -132,6 +131,16 @@ def results_of(
         "rows": rows,
         "notes": notes,
     }
+
+
+def _end_of_grid(row: dict[str, Any]) -> str:
+    """Return that the chosen decay is at an end of those tried, and what follows from it."""
+    if row["linear_decay"] == max(DECAYS):
+        return (
+            "the strongest one tried. That is usual with few images. A stronger one might give a "
+            "slightly higher accuracy."
+        )
+    return "the weakest one tried. A weaker one might give a slightly higher accuracy."
 
 
 def _is_sole_best(row: dict[str, Any]) -> bool:

@@ -27,7 +27,7 @@ def accuracy_columns(results: dict[str, Any]) -> list[tuple[str, list[float]]]:
         (f"k-NN {k}", [row["knn_top1"][tau][str(k)] for row in rows])
         for k in results["settings"]["k"]
     ]
-    uneven = bool(imbalance_of(results))
+    uneven = has_unequal_classes(results)
     if uneven and all("knn_balanced" in row for row in rows):
         k = str(results["settings"]["headline_k"])
         columns.append((f"k-NN {k}, balanced", [row["knn_balanced"][tau][k] for row in rows]))
@@ -63,12 +63,18 @@ def share_name(rows: Sequence[dict[str, Any]], share: str) -> str:
     return f"{100 * float(share):g} %{per_class}"
 
 
+def has_unequal_classes(results: dict[str, Any]) -> bool:
+    """Return whether the largest class of val has clearly more images than the smallest."""
+    there = [count for count in results.get("num_val_by_class", []) if count] or [0]
+    return bool(max(there) > _EQUAL * min(there))
+
+
 def imbalance_of(results: dict[str, Any]) -> str:
     """Return a line on classes of unequal size, or an empty string where they are about equal."""
-    counts = results.get("num_val_by_class") or [0]
-    there = [count for count in counts if count] or [0]
-    if max(there) <= _EQUAL * min(there):
+    if not has_unequal_classes(results):
         return ""
+    counts = results["num_val_by_class"]
+    there = [count for count in counts if count]
     share = 100 * max(there) / sum(there)
     largest, smallest = (results["classes"][counts.index(n)] for n in (max(there), min(there)))
     return (

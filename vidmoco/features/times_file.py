@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vidmoco.csv_file import called_so, read_csv
 from vidmoco.errors import ConfigError, nearest
+from vidmoco.text import seconds_of
 
 COLUMNS = ("video", "seconds")
 
@@ -15,7 +16,7 @@ def read_times(path: Path, names: Mapping[str, Sequence[str]]) -> dict[str, tupl
     """Return the times of each video that the file names, in seconds.
 
     Args:
-        path: a CSV file with the columns ``video`` and ``seconds``.
+        path: a CSV file with the columns ``video`` and ``seconds`` (also as m:ss or h:mm:ss).
         names: what a video may be called, and the names of the videos that are called so.
 
     Raises:
@@ -41,7 +42,7 @@ def read_times(path: Path, names: Mapping[str, Sequence[str]]) -> dict[str, tupl
         if not 0 <= seconds < math.inf:
             raise ConfigError(
                 f"{path}, row {number}: the time is {row['seconds']!r}; it must be 0 or more "
-                "seconds."
+                "seconds, or m:ss or h:mm:ss."
             )
         times[found[0]].append(seconds)
     return {name: tuple(sorted(found)) for name, found in times.items()}
@@ -49,6 +50,6 @@ def read_times(path: Path, names: Mapping[str, Sequence[str]]) -> dict[str, tupl
 
 def _number(text: str | None) -> float:
     try:
-        return float(text or "")
+        return seconds_of(text or "")
     except ValueError:
         return math.nan

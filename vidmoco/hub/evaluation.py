@@ -93,7 +93,7 @@ def evaluation_metadata(results: dict[str, Any]) -> list[EvalResult]:
 
 
 def _columns(results: dict[str, Any]) -> Sequence[Column]:
-    return [*headline_columns(results), *other_columns(results["rows"])] or [
+    return [*headline_columns(results), *other_columns(results)] or [
         column
         for tau in results["settings"]["knn_tau"]
         for column in knn_columns(results["rows"], f"{tau:g}")

@@ -26,7 +26,7 @@ from vidmoco.hub.curve import training_curve
 from vidmoco.hub.evaluation import read_results_of
 from vidmoco.hub.training import CURVE_FILE, RECIPE_FILE, recipe_text
 from vidmoco.hub.upload import open_repository, upload
-from vidmoco.report.report import RESULTS
+from vidmoco.report.detection import RESULTS
 from vidmoco.report.run_facts import read_run
 from vidmoco.urls import expanded
 

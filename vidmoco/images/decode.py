@@ -1,14 +1,16 @@
 """Decode an image file of any common format to RGB uint8, or refuse it with a reason."""
 
 import io
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import BinaryIO
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 from torch import Tensor
 
 from vidmoco.errors import DataError
@@ -16,6 +18,8 @@ from vidmoco.shapes import UInt8
 
 # The formats of ``IMAGE_SUFFIXES`` only: PIL would give an EPS file to an external interpreter.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
+_ENDS = (b"\xff\xd9", b"IEND\xaeB`\x82")  # of whole JPEG and PNG files
+_SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 _ANIMATED = ("PNG", "WEBP", "GIF", "AVIF")
 
 
@@ -75,6 +79,28 @@ def is_animation(data: bytes) -> bool:
         return opened.format in _ANIMATED and bool(getattr(opened, "is_animated", False))
 
 
+def glance(file: BinaryIO) -> tuple[int, int, bool]:
+    """Return width and height of an opened image file in pixels, and whether it ends as whole ones.
+
+    The size is that of the image turned as its EXIF orientation says, as ``decode_image`` returns
+    it. Only the header and the last bytes are read. A file may be whole without the end of a JPEG
+    or PNG file, but hardly cut off with it.
+
+    Raises:
+        DataError: the file is empty, or not an image.
+    """
+    with _refusals():
+        if file.seek(0, io.SEEK_END) == 0:
+            raise DataError("the file is empty")
+        file.seek(-min(file.tell(), max(map(len, _ENDS))), io.SEEK_END)
+        has_end = file.read().endswith(_ENDS)
+        file.seek(0)
+        with Image.open(file, formats=_formats_here()) as opened:
+            width, height = opened.size
+            is_turned = opened.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS
+    return (height, width, has_end) if is_turned else (width, height, has_end)
+
+
 @contextmanager
 def _refusals() -> Iterator[None]:
     """Turn the many kinds of errors of decoders into one, whose reason the caller lists."""
@@ -86,8 +112,12 @@ def _refusals() -> Iterator[None]:
     except DataError:
         raise
     except Exception as error:
-        reason = " ".join(str(error).split()).replace(" <_io.BytesIO object", "").split(" at 0x")[0]
-        raise DataError(f"{type(error).__name__}: {reason}") from error
+        raise DataError(_reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    reason = re.sub(r" <_io.*", "", " ".join(str(error).split()))
+    return f"{type(error).__name__}: {reason}"
 
 
 @cache

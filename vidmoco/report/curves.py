@@ -125,9 +125,9 @@ def _common_x_name(logs: Mapping[str, Sequence[dict[str, Any]]]) -> str:
 def curves_section(facts: RunFacts) -> Section:
     """Return the curves of a run that it has numbers for."""
     charts = [
-        *(_drawn(curve, facts.metrics) for curve in _LEARNING),
+        *(drawn(curve, facts.metrics) for curve in _LEARNING),
         *monitor_charts(facts.monitor),
-        *(_drawn(curve, facts.metrics) for curve in (*_EMBEDDINGS, *_PACE)),
+        *(drawn(curve, facts.metrics) for curve in (*_EMBEDDINGS, *_PACE)),
     ]
     lead = (
         f"Each point is the mean over the steps since the previous one; there are "
@@ -165,7 +165,8 @@ def monitor_charts(lines: Sequence[dict[str, Any]]) -> list[Markup]:
     ]  # fmt: skip
 
 
-def _drawn(curve: Curve, lines: Sequence[dict[str, Any]]) -> Markup:
+def drawn(curve: Curve, lines: Sequence[dict[str, Any]]) -> Markup:
+    """Return a chart of all quantities of a curve that some line has."""
     series = [
         Series(name, [(x, y * curve.factor) for x, y in points_of(lines, key)])
         for key, name in curve.keys.items()

@@ -1,6 +1,5 @@
 """``vidmoco report``: one self-contained HTML file of a run or of comparisons."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,11 @@ from vidmoco.console import say, say_result
 from vidmoco.errors import ConfigError
 from vidmoco.features.feature_set import open_features
 from vidmoco.report.curves import curves_section
+from vidmoco.report.detection import transfer_header, transfers_section, val_of
 from vidmoco.report.feature_sections import feature_sections
 from vidmoco.report.markup import Section
 from vidmoco.report.page import GENERATOR, page
-from vidmoco.report.results_file import read_results
 from vidmoco.report.results_sections import results_header, results_section
-from vidmoco.report.run_facts import RunFacts, read_run
 from vidmoco.report.run_sections import (
     configuration_section,
     environment_section,
@@ -29,36 +27,26 @@ from vidmoco.report.run_sections import (
     run_header,
 )
 from vidmoco.report.several_runs import names_of, several_sections
+from vidmoco.report.sources import Sources, read_sources
 from vidmoco.run_folder import make_writable_folder
 from vidmoco.urls import expanded
 from vidmoco.visualize.display import print_left_out
 
 _ADVICE = ", or give another file by --output."
-RESULTS = "results.json"  # in a run folder, shown if it exists
 
 
 def report(command: ReportCommand, *, console: Console | None = None) -> int:
     """Write the page, print its path and return exit code 0.
 
     Raises:
-        ConfigError: the source is neither a run nor a results file, or is damaged, or the output
+        ConfigError: a source is neither a run nor a results file, or is damaged, or the output
             cannot be written.
         DataError: the features are damaged.
     """
     console = console or Console(stderr=True)
-    sources = [expanded(source) for source in command.sources]
-    if len(sources) > 1:
-        _require_different(sources)
-        runs = [read_run(source) for source in sources]
-    else:
-        runs = [] if sources[0].is_file() else [read_run(sources[0])]
-    given = [expanded(path) for path in command.results]
-    if not runs:
-        given = [*sources, *given]
-    elif not given:
-        given = [path for facts in runs if (path := facts.folder / RESULTS).is_file()]
-    results = [(path, read_results(path)) for path in given]
-    output = expanded(command.output or _beside(sources[0], runs))
+    sources = read_sources(command)
+    runs, results, transfers = sources.runs, sources.comparisons, sources.transfers
+    output = expanded(command.output or _beside(expanded(command.sources[0])))
     require_replaceable(output)
     features = None if command.features is None else open_features(command.features)
     print_left_out([] if features is None else features.left_out)
@@ -74,12 +62,14 @@ def report(command: ReportCommand, *, console: Console | None = None) -> int:
         sections.append(curves_section(runs[0]))
         sections.append(pair_section(runs[0], num_pairs=command.pairs, console=console))
     sections += [_comparison(path, one) for path, one in results]
+    if transfers:
+        sections.append(transfers_section(transfers))
     if features is not None:
         sections += feature_sections(features)
     if len(runs) == 1:
         sections += [refused_section(runs[0]), configuration_section(runs[0])]
         sections += [environment_section(runs[0]), repeat_section(runs[0])]
-    title, kind, header = _head(runs, results)
+    title, kind, header = _head(sources)
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     markup = page(
         title=title,
@@ -121,33 +111,27 @@ def require_replaceable(path: Path) -> None:
         )
 
 
-def _require_different(sources: Sequence[Path]) -> None:
-    """Refuse a run that is given twice, maybe by a link such as runs/latest."""
-    known: dict[Path, Path] = {}
-    for source in sources:
-        other = known.setdefault(source.resolve(), source)
-        if other is not source:
-            same = f"{source} is given twice" if other == source else f"{other} is {source}"
-            raise ConfigError(f"{same}; give each run once.")
-
-
-def _beside(source: Path, runs: Sequence[RunFacts]) -> Path:
+def _beside(source: Path) -> Path:
     """Return the default output: in the run folder, or beside the results file."""
-    return runs[0].folder / "report.html" if runs else source.with_suffix(".html")
+    return source / "report.html" if source.is_dir() else source.with_suffix(".html")
 
 
-def _head(
-    runs: Sequence[RunFacts], results: list[tuple[Path, dict[str, Any]]]
-) -> tuple[str, str, list[Markup]]:
+def _head(sources: Sources) -> tuple[str, str, list[Markup]]:
     """Return title, kind and header of the page."""
+    runs, results, transfers = sources.runs, sources.comparisons, sources.transfers
     if len(runs) > 1:
         return ", ".join(names_of(runs)), "Runs of vidmoco pretrain", []
     if runs:
         name = runs[0].folder.resolve().name
         return name, "A run of vidmoco pretrain", run_header(runs[0])
     names = [Path(one["images"]).name or one["images"] for _, one in results]
+    names += [val_of(one) for one in transfers]
     title = f"Backbones on {', '.join(dict.fromkeys(names))}"
-    return title, "A comparison by vidmoco evaluate", results_header(results[0][1])
+    if not results:
+        header = transfer_header(transfers[0]) if len(transfers) == 1 else []
+        return title, "Detection transfer by vidmoco evaluate-detection", header
+    header = results_header(results[0][1]) if len(results) == 1 else []
+    return title, "A comparison by vidmoco evaluate", header
 
 
 def _write(markup: str, path: Path) -> None:

@@ -8,7 +8,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from vidmoco.errors import ConfigError
-from vidmoco.evaluate.results_table import FORMAT, share_name
+from vidmoco.evaluate.results_table import FORMAT, has_unequal_classes, share_name
 from vidmoco.json_text import read_json
 
 # Expected types of the keys, if they exist: a type, [of each item], {key: of its value}. The key ""
@@ -36,6 +36,7 @@ _WHOLE = {
     "classes": [str],
     "num_train": int,
     "num_val": int,
+    "num_val_by_class": [int],
     "refused": [{"": str}],
     "notes": [str],
     "rows": [{}],
@@ -79,10 +80,19 @@ class Column:
 
 
 def read_results(path: Path) -> dict[str, Any]:
-    """Return the content of a results file.
+    """Return the content of a results file of ``vidmoco evaluate``.
 
     Raises:
         ConfigError: the file is not a results file, has another format, or is damaged.
+    """
+    return checked_results(path, content_of(path))
+
+
+def content_of(path: Path) -> Any:
+    """Return the content of a JSON file that may hold results.
+
+    Raises:
+        ConfigError: it has another suffix, cannot be read, or is not JSON.
     """
     if path.suffix.lower() != ".json":
         raise ConfigError(
@@ -93,7 +103,7 @@ def read_results(path: Path) -> dict[str, Any]:
             raise ConfigError(
                 f"{path} is empty; expected a results file of `vidmoco evaluate`. Evaluate again."
             )
-        results = read_json(path, parse_constant=_refuse_constant)
+        return read_json(path, parse_constant=_refuse_constant)
     except FileNotFoundError as error:
         raise ConfigError(
             f"There is no results file at {path}: `vidmoco evaluate` writes one."
@@ -105,8 +115,19 @@ def read_results(path: Path) -> dict[str, Any]:
             f"{path} cannot be read as JSON: {error}. Expected a results file of `vidmoco "
             "evaluate`; evaluate again if it is damaged."
         ) from error
-    if not isinstance(results, dict) or not {"format", "rows", "settings"} <= results.keys():
-        raise ConfigError(f"{path} is JSON, but not a results file of `vidmoco evaluate`.")
+
+
+def checked_results(path: Path, content: Any) -> dict[str, Any]:
+    """Return the content of ``path`` if it is a results file of ``vidmoco evaluate``.
+
+    Raises:
+        ConfigError: it is not, has another format, or is damaged.
+    """
+    results: dict[str, Any] = content if isinstance(content, dict) else {}
+    if not {"format", "rows", "settings"} <= results.keys():
+        other = {"detector", "ap"} <= results.keys()
+        what = ", but of `vidmoco evaluate-detection`" if other else ""
+        raise ConfigError(f"{path} is JSON, but not a results file of `vidmoco evaluate`{what}.")
     if results["format"] != FORMAT:
         raise ConfigError(
             f"{path} is a results file of format {results['format']!r}, written by vidmoco "
@@ -133,8 +154,13 @@ def knn_columns(rows: Sequence[dict[str, Any]], tau: str) -> list[Column]:
     return columns
 
 
-def other_columns(rows: Sequence[dict[str, Any]]) -> list[Column]:
-    """Return the columns of all other scores that some backbone has."""
+def other_columns(results: dict[str, Any]) -> list[Column]:
+    """Return the columns of all other scores that some backbone has.
+
+    Balanced accuracies are among them where the classes of val are unequal, as in what ``evaluate``
+    prints.
+    """
+    rows, uneven = results["rows"], has_unequal_classes(results)
     none: list[tuple[float, float] | None] = [None] * len(rows)
     ends = [_two(row.get("linear_interval")) for row in rows]
     columns = [
@@ -163,7 +189,12 @@ def other_columns(rows: Sequence[dict[str, Any]]) -> list[Column]:
         for name in _keys(judged, judge):
             found = [one.get(judge, {}).get(name) for one in judged]
             columns.append(Column(f"whole videos, {_JUDGES.get(judge, judge)}", name, found, none))
-    return [column for column in columns if any(value is not None for value in column.values)]
+    return [
+        column
+        for column in columns
+        if any(value is not None for value in column.values)
+        and (uneven or not column.title.endswith("balanced"))
+    ]
 
 
 def _last(curve: dict[str, Any] | None, key: str) -> float | None:

@@ -30,7 +30,7 @@ def results_section(results: dict[str, Any], *, name: str) -> Section:
     """Return the section of a results file; ``name`` is the file's name."""
     rows, classes = results["rows"], results["classes"]
     knn = [column for tau in _taus(results) for column in knn_columns(rows, tau)]
-    others = other_columns(rows)
+    others = other_columns(results)
     parts: list[Markup] = [
         scores_table(rows, columns, label=f"{columns[0].group}, {name}")
         for columns in (others, knn)
@@ -56,7 +56,7 @@ def results_section(results: dict[str, Any], *, name: str) -> Section:
 def results_header(results: dict[str, Any]) -> list[Markup]:
     """Return the header: the best backbone of each score."""
     rows = results["rows"]
-    columns = [*headline_columns(results), *other_columns(rows)]
+    columns = [*headline_columns(results), *other_columns(results)]
     tiles = []
     for column in columns[:5]:
         known = [value for value in column.values if value is not None]

@@ -88,7 +88,7 @@ def read_run(folder: Path) -> RunFacts:
         empty = " It is empty." if folder.is_dir() and not any(folder.iterdir()) else ""
         raise ConfigError(
             f"{folder} is not a run folder: it has no {run_folder.CONFIG}.{empty} Give the folder "
-            "of a run, such as runs/latest, or a results file of `vidmoco evaluate`."
+            "of a run, such as runs/latest, or a results file (.json) of `vidmoco evaluate`."
         )
     metrics = read_lines(folder / run_folder.METRICS)
     if not metrics:

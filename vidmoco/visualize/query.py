@@ -1,6 +1,7 @@
 """The query of a search: an image, or the frame of a video at a given time."""
 
 import math
+import re
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,12 +26,15 @@ from vidmoco.features.feature_set import FeatureSet
 from vidmoco.features.kept_settings import describe_backbone
 from vidmoco.images.decode import decode_image
 from vidmoco.shapes import Float32, UInt8
+from vidmoco.text import seconds_of
 from vidmoco.urls import expanded
 from vidmoco.video.files import VIDEO_SUFFIXES
 from vidmoco.video.open_catalog import open_videos
 from vidmoco.video.requests import Request, read_requests
 
-_HOW = "Give an image, or a video and a time in seconds: clip.mp4@12.5"
+_HOW = "Give an image, or a video and a time in seconds: clip.mp4@12.5 or clip.mp4@0:12.5"
+
+_LIKE_A_PATH = re.compile(r"[/\\@]|\.\w{1,5}$|^[.~]")  # a folder, a time or a suffix
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +61,8 @@ def read_query(text: str, *, limits: Limits = DEFAULT_LIMITS) -> Query:
     """Return the image or frame that ``--query`` names.
 
     Args:
-        text: the path of an image, or the path of a video, ``@`` and seconds from its first shown
-            frame.
+        text: the path of an image, or the path of a video, ``@`` and a time from its first shown
+            frame (see ``seconds_of``).
         limits: of the video.
 
     Raises:
@@ -80,14 +84,19 @@ def read_query(text: str, *, limits: Limits = DEFAULT_LIMITS) -> Query:
         return Query(path.name, rearrange(image, "c h w -> h w c").numpy())
     video = expanded(Path(name))
     if not name or not video.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise ConfigError(f"--query {text} {what}. {_HOW}")
+        if path.is_dir():
+            raise ConfigError(f"--query {text} is a folder. {_HOW}")
+        if not _LIKE_A_PATH.search(text):
+            raise ConfigError(
+                f"--query {text!r} is no file, and features of images know no words. {_HOW}"
+            )
+        raise ConfigError(f"--query {text} does not exist. {_HOW}")
     try:
-        seconds = float(time)
+        seconds = seconds_of(time)
     except ValueError:
         seconds = math.nan
     if not (math.isfinite(seconds) and seconds >= 0):
-        raise ConfigError(f"--query {text}: {time!r} is not a number of seconds from 0 on. {_HOW}")
+        raise ConfigError(f"--query {text}: {time!r} is no time from 0 on. {_HOW}")
     return _frame_of(video, seconds, limits=limits)
 
 

@@ -56,7 +56,7 @@ def test_an_image_is_read_at_the_size_of_its_annotation(tmp_path):
     (image,) = build_set([part(tmp_path, [])], ("disc",)).images
     assert torch.equal(image.read(), torch.from_numpy(picture([])).permute(2, 0, 1))
     (turned,) = build_set([part(tmp_path, [], width=80, height=96)], ("disc",)).images
-    with pytest.raises(DataError, match="96 x 80 pixels, but its annotation is for 80 x 96"):
+    with pytest.raises(DataError, match=r"96 x 80 pixels, but its annotation is for 80 x 96 \(the"):
         turned.read()
     image.path.write_bytes(b"no image")
     with pytest.raises(DataError, match=r"a\.png: .*take it out of the annotations"):
@@ -75,13 +75,10 @@ def test_sizes_that_no_image_has_are_refused(tmp_path, side):
         build_set([part(tmp_path, [], height=side)], ("disc",))
 
 
-def test_images_that_are_not_there_or_named_twice(tmp_path):
+def test_images_that_are_named_twice_and_parts_without_any(tmp_path):
     once = part(tmp_path, [])
     with pytest.raises(DataError, match="listed twice"):
         build_set([once, once], ("disc",))
-    once.images[0][0].unlink()
-    with pytest.raises(DataError, match=r"1 of the 1 images of a are missing, such as .*a\.png"):
-        build_set([once], ("disc",))
     once.images.clear()
     with pytest.raises(DataError, match="has no images"):
         build_set([once], ("disc",))

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from vidmoco.checkpoint import list_checkpoints, load_checkpoint
 from vidmoco.config.detection import DetectionCommand
-from vidmoco.errors import ConfigError
+from vidmoco.errors import ConfigError, DataError
 from vidmoco.evaluate.candidates import load_candidates
 from vidmoco.evaluate.detection import finetune
 from vidmoco.json_lines import read_metrics
@@ -113,6 +113,59 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(data, tmp_path, monkeypatch
         torch.equal(momenta[0][key]["momentum_buffer"], momenta[1][key]["momentum_buffer"])
         for key in momenta[0]
     )
+
+
+def test_an_image_that_breaks_during_the_training_costs_no_step(tmp_path, monkeypatch):
+    """Nor does one of val; the command goes on when it is whole again."""
+    settings = settings_of(
+        {"voc": write_voc(tmp_path / "voc", random_shapes(8))},
+        tmp_path / "run",
+        iterations=9,
+        milestones=(),
+        short_sides=(48,),
+        precise_bn=0,
+    )
+    images = sorted((tmp_path / "voc" / "JPEGImages").iterdir())
+    whole = {path: path.read_bytes() for path in images}
+    taken = []
+    take = finetune.train_step
+
+    def taken_and_broken(*given, **options):
+        taken.append(None)
+        if len(taken) in (1, 9):  # some batches are read ahead; after the 9th val is read
+            for path in images:
+                path.write_bytes(b"")
+        return take(*given, **options)
+
+    monkeypatch.setattr(finetune, "train_step", taken_and_broken)
+    for resume in (False, True):
+        with pytest.raises(DataError, match=r"is empty\. .* with --resume goes on after step \d\."):
+            run(replace(settings, resume=resume))
+        assert checkpoint_of(settings)["step"] == len(taken)
+        for path, content in whole.items():
+            path.write_bytes(content)
+    outcome, said = run(replace(settings, resume=True))
+    assert "steps 9 to 9" in said
+    assert outcome.results is not None
+
+
+def test_a_run_without_a_checkpoint_begins_again(data, tmp_path):
+    settings = settings_of(data, tmp_path / "run", iterations=1, milestones=(), short_sides=(48,))
+    settings.run.mkdir()
+    for name in ("environment.json", "metrics.jsonl"):
+        (settings.run / name).write_text("{}\n")
+    outcome, _ = run(replace(settings, norm="frozen"))
+    assert outcome.results is not None
+    with pytest.raises(ConfigError, match="not empty"):
+        run(settings)
+
+
+def test_batch_norms_are_measured_over_each_image_once(data, tmp_path):
+    settings = settings_of(
+        data, tmp_path / "run", iterations=1, milestones=(), short_sides=(48,), precise_bn=200
+    )
+    _, said = run(settings)
+    assert "measuring batch norms over 2 batches" in said  # 8 images by 4
 
 
 def test_two_processes(data, tmp_path):

@@ -8,7 +8,7 @@ from torch import nn
 from vidmoco.checkpoint import save_checkpoint
 from vidmoco.config.detection import DetectionCommand
 from vidmoco.errors import CheckpointError, ConfigError
-from vidmoco.evaluate.detection.resume import load_transfer, save_transfer
+from vidmoco.evaluate.detection.resume import clear_start, load_transfer, save_transfer
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_another_transfer_is_refused(settings):
         load_transfer(settings, **parts(0), **(KNOWN | {"classes": ("disc",)}))
     with pytest.raises(CheckpointError, match="other weights"):
         load_transfer(settings, **parts(0), **(KNOWN | {"weights_hash": "cd"}))
-    with pytest.raises(ConfigError, match="no checkpoint in"):
+    with pytest.raises(ConfigError, match=r"no checkpoint in .* Leave out --resume to begin"):
         load_transfer(replace(settings, run=Path("nowhere")), **parts(0), **KNOWN)
 
 
@@ -66,3 +66,22 @@ def test_a_checkpoint_of_something_else(settings):
     save_checkpoint(settings.run / "checkpoints", step=1, state={"step": 1}, keep=1)
     with pytest.raises(CheckpointError, match="not a checkpoint of a detection transfer"):
         load_transfer(settings, **parts(0), **KNOWN)
+
+
+def test_a_folder_is_cleared_of_what_was_left_before_a_checkpoint(tmp_path):
+    for name in ("environment.json", "metrics.jsonl", "environment.json.ab.part", ".vidmoco.lock"):
+        (tmp_path / name).touch()
+    (tmp_path / "checkpoints").mkdir()
+    clear_start(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".vidmoco.lock"]
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "notes.txt", "checkpoints/step_00000001.pt"])
+def test_a_folder_of_something_else_stays(tmp_path, name):
+    (tmp_path / "metrics.jsonl").touch()
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).touch()
+    with pytest.raises(ConfigError, match="is not empty"):
+        clear_start(tmp_path)
+    assert (tmp_path / name).exists()
+    assert (tmp_path / "metrics.jsonl").exists()

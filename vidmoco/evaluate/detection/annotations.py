@@ -55,13 +55,21 @@ class AnnotatedImage:
             raise DataError(
                 f"Cannot read {self.path}: {error}. Replace it, or take it out of the annotations."
             ) from error
-        if image.shape[1:] != (self.height, self.width):
+        height, width = image.shape[1:]
+        if (width, height) != (self.width, self.height):
             raise DataError(
-                f"{self.path} has {image.shape[2]} x {image.shape[1]} pixels, but its annotation "
-                f"is for {self.width} x {self.height}, so its boxes would be wrong. Annotate it "
-                "again, or take it out of the annotations."
+                f"{self.other_size(width, height)} Correct it, or take it out of the annotations."
             )
         return image
+
+    def other_size(self, width: int, height: int) -> str:
+        """Return a sentence on a file that has another size in pixels, turned by its EXIF tag."""
+        turned = (width, height) == (self.height, self.width)
+        why = " (the EXIF orientation of the file counts)" if turned else ""
+        return (
+            f"{self.path} has {width} x {height} pixels, but its annotation is for {self.width} x "
+            f"{self.height}{why}, so its boxes would be wrong."
+        )
 
 
 @dataclass(kw_only=True)
@@ -111,13 +119,14 @@ def build_set(parts: Sequence[Part], classes: tuple[str, ...]) -> DetectionSet:
     """Return the images of some parts with boxes clipped at the edges and classes as numbers.
 
     Raises:
-        DataError: a box is not finite, or an image is missing or listed twice.
+        DataError: a box is not finite, an image is listed twice, or a part has none.
     """
     numbers = {name: number for number, name in enumerate(classes, start=1)}
     images: list[AnnotatedImage] = []
     num_clipped = num_dropped = 0
     for part in parts:
-        _require_files(part)
+        if not part.images:
+            raise DataError(f"{part.source} has no images.")
         for path, given_width, given_height, objects in part.images:
             width, height = (
                 _whole(side, of=path, source=part.source) for side in (given_width, given_height)
@@ -182,17 +191,6 @@ def _whole(side: float, *, of: Path, source: str) -> int:
             f"from 1 to {_MAX_SIDE}."
         )
     return int(side)
-
-
-def _require_files(part: Part) -> None:
-    missing = [path for path, *_ in part.images if not path.is_file()]
-    if missing:
-        raise DataError(
-            f"{len(missing)} of the {len(part.images)} images of {part.source} are missing, such "
-            f"as {missing[0]}. Give the folder that holds them."
-        )
-    if not part.images:
-        raise DataError(f"{part.source} has no images.")
 
 
 def _require_once(paths: Sequence[Path]) -> None:

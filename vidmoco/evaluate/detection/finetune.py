@@ -1,5 +1,6 @@
 """Run a detection transfer, from its settings to its results."""
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Generator
@@ -17,7 +18,7 @@ from vidmoco.config.detection import DetectionCommand
 from vidmoco.console import say
 from vidmoco.device import autocast, resolve_device
 from vidmoco.distributed import on_all_ranks
-from vidmoco.errors import ConfigError
+from vidmoco.errors import ConfigError, DataError
 from vidmoco.evaluate.candidates import load_candidates
 from vidmoco.evaluate.detection.annotations import AnnotatedImage, DetectionSet
 from vidmoco.evaluate.detection.average_precision import average_precision, require_pycocotools
@@ -29,9 +30,10 @@ from vidmoco.evaluate.detection.batches import (
     training_inputs,
 )
 from vidmoco.evaluate.detection.detector import build_detector, prepare_norms, set_training
+from vidmoco.evaluate.detection.image_files import require_usable
 from vidmoco.evaluate.detection.load import load_sets
 from vidmoco.evaluate.detection.results import described_results
-from vidmoco.evaluate.detection.resume import load_transfer, save_transfer
+from vidmoco.evaluate.detection.resume import clear_start, load_transfer, save_transfer
 from vidmoco.evaluate.detection.training import build_optimizer, detect, measure_norms, train_step
 from vidmoco.evaluate.results import write_results
 from vidmoco.interrupt import StopSignals
@@ -69,11 +71,16 @@ def finetune_detection(settings: DetectionCommand, *, console: Console) -> Outco
                 "processes cannot share evenly."
             )
         train, val = load_sets(settings.train, settings.val)
+        require_usable(train.images, flag="--train")
+        require_usable(val.images, flag="--val")
         with ExitStack() as stack:
             if distributed.is_main():
-                claim = run_folder.claimed(settings.run, resume=settings.resume)
+                claim = run_folder.claimed(settings.run, resume=True)
                 warning = stack.enter_context(claim)
                 say(console, *[warning] * bool(warning))
+                if not settings.resume:
+                    clear_start(settings.run)
+                    stack.enter_context(run_folder.empty_on_failure(settings.run))
             return _Transfer(settings, train, val, device=device, console=console).run()
 
 
@@ -120,6 +127,16 @@ class _Transfer:
             f"{distributed.world_size()} x {self.device.type}; {len(self.images)} images to train "
             f"on, {len(self.val.images)} to evaluate on, {len(self.val.classes)} classes"
         )
+        try:
+            return self._run()
+        except DataError as error:
+            if not self.step:
+                raise
+            raise DataError(
+                f"{error} The same command with --resume goes on after step {self.step}."
+            ) from error
+
+    def _run(self) -> Outcome:
         with StopSignals() as stop:
             self._train(stop)
             if self.step < self.settings.iterations:
@@ -127,7 +144,9 @@ class _Transfer:
                 self._say(f"Stopped by {name} after step {self.step}. Continue with --resume.")
                 return Outcome(results=None, step=self.step, exit_code=stop.exit_code or 1)
         if self.settings.norm != "frozen" and self.settings.precise_bn:
-            steps = range(self.step, self.step + self.settings.precise_bn)
+            one_epoch = math.ceil(len(self.images) / self.settings.batch_size)
+            count = min(self.settings.precise_bn, one_epoch)
+            steps = range(self.step, self.step + count)
             self._say(f"measuring batch norms over {len(steps)} batches …")
             set_training(self.model, frozen_norms=False)
             inputs = (
@@ -161,10 +180,14 @@ class _Transfer:
         count, began = 0, time.monotonic()
         with closing(self._batches(range(self.step, settings.iterations))) as batches:
             while self.step < settings.iterations:
-                if distributed.any_of(stop.received is not None):
-                    self._save()
+                read, problem = _next(batches)
+                if distributed.any_of(stop.received is not None or problem is not None):
+                    if self.step or problem is None:
+                        self._save()
+                    if problem is not None:
+                        raise problem
                     return
-                images, targets = self._inputs(self.step, next(batches))
+                images, targets = self._inputs(self.step, read)
                 lr = self._learning_rate()
                 values = train_step(
                     trained, self.optimizer, images, targets, lr=lr, cast=self._cast()
@@ -240,6 +263,14 @@ class _Transfer:
             classes=self.train.classes,
             weights_hash=self.candidate.weights_hash,
         )
+
+
+def _next(batches: Generator[Read]) -> tuple[Read, DataError | None]:
+    """Return the next batch, or an empty one and why it cannot be read."""
+    try:
+        return next(batches), None
+    except DataError as error:
+        return [], error
 
 
 def _build(settings: DetectionCommand, candidate: FrozenBackbone, *, num_classes: int) -> nn.Module:

@@ -4,6 +4,9 @@ from typing import Any
 
 from vidmoco.console import Table, say, wide_console
 
+SCORES = {"ap": "AP", "ap50": "AP50", "ap75": "AP75"}
+"""Key of the results: title of its column."""
+
 
 def print_results(results: dict[str, Any]) -> None:
     """Print the table and the lines of ``notes``."""
@@ -11,17 +14,22 @@ def print_results(results: dict[str, Any]) -> None:
     table.add_column("backbone", overflow="fold")
     for title in ("detector", "rule"):
         table.add_column(title)
-    for title in ("AP", "AP50", "AP75"):
+    for title in SCORES.values():
         table.add_column(title, justify="right")
-    rules = {"COCO, 101 recalls": results}
-    if results["val"]["format"] == "voc":
-        rules["VOC 2007, 11 recalls"] = results["voc07"]
-    for rule, scores in rules.items():
-        numbers = [f"{scores[name]:.1f}" for name in ("ap", "ap50", "ap75")]
+    for rule, scores in scores_by_rule(results).items():
+        numbers = [f"{scores[name]:.1f}" for name in SCORES]
         table.add_row(results["backbone"]["name"], results["detector"], rule, *numbers)
     console = wide_console(columns=120)
     console.print(table)
     say(console, *notes(results))
+
+
+def scores_by_rule(results: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the scores by each rule that counts for the format of val, by the rule's name."""
+    rules = {"COCO, 101 recalls": results}
+    if results["val"]["format"] == "voc":
+        rules["VOC 2007, 11 recalls"] = results["voc07"]
+    return rules
 
 
 def notes(results: dict[str, Any]) -> list[str]:

@@ -1,11 +1,13 @@
 """Save and load checkpoints of a detection transfer, and check the settings of a resumed one."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import nn
 
 from vidmoco import distributed, run_folder
+from vidmoco.atomic_file import remove
 from vidmoco.checkpoint import list_checkpoints, load_checkpoint, load_matching, save_checkpoint
 from vidmoco.config.detection import DetectionCommand
 from vidmoco.errors import CheckpointError, ConfigError
@@ -13,6 +15,23 @@ from vidmoco.json_lines import drop_lines_after
 
 # Settings that may differ when a run resumes.
 _FREE = {"run", "resume", "device", "checkpoint_every", "log_every"}
+
+
+_BEFORE_CHECKPOINTS = (run_folder.ENVIRONMENT, run_folder.METRICS, run_folder.CHECKPOINTS)
+
+
+def clear_start(run: Path) -> None:
+    """Remove what a transfer left that has written no checkpoint yet, so that it can begin anew.
+
+    Raises:
+        ConfigError: the folder holds something else, or a checkpoint.
+    """
+    left = [path for path in run.iterdir() if path.name.startswith(_BEFORE_CHECKPOINTS)]
+    if list_checkpoints(run / run_folder.CHECKPOINTS):
+        left = []
+    run_folder.require_empty(run, but=left)
+    for path in left:
+        remove(path)
 
 
 def save_transfer(
@@ -59,7 +78,10 @@ def load_transfer(
     folder = settings.run / run_folder.CHECKPOINTS
     saved = list_checkpoints(folder)
     if not saved:
-        raise ConfigError(f"There is no checkpoint in {folder} to resume from. Give another --run.")
+        raise ConfigError(
+            f"There is no checkpoint in {folder} to resume from. Leave out --resume to begin, or "
+            "give another --run."
+        )
     state, now = load_checkpoint(saved[-1]), settings.plain()
     if not {"settings", "classes", "weights_hash", "model", "optimizer"} <= state.keys():
         raise CheckpointError(f"{saved[-1]} is not a checkpoint of a detection transfer.")
