@@ -84,7 +84,9 @@ class ExtractCommand(Settings):
         self._at_least(8, "size", unit=" pixels")
         self._positive("max_download", unit=" GiB")
         by_file = ["--times-file"] if self.times_file is not None else []
-        require_one(self.frames.ways + by_file)
+        ways = self.frames.ways
+        if not by_file or ways not in (["--fps"], ["--num-frames"]):  # those of clips in the file
+            require_one(ways + by_file)
         if self.frames.scenes == "all" and (self.pool == "none" or by_file):
             raise ConfigError("--scenes all needs --pool mean or max, and no --times-file.")
         if self.format == "parquet" and self.suffix is not None:

@@ -11,6 +11,9 @@ from vidmoco.errors import ConfigError
 from vidmoco.text import seconds_of
 
 MOST_FPS = 1000.0  # assumption: a higher rate is a request for every frame
+TOLERANCE = 1e-6
+"""Seconds. A frame that begins so soon after a time is shown at it: times are rounded when they are
+written and computed."""
 RATES = f"greater than 0 and at most {MOST_FPS:g} (frames per second)"
 Seconds = Annotated[
     float,
@@ -72,6 +75,15 @@ class FrameSelection(Settings):
         given = {name: getattr(self, name) != _DEFAULTS[name] for name in _WAYS}
         given["scenes"] &= self.scenes != "all" or self.num_frames is not None or bool(self.times)
         return [f"--{name.replace('_', '-')}" for name, is_given in given.items() if is_given]
+
+    def times_between(self, start: float, end: float) -> list[float]:
+        """Return the times of a range, in seconds, at which ``num_frames`` or ``fps`` takes one."""
+        if self.num_frames is not None:
+            part = (end - start) / self.num_frames
+            return [start + (i + 0.5) * part for i in range(self.num_frames)]
+        assert self.fps is not None
+        number = max(1, math.ceil((end - start) * self.fps - TOLERANCE))
+        return [start + i / self.fps for i in range(number)]
 
     def as_json(self) -> dict[str, Any]:
         """Return it as sidecars keep it: the rate, and what else is not the default."""

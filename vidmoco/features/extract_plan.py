@@ -183,9 +183,10 @@ def planned(
             )
     num_all = len(plan)
     if command.times_file is not None:
-        times = read_times(command.times_file, _called(plan + refused))
+        times = read_times(command.times_file, _called(plan + refused), command.frames)
+        bare = replace(command.frames, fps=None, num_frames=None)
         plan = [
-            replace(one, selection=replace(command.frames, times=times[one.name]))
+            replace(one, selection=replace(bare, times=times[one.name]))
             for one in plan
             if one.name in times
         ]

@@ -14,7 +14,7 @@ from av.container import InputContainer
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
-from vidmoco.config.frame_selection import FrameSelection
+from vidmoco.config.frame_selection import TOLERANCE, FrameSelection
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.errors import VideoError
 from vidmoco.video.container import open_video, to_rgb
@@ -32,10 +32,6 @@ from vidmoco.video.info import VideoInfo
 from vidmoco.video.seek_reader import SeekReader
 from vidmoco.video.sequential_reader import conclude, numbered_frames, take_every
 from vidmoco.video.shots import shots_of
-
-# Seconds. A frame that begins so soon after a time is shown at it: times are rounded when they are
-# written and computed.
-_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -83,13 +79,11 @@ def select_frames(
         times = [begin + share * (end - begin) for begin, end in shots]
         shots = []
     elif selection.num_frames is not None:
-        part = (stop - start) / selection.num_frames
-        times = [start + (i + 0.5) * part for i in range(selection.num_frames)]
+        times = selection.times_between(start, stop)
     elif selection.times:
         times = _within(video, selection.times, start, end)
     elif selection.fps is not None and (is_part or 1 / selection.fps > video.keyframe_seconds):
-        number = max(1, math.ceil((stop - start) * selection.fps - _TOLERANCE))
-        times = [start + i / selection.fps for i in range(number)]
+        times = selection.times_between(start, stop)
     if times is not None:
         frames = _at_times(video, times, limits, damage, repeated=bool(selection.times))
     elif selection.keyframes:
@@ -108,7 +102,7 @@ def select_frames(
 def _within(video: VideoInfo, times: tuple[float, ...], start: float, end: float) -> list[float]:
     """Return the times of a range in ascending order."""
     late = max(times)
-    if late > video.duration_seconds + _TOLERANCE:
+    if late > video.duration_seconds + TOLERANCE:
         raise VideoError(
             f"{video.path}: it ends at {video.duration_seconds:.3f} s, and has no frame at "
             f"{late:g} s."
@@ -128,7 +122,7 @@ def _at_times(
     repeated: bool,
 ) -> Iterator[NumberedPicture]:
     """Yield the frame that is shown at each of the increasing times; the same one perhaps once."""
-    times = [time + _TOLERANCE for time in times]
+    times = [time + TOLERANCE for time in times]
     lost: list[tuple[float, Lost]] = []
     last = -1.0
     for seconds, picture in _read_times(video, times, limits, lost):
@@ -173,8 +167,8 @@ def _between(
     """Yield the frames that are shown in a range, and append the lost ones to ``lost``."""
     try:
         with SeekReader(video, limits=limits) as reader:
-            for seconds, picture in reader.frames(start + _TOLERANCE):
-                if seconds >= end - _TOLERANCE:
+            for seconds, picture in reader.frames(start + TOLERANCE):
+                if seconds >= end - TOLERANCE:
                     return
                 if isinstance(picture, Lost):
                     lost.append((seconds, picture))
@@ -199,9 +193,9 @@ def _key_frames(
             with open_video(video.path, limits=limits) as (container, stream):
                 reading = _only_key_frames if only_keys else decoded_frames
                 for number, (seconds, frame) in enumerate(reading(container, stream, video)):
-                    if seconds >= end - _TOLERANCE:
+                    if seconds >= end - TOLERANCE:
                         break
-                    if seconds <= last or seconds < start - _TOLERANCE:
+                    if seconds <= last or seconds < start - TOLERANCE:
                         continue
                     if isinstance(frame, Lost):
                         lost.append((seconds, frame))
