@@ -86,11 +86,15 @@ class PairSource:
             positions=distributed.shard(batch_size),
         )
 
+    def warning(self) -> str:
+        """Return what its method warns of with so many videos, segments or images, or ""."""
+        noun = "segment" if len(self.sources) > len(self.durations) else "video"
+        return self.config.method.warning(len(self.sources), noun if self.has_time else "image")
+
     def gap_note(self) -> str:
         """Return which videos or segments are too short for the gaps, or an empty string."""
-        if not self.has_time:
-            return ""
-        return gap_note(self.config.data, self.sources, num_videos=len(self.durations))
+        note = gap_note(self.config.data, self.sources, num_videos=len(self.durations))
+        return note if self.has_time else ""
 
     def memory_bytes(self, batching: Batching) -> int:
         """Return the memory of the frames that are read ahead of their step, in bytes."""
@@ -130,10 +134,9 @@ class PairSource:
 
     def failure_lines(self, failures: Mapping[int, str]) -> list[str]:
         """Return a line for each unreadable video, up to a limit, and the number of the others."""
-        listed = sorted(failures.items())[:MAX_FAILURES_LISTED]
-        lines = [f"  {self.name(row)!r}: {reason}" for row, reason in listed]
-        more = len(failures) - len(lines)
-        return [*lines, f"  … and {more} more"] if more else lines
+        lines = [f"  {self.name(row)!r}: {reason}" for row, reason in sorted(failures.items())]
+        more = len(lines) - MAX_FAILURES_LISTED
+        return [*lines[:MAX_FAILURES_LISTED], f"  … and {more} more"] if more > 0 else lines
 
     @property
     def workers(self) -> int:
@@ -169,8 +172,7 @@ def open_source(
     if prepared:
         return _of_frames(config, open_prepared(prepared[0]), resume=resume, console=console)
     if images := open_image_corpus(config.videos):
-        if images.not_read:
-            say(console, images.not_read)
+        say(console, *[images.not_read] * bool(images.not_read))
         return _of_frames(config, images, resume=resume, console=console)
     if resume is not None and (resume / run_folder.FRAMES).exists():
         raise CheckpointError(
