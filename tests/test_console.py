@@ -1,10 +1,14 @@
 import io
+import os
+import sys
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 from rich.text import Text
 
-from vidmoco.console import Table, say, say_first, say_result, wide_console
+from vidmoco.console import LastingConsole, Table, say, say_first, say_result, wide_console
+from vidmoco.progress import ProgressBar
 
 
 def said(*lines, terminal=False, **options):
@@ -64,3 +68,36 @@ def test_cells_of_a_table_are_escaped_and_have_no_markup():
     Console(file=file, width=99).print(table)
     text = file.getvalue()
     assert all(part in text for part in ("a\\x1b[31m\\nb", "\\u202e[bold]", "[red]x"))
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_work_outlives_its_terminal_and_the_reader_of_a_pipe(monkeypatch, terminal):
+    reader, writer = os.openpty() if terminal else os.pipe()
+    with os.fdopen(writer, "w") as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        console = LastingConsole()
+        assert console.is_terminal == terminal
+        with ProgressBar(console, "step", total=2, log=True) as bar:
+            bar.advance()
+            say(console, "read")
+            assert "read" in os.read(reader, 100_000).decode()
+            os.close(reader)
+            say(console, "lost")
+            bar.advance()
+        say(console, "lost")
+        stream.write("also where Python ends")
+
+
+def test_a_full_disk_is_still_an_error(monkeypatch):
+    if not Path("/dev/full").exists():
+        pytest.skip("Linux has a disk that is full")
+    with Path(os.devnull).open("w") as stream:
+        full = os.open("/dev/full", os.O_WRONLY)
+        null = os.dup(stream.fileno())
+        os.dup2(full, stream.fileno())
+        monkeypatch.setattr(sys, "stderr", stream)
+        with pytest.raises(OSError, match="No space"):
+            say(LastingConsole(), "x")
+        os.dup2(null, stream.fileno())
+        os.close(full)
+        os.close(null)

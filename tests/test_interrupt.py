@@ -44,3 +44,38 @@ def test_a_signal_ends_what_is_done_in_the_block():
     finally:
         signal.signal(signal.SIGUSR2, before)
         signal.signal(signal.SIGTERM, of_libraries)
+
+
+def test_a_closed_terminal_stops_once_and_kills_nothing():
+    """The shell and the system send a SIGHUP each, also to who was told to stop before."""
+    of_pytest = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        for first in (signal.SIGHUP, signal.SIGTERM):
+            with StopSignals() as stop:
+                for number in (first, signal.SIGHUP, signal.SIGHUP):
+                    os.kill(os.getpid(), number)
+                assert stop.received is first and stop.exit_code == 128 + first
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+        with pytest.raises(Stopped, match="SIGHUP") as stopped, stops_raise():
+            try:
+                os.kill(os.getpid(), signal.SIGHUP)
+            finally:
+                os.kill(os.getpid(), signal.SIGHUP)
+        assert stopped.value.exit_code == 129
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, of_pytest)
+
+
+def test_nohup_stays():
+    of_pytest = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopSignals() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert stop.received is None
+            os.kill(os.getpid(), signal.SIGUSR1)
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert stop.received is signal.SIGUSR1
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, of_pytest)

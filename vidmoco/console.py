@@ -1,5 +1,8 @@
 """Print lines and tables to a terminal. ``progress`` has the progress bars."""
 
+import errno
+import os
+import stat
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +11,66 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from vidmoco.text import escaped
+
+
+class LastingConsole(Console):
+    """Standard error for work that outlives its terminal: then it goes on in silence.
+
+    A terminal may be closed, and the reader of a pipe may end, such as ``tee``.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(stderr=True)
+
+    @property  # type: ignore[misc]
+    def file(self) -> Any:
+        """Standard error, where what nobody reads any more is no error."""
+        return _Lasting(super().file)
+
+
+class _Lasting:
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> None:
+        write_if_read(self._stream, text)
+
+    def flush(self) -> None:
+        write_if_read(self._stream, "")
+
+
+def write_if_read(stream: Any, text: str, *, also_to_pipe: bool = True) -> None:
+    """Write and flush; if the terminal or the reader is gone, be silent from now on.
+
+    Args:
+        stream: standard error or output.
+        text: may be empty, to flush only.
+        also_to_pipe: do so for a pipe too.
+
+    Raises:
+        OSError: it cannot be written for another reason, such as a full disk.
+    """
+    try:
+        stream.write(text)
+        stream.flush()
+    except OSError as error:
+        if error.errno == errno.EIO:
+            is_gone = stat.S_ISCHR(os.fstat(stream.fileno()).st_mode)  # and no bad disk
+        else:
+            is_gone = also_to_pipe and error.errno == errno.EPIPE
+        if not is_gone:
+            raise
+        silence(stream)
+
+
+def silence(stream: Any) -> None:
+    """Drop what is written to a stream, also what Python writes when it ends."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, stream.fileno())
+    os.close(null)
 
 
 def say(console: Console, *lines: object, style: str = "") -> None:

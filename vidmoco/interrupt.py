@@ -1,7 +1,8 @@
-"""Ctrl-C, and the signals of schedulers, which stop a training between two steps.
+"""Ctrl-C, a closed terminal, and signals of schedulers, which stop a training between two steps.
 
 SLURM sends SIGTERM before it takes a job away, and with ``--signal`` also SIGUSR1, or another one,
-some time before the limit of time.
+some time before the limit of time. When a terminal is closed, the shell sends SIGHUP, and the
+system sends it again when the shell ends. So it never counts as the second signal, which kills.
 """
 
 import signal
@@ -11,11 +12,14 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
-_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 
 class StopSignals:
-    """In a ``with`` block, these signals set ``received``. A second one acts as usual."""
+    """In a ``with`` block, these signals set ``received``. A second one acts as usual.
+
+    A SIGHUP that is ignored (``nohup``) stays so.
+    """
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
@@ -24,6 +28,8 @@ class StopSignals:
     def __enter__(self) -> "StopSignals":
         if threading.current_thread() is threading.main_thread():  # others get no signals
             for number in _STOPS:
+                if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+                    continue
                 self._before[number] = signal.signal(number, self._receive)
         return self
 
@@ -33,6 +39,7 @@ class StopSignals:
     def _receive(self, number: int, _frame: FrameType | None) -> None:
         self.received = signal.Signals(number)
         self._restore()
+        self._before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def _restore(self) -> None:
         for number, handler in self._before.items():
@@ -52,7 +59,7 @@ class StopSignals:
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal of a scheduler, which ends a command as Ctrl-C does."""
+    """A closed terminal or a signal of a scheduler, which ends a command as Ctrl-C does."""
 
     def __init__(self, number: int, text: str = "") -> None:
         super().__init__(text or signal.Signals(number).name)
@@ -61,14 +68,16 @@ class Stopped(KeyboardInterrupt):
 
 @contextmanager
 def stops_raise() -> Iterator[None]:
-    """Let the signals of schedulers raise ``Stopped`` in a ``with`` block. A second one kills.
+    """Let a closed terminal and the signals of schedulers raise ``Stopped`` in a ``with`` block.
 
-    Who ignores a signal goes on to do so. In a container, where the command is process 1, the
-    kernel would ignore it otherwise. Other threads than the main one get no signals.
+    A second one kills. Who ignores a signal goes on to do so. In a container, where the command is
+    process 1, the kernel would ignore it otherwise. Other threads than the main one get no signals.
     """
 
     def stop(number: int, _frame: FrameType | None) -> NoReturn:
         restore()
+        if signal.SIGHUP in before:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
         raise Stopped(number)
 
     def restore() -> None:

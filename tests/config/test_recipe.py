@@ -12,7 +12,7 @@ from vidmoco.cli import flags
 from vidmoco.config.augment import AugmentConfig
 from vidmoco.config.commands import PretrainCommand
 from vidmoco.config.data import DataConfig
-from vidmoco.config.methods import MoCoConfig
+from vidmoco.config.methods import METHOD_CONFIGS, MoCoConfig
 from vidmoco.config.optim import OptimConfig
 from vidmoco.config.plain import to_plain
 from vidmoco.config.pretrain import PretrainConfig
@@ -45,6 +45,23 @@ def test_every_shipped_recipe_loads_and_says_what_it_is(name):
     assert f"`{name}`" in table.partition("\n\nA recipe")[0], (
         f"The table of recipes in README.md has no row of `{name}`."
     )
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+@pytest.mark.parametrize("method", METHOD_CONFIGS)
+def test_every_method_comes_into_every_recipe(name, method):
+    recipe = load_recipe(name)
+    config = with_settings(recipe, {"method": method})
+    own = type(recipe.method) is METHOD_CONFIGS[method]
+    assert config.method == (recipe.method if own else METHOD_CONFIGS[method]())
+    said = changed_flags(recipe, config)  # and no flag that the name brings with it
+    assert said == ([] if own else [f"--method.name {method}"])
+
+
+def test_what_only_the_other_method_uses_is_refused_where_it_is_asked_for():
+    settings = {"method": "simclr", "optim": {"predictor_lr": 0.1}}
+    with pytest.raises(ConfigError, match="simclr has no predictor"):
+        with_settings(load_recipe("fast_moco"), settings)
 
 
 # What the two kinds of MoCo v3 have in common.

@@ -3,12 +3,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vidmoco.config.data import DataConfig
 from vidmoco.data.order import Batching, BatchOrder, Place
 from vidmoco.data.sampling import (
     MAX_REPLACEMENTS,
     PairPlan,
     PairRule,
     pair_generator,
+    pair_rule,
     replacements,
     sample_times,
 )
@@ -212,3 +214,10 @@ def test_more_frames_are_in_the_video_and_within_the_gap(index, duration, least,
 def test_single_frames_of_several():
     times = draw(PairRule(single_frame=True, frames=4), n=50)
     assert (times == times[:, :1]).all()
+
+
+def test_the_control_overrides_the_gaps():
+    assert pair_rule(DataConfig(single_frame=True)) == PairRule(single_frame=True)
+    assert pair_rule(DataConfig(frames_per_video=4)) == PairRule(frames=4)
+    config = DataConfig(gap_law="uniform", min_gap=1.0, max_gap=2.0)
+    assert pair_rule(config) == PairRule(gap_law="uniform", min_gap=1.0, max_gap=2.0)

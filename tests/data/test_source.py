@@ -15,7 +15,7 @@ from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import load_recipe
 from vidmoco.data import source as pairs
 from vidmoco.data.sampling import PairRule
-from vidmoco.data.source import open_source, pair_rule
+from vidmoco.data.source import open_source
 from vidmoco.errors import CheckpointError, ConfigError
 
 CONSOLE = Console(stderr=True)
@@ -39,13 +39,6 @@ def config_of(*videos, seed=0, limits=Limits(), **data):  # noqa: B008
 
 def open_it(config, *, resume=None):
     return open_source(config, resume=resume, console=CONSOLE)
-
-
-def test_the_control_overrides_the_gaps():
-    assert pair_rule(DataConfig(single_frame=True)) == PairRule(single_frame=True)
-    assert pair_rule(DataConfig(frames_per_video=4)) == PairRule(frames=4)
-    config = DataConfig(gap_law="uniform", min_gap=1.0, max_gap=2.0)
-    assert pair_rule(config) == PairRule(gap_law="uniform", min_gap=1.0, max_gap=2.0)
 
 
 def test_batching_follows_the_settings(video_folder):

@@ -87,8 +87,24 @@ def test_images_and_weights_are_channels_last_if_asked():
 def test_one_pixel_before_a_stride_is_refused_in_bf16_alone():
     small = replace(SMALL, augment=AugmentConfig(size=32, small_crops=1, small_size=16))
     build(small)
-    with pytest.raises(ConfigError, match=r"16 px are one pixel.*layer4.*fp32"):
+    with pytest.raises(
+        ConfigError, match=r"Small crops are 16 px.*layer4.*--augment.small-size 32, or.*fp32"
+    ):
         build(replace(small, engine=EngineConfig(precision="bf16")))
+
+
+def test_patches_of_one_pixel_name_the_size_of_the_views():
+    config = replace(
+        SMALL,
+        augment=AugmentConfig(size=16),
+        method=METHODS["fast_moco"],
+        engine=EngineConfig(precision="bf16"),
+    )
+    with pytest.raises(ConfigError, match=r"^Patches of views are 8 px.*Give --augment.size 64,"):
+        build(config)
+    build(replace(config, augment=AugmentConfig(size=64)))
+    with pytest.raises(ConfigError, match=r"^Views are 16 px.*Give --augment.size 32, or"):
+        build(replace(config, method=SMALL.method))
 
 
 def test_the_queue_is_large_against_the_videos():

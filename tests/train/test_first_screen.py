@@ -7,7 +7,7 @@ from painted_videos import write_videos
 from rich.console import Console
 
 from vidmoco.cli.main import main
-from vidmoco.config.recipe import load_recipe, with_settings
+from vidmoco.config.recipe import dump_recipe, load_recipe, with_settings
 from vidmoco.data.source import open_source
 from vidmoco.device import training_precision
 from vidmoco.train.first_screen import first_screen, last_screen
@@ -142,3 +142,32 @@ def test_the_last_lines_can_be_pasted_into_a_shell():
     assert done == "Done: my run/backbone. What next:"
     assert [shlex.split(line)[1] for line in commands] == ["report", "evaluate", "extract"]
     assert all("my run" in shlex.split(line) for line in commands)
+
+
+TAGGED = "resnet18.a1_in1k"
+
+
+@pytest.mark.parametrize("backbone", [{"name": TAGGED}, {"weights": TAGGED}, {"pretrained": True}])
+def test_a_rate_for_random_weights_is_told_where_trained_ones_are_given(videos, backbone):
+    data = {"segments": "whole", "max_gap": None}
+    found = screen(videos, batch_size=4, data=data, backbone=backbone)
+    assert found["note"].endswith(
+        "Give --optim.name adamw --optim.lr 1e-5 --optim.scale-lr none --optim.warmup-epochs 1."
+    )
+    assert "note" not in screen(
+        videos, batch_size=4, data=data, backbone=backbone, optim={"lr": 1e-5}
+    )
+    assert "note" not in screen(videos, batch_size=4, data=data, backbone={"name": "resnet18"})
+
+
+def test_the_rate_of_a_run_that_started_from_weights_suits_it(videos, tmp_path):
+    config = with_settings(load_recipe("vidmoco"), {"backbone": TAGGED, "optim": {"lr": 2e-5}})
+    (tmp_path / "mine.yaml").write_text(dump_recipe(config))
+    data = {"segments": "whole", "max_gap": None}
+    assert "note" not in screen(videos, str(tmp_path / "mine.yaml"), batch_size=4, data=data)
+
+
+def test_the_queue_is_counted_in_what_it_holds(videos):
+    found = screen(videos, "simclr_small", method="moco", batch_size=16)
+    assert "65,536 keys of 10 segments, so about 6,554 of" in found["note"]
+    assert "from its own segment." in found["note"]

@@ -1,8 +1,12 @@
 import copy
 import json
 import os
+import pty
 import shutil
 import signal
+import sys
+import threading
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -143,6 +147,31 @@ def test_sigterm_from_outside_with_workers(finished, videos, tmp_path):
         assert "--resume" in error
         assert main(["pretrain", "--run", str(tmp_path / "run"), "--resume"]) == 0
     assert numbers(tmp_path / "run") == numbers(finished)
+
+
+def test_a_closed_terminal_leaves_a_checkpoint(videos, tmp_path):
+    """A terminal that is closed while a training prints to it, as a window or a connection is."""
+    words = ["-m", "vidmoco", "pretrain", str(videos), *TINY, "--data.workers", "1"]
+    words += ["--run", str(tmp_path / "run"), "--steps", "100000"]
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(sys.executable, [sys.executable, *words])
+    reading = threading.Thread(target=_read_all, args=(terminal,), daemon=True)
+    reading.start()
+    until(lambda: not reading.is_alive() or (metrics.is_file() and metrics.stat().st_size))
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 129
+    (path,) = list_checkpoints(tmp_path / "run" / "checkpoints")
+    assert load_checkpoint(path)["step"] == len(numbers(tmp_path / "run"))
+    assert (tmp_path / "run" / "backbone" / "model.safetensors").is_file()
+    assert not (tmp_path / "run" / "quarantine.jsonl").exists()
+
+
+def _read_all(terminal):
+    with suppress(OSError):  # it is closed
+        while os.read(terminal, 65536):
+            pass
 
 
 def build_crashing_worker(*args):

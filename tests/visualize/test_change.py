@@ -104,3 +104,10 @@ def test_a_longer_gap_is_named_if_it_shows_more():
     lines = describe_change(near, any_gap=changes([0, 1, 1, 1]))
     assert lines[2].startswith("With any gap (--data.max-gap None) it is 25%, and time changes")
     assert len(describe_change(near, any_gap=near)) == 2
+
+
+def test_nothing_is_expected_where_a_warning_says_so():
+    much = changes([1, 1, 1, 1])
+    flags = ["--augment.crop-scale 0.5 1"]
+    lines = describe_change(much, any_gap=None, flags=flags, expects_gain=False)
+    assert len(lines) == 2 and lines[1].endswith("the second frame is nearly the first")

@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from painted_videos import read_index, write_video
+from painted_videos import read_index, write_video, write_videos
 from PIL import Image
 from rich.console import Console
 
@@ -210,3 +210,11 @@ def test_it_says_what_the_second_frame_adds(video_folder, capsys):
     assert "of these pairs the second frame is nearly the first" in out
     assert preview(video_folder, "--data.single-frame") == 0
     assert "Change:" not in capsys.readouterr().out
+
+
+def test_one_video_promises_nothing(tmp_path, capsys):
+    write_videos(tmp_path / "v", 1)
+    assert preview(tmp_path / "v", "--data.segments", "whole") == 0
+    out = capsys.readouterr().out
+    assert "There is only one video, segment or image" in out and "nothing can be learnt" in out
+    assert "Change: time changes a picture" in out and "expect" not in out

@@ -60,8 +60,8 @@ def extract(
     Raises:
         ConfigError: A setting, the backbone, a path or the output cannot be used.
         VideoError: The only video cannot be read.
-        KeyboardInterrupt: A signal stopped it; the same call goes on. For SIGTERM, SIGUSR1 and
-            SIGUSR2 it is ``vidmoco.interrupt.Stopped``, with an ``exit_code``.
+        KeyboardInterrupt: A signal stopped it; the same call goes on. For SIGTERM, SIGHUP,
+            SIGUSR1 and SIGUSR2 it is ``vidmoco.interrupt.Stopped``, with an ``exit_code``.
     """
     command = _extract_command(videos, output, settings)
     loaded = None

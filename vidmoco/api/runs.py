@@ -144,8 +144,8 @@ def pretrain(
         CheckpointError: There is no checkpoint that can be resumed.
         TrainingError: The loss is not finite.
         VideoError: Too many videos in a row cannot be read.
-        KeyboardInterrupt: A signal came, and the run is saved as it is. For SIGTERM, SIGUSR1 and
-            SIGUSR2 it is ``vidmoco.interrupt.Stopped``, with an ``exit_code``.
+        KeyboardInterrupt: A signal came, and the run is saved as it is. For SIGTERM, SIGHUP,
+            SIGUSR1 and SIGUSR2 it is ``vidmoco.interrupt.Stopped``, with an ``exit_code``.
     """
     if on_log is not None and not callable(on_log):
         raise ConfigError(

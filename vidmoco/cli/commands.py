@@ -151,13 +151,11 @@ def _evaluate_detection(command: DetectionCommand) -> int:
     require_sources(command.backbone)
     require_place(command.run, flag="--run", is_folder=True)
     say_loading()
-    from rich.console import Console
-
-    from vidmoco.console import say_result
+    from vidmoco.console import LastingConsole, say_result
     from vidmoco.evaluate.detection.finetune import RESULTS, finetune_detection
     from vidmoco.evaluate.detection.results_table import print_results
 
-    outcome = finetune_detection(command, console=Console(stderr=True))
+    outcome = finetune_detection(command, console=LastingConsole())
     if outcome.results is not None:
         print_results(outcome.results)
         say_result(f"Written to {command.run / RESULTS}")

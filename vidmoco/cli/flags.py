@@ -15,15 +15,17 @@ from typing import Any, cast
 import tyro
 
 from vidmoco.cli.help import HELP, HELP_ALL, print_help
+from vidmoco.cli.resume_words import run_config, with_resume
+from vidmoco.cli.synonyms import called_here
 from vidmoco.config.base import require_finite
 from vidmoco.config.commands import PretrainCommand, PreviewCommand
 from vidmoco.config.methods import METHOD_CONFIGS
 from vidmoco.config.recipe import (
     default_recipe,
+    fitted_to,
     frames_and_views,
     load_recipe,
     shipped_recipes,
-    with_views_of,
 )
 from vidmoco.config.resume import has_checkpoint
 from vidmoco.cores import require_device
@@ -48,7 +50,7 @@ def parse(settings: type[Any], words: Sequence[str], *, prog: str) -> Any:
     options: dict[str, Any] = {}
     advice = ""
     if settings is PretrainCommand:
-        words = _with_resume(words)
+        words = with_resume(words)
     if settings in (PretrainCommand, PreviewCommand):
         options["default"], advice = _defaults(settings, words)
     if {*HELP, HELP_ALL} & set(words):
@@ -67,6 +69,9 @@ def parse(settings: type[Any], words: Sequence[str], *, prog: str) -> Any:
         while error is not None and not isinstance(error, ConfigError):
             error = error.__context__  # a config's own error, which tyro mostly prints in a box
         if error is None:
+            flags = {flag for flag, _ in _flags(settings)}
+            if hint := called_here(messages.getvalue(), flags, command=prog):
+                raise ConfigError(hint) from stop
             print(messages.getvalue(), end="", file=sys.stderr)
             raise
         if settings is PretrainCommand:  # its recipe was chosen by the device
@@ -87,29 +92,23 @@ def _require_words(words: Sequence[str]) -> None:
             )
 
 
-def _with_resume(words: Sequence[str]) -> list[str]:
-    """Return the words with a value for ``--resume``, which may be given without one."""
-    found, rest = [], list(words)
-    while rest:
-        word = rest.pop(0)
-        if word == "--resume":
-            word += f"={rest.pop(0) if rest[:1] == ['auto'] else 'yes'}"
-        found.append(word)
-    return found
-
-
-def _flags_of_several(settings: type[Any], prefix: str = "--") -> list[str]:
-    """Return the flags that take any number of values: of one given twice, the first were lost."""
-    flags = []
+def _flags(settings: type[Any], prefix: str = "--") -> list[tuple[str, Any]]:
+    """Return all flags of a command with the types of their values."""
+    flags: list[tuple[str, Any]] = []
     for name, kind in typing.get_type_hints(settings).items():
         flag = prefix + name.replace("_", "-")
-        if dataclasses.is_dataclass(kind):
+        sections = [one for one in (kind, *typing.get_args(kind)) if dataclasses.is_dataclass(one)]
+        for section in sections:
             # The fields of ``PretrainConfig`` and of limits have flags without a prefix.
-            flags += _flags_of_several(cast(type[Any], kind), f"{flag}.")
-            flags += _flags_of_several(cast(type[Any], kind), prefix)
-        elif typing.get_args(kind)[-1:] == (Ellipsis,):
-            flags.append(flag)
+            flags += _flags(cast(type[Any], section), f"{flag}.")
+            flags += _flags(cast(type[Any], section), prefix)
+        flags += [] if sections else [(flag, kind)]
     return flags
+
+
+def _flags_of_several(settings: type[Any]) -> list[str]:
+    """Return the flags that take any number of values: of one given twice, the first were lost."""
+    return [flag for flag, kind in _flags(settings) if typing.get_args(kind)[-1:] == (Ellipsis,)]
 
 
 def _device(words: Sequence[str]) -> str:
@@ -155,19 +154,6 @@ def _defaults(settings: type[Trains], words: Sequence[str]) -> tuple[Trains, str
     ), advice
 
 
-def run_config(run: str | Path | None) -> Path:
-    """Return the config file of the run to resume.
-
-    Raises:
-        ConfigError: The run has no config file.
-    """
-    run = Path(run or "runs/latest")
-    config = run / "config.yaml"
-    if not config.is_file():
-        raise ConfigError(f"There is no run to resume at {run}: it has no config.yaml. Give --run.")
-    return config
-
-
 def _with_method(command: Trains, name: str) -> tuple[Trains, str]:
     """Return the settings with another method and its defaults, and advice or an empty string.
 
@@ -180,7 +166,7 @@ def _with_method(command: Trains, name: str) -> tuple[Trains, str]:
             f"{', '.join(METHOD_CONFIGS)}."
         )
     method = METHOD_CONFIGS[name]()
-    before = with_views_of(type(method), command.config)
+    before = fitted_to(type(method), command.config)
     try:
         return replace(command, config=replace(before, method=method)), ""
     except ConfigError:

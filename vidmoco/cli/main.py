@@ -1,7 +1,8 @@
 """The command line: runs a command and decides its exit code.
 
-    0 done · 1 some videos failed · 2 the user's mistake · 130, 143, 138, 140 stopped by
-    Ctrl-C, SIGTERM, SIGUSR1, SIGUSR2 · 141 the reader of the output ended, such as ``head``
+    0 done · 1 some videos failed · 2 the user's mistake · 130, 143, 129, 138, 140 stopped
+    by Ctrl-C, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 · 141 the reader of the output ended, such as
+    ``head``
 
 1 comes from ``extract`` and ``prepare``, and from findings of ``scan --verify`` and ``doctor``.
 ``evaluate``, ``search``, ``explore`` and ``report`` list what they leave out and return 0.
@@ -9,7 +10,6 @@
 Nothing heavy is imported before the flags are parsed, so ``--help`` answers at once.
 """
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +18,7 @@ from vidmoco.atomic_file import NO_ROOM, unwritable
 from vidmoco.cli.commands import COMMANDS
 from vidmoco.cli.flags import parse
 from vidmoco.cli.help import HELP
+from vidmoco.console import silence, write_if_read
 from vidmoco.errors import ConfigError, VidmocoError, is_out_of_memory, nearest
 from vidmoco.foreign_messages import escape_foreign_messages
 from vidmoco.interrupt import Stopped
@@ -33,10 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             return _run(list(sys.argv[1:] if argv is None else argv))
         finally:
-            print(end="", flush=True)
+            write_if_read(sys.stdout, "", also_to_pipe=False)
     except BrokenPipeError:
-        # Otherwise Python fails again at exit, when it flushes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence(sys.stdout)  # Python flushes it again at exit
         return _PIPE_CLOSED
     except SystemExit as exit_:
         if isinstance(exit_.__context__, BrokenPipeError):  # rich exits in this way
@@ -75,10 +75,10 @@ def exit_code_of(run: Callable[[], int]) -> int:
         told = _told(error)
         if told is None:
             raise
-        print(f"vidmoco: {told}", file=sys.stderr)
+        write_if_read(sys.stderr, f"vidmoco: {told}\n")
         return 2
     except KeyboardInterrupt as error:
-        print("vidmoco: stopped", file=sys.stderr)
+        write_if_read(sys.stderr, "vidmoco: stopped\n")
         return error.exit_code if isinstance(error, Stopped) else 130
 
 

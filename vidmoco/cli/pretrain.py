@@ -7,7 +7,7 @@ from typing import Literal
 from vidmoco.ahead import say_loading
 from vidmoco.backbones.source import with_lasting_sources
 from vidmoco.backbones.timm_names import require_sources
-from vidmoco.cli.flags import run_config
+from vidmoco.cli.resume_words import run_config
 from vidmoco.config.commands import PretrainCommand
 from vidmoco.config.recipe import load_recipe
 from vidmoco.config.resume import has_checkpoint, resumed_config

@@ -42,9 +42,9 @@ class MethodSettings(Settings):
         """
         return self
 
-    def warning(self, num_videos: int) -> str:
-        """Return a warning about training on this many videos or segments, or an empty string."""
-        if num_videos > 1:
+    def warning(self, number: int, noun: str = "video") -> str:
+        """Return a warning about training on this many videos, segments or images, or ""."""
+        if number > 1:
             return ""
         return (
             "There is only one video, segment or image, and no other to tell it from: nothing can "

@@ -101,14 +101,15 @@ class MoCoConfig(SplitBatchNormSettings):
                 f"--method.queue-size {keys}, or --data.batch-size {self.queue_size // key_views}."
             )
 
-    def warning(self, num_videos: int) -> str:
+    def warning(self, number: int, noun: str = "video") -> str:
         """Return a warning if the queue holds many keys of each video, or an empty string."""
-        own = self.queue_size / num_videos
+        own = self.queue_size / number
         if self.same_video != "negative" or own <= _MANY_OF_ONE_VIDEO:
-            return super().warning(num_videos)
+            return super().warning(number, noun)
+        about = f"{own:.2g}" if own < 10 else f"{round(own):,}"
         return (
-            f"The queue holds {self.queue_size:,} keys of {counted(num_videos, 'video')}, so about "
-            f"{own:.3g} of a query's negatives come from its own video. Consider "
+            f"The queue holds {self.queue_size:,} keys of {counted(number, noun)}, so about "
+            f"{about} of a query's negatives come from its own {noun}. Consider "
             "--method.same-video masked, or a smaller --method.queue-size."
         )
 
@@ -266,9 +267,9 @@ class MemoryBankConfig(MethodSettings):
         """Always false: the negatives are stored embeddings."""
         return False
 
-    def warning(self, num_videos: int) -> str:
+    def warning(self, number: int, noun: str = "video") -> str:
         """Return a warning about a single instance, or an empty string."""
-        return "" if self.instance_seconds else super().warning(num_videos)
+        return "" if self.instance_seconds else super().warning(number, noun)
 
 
 MethodConfig = (

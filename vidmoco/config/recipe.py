@@ -146,7 +146,7 @@ def with_settings(
     name = method.get("name") if isinstance(method, Mapping) else method
     other = METHOD_CONFIGS.get(str(name))
     if other is not None and not isinstance(config.method, other):
-        config = with_views_of(other, config)
+        config = fitted_to(other, config)
     plain = to_plain(config)
     plain["data"]["frames_per_video"], plain["augment"]["large_views"] = frames_and_views(
         config,
@@ -193,8 +193,13 @@ def frames_and_views(
     return frames or before[0], views or before[1]
 
 
-def with_views_of(method: type[MethodSettings], config: PretrainConfig) -> PretrainConfig:
-    """Return a config for another method: with two large views, if that takes no more."""
+def fitted_to(method: type[MethodSettings], config: PretrainConfig) -> PretrainConfig:
+    """Return a config for another method, without what only its own method uses.
+
+    That is a rate of the predictor, and more than two large views.
+    """
+    if not method.HAS_PREDICTOR:
+        config = replace(config, optim=replace(config.optim, predictor_lr=None))
     if method.TAKES_MORE_VIEWS or config.augment.large_views == 2:
         return config
     frames = min(config.data.frames_per_video, 2 + config.augment.small_crops)
@@ -209,7 +214,7 @@ def changed_flags(recipe: PretrainConfig, config: PretrainConfig) -> list[str]:
     """Return the flags that turn ``recipe`` into ``config``, but for the videos."""
     name = recipe.method.name
     if name != config.method.name:  # it comes with its own defaults
-        recipe = with_views_of(type(config.method), recipe)
+        recipe = fitted_to(type(config.method), recipe)
     before, after = to_plain(recipe), to_plain(config)
     if name != config.method.name:
         before["method"] = to_plain(type(config.method)()) | {"name": name}

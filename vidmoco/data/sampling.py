@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from vidmoco.config.data import DataConfig
 from vidmoco.data.order import BatchOrder, Place
 from vidmoco.data.sources import Sources
 
@@ -43,6 +44,17 @@ class PairRule:
     max_gap: float | None = None
     single_frame: bool = False
     frames: int = 2
+
+
+def pair_rule(config: DataConfig) -> PairRule:
+    """Return how the times of a pair are drawn."""
+    return PairRule(
+        gap_law=config.gap_law,
+        min_gap=config.min_gap,
+        max_gap=config.max_gap,
+        single_frame=config.single_frame,
+        frames=config.frames_per_video,
+    )
 
 
 def sample_times(

@@ -11,7 +11,6 @@ from rich.console import Console
 
 from vidmoco import distributed, run_folder
 from vidmoco.backbones.preprocess import Preprocess
-from vidmoco.config.data import DataConfig
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.console import say
 from vidmoco.content import hash_of_bytes
@@ -25,7 +24,7 @@ from vidmoco.data.order import Batching
 from vidmoco.data.pair_worker import bytes_of_slot
 from vidmoco.data.prepared_loader import BATCHES_AHEAD, load_prepared
 from vidmoco.data.quarantine import Quarantine
-from vidmoco.data.sampling import Moment, PairRule
+from vidmoco.data.sampling import Moment, pair_rule
 from vidmoco.data.sources import Sources, gap_note, sources_of, whole_videos
 from vidmoco.errors import CheckpointError, ConfigError
 from vidmoco.frames.prepared import PreparedFrames, open_prepared
@@ -87,6 +86,11 @@ class PairSource:
             positions=distributed.shard(batch_size),
         )
 
+    def warning(self) -> str:
+        """Return what its method warns of with so many videos, segments or images, or ""."""
+        noun = "segment" if len(self.sources) > len(self.durations) else "video"
+        return self.config.method.warning(len(self.sources), noun if self.has_time else "image")
+
     def gap_note(self) -> str:
         """Return which videos or segments are too short for the gaps, or an empty string."""
         if not self.has_time:
@@ -131,10 +135,9 @@ class PairSource:
 
     def failure_lines(self, failures: Mapping[int, str]) -> list[str]:
         """Return a line for each unreadable video, up to a limit, and the number of the others."""
-        listed = sorted(failures.items())[:MAX_FAILURES_LISTED]
-        lines = [f"  {self.name(row)!r}: {reason}" for row, reason in listed]
-        more = len(failures) - len(lines)
-        return [*lines, f"  … and {more} more"] if more else lines
+        lines = [f"  {self.name(row)!r}: {reason}" for row, reason in sorted(failures.items())]
+        more = len(lines) - MAX_FAILURES_LISTED
+        return [*lines[:MAX_FAILURES_LISTED], f"  … and {more} more"] if more > 0 else lines
 
     @property
     def workers(self) -> int:
@@ -170,8 +173,7 @@ def open_source(
     if prepared and config.data.frame_rate is None:
         return _of_frames(config, open_prepared(prepared[0]), resume=resume, console=console)
     images, notes = open_images(config.videos, frame_rate=config.data.frame_rate)
-    for note in notes:
-        say(console, note)
+    say(console, *notes)
     if images is not None:
         return _of_frames(config, images, resume=resume, console=console)
     if resume is not None and (resume / run_folder.FRAMES).exists():
@@ -190,17 +192,6 @@ def open_source(
     if not len(found.readable()):
         raise ConfigError("None of these videos can be read. The reasons are listed above.")
     return _of_videos(config, found, quarantine, resume=None, console=console)
-
-
-def pair_rule(config: DataConfig) -> PairRule:
-    """Return how the times of a pair are drawn."""
-    return PairRule(
-        gap_law=config.gap_law,
-        min_gap=config.min_gap,
-        max_gap=config.max_gap,
-        single_frame=config.single_frame,
-        frames=config.frames_per_video,
-    )
 
 
 def _of_videos(

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from einops import rearrange
-from rich.console import Console
 from torch.nn.functional import normalize
 
 from vidmoco.backbones.frozen import FrozenBackbone
@@ -17,7 +16,7 @@ from vidmoco.config.commands import DemoCommand
 from vidmoco.config.evaluation import EvaluateCommand, ReportCommand
 from vidmoco.config.extract import ExtractCommand
 from vidmoco.config.recipe import load_recipe
-from vidmoco.console import say, say_result
+from vidmoco.console import LastingConsole, say, say_result
 from vidmoco.demo.picture import Panel, draw_demo_picture
 from vidmoco.demo.videos import make_labelled_images, make_sample_videos, make_test_clip
 from vidmoco.errors import ConfigError
@@ -41,8 +40,8 @@ NAMES = ("untrained", "single-frame\ncontrol", "frame\npairs")
 
 
 def demo(command: DemoCommand) -> int:
-    """Run the demo in a new folder. Return 0, or 130 or 143 if a signal stops a training."""
-    console = Console(stderr=True)
+    """Run the demo in a new folder. Return 0, or such as 130 if a signal stops a training."""
+    console = LastingConsole()
     title, show = partial(say, console, style="bold"), partial(say, console, style="dim")
     began = time.monotonic()
     folder = _new_folder(command.output)

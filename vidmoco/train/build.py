@@ -57,13 +57,7 @@ def assemble_method(
         tell=tell,
     )
     if device.type == "cpu" and training_precision(device, config.engine.precision) == "bf16":
-        for small in (size, *other_sizes):
-            if layer := strided_at_one_pixel(backbone, small):
-                raise ConfigError(
-                    f"Views or patches of {small} px are one pixel before the last stride of "
-                    f"{config.backbone.name} ({layer}), where a CPU's gradients in bf16 are wrong. "
-                    f"Make them {2 * small} px, or give --engine.precision fp32."
-                )
+        _require_more_than_a_pixel(config, backbone)
     try:
         method = build_method(
             _share_of(config),
@@ -86,6 +80,30 @@ def assemble_method(
     if config.engine.channels_last:
         use_channels_last(method)
     return method.train()
+
+
+def _require_more_than_a_pixel(config: PretrainConfig, backbone: torch.nn.Module) -> None:
+    """Refuse inputs that are one pixel before a stride.
+
+    Raises:
+        ConfigError: some are; the message names the flag and the value that is enough.
+    """
+    size, *patches = config.method.view_sizes(config.augment.size)
+    inputs = [("Patches of views", side, "--augment.size", size // side) for side in patches]
+    inputs.append(("Views", size, "--augment.size", 1))  # where there are patches, large enough
+    if config.augment.small_crops:
+        inputs.append(("Small crops", config.augment.small_size, "--augment.small-size", 1))
+    for what, side, flag, parts in inputs:
+        if not (layer := strided_at_one_pixel(backbone, side)):
+            continue
+        enough = 2 * side
+        while strided_at_one_pixel(backbone, enough):
+            enough *= 2
+        raise ConfigError(
+            f"{what} are {side} px, which is one pixel before the last stride of "
+            f"{config.backbone.name} ({layer}), where a CPU's gradients in bf16 are wrong. Give "
+            f"{flag} {enough * parts}, or --engine.precision fp32."
+        )
 
 
 def _share_of(config: PretrainConfig) -> MethodSettings:

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from vidmoco import distributed, run_folder
+from vidmoco.backbones.source import parse_source
 from vidmoco.config.data import DataConfig
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import changed_flags, load_recipe
@@ -37,9 +38,10 @@ def first_screen(
         device: where it trains.
     """
     notes = (
-        config.method.warning(len(source.sources)),
+        source.warning(),
         source.gap_note(),
         _size_note(config),
+        _rate_note(config, recipe),
         _length_note(config, batching, steps),
     )
     facts = {
@@ -109,6 +111,27 @@ def _size_note(config: PretrainConfig) -> str:
         f"Frames are reduced to {side} px, and views of {size} px are enlarged from them. Give "
         f"--data.short-side {round(size * 8 / 7)}."
     )
+
+
+def _rate_note(config: PretrainConfig, recipe: str) -> str:
+    """Say that a learning rate for random weights makes those worse that the training starts from.
+
+    A recipe may be a run that started from weights, with a rate that suits them.
+    """
+    if not recipe or not _starts_from_weights(config):
+        return ""
+    of_recipe = load_recipe(recipe)
+    if of_recipe.optim.lr != config.optim.lr or _starts_from_weights(of_recipe):
+        return ""
+    return (
+        "The training starts from weights, with the learning rate that the recipe has for random "
+        "ones, which makes trained ones worse. Give --optim.name adamw --optim.lr 1e-5 "
+        "--optim.scale-lr none --optim.warmup-epochs 1."
+    )
+
+
+def _starts_from_weights(config: PretrainConfig) -> bool:
+    return config.backbone.start is not None or parse_source(config.backbone.name).names_weights
 
 
 def _length_note(config: PretrainConfig, batching: Batching, steps: range) -> str:

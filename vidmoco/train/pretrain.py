@@ -17,7 +17,7 @@ from vidmoco.backbones.trial import require_savable
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import dump_recipe
 from vidmoco.config.resume import changed_settings, resumed_config
-from vidmoco.console import say
+from vidmoco.console import LastingConsole, say
 from vidmoco.data.source import PairSource, open_source
 from vidmoco.device import autocast, keep_freed_memory, resolve_device, to_device, use_threads
 from vidmoco.distributed import on_all_ranks
@@ -59,9 +59,9 @@ def pretrain(
 ) -> PretrainResult:
     """Train as ``config`` says and write everything to the folder ``run``.
 
-    SIGINT, SIGTERM, SIGUSR1 and SIGUSR2 end the run after a step, with a checkpoint. ``resume``
-    continues from the newest checkpoint, with the same numbers as without the stop (on the CPU, bit
-    for bit); "auto" does so where there is one, and else begins.
+    SIGINT, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 end the run after a step, with a checkpoint.
+    ``resume`` continues from the newest checkpoint, with the same numbers as without the stop (on
+    the CPU, bit for bit); "auto" does so where there is one, and else begins.
 
     ``catalog`` is that of a new run's videos, if they were looked at before.
     ``on_log`` gets each line of metrics.jsonl when it is written, in the main process. What it
@@ -78,7 +78,7 @@ def pretrain(
     """
     with distributed.processes_from_environment(resolve_device(config.engine.device)) as device:
         threads = torch.get_num_threads()
-        console = console or Console(stderr=True)
+        console = console or LastingConsole()
         if not distributed.is_main():
             console = Console(quiet=True)
         try:

@@ -114,7 +114,11 @@ def flags_for_much_change(config: PretrainConfig) -> list[str]:
 
 
 def describe_change(
-    change: Change, *, any_gap: Change | None, flags: Sequence[str] = ()
+    change: Change,
+    *,
+    any_gap: Change | None,
+    flags: Sequence[str] = (),
+    expects_gain: bool = True,
 ) -> list[str]:
     """Return lines on what the second frame adds, and on a longer gap or flags that add more.
 
@@ -122,19 +126,21 @@ def describe_change(
         change: of the training's pairs.
         any_gap: changes of pairs at any distance in a video, if the training's are nearer.
         flags: of ``flags_for_much_change``.
+        expects_gain: say what to expect of the training, which another warning may contradict.
     """
     share = change.share_nearly_equal
     lines = [
         f"Change: time changes a picture {change.ratio:.2f} times as much as a crop does "
         f"({change.of_time.mean():.2f} and {change.of_crop.mean():.2f})",
-        f"In {share:.0%} of these pairs the second frame is nearly the first: {_expect(share)}",
+        f"In {share:.0%} of these pairs the second frame is nearly the first"
+        + (f": {_expect(share)}" if expects_gain else ""),
     ]
     if any_gap is not None and any_gap.share_nearly_equal < share - 0.05:
         lines.append(
             f"With any gap (--data.max-gap None) it is {any_gap.share_nearly_equal:.0%}, and time "
             f"changes a picture {any_gap.ratio:.2f} times as much as a crop does"
         )
-    if flags and share <= _MUCH:
+    if flags and share <= _MUCH and expects_gain:
         lines.append(f"Where time changes this much, these do better still: {' '.join(flags)}")
     return lines
 

@@ -17,8 +17,8 @@ from vidmoco.config.commands import PreviewCommand
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.console import say
 from vidmoco.data.order import BatchOrder, Place
-from vidmoco.data.sampling import PairPlan
-from vidmoco.data.source import PairSource, open_source, pair_rule
+from vidmoco.data.sampling import PairPlan, pair_rule
+from vidmoco.data.source import PairSource, open_source
 from vidmoco.shapes import Float64
 from vidmoco.text import counted
 from vidmoco.urls import expanded
@@ -64,7 +64,8 @@ def preview(command: PreviewCommand, catalog: Catalog | None = None) -> int:
     sample = sample_pairs(source, config, num_pairs=command.pairs)
     if sample.failures:
         lines.append(f"{len(sample.failures)} videos could not be read and were replaced")
-    lines += [note] if (note := source.gap_note()) else []
+    warning = source.warning()
+    lines += [note for note in (warning, source.gap_note()) if note]
     save_png(draw_sheet(sample, lines), output)
     console = Console()
     say(console, *lines, *source.failure_lines(sample.failures), *describe_gaps(sample))
@@ -74,7 +75,10 @@ def preview(command: PreviewCommand, catalog: Catalog | None = None) -> int:
         if config.data.max_gap is not None:
             any_gap = sample_pairs(replace(source, config=far), far, num_pairs=0).change
         flags = flags_for_much_change(config)
-        say(console, *describe_change(sample.change, any_gap=any_gap, flags=flags))
+        change = describe_change(
+            sample.change, any_gap=any_gap, flags=flags, expects_gain=not warning
+        )
+        say(console, *change)
     say(console, f"{output}: {command.pairs} pairs")
     return 0
 

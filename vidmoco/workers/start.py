@@ -27,8 +27,9 @@ from vidmoco.errors import ConfigError
 def _left_alone() -> Iterator[None]:
     """Start a process that does not import the script, and that signals to the job do not end.
 
-    What Ctrl-C and a scheduler's warning mean, this process decides. They are blocked from the
-    start, or a process that still imports its libraries would end with a traceback.
+    What Ctrl-C, a closed terminal and a scheduler's warning mean, this process decides. They are
+    blocked from the start, or a process that still imports its libraries would end with a
+    traceback.
     """
     with _HIDING:  # another thread would find the script hidden, and hide it for ever
         main = sys.modules["__main__"]
@@ -44,7 +45,7 @@ def _left_alone() -> Iterator[None]:
             vars(main).update(hidden)
 
 
-_SIGNALS_TO_THE_JOB = (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
+_SIGNALS_TO_THE_JOB = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 _HIDING = threading.RLock()
 
 
