@@ -50,5 +50,5 @@ def is_out_of_memory(error: Exception) -> bool:
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the known name nearest to ``name``, or ``""``."""
     by_lower_case = {one.lower(): one for one in known}  # so that mnist finds MNIST
-    matches = difflib.get_close_matches(name.lower(), by_lower_case, n=1, cutoff=0.5)
+    matches = difflib.get_close_matches(name.lower(), by_lower_case, n=1)
     return f" Did you mean {by_lower_case[matches[0]]!r}?" if matches else ""

@@ -110,6 +110,8 @@ def test_what_does_not_apply_to_a_network_is_left_out_with_a_line():
     build_backbone("test_resnet", size=32, freeze_patches=True, tell=lines.append)
     build_backbone("test_resnet", size=32, zero_init_residual=True, tell=lines.append)
     build_backbone("test_vit", size=32, freeze_patches=True, tell=lines.append)
+    with pytest.raises(ConfigError, match="Unknown backbone"):  # and nothing of it is left out
+        build_backbone("vit_nope", size=32, zero_init_residual=True, tell=lines.append)
     assert lines == [
         "--backbone.zero-init-residual is left out: it is for ResNets, not test_vit.",
         "--backbone.freeze-patches is left out: test_resnet has no patch embedding.",

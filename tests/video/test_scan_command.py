@@ -60,11 +60,23 @@ def test_refused_files_are_listed_as_they_are_named():
 
 
 def test_a_long_list_is_cut():
-    rows = [row(f"{number:03}.mp4", reason="r") for number in range(1052)]
+    rows = [row(f"{number:03}.mp4", reason=f"r{number}") for number in range(1052)]
     text = printed(Catalog.from_rows(rows), catalog_path=Path("/c/all.parquet"))
     assert "049.mp4" in text
     assert "050.mp4" not in text
-    assert text.rstrip().endswith("… and 1,002 more, all in /c/all.parquet")
+    assert text.rstrip().endswith("All 1,052 are in /c/all.parquet")
+
+
+def test_videos_of_one_reason_are_counted():
+    same = [row(f"a{number:02}.mp4", reason="r") for number in range(7)]
+    text = printed(Catalog.from_rows([*same, row("b.mp4", reason="other")]))
+    _, lines = text.split("Refused: 8 of 8\n")
+    assert lines.splitlines() == [
+        *(f"  a{number:02}.mp4: r" for number in range(5)),
+        "  … and 2 more: r",
+        "  b.mp4: other",
+        "All 8 are given by `vidmoco scan -o FILE`",
+    ]
 
 
 def test_scan_command(tmp_path, scans, capsys):
@@ -95,7 +107,7 @@ def test_no_catalog_is_named_that_holds_a_part_alone(tmp_path, scans, capsys):
     assert scan_command(ScanCommand(videos=(tmp_path / "v", tmp_path / "w"))) == 0
     text = capsys.readouterr().out
     assert "52 videos; -o FILE puts them into one catalog" in text
-    assert "… and 1 more; `vidmoco scan -o FILE` has all" in text and "parquet" not in text
+    assert "All 51 are given by `vidmoco scan -o FILE`" in text and "parquet" not in text
 
 
 def test_scan_command_with_nothing_to_read(tmp_path, scans, capsys):

@@ -68,8 +68,6 @@ def build_backbone(
     options: dict[str, Any] = {}
     if is_model_in_modules(source.architecture, ["resnet"]) or source.architecture in RESNETS:
         options["zero_init_last"] = zero_init_residual
-    elif zero_init_residual:
-        tell(f"--backbone.zero-init-residual is left out: it is for ResNets, not {name}.")
     if num_heads is not None:
         options["num_heads"] = num_heads
     sizes: Any = {"size": size, "other_sizes": other_sizes, "flags": (size_flag, _OTHER_SIZE)}
@@ -80,6 +78,8 @@ def build_backbone(
         if num_heads is not None:
             _require_heads(source, num_heads)
         raise
+    if zero_init_residual and "zero_init_last" not in options:
+        tell(f"--backbone.zero-init-residual is left out: it is for ResNets, not {name}.")
     if starts is not None:
         if not is_own:
             with torch.random.fork_rng(devices=[]):  # the heads start as without weights

@@ -40,8 +40,9 @@ _OBJECTS = (
 # Functions and modules that can run any code. ``commands`` is Python 2's subprocess.
 _RUNS_CODE = ("exec", "eval", "compile", "__import__", "open", "subprocess", "commands")
 _SAVE_WEIGHTS = (
-    "If you trust its source, save only the weights: torch.save(torch.load(FILE, "
-    "weights_only=False)['state_dict'], NEW), with the file's own key for 'state_dict'."
+    "If you trust its source, save only the weights: loaded = torch.load(FILE, "
+    "weights_only=False), and torch.save(loaded['state_dict'], NEW) with the file's own key, or "
+    "torch.save(loaded.state_dict(), NEW) if it is a network."
 )
 _STARTS = (b"PK", b"\x80")  # of torch.save: a zip file, or a pickle before torch 1.6
 

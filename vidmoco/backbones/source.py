@@ -18,7 +18,8 @@ UNTRAINED = "random"
 RANDOM = f"{UNTRAINED}:"
 HUB = "hf-hub:"
 EXPECTED = (
-    "Expected a run folder, a backbone folder, a timm name (timm.list_models() lists them), "
+    "Expected a run folder, a backbone folder, a timm name such as resnet50 or, with its "
+    "weights, resnet50.a1_in1k (timm.list_models() and timm.list_pretrained() list them), "
     f"{HUB}OWNER/NAME, or {RANDOM} and one of these for random weights."
 )
 

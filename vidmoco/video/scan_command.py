@@ -29,6 +29,7 @@ from vidmoco.video.open_catalog import (
 from vidmoco.video.verify import verify_videos
 
 _MAX_REFUSED_LINES = 50
+_MAX_OF_A_REASON = 5
 _MAX_REASONS = 5
 _DECIDE_READER = (
     *("container", "codec", "pixel_format", "route"),
@@ -76,13 +77,18 @@ def print_catalog(catalog: Catalog, *, console: Console, catalog_path: Path | No
     if not len(refused):
         return
     say(console, f"Refused: {len(refused)} of {len(catalog)}")
-    for index in range(min(len(refused), _MAX_REFUSED_LINES)):
-        info = refused[index]
-        say(console, f"  {info.key}: {info.reason}")
-    more = len(refused) - _MAX_REFUSED_LINES
-    if more > 0:
-        where = f", all in {catalog_path}" if catalog_path else "; `vidmoco scan -o FILE` has all"
-        say(console, f"  … and {more:,} more{where}")
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for info in refused.rows():
+        by_reason[info.reason].append(info.key)
+    lines: list[str] = []
+    for reason, names in by_reason.items():
+        lines += [f"  {name}: {reason}" for name in names[:_MAX_OF_A_REASON]]
+        if (more := len(names) - _MAX_OF_A_REASON) > 0:
+            lines.append(f"  … and {more:,} more: {reason}")
+    say(console, *lines[:_MAX_REFUSED_LINES])
+    if len(lines) > _MAX_REFUSED_LINES or len(lines) < len(refused):
+        where = f"in {catalog_path}" if catalog_path else "given by `vidmoco scan -o FILE`"
+        say(console, f"All {len(refused):,} are {where}")
 
 
 @functools.cache
