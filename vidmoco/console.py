@@ -1,8 +1,5 @@
 """Print lines and tables to a terminal. ``progress`` has the progress bars."""
 
-import errno
-import os
-import stat
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +7,7 @@ import rich.table
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from vidmoco.closed_streams import write_if_read
 from vidmoco.text import escaped
 
 
@@ -40,37 +38,6 @@ class _Lasting:
 
     def flush(self) -> None:
         write_if_read(self._stream, "")
-
-
-def write_if_read(stream: Any, text: str, *, also_to_pipe: bool = True) -> None:
-    """Write and flush; if the terminal or the reader is gone, be silent from now on.
-
-    Args:
-        stream: standard error or output.
-        text: may be empty, to flush only.
-        also_to_pipe: do so for a pipe too.
-
-    Raises:
-        OSError: it cannot be written for another reason, such as a full disk.
-    """
-    try:
-        stream.write(text)
-        stream.flush()
-    except OSError as error:
-        if error.errno == errno.EIO:
-            is_gone = stat.S_ISCHR(os.fstat(stream.fileno()).st_mode)  # and no bad disk
-        else:
-            is_gone = also_to_pipe and error.errno == errno.EPIPE
-        if not is_gone:
-            raise
-        silence(stream)
-
-
-def silence(stream: Any) -> None:
-    """Drop what is written to a stream, also what Python writes when it ends."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, stream.fileno())
-    os.close(null)
 
 
 def say(console: Console, *lines: object, style: str = "") -> None:

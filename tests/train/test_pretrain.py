@@ -379,7 +379,7 @@ def test_an_edited_config_is_compared_with_the_checkpoint(finished, tmp_path, ca
 def test_a_queue_that_is_large_for_the_videos_is_said_with_numbers(videos, tmp_path, capsys):
     assert pretrain(videos, tmp_path / "run", steps=1) == 0
     error = capsys.readouterr().err
-    assert "The queue holds 40 keys of 18 videos, so about 2.22 of" in error
+    assert "The queue holds 40 keys of 18 videos, so about 2.2 of" in error
     assert "--method.same-video masked" in error
     assert pretrain(videos, tmp_path / "more", "--method.same-video", "masked", steps=1) == 0
     assert "The queue holds" not in capsys.readouterr().err

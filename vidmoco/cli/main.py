@@ -18,7 +18,7 @@ from vidmoco.atomic_file import NO_ROOM, unwritable
 from vidmoco.cli.commands import COMMANDS
 from vidmoco.cli.flags import parse
 from vidmoco.cli.help import HELP
-from vidmoco.console import silence, write_if_read
+from vidmoco.closed_streams import silence, write_if_read
 from vidmoco.errors import ConfigError, VidmocoError, is_out_of_memory, nearest
 from vidmoco.foreign_messages import escape_foreign_messages
 from vidmoco.interrupt import Stopped

@@ -55,7 +55,6 @@ SYNONYMS: dict[str, Sequence[str]] = {
     "--max-steps": ("--steps",),
     "--temperature": ("--method.tau", "--tau"),
     "--temp": ("--method.tau", "--tau"),
-    "--method.temperature": ("--method.tau",),
     "--moco-t": ("--method.tau",),
     "--moco-k": ("--method.queue-size",),
     "--moco-m": ("--method.momentum",),

@@ -104,7 +104,7 @@ class MoCoConfig(SplitBatchNormSettings):
     def warning(self, number: int, noun: str = "video") -> str:
         """Return a warning if the queue holds many keys of each video, or an empty string."""
         own = self.queue_size / number
-        if self.same_video != "negative" or own <= _MANY_OF_ONE_VIDEO:
+        if number == 1 or self.same_video != "negative" or own <= _MANY_OF_ONE_VIDEO:
             return super().warning(number, noun)
         about = f"{own:.2g}" if own < 10 else f"{round(own):,}"
         return (
