@@ -39,4 +39,4 @@ class SharedBuffer:
         self.memory = mmap.mmap(self._file, num_bytes)
         # The memory lives as long as a tensor or array uses it. Not __del__: when Python ends, it
         # may run without modules.
-        weakref.finalize(self, os.close, self._file)
+        weakref.finalize(self, os.close, self._file).atexit = False
