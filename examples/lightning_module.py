@@ -54,10 +54,9 @@ class Pretraining(LightningModule):
 
 def main(videos: Path, *, batch_size: int = 64, size: int = 64, **trainer: Any) -> Pretraining:
     """Train, and return the module; ``trainer`` are arguments of Lightning's Trainer."""
-    pairs = vidmoco.FramePairs(videos, batch_size=batch_size, short_side=size, max_gap=1.5)
     module = Pretraining(size)
-    Trainer(**trainer).fit(module, DataLoader(pairs, batch_size=None, num_workers=0))
-    pairs.close()
+    with vidmoco.FramePairs(videos, batch_size=batch_size, short_side=size, max_gap=1.5) as pairs:
+        Trainer(**trainer).fit(module, DataLoader(pairs, batch_size=None, num_workers=0))
     return module
 
 

@@ -27,29 +27,29 @@ def main(
     config = MoCoConfig(queue_size=16 * batch_size, momentum=0.99, bn_splits=1)
     method = build_method(config, backbone, Inputs())
     optimizer = torch.optim.AdamW(method.parameters(), lr=1e-3)
-    pairs = vidmoco.FramePairs(videos, batch_size=batch_size, short_side=size, max_gap=1.5)
     augment = build_augment(AugmentConfig(size=size, blur_probability=0.0))
     generator = torch.Generator().manual_seed(0)
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
-        method.load_state_dict(state["method"])
-        optimizer.load_state_dict(state["optimizer"])
-        generator.set_state(state["views"])
-        pairs.load_state_dict(state["pairs"])
     losses = []
-    while pairs.step < steps:
-        for batch in pairs:  # an epoch
-            views = augment(batch["frames"], batch["aspect_ratios"], generator)
-            # The steps before this batch; here the key encoder follows.
-            method.begin_step(progress=(pairs.step - 1) / steps)
-            loss, _ = method(views, source_ids=batch["source_ids"], times=batch["pts_seconds"])
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            method.end_step()  # the keys enter the queue
-            losses.append(loss.item())
-            if pairs.step == steps:
-                break
+    with vidmoco.FramePairs(videos, batch_size=batch_size, short_side=size, max_gap=1.5) as pairs:
+        if checkpoint.exists():
+            state = torch.load(checkpoint, weights_only=True)
+            method.load_state_dict(state["method"])
+            optimizer.load_state_dict(state["optimizer"])
+            generator.set_state(state["views"])
+            pairs.load_state_dict(state["pairs"])
+        while pairs.step < steps:
+            for batch in pairs:  # an epoch
+                views = augment(batch["frames"], batch["aspect_ratios"], generator)
+                # The steps before this batch; here the key encoder follows.
+                method.begin_step(progress=(pairs.step - 1) / steps)
+                loss, _ = method(views, source_ids=batch["source_ids"], times=batch["pts_seconds"])
+                loss.backward()
+                optimizer.step()
+                optimizer.zero_grad()
+                method.end_step()  # the keys enter the queue
+                losses.append(loss.item())
+                if pairs.step == steps:
+                    break
     state = {
         "method": method.state_dict(),
         "optimizer": optimizer.state_dict(),
@@ -57,7 +57,6 @@ def main(
         "pairs": pairs.state_dict(),
     }
     torch.save(state, checkpoint)
-    pairs.close()
     folder = checkpoint.with_name(f"{checkpoint.stem}_backbone")  # for vidmoco.embed, evaluate, …
     vidmoco.save_backbone(method.backbone, folder, size=size)
     return losses

@@ -1,14 +1,19 @@
 import multiprocessing
+import pickle
 import shutil
 import subprocess
 import sys
+import threading
+from itertools import chain
+from types import ModuleType
 
 import pytest
 import torch
 from child_processes import launch
 from painted_videos import read_index, write_video, write_videos
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
 
+from vidmoco import distributed
 from vidmoco.cli.main import main
 from vidmoco.config.limits import Limits
 from vidmoco.data.batches import Batches
@@ -73,6 +78,127 @@ def test_within_a_data_loader(videos):
     loader = DataLoader(pairs_of(videos), batch_size=None, num_workers=0)
     assert len(loader) == 2
     assert all(map(same, loader, pairs_of(videos)))
+
+
+def reads():
+    return [thread for thread in threading.enumerate() if thread.name == "load pairs"]
+
+
+def test_a_with_block_ends_what_it_began(videos):
+    expected = list(pairs_of(videos))
+    with pairs_of(videos, workers=1) as pairs:
+        iterator = iter(pairs)
+        assert same(next(iterator), expected[0]) and reads()
+    assert not reads()
+    assert next(iterator, None) is None and not reads()  # a pass is over too
+    assert pairs.step == 1 and pairs.name(0) == "00.mp4"
+    with pytest.raises(ZeroDivisionError), pairs:
+        for batch in pairs:  # after the block as before it
+            assert same(batch, expected[1]) and reads()
+            raise ZeroDivisionError
+    assert not reads() and pairs.step == 2
+
+
+def test_a_with_block_ends_the_pass_of_a_thread(videos, monkeypatch):
+    waits, taken = threading.Event(), []
+
+    def is_ready(batches, step):
+        if step == 1:
+            waits.set()
+        return step == 0 and all_read(batches, step)
+
+    all_read = Batches.is_ready
+    monkeypatch.setattr(Batches, "is_ready", is_ready)
+    with pairs_of(videos, workers=1) as pairs:
+        thread = threading.Thread(target=lambda: taken.extend(pairs))
+        thread.start()
+        waits.wait()
+    thread.join()
+    assert len(taken) == 1 and not reads()
+
+
+def test_threads_share_the_batches(videos):
+    expected = [batch for pairs in [pairs_of(videos)] for _ in range(6) for batch in pairs]
+    taken = []
+    with pairs_of(videos, workers=1) as pairs:
+
+        def take():
+            while pairs.step < 8:
+                taken.extend(pairs)
+
+        threads = [threading.Thread(target=take) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(taken) == pairs.step
+    assert all(sum(same(one, other) for other in taken) == 1 for one in expected[: len(taken)])
+
+
+def test_it_is_not_saved_itself(videos):
+    with pytest.raises(ConfigError, match=r"To save how far it is, save its state_dict\(\)"):
+        pickle.dumps(pairs_of(videos))
+
+
+@pytest.mark.parametrize("options", [{}, {"batch_size": 2}, {"batch_size": 3, "drop_last": True}])
+def test_batches_of_batches_are_refused(videos, options):
+    pairs = pairs_of(videos)
+    with pytest.raises(ConfigError, match="gives whole batches, and this DataLoader would make"):
+        list(DataLoader(pairs, **options))
+    assert pairs.step == 0
+
+
+class _Rows(IterableDataset):
+    def __init__(self, pairs):
+        self.pairs = pairs
+
+    def __iter__(self):
+        return chain.from_iterable(map(self.rows, self.pairs))
+
+    def rows(self, batch):
+        return [{name: batch[name][n] for name in batch} for n in range(len(batch["rows"]))]
+
+
+def test_batches_that_a_loader_rightly_makes(videos):
+    expected = list(pairs_of(videos))
+    first = DataLoader(pairs_of(videos), collate_fn=lambda batches: batches[0])
+    assert all(map(same, first, expected))
+    again = DataLoader(_Rows(pairs_of(videos)), batch_size=3)
+    assert all(map(same, again, expected))
+
+
+# What accelerate does with an IterableDataset of several processes, or its main process with all.
+ACCELERATE = """
+from torch.utils.data import IterableDataset
+class IterableDatasetShard(IterableDataset):
+    def __init__(self, dataset):
+        self.dataset = dataset
+    def __iter__(self):
+        for number, element in enumerate(self.dataset):
+            if number % 2 == 0:
+                yield element
+class DataLoaderDispatcher:
+    def __init__(self, loader):
+        self.loader = loader
+    def __iter__(self):
+        yield from self.loader
+"""
+
+
+def test_a_second_share_of_a_share_is_refused(videos, monkeypatch):
+    accelerate = ModuleType("accelerate.data_loader")
+    exec(ACCELERATE, vars(accelerate))
+    shard, dispatcher = accelerate.IterableDatasetShard, accelerate.DataLoaderDispatcher
+    assert len(list(dispatcher(DataLoader(pairs_of(videos), batch_size=None)))) == 2
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    pairs = pairs_of(videos)
+    for loader in (
+        DataLoader(shard(pairs), batch_size=None),
+        dispatcher(DataLoader(pairs, batch_size=None)),
+    ):
+        with pytest.raises(ConfigError, match=r"prepare\(\) the method and the optimizer only"):
+            next(iter(loader))
+    assert len(list(pairs)) == 2
 
 
 RANK = """

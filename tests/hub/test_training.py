@@ -34,6 +34,11 @@ def test_videos_and_hours(facts):
     assert "secret" not in said and "alice" not in said
 
 
+def test_a_method_of_one_view_has_no_pairs(tmp_path):
+    said = data_section(read_run(make_run(tmp_path / "run", load_recipe("inst_disc"))))
+    assert said.endswith("The positive of a view is the stored embedding of its video or image.")
+
+
 def test_short_data(facts):
     Catalog.from_rows([video(1, hours=0.02)]).save(facts.folder / "catalog.parquet")
     assert data_section(facts).startswith("1 video, 1 min 12 s in all. The data")

@@ -91,6 +91,15 @@ def test_gaps_are_told(videos):
     assert found["note"].startswith("No video is as long as --data.max-gap (200 s): gaps are at")
 
 
+@pytest.mark.parametrize("single_frame", [True, False])
+def test_a_method_of_one_view_has_no_pairs(videos, single_frame):
+    data = {"single_frame": single_frame, "segments": "whole"}
+    found = screen(videos, "inst_disc", batch_size=4, data=data)
+    assert found["batch"] == (
+        "4 times one view of a video, with its stored embedding as the positive"
+    )
+
+
 def test_views_that_are_larger_than_the_frames_are_told(videos):
     data = {"segments": "whole", "max_gap": None}
     found = screen(videos, batch_size=4, data=data, augment={"size": 224})

@@ -65,3 +65,17 @@ sys.kept = SharedBuffer(8)  # which is gone last
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == ""
+
+
+def test_a_process_may_still_be_started_when_python_ends():
+    """By a thread, which would send the number of a closed file, or of another one."""
+    code = """
+import atexit
+import os
+import sys
+from vidmoco.workers.shared_buffer import SharedBuffer
+atexit.register(lambda: print(os.fstat(sys.kept._file).st_size))
+sys.kept = SharedBuffer(8)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("8\n", "")

@@ -17,6 +17,8 @@ class MethodSettings(Settings):
     HAS_PREDICTOR: ClassVar[bool] = False
     TAKES_MORE_VIEWS: ClassVar[bool] = False
     """Whether the method takes more than two large views of a video."""
+    CONTRASTS_VIEWS: ClassVar[bool] = True
+    """Whether the positive is another view. Else only the first large view is used."""
     name: str
     dim: int
 

@@ -240,6 +240,7 @@ class EndToEndConfig(SplitBatchNormSettings):
 class MemoryBankConfig(MethodSettings):
     """The memory bank of InstDisc: one stored embedding per instance."""
 
+    CONTRASTS_VIEWS: ClassVar[bool] = False
     name: Literal["memory_bank"] = "memory_bank"
     """The method."""
     dim: int = 128

@@ -3,14 +3,16 @@
 import inspect
 import os
 import sys
+import threading
 import weakref
 from collections.abc import Generator, Iterator, Sequence
 from os import PathLike
+from types import FrameType
 from typing import Any
 
 from rich.console import Console
 from torch import Tensor
-from torch.utils.data import IterableDataset, get_worker_info
+from torch.utils.data import IterableDataset, default_collate, get_worker_info
 
 from vidmoco import distributed
 from vidmoco.config.augment import AugmentConfig
@@ -29,7 +31,16 @@ _WITHOUT_EFFECT = ("workers", "decoder")  # on the pairs
 
 _ALONE = (
     "FramePairs has worker processes of its own, and stays in the process that made it. Give the "
-    "DataLoader num_workers=0, and FramePairs workers=N."
+    "DataLoader batch_size=None and num_workers=0, and FramePairs workers=N."
+)
+_WHOLE = (
+    "FramePairs gives whole batches, and this DataLoader would make batches of them. Give the "
+    "DataLoader batch_size=None, and FramePairs batch_size=N."
+)
+_SHARED_OUT = (
+    "FramePairs gives each process its share of every batch, and accelerate would share that out "
+    "again. Give accelerator.prepare() the method and the optimizer only, and iterate over "
+    "FramePairs itself."
 )
 
 
@@ -37,17 +48,20 @@ class FramePairs(IterableDataset[dict[str, Tensor]]):
     """Batches of frame pairs, in the order that ``vidmoco pretrain`` has them.
 
     One pass gives the rest of an epoch; the next pass goes on with the next. Processes of vidmoco's
-    own decode, so it is used as it is, or in ``DataLoader(pairs, batch_size=None)`` with
-    ``num_workers=0``. Under ``torch.distributed`` each rank gets its share of every batch, also
-    where the ranks meet after it was made.
+    own decode, and end with the ``with`` block, also after an error in it. So it is used as it is,
+    or in ``DataLoader(pairs, batch_size=None)`` with ``num_workers=0``. Under ``torch.distributed``
+    each rank gets its share of every batch, also where the ranks meet after it was made.
 
-        for batch in vidmoco.FramePairs("videos/", batch_size=128, short_side=128):
-            batch["frames"]        uint8 (N, F, 3, H, W); F is 2 unless frames_per_video says more
-            batch["source_ids"]    int64 (N,): the video or segment; equal ones are no negatives
-            batch["pts_seconds"]   float64 (N, F): when each is shown, from the start of its video
-            batch["aspect_ratios"] float32 (N,): displayed width / height; frames fill a canvas of
-                                   one shape, and ``vidmoco.augment.views`` undoes that
-            batch["rows"]          int64 (N,): the video; ``pairs.name(row)`` is its path
+        with vidmoco.FramePairs("videos/", batch_size=128, short_side=128) as pairs:
+            for batch in pairs:
+                batch["frames"]         uint8 (N, F, 3, H, W); F is 2, or frames_per_video
+                batch["source_ids"]     int64 (N,): the video or segment; equal ones are no
+                                        negatives
+                batch["pts_seconds"]    float64 (N, F): when each is shown, from the start of its
+                                        video
+                batch["aspect_ratios"]  float32 (N,): displayed width / height; frames fill a canvas
+                                        of one shape, and ``vidmoco.augment.views`` undoes that
+                batch["rows"]           int64 (N,): the video; ``pairs.name(row)`` is its path
 
     Args:
         videos: A folder of videos, prepared frames or images, a video or a catalog; or several.
@@ -94,39 +108,42 @@ class FramePairs(IterableDataset[dict[str, Tensor]]):
         }
         self._batches: Generator[PairBatch] | None = None
         self._closing: weakref.finalize[Any, Any] | None = None
+        self._times_closed = 0
+        self._lock = threading.Lock()  # threads may take turns
         self._process = os.getpid()
         self.step = 0
         self.failures: dict[int, str] = {}
+
+    def __enter__(self) -> "FramePairs":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""
         return self._batching.batches_per_epoch
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        """Yield the batches of the rest of this epoch.
+        """Yield the batches of the rest of this epoch, until it is closed.
 
         Raises:
-            ConfigError: This is a process of a DataLoader, or a fork of the one that made this.
+            ConfigError: This is a process of a DataLoader, or a fork of the one that made this; a
+                DataLoader would make batches of batches; accelerate would share them out again.
             VideoError: Too many videos in a row cannot be read.
         """
+        self._require_own_process()
+        self._refuse_other_batching()
+        return self._rest_of_epoch()
+
+    def _rest_of_epoch(self) -> Iterator[dict[str, Tensor]]:
         end = (self.step // len(self) + 1) * len(self)
+        times_closed = self._times_closed
         batching = self._source.batching()
         if batching.positions != self._batching.positions:  # the ranks have met since
-            self.close()
+            self._stop_reading()
             self._batching = batching
-        while self.step < end:
-            self._require_own_process()
-            if self._batches is None:
-                steps = range(self.step, sys.maxsize)
-                self._batches = self._source.batches(self._batching, steps)
-                self._closing = weakref.finalize(self, _close, self._batches)  # or when Python ends
-            try:
-                batch = next(self._batches)
-            except BaseException:  # also an interrupt: the next pass begins with this batch
-                self.close()
-                raise
-            self.step += 1
-            self.failures.update(batch.failures)
+        while self._times_closed == times_closed and (batch := self._take(end)):
             yield {
                 "frames": batch.frames,
                 "aspect_ratios": batch.aspect_ratios,
@@ -134,6 +151,28 @@ class FramePairs(IterableDataset[dict[str, Tensor]]):
                 "rows": batch.rows,
                 "pts_seconds": batch.pts_seconds,
             }
+
+    def _take(self, end: int) -> PairBatch | None:
+        """Return the next batch before step ``end``; None if there is none, or it is closed."""
+        self._require_own_process()
+        with self._lock:
+            if self.step >= end:
+                return None
+            if self._batches is None:
+                steps, stopped = range(self.step, sys.maxsize), threading.Event()
+                self._batches = self._source.batches(self._batching, steps, stopped=stopped.is_set)
+                self._closing = weakref.finalize(  # or when Python ends
+                    self, _close, self._batches, stopped
+                )
+            try:
+                batch = next(self._batches, None)
+            except BaseException:  # also an interrupt: the next pass begins with this batch
+                self._stop_reading()
+                raise
+            if batch is not None:
+                self.step += 1
+                self.failures.update(batch.failures)
+            return batch
 
     def name(self, row: int) -> str:
         """Return the path of a video below its folder."""
@@ -156,18 +195,25 @@ class FramePairs(IterableDataset[dict[str, Tensor]]):
                 f"The state is of pairs with another {', '.join(differing)}, and would go on with "
                 "others. Give the settings and the videos that it began with."
             )
-        self.close()
+        self._stop_reading()
         self.step = state["step"]
 
     def close(self) -> None:
-        """End the processes that decode; the next pass starts others."""
+        """End the processes that decode, and every pass; the next pass starts others.
+
+        ``with FramePairs(…) as pairs`` does so at the end of the block.
+        """
+        self._times_closed += 1
+        self._stop_reading()
+
+    def _stop_reading(self) -> None:
         if self._closing is not None:
             self._closing()
         self._batches = self._closing = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Refuse to be sent to another process, such as one that a DataLoader spawns."""
-        raise ConfigError(_ALONE)
+        """Refuse to be sent to another process, such as one that a DataLoader spawns, or saved."""
+        raise ConfigError(f"{_ALONE} To save how far it is, save its state_dict().")
 
     def _require_own_process(self) -> None:
         """Refuse a process without the threads and processes that read, before waiting for them.
@@ -182,8 +228,26 @@ class FramePairs(IterableDataset[dict[str, Tensor]]):
                 "Make it in the process that uses it."
             )
 
+    def _refuse_other_batching(self) -> None:
+        """Refuse loaders that make batches of batches, or share out what is shared out already.
 
-def _close(batches: Generator[PairBatch]) -> None:
-    # A thread of the caller's may wait for a batch when Python ends.
+        They tell a dataset nothing of what they do with it, but they are on the stack.
+        """
+        frame: FrameType | None = sys._getframe()
+        several = distributed.world_size() > 1
+        while frame is not None:
+            module = frame.f_globals.get("__name__")
+            if module == "torch.utils.data._utils.fetch":
+                found = frame.f_locals
+                if found.get("dataset") is self and found.get("collate_fn") is default_collate:
+                    raise ConfigError(_WHOLE)
+            elif module == "accelerate.data_loader" and several:
+                raise ConfigError(_SHARED_OUT)
+            frame = frame.f_back
+
+
+def _close(batches: Generator[PairBatch], stopped: threading.Event) -> None:
+    # A thread of the caller's may wait for a batch, also when Python ends: it ends the batches.
+    stopped.set()
     if inspect.getgeneratorstate(batches) != inspect.GEN_RUNNING:
         batches.close()

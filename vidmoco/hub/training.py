@@ -23,7 +23,9 @@ RECIPE_FILE, CURVE_FILE = "recipe.yaml", "training.png"
 def data_section(facts: RunFacts) -> str:
     """Return how much data it was, and of which kind; never where it lies or what it is called."""
     lines = [*_videos_of(facts), "The data itself is not in this repository."]
-    if facts.config is not None and facts.config.data.single_frame:
+    if facts.config is not None and not facts.config.method.CONTRASTS_VIEWS:
+        lines.append("The positive of a view is the stored embedding of its video or image.")
+    elif facts.config is not None and facts.config.data.single_frame:
         lines.append("Both views of a pair are cut from one frame.")
     elif facts.config is not None and not (facts.folder / run_folder.FRAMES).is_file():
         gap = facts.config.data.max_gap

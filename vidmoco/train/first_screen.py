@@ -154,7 +154,10 @@ def _length_note(config: PretrainConfig, batching: Batching, steps: range) -> st
 
 def _batch(config: PretrainConfig, source: PairSource, batching: Batching) -> str:
     data, views = config.data, config.augment.large_views
-    if data.single_frame or not source.has_time:
+    if not config.method.CONTRASTS_VIEWS:
+        kind = f"one view of {'a video' if source.has_time else 'an image'}"
+        kind += ", with its stored embedding as the positive"
+    elif data.single_frame or not source.has_time:
         kind = f"{_in_words(views)} views of one {'frame' if source.has_time else 'image'}"
     else:
         kind = f"{_in_words(data.frames_per_video)} frames of one video{_gaps(data)}"

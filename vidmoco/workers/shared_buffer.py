@@ -38,5 +38,5 @@ class SharedBuffer:
     def _map(self, num_bytes: int) -> None:
         self.memory = mmap.mmap(self._file, num_bytes)
         # The memory lives as long as a tensor or array uses it. Not __del__: when Python ends, it
-        # may run without modules.
-        weakref.finalize(self, os.close, self._file)
+        # may run without modules. Nor when Python ends: a thread may be starting a process with it.
+        weakref.finalize(self, os.close, self._file).atexit = False
