@@ -121,10 +121,12 @@ def test_tables_of_recipes_are_complete(here):
         r"^\| `(\w+)` \|.*\| ([^|]*) \|$", (ROOT / "docs/methods.md").read_text(), re.M
     ):
         listed |= dict.fromkeys(re.findall(r"`(\w+)`", names), method)
-    assert listed == {name: load_recipe(name).method.name for name in shipped_recipes()}
+    recipes = {name: load_recipe(name).method.name for name in shipped_recipes()}
+    assert listed == recipes, "The table of docs/methods.md has other recipes than configs/."
     table = (ROOT / "README.md").read_text().partition("## Recipes")[2].partition("\n\nA recipe")[0]
     cells = re.findall(r"^\| ([^|]*) \|", table, re.M)
-    assert set(re.findall(r"`(\w+)`", " ".join(cells))) == listed.keys()
+    in_readme = set(re.findall(r"`(\w+)`", " ".join(cells)))
+    assert in_readme == listed.keys(), "The table of README.md has other recipes than configs/."
 
 
 @pytest.mark.parametrize(

@@ -85,14 +85,14 @@ def test_settings_that_the_help_leaves_out_have_their_flags():
 @pytest.mark.parametrize("name", METHOD_CONFIGS)
 def test_a_method_comes_into_any_recipe_with_its_own_defaults(recipe, name):
     given, of_recipe = (
-        pretrain("v", "--recipe", recipe, *more, "--seed", "7", "--method.tau", "0.33")
+        pretrain("v", "--recipe", recipe, *more, "--seed", "7", "--method.dim", "32")
         for more in ([f"--method.name={name}"], [])
     )
     assert type(given.method) is METHOD_CONFIGS[name]
     if type(of_recipe.method) is type(given.method):
         assert given == of_recipe  # the recipe's own settings of its method stay
     else:
-        assert given.method == METHOD_CONFIGS[name](tau=0.33)
+        assert given.method == METHOD_CONFIGS[name](dim=32)
         of_recipe = fitted_to(type(given.method), of_recipe)
     if not given.method.TAKES_MORE_VIEWS:
         assert given.augment.large_views == given.data.frames_per_video == 2

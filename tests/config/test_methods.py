@@ -22,7 +22,11 @@ KINDS = tuple(METHOD_CONFIGS.values())
 @pytest.mark.parametrize(
     ("kind", "values", "words"),
     [
-        *((kind, {"tau": 0.0}, "--method.tau is 0.0; it must be greater than 0") for kind in KINDS),
+        *(
+            (kind, {"tau": 0.0}, "--method.tau is 0.0; it must be greater than 0")
+            for kind in KINDS
+            if "tau" in vars(kind())
+        ),
         *((kind, {"dim": 0}, "--method.dim is 0; it must be at least 1") for kind in KINDS),
         (MoCoConfig, {"queue_size": 0}, "--method.queue-size is 0"),
         (MoCoConfig, {"queue_from": 1.5}, "--method.queue-from is 1.5; it must be from 0 to 1"),
@@ -52,7 +56,7 @@ def test_values_out_of_range_are_refused_by_their_flag(kind, values, words):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_method_goes_into_a_recipe_and_back(kind):
-    config = PretrainConfig(method=kind(tau=0.5), data=DataConfig(batch_size=64))
+    config = PretrainConfig(method=kind(dim=64), data=DataConfig(batch_size=64))
     assert parse_recipe(dump_recipe(config), source="test") == config
 
 

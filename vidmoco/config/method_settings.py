@@ -1,7 +1,9 @@
 """What the settings of every method provide to the rest of the program."""
 
 from dataclasses import replace
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from tyro.conf import arg
 
 from vidmoco.config.augment import AugmentConfig
 from vidmoco.config.base import Settings
@@ -97,10 +99,20 @@ class MethodSettings(Settings):
         )
 
 
+BatchNormSplits = Annotated[
+    int,
+    arg(
+        help="Number of equal parts of the batch, each with its own batch-norm statistics, as on "
+        "this many GPUs. Keys are shuffled between the parts (Shuffling BN). With several "
+        "processes, each has at least one part."
+    ),
+]
+
+
 class SplitBatchNormSettings(MethodSettings):
     """Settings of methods with Shuffling BN (He et al. 2020, section 3.3)."""
 
-    bn_splits: int
+    bn_splits: BatchNormSplits
 
     @property
     def num_parts(self) -> int:

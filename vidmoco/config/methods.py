@@ -1,28 +1,21 @@
 """Settings of each method, and the checks of other sections that it needs."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal, get_args
-
-from tyro.conf import arg
+from typing import ClassVar, Literal, get_args
 
 from vidmoco.config.augment import AugmentConfig
 from vidmoco.config.data import DataConfig
 from vidmoco.config.fields import Expert
-from vidmoco.config.method_settings import MethodSettings, SplitBatchNormSettings
+from vidmoco.config.method_settings import (
+    BatchNormSplits,
+    MethodSettings,
+    SplitBatchNormSettings,
+)
 from vidmoco.config.optim import OptimConfig
 from vidmoco.errors import ConfigError
 from vidmoco.text import counted
 
 _MANY_OF_ONE_VIDEO = 2  # assumption: with more keys per video in the queue, a warning is due
-
-BatchNormSplits = Annotated[
-    int,
-    arg(
-        help="Number of equal parts of the batch, each with its own batch-norm statistics, as on "
-        "this many GPUs. Keys are shuffled between the parts (Shuffling BN). With several "
-        "processes, each has at least one part."
-    ),
-]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -68,7 +68,9 @@ class Method(nn.Module):
         source_ids: Int64[Tensor, " n"],
         times: Float64[Tensor, "n f"],
     ) -> tuple[Float[Tensor, ""], Stats]:
-        """Return the loss of a micro-batch, and its diagnostics.
+        """Return the loss of a micro-batch, and its diagnostics, which ``metrics.jsonl`` keeps.
+
+        The progress bar and the report show ``top1`` and others of ``losses.py`` where they are.
 
         Args:
             views: full-size views first, then small crops. View v shows frame v modulo F.

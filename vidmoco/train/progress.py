@@ -46,8 +46,10 @@ def describe(metrics: dict[str, Any], *, num_failures: int) -> str:
     """Return a short text of the newest metrics."""
     if not metrics:
         return ""
-    text = (
-        f"loss {metrics['loss']:.3f}  top-1 {metrics['top1']:.1f} %  "
-        f"{metrics['pairs_per_second']:.0f} pairs/s  data wait {metrics['data_wait_share']:.0%}"
-    )
-    return text + (f"  {num_failures} unreadable" if num_failures else "")
+    parts = [f"loss {metrics['loss']:.3f}"]
+    if "top1" in metrics:  # not of a method without negatives
+        parts.append(f"top-1 {metrics['top1']:.1f} %")
+    parts.append(f"{metrics['pairs_per_second']:.0f} pairs/s")
+    parts.append(f"data wait {metrics['data_wait_share']:.0%}")
+    parts += [f"{num_failures} unreadable"] * bool(num_failures)
+    return "  ".join(parts)
