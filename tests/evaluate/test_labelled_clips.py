@@ -162,6 +162,8 @@ def test_a_limit_keeps_the_most_different_frames():
     # One frame of one video of each group.
     assert Counter(clip.group for clip in chosen if clip.label == "a") == {"1": 1, "2": 1, "3": 1}
     assert all(len(frames) == 1 for frames in chosen.values())
+    others = choose_frames(given, per_video=4, per_class=3, seed=1)
+    assert [*map(str, chosen)] != [*map(str, others)]  # not the first video of each group
     many = choose_frames(given, per_video=4, per_class=12, seed=0)
     assert sum(clip.label == "a" for clip in many) == 12  # each video before a second frame of one
     assert {frames[0] for clip, frames in many.items() if clip.label == "a"} == {0, 1, 2, 3}
