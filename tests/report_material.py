@@ -174,7 +174,10 @@ def write_json(path: Path, data: Any) -> Path:
     return path
 
 
-_LINE = {"lr": 0.02, "loss": 2.5, "loss_objectness": 0.75, "images_per_second": 3.0}
+_LINE = {
+    "lr": 0.02, "loss": 2.5, "loss_classifier": 0.5, "loss_box_reg": 0.25, "loss_objectness": 0.75,
+    "loss_rpn_box_reg": 1.0, "images_per_second": 3.0,
+}  # fmt: skip
 
 
 def _part(kind: str) -> dict[str, Any]:

@@ -53,8 +53,11 @@ def test_the_header_says_what_parts_the_columns(tmp_path, text, rows):
 
 def test_a_line_of_another_length_between_semicolons(tmp_path):
     path = tmp_path / "a.csv"
-    path.write_text("path;label\na;1\nb\n")
-    assert uneven_line(path) == "line 3 has not as many fields as the header: 1 instead of 2"
+    for line, number in (("b", 1), ("b;2;3", 3), ("b;2;3;4", 4)):
+        path.write_text(f"path;label\na;1\n{line}\n")
+        assert uneven_line(path) == (
+            f"line 3 has not as many fields as the header: {number} instead of 2"
+        )
 
 
 def test_what_a_video_is_called(tmp_path, monkeypatch):

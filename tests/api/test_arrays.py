@@ -71,6 +71,23 @@ def test_groups_widen_the_intervals():
     assert widths[1] > 2 * widths[0]
 
 
+def test_groups_choose_the_decay_and_the_shots():
+    """Classes are by chance, so a row that is held out is right only if it has copies in train."""
+    generator = np.random.default_rng(0)
+    rows = generator.standard_normal((20, 30)).repeat(4, axis=0)
+    rows += 0.01 * generator.standard_normal(rows.shape)
+    labels, copied = (np.arange(20) % 2).repeat(4), np.arange(20).repeat(4)
+    alone, grouped = (
+        vidmoco.evaluate_features(
+            rows, labels, rows, labels, few_shot=0.05, few_shot_draws=1, device="cpu", **given
+        )
+        for given in ({}, {"train_groups": copied, "val_groups": -1 - copied})
+    )
+    held_out = [max(found["linear_held_out_top1"].values()) for found in (alone, grouped)]
+    assert held_out[0] == 100 > held_out[1]
+    assert [found["few_shot_per_class"]["0.05"] for found in (alone, grouped)] == [2, 4]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -117,6 +117,12 @@ def test_the_epochs_of_a_block_are_shuffled_each_in_its_own_way():
     overlaps = [len(a & b) for a in together[:6] for b in together[6:12]]
     assert np.mean(overlaps) == pytest.approx(5 / 6)  # as by chance
     assert max(overlaps) < 5
+    # So are the second block, whose first step is 24, and those of another seed.
+    shuffles = []
+    for some, start in ((order, 0), (order, 24), (BatchOrder(batching, seed=1), 0)):
+        videos = list(chain(*(videos_of(some, step) for step in range(start, start + 12))))
+        shuffles.append([videos[:30].index(video) for video in videos[30:]])
+    assert len({*map(str, shuffles)}) == 3
 
 
 def test_the_seed_and_the_round_decide():

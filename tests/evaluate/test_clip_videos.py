@@ -77,6 +77,12 @@ def test_copies_are_one_group():
     assert [clip.group for clip in joined] == ["x", "x", "x", "x", "w"]
     chain = catalog(*VIDEOS, contents={"0.mp4": "1", "2.mp4": "1", "1.mp4": "2", "3.mp4": "2"})
     assert [c.group for c in with_copies_together(CLIPS, chain)] == ["x", "x", "x", "x", "w"]
+    # d joins c, which joins b, which joins a.
+    in_turn = [Clip(f"{n}.mp4", "a", group) for n, group in enumerate("dccbba")]
+    videos = catalog(
+        *(c.path for c in in_turn), contents={f"{n}.mp4": str(n // 2) for n in range(6)}
+    )
+    assert {clip.group for clip in with_copies_together(in_turn, videos)} == {"a"}
     unreadable = catalog(*VIDEOS, contents=dict.fromkeys(VIDEOS, ""))
     assert with_copies_together(CLIPS, unreadable) == CLIPS
 

@@ -87,6 +87,9 @@ def test_videos_by_their_frames():
     assert mean[0].tolist() == pytest.approx([1.75 / 3, 1.25 / 3, 0])
     assert most.tolist() == [pytest.approx([0.9, 0.6, 0]), pytest.approx([0.6, 0.9, 0])]
     assert [found.argmax(1).tolist() for found in (mean, most, vote)] == [[0, 1], [0, 1], [1, 1]]
+    # However sure 8 frames are, 9 others have more votes.
+    sure = torch.tensor([[1.0, 0.0]] * 8 + [[0.49, 0.51]] * 9)
+    assert video_scores(sure, torch.zeros(17, dtype=torch.int64), how="vote").argmax() == 1
     # The order of the frames does not matter.
     order = torch.tensor([4, 0, 3, 2, 1])
     again = video_scores(scores[order], videos[order], how="mean")

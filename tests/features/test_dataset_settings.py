@@ -1,9 +1,11 @@
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from dataset_folders import begin
 
+from vidmoco.config.frame_selection import FrameSelection
 from vidmoco.errors import ConfigError
 from vidmoco.features.dataset_settings import (
     SETTINGS,
@@ -31,7 +33,13 @@ def test_what_decides_the_rows():
     assert changed_settings(known, known | {"backbone": "there"}) == []
     assert hash_of(known) == hash_of(known | {"backbone": "there"})
     assert changed_settings(known, known | {"every": 2, "pool": "mean"}) == ["every", "pool"]
-    assert hash_of(known) != hash_of(known | {"every": 2})
+    for name in (
+        *("format", "weights_hash", "preprocess", "precision", "feature", "times_file", "pool"),
+        *("normalize", "dtype", "labels", *(field.name for field in fields(FrameSelection))),
+    ):
+        given = known | {name: "another"}
+        assert changed_settings(known, given) == [name]
+        assert hash_of(known) != hash_of(given)
 
 
 def test_no_other_files_within_a_dataset(tmp_path, monkeypatch):

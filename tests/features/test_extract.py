@@ -3,7 +3,7 @@ import multiprocessing
 import re
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import av
@@ -17,16 +17,18 @@ from vidmoco.backbones.frozen import load_frozen
 from vidmoco.backbones.preprocess import normalize, preprocess_of, resize_and_crop
 from vidmoco.cli.main import main
 from vidmoco.config.extract import ExtractCommand
+from vidmoco.config.frame_selection import FrameSelection
 from vidmoco.config.limits import Limits
 from vidmoco.errors import ConfigError, VideoError
 from vidmoco.features import extract as extract_module
 from vidmoco.features import extract_command as command_module
 from vidmoco.features import stream
-from vidmoco.features.extract import extract_video, extract_videos
+from vidmoco.features.extract import extract_video, extract_videos, is_done
 from vidmoco.features.extract_command import default_backbone
 from vidmoco.features.extract_command import extract as extract_command
 from vidmoco.features.extraction import Extraction
 from vidmoco.features.feature_file import SUFFIXES
+from vidmoco.video.info import VideoInfo
 from vidmoco.video.probe import probe_video
 from vidmoco.video.sequential_reader import iter_frames
 
@@ -110,6 +112,21 @@ def test_a_folder_is_written_file_by_file_and_not_twice(video_folder, backbone, 
     words = ["--every", 2, "--overwrite"]
     assert extract(videos, "-o", output, *FILES, "--backbone", backbone, *words) == 1
     assert len(np.load(output / "a.mp4.npy")) == 3
+
+
+def test_features_of_any_other_setting_are_refused(tmp_path):
+    info = VideoInfo(root=str(tmp_path), key="a.mp4", num_bytes=1, mtime_ns=2)
+    one = Extraction(info, tmp_path / "a.npy")
+    one.output.touch()
+    known = {"source": one.source, "source_bytes": 1, "source_mtime_ns": 2}
+    (tmp_path / "a.json").write_text(json.dumps(known))
+    assert is_done(one, {"backbone": "another"})
+    names = ["weights_hash", "precision", "feature", "pool", "normalize", "dtype"]
+    for name in (*names, *(field.name for field in fields(FrameSelection))):
+        with pytest.raises(ConfigError, match=r"a\.npy was made with other settings: .*another"):
+            is_done(one, {name: "another"})
+    with pytest.raises(ConfigError, match="other settings: no --size, now --size 64"):
+        is_done(one, {"preprocess": {"size": 64}})
 
 
 def test_damage_is_said_and_in_the_sidecar(backbone, tmp_path, capsys):

@@ -26,6 +26,9 @@ def test_a_backbone_in_words():
     text = "resnet18 with weights beef at 32 px (crop_mode center)"
     assert describe_backbone(SETTINGS) == text
     assert describe_backbone(SETTINGS | {"feature": "cls"}) == f"cls of {text}"
+    for name in ("size", "crop_pct", "interpolation", "crop_mode", "mean", "std"):
+        changed = SETTINGS | {"preprocess": SETTINGS["preprocess"] | {name: [0.5, 0.5, 0.5]}}
+        assert describe_backbone(changed) != text
 
 
 def test_changes_are_told_as_flags():

@@ -41,10 +41,12 @@ def test_a_group_goes_to_one_part(make_images, attribute):
     images, _ = load_labelled_images(make_images())
     # Three of a class, of two images each.
     groups = [name.split("/")[1] + str(int(name[-5]) // 2) for name in images.names]
-    train, val = with_drawn_val(replace(images, **{attribute: groups}), share=0.3, seed=0)
-    assert val.labels.bincount().tolist() == [2, 2, 2]
-    assert not set(getattr(train, attribute)) & set(getattr(val, attribute))
-    assert (val.drawn_share, train.drawn_share) == (0.3, None)
+    given = replace(images, **({"videos": images.names} | {attribute: groups}))
+    for seed in range(3):
+        train, val = with_drawn_val(given, share=0.3, seed=seed)
+        assert val.labels.bincount().tolist() == [2, 2, 2]
+        assert not set(getattr(train, attribute)) & set(getattr(val, attribute))
+        assert (val.drawn_share, train.drawn_share) == (0.3, None)
 
 
 def test_the_order_on_the_disk_does_not_matter(make_images):
@@ -68,8 +70,10 @@ def test_nothing_left_for_val_is_told(make_images):
         load_labelled_images(folder)
     images, _ = load_labelled_images(make_images(name="more"))
     groups = [name.split("/")[1] for name in images.names]
-    with pytest.raises(DataError, match="No class has more than one group, so none can be drawn"):
-        with_drawn_val(replace(images, groups=groups), share=0.3, seed=0)
+    for attribute in ("group", "video"):
+        alike = replace(images, **{f"{attribute}s": groups})
+        with pytest.raises(DataError, match=f"No class has more than one {attribute}, so none can"):
+            with_drawn_val(alike, share=0.3, seed=0)
 
 
 def test_a_class_whose_groups_were_all_drawn_by_others_is_named(make_images):
@@ -92,3 +96,12 @@ def test_a_share_of_each_class_is_drawn():
     val = draw_val(units, share=0.3, seed=0)
     assert sorted(unit[0] for unit in val) == ["a"] * 6 + ["b"] * 6 + ["c"] * 6
     assert val != draw_val(units, share=0.3, seed=1)
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("names", ["ab", "ba"])
+def test_the_rarest_class_chooses_first(names, seed):
+    """So the other one takes nothing back from it."""
+    rare, large = names
+    val = draw_val({large: {*"0123456789"}, rare: {*"01"}}, share=0.5, seed=seed)
+    assert (len(val), len(val & {*"01"})) == (5, 1)

@@ -37,9 +37,12 @@ def check_colours(*parts):
 
 
 def test_a_list_for_each_part(images):
-    write(images / "train.csv", lines_of(images, "a"))
-    write(images / "val.csv", lines_of(images, "b"))
+    for name, split in (("train", "a"), ("val", "b")):
+        # Of two lists, neither says what is val. Columns of nothing are no columns.
+        rows = [(*row, "3", "", "") for row in lines_of(images, split)]
+        write(images / f"{name}.csv", rows, ("path", "label", "split", "video", "group"))
     train, val = load_labelled_images(images)
+    assert train.videos is None and train.groups is None
     assert (len(train), len(val), val.split, val.drawn_share) == (18, 9, "val", None)
     assert train.names[0] == "a/blue/0.png"
     check_colours(train, val, pickle.loads(pickle.dumps(train)))
@@ -58,7 +61,7 @@ def test_one_list(images, given):
 
 
 def test_a_column_says_the_part(images):
-    rows = [(*row, "Train") for row in lines_of(images, "a")]
+    rows = [(f" {path}", f"{label} ", " Train ") for path, label in lines_of(images, "a")]
     rows += [(*row, "validation") for row in lines_of(images, "b")]
     path = write(images / "all.csv", rows, ("file_name", "label", "split"))
     train, val = load_labelled_images(path)

@@ -46,11 +46,11 @@ def test_a_damaged_file_is_told(tmp_path):
         load_labelled_images(tmp_path)
 
 
-@pytest.mark.parametrize("suffix", [".parquet", ".arrow"])
+@pytest.mark.parametrize("suffix", [".parquet", ".arrow", ".PARQUET", ".ARROW"])
 def test_both_kinds_give_the_same(tmp_path, suffix):
     table = pa.table({"a": [{"b": 1, "c": "x"}, {"b": 2, "c": "y"}], "d.e": [3, 4]})
     path = tmp_path / f"t{suffix}"
-    if suffix == ".parquet":
+    if suffix.lower() == ".parquet":
         pq.write_table(table, path, row_group_size=1)
     else:
         with pa.ipc.new_stream(str(path), table.schema) as writer:

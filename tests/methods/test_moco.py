@@ -242,16 +242,24 @@ def seconds(first, second, n=4):
     return torch.tensor([[first, second]] * n, dtype=torch.float64)
 
 
-def test_small_crops_are_queries_of_the_same_keys():
-    method, slow = moco(), moco()
-    pair = views(0, crops=2)
+@pytest.mark.parametrize(
+    ("symmetric", "crops", "pairs"),
+    [
+        (False, 2, [(0, 1), (2, 1), (3, 1)]),
+        (True, 1, [(0, 1), (1, 0), (2, 0), (2, 1)]),  # a crop has two keys, and counts twice
+    ],
+)
+def test_small_crops_are_queries_of_the_same_keys(symmetric, crops, pairs):
+    method, slow = moco(symmetric=symmetric), moco(symmetric=symmetric)
+    pictures = views(0, crops=crops)
     queue = method.queue.keys.clone()
     with torch.no_grad():
-        k = [unit(row) for row in slow.encoder_k(pair[1])]
-        q = [[unit(row) for row in slow.encoder_q(pair[i])] for i in (0, 2, 3)]
-        expected = sum(slow_info_nce(each, k, queue, 0.2)[0] for each in q) / 3
-    assert run(method, pair)[0].item() == pytest.approx(expected.item(), rel=1e-5)
-    assert int(method.queue.position) == 4
+        k = [[unit(row) for row in slow.encoder_k(picture)] for picture in pictures[:2]]
+        q = [[unit(row) for row in slow.encoder_q(picture)] for picture in pictures]
+        expected = sum(slow_info_nce(q[one], k[key], queue, 0.2)[0] for one, key in pairs)
+        expected *= (2 if symmetric else 1) / len(pairs)
+    assert run(method, pictures)[0].item() == pytest.approx(expected.item(), rel=1e-5)
+    assert int(method.queue.position) == (8 if symmetric else 4)
 
 
 def test_the_age_of_the_queue_counts_batches():

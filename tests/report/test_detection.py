@@ -29,7 +29,11 @@ def test_which_folders_and_files_are_of_transfers(tmp_path):
     begun.mkdir()
     write_json(begun / "environment.json", {"command": ["x/vidmoco", "evaluate-detection"]})
     assert holds_transfer(begun)
-    assert not holds_transfer(make_run(tmp_path / "run"))
+    trained = make_run(tmp_path / "run")
+    assert not holds_transfer(trained)
+    write_json(trained / "results.json", transfer_results())
+    assert not holds_transfer(trained)
+    assert read_transfer(trained / "results.json").metrics == []
     assert not holds_transfer(tmp_path)
     assert is_transfer(transfer_results()) and not is_transfer(results(row("a")))
     assert not is_transfer([])
@@ -46,18 +50,21 @@ def test_one_transfer(tmp_path):
         assert cells[10:14] == ["VOC 2007, 11 recalls", "41.8", "62.5", "44.5"]
         titles = [text for element, text in page.texts if element == "strong"]
         assert titles == ["Loss", "Learning rate", "Throughput"]
-        assert "objectness" in page.text and "2 images are in both" in page.text
+        losses = ("sum 2.500", "classes 0.500", "boxes 0.250", "objectness 0.750", "proposals 1")
+        assert "\n".join(losses) in page.text and "2 images are in both" in page.text
         assert EVIL in page.text and page.all("script") == []
     assert "61.5" in "".join(transfer_header(read_transfer(run)))
 
 
 def test_several_transfers_are_rows_of_one_table(tmp_path):
     runs = [transfer_run(tmp_path / name, kind="coco", val="v.json:v") for name in ("a", "b")]
-    copied = write_json(tmp_path / "c.json", transfer_results(kind="coco", ap=1.5, val="v.json:v"))
+    copied = write_json(runs[0] / "c.json", transfer_results(kind="coco", ap=1.5, val="v.json:v"))
     section = transfers_section([read_transfer(path) for path in (*runs, copied)])
+    assert read_transfer(copied).metrics == []  # those beside it may be of another run
     text = "".join(section.parts)
     cells = [text for element, text in Page(text).texts if element == "td"]
     assert [cells[n] for n in (0, 4, 7, 11, 14, 18)] == ["a", "40.2", "b", "40.2", "c", "1.5"]
+    assert cells[21:28] == ["disc", "40.2", "40.2", "1.5", EVIL, "–", "–"]
     assert text.count("<figure") == 3
     assert section.title == "Detection on v"
 

@@ -96,7 +96,8 @@ def test_the_page_is_put_where_it_is_looked_for(tmp_path, capsys):
     assert report(path) == 0
     page = Page((tmp_path / "r.html").read_text())
     assert ("h1", "Backbones on pets") in page.texts
-    assert report(run, "--results", path, path, "-o", tmp_path / "new" / "x.HTML") == 0
+    more = write_json(run / "more.json", results(row("a"), row("b")))
+    assert report(run, "--results", path, more, "-o", tmp_path / "new" / "x.HTML") == 0
     heads = [t for e, t in Page((tmp_path / "new" / "x.HTML").read_text()).texts if e == "h2"]
     assert heads.count("Comparison on pets") == 2
     assert report(path) == 0  # its own page is replaced

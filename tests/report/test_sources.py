@@ -35,14 +35,21 @@ def test_sources_are_sorted_by_what_they_are(given):
 
 
 def test_a_run_s_own_results_are_shown_where_no_others_are_given(given):
-    run, other, a, *_ = given
+    run, other, a, _, boxes = given
     assert [path for path, _ in sources_of(run, other).comparisons] == [run / "results.json"]
     assert [path for path, _ in sources_of(run, a).comparisons] == [a]
+    assert sources_of(run, boxes).comparisons == []
 
 
 def test_a_source_given_twice_is_refused(given):
-    with pytest.raises(ConfigError, match=r"a\.json is given twice; give each run or file once"):
-        sources_of(given[2], given[2])
+    run, _, a, _, boxes = given
+    twice = r"a\.json is given twice; give each run or file once"
+    for sources, more in (((a, a), ()), ((a,), (a,)), ((run,), (a, a))):
+        with pytest.raises(ConfigError, match=twice):
+            sources_of(*sources, more=more)
+    for sources, more in (((boxes, boxes / "results.json"), ()), ((boxes,), (boxes,))):
+        with pytest.raises(ConfigError, match=r"boxes.results\.json is given twice"):
+            sources_of(*sources, more=more)
 
 
 def test_a_page_of_all_kinds(given, tmp_path):

@@ -42,11 +42,16 @@ def read_sources(command: ReportCommand) -> Sources:
     Raises:
         ConfigError: a source is none of these, is damaged, or is given twice.
     """
-    given = [expanded(source) for source in command.sources]
-    _require_different(given)
     sources = Sources()
-    for path in (*given, *(expanded(path) for path in command.results)):
-        sources.add(path)
+    for path in (*command.sources, *command.results):
+        sources.add(expanded(path))
+    _require_different(
+        [
+            *(facts.folder for facts in sources.runs),
+            *(path for path, _ in sources.comparisons),
+            *(transfer.path for transfer in sources.transfers),
+        ]
+    )
     if not sources.comparisons and not sources.transfers:
         for facts in sources.runs:
             if (path := facts.folder / RESULTS).is_file():
