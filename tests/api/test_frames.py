@@ -3,6 +3,8 @@ import pytest
 from painted_videos import read_index, write_video
 
 import vidmoco
+from vidmoco.api import frames as api_frames
+from vidmoco.config.limits import Limits
 from vidmoco.errors import ConfigError, VideoError
 
 
@@ -28,6 +30,21 @@ def test_frames_and_their_times(clip, asked, expected):
     assert frames.shape[1:] == (64, 96, 3) and frames.dtype == np.uint8
     assert [read_index(frame) for frame in frames] == expected
     np.testing.assert_allclose(times, np.array(expected) / 10, atol=1e-9)
+
+
+def test_both_readings_have_the_limits(clip, monkeypatch):
+    """Else a limit that is raised holds for the scan alone, or for the decoding."""
+    given = []
+    for name in ("look_up", "select_frames"):
+        honest = getattr(api_frames, name)
+
+        def noting(*args, _honest=honest, **options):
+            given.append(options.get("limits"))
+            return _honest(*args, **options)
+
+        monkeypatch.setattr(api_frames, name, noting)
+    vidmoco.read_frames(clip, limits={"max_pixels": 10**4})
+    assert given == [Limits(max_pixels=10**4)] * 2
 
 
 def test_what_is_refused(clip, tmp_path):

@@ -54,6 +54,12 @@ def test_a_run_after_its_own_flag_is_no_mistake(run):
     assert with_resume([run, "--seed", "3"]) == [run, "--seed", "3"]  # nothing is resumed
 
 
+def test_a_folder_that_only_has_a_config_is_no_run(tmp_path):
+    (tmp_path / "config.yaml").touch()
+    words = ["--resume=yes", str(tmp_path)]
+    assert with_resume(words) == words
+
+
 def test_another_value(capsys):
     assert main(["pretrain", "--resume=maybe"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
@@ -65,7 +71,7 @@ def test_a_run_that_is_none(run):
         run_config(None)
     with pytest.raises(ConfigError, match=r"at rs/none: it has no config\.yaml\.$"):
         run_config("rs/none")
-    for inner in ("rs/b/checkpoints", "rs/b/other"):
+    for inner in ("rs/b/checkpoints/step_00000004.pt", "rs/b/other"):
         with pytest.raises(ConfigError, match=r"Its run is rs/b: --run rs/b$"):
             run_config(inner)
     assert str(run_config(run)) == "rs/b/config.yaml"

@@ -56,6 +56,14 @@ def test_what_is_out_of_range_is_refused_by_its_flag(wrong):
         FrameSelection(**wrong)
 
 
+def test_the_times_of_a_range():
+    middles = FrameSelection(num_frames=2).times_between(1.0, 3.0)
+    assert middles == [1.5, 2.5]
+    tenths = FrameSelection(fps=10.0).times_between(0.8, 1.1)  # which are 0.30000000000000004 s
+    assert tenths == pytest.approx([0.8, 0.9, 1.0])
+    assert FrameSelection(fps=10.0).times_between(1.0, 1.01) == [1.0]
+
+
 def test_a_sidecar_keeps_what_is_not_the_default():
     assert EVERY_FRAME.as_json() == {"fps": None, "every": 1}
     given = FrameSelection(times=(2.0, 1.0), start=0.5)

@@ -43,11 +43,21 @@ def test_each_folder_is_a_video_in_the_order_of_its_numbers(folders):
     videos, notes = open_images([folders], frame_rate=4.0)
     assert isinstance(videos, FrameFolders) and not notes
     assert videos.names == ["a", "deep/b"]
+    names = [path.relative_to(folders).as_posix() for path in videos.images.sources]
+    assert videos.images.names == names
     assert shown(videos, 0) == list(range(1, 13))
     assert shown(videos, 1) == list(range(100, 120))
     assert videos.durations.tolist() == [3.0, 5.0]
     np.testing.assert_array_equal(videos.pts_seconds[12:], np.arange(20) / 4)
     assert [videos.frame_at(1, t) - 12 for t in (0.0, 0.24, 0.25, 4.99, 9.0)] == [0, 0, 1, 19, 19]
+
+
+def test_large_frames_are_decoded_smaller(tmp_path):
+    (tmp_path / "seq").mkdir()
+    Image.fromarray(paint(1, size=(384, 256))).save(tmp_path / "seq" / "1.jpg")
+    videos, _ = open_images([tmp_path / "seq"], frame_rate=4.0)
+    assert videos.read(0).shape == (3, 256, 384)
+    assert videos.with_least_side(50).read(0).shape == (3, 64, 96)
 
 
 def test_folders_that_are_given_by_name(folders):
@@ -106,7 +116,15 @@ def test_numbered_images_without_a_rate_are_told(folders):
     ]
 
 
-@pytest.mark.parametrize("names", [["x1", "y", *"abcdefgh"], [str(n * n) for n in range(9)], "123"])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["x1", "y", *"abcdefgh"],
+        [str(n * n) for n in range(9)],
+        "123",
+        [f"{side}{n}" for side in ("left", "right") for n in range(9)],
+    ],
+)
 def test_other_images_are_not(tmp_path, names):
     for name in names:
         Image.fromarray(paint(1)).save(tmp_path / f"{name}.png")

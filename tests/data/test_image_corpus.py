@@ -99,7 +99,9 @@ def test_parquet(parquet):
 
 
 def test_folders_and_files_together(folder, parquet):
-    assert len(open_image_corpus([folder, parquet]).names) == 24
+    names = open_image_corpus([folder, parquet]).names
+    assert names == [*open_image_corpus([folder]).names, *open_image_corpus([parquet]).names]
+    assert open_image_corpus([parquet, folder]).names == [*names[12:], *names[:12]]
 
 
 def test_a_folder_that_cannot_be_read_is_no_silent_loss(folder, monkeypatch):

@@ -74,7 +74,7 @@ def test_each_video_has_its_selection_and_a_bad_one_costs_itself(frozen, tmp_pat
     found = []
     for features in stream_features(frozen, zip(videos, selections, strict=True), workers=2):
         if features.video is videos[1]:
-            with pytest.raises(VideoError, match=r"1\.mp4: the file has changed since the scan"):
+            with pytest.raises(VideoError, match=r"1\.mp4: the file has changed since it was"):
                 features.read()
         else:
             found.append(features.read()[1].tolist())

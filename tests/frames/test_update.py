@@ -172,6 +172,11 @@ def test_a_name_that_is_taken_twice_is_refused():
     assert paths_of([video]) == ["/2/day/a.mp4"]
     rows = [row_of("a.mp4", "/1/day/a.mp4")]
     assert names_in_folder({"a.mp4": video}, rows) == {"a.mp4": "day/a.mp4"}
+    other = VideoInfo(root="/4", key="day/a.mp4", num_bytes=6, mtime_ns=1)
+    both = {"a.mp4": "day/a.mp4", "day/a.mp4": "4/day/a.mp4"}
+    assert names_in_folder({"a.mp4": video, "day/a.mp4": other}, rows) == both
+    with pytest.raises(ConfigError, match=r"another video that is called 'day/a.mp4', of these"):
+        names_in_folder({"day/a.mp4": other, "a.mp4": video}, rows)
     rows.append(row_of("day/a.mp4", "/3/day/a.mp4"))
     with pytest.raises(ConfigError, match=r"another video that is called 'day/a.mp4', of /3/day"):
         names_in_folder({"a.mp4": video}, rows)

@@ -28,4 +28,5 @@ def test_numbers_of_random_directions():
 def test_orthogonal_directions_have_their_number_as_rank():
     found = describe_embeddings(torch.eye(6)[[0, 1, 2, 0, 1, 2]], torch.eye(6)[[0, 1, 2, 0, 1, 2]])
     assert found["effective_rank"] == pytest.approx(3, rel=1e-4)
+    assert found["spread"] == pytest.approx((1 / 3) ** 0.5, rel=1e-4)
     assert found["alignment"] == 0

@@ -101,14 +101,14 @@ def test_fewer_steps_than_are_done(tmp_path):
 
 
 def test_the_rates_of_each_schedule(tmp_path):
-    optim = OptimConfig(scale_lr="none", lr=1.0, update_every="step", milestones=(0.5,))
+    optim = OptimConfig(scale_lr="none", lr=1.0, update_every="step", milestones=(0.75,))
     run_of(tmp_path, done=4, steps=4, optim=optim)
     length, _ = extended(tmp_path, 8)
     config = PretrainConfig(method=MoCoV3Config(), optim=optim)
     cosine = [learning_rate_of(config, n, length.of_rate(n, config), 2) for n in (2, 4, 6)]
     assert cosine == pytest.approx([0.5, 0.5, 0.5 - 0.5**1.5])
     config = replace(config, optim=replace(optim, schedule="step"))
-    steps = [learning_rate_of(config, n, length.of_rate(n, config), 2) for n in (1, 2, 4, 7)]
+    steps = [learning_rate_of(config, n, length.of_rate(n, config), 2) for n in (2, 3, 4, 7)]
     assert steps == pytest.approx([1, 0.1, 0.1, 0.1])
 
 

@@ -76,7 +76,7 @@ def test_times_that_are_no_numbers(varying):
 def test_files_that_are_not_as_scanned(tmp_path):
     video = info_of(tmp_path / "a.mp4")
     os.utime(video.path, ns=(1, 1))
-    with pytest.raises(VideoError, match=r"a\.mp4: the file has changed since the scan"):
+    with pytest.raises(VideoError, match=r"a\.mp4: the file has changed since it was scanned"):
         read_frames(video, [0.0])
     video.path.unlink()
     with pytest.raises(VideoError, match=r"a\.mp4: No such file"):

@@ -16,6 +16,7 @@ def filled(times, step=10):
     ("times", "expected"),
     [
         ([0, None, 20, 30], [0, 10, 20, 30]),
+        ([0, None, None, 20], [0, 7, 13, 20]),  # rounded
         ([None, 10, 20, 30], [0, 10, 20, 30]),
         ([0, 10, 20, None], [0, 10, 20, 30]),
         ([0, 10, 20, 20, 40], [0, 10, 20, 30, 40]),  # the second repeats the first

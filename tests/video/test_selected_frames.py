@@ -238,6 +238,25 @@ def test_a_selection_that_finds_nothing_is_refused(videos, way, reason):
         list(select_frames(videos[0]("plain.mp4"), FrameSelection(**way)).frames)
 
 
+ROUNDED = 4e-7  # seconds, of which a time is too high or too low
+
+
+@pytest.mark.parametrize(
+    ("selection", "expected"),
+    [
+        ({"times": (1.3 - ROUNDED, 1.5 + ROUNDED, 6.0 + ROUNDED)}, [13, 15, 59]),
+        ({"start": 1.3 - ROUNDED, "end": 1.5 + ROUNDED}, [13, 14]),
+        ({"start": 1.3 + ROUNDED, "end": 1.5 - ROUNDED}, [13, 14]),
+        ({"end": 0.2 + 1e-6}, [0, 1]),  # the whole tolerance
+        ({"keyframes": True, "start": 1.2 + ROUNDED, "end": 3.6 + ROUNDED}, [12, 24]),
+        ({"fps": 10.0, "start": 1.3, "end": 1.5 + ROUNDED / 10}, [13, 14]),
+    ],
+)
+def test_times_at_the_edge_of_a_frame_may_be_rounded(videos, selection, expected):
+    found = read(videos[0]("plain.mp4"), FrameSelection(**selection))
+    assert [index for _, index in found] == expected
+
+
 def test_a_frame_of_each_shot(tmp_path):
     video = write_scenes(tmp_path / "a.mp4", 0, 1, 2)  # 20 frames each, at 10 a second
 

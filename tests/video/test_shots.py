@@ -10,6 +10,7 @@ from vidmoco.video.shots import (
     cuts_of_videos,
     find_cuts,
     is_cut,
+    is_peak,
     median_around,
     shots_of,
 )
@@ -44,6 +45,11 @@ def test_the_median_leaves_out_the_value_itself():
     assert median_around(np.array([4.0])).tolist() == [0.0]
 
 
+def test_of_equal_changes_in_a_row_the_first_is_the_peak():
+    peaks = is_peak(np.array([1.0, 2.0, 2.0, 1.0, 3.0]))
+    assert peaks.tolist() == [False, True, False, False, True]
+
+
 def test_a_cache_that_cannot_be_written_costs_time_alone(tmp_path, monkeypatch):
     monkeypatch.setenv("VIDMOCO_CACHE", "/dev/null/cache")
     video = write_scenes(tmp_path / "a.mp4", 0, 1)
@@ -69,6 +75,8 @@ def test_cuts_of_files_are_kept(tmp_path, monkeypatch):
     assert "No shots of 'gone.mp4': " in console.export_text()
     monkeypatch.setattr(shots, "find_cuts", None)  # what is kept is not looked for again
     assert found() == [(2.0, 4.0), (), ()]
+    assert shots_of(videos[0], start=1.0, end=5.0) == [(1.0, 2.0), (2.0, 4.0), (4.0, 5.0)]
+    assert shots_of(videos[0], start=2.0, end=4.0) == [(2.0, 4.0)]  # a cut is not in it
     next((tmp_path / "cache").rglob("*.json")).write_text("{")
     monkeypatch.undo()
     monkeypatch.setenv("VIDMOCO_CACHE", str(tmp_path / "cache"))

@@ -108,7 +108,7 @@ def called_here(message: str, flags: Collection[str], *, command: str) -> str:
         command: as typed.
     """
     _, _, listed = message.partition("Unrecognized options:")
-    listed = re.split("Perhaps you meant|For full helptext", listed)[0]
+    listed, _, _ = listed.partition("Perhaps you meant")
     for word in re.split(r"[\s,│]+", listed):
         flag = word.partition("=")[0].replace("_", "-")
         for advice in SYNONYMS.get(flag, ()):

@@ -12,8 +12,8 @@ from vidmoco.text import seconds_of
 
 MOST_FPS = 1000.0  # assumption: a higher rate is a request for every frame
 TOLERANCE = 1e-6
-"""Seconds. A frame that begins so soon after a time is shown at it: times are rounded when they are
-written and computed."""
+"""Seconds. Times that differ by less are the same, and a frame that begins so soon after a time is
+shown at it: times are rounded when they are written and computed."""
 RATES = f"greater than 0 and at most {MOST_FPS:g} (frames per second)"
 Seconds = Annotated[
     float,

@@ -59,8 +59,8 @@ class FrameFolders:
 
     @property
     def key(self) -> dict[str, Any]:
-        """What identifies the frames, for a resume."""
-        return self.images.key | {"frame_rate": self.frame_rate}
+        """What identifies the frames, for a resume. Their rate is a setting of the run."""
+        return self.images.key
 
     @property
     def aspect_ratios(self) -> Float32[np.ndarray, " some"]:

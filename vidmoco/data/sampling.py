@@ -88,7 +88,7 @@ def sample_times(
         parts = (np.arange(frames) + generator.random(frames)) / frames
         return tuple(generator.permutation(parts * longest).tolist())
     low = min(rule.min_gap, longest)
-    high = longest if rule.max_gap is None else min(max(rule.max_gap, low), longest)
+    high = longest if rule.max_gap is None else min(rule.max_gap, longest)
     law = rule.gap_law
     area_low, area_high = (_area(gap, duration, law, frames) for gap in (low, high))
     area = area_low + gap_draw * (area_high - area_low)

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from vidmoco.backbones.frozen import FrozenBackbone, features_of
-from vidmoco.config.frame_selection import FrameSelection
+from vidmoco.config.frame_selection import TOLERANCE, FrameSelection
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.cores import num_cores
 from vidmoco.features.batch_reader import BatchedVideo, BatchReader
@@ -23,7 +23,6 @@ from vidmoco.shapes import Float32, Float64
 from vidmoco.video.info import VideoInfo
 
 Pool = Literal["none", "mean", "max"]
-_SAME_TIME = 1e-6  # seconds; as in ``select_frames``
 
 
 @dataclass(frozen=True)
@@ -141,7 +140,7 @@ def _pooled(
 
     for features, times, _ in pieces:
         begins = [begin for begin, _ in batched.shots[1:]]  # frames before the first are of it
-        places = np.searchsorted(begins, times + _SAME_TIME, side="right")
+        places = np.searchsorted(begins, times + TOLERANCE, side="right")
         for current in np.unique(places).tolist():
             rows = features[places == current].astype(np.float64)
             if count and current != place:

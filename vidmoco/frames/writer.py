@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from vidmoco.atomic_file import unwritable
+from vidmoco.config.frame_selection import TOLERANCE
 from vidmoco.config.limits import Limits
 from vidmoco.errors import VideoError
 from vidmoco.frames import jpeg
@@ -127,9 +128,9 @@ def _time_visit(video: VideoInfo, short_side: int, limits: Limits) -> float:
 
 def _frames_at_rate(video: VideoInfo, fps: float, limits: Limits) -> Iterator[TimedPicture]:
     """Yield the frames shown at 0, 1/fps, 2/fps, … seconds, each once."""
-    count = int(np.ceil(video.duration_seconds * fps - 1e-6))  # as in ``take_at_rate``
+    count = int(np.ceil(video.duration_seconds * fps - TOLERANCE))  # as in ``take_at_rate``
     last = -1.0
-    times = (np.arange(max(count, 1)) / fps + 1e-6).tolist()
+    times = (np.arange(max(count, 1)) / fps + TOLERANCE).tolist()
     for seconds, picture in frames_forward(video, times, limits=limits):
         if seconds > last:
             last = seconds

@@ -9,8 +9,6 @@ from vidmoco.video.decoder import packets
 from vidmoco.video.frame_stream import seconds_by_count, start_ticks
 from vidmoco.video.info import VideoInfo
 
-_SAME_TIME = 1e-6  # seconds
-
 
 class FrameNumbers:
     """Knows which frame of a video, from 0 on, has a time. Frames that are lost count."""
@@ -23,11 +21,12 @@ class FrameNumbers:
         """Return the number of the frame whose own time this is.
 
         The packets of the file are read for it once, without decoding them: gaps that differ by
-        little, as those of a constant rate do, may add up to frames.
+        little, as those of a constant rate do, may add up to frames. A frame's time is computed as
+        by the readers, so both are equal.
         """
         if self._times is None:
             self._times = self._read()
-        return bisect_left(self._times, seconds - _SAME_TIME)
+        return bisect_left(self._times, seconds)
 
     def _read(self) -> list[float]:
         video = self._video

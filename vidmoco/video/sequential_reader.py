@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from av.video.frame import VideoFrame
 
+from vidmoco.config.frame_selection import TOLERANCE
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.errors import VideoError
 from vidmoco.video.container import open_video, to_rgb
@@ -118,5 +119,5 @@ def take_at_rate(frames: Iterable[tuple[float, T]], fps: float) -> Iterator[tupl
 
 
 def _has_sample(start: float, end: float, fps: float) -> bool:
-    """Return whether n / fps is in [start, end) for a whole n, with a tolerance of 1 us."""
-    return math.ceil((start - 1e-6) * fps) / fps < end - 1e-6
+    """Return whether n / fps is in [start, end) for a whole n, with a tolerance."""
+    return math.ceil((start - TOLERANCE) * fps) / fps < end - TOLERANCE

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from vidmoco.config.frame_selection import TOLERANCE
 from vidmoco.config.limits import Limits
 from vidmoco.errors import VideoError
 from vidmoco.shapes import UInt8
@@ -25,8 +26,6 @@ from vidmoco.workers.process import still_alive
 _NUM_COMPARED = 8
 # Mean difference of a picture in grey levels. Measured: 0 on 943 real clips.
 _MAX_DIFFERENCE = 1.0
-# assumption: times that differ by less are equal (they are sums of ticks in float64).
-_TIME_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -126,9 +125,9 @@ def _compare_times(video: VideoInfo, times: list[float]) -> list[str]:
     findings = []
     if len(times) != video.num_frames:
         findings.append(f"{len(times)} frames are decoded, but the scan counts {video.num_frames}")
-    if times and abs(times[0]) > _TIME_TOLERANCE:
+    if times and abs(times[0]) > TOLERANCE:
         findings.append(f"its first frame is shown at {times[0]:.6f} s, not at zero")
-    if times and abs(times[-1] - video.last_seconds) > _TIME_TOLERANCE:
+    if times and abs(times[-1] - video.last_seconds) > TOLERANCE:
         findings.append(
             f"its last frame is shown at {times[-1]:.6f} s, but at {video.last_seconds:.6f} s in "
             "the scan"

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from vidmoco.config.frame_selection import TOLERANCE
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.cores import num_cores
 from vidmoco.errors import ConfigError
@@ -23,7 +24,6 @@ from vidmoco.video.requests import Answer, Request, read_requests
 from vidmoco.visualize.drawing import Box, font, shrink_all
 
 BOX: Box = (160, 120)
-_SAME_TIME = 1e-6  # seconds, as the extraction counts them
 _GREY, _WORDS = "#d5d8dc", "#5f6368"
 
 
@@ -94,7 +94,7 @@ def _pictures(request: Request, answer: Answer, box: Box) -> Iterator[Image.Imag
     ):
         if failure:
             yield grey_tile(failure, box)
-        elif abs(pts - time) > _SAME_TIME:
+        elif abs(pts - time) > TOLERANCE:
             # A neighbour's picture under this frame's name would be worse than none.
             yield grey_tile("the video has no frame of that time", box)
         else:
