@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 
+from vidmoco.config.frame_selection import TOLERANCE
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.video.bitstream import PacketReader
 from vidmoco.video.container import open_video
@@ -21,12 +22,11 @@ class FrameNumbers:
         """Return the number of the frame whose own time this is.
 
         The packets of the file are read for it once, without decoding them: gaps that differ by
-        little, as those of a constant rate do, may add up to frames. A frame's time is computed as
-        by the readers, so both are equal.
+        little, as those of a constant rate do, may add up to frames.
         """
         if self._times is None:
             self._times = self._read()
-        return bisect_left(self._times, seconds)
+        return bisect_left(self._times, seconds - TOLERANCE)
 
     def _read(self) -> list[float]:
         video = self._video
