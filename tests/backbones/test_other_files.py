@@ -39,7 +39,7 @@ KINDS = [
     ("m.h5", b"\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras writes"),
     ("m.npy", encoded(np.save, np.zeros(3)), "an array of NumPy"),
     ("m.npz", encoded(np.savez, np.zeros(3)), "arrays of NumPy"),
-    ("m.pth.gz", gzip.compress(b"x"), "a compressed file. Unpack it"),
+    ("m.pth.gz", gzip.compress(b"x", mtime=0), "a compressed file. Unpack it"),
     ("m.zip", zipped(m_pth=b"x"), r"a zip file that holds m\.pth\. Unpack it"),
     ("m.zip", zipped(m_txt=b"x"), "a zip file that torch.save has not written"),
     ("m.py", b"import torch\n\nclass Net:\n", "a Python program, not weights"),
