@@ -347,5 +347,5 @@ def test_more_frames_of_a_video(videos):
 def test_limits_refuse_videos(videos, capsys):
     with pytest.raises(ConfigError):
         pairs_of(videos, limits={"max_frames": 3})
-    assert "06.mp4: it has more than 3 frames (--max-frames)" in capsys.readouterr().err
+    assert "04.mp4: it has more than 3 frames (--max-frames)" in capsys.readouterr().err
     assert len(pairs_of(videos, limits=Limits(max_frames=30))) == 2
