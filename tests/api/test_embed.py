@@ -1,5 +1,6 @@
 import multiprocessing
 import os
+from functools import partial
 
 import numpy as np
 import pytest
@@ -22,11 +23,13 @@ def test_features_in_memory_are_those_of_the_command(run, videos, tmp_path):
     frozen.move_to(torch.device("cpu"))
     info = probe_video(video, root=videos)
     assert extract_video(frozen, info, tmp_path / "f.npy") == 12
-    np.testing.assert_array_equal(features, np.load(tmp_path / "f.npy")[::2])
+    written = np.load(tmp_path / "f.npy")
+    close = partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6)  # batches of other sizes
+    close(features, written[::2])
     assert times.tolist() == pytest.approx([0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
     several = vidmoco.embed([str(video), videos / "02.mp4"], backbone=frozen, num_frames=1)
     assert [one.shape for one, _ in several] == [(1, 96)] * 2
-    np.testing.assert_array_equal(several[0][0][0], np.load(tmp_path / "f.npy")[6])
+    close(several[0][0][0], written[6])
     roundabout = os.path.relpath(videos / ".." / videos.name / "02.mp4")
     again = vidmoco.embed([roundabout, video, roundabout], backbone=frozen, num_frames=1)
     np.testing.assert_array_equal(again[2][0], several[1][0])
