@@ -265,7 +265,7 @@ def save_image(path):
             ["--monitor", "damaged"],
             ["No image of 'a', 'b' in train could be read", "2 are damaged"],
         ),
-        (["--monitor", "empty"], ["empty has no train/"]),
+        (["--monitor", "empty"], ["empty has no training part"]),
         (["--monitor", "IMAGES", "--monitor.max-gib", "1e-6"], ["--monitor.max-gib is 1e-06"]),
         (
             ["--monitor.retrieval", "--monitor.distances", "7"],
