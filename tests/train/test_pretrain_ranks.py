@@ -59,7 +59,8 @@ def test_two_processes_train_as_one(name, videos, tmp_path):
     assert torch.equal(*(state["augment_generator"] for state in states))
     weights = [load_backbone(tmp_path / run).state_dict() for run in ("one", "two")]
     for key in ("conv1.0.weight", "layer1.0.conv1.weight"):
-        torch.testing.assert_close(weights[1][key], weights[0][key], rtol=1e-2, atol=1e-4)
+        # Not each weight: rounding, which depends on the processor, grows with the steps.
+        assert (weights[1][key] - weights[0][key]).norm() < 5e-3 * weights[0][key].norm()
 
 
 def test_a_signal_to_one_stops_all_and_they_resume(videos, tmp_path):

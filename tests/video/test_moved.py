@@ -87,7 +87,9 @@ def test_in_their_place(videos, tmp_path):
     (videos / "3.mp4").unlink()
     rows = list(videos_in_place(catalog, run=tmp_path).rows())
     require_as_scanned(rows[0])
-    for row, advice in zip(rows[1:4], ["Scan", "Scan", "No such file"], strict=True):
+    for row, advice in zip(
+        rows[1:4], ["since it was scanned", "since it was scanned", "No such file"], strict=True
+    ):
         with pytest.raises(VideoError, match=advice):
             require_as_scanned(row)
     shutil.rmtree(videos)
