@@ -95,15 +95,19 @@ def test_a_killed_process_costs_the_steps_since_the_last_save(seed, victim, undi
     assert all((ours["method"][k] == v).all() for k, v in theirs["method"].items())
 
 
-# A process that kills itself as it takes a step: one that is killed from outside may be through.
+# A process that kills itself as it takes a step, once a checkpoint has been written: one that is
+# killed from outside may be through.
 DYING = """
-import os, runpy, signal
+import os, runpy, signal, sys, time
+from pathlib import Path
 import vidmoco.train.pretrain as pretrain
 step, steps = pretrain.train_step, []
 def train_step(*args, **options):
     steps.append(1)
     life = os.environ["RANK"], os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     if len(steps) == {step} and life == ("{rank}", "0"):
+        while not list(Path(sys.argv[-1], "checkpoints").glob("*.pt")):
+            time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGKILL)
     return step(*args, **options)
 pretrain.train_step = train_step

@@ -156,6 +156,7 @@ def test_a_closed_terminal_leaves_a_checkpoint(videos, tmp_path):
     metrics = tmp_path / "run" / "metrics.jsonl"
     pid, terminal = pty.fork()
     if pid == 0:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup, which may have begun these tests
         os.execv(sys.executable, [sys.executable, *words])
     reading = threading.Thread(target=_read_all, args=(terminal,), daemon=True)
     reading.start()
