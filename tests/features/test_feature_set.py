@@ -19,6 +19,7 @@ def test_rows_go_through_all_files(tmp_path, monkeypatch):
     features = feature_set(tmp_path, *videos)
     every = unit(np.concatenate(videos))
     assert (features.num_rows, features.dim, features.starts.tolist()) == (12, 6, [0, 4, 5, 12])
+    assert repr(features).startswith("<FeatureSet of 3 files, 12 x 6, videos in ")
     assert [features.name_of(row) for row in (0, 3, 4, 5, 11)] == [
         *("a.mp4", "a.mp4", "b.mp4", "c.mp4", "c.mp4")
     ]

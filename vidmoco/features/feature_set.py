@@ -23,6 +23,7 @@ from vidmoco.features.feature_rows import picked, read_extent, read_rows, unit_r
 from vidmoco.features.kept_settings import describe_backbone, require_frames
 from vidmoco.features.output_folder import output_folder
 from vidmoco.shapes import Float32, Float64, Int64
+from vidmoco.text import counted
 from vidmoco.urls import expanded, is_url, url_of
 
 ROWS_AT_ONCE = 8192  # assumption: 64 MiB of 2,048 float32 numbers per row, enough for BLAS
@@ -55,6 +56,11 @@ class FeatureSet:
     """The folder that all videos share."""
     left_out: list[str]
     """A line for each file that looks like features but is not finished."""
+
+    def __repr__(self) -> str:
+        """Return what a notebook shows: how much it is, and where the videos are."""
+        files = counted(len(self.files), "file")
+        return f"<FeatureSet of {files}, {self.num_rows:,} x {self.dim}, videos in {self.folder}>"
 
     @property
     def dim(self) -> int:
