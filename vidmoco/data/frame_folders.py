@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vidmoco.data.image_corpus import ImageCorpus, open_image_corpus
 from vidmoco.errors import ConfigError
+from vidmoco.frames.prepared import shown_at
 from vidmoco.shapes import Float32, Float64, Int64, UInt8
 from vidmoco.text import first_of
 
@@ -68,10 +69,9 @@ class FrameFolders:
         return self.images.aspect_ratios
 
     def frame_at(self, video: int, seconds: float) -> int:
-        """Return the index of the frame shown at a time: the last that began at or before it."""
+        """Return the index of the frame of a video that is shown at a time."""
         first, end = self.firsts[video], self.firsts[video + 1]
-        num_begun = np.searchsorted(self.pts_seconds[first:end], seconds, side="right")
-        return int(first + max(num_begun - 1, 0))
+        return int(first) + shown_at(self.pts_seconds[first:end], seconds)
 
     def read(self, frame: int) -> UInt8[Tensor, "3 h w"]:
         """Return a frame.

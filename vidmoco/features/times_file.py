@@ -29,18 +29,19 @@ def read_times(
             or there are clips and the selection does not say which frames, or the reverse.
     """
     rows, columns = read_csv(path, what="times")
-    wanted = _CLIPS if "seconds" not in columns and {*_CLIPS} & {*columns[1:]} else _TIMES
+    has_clips = "seconds" not in columns and not {"start", "end"}.isdisjoint(columns)
+    wanted = _CLIPS if has_clips else _TIMES
     for column in wanted:
         if column not in columns:
             raise ConfigError(
                 f"{path} has no column {column!r}.{nearest(column, columns)} Expected the columns "
                 "video and seconds, or video, start and end."
             )
-    if (wanted is _CLIPS) != bool(selection.ways):
+    if has_clips != bool(selection.ways):
         raise ConfigError(
             f"{path} has clips of videos, from start to end. Say which frames of each: --fps or "
             "--num-frames."
-            if wanted is _CLIPS
+            if has_clips
             else f"{path} has times, and {selection.ways[0]} is given too. Give only one of them."
         )
     if not rows:
@@ -61,15 +62,14 @@ def read_times(
                     f"{path}, row {number}: the {what} is {row[column]!r}; it must be 0 or more "
                     "seconds, or m:ss or h:mm:ss."
                 )
-        if wanted is _CLIPS and given[1] <= given[0]:
+        if has_clips and given[1] <= given[0]:
             raise ConfigError(
                 f"{path}, row {number}: the clip ends at {row['end']!r}, which must be after its "
                 f"start, {row['start']!r}."
             )
-        if wanted is _CLIPS:  # which may overlap
-            given = sorted({*selection.times_between(*given)} - {*times[found[0]]})
-        times[found[0]] += given
-    return {name: tuple(sorted(found)) for name, found in times.items()}
+        times[found[0]] += selection.times_between(*given) if has_clips else given
+    once = set if has_clips else list  # clips may overlap
+    return {name: tuple(sorted(once(found))) for name, found in times.items()}
 
 
 def _number(text: str | None) -> float:

@@ -15,6 +15,11 @@ from vidmoco.frames.store import Store, damaged_shards, open_index
 from vidmoco.shapes import Float32, Float64, UInt8
 
 
+def shown_at(pts_seconds: Float64[np.ndarray, " t"], seconds: float) -> int:
+    """Return the index of the frame shown at a time: the last that began at or before it."""
+    return max(int(np.searchsorted(pts_seconds, seconds, side="right")) - 1, 0)
+
+
 @dataclass(frozen=True)
 class PreparedFrames:
     """The frames of a prepared folder, and their places. Videos without frames are left out."""
@@ -51,10 +56,9 @@ class PreparedFrames:
         return np.array([video.aspect_ratio for video in self.videos], dtype=np.float32)
 
     def frame_at(self, video: int, seconds: float) -> int:
-        """Return the index of the frame shown at a time: the last that began at or before it."""
+        """Return the index of the frame of a video that is shown at a time."""
         first, end = self.firsts[video], self.firsts[video + 1]
-        num_begun = np.searchsorted(self.pts_seconds[first:end], seconds, side="right")
-        return int(first + max(num_begun - 1, 0))
+        return int(first) + shown_at(self.pts_seconds[first:end], seconds)
 
     def read(self, frame: int) -> UInt8[Tensor, "3 h w"]:
         """Return a frame.

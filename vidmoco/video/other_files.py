@@ -46,10 +46,10 @@ def describe_other(head: bytes, suffix: str = "") -> str:
             "it is a raw MJPEG stream, which has no times; put it into a container, with its rate: "
             "ffmpeg -framerate 25 -i IN -c copy OUT.mkv"
         )
-    for start, name, suffix in _PICTURES:
+    for start, name, usual in _PICTURES:
         if head.startswith(start):
             animated = name == "PNG" and b"acTL" in head
-            return _picture("APNG" if animated else name, suffix, animated=animated)
+            return _picture("APNG" if animated else name, usual, animated=animated)
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return _picture("WebP", ".webp", animated=b"ANIM" in head[:64])
     if head[:2] == b"BM" and head[6:10] == bytes(4):

@@ -78,8 +78,9 @@ def print_catalog(catalog: Catalog, *, console: Console, catalog_path: Path | No
         return
     say(console, f"Refused: {len(refused)} of {len(catalog)}")
     by_reason: dict[str, list[str]] = defaultdict(list)
-    for info in refused.rows():
-        by_reason[info.reason].append(info.key)
+    reasons, keys = (refused.column(name).tolist() for name in ("reason", "key"))
+    for reason, key in zip(reasons, keys, strict=True):
+        by_reason[reason].append(key)
     lines: list[str] = []
     for reason, names in by_reason.items():
         lines += [f"  {name}: {reason}" for name in names[:_MAX_OF_A_REASON]]
