@@ -31,6 +31,7 @@ def test_any_frame(originals):
         frame = frames.frame_at(video, seconds)
         assert spelled(frames.read(frame)) == 100 * video + index
         assert frames.columns["pts_seconds"][frame] == pytest.approx(index / 10)
+        assert frames.frame_at(video, frames.pts_seconds[frame]) == frame  # at its own time too
 
 
 def pixels(folder):
