@@ -7,11 +7,11 @@ from vidmoco.ahead import libraries_meanwhile
 
 CODE = """
 import sys, threading
-from vidmoco.ahead import libraries_meanwhile, say_loading
+from vidmoco.ahead import libraries_meanwhile, load_libraries
 with libraries_meanwhile():
     assert [t.name for t in threading.enumerate()].count("imports") <= 1
 assert "torch" in sys.modules and "timm" in sys.modules
-say_loading()  # says nothing more
+load_libraries()  # says nothing more
 """
 
 
@@ -21,6 +21,26 @@ def test_the_libraries_are_there_after_the_block(rank, lines, monkeypatch):
     done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines() == lines
+
+
+COLLECTIONS = """
+import gc, sys
+from vidmoco.ahead import load_libraries
+if "off" in sys.argv:
+    gc.disable()
+collections = []
+gc.callbacks.append(lambda *_: collections.append("torch" in sys.modules))
+load_libraries()
+assert collections.count(True) < 10, len(collections)  # some, once they are allowed again
+assert gc.isenabled() == ("off" not in sys.argv)
+"""
+
+
+@pytest.mark.parametrize("mode", ["on", "off"])
+def test_imports_are_without_garbage_collections(mode):
+    words = [sys.executable, "-c", COLLECTIONS, mode]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_an_error_in_the_block_is_raised():

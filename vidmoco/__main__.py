@@ -1,8 +1,6 @@
 """``python -m vidmoco``."""
 
-import sys
-
-from vidmoco.cli.main import main
+from vidmoco.cli.program import program
 
 if __name__ == "__main__":  # spawned workers import this file again under another name
-    sys.exit(main())
+    program()

@@ -1,5 +1,6 @@
-"""Import what takes seconds while something else is done."""
+"""Import torch and timm, which takes seconds, at once or while something else is done."""
 
+import gc
 import importlib
 import os
 import sys
@@ -10,14 +11,14 @@ from threading import Event, Thread
 _SLOW = ("torch", "timm")
 
 
-def say_loading() -> None:
-    """Say what takes a few seconds now, in the first process of a job."""
-    if "torch" not in sys.modules and os.environ.get("RANK", "0") == "0":
-        from rich.console import Console
+def load_libraries() -> None:
+    """Import torch and timm, and say so in the first process of a job. It takes a few seconds.
 
-        from vidmoco.console import say
-
-        say(Console(stderr=True), "Loading PyTorch …")
+    Raises:
+        ImportError: a library cannot be loaded.
+    """
+    with libraries_meanwhile():
+        pass
 
 
 @contextmanager
@@ -31,7 +32,12 @@ def libraries_meanwhile() -> Iterator[None]:
     Raises:
         ImportError: a library cannot be loaded. PyTorch says why at its first import only.
     """
-    say_loading()
+    if "torch" not in sys.modules and os.environ.get("RANK", "0") == "0":
+        from rich.console import Console
+
+        from vidmoco.console import say
+
+        say(Console(stderr=True), "Loading PyTorch …")
     stopped = Event()
     errors: list[ImportError] = []
     thread = Thread(target=_import, args=(stopped, errors), name="imports")
@@ -47,9 +53,17 @@ def libraries_meanwhile() -> Iterator[None]:
 
 
 def _import(stopped: Event, errors: list[ImportError]) -> None:
+    """Import without garbage collections: each would visit all that is there, a fifth of the time.
+
+    Nothing of it is garbage.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
     try:
         for name in _SLOW:
             if not stopped.is_set():
                 importlib.import_module(name)
     except ImportError as error:
         errors.append(error)
+    if was_enabled:
+        gc.enable()

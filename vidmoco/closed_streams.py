@@ -10,13 +10,15 @@ def write_if_read(stream: Any, text: str, *, also_to_pipe: bool = True) -> None:
     """Write and flush; if the terminal or the reader is gone, be silent from now on.
 
     Args:
-        stream: standard error or output.
+        stream: standard error or output; None if it was closed when Python began (``>&-``).
         text: may be empty, to flush only.
         also_to_pipe: do so for a pipe too.
 
     Raises:
         OSError: it cannot be written for another reason, such as a full disk.
     """
+    if stream is None:
+        return
     try:
         stream.write(text)
         stream.flush()

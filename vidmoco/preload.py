@@ -18,6 +18,7 @@ def _end_with_parent() -> None:
 _WATCH = threading.Thread(target=_end_with_parent, daemon=True)
 _WATCH.start()
 
+gc.disable()  # as in ``vidmoco.ahead``
 import vidmoco.data.pair_worker  # noqa: E402
 import vidmoco.features.batch_reader  # noqa: E402
 import vidmoco.frames.writer  # noqa: E402
@@ -29,3 +30,4 @@ _WATCH.join()  # what is forked from here has no other thread
 # A garbage collection writes into every object it visits; a page that is written is shared no more.
 gc.collect()
 gc.freeze()
+gc.enable()

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from vidmoco.ahead import say_loading
+from vidmoco.ahead import load_libraries
 from vidmoco.atomic_file import writing
 from vidmoco.backbones.source import UNTRAINED, require_checkpoint
 from vidmoco.backbones.timm_names import require_sources
@@ -109,7 +109,7 @@ def _preview(command: PreviewCommand) -> int:
     from vidmoco.data.catalog_ahead import catalog_ahead
 
     catalog = catalog_ahead(command.config) if command.config.videos else None
-    say_loading()
+    load_libraries()
     from vidmoco.visualize.preview import preview
 
     return preview(command, catalog)
@@ -136,7 +136,7 @@ def _evaluate(command: EvaluateCommand) -> int:
     require_device(command.device)
     require_sources(*(source for source in command.backbone if source != UNTRAINED))
     require_place(command.output, flag="--output")
-    say_loading()
+    load_libraries()
     from vidmoco.evaluate.compare import evaluate
 
     evaluate(command)
@@ -150,7 +150,7 @@ def _evaluate_detection(command: DetectionCommand) -> int:
     require_device(command.device)
     require_sources(command.backbone)
     require_place(command.run, flag="--run", is_folder=True)
-    say_loading()
+    load_libraries()
     from vidmoco.console import LastingConsole, say_result
     from vidmoco.evaluate.detection.finetune import RESULTS, finetune_detection
     from vidmoco.evaluate.detection.results_table import print_results
@@ -175,7 +175,7 @@ def _search(command: SearchCommand) -> int:
     require_device(command.device)
     require_sources(command.backbone)
     require_place(command.output, flag="-o")
-    say_loading()
+    load_libraries()
     from vidmoco.visualize.search import search
 
     return search(command)
@@ -193,7 +193,7 @@ def _import(command: ImportCommand) -> int:
     require_paths(command.checkpoint)
     require_checkpoint(command.checkpoint)
     require_place(command.output, flag="-o", is_folder=True)
-    say_loading()
+    load_libraries()
     from vidmoco.backbones.import_checkpoint import import_checkpoint
     from vidmoco.console import say_result
 
@@ -207,7 +207,7 @@ def _export(command: ExportCommand) -> int:
     require_place(command.output, flag="--output")
     if command.repository is not None or command.to == "hf-folder":
         require_paths(*command.results)
-        say_loading()
+        load_libraries()
         from vidmoco.console import say_result
         from vidmoco.hub.export import export_to_hub
 
@@ -219,14 +219,14 @@ def _export(command: ExportCommand) -> int:
     if command.name is None:
         if command.to == "onnx":
             _require_packages("--to onnx", "onnx", "onnxruntime", "onnxscript", extra="onnx")
-        say_loading()
+        load_libraries()
         from vidmoco.backbones.export_file import export_file
         from vidmoco.console import say_result
 
         with writing(command.output or Path(), advice=", or give another --output."):
             say_result(export_file(command))
         return 0
-    say_loading()
+    load_libraries()
     from vidmoco.backbones.registry import PREFIX, export_backbone
     from vidmoco.console import say_result
 
@@ -239,7 +239,7 @@ def _export(command: ExportCommand) -> int:
 def _demo(command: DemoCommand) -> int:
     require_place(command.output, flag="-o", is_folder=True)
     _require_packages("vidmoco demo", "sklearn", "matplotlib", extra="eval")
-    say_loading()
+    load_libraries()
     from vidmoco.demo.run import demo
 
     return demo(command)

@@ -4,7 +4,7 @@ import os
 from dataclasses import replace
 from typing import Literal
 
-from vidmoco.ahead import say_loading
+from vidmoco.ahead import load_libraries
 from vidmoco.backbones.source import with_lasting_sources
 from vidmoco.backbones.timm_names import require_sources
 from vidmoco.cli.resume_words import run_config
@@ -58,7 +58,7 @@ def run_pretrain(command: PretrainCommand) -> int:
         from vidmoco.data.catalog_ahead import catalog_ahead
 
         catalog = catalog_ahead(config)
-    say_loading()
+    load_libraries()
     from vidmoco.train.pretrain import pretrain
     from vidmoco.video.scan_command import print_refusals_of_run
 
