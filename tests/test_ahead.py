@@ -24,8 +24,12 @@ def test_the_libraries_are_there_after_the_block(rank, lines, monkeypatch):
 
 
 COLLECTIONS = """
-import gc, sys
+import gc, sys, weakref
 from vidmoco.ahead import load_libraries
+class Cycle: pass
+cycle = Cycle()
+cycle.own, is_there = cycle, weakref.ref(cycle)
+del cycle
 if "off" in sys.argv:
     gc.disable()
 collections = []
@@ -33,6 +37,12 @@ gc.callbacks.append(lambda *_: collections.append("torch" in sys.modules))
 load_libraries()
 assert collections.count(True) < 10, len(collections)  # some, once they are allowed again
 assert gc.isenabled() == ("off" not in sys.argv)
+assert is_there() is None  # garbage is not kept
+frozen = gc.get_freeze_count()
+assert frozen > 100_000
+load_libraries()
+assert gc.get_freeze_count() == frozen  # nothing of the program's own is kept
+print("done")
 """
 
 
@@ -40,7 +50,7 @@ assert gc.isenabled() == ("off" not in sys.argv)
 def test_imports_are_without_garbage_collections(mode):
     words = [sys.executable, "-c", COLLECTIONS, mode]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    assert (done.stdout, done.stderr) == ("done\n", "Loading PyTorch …\n")  # and no leaks
 
 
 def test_an_error_in_the_block_is_raised():

@@ -1,5 +1,6 @@
 """Import torch and timm, which takes seconds, at once or while something else is done."""
 
+import atexit
 import gc
 import importlib
 import os
@@ -55,9 +56,12 @@ def libraries_meanwhile() -> Iterator[None]:
 def _import(stopped: Event, errors: list[ImportError]) -> None:
     """Import without garbage collections: each would visit all that is there, a fifth of the time.
 
-    Nothing of it is garbage.
+    Later ones need not visit it either: nothing of it is garbage until Python ends.
     """
+    if all(name in sys.modules for name in _SLOW):
+        return
     was_enabled = gc.isenabled()
+    gc.collect()  # what is garbage now should not be kept
     gc.disable()
     try:
         for name in _SLOW:
@@ -65,5 +69,7 @@ def _import(stopped: Event, errors: list[ImportError]) -> None:
                 importlib.import_module(name)
     except ImportError as error:
         errors.append(error)
+    gc.freeze()
+    atexit.register(gc.unfreeze)  # libraries report what is not freed at the end as leaks
     if was_enabled:
         gc.enable()

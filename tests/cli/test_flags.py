@@ -158,8 +158,8 @@ def test_a_flag_without_its_value(capsys, words):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("pretrain v --engin.device cpu", "--device, --engine.device"),
-        ("pretrain v --weight-decay 0.1", "--optim.weight-decay"),
+        ("pretrain v --engine.devize cpu", "--device, --engine.device"),
+        ("pretrain v --optim.weigth-decay 0.1", "--optim.weight-decay"),
         ("pretrain v --data.block-gb 1", "--data.block-gib"),  # hidden, and told all the same
         ("extract v -o x --devize cpu", "--device"),
     ],

@@ -100,7 +100,9 @@ SYNONYMS: dict[str, Sequence[str]] = {
 
 
 def called_here(message: str, flags: Collection[str], *, command: str) -> str:
-    """Return what the first flag of another tool is called here, as a sentence, or "".
+    """Return what the first unknown flag is called here, as a sentence, or "".
+
+    It is another tool's, or one of ours with the section of another, or without its own.
 
     Args:
         message: of the parser, with the unrecognized options.
@@ -115,4 +117,15 @@ def called_here(message: str, flags: Collection[str], *, command: str) -> str:
             first = advice.split()[0]
             if first in flags or not first.startswith("-"):
                 return f"{flag} is no flag of {command}. Give {advice}."
+        if flag.startswith("--") and (ours := _in_other_sections(flag, flags)):
+            return f"{flag} is no flag of {command}. Give {' or '.join(ours)}."
     return ""
+
+
+def _in_other_sections(flag: str, flags: Collection[str]) -> list[str]:
+    """Return the flags of the same name in any section, or the one without a section."""
+    name = flag.removeprefix("--").rpartition(".")[2]
+    found = [
+        one for one in flags if re.fullmatch(rf"--(?!config\.|limits\.)\w+\.{re.escape(name)}", one)
+    ]
+    return sorted(found) or [one for one in (f"--{name}",) if one in flags and one != flag]
