@@ -6,7 +6,7 @@ import pytest
 
 WITH = """
 import atexit, sys, threading, time
-from vidmoco.cli import main, program
+from vidmoco.cli.program import program
 
 def command():
     import torch
@@ -15,12 +15,11 @@ def command():
     sys.stdout.write("no newline, ")
     {ends}
 
-program.main = command
 class Freed:
     def __del__(self):
         print("freed")
 freed = Freed()
-program.program()
+program(command)
 """
 
 

@@ -51,6 +51,30 @@ def test_a_video_has_one_owner_at_a_time(folder):
     assert set(folder.sizes(WORKERS)) == {"0000000a"}
 
 
+def test_who_begins_later_does_not_double_the_work_of_who_was_alone(folder, monkeypatch):
+    """The first looks for others now and then only; the later one may have finished before."""
+    monkeypatch.setattr(claims, "_may_run", lambda state: True)  # both are this process
+    with Worker(folder) as first, Worker(folder) as later:
+        assert not first.had_company and later.others == {first.id}
+        assert later.claim("done") and later.claim("given up")
+        later.finish("done")
+        later.release("given up")
+        assert not first.claim("done") and first.closed() == {"done": ""}
+        assert first.claim("given up")
+        monkeypatch.setattr(claims, "EXPIRY", 0.0)  # by now all have looked
+        assert later.claim("more")
+        later.finish("more")
+        assert "more" not in folder.sizes(CLAIMS)
+    assert not folder.sizes(CLAIMS)
+
+
+def test_who_is_alone_leaves_no_claims(folder):
+    with Worker(folder) as one:
+        assert one.claim("a")
+        one.finish("a")
+        assert not folder.sizes(CLAIMS)
+
+
 def test_claims_of_the_dead_are_taken_over_by_one(folder, dead):
     sign(folder, "0000000a", pid=os.getppid())  # so that nobody tidies up
     sign(folder, "0000000b", pid=dead)

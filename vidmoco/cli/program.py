@@ -3,14 +3,15 @@
 import atexit
 import os
 import sys
+from collections.abc import Callable
 from typing import NoReturn
 
 from vidmoco.cli.main import main
 from vidmoco.closed_streams import write_if_read
 
 
-def program() -> NoReturn:
-    """Run the command of ``sys.argv`` and end with its exit code.
+def program(run: Callable[[], int] = main) -> NoReturn:
+    """Run the command of ``sys.argv``, or what else ``run`` does, and end with its exit code.
 
     What Python does at its end, it does: it waits for threads and runs what other modules have
     registered. It only leaves its objects where they are. To free those of PyTorch one by one takes
@@ -18,7 +19,7 @@ def program() -> NoReturn:
     """
     codes: list[int] = []
     atexit.register(_end, codes)  # what is registered first is called last
-    codes.append(main())
+    codes.append(run())
     sys.exit(codes[0])
 
 

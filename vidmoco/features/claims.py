@@ -46,6 +46,7 @@ class Worker:
         self.had_company = False
         """Whether there was another process at any time."""
         self._folder, self._extracts = folder, True
+        self._began = time.monotonic()
         self._held: dict[str, list[str]] = {}
         self._closed: dict[str, str] = {}  # claims that say so, which is for good: read once
         self._trouble: ConfigError | None = None
@@ -145,8 +146,20 @@ class Worker:
         times = self._folder.changed(CLAIMS) | self._folder.changed(WORKERS)
         return name in times and max(times.values()) - times[name] < EXPIRY
 
+    def finish(self, *videos: str) -> None:
+        """Let go of videos whose rows are where others see them.
+
+        Those that began before this process look for it every few seconds only, and who has no
+        company does not look for rows of others. Until all have seen it, its videos stay closed.
+        """
+        if self.others and time.monotonic() - self._began < EXPIRY:
+            for video in videos:
+                self.close(video)
+        else:
+            self.release(*videos)
+
     def release(self, *videos: str) -> None:
-        """Let go of videos, after their rows are where others see them."""
+        """Let go of videos that others may take."""
         for video in videos:
             self._folder.delete(*(f"{CLAIMS}/{name}" for name in self._held.pop(video)))
 

@@ -60,7 +60,7 @@ def extract_many(
                 elif not worker.claim(id_of(one.name)):
                     others.append(one)
                 elif worker.had_company and _has_now(output, one):
-                    worker.release(id_of(one.name))
+                    worker.finish(id_of(one.name))
                     written.append(one)
                 else:
                     yield one

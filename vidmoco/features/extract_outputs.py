@@ -65,7 +65,7 @@ class FileOutput:
         if self._overwrites:  # its file does not say that it was written this time
             self._worker.close(id_of(one.name))
         else:
-            self._worker.release(id_of(one.name))
+            self._worker.finish(id_of(one.name))
 
     def flush(self) -> None:
         """Finish what is under way: nothing is."""
@@ -96,7 +96,7 @@ class DatasetOutput:
         self.dataset: Dataset = open_or_begin(folder, settings, is_own=is_own)
         self._damage: list[str] = []
         self._writer = DatasetWriter(
-            self.dataset, worker=worker.id, on_commit=lambda ids: worker.release(*ids)
+            self.dataset, worker=worker.id, on_commit=lambda ids: worker.finish(*ids)
         )
 
     def __enter__(self) -> "DatasetOutput":

@@ -286,6 +286,9 @@ def _actor_class() -> type[Any]:
                     "Install the same version on all nodes."
                 }
                 return
+            from vidmoco.ahead import load_libraries
+
+            load_libraries()
             from vidmoco.features.ray_worker import work
 
             yield from work(ray.get(job[0]), start, self.stopped)
