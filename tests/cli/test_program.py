@@ -9,7 +9,6 @@ import atexit, sys, threading, time
 from vidmoco.cli.program import program
 
 def command():
-    import torch
     atexit.register(print, "registered later")
     threading.Thread(target=lambda: (time.sleep(0.2), print("a thread"))).start()
     sys.stdout.write("no newline, ")
