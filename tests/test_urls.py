@@ -13,6 +13,7 @@ from vidmoco.urls import (
     absolute_paths,
     expand_lists,
     expanded,
+    is_list,
     is_there,
     is_url,
     library_for,
@@ -183,3 +184,39 @@ def test_each_place_that_reads_urls_names_the_extra(tmp_path, monkeypatch):
     ):
         with pytest.raises(VidmocoError, match=r"pip install 'vidmoco\[http\]'\."):
             read()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("v/*.mp4", ["v/a.mp4", "v/b.mp4"]),
+        ("v/[b-z].mp4", ["v/b.mp4"]),
+        ("v/?.mp4", ["v/a.mp4", "v/b.mp4"]),
+        ("v/**/*.mp4", ["v/a.mp4", "v/b.mp4", "v/deeper/c.mp4"]),
+        ("*/deeper", ["v/deeper"]),
+        ("~/v/a*", ["v/a.mp4"]),
+        ("v/*.MP4", None),
+        ("v/[1].mp4", ["v/[1].mp4"]),  # a file may be so called
+    ],
+)
+def test_patterns_that_no_shell_has_expanded(tmp_path, monkeypatch, pattern, names):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    Path("v/deeper").mkdir(parents=True)
+    for name in ("v/a.mp4", "v/b.mp4", "v/.hidden.mp4", "v/deeper/c.mp4"):
+        Path(name).touch()
+    if pattern == "v/[1].mp4":
+        Path(pattern).touch()
+    assert is_list(Path(pattern)) == (names != [pattern])
+    if names is None:
+        with pytest.raises(ConfigError, match=r"No file or folder matches v/\*\.MP4\."):
+            require_paths(Path(pattern))
+    else:
+        found = [absolute(path).relative_to(tmp_path) for path in expand_lists([Path(pattern)])]
+        assert [str(path) for path in found] == sorted(names)
+        assert absolute_paths(pattern) == tuple(tmp_path / name for name in sorted(names))
+
+
+def test_a_url_is_no_pattern():
+    url = Path("https://host/a[1].mp4?b=*")
+    assert not is_list(url) and expand_lists([url]) == [url]

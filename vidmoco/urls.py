@@ -1,8 +1,9 @@
-"""URLs among the paths that a user gives."""
+"""The paths that a user gives: URLs and lists are among them."""
 
 import re
 import stat
 from collections.abc import Iterable, Sequence
+from glob import glob
 from os import PathLike
 from pathlib import Path
 
@@ -117,18 +118,32 @@ def require_paths(*sources: Path | None) -> None:
             raise ConfigError(f"No such file or folder: {source}.")
 
 
+def is_list(source: Path) -> bool:
+    """Return whether a source stands for others: as ``@FILE``, or a pattern such as ``v/*.mp4``."""
+    is_pattern = not is_url(source) and any(sign in str(source) for sign in "*?[")
+    return (str(source).startswith("@") or is_pattern) and not is_there(source)
+
+
 def expand_lists(sources: Sequence[Path]) -> list[Path]:
     """Return the sources, with the lines of FILE in place of each ``@FILE``.
 
     ``@-`` is the standard input. What a pipe gives is kept, as a command asks several times.
+    A pattern, which shells leave as it is within quotes, is replaced by what matches it, sorted.
 
     Raises:
-        ConfigError: a file cannot be read or is empty, or a line names no file or folder.
+        ConfigError: a file cannot be read or is empty, or a line names no file or folder, or
+            nothing matches a pattern.
     """
     found: list[Path] = []
     for source in sources:
-        if not str(source).startswith("@") or is_there(source):
+        if not is_list(source):
             found.append(source)
+            continue
+        if not str(source).startswith("@"):
+            matches = sorted(glob(str(expanded(source)), recursive=True))  # noqa: PTH207, as it may be absolute
+            if not matches:
+                raise ConfigError(f"No file or folder matches {source}.")
+            found += map(Path, matches)
             continue
         listed = Path("/dev/stdin") if str(source) == "@-" else expanded(Path(str(source)[1:]))
         lines = _text_of_list(listed).splitlines()

@@ -38,7 +38,8 @@ def test_features_of_many_videos_to_a_dataset(run, videos, tmp_path, capfd):
 def test_a_list_of_one_video_is_many(run, videos, tmp_path):
     given = {"backbone": run, "device": "cpu", "num_frames": 2, "quiet": True}
     (tmp_path / "list.txt").write_text(f"{videos / '01.mp4'}\n")
-    for number, one in enumerate(([videos / "01.mp4"], f"@{tmp_path / 'list.txt'}")):
+    ways = [videos / "01.mp4"], f"@{tmp_path / 'list.txt'}", f"{videos}/01*.mp4"
+    for number, one in enumerate(ways):
         done = vidmoco.extract(one, tmp_path / f"f{number}", **given)
         assert done.summary == "1 extracted (2 rows), 0 were there already, 0 failed"
         assert vidmoco.open_features(done).num_rows == 2

@@ -32,6 +32,7 @@ from vidmoco.features.extract_plan import holds_many, output_of
         ),
         (["a.mp4", "b.mp4"], "f.npy", {}, "2 paths are given, whose features go to a folder"),
         (["@l.txt"], "f.npy", {}, "@l.txt is a list of videos, whose"),
+        (["*.mp4"], "f.npy", {}, r"\*\.mp4 is a list of videos, whose"),
         (["c.parquet"], "f.npy", {}, "c.parquet is a catalog of videos, whose"),
         (["a.mp4"], "f.parquet", {"format": "parquet"}, "--format parquet writes a folder"),
         (

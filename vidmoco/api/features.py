@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from einops import rearrange
@@ -22,7 +23,7 @@ from vidmoco.features.extract_command import Extracted, write_features
 from vidmoco.features.extract_plan import plan_of
 from vidmoco.features.torchrun_engine import speaks
 from vidmoco.interrupt import stops_raise
-from vidmoco.urls import absolute_paths
+from vidmoco.urls import absolute_paths, is_list
 from vidmoco.visualize.query import Query
 from vidmoco.visualize.search import find
 
@@ -101,10 +102,8 @@ def _extract_command(
 
 
 def _is_several(videos: PathLike | Sequence[PathLike]) -> bool:
-    """Return whether a list of videos is given, in Python or as ``@FILE``."""
-    if not isinstance(videos, str | os.PathLike):
-        return True
-    return os.fspath(videos).startswith("@") and not os.path.exists(videos)  # noqa: PTH110
+    """Return whether a list of videos is given, in Python, as ``@FILE`` or as a pattern."""
+    return not isinstance(videos, str | os.PathLike) or is_list(Path(videos))
 
 
 def evaluate(

@@ -18,8 +18,8 @@ class ExtractCommand(Settings):
     """Write one feature per frame of videos: of one to a file, of many to a dataset."""
 
     videos: Positional[tuple[Path, ...]]
-    """Videos, folders of videos, catalogs (.parquet), URLs of videos, or @FILE: a text file with
-    one of these per line (@- is the standard input)."""
+    """Videos, folders of videos, catalogs (.parquet), URLs of videos, patterns in quotes
+    ('v/*.mp4'), or @FILE: a text file with one of these per line (@- is the standard input)."""
     output: Annotated[Path, arg(aliases=["-o"])]
     """A file (.npy or .parquet) for one video, or a dataset to add it to; for many a folder, or a
     URL of fsspec such as s3://bucket/feats."""

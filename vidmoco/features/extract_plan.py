@@ -19,7 +19,7 @@ from vidmoco.features.times_file import read_times
 from vidmoco.frames.labels import labels_of, names_of, read_labels
 from vidmoco.run_folder import make_writable_folder
 from vidmoco.text import first_of
-from vidmoco.urls import expand_lists, is_there, is_url, url_of
+from vidmoco.urls import expand_lists, is_list, is_there, is_url, url_of
 from vidmoco.video.catalog import Catalog
 from vidmoco.video.fetch import name_of_url
 from vidmoco.video.info import VideoInfo
@@ -108,8 +108,9 @@ def holds_many(command: ExtractCommand) -> bool:
         ConfigError: the output is not what the videos need.
     """
     video, output = command.videos[0], command.output
-    is_list = str(video).startswith("@") and not video.exists()
-    several = len(command.videos) > 1 or is_list or video.is_dir() or video.suffix == ".parquet"
+    several = (
+        len(command.videos) > 1 or is_list(video) or video.is_dir() or video.suffix == ".parquet"
+    )
     if not is_url(output):
         require_outside_of_datasets(output)
     is_many = several or command.format == "parquet" or _is_folder(command)
@@ -127,7 +128,7 @@ def holds_many(command: ExtractCommand) -> bool:
         if output.suffix.lower() in _SUFFIXES_OF_FILES and not output.is_dir():
             what = "--format parquet writes a folder"
             if several:
-                kind = "list" if is_list else "folder" if video.is_dir() else "catalog"
+                kind = "list" if is_list(video) else "folder" if video.is_dir() else "catalog"
                 what = f"{video} is a {kind} of videos, whose features go to a folder"
             if len(command.videos) > 1:
                 what = f"{len(command.videos)} paths are given, whose features go to a folder"
