@@ -59,6 +59,24 @@ def test_minutes_become_steps_by_the_speed_alone(material, quiet):
     assert expected[0] <= done.summary["rows"][0]["steps"] <= expected[1]
 
 
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"backbone": {"name": "resnet1O"}}, "Unknown backbone 'resnet1O'"),
+        ({"backbone": {"weights": "nowhere/it"}}, "nowhere/it"),
+        ({"frozen": "resnet1O"}, "Unknown backbone 'resnet1O'"),
+        ({"monitor": {"images": "nowhere/images"}}, "nowhere/images"),
+        ({"engine": {"device": "gpu"}}, "Unknown device 'gpu'"),
+    ],
+)
+def test_what_a_row_names_is_looked_at_before_anything_trains(material, quiet, row, said):
+    rows = {"pairs": {}, "other": row}
+    file = write_ablation(material, rows=rows, compare=[], videos=material / "videos")
+    with pytest.raises(ConfigError, match=said):
+        run_ablation(file, material / "out", console=quiet)
+    assert not (material / "out").exists()
+
+
 def test_mistakes_are_told_before_anything_trains(material, quiet):
     paths = {"videos": material / "videos", "images": material / "nowhere"}
     with pytest.raises(ConfigError, match="nowhere"):

@@ -34,6 +34,7 @@ from vidmoco.errors import ConfigError, nearest
 from vidmoco.text import read_text
 
 _KEYS = ("videos", "recipe", "settings", "seeds", "steps", "minutes", "rows", "compare", "judges")
+_MOST_BYTES = 200  # of a name: file systems take 255, and a run's has the seed behind it
 _NAME = "letters, digits, spaces and any of _ + . - ( ) , %"
 
 
@@ -125,9 +126,12 @@ def _row(name: str, given: dict[str, Any], common: dict[str, Any]) -> Row:
     if not frozen and not videos:
         raise ConfigError(f"{at} has no videos. Give 'videos', a list of paths, for all rows.")
     settings = _merged(_mapping(common.get("settings"), "settings"), own)
-    for key in ("seed", "epochs"):
+    for key in ("seed", "epochs", "steps", "videos"):
         if key in settings:
-            raise ConfigError(f"{at}: {key!r} is given by 'seeds', 'steps' and 'minutes'.")
+            raise ConfigError(
+                f"{at}: {key!r} is given by 'seeds', 'steps', 'minutes' and 'videos', beside "
+                "'settings'."
+            )
     try:
         config = with_settings(
             load_recipe(str(recipe)),
@@ -187,6 +191,11 @@ def _require_budget(budget: Mapping[str, Any], at: str) -> None:
 def _require_name(name: str) -> None:
     if not name or not all(c.isalnum() or c in " _+.-(),%" for c in name) or set(name) <= set("."):
         raise ConfigError(f"the name {name!r} cannot be a folder's: take {_NAME}.")
+    if (length := len(name.encode())) > _MOST_BYTES:
+        raise ConfigError(
+            f"the name {name[:20]!r} … cannot be a folder's: it has {length} bytes; take at most "
+            f"{_MOST_BYTES}."
+        )
 
 
 def _require_known(data: Mapping[str, Any], known: tuple[str, ...], at: str) -> None:

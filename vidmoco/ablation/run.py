@@ -20,8 +20,11 @@ from vidmoco.ablation.trainings import (
     trainings_of,
 )
 from vidmoco.atomic_file import atomic_write
+from vidmoco.backbones.timm_names import require_sources
 from vidmoco.console import say
+from vidmoco.cores import require_device
 from vidmoco.run_folder import make_writable_folder
+from vidmoco.urls import require_paths
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,8 @@ def run_ablation(
     """
     console = console or Console(stderr=True)
     plan = load_plan(file)
+    for row in plan.rows:
+        _require_parts(row)
     make_writable_folder(output, flag="--output")
     require_same_settings(plan, output)
     require_no_overlap(plan)
@@ -101,6 +106,17 @@ def run_ablation(
         _write(plan, summary, output, command=command, failures=failures)
     _write(plan, summary, output, command=command, failures=failures)
     return Ablation(summary, failures)
+
+
+def _require_parts(row: Row) -> None:
+    """Check what a row names, as `vidmoco pretrain` does before it begins."""
+    if row.frozen:
+        require_sources(_frozen(row))
+        return
+    config = row.config
+    require_device(config.engine.device)
+    require_sources(config.backbone.name, config.backbone.weights)
+    require_paths(config.monitor.images)
 
 
 def _scores(
