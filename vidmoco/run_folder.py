@@ -212,7 +212,7 @@ def newest_step(run: Path) -> int:
 def is_finished(run: Path) -> bool:
     """Return whether all steps of a run are taken and its backbone is of the last one.
 
-    A run that was extended has the backbone of before until it ends.
+    A run that was extended keeps its earlier backbone until it ends.
     """
     try:
         about = read_json(run / BACKBONE / "config.json")["vidmoco"]

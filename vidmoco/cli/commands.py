@@ -1,6 +1,6 @@
 """The commands: what each checks before its libraries are imported, and what runs it.
 
-Importing torch takes seconds, and a mistake is to be told at once.
+Importing torch takes seconds, so mistakes are told before it.
 """
 
 from collections.abc import Callable

@@ -83,7 +83,7 @@ def exit_code_of(run: Callable[[], int]) -> int:
 
 
 def _told(error: Exception) -> str | None:
-    """Return the line on an error that is the user's or the machine's, or None for a fault."""
+    """Return the message of an error of the user or the machine, or None for a bug of ours."""
     if isinstance(error, VidmocoError):
         return error_line(error)
     if is_out_of_memory(error):

@@ -35,7 +35,7 @@ def _flags(settings: Any, prefix: str, leave_out: set[str]) -> list[str]:
 
 
 def flag_words(name: str, value: Any) -> list[str]:
-    """Return the words that give a setting its value, such as of ``data.single_frame`` and True."""
+    """Return the words of a setting: ``--data.single-frame`` of ``data.single_frame`` and True."""
     section, dot, last = name.removeprefix("limits.").rpartition(".")  # limits have no prefix
     if isinstance(value, bool):
         several: Sequence[Any] = []

@@ -25,8 +25,8 @@ class DataConfig(Settings):
     uniformly from the video, so short gaps are more likely. `uniform`: all gaps are equally likely.
     `segments`: the video has as many equal parts as there are frames, and each gives one."""
     min_gap: float = 0.0
-    """Minimum time between the first and the last frame of a pair, in seconds. A video or
-    segment that is shorter than this gives its longest gap; if all are, it is refused."""
+    """Minimum time between the first and the last frame of a pair, in seconds. A shorter
+    video or segment gives its longest gap. If all are shorter, the setting is refused."""
     max_gap: float | None = None
     """Maximum time between the first and the last frame of a pair, in seconds. None means the whole
     video."""
@@ -37,7 +37,7 @@ class DataConfig(Settings):
     """Frames drawn from a video at a time. More than 2 give MoCo more positives, Fast-MoCo more
     sources of patches, or small crops their own frames. See --augment.large-views."""
     frame_rate: Expert[float | None] = None
-    """Of folders of numbered images, one folder a video: frames per second. Without it each image
+    """Frames per second of numbered images, where each folder is a video. Without it each image
     stands for itself."""
     segments: Literal["time", "shots", "whole"] = "time"
     """Parts of videos that count as videos of their own. `time`: parts of about 30 s, longer ones

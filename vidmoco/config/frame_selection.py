@@ -71,7 +71,7 @@ class FrameSelection(Settings):
 
     @property
     def ways(self) -> list[str]:
-        """The given flags that say which frames to take, of which there may be one."""
+        """The flags given that choose frames. At most one is allowed."""
         given = {name: getattr(self, name) != _DEFAULTS[name] for name in _WAYS}
         given["scenes"] &= self.scenes != "all" or self.num_frames is not None or bool(self.times)
         return [f"--{name.replace('_', '-')}" for name, is_given in given.items() if is_given]

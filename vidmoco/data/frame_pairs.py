@@ -50,7 +50,7 @@ class FramePairs(IterableDataset[dict[str, Tensor]]):
     One pass gives the rest of an epoch; the next pass goes on with the next. Processes of vidmoco's
     own decode, and end with the ``with`` block, also after an error in it. So it is used as it is,
     or in ``DataLoader(pairs, batch_size=None)`` with ``num_workers=0``. Under ``torch.distributed``
-    each rank gets its share of every batch, also where the ranks meet after it was made.
+    each rank gets its share of every batch, also if the process group begins later.
 
         with vidmoco.FramePairs("videos/", batch_size=128, short_side=128) as pairs:
             for batch in pairs:

@@ -31,7 +31,7 @@ _LEAST_SECONDS = 0.1  # for which not even then: such a part has few frames, or 
 
 @dataclass(frozen=True, eq=False)
 class Sources:
-    """Which part of which video each source is."""
+    """The video of each source, and its part of it."""
 
     rows: Int64[np.ndarray, " n"]
     """The video of each, a row of the catalog; not falling."""

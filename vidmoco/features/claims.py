@@ -120,8 +120,8 @@ class Worker:
         """Take a video, by its id, if nobody has it and it is not closed.
 
         Raises:
-            ConfigError: the folder takes no more, also if it took no sign of life for so long that
-                others take this process for dead.
+            ConfigError: the folder takes no more, or took no sign of life for so long that others
+                consider this process dead.
         """
         if self._trouble is not None:
             raise self._trouble

@@ -62,8 +62,8 @@ def extract_here(
 ) -> Generator[Result, None, None]:
     """Extract the videos that no other process has; yield each as ``extract_many`` does.
 
-    Files of URLs are in the folder ``temporary`` meanwhile. Waiting for other processes is told to
-    the console, if there is one.
+    Files of URLs are in the folder ``temporary`` meanwhile. The console, if
+    there is one, shows when it waits for other processes.
     """
 
     def on_wait(number: int) -> None:

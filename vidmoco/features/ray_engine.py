@@ -54,7 +54,7 @@ def extract_on_ray(
         worker: this process, which has begun the output.
         command: the settings.
         labels: columns of labels.
-        console: where the user is told of workers.
+        console: shows messages about workers.
 
     Raises:
         ConfigError: there is no such cluster, or a worker cannot go on.

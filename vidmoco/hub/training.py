@@ -21,7 +21,7 @@ RECIPE_FILE, CURVE_FILE = "recipe.yaml", "training.png"
 
 
 def data_section(facts: RunFacts) -> str:
-    """Return how much data it was, and of which kind; never where it lies or what it is called."""
+    """Return the amount and the kind of the data, without paths and names."""
     lines = [*_videos_of(facts), "The data itself is not in this repository."]
     if facts.config is not None and not facts.config.method.CONTRASTS_VIEWS:
         lines.append("The positive of a view is the stored embedding of its video or image.")

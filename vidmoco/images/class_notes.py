@@ -1,4 +1,4 @@
-"""What is told of the classes and parts of labelled images."""
+"""Notes for the user about the classes and parts of labelled images."""
 
 from collections.abc import Sequence
 

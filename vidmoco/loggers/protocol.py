@@ -12,7 +12,7 @@ from vidmoco.config.pretrain import PretrainConfig
 
 @runtime_checkable
 class Logger(Protocol):
-    """Shows a run in another tool. Any error of it is that tool's."""
+    """Shows a run in another tool. Its errors come from that tool."""
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Show numbers of a step, unless the tool has them already. Steps do not decrease."""

@@ -1,4 +1,4 @@
-"""Times of frames of which some are missing, repeated or out of order.
+"""Repair times of frames that are missing, repeated or out of order.
 
 Times that fit their neighbours stay. The others are filled in between them.
 """

@@ -134,7 +134,7 @@ class _Part:
 
 
 class _Pending:
-    """An answer of which parts are missing."""
+    """An answer that is not complete yet."""
 
     def __init__(self, job: _Job) -> None:
         self._path = job.request.video.path

@@ -32,7 +32,7 @@ def shortened(text: str, width: int, *, size: int = 14) -> str:
 
 
 def round_step(end: float, *, most: int) -> float:
-    """Return the least of 1, 2 and 5 times a power of ten of which ``most`` reach ``end``."""
+    """Return the smallest of 1, 2 or 5 times a power of ten that reaches ``end`` in ``most``."""
     if end <= 0:
         return 1.0
     power = 10.0 ** floor(log10(end / most))
