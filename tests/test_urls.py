@@ -217,6 +217,17 @@ def test_patterns_that_no_shell_has_expanded(tmp_path, monkeypatch, pattern, nam
         assert absolute_paths(pattern) == tuple(tmp_path / name for name in sorted(names))
 
 
+def test_a_list_may_have_patterns(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("b.mp4", "a.mp4"):
+        Path(name).touch()
+    Path("list.txt").write_text("*.mp4\nlist.txt\n")
+    assert expand_lists([Path("@list.txt")]) == [Path("a.mp4"), Path("b.mp4"), Path("list.txt")]
+    Path("list.txt").write_text("*.mkv\n")
+    with pytest.raises(ConfigError, match=r"line 1: there is no file or folder '\*\.mkv'"):
+        expand_lists([Path("@list.txt")])
+
+
 def test_a_url_is_no_pattern():
     url = Path("https://host/a[1].mp4?b=*")
     assert not is_list(url) and expand_lists([url]) == [url]

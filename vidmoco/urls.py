@@ -140,21 +140,31 @@ def expand_lists(sources: Sequence[Path]) -> list[Path]:
             found.append(source)
             continue
         if not str(source).startswith("@"):
-            matches = sorted(glob(str(expanded(source)), recursive=True))  # noqa: PTH207, as it may be absolute
+            matches = _matching(expanded(source))
             if not matches:
                 raise ConfigError(f"No file or folder matches {source}.")
-            found += map(Path, matches)
+            found += matches
             continue
         listed = Path("/dev/stdin") if str(source) == "@-" else expanded(Path(str(source)[1:]))
         lines = _text_of_list(listed).splitlines()
         for number, line in enumerate(lines, start=1):
-            path = expanded(Path(line))
-            if line.strip() and not is_url(path) and not is_there(path):
+            if not line.strip():
+                continue
+            matches = _matching(expanded(Path(line)))
+            if not matches:
                 raise ConfigError(f"{listed}, line {number}: there is no file or folder {line!r}.")
-            found += [path] if line.strip() else []
+            found += matches
         if not any(line.strip() for line in lines):
             raise ConfigError(f"The list of videos {listed} is empty.")
     return found
+
+
+def _matching(path: Path) -> list[Path]:
+    """Return a URL or a path where something is, or else what matches it as a pattern, sorted."""
+    if is_url(path) or is_there(path):
+        return [path]
+    matches = glob(str(path), recursive=True)  # noqa: PTH207, as the pattern may be absolute
+    return [Path(one) for one in sorted(matches)]
 
 
 def _text_of_list(path: Path) -> str:

@@ -42,6 +42,10 @@ def test_a_second_call_is_the_same_and_a_stopped_run_goes_on(run, videos, tmp_pa
     assert vidmoco.pretrain(**resumed, steps=3, workers=1).metrics.num_rows == 3
     with pytest.raises(ConfigError, match="No videos given"):
         vidmoco.pretrain()
+    with pytest.raises(ConfigError, match="No videos given"):
+        vidmoco.pretrain(recipe="tiny_cpu")
+    repeated = vidmoco.pretrain(recipe=run.path, run=tmp_path / "c", quiet=True)  # on its videos
+    assert repeated.metrics.column("loss") == run.metrics.column("loss")
     monkeypatch.chdir(tmp_path)
     unnamed = vidmoco.pretrain(videos, steps=1, **SMALL | {"method": "simclr"})
     assert unnamed.path == Path("runs/tiny_cpu-1") and unnamed.config.method.name == "simclr"

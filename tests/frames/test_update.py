@@ -97,6 +97,21 @@ def test_another_video_of_the_same_name_gets_another_name(here):
     assert counts() == both | {"a.mp4": 7}
 
 
+def test_another_video_of_the_same_name_and_size_gets_another_name(here):
+    """Some recorders cut or pad files to one size."""
+    assert prepare("monday") == 0
+    path, other = Path("monday/a.mp4"), Path("tuesday/a.mp4")
+    write_video(other, num_frames=3, first_index=700)
+    num_bytes = max(path.stat().st_size, other.stat().st_size)
+    for one in (path, other):
+        with one.open("ab") as file:
+            file.write(bytes(num_bytes - one.stat().st_size))
+        os.utime(one, ns=(10**18, 10**18))
+    for words in (["monday"], ["tuesday"], ["monday", "tuesday"]):
+        assert prepare(*words) == 0
+    assert counts() == MONDAY | {"tuesday/a.mp4": 3, "c.mp4": 6}
+
+
 def test_labels_of_what_is_not_given_stay(here):
     Path("m.csv").write_text("path,room,day\na.mp4,hall,mon\ndeep/b.mp4,yard,mon\n")
     assert prepare("monday", "--labels", "m.csv") == 0

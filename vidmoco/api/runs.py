@@ -161,14 +161,15 @@ def pretrain(
         given = settings | {"videos": saved.videos if videos is None else absolute_paths(videos)}
         base = _settings_of(recipe) if recipe and resume == "auto" else saved
         config = resumed_config(saved, with_settings(base, given, call=pretrain), run=folder)
-    elif videos is None:
-        raise ConfigError("No videos given. Name a folder of videos.")
     else:
-        given = settings | {"videos": absolute_paths(videos)}
         asked = settings.get("device") or asked_of(settings.get("engine"), "device") or "auto"
         require_device(str(asked))  # before what the recipe for it asks of the settings
         recipe = recipe or default_recipe(str(asked))
-        config = with_settings(_settings_of(recipe), given, call=pretrain)
+        base = _settings_of(recipe)
+        if videos is None and not base.videos:  # a run's config has some
+            raise ConfigError("No videos given. Name a folder of videos.")
+        given = settings | {"videos": base.videos if videos is None else absolute_paths(videos)}
+        config = with_settings(base, given, call=pretrain)
         config = replace(config, backbone=with_lasting_sources(config.backbone))
     if config.monitor.images is not None:
         images = absolute(config.monitor.images)

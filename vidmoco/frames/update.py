@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vidmoco.config.command_line import flag_words
+from vidmoco.content import content_of
 from vidmoco.errors import ConfigError
 from vidmoco.frames.index import FrameIndex, VideoRow
 from vidmoco.frames.key import SHARDS
@@ -72,8 +73,9 @@ def paths_of(videos: Iterable[VideoInfo]) -> list[str]:
 def names_in_folder(given: Mapping[str, VideoInfo], rows: Sequence[VideoRow]) -> dict[str, str]:
     """Return the name in the folder of each given video, by the name that it would have alone.
 
-    A known file keeps its name. A file in another place is known by name and size, and otherwise
-    another video, whose name is preceded by that of its folder.
+    A known file keeps its name. A file in another place is taken for it if it has its name and
+    size, and its content while the known one is there. Any other is another video, whose name is
+    preceded by that of its folder.
 
     Raises:
         ConfigError: two videos would have the same name.
@@ -87,7 +89,7 @@ def names_in_folder(given: Mapping[str, VideoInfo], rows: Sequence[VideoRow]) ->
         if name in names:
             continue
         row = by_name.get(name)
-        same = row is None or not row.path or row.num_bytes == video.num_bytes
+        same = row is None or not row.path or _may_be_it(row, video, paths[name])
         new = name if same and name not in taken else f"{Path(video.root).name}/{name}"
         if new in taken or (new != name and new in by_name and by_name[new].path):
             raise ConfigError(
@@ -98,6 +100,14 @@ def names_in_folder(given: Mapping[str, VideoInfo], rows: Sequence[VideoRow]) ->
         names[name] = new
         taken.add(new)
     return names
+
+
+def _may_be_it(row: VideoRow, video: VideoInfo, path: str) -> bool:
+    """Return whether the file at ``path`` may be a known one that was elsewhere."""
+    if row.num_bytes != video.num_bytes:
+        return False
+    before = content_of(Path(row.path))  # empty if it is gone
+    return not before or before == content_of(Path(path))
 
 
 def staying(
