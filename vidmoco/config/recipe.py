@@ -92,15 +92,14 @@ def dump_recipe(config: PretrainConfig) -> str:
     return yaml.safe_dump(to_plain(config), sort_keys=False, allow_unicode=True)
 
 
-def differences(a: Any, b: Any, *, at: str = "") -> list[str]:
-    """Return ``"key: x and y"`` for every key whose values differ in two plain configs."""
-    if not isinstance(a, dict):
-        return [] if a == b else [f"{at}: {a!r} and {b!r}"]
-    return [
-        line
-        for key in a.keys() | b.keys()
-        for line in differences(a.get(key), b.get(key), at=f"{at}.{key}" if at else key)
-    ]
+def changed_values(config: PretrainConfig, other: PretrainConfig) -> dict[str, tuple[Any, Any]]:
+    """Return both values of each setting that differs, by its dotted name, sorted."""
+    own, others = flat_settings(config), flat_settings(other)
+    return {
+        name: (own.get(name), others.get(name))
+        for name in sorted({*own, *others})
+        if own.get(name) != others.get(name)
+    }
 
 
 _SHORT = {

@@ -4,9 +4,8 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from vidmoco.config.plain import to_plain
 from vidmoco.config.pretrain import PretrainConfig
-from vidmoco.config.recipe import differences
+from vidmoco.config.recipe import changed_values
 from vidmoco.errors import ConfigError
 
 
@@ -63,7 +62,7 @@ def refused_changes(saved: PretrainConfig, given: PretrainConfig, *, run: Path) 
 def _differing(saved: PretrainConfig, given: PretrainConfig, *, free: bool, run: Path) -> list[str]:
     """Return the differences in settings that may change, or in those that may not."""
     prefixes = _free(saved, given, run)
-    lines = differences(to_plain(saved), to_plain(given))
+    lines = [f"{key}: {a!r} and {b!r}" for key, (a, b) in changed_values(saved, given).items()]
     lines = [line for line in lines if line.startswith(prefixes) == free]
     if saved.method.name != given.method.name:  # the name covers its settings
         lines = [line for line in lines if not re.match(r"method\.(?!name:)", line)]

@@ -10,11 +10,11 @@ from typing import Any, Literal
 import vidmoco
 from vidmoco.backbones.frozen import FrozenBackbone
 from vidmoco.config.extract import ExtractCommand
-from vidmoco.config.frame_selection import SELECTION_KEYS, FrameSelection
+from vidmoco.config.frame_selection import FrameSelection
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.config.plain import from_python
 from vidmoco.errors import ConfigError, VideoError
-from vidmoco.features.dataset_settings import require_outside_of_datasets
+from vidmoco.features.dataset_settings import changed_settings, require_outside_of_datasets
 from vidmoco.features.extraction import Extraction
 from vidmoco.features.feature_file import (
     feature_writer,
@@ -222,8 +222,7 @@ def is_done(extraction: Extraction, settings: dict[str, Any]) -> bool:
     sidecar = read_sidecar(output)
     if sidecar is None:
         return False
-    changed = [key for key in _DECISIVE if sidecar.get(key) != settings.get(key)]
-    if changed:
+    if changed := changed_settings(sidecar, settings):
         raise ConfigError(
             f"{output} was made with other settings: "
             f"{changes_in_words(sidecar, settings, changed)}. Give another -o, or --overwrite."
@@ -236,12 +235,6 @@ def is_done(extraction: Extraction, settings: dict[str, Any]) -> bool:
     if not done:
         extraction.require_same(str(sidecar.get("source")), where=str(output))
     return done
-
-
-_DECISIVE = (
-    *("weights_hash", "preprocess", "precision", "feature", *SELECTION_KEYS, "pool", "normalize"),
-    "dtype",
-)
 
 
 def settings_of(

@@ -1,14 +1,12 @@
 """What a model card says of a training: its data, its settings, and how to repeat it."""
 
 from dataclasses import replace
-from typing import Any
 
 from vidmoco import run_folder
 from vidmoco.backbones.source import without_folder
 from vidmoco.config.monitor import MonitorConfig
-from vidmoco.config.plain import to_plain
 from vidmoco.config.pretrain import PretrainConfig
-from vidmoco.config.recipe import differences, dump_recipe
+from vidmoco.config.recipe import changed_values, dump_recipe
 from vidmoco.errors import ConfigError
 from vidmoco.hub.markdown import table, text
 from vidmoco.json_text import read_json
@@ -79,10 +77,11 @@ def settings_section(facts: RunFacts) -> str:
     parts = [_length(facts)]
     if facts.config is not None:
         name, base = facts.base_recipe()
-        of_recipe, of_run = to_plain(base), to_plain(published(facts.config))
-        keys = sorted(line.partition(":")[0] for line in differences(of_recipe, of_run))
-        if keys:
-            rows = [[f"`{key}`", _value(of_run, key), _value(of_recipe, key)] for key in keys]
+        rows = [
+            [f"`{key}`", *(text("" if one is None else one) for one in values)]
+            for key, values in changed_values(published(facts.config), base).items()
+        ]
+        if rows:
             parts.append(f"Settings that differ from {text(name)}:")
             parts.append(table(["setting", "this run", "recipe"], rows))
         else:
@@ -109,13 +108,6 @@ def _length(facts: RunFacts) -> str:
         f"{name} {packages[name]}" for name in ("vidmoco", "torch", "timm") if name in packages
     ]
     return ", ".join(words) + (f" ({text(', '.join(known))})." if known else ".")
-
-
-def _value(settings: dict[str, Any], key: str) -> str:
-    value: Any = settings
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return text("" if value is None else value)
 
 
 def published(config: PretrainConfig) -> PretrainConfig:

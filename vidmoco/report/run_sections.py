@@ -10,9 +10,8 @@ from typing import Any
 from markupsafe import Markup
 
 from vidmoco import run_folder
-from vidmoco.config.plain import to_plain
 from vidmoco.config.pretrain import PretrainConfig
-from vidmoco.config.recipe import differences
+from vidmoco.config.recipe import changed_values
 from vidmoco.errors import ConfigError
 from vidmoco.json_text import parse_json
 from vidmoco.report.axes import number
@@ -72,11 +71,10 @@ def configuration_section(facts: RunFacts) -> Section:
         reason = paragraph(facts.config_problem, "warning")
         return Section("Configuration", [reason, whole], lead)
     name, base = facts.base_recipe()
-    of_recipe, of_run = to_plain(base), to_plain(facts.config)
-    keys = sorted(line.partition(":")[0] for line in differences(of_recipe, of_run))
-    if not keys:
+    changed = changed_values(facts.config, base)
+    if not changed:
         return Section("Configuration", [whole], f"All settings are those of {name}.")
-    rows = [[code(key), _value(of_run, key), _value(of_recipe, key)] for key in keys]
+    rows = [[code(key), *(code(_text(one)) for one in both)] for key, both in changed.items()]
     lead = f"Settings that differ from {name}."
     shown = table(["setting", "this run", name], rows, label="Settings that differ", left=3)
     return Section("Configuration", [shown, whole], lead)
@@ -164,13 +162,6 @@ def duration(seconds: float) -> str:
         if whole >= size:
             return f"{whole // size} {name} {whole % size // part} {below}"
     return f"{whole} s"
-
-
-def _value(settings: dict[str, Any], key: str) -> Markup:
-    value: Any = settings
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return code(_text(value))
 
 
 def _text(value: Any) -> str:
