@@ -11,7 +11,8 @@ import gc, json, sys, threading
 import vidmoco.preload
 import torch
 print(json.dumps({
-    "frozen": gc.get_freeze_count(), "threads": threading.active_count(),
+    "frozen": gc.get_freeze_count(), "collects": gc.isenabled(),
+    "threads": threading.active_count(),
     "decord": "decord" in sys.modules,
     "torchvision": "torchvision" in sys.modules,
     "cuda": torch.cuda.is_initialized(),
@@ -53,4 +54,10 @@ def test_what_is_imported_before_a_fork():
     assert found.pop("frozen") > 50_000  # torch has imported
     # Threads and devices do not survive a fork.
     # To import torchvision takes as long as torch, and nobody here has a use for it.
-    assert found == {"threads": 1, "decord": False, "torchvision": False, "cuda": False}
+    assert found == {
+        "collects": True,
+        "threads": 1,
+        "decord": False,
+        "torchvision": False,
+        "cuda": False,
+    }

@@ -19,7 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from vidmoco.errors import ConfigError, TrainingError
 from vidmoco.heartbeat import Heartbeat
-from vidmoco.rendezvous import meet
+from vidmoco.rendezvous import has_others, meet, whole_number
 
 T = TypeVar("T")
 
@@ -58,9 +58,9 @@ def own_gpu(device: torch.device) -> torch.device:
         return device
     count = torch.cuda.device_count()
     of_srun = os.environ.get("SLURM_LOCALID")
-    given = os.environ.get("LOCAL_RANK", of_srun or "0")
+    given = whole_number("LOCAL_RANK", default=of_srun or "0")
     # With --gpus-per-task=1 each task of srun sees its own GPU as the first.
-    number = 0 if count == 1 and given == of_srun else int(given)
+    number = 0 if count == 1 and str(given) == of_srun else given
     if number >= count:
         raise ConfigError(
             f"This is process {number + 1} of its machine, and torch {torch.__version__} sees "
@@ -80,8 +80,7 @@ def _join(device: torch.device | None) -> torch.device:
     is_shared = device.index is not None and os.environ.get("LOCAL_WORLD_SIZE", "1") != "1"
     device = own_gpu(device)
     global _heartbeat  # noqa: PLW0603
-    launched = "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
-    if launched and not dist.is_initialized():
+    if has_others() and not dist.is_initialized():
         by_nccl = device.type == "cuda" and not is_shared
         backend = "cpu:gloo,cuda:nccl" if by_nccl else "gloo"
         if device.type == "cuda":
@@ -103,7 +102,7 @@ def processes_from_environment(device: torch.device | None = None) -> Iterator[t
         The device of this process.
 
     Raises:
-        ConfigError: there are fewer GPUs than processes.
+        ConfigError: there are fewer GPUs than processes, or a variable of the launcher is wrong.
         TrainingError: another process has ended. One that is stopped ends this process.
     """
     global _heartbeat  # noqa: PLW0603
@@ -161,7 +160,7 @@ def world_size() -> int:
 
 def local_world_size() -> int:
     """Return the number of processes on this machine."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if dist.is_initialized() else 1
+    return whole_number("LOCAL_WORLD_SIZE", default="1") if dist.is_initialized() else 1
 
 
 def is_main() -> bool:

@@ -5,6 +5,7 @@ addresses of processes that have ended, lets processes that are started again wa
 2.15: both ranks, in about half of the restarts). So each start writes below a name of its own.
 """
 
+import os
 import time
 import uuid
 from datetime import timedelta
@@ -13,10 +14,39 @@ from typing import Any
 import torch.distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
-from vidmoco.errors import TrainingError
+from vidmoco.errors import ConfigError, TrainingError
 
+_LAUNCHER = "Start the processes by torchrun, or unset RANK and WORLD_SIZE."
 SECONDS_TO_MEET = 900.0
 """Imports from a slow disk take minutes, and the processes of a job start at different times."""
+
+
+def has_others() -> bool:
+    """Return whether a launcher, such as torchrun, has started this process beside others.
+
+    Raises:
+        ConfigError: the variables that it sets cannot be used.
+    """
+    world_size = whole_number("WORLD_SIZE", default="1")
+    if "RANK" not in os.environ or world_size <= 1:
+        return False
+    if (rank := whole_number("RANK")) >= world_size:
+        raise ConfigError(
+            f"RANK is {rank}, and WORLD_SIZE {world_size}; ranks begin at 0. {_LAUNCHER}"
+        )
+    return True
+
+
+def whole_number(name: str, *, default: str = "") -> int:
+    """Return a variable that a launcher sets.
+
+    Raises:
+        ConfigError: it is no whole number.
+    """
+    value = os.environ.get(name, default)
+    if not (value.isascii() and value.isdecimal()):
+        raise ConfigError(f"{name} is {value!r}; it must be a whole number. {_LAUNCHER}")
+    return int(value)
 
 
 def meet(timeout: timedelta) -> tuple[Any, int, int, str]:
@@ -26,8 +56,13 @@ def meet(timeout: timedelta) -> tuple[Any, int, int, str]:
         timeout: of the store, as of a process group.
 
     Raises:
+        ConfigError: the address that the launcher sets cannot be used.
         TrainingError: a process does not come within ``SECONDS_TO_MEET``.
     """
+    if not os.environ.get("MASTER_ADDR"):
+        raise ConfigError(f"RANK is set, and MASTER_ADDR is not. {_LAUNCHER}")
+    if not 0 < (port := whole_number("MASTER_PORT")) < 2**16:
+        raise ConfigError(f"MASTER_PORT is {port}; ports are from 1 to 65535. {_LAUNCHER}")
     patience = timedelta(seconds=SECONDS_TO_MEET)
     try:
         store, rank, world_size = next(rendezvous("env://", timeout=patience))

@@ -9,6 +9,7 @@ from vidmoco.config.backbone import BackboneConfig
 from vidmoco.config.monitor import MonitorConfig
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import load_recipe, parse_recipe
+from vidmoco.config.runtime import EngineConfig
 from vidmoco.hub.training import data_section, published, recipe_text, settings_section
 from vidmoco.report.run_facts import read_run
 from vidmoco.video.catalog import Catalog
@@ -88,12 +89,14 @@ def test_the_recipe_repeats_the_training_without_its_places(tmp_path):
     config = PretrainConfig(
         videos=(Path("/data/secret"),), seed=3, monitor=MonitorConfig(images=Path("/labels")),
         backbone=BackboneConfig(name="random:/home/me/runs/first", weights="/home/me/moco_v2"),
+        engine=EngineConfig(log=("wandb",)),
     )  # fmt: skip
     text = recipe_text(config, name="alice/kitchen")
     assert text.startswith("# The settings of alice/kitchen: vidmoco pretrain videos/ --recipe ")
     read = parse_recipe(text, source="recipe.yaml")
     assert read == published(config)
     assert (read.seed, read.videos, read.monitor) == (3, (), MonitorConfig())
+    assert read.engine.log == ()  # which may ask a stranger for an account
     assert (read.backbone.name, read.backbone.weights) == ("random:first", "moco_v2")
     assert "/home" not in text and "secret" not in text and "/labels" not in text
     hub = replace(config, backbone=BackboneConfig(name="hf-hub:timm/vit.dino"))

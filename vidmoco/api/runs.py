@@ -122,7 +122,7 @@ def pretrain(
 
     Args:
         videos: A folder of videos, prepared frames or images, a video or a catalog; or several. A
-            run that is resumed knows its own.
+            run that is resumed knows its own, and so does a run that is the recipe.
         recipe: A shipped recipe, a YAML file, or a run or its ``config``, whose settings are begun
             with. The default is ``vidmoco`` on a CPU and ``vidmoco_gpu`` where there is a GPU.
         run: The run folder. The default is runs/RECIPE-NUMBER.
@@ -168,7 +168,7 @@ def pretrain(
         base = _settings_of(recipe)
         if videos is None and not base.videos:  # a run's config has some
             raise ConfigError("No videos given. Name a folder of videos.")
-        given = settings | {"videos": base.videos if videos is None else absolute_paths(videos)}
+        given = settings | {"videos": absolute_paths(base.videos if videos is None else videos)}
         config = with_settings(base, given, call=pretrain)
         config = replace(config, backbone=with_lasting_sources(config.backbone))
     if config.monitor.images is not None:

@@ -4,7 +4,6 @@ videos ──BatchReader──▶ images ──backbone──▶ features ──
 """
 
 import math
-import os
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from vidmoco.cores import num_cores
 from vidmoco.features.batch_reader import BatchedVideo, BatchReader
 from vidmoco.features.batch_size import default_batch_size
 from vidmoco.features.feature_file import Piece
+from vidmoco.rendezvous import whole_number
 from vidmoco.shapes import Float32, Float64
 from vidmoco.video.info import VideoInfo
 
@@ -113,7 +113,7 @@ def stream_features(
 def _num_workers() -> int:
     # assumption: the other half of the cores is for the backbone, and four processes feed a GPU.
     # Those that torchrun has started on this machine share the cores.
-    return max(1, min(4, num_cores() // 2 // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+    return max(1, min(4, num_cores() // 2 // max(1, whole_number("LOCAL_WORLD_SIZE", default="1"))))
 
 
 def _pieces(frozen: FrozenBackbone, batched: BatchedVideo) -> Iterator[Piece]:

@@ -113,8 +113,8 @@ def _length(facts: RunFacts) -> str:
 def published(config: PretrainConfig) -> PretrainConfig:
     """Return the settings of a run without places on its machine.
 
-    The monitor is left out, which changes no training; of a folder of weights the last part of its
-    name stays.
+    The monitor and the loggers are left out, which change no training; of a folder of weights the
+    last part of its name stays.
     """
     weights, name = config.backbone.weights, config.backbone.name
     backbone = replace(
@@ -122,7 +122,8 @@ def published(config: PretrainConfig) -> PretrainConfig:
         name=without_folder(name),
         weights=None if weights is None else without_folder(weights),
     )
-    return replace(config, videos=(), monitor=MonitorConfig(), backbone=backbone)
+    engine = replace(config.engine, log=())
+    return replace(config, videos=(), monitor=MonitorConfig(), backbone=backbone, engine=engine)
 
 
 def recipe_text(config: PretrainConfig, *, name: str) -> str:

@@ -117,7 +117,7 @@ def print_refusals(catalog: Catalog, *, console: Console) -> None:
 
 def print_refusals_of_run(run: Path) -> None:
     """Print the refusals of a run's videos, in one process of several."""
-    if (run / CATALOG).exists() and int(os.environ.get("RANK", "0")) == 0:
+    if (run / CATALOG).exists() and os.environ.get("RANK", "0") == "0":
         print_refusals(Catalog.load(run / CATALOG), console=Console(stderr=True))
 
 
