@@ -5,7 +5,7 @@ from reference.knn import weighted_knn_loop
 from sklearn.neighbors import KNeighborsClassifier
 
 from vidmoco.evaluate import knn
-from vidmoco.evaluate.knn import knn_predictions, weighted_knn
+from vidmoco.evaluate.knn import knn_predictions
 
 
 def clusters(n, *, classes, dim, spread, seed):
@@ -18,6 +18,16 @@ def clusters(n, *, classes, dim, spread, seed):
 
 TRAIN, LABELS = clusters(120, classes=4, dim=6, spread=1.5, seed=0)
 QUERIES, TRUTH = clusters(50, classes=4, dim=6, spread=1.5, seed=1)
+
+
+def weighted_knn(train, labels, queries, *, k, num_classes, tau):
+    """The scores of each k."""
+    return {
+        one: knn_predictions(
+            train, labels, queries, k=k, tau=[tau], num_classes=num_classes, scores_of=(tau, one)
+        )[1]
+        for one in k
+    }
 
 
 def predictions(scores):
@@ -61,10 +71,11 @@ def test_weights_matter():
         assert int(scores[3].argmax()) == expected
 
 
-def test_any_chunk_and_any_other_k_give_the_same():
+def test_any_chunk_and_any_other_k_give_the_same(monkeypatch):
     whole = weighted_knn(TRAIN, LABELS, QUERIES, k=(3, 17), num_classes=4, tau=0.07)
     for chunk in (1, 7, 50, 1000):
-        parts = weighted_knn(TRAIN, LABELS, QUERIES, k=[17], num_classes=4, tau=0.07, chunk=chunk)
+        monkeypatch.setattr(knn, "_SIMILARITIES_AT_ONCE", chunk * len(TRAIN))
+        parts = weighted_knn(TRAIN, LABELS, QUERIES, k=[17], num_classes=4, tau=0.07)
         assert torch.allclose(parts[17], whole[17], rtol=1e-4)
 
 

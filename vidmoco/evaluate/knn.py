@@ -17,42 +17,6 @@ _SIMILARITIES_AT_ONCE = 64 * 2**20
 
 
 @torch.no_grad()
-def weighted_knn(
-    train_features: Float[Tensor, "n d"],
-    train_labels: Int64[Tensor, " n"],
-    query_features: Float[Tensor, "m d"],
-    *,
-    k: Sequence[int],
-    num_classes: int,
-    tau: float,
-    chunk: int | None = None,
-) -> dict[int, Float[Tensor, "m c"]]:
-    """Return, for each k, the class scores of each query; the prediction is the greatest.
-
-    Args:
-        train_features: The bank; it is L2-normalised here.
-        train_labels: Classes of the bank, from 0.
-        query_features: On the same device; L2-normalised here.
-        k: Numbers of neighbours. A k above the size of the bank takes the whole bank.
-        num_classes: c.
-        tau: Temperature of the weights.
-        chunk: Queries at once. The default bounds memory.
-
-    Returns:
-        Scores on the CPU. NOTE: weights are exp((s - s_max) / tau), where s_max is the nearest
-        neighbour's, so that a small tau does not overflow. A common factor changes no prediction.
-    """
-    parts: dict[int, list[Tensor]] = {wanted: [] for wanted in k}
-    for nearest, labels in _neighbours(
-        train_features, train_labels, query_features, most=max(k), chunk=chunk
-    ):
-        weights = _weights(nearest, tau)
-        for wanted, kept in parts.items():
-            kept.append(_votes(labels, weights, wanted, num_classes).cpu())
-    return {wanted: torch.cat(scores) for wanted, scores in parts.items()}
-
-
-@torch.no_grad()
 def knn_predictions(
     train_features: Float[Tensor, "n d"],
     train_labels: Int64[Tensor, " n"],
@@ -65,17 +29,20 @@ def knn_predictions(
 ) -> tuple[dict[tuple[float, int], Int64[Tensor, " m"]], Float[Tensor, "m c"] | None]:
     """Return the predicted class of each query for each tau and k, and the scores of one of them.
 
-    It is ``weighted_knn`` without the scores, which for 100,000 queries, 10,000 classes and ten
-    pairs of tau and k would be 40 GB.
+    All scores of 100,000 queries, 10,000 classes and ten pairs of tau and k would be 40 GB.
 
     Args:
-        train_features: As for ``weighted_knn``.
-        train_labels: As there.
-        query_features: As there.
-        k: As there.
-        tau: Temperatures of the weights.
+        train_features: The bank; it is L2-normalised here.
+        train_labels: Classes of the bank, from 0.
+        query_features: On the same device; L2-normalised here.
+        k: Numbers of neighbours, each once. A k above the size of the bank takes the whole bank.
+        tau: Temperatures of the weights, each once.
         num_classes: c.
         scores_of: The tau and k whose scores are returned too; None for no scores.
+
+    Returns:
+        Both on the CPU. NOTE: weights are exp((s - s_max) / tau), where s_max is the nearest
+        neighbour's, so that a small tau does not overflow. A common factor changes no prediction.
     """
     found: dict[tuple[float, int], list[Tensor]] = {(t, wanted): [] for t in tau for wanted in k}
     kept: list[Tensor] = []
@@ -99,11 +66,11 @@ def _neighbours(
     query_features: Tensor,
     *,
     most: int,
-    chunk: int | None,
+    chunk: int,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the cosines and labels of the nearest rows of the bank, for a chunk of queries each."""
     bank = F.normalize(train_features, dim=1)
-    for queries in query_features.split(chunk or max(1, _SIMILARITIES_AT_ONCE // len(bank))):
+    for queries in query_features.split(chunk):
         similarity = F.normalize(queries, dim=1) @ bank.T
         nearest, index = similarity.topk(min(most, len(bank)), dim=1)
         yield nearest, train_labels[index]

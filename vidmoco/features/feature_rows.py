@@ -1,6 +1,5 @@
 """Read feature files in one pass, without all rows in memory."""
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -120,25 +119,8 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 def _mapped(path: Path) -> np.ndarray:
-    """Return a `.npy` file as a read-only map of its bytes.
-
-    Raises:
-        ValueError: its header is damaged, or claims more bytes than the file has.
-    """
-    with path.open("rb") as file:
-        major, _ = npy_format.read_magic(file)
-        read = {1: npy_format.read_array_header_1_0, 2: npy_format.read_array_header_2_0}.get(major)
-        if read is None:
-            raise ValueError(f"it has version {major} of NumPy's format, expected 1 or 2")
-        shape, _, dtype = read(file)
-        claimed = file.tell() + math.prod(shape) * dtype.itemsize
-    if claimed > path.stat().st_size:
-        raise ValueError(
-            f"its header claims {dtype} {shape}, {claimed:,} bytes, and the file has "
-            f"{path.stat().st_size:,}"
-        )
-    mapped: np.ndarray = np.load(path, mmap_mode="r")
-    return mapped
+    """Return a `.npy` file as a read-only map; one that is damaged or too short is an error."""
+    return npy_format.open_memmap(path, mode="r")
 
 
 def _npy_extent(path: Path) -> tuple[Any, np.ndarray]:

@@ -15,8 +15,8 @@ from vidmoco.evaluate.features import (
     image_loader,
     require_every_class,
 )
-from vidmoco.evaluate.knn import weighted_knn
-from vidmoco.evaluate.scores import top_accuracy
+from vidmoco.evaluate.knn import knn_predictions
+from vidmoco.evaluate.scores import share_right
 from vidmoco.images.class_notes import notes_of
 from vidmoco.images.labelled import LabelledImages
 from vidmoco.images.load import load_labelled_images
@@ -76,15 +76,17 @@ class KnnProbe:
             return {}
         is_train = features.rows < len(self._train)
         labels = torch.cat([self._train.labels, self._val.labels])[features.rows]
-        scores = weighted_knn(
+        k, tau = self._config.k, self._config.tau
+        predicted, _ = knn_predictions(
             features.values[is_train].to(self._device),
             labels[is_train].to(self._device),
             features.values[~is_train].to(self._device),
-            k=(self._config.k, *KNN_K),  # as `evaluate` does by default
+            # As `evaluate` does by default: with the same largest k, a tie has the same end.
+            k=tuple({k, *KNN_K}),
+            tau=(tau,),
             num_classes=len(self._train.classes),
-            tau=self._config.tau,
         )
-        return {"knn_top1": top_accuracy(scores[self._config.k], labels[~is_train])}
+        return {"knn_top1": share_right(predicted[tau, k] == labels[~is_train])}
 
 
 def _read(
