@@ -35,6 +35,7 @@ from vidmoco.data.batches import PairBatch
 from vidmoco.data.loader import canvas_size
 from vidmoco.data.source import open_source
 from vidmoco.device import autocast, keep_freed_memory, resolve_device
+from vidmoco.methods.build import compile_encoders
 from vidmoco.optim.optimizers import build_optimizer, set_learning_rate
 from vidmoco.shapes import Float64
 from vidmoco.train.build import assemble_method
@@ -151,6 +152,8 @@ def build_training(
     """Return the training of ``pretrain``, with a batch of random pixels (height, width)."""
     device = resolve_device(config.engine.device)
     method = assemble_method(config, device=device, durations=durations).to(device)
+    if config.engine.compile:
+        compile_encoders(method, cuda_graphs=config.engine.cuda_graphs)
     optimizer = build_optimizer(method.named_parameters(), config.optim)
     set_learning_rate(optimizer, 1e-6)
     keep_freed_memory(device)  # as `pretrain` does

@@ -93,8 +93,18 @@ def tests(check: Check) -> Rows:
     return [{"summary": lines[-1] if lines else done.stderr[-500:], "failed": failed}]
 
 
-def steps(check: Check, recipe: str, batches: tuple[int, ...], frames: Path | None) -> Rows:
-    """Measure a step of a recipe with each batch size, and where its time goes."""
+def steps(
+    check: Check,
+    recipe: str,
+    batches: tuple[int, ...],
+    *,
+    frames: Path | None = None,
+    engine: dict[str, bool] | None = None,
+) -> Rows:
+    """Measure a step of a recipe with each batch size, and where its time goes.
+
+    ``engine`` holds settings of the recipe's engine that are other than there.
+    """
     sizes, rows = check.sizes, []
     for batch_size in batches:
         if check.seconds_left < _LEAST_SECONDS:
@@ -104,8 +114,9 @@ def steps(check: Check, recipe: str, batches: tuple[int, ...], frames: Path | No
             config,
             data=replace(config.data, batch_size=batch_size, short_side=sizes.canvas[0]),
             augment=replace(config.augment, size=sizes.size),
+            engine=replace(config.engine, **(engine or {})),
         )
-        row: dict[str, Any] = {"recipe": recipe, "batch": batch_size}
+        row: dict[str, Any] = {"recipe": recipe, "batch": batch_size, **(engine or {})}
         try:
             training = build_training(config, durations=np.ones(1000), canvas=sizes.canvas)
             row |= _speeds(training, frames, sizes)
@@ -117,6 +128,16 @@ def steps(check: Check, recipe: str, batches: tuple[int, ...], frames: Path | No
             row["error"] = "out of memory"
         rows.append(row)
     return rows
+
+
+def compiled(check: Check) -> Rows:
+    """Measure the step of the first batch size with compiled encoders, without and with graphs."""
+    recipe, batches = check.sizes.recipe, check.sizes.batches[:1]
+    return [
+        row
+        for graphs in (False, True)
+        for row in steps(check, recipe, batches, engine={"compile": True, "cuda_graphs": graphs})
+    ]
 
 
 def _speeds(training: Training, frames: Path | None, sizes: Sizes) -> dict[str, Any]:
@@ -202,8 +223,9 @@ def _train(check: Check, run: Path, words: list[str]) -> Rows:
 
 PARTS: dict[str, tuple[Callable[[Check], Rows], str | None]] = {
     "tests": (tests, None),
-    "step": (lambda c: steps(c, c.sizes.recipe, c.sizes.batches, c.frames), None),
-    "vit": (lambda c: steps(c, c.sizes.vit_recipe, c.sizes.vit_batches, None), None),
+    "step": (lambda c: steps(c, c.sizes.recipe, c.sizes.batches, frames=c.frames), None),
+    "vit": (lambda c: steps(c, c.sizes.vit_recipe, c.sizes.vit_batches), None),
+    "compiled": (compiled, None),
     "extract": (extract, "videos"),
     "cifar": (cifar, "images"),
     "clips": (clips, "frames"),

@@ -19,6 +19,8 @@ GOALS = {
     "of the bare forward and backward passes, data wait under 3 %. MoCo v2's Table 3 has 5.0 GB a "
     "GPU at batch 256 on eight of them.",
     "vit": "A step of MoCo v3's ViT-S.",
+    "compiled": "The step of `vidmoco_gpu` with `--engine.compile`, and with `--engine.cuda-graphs` too. The "
+    "recipe takes what pays.",
     "extract": "Extraction: the smaller of the model alone and the decoding of all cores.",
     "cifar": "The authors' CIFAR-10 demo: k-NN 82.6 % after 200 epochs.",
     "clips": "`vidmoco_gpu` on prepared clips.",

@@ -4,6 +4,7 @@ import json
 import time
 from dataclasses import replace
 
+import bench_step
 import gpu_check
 import gpu_page
 import numpy as np
@@ -68,7 +69,11 @@ def check(video_folder, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_every_part_writes_what_it_measured(check):
+def test_every_part_writes_what_it_measured(check, monkeypatch):
+    graphs = []  # tests/cuda compiles; here it would take a minute
+    monkeypatch.setattr(
+        bench_step, "compile_encoders", lambda _, cuda_graphs: graphs.append(cuda_graphs)
+    )
     parts = [name for name in gpu_check.PARTS if name != "tests"]  # they are in this suite
     written = gpu_check.run_parts(check, parts)
     results = {path.stem: json.loads(path.read_text()) for path in written}
@@ -79,6 +84,9 @@ def test_every_part_writes_what_it_measured(check):
         "one encoder", "the method's step", "and the views", "and prepared frames",
     }  # fmt: skip
     assert sum(step["profile_percent"].values()) == pytest.approx(100, abs=1)
+    rows = results["compiled"]["rows"]
+    assert [row["cuda_graphs"] for row in rows] == graphs == [False, True]
+    assert all(min(row["pairs_per_second"].values()) > 0 for row in rows)
     (extraction,) = results["extract"]["rows"]
     assert all(rate > 0 for rate in extraction["frames_per_second"].values())
     for name in ("cifar", "clips"):
