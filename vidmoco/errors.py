@@ -13,7 +13,7 @@ line and exits with 2. No other part of vidmoco decides an exit code.
 
 import difflib
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class VidmocoError(Exception):
@@ -45,6 +45,14 @@ def is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, RuntimeError):  # of torch: on the CPU, and on a GPU
         return any(words in str(error) for words in ("can't allocate memory", "out of memory"))
     return isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM
+
+
+def no_column(table: object, name: str, columns: Sequence[str]) -> str:
+    """Return a sentence that says that a table lacks a column, and those that it has."""
+    return (
+        f"{table} has no column {name!r}.{nearest(name, columns)} Its columns: "
+        f"{', '.join(columns)}."
+    )
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from vidmoco.csv_file import header_is_row, read_csv
-from vidmoco.errors import ConfigError, DataError, nearest
+from vidmoco.errors import ConfigError, DataError, no_column
 from vidmoco.images.draw import draw_val
 from vidmoco.images.folders import TRAIN, VAL
 from vidmoco.text import counted
@@ -118,10 +118,7 @@ def _require_columns(wanted: Sequence[str], columns: Sequence[str], *, manifest:
         )
     for column in wanted:
         if column not in columns:
-            raise ConfigError(
-                f"{manifest} has no column {column!r}.{nearest(column, columns)} Its columns: "
-                f"{', '.join(columns)}.{header_is_row(columns)}"
-            )
+            raise ConfigError(no_column(manifest, column, columns) + header_is_row(columns))
 
 
 def clips_of_folders(keys: Sequence[str], *, folder: Path) -> list[Clip]:

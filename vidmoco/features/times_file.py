@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vidmoco.config.frame_selection import FrameSelection
 from vidmoco.csv_file import called_so, read_csv
-from vidmoco.errors import ConfigError, nearest
+from vidmoco.errors import ConfigError, nearest, no_column
 from vidmoco.text import seconds_of
 
 _TIMES, _CLIPS = ("video", "seconds"), ("video", "start", "end")
@@ -34,8 +34,8 @@ def read_times(
     for column in wanted:
         if column not in columns:
             raise ConfigError(
-                f"{path} has no column {column!r}.{nearest(column, columns)} Expected the columns "
-                "video and seconds, or video, start and end."
+                f"{no_column(path, column, columns)} Expected video and seconds, or video, start "
+                "and end."
             )
     if has_clips != bool(selection.ways):
         raise ConfigError(

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from vidmoco.csv_file import called_so, meant, read_csv, uneven_line
-from vidmoco.errors import ConfigError, nearest
+from vidmoco.errors import ConfigError, no_column
 from vidmoco.video.catalog import Catalog
 from vidmoco.video.info import VideoInfo
 
@@ -47,8 +47,8 @@ def read_labels(path: Path, *, key: str, reserved: Collection[str]) -> dict[str,
     rows, columns = read_csv(path, what="labels")
     if key not in columns:
         raise ConfigError(
-            f"{path} has no column {key!r}.{nearest(key, columns)} Its columns: "
-            f"{', '.join(columns)}. Name the column of the videos' paths with --labels-key."
+            f"{no_column(path, key, columns)} Name the column of the videos' paths with "
+            "--labels-key."
         )
     lower = {column: column.lower() for column in columns}  # DuckDB and Spark see no difference
     if len(columns) == 1 or "" in columns or len(set(lower.values())) < len(columns):

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from vidmoco.csv_file import header_is_row, read_csv, uneven_line
-from vidmoco.errors import ConfigError, DataError, nearest
+from vidmoco.errors import ConfigError, DataError, no_column
 from vidmoco.images.folders import METADATA, TRAIN, VAL, listed_files
 from vidmoco.images.labelled import ImageFiles, LabelledImages
 from vidmoco.images.parquet_schema import PATHS
@@ -53,9 +53,8 @@ def read_listed(path: Path, *, split: str, label: str, is_only: bool) -> list[La
     for column, hint in ((name or PATHS[0], ""), (label, " Name it with --label-column.")):
         if column not in columns:
             raise ConfigError(
-                f"{path} has no column {column!r}.{nearest(column, columns)} Its columns: "
-                f"{', '.join(columns)}.{header_is_row(columns)}{hint} Expected a row for each "
-                f"image, with its {PATHS[0]} and {label}."
+                f"{no_column(path, column, columns)}{header_is_row(columns)}{hint} Expected a row "
+                f"for each image, with its {PATHS[0]} and {label}."
             )
     assert name is not None
     names, labels = (_texts(rows, column, path=path) for column in (name, label))

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vidmoco.errors import DataError, nearest
+from vidmoco.errors import DataError, no_column
 from vidmoco.images.folders import listed_files
 from vidmoco.images.parquet_schema import (
     class_names,
@@ -159,8 +159,8 @@ def _read_labels(path: Path, label: str) -> ParquetLabels:
         image = listed or image_column(schema, path)
         if label not in schema.names:
             raise DataError(
-                f"{path} has no column {label!r}.{nearest(label, schema.names)} Its columns: "
-                f"{', '.join(schema.names)}. Name the column of the classes with --label-column."
+                f"{no_column(path, label, schema.names)} Name the column of the classes with "
+                "--label-column."
             )
         column = file.read(label)
         videos, groups = (_texts(file, name, path=path) for name in ("video", "group"))

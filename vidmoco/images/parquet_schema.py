@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vidmoco.errors import DataError, nearest
+from vidmoco.errors import DataError, no_column
 from vidmoco.json_text import parse_json
 
 
@@ -77,10 +77,7 @@ def image_column(schema: Any, path: Path) -> str:
         raise DataError(
             f"Column {name!r} of {path} is {kind}; expected binary, or a struct with 'bytes'."
         )
-    raise DataError(
-        f"{path} has no column 'image'.{nearest('image', schema.names)} Its columns: "
-        f"{', '.join(schema.names)}."
-    )
+    raise DataError(no_column(path, "image", schema.names))
 
 
 def image_bytes(column: Any) -> Any:
