@@ -1,4 +1,5 @@
 import shutil
+import threading
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ import torch
 from prepared_folders import NUM_VIDEOS, flip, spelled, write_prepared
 
 from vidmoco.data.order import Batching, BatchOrder, Place
-from vidmoco.data.prepared_loader import load_prepared
+from vidmoco.data.prepared_loader import MOST_AT_ONCE, _read_pairs, load_prepared
 from vidmoco.data.sampling import PairPlan, PairRule
 from vidmoco.data.sources import whole_videos
 from vidmoco.errors import VideoError
@@ -86,6 +87,33 @@ def test_the_same_for_any_number_of_threads_and_after_a_resume(originals):
     assert same(whole, load(frames, workers=0))
     assert same(whole[4:], load(frames, steps=range(4, 6)))
     assert not same(whole, load(frames, seed=1))
+
+
+def test_a_batch_of_several_parts(originals):
+    frames = open_prepared(originals)
+    batching = Batching(num_sources=NUM_VIDEOS, batch_size=2 * MOST_AT_ONCE + 3)
+    options = {"rule": PairRule(), "seed": 0, "canvas": (64, 96), "steps": range(2)}
+    one, two, many = (
+        list(load_prepared(frames, batching, workers=workers, **options)) for workers in (1, 2, 50)
+    )
+    assert same(one, two) and same(one, many)
+    assert all(len(batch.frames) == batching.batch_size for batch in one)
+
+
+def test_what_nobody_waits_for_is_not_read(originals):
+    frames = open_prepared(originals)
+    batching = Batching(num_sources=NUM_VIDEOS, batch_size=3)
+    sources = whole_videos(frames.durations)
+    plan = PairPlan(BatchOrder(batching, seed=0), sources, rule=PairRule(), seed=0)
+    over, reading = threading.Event(), frames.store.read
+
+    def leave(*args):
+        over.set()
+        return reading(*args)
+
+    frames.store.read = leave
+    pixels = torch.empty(3, 2, 3, 64, 96, dtype=torch.uint8)
+    assert len(_read_pairs(frames, plan, pixels, 0, over, range(3))) == 1
 
 
 def test_single_frames(originals):
