@@ -11,11 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import yaml
 
 from vidmoco.config.command_line import flag_words
+from vidmoco.config.fields import EVERYDAY
 from vidmoco.config.method_settings import MethodSettings
 from vidmoco.config.methods import METHOD_CONFIGS
 from vidmoco.config.plain import build_settings, require_known, to_plain
@@ -103,12 +104,11 @@ def changed_values(config: PretrainConfig, other: PretrainConfig) -> dict[str, t
 
 
 _SHORT = {
-    "batch_size": "data",
-    "workers": "data",
-    "single_frame": "data",
-    "device": "engine",
-    "precision": "engine",
-    "log": "engine",
+    name: section
+    for section, kind in get_type_hints(PretrainConfig).items()
+    if is_dataclass(kind)
+    for name, hint in get_type_hints(kind, include_extras=True).items()
+    if EVERYDAY in getattr(hint, "__metadata__", ())
 }
 """The section of each setting that has a flag without a section."""
 
