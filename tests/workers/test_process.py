@@ -3,6 +3,7 @@
 import resource
 import threading
 from multiprocessing import Pipe
+from types import SimpleNamespace
 
 import pytest
 
@@ -48,16 +49,22 @@ def test_a_limit_that_the_system_has_set_is_not_raised(limits_set, monkeypatch):
     assert [value for _, value in limits_set] == [(100, 100), (50, 100)]
 
 
-def test_a_long_job_says_that_it_goes_on(limits_set):
+def test_a_long_job_says_that_it_goes_on(limits_set, monkeypatch):
     still_alive()  # nobody listens
     here, there = Pipe()
+    clock = iter([10.0, 10.9, 11.0, 11.9, 12.5])  # at the job's begin, and at each sign
+    monkeypatch.setattr(worker_process, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    told = []
 
     def do(job):
-        still_alive()
+        for _ in range(4):
+            still_alive()
+            told.append(here.poll() and here.recv())
         return job
 
     assert worker_process._result(do, 7, there, 50.0) == 7
-    assert here.recv() == ("alive", None)
-    assert len(limits_set) == 2  # a new allowance of CPU time with each sign of life
+    # Not sooner than a fiftieth of the seconds that it may be silent.
+    assert told == [False, ("alive", None), False, ("alive", None)]
+    assert len(limits_set) == 3  # a new allowance of CPU time with each sign that was told
     still_alive()
     assert not here.poll()

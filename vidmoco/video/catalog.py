@@ -117,7 +117,8 @@ class Catalog:
     def __getitem__(self, index: int) -> VideoInfo:
         if not -len(self) <= index < len(self):
             raise IndexError(f"{index = } of a catalog of {len(self)} videos")
-        return VideoInfo(**self._table.slice(index % len(self), 1).to_pylist()[0])
+        table = self._table
+        return VideoInfo(**{name: table[name][index].as_py() for name in table.column_names})
 
     def rows(self) -> Iterator[VideoInfo]:
         """Yield every row."""
