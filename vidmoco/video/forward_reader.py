@@ -98,10 +98,10 @@ def _frames(
     container: InputContainer, stream: VideoStream, video: VideoInfo, times: Sequence[float]
 ) -> Iterator[TimedPicture]:
     base = stream.time_base or Fraction(1)
-    start = start_ticks(video, base)
+    start, up, down = start_ticks(video, base), base.numerator, base.denominator
 
     def seconds_of(pts: int) -> float:  # measured: much faster than Fraction, with the same result
-        return (pts - start) * base.numerator / base.denominator
+        return (pts - start) * up / down
 
     groups = _groups(container, stream, video)
     group = next(groups, None)
@@ -124,15 +124,15 @@ def _frames(
             continue
         if group is None:
             raise VideoError("it ends too early")
-        shown = sorted((seconds_of(packet.pts), packet.pts) for packet in group)
+        shown = sorted(packet.pts for packet in group)
         here = times[done : bisect_left(times, end, lo=done)]
-        places = [bisect_right(shown, (max(time, 0.0), math.inf)) - 1 for time in here]
+        places = [bisect_right(shown, max(time, 0.0), key=seconds_of) - 1 for time in here]
         if places[0] < 0:
             raise VideoError("no key frame precedes a time at which a frame is shown")
         wanted = [shown[place] for place in places]
-        pictures = _decode_group(stream, group, {pts for _, pts in wanted}, video)
-        for (seconds, _), times_shown in groupby(wanted):
-            picture = next(pictures)
+        pictures = _decode_group(stream, group, set(wanted), video)
+        for pts, times_shown in groupby(wanted):
+            picture, seconds = next(pictures), seconds_of(pts)
             yield from ((seconds, picture) for _ in times_shown)
         done += len(here)
         group = following
