@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from full_disk import no_file_larger_than
 from painted_videos import write_video
 
@@ -160,9 +161,7 @@ def test_other_settings_are_refused_and_overwrite_begins_anew(extract, capsys):
         in one_line(capsys)
     )
     assert counts() == LENGTHS
-    Path("feats/mine.txt").touch()
     assert extract("v/a.mp4", "v/c.mp4", "-o", "feats", "--every", 2, "--overwrite") == 0
-    Path("feats/mine.txt").unlink()
     assert counts() == {"a.mp4": 3, "c.mp4": 2}
     assert extract("v", "-o", "feats", "--format", "npy") == 2
     assert "feats holds a dataset, and no files of videos" in one_line(capsys)
@@ -235,8 +234,40 @@ def test_flags_that_do_not_go_together(extract, capsys, words, expected):
 
 
 def test_one_video_to_a_url_needs_the_format(extract, capsys):
-    assert extract("v/a.mp4", "-o", "memory://x/feats") == 2
-    assert "is a URL, which takes a dataset" in one_line(capsys)
+    assert extract("v/a.mp4", "-o", "s3://x/feats") == 2
+    assert "Give -o s3://x/feats --format parquet." in one_line(capsys)
+
+
+class OwnMemory(MemoryFileSystem):
+    pass
+
+
+def test_what_ends_with_the_process_is_no_output_of_a_command(extract, capsys, remote):
+    fsspec.register_implementation("ownmemory", OwnMemory)
+    for place in ("memory://x", "ownmemory://x"):
+        assert extract("v", "-o", place) == 2
+        assert f"-o {place} is in the memory of this process" in one_line(capsys)
+    assert not remote.find("/x")
+
+
+def test_other_files_beside_a_dataset_are_refused_each_time(extract, capsys, monkeypatch):
+    assert extract("v", "-o", "feats") == 0
+    with monkeypatch.context() as patch:
+        patch.setattr("vidmoco.features.extract_plan.open_catalog", pytest.fail)
+        for name in ("x.parquet", "notes.txt", "old/x.parquet"):
+            path = Path("feats", name)
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
+            for words in ([], ["--every", 2, "--overwrite"]):
+                assert extract("v", "-o", "feats", *words) == 2
+                error = one_line(capsys)
+                assert f"feats holds other files, such as {name.split('/')[0]!r}, and" in error
+                assert "Move them out of it, or give another -o." in error
+            path.unlink()
+    Path("feats/old").rmdir()
+    Path("feats/_SUCCESS").touch()  # of Spark
+    assert counts() == LENGTHS
+    assert extract("v", "-o", "feats") == 0
 
 
 def test_times_of_a_file_are_part_of_a_video(extract, capsys):

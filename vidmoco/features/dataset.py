@@ -11,7 +11,6 @@ count: pieces of a long video without the last one, and parts whose rows another
 """
 
 import json
-import re
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -28,10 +27,12 @@ from vidmoco.errors import ConfigError
 from vidmoco.features.dataset_part import Entry, Part, PartFile, read_part, schema_of
 from vidmoco.features.dataset_settings import (
     FORMAT,
+    PART,
     SETTINGS,
     changed_settings,
     hash_of,
     read_settings,
+    require_no_other_files,
 )
 from vidmoco.features.kept_settings import changes_in_words
 from vidmoco.features.output_folder import INTERNAL, OutputFolder
@@ -40,7 +41,6 @@ PART_BYTES = 128 * 2**20
 """Most bytes of the rows of a part, before compression. Parts whose files have less than half are
 merged, into files of at most this."""
 MANIFEST = f"{INTERNAL}/manifest.parquet"
-_PART = re.compile(r"part-(\d{6,})-[0-9a-f]{8}\.parquet")
 _READERS = 8  # assumption: footers of an object store are read at once
 
 
@@ -130,7 +130,7 @@ class Dataset:
 
     def new_file(self, worker: str) -> tuple[str, PartFile]:
         """Return a new part under its name."""
-        numbers = [int(found[1]) for name in self.parts if (found := _PART.fullmatch(name))]
+        numbers = [int(found[1]) for name in self.parts if (found := PART.fullmatch(name))]
         name = f"part-{max(numbers, default=0) + 1:06d}-{uuid.uuid4().hex[:8]}.parquet"
         return name, PartFile(self.folder.temporary(f"{name}.{worker}"), self.schema)
 
@@ -250,12 +250,8 @@ class Dataset:
                 self.folder.delete(f"{INTERNAL}/{name}")
 
 
-def open_or_begin(
-    folder: OutputFolder, settings: dict[str, Any], *, is_own: bool = False
-) -> Dataset:
+def open_or_begin(folder: OutputFolder, settings: dict[str, Any]) -> Dataset:
     """Return the dataset of a folder, which is begun if there is none.
-
-    With ``is_own`` there was one before, and other files are the user's.
 
     Raises:
         ConfigError: the folder holds something else, or a dataset of other settings.
@@ -265,13 +261,7 @@ def open_or_begin(
     settings = json.loads(text)  # a tuple is a list
     known = read_settings(folder)
     if known is None:
-        foreign = sorted(name for name in folder.names() if not name.startswith((".", "_")))
-        foreign = [name for name in foreign if not _PART.fullmatch(name)]
-        if foreign and not is_own:
-            raise ConfigError(
-                f"{folder.name} holds other files, such as {foreign[0]!r}, and a dataset needs a "
-                "folder of its own. Give another -o, or --format npy for a file per video."
-            )
+        require_no_other_files(folder)
         known = settings if folder.create(SETTINGS, text.encode()) else read_settings(folder)
     known = known or settings
     if changed := changed_settings(known, settings):
@@ -294,4 +284,4 @@ def delete_dataset(folder: OutputFolder) -> None:
 
 def _parts_in(folder: OutputFolder) -> dict[str, int]:
     """Return the bytes of each part."""
-    return {name: size for name, size in folder.sizes().items() if _PART.fullmatch(name)}
+    return {name: size for name, size in folder.sizes().items() if PART.fullmatch(name)}

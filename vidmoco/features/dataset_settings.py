@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from vidmoco.urls import absolute
 
 SETTINGS = f"{INTERNAL}/dataset.json"
 FORMAT = "vidmoco features 1"
+PART = re.compile(r"part-(\d{6,})-[0-9a-f]{8}\.parquet")
+"""The name of a part, with its number."""
 _DECISIVE = (
     *("format", "weights_hash", "preprocess", "precision", "feature", *SELECTION_KEYS),
     *("times_file", "pool", "normalize", "dtype", "labels"),
@@ -65,6 +68,30 @@ def require_outside_of_datasets(output: Path) -> None:
                 f"{output} would be in {folder}, which has a dataset, and other files there make "
                 f"it unreadable. Give another -o, or -o {folder} to add to the dataset."
             )
+
+
+def require_no_other_files(folder: OutputFolder) -> None:
+    """Refuse a folder that holds more than a dataset: what reads it would mix or fail.
+
+    Names that begin with a dot or ``_`` are nobody's data.
+
+    Raises:
+        ConfigError: there are other files or folders, or the folder cannot be read.
+    """
+    try:
+        names = folder.names()
+    except FileNotFoundError:
+        return
+    foreign = [one for one in names if not one.startswith((".", "_")) and not PART.fullmatch(one)]
+    if foreign:
+        advice = ""
+        if not is_dataset(folder):
+            advice = ", or --format npy for a file per video"
+        raise ConfigError(
+            f"{folder.name} holds other files, such as {min(foreign)!r}, and a dataset needs a "
+            f"folder of its own: readers such as pandas would mix them with it, or fail. Move them "
+            f"out of it, or give another -o{advice}."
+        )
 
 
 def is_dataset(folder: OutputFolder) -> bool:

@@ -86,14 +86,13 @@ class DatasetOutput:
         command: ExtractCommand,
         labels: list[str],
     ) -> None:
-        is_own = is_dataset(folder)
         if command.overwrite:
             worker.once("overwrite", lambda: delete_dataset(folder))
         settings = settings_of(frozen, command.frames, **kind_of(command))
         settings |= {"row_shape": list(frozen.row_shape), "labels": labels}
         if command.times_file is not None:
             settings["times_file"] = True
-        self.dataset: Dataset = open_or_begin(folder, settings, is_own=is_own)
+        self.dataset: Dataset = open_or_begin(folder, settings)
         self._damage: list[str] = []
         self._writer = DatasetWriter(
             self.dataset, worker=worker.id, on_commit=lambda ids: worker.finish(*ids)
