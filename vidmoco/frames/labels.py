@@ -119,9 +119,8 @@ def labels_of(
         one = min((names[0] for names in videos.values()), default="")
         called = f", and a video is called {one!r}" if one else ""
         raise ConfigError(
-            f"{path} names none of these videos in its column {key!r}: it has "
-            f"{min(labelled)!r}{called}. Name the "
-            "column with --labels-key, or write the videos' names in this form."
+            f"{path} names none of these videos in its column {key!r}: it has {min(labelled)!r}"
+            f"{called}. Name the column with --labels-key, or write the videos' names in this form."
         )
     names = {name: one[0] if one else meant(name, videos) for name, one in found.items()}
     _require_once(list(names.values()), path)
