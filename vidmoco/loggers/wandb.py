@@ -17,8 +17,8 @@ from vidmoco.loggers.protocol import RunToLog
 class WeightsAndBiases:
     """Goes on with the run's id. Offline files are in ``wandb/`` of the run: ``wandb sync``.
 
-    ``WANDB_DIR`` is another folder for them. A server keeps the steps that it has, and gets the later ones. Offline files cannot go on, so
-    every start writes them anew.
+    ``WANDB_DIR`` is another folder for them. A server keeps the steps that it has, and gets the
+    later ones. Offline files cannot go on, so every start writes them anew.
     """
 
     def __init__(self, run: RunToLog) -> None:
