@@ -206,10 +206,58 @@ def test_labels_become_columns(extract, capsys):
         ("a.mp4", "cat", "me"), ("deep/b.mkv", "dog", "you"), ("c.mp4", None, None)}  # fmt: skip
     Path("l.csv").write_text("path,kind,by\na.mp4,cat,me\ndeep/b.mkv,ape,you\n")
     assert extract("v", "-o", "feats", "--labels", "l.csv") == 0
-    assert "1 extracted (7 rows), 2 were there already" in capsys.readouterr().out
+    assert "0 extracted (0 rows), 3 were there already" in capsys.readouterr().out
     assert {row["kind"] for row in table_of().to_pylist()} == {"cat", "ape", None}
     assert extract("v", "-o", "feats") == 2
     assert "made with other settings: --labels kind by, now no --labels." in one_line(capsys)
+
+
+def test_other_columns_of_labels_leave_the_features(extract, capsys, monkeypatch):
+    assert extract("v", "-o", "feats") == 0
+    before = table_of()
+    monkeypatch.setattr(extract_outputs.DatasetOutput, "write", pytest.fail)
+    for header, values in (("kind", "cat"), ("kind,by", "cat,me"), ("hue", "red"), ("hue", "blue")):
+        Path("l.csv").write_text(f"path,{header}\na.mp4,{values}\n")
+        assert extract("v", "-o", "feats", "--labels", "l.csv") == 0
+        printed = capsys.readouterr()
+        assert "0 extracted (0 rows), 3 were there already" in printed.out
+        assert "New labels in 1 part; the features stay." in printed.err
+        table = table_of()
+        assert table.select(before.column_names).equals(before)
+        assert table.column_names == [*before.column_names, *header.split(",")]
+        expected = {
+            ("a.mp4", *values.split(",")),
+            *((name, *[None] * len(values.split(","))) for name in ("c.mp4", "deep/b.mkv")),
+        }
+        found = table.select(["video", *header.split(",")]).to_pylist()
+        assert {tuple(row.values()) for row in found} == expected  # fmt: skip
+    parts = sorted(Path("feats").glob("part-*"))
+    assert extract("v", "-o", "feats", "--labels", "l.csv") == 0
+    assert parts == sorted(Path("feats").glob("part-*"))
+    assert "New labels" not in capsys.readouterr().err
+
+
+def test_a_labelled_dataset_of_an_earlier_version_goes_on(extract, capsys, monkeypatch):
+    """Its identities have the labels."""
+    identity = extract_outputs.identity_of
+    Path("l.csv").write_text("path,kind\na.mp4,cat\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(extract_outputs, "identity_of", lambda one, _=(): identity(one, one.labels))
+        assert extract("v", "-o", "feats", "--labels", "l.csv") == 0
+    capsys.readouterr()
+    assert extract("v", "-o", "feats", "--labels", "l.csv") == 0
+    assert "0 extracted (0 rows), 3 were there already" in capsys.readouterr().out
+
+
+def test_labels_of_videos_that_are_not_given_stay(extract, monkeypatch):
+    Path("l.csv").write_text("path,kind\na.mp4,cat\nc.mp4,dog\n")
+    assert extract("v", "-o", "feats", "--labels", "l.csv") == 0
+    Path("l.csv").write_text("path,kind,by\na.mp4,ape,me\n")
+    words = ["v/a.mp4", "-o", "feats", "--labels", "l.csv"]
+    for _ in range(2):
+        assert extract(*words) == 0
+        rows = {(row["video"], row["kind"], row["by"]) for row in table_of().to_pylist()}
+        assert rows == {("a.mp4", "ape", "me"), ("c.mp4", "dog", None), ("deep/b.mkv", None, None)}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The settings of a dataset of features: ``__vidmoco__/dataset.json``."""
+"""The settings of a dataset of features, ``__vidmoco__/dataset.json``, and its other files."""
 
 import hashlib
 import json
@@ -14,6 +14,7 @@ from vidmoco.json_text import parse_json
 from vidmoco.urls import absolute
 
 SETTINGS = f"{INTERNAL}/dataset.json"
+MANIFEST = f"{INTERNAL}/manifest.parquet"
 FORMAT = "vidmoco features 1"
 PART = re.compile(r"part-(\d{6,})-[0-9a-f]{8}\.parquet")
 """The name of a part, with its number."""
@@ -97,3 +98,18 @@ def require_no_other_files(folder: OutputFolder) -> None:
 def is_dataset(folder: OutputFolder) -> bool:
     """Return whether a folder has a dataset, which may be damaged."""
     return SETTINGS.rpartition("/")[2] in folder.sizes(INTERNAL)
+
+
+def delete_dataset(folder: OutputFolder) -> None:
+    """Delete the files of a dataset, and no others.
+
+    A process that still writes to it sees that the settings are gone, and deletes what it puts from
+    then on. Temporary files are left to it, and to ``tidy``.
+    """
+    folder.delete(*parts_in(folder), SETTINGS, MANIFEST)
+    folder.delete(*parts_in(folder))  # put between the two
+
+
+def parts_in(folder: OutputFolder) -> dict[str, int]:
+    """Return the bytes of each part."""
+    return {name: size for name, size in folder.sizes().items() if PART.fullmatch(name)}
