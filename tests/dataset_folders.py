@@ -38,11 +38,11 @@ def begin(place, **settings) -> Dataset:
     return open_or_begin(folder, settings_of(**settings))
 
 
-def entry_of(name, *, made=None, identity="1", source=None):
+def entry_of(name, *, made=None, identity="1", source=None, labels=None):
     return Entry(
         video=name, video_id=f"id of {name}", identity=identity, source=source or f"/gone/{name}",
         source_bytes=1, source_mtime_ns=2, seconds=3.0, start_seconds=0.0,
-        made=time.time() if made is None else made,
+        made=time.time() if made is None else made, labels=labels or {},
     )  # fmt: skip
 
 

@@ -26,13 +26,17 @@ def read_csv(path: Path, *, what: str) -> tuple[list[dict[str | Any, str | Any]]
         what: What it holds, for the error.
 
     Raises:
-        ConfigError: It cannot be read, or two of its columns have the same name.
+        ConfigError: It cannot be read, has a quotation mark without its partner, which would hide
+            the lines below it, or two of its columns have the same name.
     """
     try:
         reader = _reader(path, what=what)
         rows, columns = list(reader), list(reader.fieldnames or [])
     except csv.Error as error:
-        raise ConfigError(f"Cannot read the {what} {path}: {error}.") from error
+        advice = ""
+        if "limit" not in str(error):
+            advice = " A quotation mark may have no partner, or be within a field (write it twice)."
+        raise ConfigError(f"Cannot read the {what} {path}: {error}.{advice}") from error
     name, count = Counter(filter(None, columns)).most_common(1)[0] if any(columns) else ("", 0)
     if count > 1:
         raise ConfigError(f"{path} has {count} columns called {name!r}. Rename or delete one.")
@@ -97,7 +101,7 @@ def called_so(call: str, names: Mapping[str, Sequence[str]]) -> Sequence[str]:
 def _reader(path: Path, *, what: str) -> "csv.DictReader[str]":
     text = read_text(path, what=what)
     (header,) = csv.reader(text.splitlines()[:1]) if text.strip() else [[]]
-    return csv.DictReader(io.StringIO(text, newline=""), delimiter=_delimiter(header))
+    return csv.DictReader(io.StringIO(text, newline=""), delimiter=_delimiter(header), strict=True)
 
 
 def _delimiter(header: Sequence[str]) -> str:

@@ -6,7 +6,8 @@ from dataset_folders import begin, entry_of, features_of, rows_of, values_of, wr
 from vidmoco.errors import ConfigError
 from vidmoco.features import dataset as dataset_module
 from vidmoco.features import dataset_writer
-from vidmoco.features.dataset import Dataset, delete_dataset
+from vidmoco.features.dataset import Dataset
+from vidmoco.features.dataset_settings import delete_dataset
 from vidmoco.features.output_folder import INTERNAL
 
 
@@ -129,7 +130,6 @@ def test_temporary_files_of_the_dead_are_removed(tmp_path):
             {"every": 2, "dtype": "float16"},
             "--every 1, now --every 2; --dtype float32, now --dtype float16",
         ),
-        ({"labels": ["kind"]}, "no --labels, now --labels kind"),
     ],
 )
 def test_other_settings_are_refused(tmp_path, changed, named):

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from dataset_folders import begin, values_of, write
 
+from vidmoco.features.manifest import write_manifest
+
 DOCS = Path(__file__).parents[2] / "docs" / "features.md"
 
 
@@ -43,6 +45,36 @@ def test_each_reader_takes_a_dataset_as_it_lies(tmp_path, monkeypatch):
     assert names["rows"][1]["frame"] == 1 and names["rows"].column_names == [
         "video", "video_id", "frame", "pts_seconds", "feature"]  # fmt: skip
     assert names["features_by_video"].num_rows == 12
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_each_reader_makes_of_the_bare_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    import datasets
+    import duckdb
+    import pandas
+    import polars
+
+    dataset = begin("feats")
+    write(dataset, ("a.mp4", values_of(5)), ("b.mp4", values_of(3)))
+    write(dataset, ("c.mp4", values_of(4)))
+    write_manifest(dataset, [], [])
+    for place in ("feats", "feats/"):
+        assert len(pandas.read_parquet(place)) == 12
+        assert len(datasets.load_dataset("parquet", data_dir=place, split="train")) == 12
+        for read in (polars.read_parquet, polars.scan_parquet):
+            with pytest.raises(polars.exceptions.PolarsError):
+                read(place).lazy().collect()
+        with pytest.raises(duckdb.Error, match="manifest"):
+            duckdb.sql(f"SELECT * FROM read_parquet('{place}')").df()
+        counted = duckdb.sql(f"SELECT count(*) FROM read_parquet('{place}')").fetchall()
+        assert counted == [(12 + 3,)]
+    assert len(datasets.load_dataset("feats", split="train")) == 12
+    assert len(polars.read_parquet("feats/*.parquet")) == 12
+    assert len(polars.scan_parquet("feats/*.parquet").collect()) == 12
+    assert len(duckdb.sql("SELECT * FROM read_parquet('feats/*.parquet')").df()) == 12
 
 
 def _rows(counts):

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from full_disk import no_file_larger_than
 from painted_videos import write_video
 
@@ -160,9 +161,7 @@ def test_other_settings_are_refused_and_overwrite_begins_anew(extract, capsys):
         in one_line(capsys)
     )
     assert counts() == LENGTHS
-    Path("feats/mine.txt").touch()
     assert extract("v/a.mp4", "v/c.mp4", "-o", "feats", "--every", 2, "--overwrite") == 0
-    Path("feats/mine.txt").unlink()
     assert counts() == {"a.mp4": 3, "c.mp4": 2}
     assert extract("v", "-o", "feats", "--format", "npy") == 2
     assert "feats holds a dataset, and no files of videos" in one_line(capsys)
@@ -207,10 +206,58 @@ def test_labels_become_columns(extract, capsys):
         ("a.mp4", "cat", "me"), ("deep/b.mkv", "dog", "you"), ("c.mp4", None, None)}  # fmt: skip
     Path("l.csv").write_text("path,kind,by\na.mp4,cat,me\ndeep/b.mkv,ape,you\n")
     assert extract("v", "-o", "feats", "--labels", "l.csv") == 0
-    assert "1 extracted (7 rows), 2 were there already" in capsys.readouterr().out
+    assert "0 extracted (0 rows), 3 were there already" in capsys.readouterr().out
     assert {row["kind"] for row in table_of().to_pylist()} == {"cat", "ape", None}
     assert extract("v", "-o", "feats") == 2
     assert "made with other settings: --labels kind by, now no --labels." in one_line(capsys)
+
+
+def test_other_columns_of_labels_leave_the_features(extract, capsys, monkeypatch):
+    assert extract("v", "-o", "feats") == 0
+    before = table_of()
+    monkeypatch.setattr(extract_outputs.DatasetOutput, "write", pytest.fail)
+    for header, values in (("kind", "cat"), ("kind,by", "cat,me"), ("hue", "red"), ("hue", "blue")):
+        Path("l.csv").write_text(f"path,{header}\na.mp4,{values}\n")
+        assert extract("v", "-o", "feats", "--labels", "l.csv") == 0
+        printed = capsys.readouterr()
+        assert "0 extracted (0 rows), 3 were there already" in printed.out
+        assert "New labels in 1 part; the features stay." in printed.err
+        table = table_of()
+        assert table.select(before.column_names).equals(before)
+        assert table.column_names == [*before.column_names, *header.split(",")]
+        expected = {
+            ("a.mp4", *values.split(",")),
+            *((name, *[None] * len(values.split(","))) for name in ("c.mp4", "deep/b.mkv")),
+        }
+        found = table.select(["video", *header.split(",")]).to_pylist()
+        assert {tuple(row.values()) for row in found} == expected  # fmt: skip
+    parts = sorted(Path("feats").glob("part-*"))
+    assert extract("v", "-o", "feats", "--labels", "l.csv") == 0
+    assert parts == sorted(Path("feats").glob("part-*"))
+    assert "New labels" not in capsys.readouterr().err
+
+
+def test_a_labelled_dataset_of_an_earlier_version_goes_on(extract, capsys, monkeypatch):
+    """Its identities have the labels."""
+    identity = extract_outputs.identity_of
+    Path("l.csv").write_text("path,kind\na.mp4,cat\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(extract_outputs, "identity_of", lambda one, _=(): identity(one, one.labels))
+        assert extract("v", "-o", "feats", "--labels", "l.csv") == 0
+    capsys.readouterr()
+    assert extract("v", "-o", "feats", "--labels", "l.csv") == 0
+    assert "0 extracted (0 rows), 3 were there already" in capsys.readouterr().out
+
+
+def test_labels_of_videos_that_are_not_given_stay(extract, monkeypatch):
+    Path("l.csv").write_text("path,kind\na.mp4,cat\nc.mp4,dog\n")
+    assert extract("v", "-o", "feats", "--labels", "l.csv") == 0
+    Path("l.csv").write_text("path,kind,by\na.mp4,ape,me\n")
+    words = ["v/a.mp4", "-o", "feats", "--labels", "l.csv"]
+    for _ in range(2):
+        assert extract(*words) == 0
+        rows = {(row["video"], row["kind"], row["by"]) for row in table_of().to_pylist()}
+        assert rows == {("a.mp4", "ape", "me"), ("c.mp4", "dog", None), ("deep/b.mkv", None, None)}
 
 
 @pytest.mark.parametrize(
@@ -235,8 +282,40 @@ def test_flags_that_do_not_go_together(extract, capsys, words, expected):
 
 
 def test_one_video_to_a_url_needs_the_format(extract, capsys):
-    assert extract("v/a.mp4", "-o", "memory://x/feats") == 2
-    assert "is a URL, which takes a dataset" in one_line(capsys)
+    assert extract("v/a.mp4", "-o", "s3://x/feats") == 2
+    assert "Give -o s3://x/feats --format parquet." in one_line(capsys)
+
+
+class OwnMemory(MemoryFileSystem):
+    pass
+
+
+def test_what_ends_with_the_process_is_no_output_of_a_command(extract, capsys, remote):
+    fsspec.register_implementation("ownmemory", OwnMemory)
+    for place in ("memory://x", "ownmemory://x"):
+        assert extract("v", "-o", place) == 2
+        assert f"-o {place} is in the memory of this process" in one_line(capsys)
+    assert not remote.find("/x")
+
+
+def test_other_files_beside_a_dataset_are_refused_each_time(extract, capsys, monkeypatch):
+    assert extract("v", "-o", "feats") == 0
+    with monkeypatch.context() as patch:
+        patch.setattr("vidmoco.features.extract_plan.open_catalog", pytest.fail)
+        for name in ("x.parquet", "notes.txt", "old/x.parquet"):
+            path = Path("feats", name)
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
+            for words in ([], ["--every", 2, "--overwrite"]):
+                assert extract("v", "-o", "feats", *words) == 2
+                error = one_line(capsys)
+                assert f"feats holds other files, such as {name.split('/')[0]!r}, and" in error
+                assert "Move them out of it, or give another -o." in error
+            path.unlink()
+    Path("feats/old").rmdir()
+    Path("feats/_SUCCESS").touch()  # of Spark
+    assert counts() == LENGTHS
+    assert extract("v", "-o", "feats") == 0
 
 
 def test_times_of_a_file_are_part_of_a_video(extract, capsys):

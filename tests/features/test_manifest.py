@@ -1,7 +1,7 @@
 import pyarrow.parquet as pq
 from dataset_folders import begin, values_of, write
 
-from vidmoco.features.dataset import MANIFEST
+from vidmoco.features.dataset_settings import MANIFEST
 from vidmoco.features.manifest import SCHEMA, Given, write_manifest
 
 

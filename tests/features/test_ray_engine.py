@@ -1,9 +1,7 @@
 """What can go wrong on a cluster; whoever is killed is in faults/test_kill_ray.py."""
 
 import socket
-import threading
 from contextlib import nullcontext
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -107,29 +105,6 @@ def test_the_driver_decodes_nothing(words, monkeypatch):
 def test_one_video(words, tmp_path, capsys):
     words[1:4] = [str(tmp_path / "videos" / "a.mp4"), "-o", str(tmp_path / "a.npy")]
     assert "--engine ray is for many videos" in refused(words, capsys)
-
-
-@pytest.mark.parametrize("address", ["127.0.0.1:PORT", "nowhere", "127.0.0.1:99999", "h:x", ":"])
-def test_an_address_where_nothing_listens(address, words, capsys):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    line = refused([*words, "--ray-address", address.replace("PORT", str(port))], capsys)
-    assert "No Ray cluster answers at" in line and "HOST:PORT" in line
-
-
-def test_an_address_where_something_else_listens(words, capsys):
-    server = HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
-    thread = threading.Thread(target=server.handle_request)
-    thread.start()
-    line = refused([*words, "--ray-address", f"127.0.0.1:{server.server_port}"], capsys)
-    assert "something else than Ray listens there" in line
-    thread.join()
-    server.server_close()
-
-
-def test_an_address_of_the_ray_client(words, capsys):
-    assert "ray job submit" in refused([*words, "--ray-address", "ray://h:10001"], capsys)
 
 
 def on_cluster(words, address, code=""):

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import pyarrow as pa
 import pytest
 
 from vidmoco.features.dataset_part import read_part
@@ -65,4 +66,4 @@ def test_a_part_that_is_gone_when_it_is_read_is_no_damage():
         tell = seek = readable = seekable = read
 
     with pytest.raises(FileNotFoundError):
-        read_part("part", Gone(), 9)
+        read_part("part", Gone(), 9, pa.schema([("feature", pa.float32())]))

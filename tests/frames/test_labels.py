@@ -36,7 +36,15 @@ def test_labels_by_column_and_video(tmp_path):
     [
         ("path\na.mp4\n", "'path'; expected 'path' and one or more labels"),
         ("path,room,Room\na.mp4,x,y\n", "more labels with different names"),
-        ("path,\na.mp4,x\n", "more labels with different names"),
+        ("path,\na.mp4,x\n", "column 2 of 2 has no name in the first line. Name it or delete"),
+        (",path,room\n0,a.mp4,x\n", "column 1 of 3 has no name .*without index=False"),
+        ("", r"labels.csv is empty, or its first line is. Expected a first line such as path,l"),
+        ("\n\npath,room\na.mp4,x\n", "empty, or its first line is"),
+        ("path,room\n", "has no rows below its first line. Expected a first line such as"),
+        ("path,room\n,\n\n", "has no rows below its first line"),
+        ("path,room\n,attic\n", "has a row without a video in its column 'path': , attic"),
+        ("a.mp4,kitchen\n", "has no column 'path'.* 'a.mp4', was read as the names of"),
+        ('path,room\na.mp4,"attic\nb.mp4,hall\n', "Cannot read the labels .* may have no partner"),
         (
             "path,room\nb.mp4,x\na.mp4,x,y\n",
             "line 3 has not as many fields as the header: 3 instead of 2",
@@ -50,6 +58,14 @@ def test_labels_that_cannot_be_told_apart(tmp_path, text, expected):
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match=expected):
         read_labels(path, key="path", reserved=())
+
+
+def test_labels_of_spreadsheets(tmp_path):
+    path = tmp_path / "labels.csv"
+    for text in ("path;room\r\na.mp4;hall\r\n;\r\n;\r\n", '"path","room"\n"a.mp4","hall"\n,\n,\n'):
+        for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+            path.write_text(text, encoding=encoding, newline="")
+            assert read_labels(path, key="path", reserved=()) == {"room": {"a.mp4": "hall"}}
 
 
 def test_reserved_names_of_columns(tmp_path):

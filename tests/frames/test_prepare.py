@@ -496,7 +496,7 @@ def test_labels_of_other_videos(here, videos, capsys):
     assert not Path("frames").exists()
     Path("labels.csv").write_text("path,room\n")
     assert prepare(videos, "--labels", "labels.csv") == 2
-    assert "it has no rows" in capsys.readouterr().err
+    assert "has no rows below its first line" in capsys.readouterr().err
 
 
 def test_a_key_that_cannot_be_read(here, videos, capsys):

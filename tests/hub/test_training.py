@@ -70,6 +70,18 @@ def test_settings_that_differ(tmp_path):
     assert "secret" not in said and "labels" not in said and "monitor" not in said
 
 
+def test_settings_that_change_no_step_are_left_out(tmp_path):
+    recipe = load_recipe("moco_v2")
+    engine = replace(recipe.engine, checkpoint_minutes=3.0, checkpoint_steps=7, threads=2,
+                     keep_checkpoints=9, log=("wandb",), log_every=3, device="cpu",
+                     precision="bf16")  # fmt: skip
+    config = replace(recipe, steps=99, engine=engine, limits=replace(recipe.limits, max_seconds=9),
+                     data=replace(recipe.data, workers=5, decoder="pyav"))  # fmt: skip
+    said = settings_section(read_run(make_run(tmp_path / "run", config)))
+    rows = [line.split("`")[1] for line in said.splitlines() if line.startswith("| `")]
+    assert rows == ["engine.precision", "epochs", "steps"] or rows == ["engine.precision", "steps"]
+
+
 def test_a_training_that_was_stopped(tmp_path):
     config = replace(load_recipe("moco_v2"), steps=100)
     run = make_run(tmp_path / "run", config, steps=40, told=40)
@@ -77,7 +89,10 @@ def test_a_training_that_was_stopped(tmp_path):
 
 
 def test_all_settings_of_the_recipe(facts):
-    assert "All settings are those of the recipe moco\\_v2." in settings_section(facts)
+    assert (
+        "All settings that decide what is learnt are those of the recipe moco\\_v2."
+        in settings_section(facts)
+    )
 
 
 def test_settings_that_this_version_cannot_read(facts):

@@ -67,6 +67,25 @@ def test_it_is_read_back_and_a_start_that_goes_on_has_no_step_twice(tmp_path):
     assert list((tmp_path / "wandb").glob("offline-run-*/files/media/images/pairs*.png"))
 
 
+def test_files_go_to_the_folder_of_its_variable(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path / "deep" / "files"))
+    note = {}
+    for _ in range(2):
+        WeightsAndBiases(RunToLog(tmp_path / "run", PretrainConfig(), note)).close(failed=False)
+    found = list((tmp_path / "deep" / "files" / "wandb").glob(f"offline-run-*-{note['id']}"))
+    assert len(found) == 1 and not (tmp_path / "run").exists()
+
+
+def test_a_setting_that_wandb_refuses(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "nonsense")
+    wandb.teardown()  # it reads its variables once in a process
+    with pytest.raises(
+        ConfigError, match=r"mode of wandb \(WANDB_MODE\) is 'nonsense': .*'offline'"
+    ):
+        WeightsAndBiases(RunToLog(tmp_path, PretrainConfig(), {}))
+    wandb.teardown()
+
+
 def test_nobody_is_asked_for_a_key(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "online")
     wandb.teardown()  # it reads its variables once in a process

@@ -123,7 +123,9 @@ def _extract(command: ExtractCommand) -> int:
     require_sources(command.backbone)
     require_place(command.output, flag="-o")
     from vidmoco.features.extract_plan import plan_of
+    from vidmoco.features.remote_folder import require_lasting
 
+    require_lasting(command.output)
     with stops_raise():  # rows are kept, fetched videos deleted, and other processes told
         plan = plan_of(command)
         from vidmoco.features.extract_command import extract

@@ -58,8 +58,8 @@ class ExtractCommand(Settings):
     """Who extracts many videos: this process, one for each GPU of this machine, which torchrun
     starts, or workers on a Ray cluster (needs vidmoco[ray])."""
     ray_address: str | None = None
-    """HOST:PORT of the cluster, which this machine is a node of. The default is RAY_ADDRESS, the
-    cluster that runs here, or a new one of this machine."""
+    """HOST:PORT of the cluster, which this machine is a node of, or auto (the one that runs here),
+    or local (a new one). The default is RAY_ADDRESS, the cluster that runs here, or a new one."""
     ray_workers: int | None = None
     """Number of workers. The default is as many as the cluster has room for."""
     ray_gpus: float | None = None

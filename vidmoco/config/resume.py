@@ -23,6 +23,14 @@ _FREE = ("epochs:", "steps:", "engine.", "data.workers:", "data.decoder:", "limi
          "monitor.every_epochs:", "monitor.batch_size:", "monitor.max_gib:")  # fmt: skip
 
 
+def changes_no_step(name: str) -> bool:
+    """Return whether a setting, by its dotted name, decides neither what is learnt nor how long.
+
+    The precision may change on a resume, but its steps are not the same to the last bit.
+    """
+    return f"{name}:".startswith(_FREE) and name not in ("epochs", "steps", "engine.precision")
+
+
 def resumed_config(
     saved: PretrainConfig, given: PretrainConfig, *, run: Path, edited: str = ""
 ) -> PretrainConfig:

@@ -11,7 +11,6 @@ count: pieces of a long video without the last one, and parts whose rows another
 """
 
 import json
-import re
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -25,13 +24,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vidmoco.errors import ConfigError
-from vidmoco.features.dataset_part import Entry, Part, PartFile, read_part, schema_of
+from vidmoco.features.dataset_part import (
+    Entry,
+    Labels,
+    Part,
+    PartFile,
+    read_part,
+    relabelled,
+    schema_of,
+    with_labels,
+)
 from vidmoco.features.dataset_settings import (
     FORMAT,
+    PART,
     SETTINGS,
     changed_settings,
     hash_of,
+    parts_in,
     read_settings,
+    require_no_other_files,
 )
 from vidmoco.features.kept_settings import changes_in_words
 from vidmoco.features.output_folder import INTERNAL, OutputFolder
@@ -39,8 +50,7 @@ from vidmoco.features.output_folder import INTERNAL, OutputFolder
 PART_BYTES = 128 * 2**20
 """Most bytes of the rows of a part, before compression. Parts whose files have less than half are
 merged, into files of at most this."""
-MANIFEST = f"{INTERNAL}/manifest.parquet"
-_PART = re.compile(r"part-(\d{6,})-[0-9a-f]{8}\.parquet")
+_NONE: Labels = {}
 _READERS = 8  # assumption: footers of an object store are read at once
 
 
@@ -70,7 +80,7 @@ class Dataset:
     def refresh(self) -> None:
         """See which parts there are."""
         while True:
-            sizes = _parts_in(self.folder)
+            sizes = parts_in(self.folder)
             if sizes.keys() == self.parts.keys():
                 return
             new = [name for name in sorted(sizes) if name not in self.parts]
@@ -86,7 +96,7 @@ class Dataset:
     def _read(self, name: str, size: int) -> Part | None:
         try:
             with self.folder.open(name) as file:
-                return read_part(name, file, size)
+                return read_part(name, file, size, self.schema)
         except FileNotFoundError:  # it has just been merged with others
             return None
 
@@ -130,7 +140,7 @@ class Dataset:
 
     def new_file(self, worker: str) -> tuple[str, PartFile]:
         """Return a new part under its name."""
-        numbers = [int(found[1]) for name in self.parts if (found := _PART.fullmatch(name))]
+        numbers = [int(found[1]) for name in self.parts if (found := PART.fullmatch(name))]
         name = f"part-{max(numbers, default=0) + 1:06d}-{uuid.uuid4().hex[:8]}.parquet"
         return name, PartFile(self.folder.temporary(f"{name}.{worker}"), self.schema)
 
@@ -156,7 +166,7 @@ class Dataset:
             file.discard()
             raise
         self._require_same_settings(name)  # after it: what is put before is deleted with the others
-        self.add(Part(name, size, worker, frozenset(replaces), tuple(entries)))
+        self.add(Part(name, size, worker, frozenset(replaces), tuple(entries), self.schema))
 
     def _require_same_settings(self, *put: str) -> None:
         """Delete what was just put where another process has begun the dataset anew, and stop."""
@@ -164,12 +174,12 @@ class Dataset:
         if known is None or changed_settings(known, self.settings):
             self.folder.delete(*put)
             raise ConfigError(
-                f"Another process has begun {self.folder.name} anew (--overwrite). Wait for it, or "
-                "give another -o."
+                f"Another process has begun {self.folder.name} anew (--overwrite), or given it "
+                "other --labels. Wait for it, or give another -o."
             )
 
-    def merge(self, names: Sequence[str], *, worker: str) -> None:
-        """Replace parts by one that has those of their rows that count.
+    def merge(self, names: Sequence[str], *, worker: str, labels: Labels = _NONE) -> None:
+        """Replace parts by one that has those of their rows that count, with new ``labels``.
 
         If another process has merged one of them, which took the process that wrote it for dead,
         all stay as they are.
@@ -182,15 +192,18 @@ class Dataset:
                 part = self.parts[name]
                 starts = part.starts
                 kept = [(name, start) in counted for start in starts[:-1]]
-                mask = np.repeat(kept, np.diff(starts))
+                own = [relabelled(one, self.settings["labels"], labels) for one in part.entries]
+                owners = np.repeat(np.arange(len(own)), np.diff(starts))
+                mask = np.array(kept, bool)[owners]
                 with self.folder.open(name) as opened, pq.ParquetFile(opened) as source:
                     first = 0
                     for group in range(source.num_row_groups):
                         table = source.read_row_group(group)
-                        here = mask[first : first + table.num_rows]
-                        first += table.num_rows
+                        rows = slice(first, first := first + table.num_rows)
+                        here = mask[rows]
+                        table = with_labels(table, self.schema, own, owners[rows])
                         file.append(table if here.all() else table.filter(pa.array(here)))
-                entries += [entry for entry, keep in zip(part.entries, kept, strict=True) if keep]
+                entries += [entry for entry, keep in zip(own, kept, strict=True) if keep]
         except FileNotFoundError:
             file.discard()
             self.refresh()
@@ -250,48 +263,27 @@ class Dataset:
                 self.folder.delete(f"{INTERNAL}/{name}")
 
 
-def open_or_begin(
-    folder: OutputFolder, settings: dict[str, Any], *, is_own: bool = False
-) -> Dataset:
+def open_or_begin(folder: OutputFolder, settings: dict[str, Any]) -> Dataset:
     """Return the dataset of a folder, which is begun if there is none.
 
-    With ``is_own`` there was one before, and other files are the user's.
+    It has the labels of ``settings``; ``relabel`` gives them to the folder.
 
     Raises:
-        ConfigError: the folder holds something else, or a dataset of other settings.
+        ConfigError: the folder holds something else, or a dataset of other settings, or one with
+            labels, and there are none in ``settings``.
     """
     settings = {"format": FORMAT, **settings}
     text = json.dumps(settings, indent=2) + "\n"
     settings = json.loads(text)  # a tuple is a list
     known = read_settings(folder)
     if known is None:
-        foreign = sorted(name for name in folder.names() if not name.startswith((".", "_")))
-        foreign = [name for name in foreign if not _PART.fullmatch(name)]
-        if foreign and not is_own:
-            raise ConfigError(
-                f"{folder.name} holds other files, such as {foreign[0]!r}, and a dataset needs a "
-                "folder of its own. Give another -o, or --format npy for a file per video."
-            )
+        require_no_other_files(folder)
         known = settings if folder.create(SETTINGS, text.encode()) else read_settings(folder)
     known = known or settings
-    if changed := changed_settings(known, settings):
+    labels = {"labels": settings["labels"]} if settings["labels"] else {}
+    if changed := changed_settings(known | labels, settings):
         raise ConfigError(
             f"{folder.name} was made with other settings: "
             f"{changes_in_words(known, settings, changed)}. Give another -o, or --overwrite."
         )
-    return Dataset(folder, known)
-
-
-def delete_dataset(folder: OutputFolder) -> None:
-    """Delete the files of a dataset, and no others.
-
-    A process that still writes to it sees that the settings are gone, and deletes what it puts from
-    then on. Temporary files are left to it, and to ``tidy``.
-    """
-    folder.delete(*_parts_in(folder), SETTINGS, MANIFEST)
-    folder.delete(*_parts_in(folder))  # put between the two
-
-
-def _parts_in(folder: OutputFolder) -> dict[str, int]:
-    """Return the bytes of each part."""
-    return {name: size for name, size in folder.sizes().items() if _PART.fullmatch(name)}
+    return Dataset(folder, known | labels)

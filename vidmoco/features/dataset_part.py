@@ -7,13 +7,14 @@ moment, by one renaming or one upload. A record elsewhere could be missing when 
 import base64
 import json
 import zlib
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from vidmoco.atomic_file import remove, writing
@@ -26,6 +27,8 @@ _KEY = b"vidmoco.part"
 _GROUP_BYTES = 8 * 2**20  # of features; what a reader of one row must decode
 _MAX_GROUP_ROWS = 65_536
 _TEXTS = ("video", "video_id")
+Labels = Mapping[str, Mapping[str, str | None]]
+"""The labels of videos, by their names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +39,7 @@ class Entry:
     """Its name: the path below the folder that was given."""
     video_id: str
     identity: str
-    """What decides its rows beside the settings: the content of the file, its times and labels."""
+    """What decides its features beside the settings: the content of the file, and its times."""
     source: str
     source_bytes: int
     source_mtime_ns: int
@@ -46,6 +49,8 @@ class Entry:
     made: float
     """When its extraction began, in seconds since 1970. Of two, the newer one counts."""
     extract_seconds: float = 0.0
+    labels: dict[str, str | None] = field(default_factory=dict)
+    """By column. One that is missing here is as the rows have it."""
     damage: tuple[str, ...] = ()
     rows: int = 0
     """In this part."""
@@ -67,6 +72,12 @@ class Part:
     """Names of parts whose rows are in this one."""
     entries: tuple[Entry, ...]
     """In the order of their rows."""
+    schema: pa.Schema
+
+    @property
+    def labels(self) -> list[str]:
+        """The names of the columns of labels."""
+        return labels_in(self.schema)
 
     @property
     def starts(self) -> list[int]:
@@ -93,14 +104,12 @@ def schema_of(settings: dict[str, Any]) -> pa.Schema:
     )
 
 
-def table_of(
-    schema: pa.Schema,
-    entry: Entry,
-    piece: Piece,
-    *,
-    ends: Sequence[float],
-    labels: Sequence[str | None],
-) -> pa.Table:
+def labels_in(schema: pa.Schema) -> list[str]:
+    """Return the names of the columns of labels, which are behind the features."""
+    return list(schema.names[schema.get_field_index("feature") + 1 :])
+
+
+def table_of(schema: pa.Schema, entry: Entry, piece: Piece, *, ends: Sequence[float]) -> pa.Table:
     """Return some rows of a video. ``ends`` are those of pooled rows."""
     kind, shape = schema.field("feature").type, []
     while isinstance(kind, pa.FixedSizeListType):
@@ -120,11 +129,39 @@ def table_of(
         "end_seconds": ends,
         "feature": features,
     }
-    values = dict(zip(schema.names[-len(labels) :], labels, strict=True)) if labels else {}
     columns |= {
-        name: pa.repeat(pa.scalar(value, pa.string()), number) for name, value in values.items()
+        name: pa.repeat(pa.scalar(value, pa.string()), number)
+        for name, value in entry.labels.items()
     }
     return pa.Table.from_arrays([pa.array(columns[name]) for name in schema.names], schema=schema)
+
+
+def relabelled(entry: Entry, names: Sequence[str], labels: Labels) -> Entry:
+    """Return an entry with its labels; a video that is not given keeps those of ``names``."""
+    given = labels.get(entry.video, entry.labels)
+    return replace(entry, labels={name: given[name] for name in names if name in given})
+
+
+def with_labels(
+    table: pa.Table, schema: pa.Schema, entries: Sequence[Entry], owners: np.ndarray
+) -> pa.Table:
+    """Return rows of a part with the columns of ``schema``, and the labels of their entries.
+
+    Args:
+        table: the rows, with their labels of before.
+        schema: the columns of the dataset.
+        entries: those of the part. A label that an entry does not tell stays as it was.
+        owners: int (rows,), the place of each row's entry.
+    """
+    columns = {name: table[name] for name in table.column_names}
+    rows = pa.array(owners)
+    for name in labels_in(schema):
+        labels = pa.array([one.labels.get(name) for one in entries], pa.string()).take(rows)
+        if name in columns:
+            is_told = pa.array([name in one.labels for one in entries], pa.bool_()).take(rows)
+            labels = pc.if_else(is_told, labels, columns[name])
+        columns[name] = labels
+    return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
 class PartFile:
@@ -133,10 +170,11 @@ class PartFile:
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self.path, self.num_rows, self.num_bytes = path, 0, 0
         self._schema = schema
-        labels = schema.names[schema.get_field_index("feature") + 1 :]
         with writing(path, advice=ADVICE):
             self._file = path.open("wb")
-            self._writer = pq.ParquetWriter(self._file, schema, use_dictionary=[*_TEXTS, *labels])
+            self._writer = pq.ParquetWriter(
+                self._file, schema, use_dictionary=[*_TEXTS, *labels_in(schema)]
+            )
         self._waiting: list[pa.Table] = []
         self._waiting_bytes = self._waiting_rows = 0
 
@@ -182,20 +220,22 @@ class PartFile:
         remove(self.path)
 
 
-def read_part(name: str, file: Any, num_bytes: int) -> Part:
-    """Read the footer of a part.
+def read_part(name: str, file: Any, num_bytes: int, columns: pa.Schema) -> Part:
+    """Read the footer of a part of a dataset with these columns, whose labels may be others.
 
     Raises:
-        DataError: it is damaged, or no part of a dataset.
+        DataError: it is damaged, or no part of a dataset, or one of another dataset.
         FileNotFoundError: it is gone.
     """
     try:
-        packed = pq.ParquetFile(file).metadata.metadata[_KEY]
+        opened = pq.ParquetFile(file)
+        packed = opened.metadata.metadata[_KEY]
         about = json.loads(zlib.decompress(base64.b64decode(packed)))
         entries = tuple(
             Entry(**{**one, "damage": tuple(one["damage"])}) for one in about["entries"]
         )
-        return Part(name, num_bytes, about["worker"], frozenset(about["replaces"]), entries)
+        replaces, schema = frozenset(about["replaces"]), opened.schema_arrow
+        part = Part(name, num_bytes, about["worker"], replaces, entries, schema)
     except FileNotFoundError:  # of a store, where opening a file reads nothing yet
         raise
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, zlib.error) as error:
@@ -204,3 +244,13 @@ def read_part(name: str, file: Any, num_bytes: int) -> Part:
             f"{name} cannot be read as a part of a dataset: {reason}. Delete it, and give the "
             "command that wrote it again."
         ) from error
+    if _without_labels(schema) != _without_labels(columns):
+        raise DataError(
+            f"{name} is a part of another dataset: it has other features or columns. Move it out "
+            "of the folder, and give the command again."
+        )
+    return part
+
+
+def _without_labels(schema: pa.Schema) -> list[pa.Field]:
+    return [schema.field(name) for name in schema.names if name not in labels_in(schema)]

@@ -1,8 +1,9 @@
-"""The settings of a dataset of features: ``__vidmoco__/dataset.json``."""
+"""The settings of a dataset of features, ``__vidmoco__/dataset.json``, and its other files."""
 
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ from vidmoco.json_text import parse_json
 from vidmoco.urls import absolute
 
 SETTINGS = f"{INTERNAL}/dataset.json"
+MANIFEST = f"{INTERNAL}/manifest.parquet"
 FORMAT = "vidmoco features 1"
+PART = re.compile(r"part-(\d{6,})-[0-9a-f]{8}\.parquet")
+"""The name of a part, with its number."""
 _DECISIVE = (
     *("format", "weights_hash", "preprocess", "precision", "feature", *SELECTION_KEYS),
     *("times_file", "pool", "normalize", "dtype", "labels"),
@@ -67,6 +71,45 @@ def require_outside_of_datasets(output: Path) -> None:
             )
 
 
+def require_no_other_files(folder: OutputFolder) -> None:
+    """Refuse a folder that holds more than a dataset: what reads it would mix or fail.
+
+    Names that begin with a dot or ``_`` are nobody's data.
+
+    Raises:
+        ConfigError: there are other files or folders, or the folder cannot be read.
+    """
+    try:
+        names = folder.names()
+    except FileNotFoundError:
+        return
+    foreign = [one for one in names if not one.startswith((".", "_")) and not PART.fullmatch(one)]
+    if foreign:
+        advice = ""
+        if not is_dataset(folder):
+            advice = ", or --format npy for a file per video"
+        raise ConfigError(
+            f"{folder.name} holds other files, such as {min(foreign)!r}, and a dataset needs a "
+            f"folder of its own: readers such as pandas would mix them with it, or fail. Move them "
+            f"out of it, or give another -o{advice}."
+        )
+
+
 def is_dataset(folder: OutputFolder) -> bool:
     """Return whether a folder has a dataset, which may be damaged."""
     return SETTINGS.rpartition("/")[2] in folder.sizes(INTERNAL)
+
+
+def delete_dataset(folder: OutputFolder) -> None:
+    """Delete the files of a dataset, and no others.
+
+    A process that still writes to it sees that the settings are gone, and deletes what it puts from
+    then on. Temporary files are left to it, and to ``tidy``.
+    """
+    folder.delete(*parts_in(folder), SETTINGS, MANIFEST)
+    folder.delete(*parts_in(folder))  # put between the two
+
+
+def parts_in(folder: OutputFolder) -> dict[str, int]:
+    """Return the bytes of each part."""
+    return {name: size for name, size in folder.sizes().items() if PART.fullmatch(name)}

@@ -40,7 +40,6 @@ class DatasetWriter:
         self,
         features: VideoFeatures,
         entry: Entry,
-        labels: Sequence[str | None] = (),
         *,
         named: Callable[[str], str] = str,
     ) -> int:
@@ -60,7 +59,7 @@ class DatasetWriter:
             for piece in features.pieces:
                 self._flush_if_old()  # a long video does not hold the rows of others back
                 ends = features.ends[num_rows : num_rows + len(piece.times)]
-                table = table_of(schema, entry, piece, ends=ends, labels=labels)
+                table = table_of(schema, entry, piece, ends=ends)
                 num_rows, num_bytes = num_rows + table.num_rows, num_bytes + table.nbytes
                 waiting.append(table)
                 if own is None and num_bytes >= _LONG:

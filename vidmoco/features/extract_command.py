@@ -29,6 +29,7 @@ from vidmoco.features.ray_engine import extract_on_ray
 from vidmoco.features.torchrun_engine import extract_on_all_gpus, is_launched, speaks
 from vidmoco.progress import ProgressBar
 from vidmoco.run_folder import LATEST
+from vidmoco.text import counted
 from vidmoco.urls import url_of
 
 DEFAULT_BACKBONE = "resnet50"
@@ -181,6 +182,8 @@ def _extract_many(
         stack.enter_context(output)
         if isinstance(output, DatasetOutput):
             output.require_own(plan)
+            if num_parts := output.relabel(plan):
+                say(console, f"New labels in {counted(num_parts, 'part')}; the features stay.")
         todo = [one for one in plan if not output.has(one)]
         bar = stack.enter_context(ProgressBar(console, "extract", total=len(todo)))
         if command.engine == "ray":
@@ -221,6 +224,7 @@ def _finish(
     worker.has_finished()
     with worker.alone("tidy"):
         worker.look()
+        output.relabel(plan)  # parts of processes that had other labels, and have ended
         dataset.tidy(worker=worker.id, living=worker.extracting, is_alive=worker.is_alive)
         without = list(refused)
         for one in plan:

@@ -10,9 +10,10 @@ from vidmoco.backbones.frozen import FrozenBackbone
 from vidmoco.config.extract import ExtractCommand
 from vidmoco.errors import ConfigError
 from vidmoco.features.claims import Worker
-from vidmoco.features.dataset import Dataset, delete_dataset, open_or_begin
+from vidmoco.features.dataset import Dataset, open_or_begin
+from vidmoco.features.dataset_labels import have_changed, relabel
 from vidmoco.features.dataset_part import Entry
-from vidmoco.features.dataset_settings import is_dataset
+from vidmoco.features.dataset_settings import delete_dataset, is_dataset
 from vidmoco.features.dataset_writer import DatasetWriter
 from vidmoco.features.extract import Write, is_done, settings_of
 from vidmoco.features.extraction import Extraction
@@ -86,14 +87,14 @@ class DatasetOutput:
         command: ExtractCommand,
         labels: list[str],
     ) -> None:
-        is_own = is_dataset(folder)
         if command.overwrite:
             worker.once("overwrite", lambda: delete_dataset(folder))
         settings = settings_of(frozen, command.frames, **kind_of(command))
         settings |= {"row_shape": list(frozen.row_shape), "labels": labels}
         if command.times_file is not None:
             settings["times_file"] = True
-        self.dataset: Dataset = open_or_begin(folder, settings, is_own=is_own)
+        self.dataset: Dataset = open_or_begin(folder, settings)
+        self._worker = worker
         self._damage: list[str] = []
         self._writer = DatasetWriter(
             self.dataset, worker=worker.id, on_commit=lambda ids: worker.finish(*ids)
@@ -126,9 +127,27 @@ class DatasetOutput:
                     "another -o, or --overwrite."
                 )
 
+    def relabel(self, plan: Sequence[Extraction]) -> int:
+        """Give the rows that are there their labels, and return the number of parts written anew.
+
+        Features stay as they are.
+        """
+        labels = {one.name: self._labels_of(one) for one in plan}
+        if not have_changed(self.dataset, labels):
+            return 0
+        with self._worker.alone("labels"):
+            self._worker.look()
+            return relabel(
+                self.dataset, labels, worker=self._worker.id, living=self._worker.extracting
+            )
+
+    def _labels_of(self, one: Extraction) -> dict[str, str | None]:
+        return dict(zip(self.dataset.settings["labels"], one.labels, strict=True))
+
     def has(self, one: Extraction) -> bool:
         """Return whether the rows of a video are there, as of the last ``refresh``."""
-        return self.dataset.identity_of(one.name) == identity_of(one)
+        known = self.dataset.identity_of(one.name)
+        return known in (identity_of(one), identity_of(one, one.labels))  # the latter of 0.1.0
 
     def refresh(self) -> None:
         """See what other processes have finished."""
@@ -147,9 +166,10 @@ class DatasetOutput:
             seconds=video.duration_seconds,
             start_seconds=video.start_seconds,
             # The newer one counts, also where another machine's clock is ahead of this one's.
+            labels=self._labels_of(one),
             made=max(time.time(), before[0].entry.made + 1e-3 if before else 0.0),
         )
-        num_rows = self._writer.add(features, entry, one.labels, named=one.named)
+        num_rows = self._writer.add(features, entry, named=one.named)
         self._damage = [one.named(line) for line in features.damage]
         return num_rows
 
@@ -176,12 +196,12 @@ def kind_of(command: ExtractCommand) -> dict[str, Any]:
     return {"pool": command.pool, "normalize": command.normalize, "dtype": command.dtype}
 
 
-def identity_of(one: Extraction) -> str:
-    """Return what decides the rows of a video, beside the settings: content, times and labels."""
+def identity_of(one: Extraction, labels: Sequence[str | None] = ()) -> str:
+    """Return what decides the features of a video, beside the settings: content and times."""
     video = one.video
     there = one.source if one.url else ""
     content = there or video.content or f"{video.num_bytes} {video.mtime_ns}"
-    parts = [content, list(one.selection.times), list(one.labels)]
+    parts = [content, list(one.selection.times), list(labels)]
     return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
 
 

@@ -11,15 +11,15 @@ from pathlib import Path, PurePosixPath
 from vidmoco.ahead import libraries_meanwhile
 from vidmoco.config.extract import ExtractCommand
 from vidmoco.errors import ConfigError, VideoError
-from vidmoco.features.dataset_settings import is_dataset, require_outside_of_datasets
+from vidmoco.features.dataset_settings import require_no_other_files
 from vidmoco.features.extraction import Extraction
-from vidmoco.features.feature_file import SUFFIXES, require_known_suffix, require_own_files
 from vidmoco.features.output_folder import OutputFolder, output_folder
+from vidmoco.features.output_kind import holds_many
 from vidmoco.features.times_file import read_times
 from vidmoco.frames.labels import labels_of, names_of, read_labels
 from vidmoco.run_folder import make_writable_folder
 from vidmoco.text import first_of
-from vidmoco.urls import expand_lists, is_list, is_there, is_url, url_of
+from vidmoco.urls import expand_lists, is_there, is_url, url_of
 from vidmoco.video.catalog import Catalog
 from vidmoco.video.fetch import name_of_url
 from vidmoco.video.info import VideoInfo
@@ -29,11 +29,6 @@ from vidmoco.workers.start import start_fork_server
 
 # ".timestamps.npy" in place of the suffix, and ".12345678.part" while it is written.
 _ADDED_BYTES = 32
-# Others may be a part of a folder's name, such as a version, a date, or a tag of timm's.
-_SUFFIXES_OF_FILES = {
-    *(*SUFFIXES, ".npz", ".csv", ".json", ".jsonl", ".h5", ".hdf5", ".pt", ".pth", ".pkl"),
-    *(".pickle", ".safetensors", ".txt", ".tsv", ".arrow", ".feather", ".mat", ".zarr", ".lance"),
-}
 _COLUMNS = {"video", "video_id", "frame", "pts_seconds", "end_seconds", "feature"}  # of a dataset
 
 
@@ -72,6 +67,9 @@ def plan_of(command: ExtractCommand, *, progress: bool = True) -> Plan:
     local = [source for source in sources if not is_url(source)]
     catalog = Catalog.from_rows([])
     require_videos(local, follow_links=command.limits.follow_links)
+    folder = output_folder(command.output)
+    if is_many and command.writes_dataset:
+        require_no_other_files(folder)
     if command.engine != "ray":  # else other machines decode
         start_fork_server()
     with libraries_meanwhile():
@@ -84,7 +82,6 @@ def plan_of(command: ExtractCommand, *, progress: bool = True) -> Plan:
         todo, num_without_times = planned(command, catalog, urls, is_many=is_many)
         if labels:
             todo = _with_labels(todo, labels, command)
-        folder = output_folder(command.output)
         if is_many:
             folder.make()
         else:
@@ -99,65 +96,6 @@ def _require_ray() -> None:
             "--engine ray needs a package that is not installed: pip install 'vidmoco[ray]', on "
             "all nodes. Or leave it out."
         )
-
-
-def holds_many(command: ExtractCommand) -> bool:
-    """Return whether the output is a folder.
-
-    Raises:
-        ConfigError: the output is not what the videos need.
-    """
-    video, output = command.videos[0], command.output
-    several = (
-        len(command.videos) > 1 or is_list(video) or video.is_dir() or video.suffix == ".parquet"
-    )
-    if not is_url(output):
-        require_outside_of_datasets(output)
-    is_many = several or command.format == "parquet" or _is_folder(command)
-    if command.labels is not None and not (is_many and command.writes_dataset):
-        raise ConfigError("--labels are columns of a dataset. Add --format parquet.")
-    if command.engine != "local" and not is_many:
-        engine = f"--engine {command.engine}"
-        raise ConfigError(f"{engine} is for many videos, and {video} is one. Leave it out.")
-    if is_url(output) and not (is_many and command.writes_dataset):
-        raise ConfigError(
-            f"-o {url_of(output)} is a URL, which takes a dataset and no single files. Add "
-            "--format parquet."
-        )
-    if is_many:
-        if output.suffix.lower() in _SUFFIXES_OF_FILES and not output.is_dir():
-            what = "--format parquet writes a folder"
-            if several:
-                kind = "list" if is_list(video) else "folder" if video.is_dir() else "catalog"
-                what = f"{video} is a {kind} of videos, whose features go to a folder"
-            if len(command.videos) > 1:
-                what = f"{len(command.videos)} paths are given, whose features go to a folder"
-            raise ConfigError(
-                f"{what}, and -o {output} reads as one file. Give a folder"
-                + (", with --format npy for a file per video." if several else ".")
-            )
-        return True
-    advice = "Or add --format parquet (a dataset) or npy (a file per video) for a folder."
-    if output.is_dir():
-        name = name_of_url(url_of(video)) if is_url(video) else video.name
-        raise ConfigError(
-            f"-o {output} is a folder, and {video} one video. Give a file: "
-            f"{output / (Path(name).name + command.file_suffix)}. {advice}"
-        )
-    try:
-        require_known_suffix(output)
-    except ConfigError as error:
-        raise ConfigError(f"{error} {advice}") from None
-    require_own_files(output, overwrites=command.overwrite)
-    return False
-
-
-def _is_folder(command: ExtractCommand) -> bool:
-    """Return whether the output is a folder even of one video: a dataset, or one of files."""
-    output = command.output
-    if command.writes_dataset:
-        return output.is_dir() and is_dataset(output_folder(output))
-    return output.suffix.lower() not in _SUFFIXES_OF_FILES
 
 
 def planned(

@@ -9,7 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vidmoco.features.dataset import MANIFEST, Dataset
+from vidmoco.features.dataset import Dataset
+from vidmoco.features.dataset_settings import MANIFEST
 from vidmoco.features.extract_outputs import id_of
 from vidmoco.urls import is_url
 

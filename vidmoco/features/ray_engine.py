@@ -5,11 +5,8 @@ shared by claims, and what is written is its own record. The driver only starts 
 dead ones, and counts.
 """
 
-import logging
-import os
-import socket
+import time
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +20,7 @@ from vidmoco.errors import ConfigError, VideoError
 from vidmoco.features.claims import Worker
 from vidmoco.features.extract_many import Result
 from vidmoco.features.extraction import Extraction
+from vidmoco.features.ray_cluster import Lifelines, cluster, nodes
 from vidmoco.features.ray_resources import Share, share_of
 from vidmoco.features.ray_worker import Job
 from vidmoco.text import reason_of
@@ -31,9 +29,7 @@ from vidmoco.urls import expanded, is_url
 _FRUITLESS = 3
 """Workers that may die one after the other, for each one that there is, without a finished video
 between them."""
-# RFC 9113, 3.4: who speaks HTTP/2, as gRPC does, answers this with a frame of its settings.
-_HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
-_HTTP2_SETTINGS = b"\4"
+_BETWEEN_LOOKS = 1.0  # seconds, after which it is asked whether Ray itself is there
 _PATIENCE = 30.0  # seconds until the user is told that no worker has begun
 _GRACE = 10.0  # seconds for a worker to end the video that it is at, and to write what it has
 
@@ -61,11 +57,11 @@ def extract_on_ray(
     """
     if not todo:
         return
-    with _cluster(command.ray_address):
-        share = share_of(_nodes(), command, num_videos=len(todo))
+    with cluster(command.ray_address) as lifelines:
+        share = share_of(nodes(), command, num_videos=len(todo))
         say(console, f"Ray workers: {share}")
         job = _job(frozen, todo, worker, command, labels, share)
-        with _Workers(job, share, worker) as workers:
+        with _Workers(job, share, worker, lifelines) as workers:
             left = dict(enumerate(todo))
             for report in workers.reports(console):
                 one = left.pop(report["video"], None)
@@ -98,71 +94,14 @@ def _job(
     return Job(frozen, list(todo), command, labels, worker.id, sample)
 
 
-@contextmanager
-def _cluster(address: str | None) -> Iterator[None]:
-    """Join a cluster for a ``with`` block, unless this process has joined one.
-
-    Raises:
-        ConfigError: nothing answers there.
-    """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    import ray
-    from ray.exceptions import RayError
-
-    if ray.is_initialized():
-        yield
-        return
-    given = address or os.environ.get("RAY_ADDRESS")
-    _require_answer(given)
-    try:
-        ray.init(given, log_to_driver=False, logging_level=logging.ERROR)
-    except (RayError, RuntimeError, ValueError, OSError) as error:
-        where = f"the Ray cluster at {given}" if given else "a Ray cluster of this machine"
-        reason = reason_of(error)
-        raise ConfigError(f"{where} cannot be used: {reason}") from error
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _nodes() -> list[dict[str, Any]]:
-    import ray
-
-    return list(ray.nodes())  # type: ignore[no-untyped-call]
-
-
-def _require_answer(address: str | None) -> None:
-    """Refuse an address where no cluster listens, for which Ray waits many minutes."""
-    if address in (None, "", "auto", "local"):
-        return
-    assert address is not None
-    if "://" in address:
-        raise ConfigError(
-            f"--ray-address is {address}. Give HOST:PORT of the cluster (port 6379) on one of its "
-            "nodes; `ray job submit` runs the command there."
-        )
-    host, _, port = address.rpartition(":")
-    try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=10) as connection:
-            if os.environ.get("RAY_USE_TLS", "0") == "0":
-                connection.sendall(_HTTP2_HELLO)
-                if connection.recv(4)[3:] != _HTTP2_SETTINGS:
-                    raise ConnectionError("something else than Ray listens there")
-    except (OSError, ValueError, OverflowError) as error:
-        raise ConfigError(
-            f"No Ray cluster answers at {address!r}: {error}. Give HOST:PORT as `ray start --head` "
-            "prints it, or leave out --ray-address for a cluster of this machine."
-        ) from error
-
-
 class _Workers:
     """Actors that work on one job."""
 
-    def __init__(self, job: Job, share: Share, driver: Worker) -> None:
+    def __init__(self, job: Job, share: Share, driver: Worker, lifelines: Lifelines) -> None:
         import ray
 
         self._share, self._driver, self._num_videos = share, driver, len(job.todo)
+        self._lifelines = lifelines
         self._job = ray.put(job)
         self._actor = ray.remote(_actor_class())
         self._running: dict[Any, Any] = {}  # the actor of each stream of reports
@@ -177,6 +116,8 @@ class _Workers:
     def __exit__(self, *_: object) -> None:
         import ray
 
+        if self._lifelines.are_cut:  # any call may end this process, and workers end by themselves
+            return
         at_work = [stream for stream in self._running if stream in self._ids]
         try:
             for stream in at_work:
@@ -210,15 +151,20 @@ class _Workers:
             self._driver.declare_dead(self._ids.pop(stream))
 
     def reports(self, console: Console) -> Iterator[dict[str, Any]]:
-        """Yield what workers say of videos, until all are done."""
+        """Yield what workers say of videos, until all are done.
+
+        Raises:
+            ConfigError: a worker cannot go on, or none stays alive, or Ray has ended.
+        """
         import ray
         from ray.exceptions import OutOfMemoryError, RayActorError
 
-        deaths, is_told = 0, False
+        deaths, is_told, began = 0, False, time.monotonic()
         while self._running:
-            ready, _ = ray.wait(list(self._running), timeout=_PATIENCE)
+            ready, _ = ray.wait(list(self._running), timeout=_BETWEEN_LOOKS)
+            self._lifelines.require()
             if not ready:
-                if not self._ids and not is_told:
+                if not (self._ids or is_told) and time.monotonic() - began > _PATIENCE:
                     say(console, "Waiting for Ray to start workers: the cluster may have no room.")
                     is_told = True
                 continue

@@ -11,11 +11,12 @@ from tempfile import mkdtemp
 from typing import Any
 
 import fsspec
+from fsspec.implementations.memory import MemoryFileSystem
 
 from vidmoco.atomic_file import remove
 from vidmoco.errors import ConfigError, VidmocoError
 from vidmoco.text import reason_of
-from vidmoco.urls import library_for
+from vidmoco.urls import is_url, library_for, url_of
 
 _STORES = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "oci")
 # Keys of the time of a file: of s3fs, most, gcsfs, adlfs.
@@ -29,6 +30,24 @@ def _seconds(time: datetime | str | float) -> float:
     if isinstance(time, datetime):
         return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
     return float(time)
+
+
+def require_lasting(output: Path) -> None:
+    """Refuse a URL whose files are in the memory of this process, and end with it.
+
+    Raises:
+        ConfigError: it is one.
+    """
+    url = url_of(output) if is_url(output) else ""
+    try:
+        kind = fsspec.get_filesystem_class(url.partition("://")[0]) if url else None
+    except (ImportError, ValueError):  # there is no such kind, which is told when it is opened
+        return
+    if kind is not None and issubclass(kind, MemoryFileSystem):
+        raise ConfigError(
+            f"-o {url} is in the memory of this process, and what it holds ends with the command. "
+            "Give a folder, or a URL such as s3://bucket/feats."
+        )
 
 
 class RemoteFolder:

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from vidmoco.csv_file import called_so, meant, read_csv, uneven_line
+from vidmoco.csv_file import called_so, header_is_row, meant, read_csv, uneven_line
 from vidmoco.errors import ConfigError, no_column
 from vidmoco.video.catalog import Catalog
 from vidmoco.video.info import VideoInfo
@@ -41,26 +41,44 @@ def read_labels(path: Path, *, key: str, reserved: Collection[str]) -> dict[str,
     """Return the columns of a CSV file, each by the name of the video.
 
     Raises:
-        ConfigError: the file cannot be read, has no column ``key``, has one of the ``reserved``
-            names of other columns, or names a video twice.
+        ConfigError: the file cannot be read, is empty, has no column ``key``, has one of the
+            ``reserved`` names of other columns or one without a name, or names a video twice or
+            none in a row.
     """
     rows, columns = read_csv(path, what="labels")
+    rows = [row for row in rows if any(row.values())]  # spreadsheets write rows of commas
+    expected = f"Expected a first line such as {key},label, and a row for each video."
+    if not any(columns):
+        raise ConfigError(f"{path} is empty, or its first line is. {expected}")
     if key not in columns:
         raise ConfigError(
-            f"{no_column(path, key, columns)} Name the column of the videos' paths with "
-            "--labels-key."
+            f"{no_column(path, key, columns)}{header_is_row(columns)} Name the column of the "
+            "videos' paths with --labels-key."
+        )
+    if "" in columns:
+        raise ConfigError(
+            f"{path}: column {columns.index('') + 1} of {len(columns)} has no name in the first "
+            "line. Name it or delete it (pandas writes its index so, without index=False)."
         )
     lower = {column: column.lower() for column in columns}  # DuckDB and Spark see no difference
-    if len(columns) == 1 or "" in columns or len(set(lower.values())) < len(columns):
+    if len(columns) == 1 or len(set(lower.values())) < len(columns):
         raise ConfigError(
             f"{path} has the columns {', '.join(map(repr, columns))}; expected {key!r} and one or "
-            "more labels with different names."
+            "more labels with different names, also apart from upper and lower case."
         )
+    if not rows:
+        raise ConfigError(f"{path} has no rows below its first line. {expected}")
     if any(None in row or None in row.values() for row in rows):  # DictReader's mark of a length
         raise ConfigError(f"{path}, {uneven_line(path)}.")
     if taken := [one for one in columns if one != key and lower[one] in reserved]:
         raise ConfigError(
             f"{path} has a column {taken[0]!r}, which the dataset has already. Rename it."
+        )
+    if unnamed := next((row for row in rows if not row[key]), None):
+        values = ", ".join(map(str, unnamed.values()))
+        raise ConfigError(
+            f"{path} has a row without a video in its column {key!r}: {values}. Name it or delete "
+            "the row."
         )
     _require_once([row[key] for row in rows], path)
     return {column: {row[key]: row[column] for row in rows} for column in columns if column != key}
@@ -97,12 +115,11 @@ def labels_of(
     if several := [name for name, names in found.items() if len(names) > 1]:
         raise ConfigError(f"{path} names several of these videos: {several[0]!r}.")
     if not any(found.values()):
-        has = f"it has {min(map(str, labelled))!r}" if labelled else "it has no rows"
         one = min((names[0] for names in videos.values()), default="")
         called = f", and a video is called {one!r}" if one else ""
         raise ConfigError(
-            f"{path} names none of these videos in its column {key!r}: {has}{called}. Name the "
-            "column with --labels-key, or write the videos' names in this form."
+            f"{path} names none of these videos in its column {key!r}: it has {min(labelled)!r}"
+            f"{called}. Name the column with --labels-key, or write the videos' names in this form."
         )
     names = {name: one[0] if one else meant(name, videos) for name, one in found.items()}
     _require_once(list(names.values()), path)

@@ -7,6 +7,7 @@ from vidmoco.backbones.source import without_folder
 from vidmoco.config.monitor import MonitorConfig
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import changed_values, dump_recipe
+from vidmoco.config.resume import changes_no_step
 from vidmoco.errors import ConfigError
 from vidmoco.hub.markdown import table, text
 from vidmoco.json_text import read_json
@@ -73,19 +74,20 @@ def _time(seconds: float) -> str:
 
 
 def settings_section(facts: RunFacts) -> str:
-    """Return length, machine, and the settings that differ from the recipe."""
+    """Return length, machine, and the settings that differ from the recipe and decide a step."""
     parts = [_length(facts)]
     if facts.config is not None:
         name, base = facts.base_recipe()
         rows = [
             [f"`{key}`", *(text("" if one is None else one) for one in values)]
             for key, values in changed_values(published(facts.config), base).items()
+            if not changes_no_step(key)
         ]
         if rows:
             parts.append(f"Settings that differ from {text(name)}:")
             parts.append(table(["setting", "this run", "recipe"], rows))
         else:
-            parts.append(f"All settings are those of {text(name)}.")
+            parts.append(f"All settings that decide what is learnt are those of {text(name)}.")
     return "\n\n".join(parts)
 
 
