@@ -90,9 +90,22 @@ class FrameSelection(Settings):
         kept = {
             name: value
             for name, value in asdict(self).items()
-            if name in _ALWAYS_KEPT or value != _DEFAULTS[name]
+            if name in _ALWAYS_KEPT or value != _DEFAULTS.get(name)
         }
         return kept | ({"times": list(self.times)} if self.times else {})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipSelection(FrameSelection):
+    """Frames of clips of one video: what ``fps`` or ``num_frames`` takes of each, in time order."""
+
+    clips: tuple[tuple[float, float | None], ...]
+    """When each clip begins and ends, in seconds; None is the end of the video. A clip ends at the
+    latest where the video ends."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as sidecars keep it, with the clips as they were given."""
+        return super().as_json() | {"clips": [list(clip) for clip in self.clips]}
 
 
 def require_one(flags: list[str]) -> None:

@@ -177,11 +177,12 @@ def kind_of(command: ExtractCommand) -> dict[str, Any]:
 
 
 def identity_of(one: Extraction) -> str:
-    """Return what decides the rows of a video, beside the settings: content, times and labels."""
+    """Return what decides a video's rows, beside the settings: content, times or clips, labels."""
     video = one.video
     there = one.source if one.url else ""
     content = there or video.content or f"{video.num_bytes} {video.mtime_ns}"
-    parts = [content, list(one.selection.times), list(one.labels)]
+    kept = one.selection.as_json()
+    parts = [content, kept.get("clips", kept.get("times", [])), list(one.labels)]
     return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
 
 
