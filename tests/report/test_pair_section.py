@@ -104,6 +104,7 @@ def test_what_is_gone_is_said(run, capsys):
     pair_section(read_run(run), num_pairs=4, console=Console(stderr=True))
     told = capsys.readouterr().err
     assert f"No pairs are shown: the videos no longer exist: {run.parent / 'videos'}" in told
+    assert "is missing (1 of 1 path). Put them back, or give --pairs 0." in told
 
 
 def test_no_pairs_are_asked_for(run):

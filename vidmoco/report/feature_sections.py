@@ -77,7 +77,7 @@ def _map_section(features: FeatureSet, rows: Int64[np.ndarray, " m"]) -> Section
 
 def _neighbours(
     features: FeatureSet,
-) -> tuple[list[Int64[np.ndarray, " m"]], Float32[np.ndarray, "q n"]]:
+) -> tuple[list[Int64[np.ndarray, " _"]], Float32[np.ndarray, "q n"]]:
     """Return rows of a query and its neighbours for each of some queries, and all similarities."""
     queries = _spread(features)
     found = similarities(features, features.take(queries))
@@ -98,7 +98,7 @@ def _neighbours(
 
 def _neighbour_section(
     features: FeatureSet,
-    lines: list[Int64[np.ndarray, " m"]],
+    lines: list[Int64[np.ndarray, " _"]],
     found: Float32[np.ndarray, "q n"],
 ) -> Section:
     one_video = len(np.unique(features.videos)) == 1

@@ -41,7 +41,12 @@ def pair_section(facts: RunFacts, *, num_pairs: int, console: Console) -> Sectio
         return None
     missing = [path for path in facts.config.videos if not path.exists()]
     if missing:
-        return _without(f"the videos no longer exist: {missing[0]} is missing", console)
+        of = f"{len(missing)} of {counted(len(facts.config.videos), 'path')}"
+        return _without(
+            f"the videos no longer exist: {missing[0]} is missing ({of}). Put them back, or give "
+            "--pairs 0.",
+            console,
+        )
     say(console, f"Reading pairs of {facts.folder} …")
     try:
         sample = read_sample(facts.folder, facts.config, num_pairs=num_pairs, console=console)
