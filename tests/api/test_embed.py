@@ -47,8 +47,18 @@ def test_rows_are_in_the_order_of_the_times_that_were_asked_for(run, videos):
     np.testing.assert_allclose(features, every[[10, 5, 10, 2]], rtol=1e-4, atol=1e-5)
     part = {"times": asked, "start": 0.3, "end": 0.9}
     assert vidmoco.embed(videos / "01.mp4", backbone=frozen, **part)[1].round(6).tolist() == [0.5]
+    part = {"times": ["0:01", "0:00.5"], "start": "0:00:00.3", "end": "0.9"}
+    assert vidmoco.embed(videos / "01.mp4", backbone=frozen, **part)[1].round(6).tolist() == [0.5]
     pooled, _ = vidmoco.embed(videos / "01.mp4", backbone=frozen, times=asked, pool="max")
     np.testing.assert_array_equal(pooled[0], features.max(axis=0))
+
+
+def test_patch_tokens(run, videos):
+    features, _ = vidmoco.embed(videos / "01.mp4", backbone=run, feature="patches", num_frames=2)
+    assert features.ndim == 3 and len(features) == 2
+    frozen = vidmoco.load_frozen(run, feature="patches")
+    again, _ = vidmoco.embed(videos / "01.mp4", backbone=frozen, num_frames=2)
+    np.testing.assert_allclose(features, again, rtol=1e-4, atol=1e-5)
 
 
 def test_an_error_in_the_place_of_a_video(run, videos, tmp_path, capfd):
@@ -144,7 +154,7 @@ def test_a_video_to_a_file_by_their_names(run, videos, tmp_path):
         vidmoco.extract_video(frozen, tmp_path / "text.mp4", tmp_path / "b.npy")
     with pytest.raises(ConfigError, match=r"is a folder\. Give its videos"):
         vidmoco.extract_video(frozen, videos, tmp_path / "b.npy")
-    two = {"num_frames": 2, "start": 0.2}
+    two = {"num_frames": 2, "start": "0:00.2"}
     assert vidmoco.extract_video(frozen, videos / "01.mp4", tmp_path / "c.npy", **two) == 2
     given = {"selection": FrameSelection(num_frames=2), "fps": 1}
     with pytest.raises(ConfigError, match="selection says which frames, and fps too"):

@@ -23,6 +23,9 @@ def clip(tmp_path):
         ({"times": [1.5, 0.2, 0.2]}, [15, 2, 2]),
         ({"num_frames": 2, "start": 1.0}, [12, 17]),
         ({"end": 0.3}, [0, 1, 2]),
+        ({"times": ["0:01.5", 0.2]}, [15, 2]),
+        ({"times": "0:01.5"}, [15]),
+        ({"every": 2, "start": "0:01", "end": "0:00:01.5"}, [10, 12, 14]),
     ],
 )
 def test_frames_and_their_times(clip, asked, expected):

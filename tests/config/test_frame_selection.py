@@ -4,7 +4,12 @@ from itertools import combinations
 import pytest
 
 from vidmoco.config.extract import ExtractCommand
-from vidmoco.config.frame_selection import EVERY_FRAME, SELECTION_KEYS, FrameSelection
+from vidmoco.config.frame_selection import (
+    EVERY_FRAME,
+    SELECTION_KEYS,
+    ClipSelection,
+    FrameSelection,
+)
 from vidmoco.errors import ConfigError
 
 WAYS = {
@@ -69,6 +74,8 @@ def test_a_sidecar_keeps_what_is_not_the_default():
     given = FrameSelection(times=(2.0, 1.0), start=0.5)
     assert given.as_json() == {"fps": None, "every": 1, "times": [2.0, 1.0], "start": 0.5}
     assert {field.name for field in fields(FrameSelection)} == set(SELECTION_KEYS)
+    clips = ClipSelection(fps=2.0, clips=((1.0, 2.5), (4.0, None)))
+    assert clips.as_json() == {"fps": 2.0, "every": 1, "clips": [[1.0, 2.5], [4.0, None]]}
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -40,6 +40,8 @@ def test_what_decides_the_rows():
         given = known | {name: "another"}
         assert changed_settings(known, given) == [name]
         assert hash_of(known) != hash_of(given)
+    assert changed_settings(known, known | {"clips": [[0, 1]]}) == ["clips"]
+    assert hash_of(known) == "511d76dccead3bad"  # also that of datasets which are there already
 
 
 def test_no_other_files_within_a_dataset(tmp_path, monkeypatch):

@@ -214,6 +214,31 @@ def test_times_of_each_video_from_a_file(extract, capsys, tmp_path):
     assert "times.csv, row 1 names none of these videos: 'b.mp4'." in one_line(capsys)
 
 
+def test_clips_that_end_after_their_video(extract, remote, capsys):
+    write_video(Path("v/a.mp4"), num_frames=30)  # 3 s
+    write_video(Path("v/b.mp4"), num_frames=30)
+    url = "memory://shelf/a.mp4"
+    remote.pipe_file("/shelf/a.mp4", Path("v/a.mp4").read_bytes())
+    Path("clips.csv").write_text(
+        "video,start,end\na.mp4,1,2\na.mp4,2.5,4\nb.mp4,1,2\nb.mp4,3.5,4\n"
+    )
+    words = ("--times-file", "clips.csv", "--num-frames", "2")
+    assert extract("v", "-o", "feats", *FILES, *words) == 1
+    printed = capsys.readouterr()
+    assert "1 extracted, 0 were there already, 1 failed" in printed.out
+    text = "b.mp4: it ends at 3.000 s, and its clip from 3.500 s to 4.000 s does not begin before"
+    assert text in printed.err
+    assert times_of("feats/a.mp4.npy") == [1.2, 1.7, 2.6, 2.8]
+    sidecar = sidecar_of("feats/a.mp4.npy")
+    assert (sidecar["num_frames"], sidecar["clips"]) == (2, [[1.0, 2.0], [2.5, 4.0]])
+    Path("clips.csv").write_text(f"video,start,end\n{url},1,2\n{url},2.5,4\n")  # not known yet
+    assert extract(url, "-o", "url.npy", *words) == 0
+    assert times_of("url.npy") == [1.2, 1.7, 2.6, 2.8]
+    Path("clips.csv").write_text("video,start,end\na.mp4,,2\n")
+    assert extract("v/a.mp4", "-o", "feats", *FILES, *words) == 2
+    assert "clips at 1-2 2.5-4, now clips at 0-2." in capsys.readouterr().err
+
+
 def test_what_is_refused_is_counted_with_reasons(extract, capsys, tmp_path):
     write_video(Path("v/a.mp4"), num_frames=2)
     Path("v/text.mp4").write_text("not a video")

@@ -34,6 +34,8 @@ def test_a_backbone_in_words():
 def test_changes_are_told_as_flags():
     known = SETTINGS | {"backbone": "runs/a", "every": 1, "times": [1.0, 2.5], "labels": []}
     given = known | {"weights_hash": "cafe", "times": [0.5] * 99, "labels": ["kind"]}
+    clips = changes_in_words({}, {"clips": [[0.5, 62.5], [70.0, None]]}, ["clips"])
+    assert clips == "no clips, now clips at 0.5-62.5 70-"
     text = changes_in_words(known, given, ["weights_hash", "times", "labels"])
     first, times, labels = text.split("; ")
     assert first == "backbone runs/a with weights beef, now backbone runs/a with weights cafe"

@@ -1,14 +1,19 @@
 import pytest
 
-from vidmoco.config.frame_selection import EVERY_FRAME, FrameSelection
+from vidmoco.config.frame_selection import EVERY_FRAME, ClipSelection, FrameSelection
 from vidmoco.errors import ConfigError
-from vidmoco.features.times_file import read_times as read
+from vidmoco.features.times_file import read_selections
 
 NAMES = {"a.mp4": ["x/a.mp4"], "b.mp4": ["x/b.mp4", "y/b.mp4"], "/v/c.mp4": ["c.mp4"]}
 
 
 def read_times(path, names, selection=EVERY_FRAME):
-    return read(path, names, selection)
+    return {name: one.times for name, one in read_selections(path, names, selection).items()}
+
+
+def read_clips(folder, content, **selection):
+    found = read_selections(write(folder, content), NAMES, FrameSelection(**selection))
+    return {name: one.clips for name, one in found.items()}
 
 
 def write(folder, content):
@@ -55,11 +60,18 @@ def test_a_file_that_cannot_be_used(tmp_path, content, expected):
 
 
 def test_clips(tmp_path):
-    clips = "video,start,end,class\na.mp4,0:01,2.5,x\n/v/c.mp4,4,5,y\na.mp4,2,3,z\n"
-    found = read_times(write(tmp_path, clips), NAMES, FrameSelection(fps=2))
-    assert found == {"x/a.mp4": (1.0, 1.5, 2.0, 2.5), "c.mp4": (4.0, 4.5)}
-    found = read_times(write(tmp_path, clips), NAMES, FrameSelection(num_frames=2))
-    assert found == {"x/a.mp4": (1.375, 2.125, 2.25, 2.75), "c.mp4": (4.25, 4.75)}
+    clips = "video,start,end,class\na.mp4,2,3,z\n/v/c.mp4,4,5,y\na.mp4,0:01,2.5,x\na.mp4,2,3,z\n"
+    found = read_clips(tmp_path, clips, fps=2)
+    assert found == {"x/a.mp4": ((1.0, 2.5), (2.0, 3.0)), "c.mp4": ((4.0, 5.0),)}
+    kept = {"num_frames": 2, "start": 1.0, "end": 9.0}
+    found = read_selections(write(tmp_path, clips), NAMES, FrameSelection(**kept))
+    assert found["c.mp4"] == ClipSelection(**kept, clips=((4.0, 5.0),))
+
+
+def test_an_empty_start_or_end_is_that_of_the_video(tmp_path):
+    clips = "video,start,end\na.mp4,,2.5\n/v/c.mp4,4, \na.mp4,,\n"
+    found = read_clips(tmp_path, clips, fps=2)
+    assert found == {"x/a.mp4": ((0.0, 2.5), (0.0, None)), "c.mp4": ((4.0, None),)}
 
 
 @pytest.mark.parametrize(
@@ -69,7 +81,14 @@ def test_clips(tmp_path):
         ("video,seconds\na.mp4,1\n", {"fps": 2}, "has times, and --fps is given too"),
         ("video,start\na.mp4,1\n", {"fps": 2}, "has no column 'end'"),
         ("video,start,end\na.mp4,3,0:03\n", {"fps": 2}, "row 1: the clip ends at '0:03', which"),
+        (
+            "video,start,end\na.mp4,,0\n",
+            {"fps": 2},
+            "ends at '0', which must be after its start, '0'",
+        ),
         ("video,start,end\na.mp4,x,3\n", {"fps": 2}, "row 1: the start is 'x'"),
+        ("video,start,end\na.mp4,1\n", {"fps": 2}, "row 1: the end is None"),
+        ("video,start,end\na.mp4,1,nan\n", {"fps": 2}, "or empty for that of the video"),
     ],
 )
 def test_clips_that_cannot_be_used(tmp_path, content, selection, expected):

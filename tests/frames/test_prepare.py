@@ -249,8 +249,8 @@ def test_other_settings_are_another_folders(here, videos, monkeypatch, capsys):
     assert prepare(videos) == 0
     assert prepare(videos, "--quality", "50") == 2
     assert capsys.readouterr().err.splitlines()[-1] == (
-        "vidmoco: frames was prepared with --quality 90, and you give --quality 50. Give the same, "
-        "or another folder with -o."
+        "vidmoco: frames was prepared with --quality 90, and this command has --quality 50. Give "
+        "--quality 90, or another folder with -o."
     )
 
     def stop(*args):
@@ -260,8 +260,8 @@ def test_other_settings_are_another_folders(here, videos, monkeypatch, capsys):
     assert prepare(videos, output="other") == 130
     assert prepare(videos, "--quality", "50", output="other") == 2
     assert capsys.readouterr().err.splitlines()[-1] == (
-        "vidmoco: other holds an unfinished run with --quality 90, and you give --quality 50. Give "
-        "the same, or another folder with -o."
+        "vidmoco: other holds an unfinished run with --quality 90, and this command has --quality "
+        "50. Give --quality 90, or another folder with -o."
     )
 
 

@@ -127,8 +127,8 @@ def test_a_journal_of_other_settings_is_not_damaged(tmp_path):
     with pytest.raises(ConfigError) as caught:
         open_writer(tmp_path, settings={"fps": 9})
     assert str(caught.value) == (
-        f"{tmp_path} holds an unfinished run with --fps 4, and you give --fps 9. Give the same, "
-        "or another folder with -o."
+        f"{tmp_path} holds an unfinished run with --fps 4, and this command has --fps 9. Give "
+        "--fps 4, or another folder with -o."
     )
 
 

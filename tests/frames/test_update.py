@@ -85,6 +85,57 @@ def test_a_moved_folder_is_the_same(here, capsys):
     assert counts() == {"deep/b.mp4": 5}
 
 
+def places():
+    return {row.name: row.path for row in open_index(Path("fr")).videos}
+
+
+def test_a_copy_does_not_take_the_place_of_its_original(here, capsys):
+    assert prepare("monday") == 0
+    before, content = places(), Path("fr", KEY_FILE).read_bytes()
+    shutil.copytree("monday", "copy", copy_function=shutil.copy)  # with other times
+    capsys.readouterr()
+    assert prepare("copy") == 0
+    out = capsys.readouterr().out
+    assert (
+        "fr has 2 given videos already, with the same content in the place of before: 'a.mp4', "
+        "'deep/b.mp4'\n"
+    ) in out
+    assert "new place" not in out and "other places" not in out
+    assert places() == before
+    assert Path("fr", KEY_FILE).read_bytes() == content  # nothing was decoded
+    Path("copy.csv").write_text("path,room\na.mp4,hall\ndeep/b.mp4,yard\n")
+    assert prepare("copy", "--labels", "copy.csv") == 0  # its labels are the original's
+    assert set(open_index(Path("fr")).frames["room"].to_pylist()) == {"hall", "yard"}
+    shutil.rmtree("copy")
+    assert prepare("monday", "tuesday") == 0
+    assert counts() == MONDAY | {"c.mp4": 6}
+
+
+def test_videos_that_have_moved_are_counted(here, capsys):
+    assert prepare("monday", "tuesday") == 0
+    shutil.copytree("monday", "copy")
+    Path("monday/a.mp4").unlink()
+    capsys.readouterr()
+    assert prepare("copy") == 0
+    out = capsys.readouterr().out
+    assert "fr has 1 video in a new place, gone from the one of before: 'a.mp4'\n" in out
+    assert "fr has 1 given video already, with the same content" in out
+    assert "fr keeps 1 video of other places." in out
+    assert places() == {
+        "a.mp4": str(here / "copy/a.mp4"),
+        "deep/b.mp4": str(here / "monday/deep/b.mp4"),
+        "c.mp4": str(here / "tuesday/c.mp4"),
+    }
+
+
+def test_a_copy_gives_the_frames_that_are_lost(here):
+    assert prepare("monday") == 0
+    shutil.copytree("monday", "copy")
+    Path("fr/shards/000000.tar").unlink()
+    assert prepare("copy") == 0
+    assert counts() == MONDAY
+
+
 def test_another_video_of_the_same_name_gets_another_name(here):
     assert prepare("monday") == 0
     write_video(Path("tuesday/a.mp4"), num_frames=9, first_index=700)
@@ -167,8 +218,15 @@ def test_settings_that_differ_are_named_by_their_flags(tmp_path):
     with pytest.raises(ConfigError) as caught:
         refuse_other_settings(Path("fr"), other, given, state="was prepared")
     assert str(caught.value) == (
-        "fr was prepared with --fps 2 --drop-black, and you give --fps None --no-drop-black. Give "
-        "the same, or another folder with -o."
+        "fr was prepared with --fps 2 --drop-black, and this command has --fps None "
+        "--no-drop-black (the default). Give --fps 2 --drop-black, or another folder with -o."
+    )
+    other, given = (asdict(replace(SETTINGS, short_side=side)) for side in (128, 256))
+    with pytest.raises(ConfigError) as caught:
+        refuse_other_settings(Path("fr"), other, given, state="was prepared")
+    assert str(caught.value) == (
+        "fr was prepared with --short-side 128, and this command has --short-side 256 (the "
+        "default). Give --short-side 128, or another folder with -o."
     )
     for strange in ({"codec": 1}, [1], None, given | {"selection": 3, "codec": 1}):
         with pytest.raises(ConfigError, match="settings that this version of vidmoco does not"):

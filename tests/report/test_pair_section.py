@@ -66,7 +66,7 @@ def test_pairs_are_those_of_the_run_and_in_the_page(run):
     assert sorted(run.iterdir()) == before
 
 
-def test_videos_that_killed_a_process_are_skipped_again(run):
+def test_videos_that_killed_a_process_are_skipped_again(run, capsys):
     config = read_run(run).config
     key = read_sample(run, config, num_pairs=1, console=QUIET).pairs[0].key
     row = [info.key for info in open_catalog([run.parent / "videos"], workers=0).rows()].index(key)
@@ -75,7 +75,12 @@ def test_videos_that_killed_a_process_are_skipped_again(run):
     sample = read_sample(run, config, num_pairs=3, console=QUIET)
     assert key not in [pair.key for pair in sample.pairs] and sample.failures == {row: "died"}
     assert (run / "quarantine.jsonl").read_text() == text
-    assert "1 videos could not be read now." in page_of(run).text
+    assert "1 video could not be read now." in page_of(run).text
+    pair_section(read_run(run), num_pairs=3, console=Console(stderr=True))
+    told = capsys.readouterr().err
+    assert (
+        f"1 video could not be read for the pairs, and others are shown. The first: {key!r}" in told
+    )
 
 
 def test_what_dies_now_is_not_noted_in_the_run(run, monkeypatch):
@@ -90,12 +95,16 @@ def test_what_dies_now_is_not_noted_in_the_run(run, monkeypatch):
     assert notes[0].name == "quarantine.jsonl" and run not in notes[0].parents
 
 
-def test_what_is_gone_is_said(run):
+def test_what_is_gone_is_said(run, capsys):
     for video in (run.parent / "videos").iterdir():
         video.write_bytes(b"")
     assert "No pairs are shown: " in page_of(run).text
     (run.parent / "videos").rename(run.parent / "elsewhere")
     assert f"{run.parent / 'videos'} is missing" in page_of(run).text
+    pair_section(read_run(run), num_pairs=4, console=Console(stderr=True))
+    told = capsys.readouterr().err
+    assert f"No pairs are shown: the videos no longer exist: {run.parent / 'videos'}" in told
+    assert "is missing (1 of 1 path). Put them back, or give --pairs 0." in told
 
 
 def test_no_pairs_are_asked_for(run):

@@ -170,6 +170,7 @@ def test_features_that_are_left_out_are_listed(tmp_path, capsys, monkeypatch):
     path = write_json(tmp_path / "r.json", results(row("a")))
     assert report(path, "--features", features) == 0
     assert "Left out:" in (told := capsys.readouterr().err) and "b.npy: has no sidecar" in told
+    assert "There are no pictures of 1 of 1 video. The first: 'a.mp4', the video is not" in told
 
 
 def test_a_run_in_progress_is_shown(tmp_path):

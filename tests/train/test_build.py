@@ -112,6 +112,16 @@ def test_the_queue_is_large_against_the_videos():
     assert "16 keys of 4 videos, so about 4 of" in SMALL.method.warning(4)
     assert replace(SMALL.method, same_video="masked").warning(4) == ""
     assert METHODS["simclr"].warning(2) == ""
+    bank = MemoryBankConfig(num_negatives=16)
+    assert bank.warning(8) == ""
+    assert bank.warning(4, "image") == (
+        "The 16 negatives are drawn from 4 images, so each comes about 4 times, a query's own too. "
+        "Consider --method.loss softmax, which takes each other one once, or fewer "
+        "--method.num-negatives."
+    )
+    assert "4 times" in replace(bank, loss="info_nce").warning(4)
+    for quiet in (replace(bank, loss="softmax"), replace(bank, instance_seconds=0.25)):
+        assert quiet.warning(4) == ""
 
 
 def test_one_source_has_nothing_to_be_told_from():

@@ -27,11 +27,11 @@ def prepared(videos):
     return frames
 
 
-def screen(videos, recipe="vidmoco", steps=400, **settings):
+def screen(videos, recipe="vidmoco", steps=400, start=0, **settings):
     config = with_settings(load_recipe(recipe), {"videos": [videos], "workers": 1} | settings)
     source = open_source(config, resume=None, console=Console(quiet=True))
     lines = first_screen(
-        config, source, source.batching(), range(0, steps),
+        config, source, source.batching(), range(start, steps),
         run=Path("runs/a"), recipe=recipe, device=torch.device("cpu"),
     )  # fmt: skip
     assert len(lines) <= 10
@@ -127,6 +127,13 @@ def test_schedules_that_are_longer_than_the_training_are_told(videos, optim, sai
     assert found.get("note", "") == said
 
 
+def test_after_a_resume_only_a_warm_up_that_is_still_to_come_is_told(videos):
+    data = {"segments": "whole", "max_gap": None}
+    given = {"batch_size": 4, "data": data, "optim": {"warmup_epochs": 34.0}}  # of 272 steps
+    assert screen(videos, start=271, **given)["note"].endswith("there are 400. Give more --steps.")
+    assert "note" not in screen(videos, start=272, **given)
+
+
 def test_a_rate_that_changes_between_epochs_needs_some(videos):
     data = {"segments": "time", "segment_seconds": 0.08, "max_gap": None}  # 75 segments, 18 batches
     optim = {"update_every": "epoch", "warmup_epochs": 0}
@@ -167,6 +174,7 @@ def test_a_rate_for_random_weights_is_told_where_trained_ones_are_given(videos, 
         videos, batch_size=4, data=data, backbone=backbone, optim={"lr": 1e-5}
     )
     assert "note" not in screen(videos, batch_size=4, data=data, backbone={"name": "resnet18"})
+    assert "note" not in screen(videos, start=1, batch_size=4, data=data, backbone=backbone)
 
 
 def test_the_rate_of_a_run_that_started_from_weights_suits_it(videos, tmp_path):

@@ -160,3 +160,9 @@ def test_what_cannot_be_measured_is_refused(videos):
         probe(videos, distances=(5.0, 8.0))
     with pytest.raises(ConfigError, match=r"8 frames of the monitor.*--monitor.max-gib is 1e-09"):
         probe(videos, distances=(0.5,), max_gib=1e-9)
+
+
+def test_one_video_has_no_other_to_be_told_from(videos):
+    one = next(path for path in sorted(videos.iterdir()) if path.suffix == ".mp4")
+    with pytest.raises(ConfigError, match=r"among several, and there is only one\. Give more"):
+        probe(one, distances=(0.1,))

@@ -13,7 +13,7 @@ from painted_videos import read_index
 from shot_videos import write_scenes
 from wide_videos import damaged, info_of
 
-from vidmoco.config.frame_selection import FrameSelection
+from vidmoco.config.frame_selection import ClipSelection, FrameSelection
 from vidmoco.errors import VideoError
 from vidmoco.video import selected_frames
 from vidmoco.video.frame_numbers import FrameNumbers
@@ -225,7 +225,7 @@ def test_a_damaged_key_frame_costs_only_itself(tmp_path):
     ("way", "reason"),
     [
         ({"times": (1.0, 99.0)}, r"it ends at 6\.000 s, and has no frame at 99 s"),
-        ({"start": 6.0}, r"it ends at 6\.000 s, before --start 6"),
+        ({"start": 6.0}, r"it ends at 6\.000 s, and --start is 6"),
         (
             {"keyframes": True, "start": 5.5},
             "its decoder names no key frame between --start and --end",
@@ -236,6 +236,36 @@ def test_a_damaged_key_frame_costs_only_itself(tmp_path):
 def test_a_selection_that_finds_nothing_is_refused(videos, way, reason):
     with pytest.raises(VideoError, match=rf"plain\.mp4: {reason}\.$"):
         list(select_frames(videos[0]("plain.mp4"), FrameSelection(**way)).frames)
+
+
+def of_clips(video, *clips, **way):
+    return [index for _, index in read(video, ClipSelection(clips=clips, **way))]
+
+
+def test_a_clip_ends_at_the_latest_where_the_video_ends(videos):
+    video = videos[0]("plain.mp4")  # 6 s of 10 frames a second
+    assert of_clips(video, (5.0, 9.0), fps=5.0) == [50, 52, 54, 56, 58]
+    assert of_clips(video, (5.0, 9.0), num_frames=2) == [52, 57]
+    assert of_clips(video, (5.0, 6.05), num_frames=2) == [52, 57]  # within a frame of the end
+    assert of_clips(video, (5.0, 5.97), fps=2.0) == [50, 55]
+    assert of_clips(video, (5.0, None), num_frames=2) == [52, 57]
+    assert of_clips(video, (5.95, 7.0), fps=1.0) == [59]  # begins in the last frame
+    assert of_clips(video, (0.0, None), num_frames=2) == [15, 45]
+    # Overlaps are taken once, and --start and --end say which part.
+    assert of_clips(video, (1.0, 3.0), (2.0, 4.0), fps=1.0) == [10, 20, 30]
+    assert of_clips(video, (1.0, 3.0), (2.0, 4.0), fps=1.0, start=1.5, end=3.0) == [20]
+
+
+@pytest.mark.parametrize(
+    ("clip", "words"),
+    [
+        ((6.0, 7.0), r"from 6\.000 s to 7\.000 s"),
+        ((63.25, None), r"from 63\.250 s to its end"),
+    ],
+)
+def test_a_clip_that_begins_after_the_end_is_named(videos, clip, words):
+    with pytest.raises(VideoError, match=rf"plain\.mp4: it ends at 6\.000 s, and its clip {words}"):
+        of_clips(videos[0]("plain.mp4"), (1.0, 2.0), clip, fps=1.0)
 
 
 ROUNDED = 4e-7  # seconds, of which a time is too high or too low

@@ -91,10 +91,38 @@ def test_a_backbone_that_tells_nothing_apart_is_told(tmp_path, capsys):
     alike = 5 + 0.1 * random_features(9)
     features = feature_set(tmp_path / "f", alike, alike[::-1])
     unit = features.take(features.evenly(99))
-    assert usual_similarity(unit, features.videos) > 0.99
-    assert usual_similarity(unit[:9], features.videos[:9]) is None
+    videos, times = features.videos, features.times
+    assert usual_similarity(unit, videos, times, apart=5.0) > 0.99
+    assert usual_similarity(unit[:9], videos[:9], times[:9], apart=5.0) > 0.99
+    assert usual_similarity(unit[:1], videos[:1], times[:1], apart=0.0) is None
     assert explore(tmp_path / "f", "-o", tmp_path / "out", "--layout", "pca") == 0
     assert "hardly tells videos apart" in capsys.readouterr().out
+
+
+def test_a_single_video_whose_frames_are_all_alike_is_told(tmp_path, capsys):
+    """By frames far apart: those next to each other are alike in any video."""
+    write_features(tmp_path / "a.npy", 5 + 0.1 * random_features(9), source=Path("/gone/a.mp4"))
+    assert explore(tmp_path / "a.npy", "-o", tmp_path / "out", "--layout", "pca") == 0
+    printed = capsys.readouterr().out
+    assert "The median similarity of frames at least 4 s apart is 1.00." in printed
+    assert "This backbone hardly tells the frames of this video apart, so the" in printed
+    write_features(tmp_path / "b.npy", smooth(90, step=0.05), source=Path("/gone/b.mp4"))
+    assert explore(tmp_path / "b.npy", "-o", tmp_path / "out", "--layout", "pca") == 0
+    printed = capsys.readouterr().out
+    assert "at least 5 s apart is" in printed and "hardly tells" not in printed
+
+
+def test_videos_that_are_gone_are_told(painted_features, tmp_path, capsys):
+    _, feats, _ = painted_features
+    assert explore(feats, "-o", tmp_path / "there", "--layout", "pca") == 0
+    assert "no pictures" not in capsys.readouterr().err
+    write_features(tmp_path / "f/a.npy", random_features(4), source=Path("/gone/a.mp4"))
+    write_features(tmp_path / "f/b.npy", random_features(4), source=Path("/gone/b.mp4"))
+    assert explore(tmp_path / "f", "-o", tmp_path / "out", "--layout", "pca") == 0
+    assert (
+        "There are no pictures of 2 of 2 videos. The first: 'a.mp4', the video is not there any "
+        "more. Put it back as /gone/a.mp4, or extract again with --overwrite.\n"
+    ) in capsys.readouterr().err
 
 
 def test_mistakes_are_one_line(tmp_path, capsys, monkeypatch):

@@ -55,7 +55,10 @@ def test_videos_that_have_moved_leave_the_table(painted_features, tmp_path, caps
     Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(tmp_path / "q.png")
     words = (tmp_path / "feats", "--query", tmp_path / "q.png", "-o", tmp_path / "s.png")
     assert search(*words, "--backbone", backbone, "--top", 3) == 0
-    assert len(table_of(capsys.readouterr().out)) == 3
+    printed = capsys.readouterr()
+    assert len(table_of(printed.out)) == 3
+    assert "There are no pictures of 2 of 2 videos. The first: " in printed.err
+    assert "the video is not there any more. Put it back as /gone/" in printed.err
     sheet = np.asarray(Image.open(tmp_path / "s.png").convert("RGB"))
     assert (sheet == (213, 216, 220)).all(axis=2).sum() > 2 * 240 * 120
     assert search(*words) == 2

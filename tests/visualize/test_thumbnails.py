@@ -11,7 +11,7 @@ from painted_videos import read_index, write_video
 from vidmoco.features.feature_set import open_features
 from vidmoco.video.open_catalog import open_catalog
 from vidmoco.visualize import thumbnails as thumbnails_module
-from vidmoco.visualize.thumbnails import grey_tile, thumbnails
+from vidmoco.visualize.thumbnails import gone_line, grey_tile, thumbnails
 
 GREY = (213, 216, 220)
 
@@ -56,6 +56,21 @@ def test_what_cannot_be_had_is_a_grey_tile(videos):
     assert is_grey(gone) and is_grey(changed) and gone.size == changed.size == (64, 48)
     assert read_index(np.asarray(there)) == 300
     assert gone.tobytes() != changed.tobytes()  # they say why
+    assert gone_line(features.files) == (
+        "There are no pictures of 2 of 3 videos. The first: 'a.mp4', the video is not there any "
+        f"more. Put it back as {videos}/videos/a.mp4, or extract again with --overwrite."
+    )
+    assert "1 of 2 videos. The first: 'b.mp4', the video has changed since the" in gone_line(
+        features.files[1:] * 2
+    )
+    assert gone_line(features.files[2:]) == ""
+
+
+def test_a_video_at_a_url_has_no_pictures(tmp_path):
+    url = Path("https://example.com/a.mp4")
+    write_features(tmp_path / "a.npy", random_features(2), source=url)
+    line = gone_line(open_features(tmp_path / "a.npy").files)
+    assert line.endswith("the video is at a URL. Extract local files to see them.")
 
 
 def test_a_damaged_frame_costs_its_own_picture_only(tmp_path):

@@ -14,8 +14,9 @@ from rich.console import Console
 from vidmoco.api.pictures import Picture, embed_pictures, pictures_or_videos
 from vidmoco.backbones.frozen import FrozenBackbone, load_frozen
 from vidmoco.backbones.preprocess import CropMode
+from vidmoco.backbones.tokens import FeatureKind
 from vidmoco.config.extract import ExtractCommand
-from vidmoco.config.frame_selection import FrameSelection
+from vidmoco.config.frame_selection import FrameSelection, selection_of
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.config.plain import from_python
 from vidmoco.errors import ConfigError, VideoError
@@ -71,6 +72,7 @@ def embed(
     crop_mode: CropMode | None = None,
     device: str | torch.device = "auto",
     precision: Literal["bf16", "fp32"] = "fp32",
+    feature: FeatureKind | None = None,
     batch_size: int | None = None,
     workers: int | None = None,
     limits: Limits | dict[str, Any] = DEFAULT_LIMITS,
@@ -98,6 +100,8 @@ def embed(
         crop_mode: ``center`` or ``squash``. The default is the backbone's own.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: Arithmetic of the backbone.
+        feature: What a row is, as in ``load_frozen``: ``pooled`` (D,), the default; ``cls`` (D,),
+            the class token; or ``patches`` (P, D), patch tokens or the places of the last map.
         batch_size: Frames in one pass. The default is 64 on a CPU, and what fits on a GPU.
         workers: Processes that decode.
         limits: What a video may be, and what reading it may cost, as in ``pretrain``:
@@ -107,10 +111,12 @@ def embed(
         quiet: Print nothing.
         **frames: Which frames of a video to take, as ``FrameSelection`` has them: ``fps``,
             ``every``, ``num_frames``, ``keyframes``, ``scenes``, ``times``, ``start``, ``end``.
-            Rows are in the order of ``times``, and else in that of the video.
+            Times are seconds, or texts such as "1:02.5" and "1:02:03". Rows are in the order of
+            ``times``, and else in that of the video.
 
     Returns:
-        (features, times): float32 (T, D), and float64 (T,) in seconds from the first shown frame.
+        (features, times): float32 (T, D), of patches (T, P, D), and float64 (T,) in seconds from
+        the first shown frame.
         Of several paths of videos, a list of such pairs. Of pictures and of arrays it is one pair,
         in their order, whose times are their numbers.
 
@@ -121,19 +127,21 @@ def embed(
     """
     if errors not in ("raise", "return"):
         raise ConfigError(f"errors is {errors!r}; it must be 'raise' or 'return'.")
+    kind = {} if feature is None else {"feature": feature}
     # ``extract`` knows what each may be, and what fits together.
     command = from_python(
         ExtractCommand,
         {
             "videos": ["-"],
             "output": "-",
-            "frames": from_python(FrameSelection, frames, call=embed),
+            "frames": selection_of(frames, call=embed),
             "pool": pool,
             "normalize": normalize,
             "size": size,
             "crop_mode": crop_mode,
             "device": device,
             "precision": precision,
+            **kind,
             "batch_size": batch_size,
             "workers": workers,
             "limits": limits,
@@ -147,6 +155,7 @@ def embed(
         size=command.size,
         crop_mode=command.crop_mode,
         precision=command.precision,
+        **kind,
     )
     if pictures is not None:
         others = [*frames, *["pool"] * (command.pool != "none"), *["errors"] * (errors != "raise")]

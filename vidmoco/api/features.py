@@ -15,7 +15,7 @@ from vidmoco.backbones.frozen import FrozenBackbone
 from vidmoco.backbones.source import require_source
 from vidmoco.config.evaluation import EvaluateCommand, SearchCommand
 from vidmoco.config.extract import ExtractCommand
-from vidmoco.config.frame_selection import SELECTION_KEYS, FrameSelection
+from vidmoco.config.frame_selection import SELECTION_KEYS, selection_of
 from vidmoco.config.plain import from_python, require_known
 from vidmoco.errors import ConfigError
 from vidmoco.evaluate.compare import evaluate as run_evaluation
@@ -93,7 +93,7 @@ def _extract_command(
     given = {
         "videos": absolute_paths(videos),
         "output": output,
-        "frames": from_python(FrameSelection, frames),
+        "frames": selection_of(frames),
     }
     command = from_python(ExtractCommand, given | rest)
     if _is_several(videos) and command.format is None:  # also where it has one

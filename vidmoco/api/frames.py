@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from vidmoco.api.embed import PathLike, as_asked
-from vidmoco.config.frame_selection import FrameSelection
+from vidmoco.config.frame_selection import selection_of
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.config.plain import from_python
 from vidmoco.errors import ConfigError, VideoError
@@ -31,7 +31,8 @@ def read_frames(
         video: A video file.
         limits: What it may be, as in ``pretrain``: ``{"max_duration": 9e4}``.
         **frames: Which frames, as ``FrameSelection`` has them: ``fps``, ``every``, ``num_frames``,
-            ``keyframes``, ``scenes``, ``times``, ``start``, ``end``. The default is all frames.
+            ``keyframes``, ``scenes``, ``times``, ``start``, ``end``. Times are seconds, or texts
+            such as "1:02.5" and "1:02:03". The default is all frames.
 
     Returns:
         (frames, times): uint8 RGB (T, H, W, 3), upright, as large as the file has them, and
@@ -42,7 +43,7 @@ def read_frames(
         ConfigError: There is no such file, or a setting cannot be used.
         VideoError: The video cannot be read, or ends before a frame that is asked for.
     """
-    selection = from_python(FrameSelection, frames, call=read_frames)
+    selection = selection_of(frames, call=read_frames)
     allowed = limits if isinstance(limits, Limits) else from_python(Limits, limits)
     path = Path(video)
     if is_url(path):

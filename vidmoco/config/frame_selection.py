@@ -1,12 +1,14 @@
 """Which frames of a video are taken."""
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Annotated, Any, Literal
 
 from tyro.constructors import PrimitiveConstructorSpec
 
 from vidmoco.config.base import Settings
+from vidmoco.config.plain import from_python, to_plain
 from vidmoco.errors import ConfigError
 from vidmoco.text import seconds_of
 
@@ -25,7 +27,7 @@ Seconds = Annotated[
         str_from_instance=lambda value: [str(value)],
     ),
 ]
-"""A time of a video: seconds in Python, also ``m:ss`` or ``h:mm:ss`` as a flag."""
+"""A time of a video: seconds, or as a text also ``m:ss`` or ``h:mm:ss``."""
 _ALWAYS_KEPT = ("fps", "every")
 
 
@@ -90,9 +92,55 @@ class FrameSelection(Settings):
         kept = {
             name: value
             for name, value in asdict(self).items()
-            if name in _ALWAYS_KEPT or value != _DEFAULTS[name]
+            if name in _ALWAYS_KEPT or value != _DEFAULTS.get(name)
         }
         return kept | ({"times": list(self.times)} if self.times else {})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipSelection(FrameSelection):
+    """Frames of clips of one video: what ``fps`` or ``num_frames`` takes of each, in time order."""
+
+    clips: tuple[tuple[float, float | None], ...]
+    """When each clip begins and ends, in seconds; None is the end of the video. A clip ends at the
+    latest where the video ends."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as sidecars keep it, with the clips as they were given."""
+        return super().as_json() | {"clips": [list(clip) for clip in self.clips]}
+
+
+def selection_of(
+    given: Mapping[str, Any], *, call: Callable[..., Any] | None = None
+) -> FrameSelection:
+    """Return the selection of settings as Python has them. Times may be texts, as flags are.
+
+    ``call`` is the function that they are given to.
+
+    Raises:
+        ConfigError: a name is unknown, or a value has the wrong type or is out of range.
+    """
+    times = {
+        name: _read(value, name)
+        for name, value in given.items()
+        if name in ("times", "start", "end")
+    }
+    return from_python(FrameSelection, {**given, **times}, call=call)
+
+
+def _read(value: Any, name: str) -> Any:
+    """Return a value with seconds in place of each text."""
+    value = to_plain(value)
+    if isinstance(value, list):
+        return [_read(one, name) for one in value]
+    if not isinstance(value, str):
+        return value
+    try:
+        return seconds_of(value)
+    except ValueError:
+        raise ConfigError(
+            f"{name!r} is {value!r}; it must be seconds, or m:ss or h:mm:ss."
+        ) from None
 
 
 def require_one(flags: list[str]) -> None:

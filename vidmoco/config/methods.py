@@ -99,10 +99,9 @@ class MoCoConfig(SplitBatchNormSettings):
         own = self.queue_size / number
         if number == 1 or self.same_video != "negative" or own <= _MANY_OF_ONE_VIDEO:
             return super().warning(number, noun)
-        about = f"{own:.2g}" if own < 10 else f"{round(own):,}"
         return (
             f"The queue holds {self.queue_size:,} keys of {counted(number, noun)}, so about "
-            f"{about} of a query's negatives come from its own {noun}. Consider "
+            f"{_about(own)} of a query's negatives come from its own {noun}. Consider "
             "--method.same-video masked, or a smaller --method.queue-size."
         )
 
@@ -262,8 +261,21 @@ class MemoryBankConfig(MethodSettings):
         return False
 
     def warning(self, number: int, noun: str = "video") -> str:
-        """Return a warning about a single instance, or an empty string."""
-        return "" if self.instance_seconds else super().warning(number, noun)
+        """Return a warning about a single instance, or many draws of each, or an empty string."""
+        if self.instance_seconds:
+            return ""
+        draws = self.num_negatives / number
+        if number == 1 or self.loss == "softmax" or draws <= _MANY_OF_ONE_VIDEO:
+            return super().warning(number, noun)
+        return (
+            f"The {self.num_negatives:,} negatives are drawn from {counted(number, noun)}, so each "
+            f"comes about {_about(draws)} times, a query's own too. Consider --method.loss "
+            "softmax, which takes each other one once, or fewer --method.num-negatives."
+        )
+
+
+def _about(number: float) -> str:
+    return f"{number:.2g}" if number < 10 else f"{round(number):,}"
 
 
 MethodConfig = (

@@ -46,7 +46,8 @@ def read_settings(folder: OutputFolder) -> dict[str, Any] | None:
 
 def changed_settings(known: dict[str, Any], given: dict[str, Any]) -> list[str]:
     """Return the names of the settings that decide the rows and are not equal."""
-    return [key for key in _DECISIVE if known.get(key) != given.get(key)]
+    # Clips are in the sidecars of files. A dataset has those of a video in its identity.
+    return [key for key in (*_DECISIVE, "clips") if known.get(key) != given.get(key)]
 
 
 def hash_of(settings: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import vidmoco
 from vidmoco.backbones.frozen import FrozenBackbone
 from vidmoco.config.extract import ExtractCommand
-from vidmoco.config.frame_selection import FrameSelection
+from vidmoco.config.frame_selection import FrameSelection, selection_of
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.config.plain import from_python
 from vidmoco.errors import ConfigError, VideoError
@@ -64,7 +64,8 @@ def extract_video(
         batch_size: frames in one pass. The default is 64 on a CPU, and as many as fit on CUDA.
         limits: what the video may be, and what reading it may cost: ``{"max_duration": 9e4}``.
         **frames: the frames to take, as ``FrameSelection`` has them: ``fps``, ``every``,
-            ``num_frames``, ``keyframes``, ``scenes``, ``times``, ``start``, ``end``.
+            ``num_frames``, ``keyframes``, ``scenes``, ``times``, ``start``, ``end``. Times are
+            seconds, or texts such as ``1:02.5`` and ``1:02:03``.
 
     Raises:
         VideoError: no frame can be read, or the decoder hangs or crashes. A video damaged on the
@@ -81,7 +82,7 @@ def extract_video(
             f"selection says which frames, and {' and '.join(frames)} too. Give only one of them."
         )
     if selection is None:
-        selection = from_python(FrameSelection, frames, call=extract_video)
+        selection = selection_of(frames, call=extract_video)
     command = from_python(  # it knows what each may be
         ExtractCommand,
         {

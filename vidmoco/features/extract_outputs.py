@@ -197,11 +197,12 @@ def kind_of(command: ExtractCommand) -> dict[str, Any]:
 
 
 def identity_of(one: Extraction, labels: Sequence[str | None] = ()) -> str:
-    """Return what decides the features of a video, beside the settings: content and times."""
+    """Return what decides the features of a video, beside the settings: content, times or clips."""
     video = one.video
     there = one.source if one.url else ""
     content = there or video.content or f"{video.num_bytes} {video.mtime_ns}"
-    parts = [content, list(one.selection.times), list(labels)]
+    kept = one.selection.as_json()
+    parts = [content, kept.get("clips", kept.get("times", [])), list(labels)]
     return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
 
 

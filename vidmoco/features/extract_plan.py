@@ -15,7 +15,7 @@ from vidmoco.features.dataset_settings import require_no_other_files
 from vidmoco.features.extraction import Extraction
 from vidmoco.features.output_folder import OutputFolder, output_folder
 from vidmoco.features.output_kind import holds_many
-from vidmoco.features.times_file import read_times
+from vidmoco.features.times_file import read_selections
 from vidmoco.frames.labels import labels_of, names_of, read_labels
 from vidmoco.run_folder import make_writable_folder
 from vidmoco.text import first_of
@@ -122,13 +122,8 @@ def planned(
             )
     num_all = len(plan)
     if command.times_file is not None:
-        times = read_times(command.times_file, _called(plan + refused), command.frames)
-        bare = replace(command.frames, fps=None, num_frames=None)
-        plan = [
-            replace(one, selection=replace(bare, times=times[one.name]))
-            for one in plan
-            if one.name in times
-        ]
+        found = read_selections(command.times_file, _called(plan + refused), command.frames)
+        plan = [replace(one, selection=found[one.name]) for one in plan if one.name in found]
     else:
         plan = [replace(one, selection=command.frames) for one in plan]
     num_without_times = num_all - len(plan)

@@ -67,8 +67,10 @@ def _flag(key: str, value: Any) -> str:
     flag = "--" + key.replace("_", "-")
     value = _DEFAULTS.get(key) if value is None else value
     if value is None or value is False or value == []:
-        return f"no {flag}"
+        return f"no {'clips' if key == 'clips' else flag}"
     if value is True:
         return flag
+    if key == "clips":  # of --times-file
+        flag, value = "clips at", [f"{a:g}-{'' if b is None else format(b, 'g')}" for a, b in value]
     text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
     return f"{flag} {text if len(text) <= _MOST_SHOWN else text[: _MOST_SHOWN - 1] + '…'}"

@@ -3,7 +3,6 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Collection, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import closing
 from dataclasses import asdict
@@ -36,6 +35,8 @@ from vidmoco.frames.shard_writer import ShardWriter
 from vidmoco.frames.store import Store, damaged_shards, open_index
 from vidmoco.frames.update import (
     at_their_places,
+    copies_of_known,
+    lines_of_update,
     names_in_folder,
     paths_of,
     refuse_other_settings,
@@ -53,7 +54,7 @@ from vidmoco.frames.writer import (
 from vidmoco.json_text import parse_json
 from vidmoco.progress import ProgressBar
 from vidmoco.run_folder import make_writable_folder
-from vidmoco.text import counted, first_of
+from vidmoco.text import counted
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.open_catalog import open_catalog
 from vidmoco.video.scan_command import print_catalog, print_refusals
@@ -117,9 +118,10 @@ def prepare(command: PrepareCommand) -> int:
             with closing(writer):
                 rows = [*(known.videos if known else []), *(row for row, _ in writer.entries)]
                 names = names_in_folder(given, rows)
-                videos = {names[name]: video for name, video in given.items()}
-                stay = staying(rows, videos, catalog, command.videos)
-                current = {name: (v.num_bytes, v.mtime_ns) for name, v in videos.items()} | stay
+                copies = copies_of_known(given, names, rows, lost=lost)
+                videos = {names[one]: given[one] for one in given if names[one] not in copies}
+                stay = staying(rows, set(names.values()), catalog, command.videos)
+                current = {name: (v.num_bytes, v.mtime_ns) for name, v in videos.items()}
                 labels = {
                     column: {names.get(name, name): label for name, label in by_name.items()}
                     for column, by_name in labels.items()
@@ -129,7 +131,13 @@ def prepare(command: PrepareCommand) -> int:
                 )
                 writer.close_shard()
                 index = merge_index(
-                    known, writer.entries, current, labels, asdict(settings), lost=lost, stay=stay
+                    known,
+                    writer.entries,
+                    current | copies | stay,
+                    labels,
+                    asdict(settings),
+                    lost=lost,
+                    stay=stay,
                 )
                 index = at_their_places(index, videos)
                 if known and index.same_as(known):
@@ -139,7 +147,7 @@ def prepare(command: PrepareCommand) -> int:
                 writer.forget_journal()
             # A damaged shard may have the only frames of a video.
             remove_dead_shards(folder, index, keep=damaged if failed else ())
-    _print_updates(folder, rows, index, stay.keys(), failed)
+    say_result(*lines_of_update(folder, rows, index, stay=stay, copies=copies, failed=failed))
     _print_result(folder, index, failed, seconds=time.monotonic() - began, console=console)
     print_refusals(catalog, console=console)
     if not index.frames.num_rows:
@@ -234,24 +242,6 @@ def _append(writer: ShardWriter, job: PrepareJob, prepared: PreparedVideo) -> No
         "crc32": prepared.checksums,
     }
     writer.add(row, frames)
-
-
-def _print_updates(
-    folder: Path,
-    rows: Sequence[VideoRow],
-    index: FrameIndex,
-    stay: Collection[str],
-    failed: Collection[str],
-) -> None:
-    """Print how many known videos stay that are not read now, and which are dropped."""
-    names = {row.name for row in index.videos}
-    if kept := names.intersection(stay):
-        say_result(f"{folder} keeps {counted(len(kept), 'video')} of other places.")
-    if gone := sorted({row.name for row in rows} - names - set(failed)):
-        say_result(
-            f"{folder} drops {counted(len(gone), 'video')}, gone from the given folders or "
-            f"refused: {first_of(gone)}"
-        )
 
 
 def _print_saving(folder: Path, pair_seconds: float) -> None:

@@ -7,16 +7,18 @@ that is given, or a limit refuses it now.
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from vidmoco.config.command_line import flag_words
+from vidmoco.config.commands import PrepareCommand
 from vidmoco.content import content_of
 from vidmoco.errors import ConfigError
 from vidmoco.frames.index import FrameIndex, VideoRow
 from vidmoco.frames.key import SHARDS
+from vidmoco.text import counted, first_of
 from vidmoco.urls import expand_lists
 from vidmoco.video.catalog import Catalog
 from vidmoco.video.info import VideoInfo
@@ -40,10 +42,14 @@ def refuse_other_settings(folder: Path, earlier: Any, given: dict[str, Any], *, 
     differ = [name for name in now if name in then and then[name] != now[name]]
     if differ:
         were = " ".join(then[name] for name in differ)
-        are = " ".join(now[name] for name in differ)
+        defaults = _words_of({field.name: field.default for field in fields(PrepareCommand)})
+        are = [
+            now[name] + " (the default)" * (defaults.get(_FLAGS.get(name, name)) == now[name])
+            for name in differ
+        ]
         raise ConfigError(
-            f"{folder} {state} with {were}, and you give {are}. Give the same, or another folder "
-            "with -o."
+            f"{folder} {state} with {were}, and this command has {' '.join(are)}. Give {were}, or "
+            "another folder with -o."
         )
     raise ConfigError(
         f"{folder} {state} with settings that this version of vidmoco does not have: {earlier}. "
@@ -110,6 +116,34 @@ def _may_be_it(row: VideoRow, video: VideoInfo, path: str) -> bool:
     return not before or before == content_of(Path(path))
 
 
+def copies_of_known(
+    given: Mapping[str, VideoInfo],
+    names: Mapping[str, str],
+    rows: Iterable[VideoRow],
+    *,
+    lost: Collection[str] = (),
+) -> dict[str, State]:
+    """Return the known videos of which a copy is given, by name, each with its known state.
+
+    Their own files are still there, so they stay as they are: a copy adds nothing.
+
+    Args:
+        given: the given videos, by the names that they would have alone.
+        names: what ``names_in_folder`` returns.
+        rows: the known videos.
+        lost: those of them whose frames are lost, which are prepared from any file.
+    """
+    by_name = {row.name: row for row in rows}
+    copies = {}
+    for name, path in zip(given, paths_of(given.values()), strict=True):
+        row = by_name.get(names[name])
+        if row is None or row.name in lost or row.path in ("", path):
+            continue
+        if os.path.lexists(row.path):
+            copies[row.name] = row.num_bytes, row.mtime_ns
+    return copies
+
+
 def staying(
     rows: Iterable[VideoRow],
     videos: Collection[str],
@@ -152,6 +186,49 @@ def at_their_places(index: FrameIndex, videos: Mapping[str, VideoInfo]) -> Frame
     paths = dict(zip(videos, paths_of(videos.values()), strict=True))
     rows = [replace(row, path=paths.get(row.name, row.path)) for row in index.videos]
     return replace(index, videos=rows)
+
+
+def lines_of_update(
+    folder: Path,
+    rows: Iterable[VideoRow],
+    index: FrameIndex,
+    *,
+    stay: Collection[str],
+    copies: Collection[str],
+    failed: Collection[str],
+) -> list[str]:
+    """Return a line each on known videos that stay, have moved or are dropped, and on copies.
+
+    Args:
+        folder: the folder of frames.
+        rows: the videos that were known before.
+        index: what the folder has now.
+        stay: those that are not given and stay.
+        copies: those of which a copy is given.
+        failed: those that could not be read.
+    """
+    before = {row.name: row.path for row in rows}
+    now = {row.name: row.path for row in index.videos}
+    lines = []
+    if kept := now.keys() & set(stay):
+        lines.append(f"{folder} keeps {counted(len(kept), 'video')} of other places.")
+    if same := sorted(now.keys() & set(copies)):
+        lines.append(
+            f"{folder} has {counted(len(same), 'given video')} already, with the same content in "
+            f"the place of before: {first_of(same)}"
+        )
+    moved = sorted(name for name in now if before.get(name) and now[name] != before[name])
+    if moved:
+        lines.append(
+            f"{folder} has {counted(len(moved), 'video')} in a new place, gone from the one of "
+            f"before: {first_of(moved)}"
+        )
+    if gone := sorted(before.keys() - now.keys() - set(failed)):
+        lines.append(
+            f"{folder} drops {counted(len(gone), 'video')}, gone from the given folders or "
+            f"refused: {first_of(gone)}"
+        )
+    return lines
 
 
 def remove_dead_shards(folder: Path, index: FrameIndex, *, keep: Collection[int] = ()) -> None:

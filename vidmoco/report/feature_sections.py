@@ -12,11 +12,12 @@ from vidmoco.errors import ConfigError
 from vidmoco.features.feature_set import FeatureSet
 from vidmoco.report.markup import Section, picture, render
 from vidmoco.report.sprite_sheet import sprite_sheet
-from vidmoco.shapes import Int64
+from vidmoco.shapes import Float32, Int64
+from vidmoco.visualize.display import print_note
 from vidmoco.visualize.frame_map import video_colour
 from vidmoco.visualize.layout import in_unit_square, layout_2d, require_tsne, snap_to_grid
 from vidmoco.visualize.neighbours import nearest_rows, similarities
-from vidmoco.visualize.thumbnails import thumbnails
+from vidmoco.visualize.thumbnails import gone_line, thumbnails
 
 MAP_FRAMES = 400
 _COLUMNS, _ROWS = 14, 9
@@ -28,14 +29,19 @@ _MIN_GAP = 2.0  # seconds between neighbours of one video; closer frames look th
 def feature_sections(features: FeatureSet) -> list[Section]:
     """Return the map of the frames and the sheet of nearest neighbours.
 
+    A line on standard error says how many of their videos have no pictures any more.
+
     Raises:
         DataError: a feature file is damaged.
     """
-    return [_map_section(features), _neighbour_section(features)]
-
-
-def _map_section(features: FeatureSet) -> Section:
     rows = features.evenly(MAP_FRAMES)
+    lines, similarity = _neighbours(features)
+    shown = np.concatenate([rows, *lines])
+    print_note(gone_line(features.file_of(row) for row in shown.tolist()))
+    return [_map_section(features, rows), _neighbour_section(features, lines, similarity)]
+
+
+def _map_section(features: FeatureSet, rows: Int64[np.ndarray, " m"]) -> Section:
     try:
         require_tsne()
         kind, how = "tsne", "t-SNE (neighbours are similar, distances of groups mean little)"
@@ -69,7 +75,10 @@ def _map_section(features: FeatureSet) -> Section:
     return Section("Map of the frames", [box], lead, short="Frame map")
 
 
-def _neighbour_section(features: FeatureSet) -> Section:
+def _neighbours(
+    features: FeatureSet,
+) -> tuple[list[Int64[np.ndarray, " _"]], Float32[np.ndarray, "q n"]]:
+    """Return rows of a query and its neighbours for each of some queries, and all similarities."""
     queries = _spread(features)
     found = similarities(features, features.take(queries))
     one_video = len(np.unique(features.videos)) == 1
@@ -84,6 +93,15 @@ def _neighbour_section(features: FeatureSet) -> Section:
             per_video=None if one_video else 1,
         )  # fmt: skip
         lines.append(np.array([row, *near.tolist()], dtype=np.int64))
+    return lines, found
+
+
+def _neighbour_section(
+    features: FeatureSet,
+    lines: list[Int64[np.ndarray, " _"]],
+    found: Float32[np.ndarray, "q n"],
+) -> Section:
+    one_video = len(np.unique(features.videos)) == 1
     pictures = iter(thumbnails(features, np.concatenate(lines), box=_SHEET_BOX))
     sheet = [
         [

@@ -17,6 +17,7 @@ from vidmoco.report.histogram import histogram
 from vidmoco.report.markup import Section, paragraph, picture, render
 from vidmoco.report.run_facts import RunFacts
 from vidmoco.shapes import UInt8
+from vidmoco.text import counted
 from vidmoco.visualize.contact_sheet import (
     Sample,
     ShownPair,
@@ -40,18 +41,23 @@ def pair_section(facts: RunFacts, *, num_pairs: int, console: Console) -> Sectio
         return None
     missing = [path for path in facts.config.videos if not path.exists()]
     if missing:
-        return _without(f"the videos no longer exist: {missing[0]} is missing")
+        of = f"{len(missing)} of {counted(len(facts.config.videos), 'path')}"
+        return _without(
+            f"the videos no longer exist: {missing[0]} is missing ({of}). Put them back, or give "
+            "--pairs 0.",
+            console,
+        )
     say(console, f"Reading pairs of {facts.folder} …")
     try:
         sample = read_sample(facts.folder, facts.config, num_pairs=num_pairs, console=console)
     except VidmocoError as error:
-        return _without(str(error))
+        return _without(str(error), console)
     failed, has_gaps = len(sample.failures), len(sample.achieved_gaps) > 0
     shown = render(
         "pairs",
         pairs=[_pair(pair, has_gap=has_gaps) for pair in sample.pairs],
         gaps=_gaps(sample) if has_gaps else "",
-        foot=f"{failed} videos could not be read now." if failed else "",
+        foot=f"{counted(failed, 'video')} could not be read now." if failed else "",
     )
     lead = "The first pairs of the run: frames of one video, and the views made of them."
     return Section("Sampled pairs", [shown], lead)
@@ -71,10 +77,18 @@ def read_sample(run: Path, config: PretrainConfig, *, num_pairs: int, console: C
         if known.is_file():
             copied.write_bytes(known.read_bytes())
         source = open_source(config, resume=run, console=console, quarantine=copied)
-        return sample_pairs(source, config, num_pairs=num_pairs)
+        sample = sample_pairs(source, config, num_pairs=num_pairs)
+    if sample.failures:
+        say(
+            console,
+            f"{counted(len(sample.failures), 'video')} could not be read for the pairs, and others "
+            f"are shown. The first: {source.failure_lines(sample.failures)[0].strip()}",
+        )
+    return sample
 
 
-def _without(reason: str) -> Section:
+def _without(reason: str, console: Console) -> Section:
+    say(console, f"No pairs are shown: {reason}")
     return Section("Sampled pairs", [paragraph(f"No pairs are shown: {reason}")])
 
 

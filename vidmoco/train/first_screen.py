@@ -41,7 +41,7 @@ def first_screen(
         source.warning(),
         source.gap_note(),
         _size_note(config),
-        _rate_note(config, recipe),
+        _rate_note(config, recipe) if steps.start == 0 else "",  # a resume keeps the rate
         _length_note(config, batching, steps),
     )
     facts = {
@@ -138,7 +138,7 @@ def _length_note(config: PretrainConfig, batching: Batching, steps: range) -> st
     """Say that the training is too short for its schedules, which count in epochs."""
     per_epoch, optim = batching.steps_per_epoch, config.optim
     warmup = optim.warmup_epochs * per_epoch
-    if warmup > steps.stop * 2 / 3:
+    if warmup > max(steps.start, steps.stop * 2 / 3):
         less = f"--optim.warmup-epochs {steps.stop / 20 / per_epoch:.2g}, or "
         return (
             f"The learning rate rises for {warmup:,.0f} steps, and there are {steps.stop:,}. Give "

@@ -89,6 +89,11 @@ class RetrievalProbe:
                 memory.
         """
         durations = source.durations
+        if len(durations) < 2:
+            raise ConfigError(
+                "--monitor.retrieval looks for the video of a frame among several, and there is "
+                "only one. Give more videos, or no --monitor.retrieval."
+            )
         draws = draw_videos(
             durations, distances=config.distances, num_videos=config.videos, seed=config.seed
         )
@@ -129,10 +134,12 @@ class RetrievalProbe:
             del self._pairs[distance]
         distances = ", ".join(f"{distance:g}" for distance in config.distances)
         if not self._pairs:
+            second = float(np.sort(durations)[-2])
+            is_long = second > min(config.distances)
             raise ConfigError(
                 f"--monitor.distances is {distances} s, but fewer than two videos have readable "
-                f"frames so far apart; the longest lasts {durations.max():.3g} s. Give shorter "
-                "distances, or no --monitor.retrieval."
+                f"frames so far apart; the second longest lasts {second:.3g} s. Give "
+                f"{'more videos' if is_long else 'shorter distances'}, or no --monitor.retrieval."
                 + (f" Cannot be read: {failures[0]}" if failures else "")
             )
         kept = ", ".join(f"{d:g} s ({len(pairs)} videos)" for d, pairs in self._pairs.items())

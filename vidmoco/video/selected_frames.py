@@ -14,7 +14,7 @@ from av.container import InputContainer
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
-from vidmoco.config.frame_selection import TOLERANCE, FrameSelection
+from vidmoco.config.frame_selection import TOLERANCE, ClipSelection, FrameSelection
 from vidmoco.config.limits import DEFAULT_LIMITS, Limits
 from vidmoco.errors import VideoError
 from vidmoco.video.container import open_video, to_rgb
@@ -67,7 +67,7 @@ def select_frames(
     stop = min(end, video.duration_seconds)
     if start > 0 and start >= video.duration_seconds:
         raise VideoError(
-            f"{video.path}: it ends at {video.duration_seconds:.3f} s, before --start {start:g}."
+            f"{video.path}: it ends at {video.duration_seconds:.3f} s, and --start is {start:g}."
         )
     shots: list[tuple[float, float]] = []
     if selection.scenes is not None:
@@ -78,6 +78,8 @@ def select_frames(
         share = 0.5 if selection.scenes == "middle" else 0.0
         times = [begin + share * (end - begin) for begin, end in shots]
         shots = []
+    elif isinstance(selection, ClipSelection):
+        times = _of_clips(video, selection, start, end)
     elif selection.num_frames is not None:
         times = selection.times_between(start, stop)
     elif selection.times:
@@ -85,7 +87,8 @@ def select_frames(
     elif selection.fps is not None and (is_part or 1 / selection.fps > video.keyframe_seconds):
         times = selection.times_between(start, stop)
     if times is not None:
-        frames = _at_times(video, times, limits, damage, repeated=bool(selection.times))
+        repeated = bool(selection.times) or isinstance(selection, ClipSelection)
+        frames = _at_times(video, times, limits, damage, repeated=repeated)
     elif selection.keyframes:
         frames = _key_frames(video, start, end, limits, damage)
     elif is_part:
@@ -107,6 +110,29 @@ def _within(video: VideoInfo, times: tuple[float, ...], start: float, end: float
             f"{video.path}: it ends at {video.duration_seconds:.3f} s, and has no frame at "
             f"{late:g} s."
         )
+    return _between_flags(video, times, start, end)
+
+
+def _of_clips(video: VideoInfo, selection: ClipSelection, start: float, end: float) -> list[float]:
+    """Return the times of all clips in ascending order, each once: clips may overlap.
+
+    Annotations are often rounded up, so a clip ends where the video ends at the latest.
+    """
+    length, times = video.duration_seconds, set[float]()
+    for begin, stop in selection.clips:
+        if begin > 0 and begin >= length:
+            to = "its end" if stop is None else f"{stop:.3f} s"
+            raise VideoError(
+                f"{video.path}: it ends at {length:.3f} s, and its clip from {begin:.3f} s to {to} "
+                "does not begin before that."
+            )
+        times.update(selection.times_between(begin, length if stop is None else min(stop, length)))
+    return _between_flags(video, times, start, end)
+
+
+def _between_flags(
+    video: VideoInfo, times: Iterable[float], start: float, end: float
+) -> list[float]:
     found = sorted(time for time in times if start <= time < end)
     if not found:
         raise VideoError(f"{video.path}: none of its times is between --start and --end.")

@@ -20,6 +20,12 @@ def shown_seconds(seconds: float) -> str:
     return f"{math.ceil(seconds * 1000 - 1e-6) / 1000:.3f}"
 
 
+def print_note(line: str) -> None:
+    """Print a line to stderr, if there is one."""
+    if line:
+        say(Console(stderr=True), line)
+
+
 def print_left_out(lines: Sequence[str]) -> None:
     """Print to stderr which files were not used."""
     console = Console(stderr=True)

@@ -11,10 +11,10 @@ from vidmoco.console import say, wide_console
 from vidmoco.features.feature_set import FeatureSet, open_features
 from vidmoco.progress import ProgressBar
 from vidmoco.run_folder import make_writable_folder
-from vidmoco.shapes import Float32, Int64
+from vidmoco.shapes import Float32, Float64, Int64
 from vidmoco.text import counted
 from vidmoco.urls import expanded
-from vidmoco.visualize.display import print_left_out
+from vidmoco.visualize.display import print_left_out, print_note
 from vidmoco.visualize.duplicates import find_duplicates
 from vidmoco.visualize.frame_map import draw_map
 from vidmoco.visualize.layout import layout_2d, require_tsne
@@ -30,6 +30,7 @@ from vidmoco.visualize.tables import (
     shot_rows,
     write_csv,
 )
+from vidmoco.visualize.thumbnails import gone_line
 
 MAX_COMPARED = 10_000  # frames compared with each other: 10 s of two cores at 2,048 numbers
 _LAYOUTS = {
@@ -95,23 +96,37 @@ def _report_duplicates(
         * (len(rows) < found.num_found),
     )
     print_first_rows(console, DUPLICATE_COLUMNS, rows)
-    usual = usual_similarity(unit, videos)
+    apart = min(command.duplicate_gap, float(np.ptp(times)) / 2)
+    of, what = "of different videos", "videos"
+    if len(np.unique(videos)) == 1:
+        of, what = f"at least {apart:.3g} s apart", "the frames of this video"
+    usual = usual_similarity(unit, videos, times, apart=apart)
     if usual is not None:
-        say(console, f"The median similarity of frames of different videos is {usual:.2f}.")
+        say(console, f"The median similarity of frames {of} is {usual:.2f}.")
         if usual >= least:
             say(
                 console,
-                "This backbone hardly tells videos apart, so the duplicates mean little. Give a "
+                f"This backbone hardly tells {what} apart, so the duplicates mean little. Give a "
                 "higher --duplicate-similarity.",
             )
 
 
 def usual_similarity(
-    unit: Float32[np.ndarray, "n d"], videos: Int64[np.ndarray, " n"]
+    unit: Float32[np.ndarray, "n d"],
+    videos: Int64[np.ndarray, " n"],
+    times: Float64[np.ndarray, " n"],
+    *,
+    apart: float,
 ) -> float | None:
-    """Return the median cosine of frames of different videos, or None if there is one video."""
+    """Return the median cosine of frames of different videos, or None if there is one frame.
+
+    Of a single video it is that of frames at least ``apart`` seconds apart.
+    """
     some = np.linspace(0, len(unit) - 1, min(len(unit), 1000)).round().astype(int)
     other = videos[some][:, None] != videos[some]
+    if not other.any():
+        gaps = np.abs(times[some][:, None] - times[some])
+        other = (gaps >= apart) & (gaps > 0)
     return float(np.median((unit[some] @ unit[some].T)[other])) if other.any() else None
 
 
@@ -144,6 +159,8 @@ def _draw(
             "(--map-frames).",
         )
     sample = features.take(rows)
+    shown = [features.files[n] for n in numbers] + [features.file_of(n) for n in rows.tolist()]
+    print_note(gone_line(shown))
     with _bar("strip") as bar:
         strip = draw_strip(features, numbers, shots, sample, limits=limits, on_read=bar.advance)
     save_png(strip, paths[1])

@@ -18,13 +18,14 @@ from vidmoco.visualize.display import (
     SPACE,
     TEXT,
     print_left_out,
+    print_note,
     shown_seconds,
 )
 from vidmoco.visualize.drawing import font, shortened
 from vidmoco.visualize.neighbours import nearest_rows, similarities
 from vidmoco.visualize.png_file import require_png, save_png
 from vidmoco.visualize.query import Query, backbone_of, feature_of, read_query
-from vidmoco.visualize.thumbnails import thumbnails
+from vidmoco.visualize.thumbnails import gone_line, thumbnails
 
 _TILE, _QUERY = (240, 160), (360, 240)
 _COLUMNS, _CAPTION = 4, 44
@@ -91,6 +92,7 @@ def search(command: SearchCommand) -> int:
     ]
     print_left_out(features.left_out)
     _print_table(features, rows, hits.similarity, lines)
+    print_note(gone_line(features.file_of(row) for row in rows.tolist()))
     pictures = thumbnails(features, rows, box=_TILE, limits=command.limits)
     save_png(draw_results(hits.query, features, rows, hits.similarity, pictures, lines), output)
     say_result(output)

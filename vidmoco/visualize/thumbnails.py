@@ -2,7 +2,7 @@
 
 import textwrap
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,8 @@ from vidmoco.cores import num_cores
 from vidmoco.errors import ConfigError
 from vidmoco.features.feature_set import FeatureFile, FeatureSet
 from vidmoco.shapes import Int64
-from vidmoco.text import in_ascii
+from vidmoco.text import counted, in_ascii
+from vidmoco.urls import is_url
 from vidmoco.video.files import state_of
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.open_catalog import open_catalog
@@ -78,6 +79,28 @@ def thumbnails(
     return [found[row] for row in rows.tolist()]
 
 
+def gone_line(files: Iterable[FeatureFile]) -> str:
+    """Return a line on the videos that have no pictures any more, or an empty string.
+
+    Args:
+        files: of the frames that are to be shown.
+    """
+    shown = {file.source: file for file in files}
+    problems = {file: problem for file in shown.values() if (problem := _problem(file))}
+    if not problems:
+        return ""
+    first, problem = next(iter(problems.items()))
+    advice = (
+        "Extract local files to see them."
+        if is_url(first.source)
+        else f"Put it back as {first.source}, or extract again with --overwrite."
+    )
+    return (
+        f"There are no pictures of {len(problems):,} of {counted(len(shown), 'video')}. The first: "
+        f"{first.name!r}, {problem}. {advice}"
+    )
+
+
 def look_at_videos(sources: Sequence[Path], *, limits: Limits) -> Mapping[Path, VideoInfo]:
     """Return what the scan says of video files; those that have gone meanwhile are missing."""
     if not sources:
@@ -115,6 +138,8 @@ def grey_tile(reason: str, box: Box) -> Image.Image:
 
 
 def _problem(file: FeatureFile) -> str:
+    if is_url(file.source):
+        return "the video is at a URL"
     try:
         status = file.source.stat()
     except (OSError, ValueError):  # ValueError: no file can have such a name
