@@ -94,7 +94,7 @@ def test_evaluate_is_sent_to_other_processes_as_functions_are(pickler):
 def test_evaluation_is_a_function_and_a_folder_of_modules(run, make_images, tmp_path, capfd):
     import vidmoco.evaluate.knn
 
-    assert vidmoco.evaluate.knn.weighted_knn
+    assert vidmoco.evaluate.knn.knn_predictions
     options = {"k": 1, "linear": False, "device": "cpu", "workers": 0}
     images = make_images()
     found = vidmoco.evaluate(images, [run, "random"], **options)

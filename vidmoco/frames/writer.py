@@ -1,7 +1,6 @@
 """What a process of ``prepare`` does: write a video's frames as JPEG files to a piece of a tar."""
 
 import tarfile
-import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from vidmoco.video.frames import TimedPicture
 from vidmoco.video.info import VideoInfo
 from vidmoco.video.resize import resize_frames
 from vidmoco.video.sequential_reader import iter_frames
+from vidmoco.workers.process import cpu_seconds
 
 PAIRS_TIMED = 4  # the default of --data.pairs-per-visit
 ADVICE = ", and give the same command again: it continues from here."
@@ -116,14 +116,14 @@ def write_frames(job: PrepareJob, settings: FrameSettings, limits: Limits) -> Pr
 def _time_visit(video: VideoInfo, short_side: int, limits: Limits) -> float:
     """Return the CPU time of a visit in seconds, or 0 if the visit fails."""
     times = np.random.default_rng(0).uniform(0, video.duration_seconds, 2 * PAIRS_TIMED)
-    began = time.process_time()
+    began = cpu_seconds()
     try:
         frames = read_frames(video, times.tolist(), limits=limits, fast=ForwardReader(limits))
     except VideoError:
         return 0.0
     for _ in _resized(zip(frames.pts_seconds, frames.images, strict=True), short_side):
         pass
-    return time.process_time() - began
+    return cpu_seconds() - began
 
 
 def _frames_at_rate(video: VideoInfo, fps: float, limits: Limits) -> Iterator[TimedPicture]:
