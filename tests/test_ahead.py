@@ -1,8 +1,12 @@
+import signal
 import subprocess
 import sys
+import threading
 
 import pytest
+from child_processes import PATIENCE, until
 
+from vidmoco import ahead
 from vidmoco.ahead import libraries_meanwhile
 
 CODE = """
@@ -51,6 +55,32 @@ def test_imports_are_without_garbage_collections(mode):
     words = [sys.executable, "-c", COLLECTIONS, mode]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("done\n", "Loading PyTorch …\n")  # and no leaks
+
+
+def test_a_signal_waits_for_the_imports_and_ends_the_block(monkeypatch):
+    imported = []
+
+    def importing(stopped, errors):
+        assert stopped.wait(PATIENCE)  # the signal is known
+        imported.append(not errors)
+
+    monkeypatch.setattr(ahead, "_import_uncollected", importing)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), libraries_meanwhile():
+        signal.raise_signal(signal.SIGINT)
+        until(lambda: False)
+    assert imported == [True]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_second_signal_does_not_wait(monkeypatch):
+    ends = threading.Event()
+    monkeypatch.setattr(ahead, "_import_uncollected", lambda *_: ends.wait(PATIENCE))
+    with pytest.raises(KeyboardInterrupt), libraries_meanwhile():
+        signal.raise_signal(signal.SIGINT)
+        assert not ends.is_set()
+        signal.raise_signal(signal.SIGINT)
+    ends.set()
 
 
 def test_an_error_in_the_block_is_raised():

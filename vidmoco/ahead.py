@@ -5,9 +5,11 @@ import gc
 import importlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
+
+from vidmoco.interrupt import held_back
 
 _SLOW = ("torch", "timm")
 
@@ -28,7 +30,7 @@ def libraries_meanwhile() -> Iterator[None]:
 
     The block must import neither: two threads in the middle of circular imports may see half a
     module. An error in the block is raised at once, and the thread ends after the library
-    that it imports.
+    that it imports. What a signal raises comes in the block too, but only after that.
 
     Raises:
         ImportError: a library cannot be loaded. PyTorch says why at its first import only.
@@ -41,19 +43,28 @@ def libraries_meanwhile() -> Iterator[None]:
         say(Console(stderr=True), "Loading PyTorch …")
     stopped = Event()
     errors: list[ImportError] = []
-    thread = Thread(target=_import, args=(stopped, errors), name="imports")
-    thread.start()
-    try:
-        yield
-    except BaseException:
-        stopped.set()
-        raise
-    thread.join()
+    with held_back(stopped.set) as let_go:
+        thread = Thread(target=_import, args=(stopped, errors, let_go), name="imports")
+        thread.start()
+        try:
+            yield
+        except BaseException:
+            stopped.set()
+            raise
+        thread.join()
     if errors:
         raise errors[0]
 
 
-def _import(stopped: Event, errors: list[ImportError]) -> None:
+def _import(stopped: Event, errors: list[ImportError], let_go: Callable[[], None]) -> None:
+    """Import, and then let signals act."""
+    try:
+        _import_uncollected(stopped, errors)
+    finally:
+        let_go()
+
+
+def _import_uncollected(stopped: Event, errors: list[ImportError]) -> None:
     """Import without garbage collections: each would visit all that is there, a fifth of the time.
 
     Later ones need not visit it either: nothing of it is garbage until Python ends.

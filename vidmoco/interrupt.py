@@ -7,7 +7,7 @@ system sends it again when the shell ends. So it never counts as the second sign
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
@@ -89,5 +89,52 @@ def stops_raise() -> Iterator[None]:
     before = {number: signal.signal(number, stop) for number in heard}
     try:
         yield
+    finally:
+        restore()
+
+
+@contextmanager
+def held_back(tell: Callable[[], None]) -> Iterator[Callable[[], None]]:
+    """Hold back what signals raise in a ``with`` block, until what it yields is called.
+
+    An exception in the middle of an import leaves half a module, for which the imports of other
+    threads wait for ever. A second signal acts at once.
+
+    Args:
+        tell: called at a signal that is held back.
+
+    Yields:
+        The function that lets them act; any thread may call it.
+    """
+    before: dict[int, Any] = {}
+    held: list[int] = []
+    over = threading.Event()
+    main = threading.main_thread()
+
+    def hold(number: int, _frame: FrameType | None) -> None:
+        if over.is_set() or held:
+            restore()
+            signal.raise_signal(number)
+        else:
+            held.append(number)
+            tell()
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        before.clear()
+
+    def let_go() -> None:
+        over.set()
+        if held and before:
+            signal.pthread_kill(main.ident or 0, held[0])
+
+    if threading.current_thread() is main:
+        for number in _STOPS:
+            if callable(handler := signal.getsignal(number)):
+                before[number] = handler
+                signal.signal(number, hold)
+    try:
+        yield let_go
     finally:
         restore()

@@ -35,8 +35,7 @@ from vidmoco.workers.pool import Report, WorkerPool
 from vidmoco.workers.process import describe
 
 _USUAL_BLOCK = 2 * 2**30  # bytes
-# Visits whose times are drawn together: one by one, the code is out of the processor's caches each
-# time, and takes ten times as long (measured).
+# Visits whose times are drawn together: one by one takes ten times as long, with cold caches.
 _VISITS_DRAWN = 16
 _SECONDS_TO_LISTEN = 0.5  # between two calls of ``stopped``
 MAX_WORKERS = 16  # assumption: with more, the training device is the limit and not decoding
