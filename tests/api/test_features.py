@@ -130,3 +130,17 @@ def test_search(run, videos, tmp_path, capfd):
         found = vidmoco.search(done, picture, top=3, min_gap=0.0, device="cpu")
         assert found[0]["seconds"] == best["seconds"]
         assert found[0]["similarity"] == pytest.approx(best["similarity"], abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["a.npy", "dataset"])
+def test_features_are_where_they_were_when_the_folder_changes(
+    run, videos, tmp_path, monkeypatch, name
+):
+    monkeypatch.chdir(tmp_path)
+    several = videos if name == "dataset" else sorted(videos.iterdir())[0]
+    options = {"num_frames": 3, "quiet": True}
+    done = vidmoco.extract(several, name, backbone=run, **options)
+    opened = vidmoco.open_features(name)
+    monkeypatch.chdir(videos)
+    assert done.path == tmp_path / name
+    assert opened.take([0, 2]).shape == (2, 96)

@@ -1,7 +1,10 @@
 import json
+import shutil
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -48,7 +51,10 @@ def test_a_second_call_is_the_same_and_a_stopped_run_goes_on(run, videos, tmp_pa
     assert repeated.metrics.column("loss") == run.metrics.column("loss")
     monkeypatch.chdir(tmp_path)
     unnamed = vidmoco.pretrain(videos, steps=1, **SMALL | {"method": "simclr"})
-    assert unnamed.path == Path("runs/tiny_cpu-1") and unnamed.config.method.name == "simclr"
+    assert (
+        unnamed.path == Path("runs/tiny_cpu-1").absolute()
+        and unnamed.config.method.name == "simclr"
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -163,7 +169,7 @@ def test_the_monitor_of_a_run_whose_lines_have_other_columns(tmp_path):
 def test_paths_of_all_kinds_are_taken(run):
     assert vidmoco.load_recipe(run.path / "config.yaml") == run.config
     assert sum(one.numel() for one in vidmoco.load_backbone(run).parameters())
-    with pytest.raises(ConfigError, match=r"There is no backbone at missing\. Expected a run"):
+    with pytest.raises(ConfigError, match=r"There is no backbone at .*missing\. Expected a run"):
         vidmoco.load_backbone(vidmoco.Run(Path("missing")))
 
 
@@ -189,3 +195,45 @@ def test_painted_videos_are_read(videos, tmp_path):
     pairs = vidmoco.FramePairs(tmp_path, batch_size=2, short_side=64, workers=0)
     batch = next(iter(pairs))
     assert read_index(batch["frames"][0, 0].permute(1, 2, 0).numpy()) == 7
+
+
+@pytest.mark.parametrize("state", ["inference", "float64", "meta"])
+def test_what_the_caller_has_set_for_torch_changes_no_training(run, videos, tmp_path, state):
+    before = torch.get_default_dtype(), torch.get_default_device()
+    with ExitStack() as stack:
+        if state == "inference":
+            stack.enter_context(torch.inference_mode())
+        elif state == "float64":
+            stack.callback(torch.set_default_dtype, before[0])
+            torch.set_default_dtype(torch.float64)
+        else:
+            stack.enter_context(torch.device("meta"))
+        again = vidmoco.pretrain(videos, run=tmp_path / "b", steps=2, **SMALL)
+        left = torch.is_inference_mode_enabled(), torch.get_default_dtype(), torch.empty(1).device
+    assert numbers(again.path) == numbers(run.path)
+    assert next(again.backbone().parameters()).dtype == torch.float32
+    dtype = torch.float64 if state == "float64" else before[0]
+    device = "meta" if state == "meta" else before[1].type
+    assert left == (state == "inference", dtype, torch.device(device))
+
+
+def test_trainings_in_threads_come_one_after_the_other(run, videos, tmp_path, capfd):
+    def train(name):
+        return vidmoco.pretrain(videos, run=tmp_path / name, steps=2, **SMALL | {"quiet": False})
+
+    with ThreadPoolExecutor(2) as threads:
+        both = list(threads.map(train, ["b", "c"]))
+    assert [numbers(one.path) for one in both] == 2 * [numbers(run.path)]
+    waits = "Another training runs in this process, and this one begins after it."
+    assert capfd.readouterr().err.count(waits) == 1
+
+
+def test_a_run_is_where_it_was_when_the_folder_changes(run, tmp_path, monkeypatch):
+    shutil.copytree(run.path, tmp_path / "here" / "a")
+    monkeypatch.chdir(tmp_path / "here")
+    near = vidmoco.load_run("a")
+    monkeypatch.chdir(tmp_path)
+    assert near.is_finished and near.metrics.num_rows == 2
+    shutil.rmtree(tmp_path / "here")
+    with pytest.raises(CheckpointError, match=r"There is no run folder .*/here/a any more"):
+        _ = near.metrics

@@ -23,7 +23,7 @@ from vidmoco.features.extract_command import Extracted, write_features
 from vidmoco.features.extract_plan import plan_of
 from vidmoco.features.torchrun_engine import speaks
 from vidmoco.interrupt import stops_raise
-from vidmoco.urls import absolute_paths, is_list
+from vidmoco.urls import absolute, absolute_paths, is_list
 from vidmoco.visualize.query import Query
 from vidmoco.visualize.search import find
 
@@ -98,7 +98,7 @@ def _extract_command(
     command = from_python(ExtractCommand, given | rest)
     if _is_several(videos) and command.format is None:  # also where it has one
         command = replace(command, format="parquet" if command.suffix is None else "npy")
-    return replace(command, output=command.output.expanduser())
+    return replace(command, output=absolute(command.output))  # the result is read later
 
 
 def _is_several(videos: PathLike | Sequence[PathLike]) -> bool:

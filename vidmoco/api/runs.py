@@ -1,7 +1,9 @@
 """Trainings, and the runs that they leave."""
 
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from vidmoco.config.evaluation import ReportCommand
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import asked_of, default_recipe, load_recipe, with_settings
 from vidmoco.config.resume import has_checkpoint, resumed_config
+from vidmoco.console import say
 from vidmoco.cores import require_device
 from vidmoco.errors import CheckpointError, ConfigError
 from vidmoco.json_lines import read_metrics
@@ -30,6 +33,8 @@ from vidmoco.train.pretrain import pretrain as train
 from vidmoco.train.start import Resume
 from vidmoco.urls import absolute, absolute_paths, expanded
 
+_TRAINING = threading.RLock()  # a function that gets the log may train too
+
 
 @dataclass(frozen=True)
 class Run:
@@ -38,7 +43,8 @@ class Run:
     path: Path
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "path", Path(self.path))
+        # The current folder may be another when it is asked for.
+        object.__setattr__(self, "path", absolute(Path(self.path)))
 
     def __fspath__(self) -> str:
         return str(self.path)
@@ -96,6 +102,8 @@ class Run:
 
 
 def _table(path: Path) -> pa.Table:
+    if not path.parent.is_dir():
+        raise CheckpointError(f"There is no run folder {path.parent} any more.")
     lines = read_metrics(path)
     columns = dict.fromkeys(name for line in lines for name in line)  # a later line may have more
     return pa.Table.from_pylist([{name: line.get(name) for name in columns} for line in lines])
@@ -175,9 +183,7 @@ def pretrain(
         images = absolute(config.monitor.images)
         config = replace(config, monitor=replace(config.monitor, images=images))
     named = "" if recipe is None or isinstance(recipe, PretrainConfig) else os.fspath(recipe)
-    # It seeds torch's generators, which are the caller's too.
-    gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
-    with torch.random.fork_rng(devices=gpus):
+    with _alone(Console(stderr=True, quiet=quiet)), _as_a_program():
         result = train(
             config,
             run=folder,
@@ -189,6 +195,37 @@ def pretrain(
     if result.interrupt is not None:
         raise result.interrupt
     return Run(result.run)
+
+
+@contextmanager
+def _alone(console: Console) -> Iterator[None]:
+    """Wait for a training of another thread: both would draw from torch's one generator."""
+    if not _TRAINING.acquire(blocking=False):
+        say(console, "Another training runs in this process, and this one begins after it.")
+        _TRAINING.acquire()
+    try:
+        yield
+    finally:
+        _TRAINING.release()
+
+
+@contextmanager
+def _as_a_program() -> Iterator[None]:
+    """Train as the command does, whatever the caller has set for torch, and leave that as it was.
+
+    That is its generators, its default dtype and device, and whether it keeps gradients.
+    """
+    dtype = torch.get_default_dtype()
+    gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    with ExitStack() as stack:
+        stack.enter_context(torch.random.fork_rng(devices=gpus))
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        if torch.get_default_device().type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        stack.callback(torch.set_default_dtype, dtype)
+        torch.set_default_dtype(torch.float32)
+        yield
 
 
 def _settings_of(recipe: PathLike | PretrainConfig) -> PretrainConfig:

@@ -24,7 +24,7 @@ from vidmoco.features.kept_settings import describe_backbone, require_frames
 from vidmoco.features.output_folder import output_folder
 from vidmoco.shapes import Float32, Float64, Int64
 from vidmoco.text import counted
-from vidmoco.urls import expanded, is_url, url_of
+from vidmoco.urls import absolute, expanded, is_url, url_of
 
 ROWS_AT_ONCE = 8192  # assumption: 64 MiB of 2,048 float32 numbers per row, enough for BLAS
 
@@ -162,7 +162,8 @@ def open_features(path: str | os.PathLike[str]) -> FeatureSet:
         features = vidmoco.open_features("feats/")
         features.take(features.evenly(1000))  # float32 (1000, D), of unit length
 
-    Only times are read at once; ``pieces``, ``take`` and ``of_file`` read features.
+    Only times are read at once; ``pieces``, ``take`` and ``of_file`` read features, also after the
+    current folder has changed.
 
     Raises:
         ConfigError: ``path`` does not exist, has no features, or has those of several backbones.
@@ -170,7 +171,7 @@ def open_features(path: str | os.PathLike[str]) -> FeatureSet:
     """
     path = expanded(Path(path))
     if is_url(path) or path.is_dir():
-        dataset = open_dataset(path)
+        dataset = open_dataset(absolute(path))
         if dataset is not None:
             return _of_dataset(path, dataset)
     if path.is_dir():
@@ -210,7 +211,7 @@ def open_features(path: str | os.PathLike[str]) -> FeatureSet:
     for (candidate, sidecar), source in zip(found, sources, strict=True):
         extent = read_extent(candidate)
         name = url_of(source) if is_url(source) else source.relative_to(folder).as_posix()
-        rows = partial(_rows_of_file, candidate)
+        rows = partial(_rows_of_file, candidate.absolute())
         files.append(FeatureFile(candidate, name, source, extent.times, extent.dim, sidecar, rows))
     if len({file.dim for file in files}) > 1:
         raise DataError(f"The features in {path} are of different sizes. Extract them again.")
