@@ -12,7 +12,7 @@ from vidmoco.cli import flags
 from vidmoco.config.augment import AugmentConfig
 from vidmoco.config.commands import PretrainCommand
 from vidmoco.config.data import DataConfig
-from vidmoco.config.methods import METHOD_CONFIGS, MoCoConfig
+from vidmoco.config.methods import METHOD_CONFIGS, MoCoConfig, SimCLRConfig
 from vidmoco.config.optim import OptimConfig
 from vidmoco.config.plain import to_plain
 from vidmoco.config.pretrain import PretrainConfig
@@ -390,3 +390,38 @@ def test_views_go_with_frames_where_the_recipe_shows_each_frame_once(recipe, set
     words = [word for flag in changed_flags(before, config) for word in shlex.split(flag)]
     command = flags.parse(PretrainCommand, ["v", "--recipe", recipe, *words], prog="vidmoco")
     assert dataclasses.replace(command.config, videos=()) == config
+
+
+def test_a_recipe_may_begin_with_another(tmp_path):
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "lab" / "ours.yaml").write_text("recipe: vidmoco\noptim: {lr: 1.0e-3}\nsteps: 7\n")
+    (tmp_path / "mine.yaml").write_text("recipe: lab/ours.yaml\naugment: {size: 48}\nsteps: 8\n")
+    default, mine = load_recipe("vidmoco"), load_recipe(tmp_path / "mine.yaml")
+    changed = changed_values(mine, default)
+    assert {name: value for name, (value, _) in changed.items()} == {
+        "optim.lr": 1e-3, "steps": 8, "augment.size": 48,
+    }  # fmt: skip
+    (tmp_path / "other.yaml").write_text("recipe: vidmoco\nmethod: {name: simclr}\n")
+    assert load_recipe(tmp_path / "other.yaml").method == SimCLRConfig()
+    (tmp_path / "empty.yaml").write_text("recipe: lab/ours.yaml\n")
+    assert load_recipe(tmp_path / "empty.yaml") == load_recipe(tmp_path / "lab" / "ours.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "recipe: vidmoko",
+            r"a\.yaml: Unknown recipe 'vidmoko'\. Did you mean 'vidmoco'",
+        ),
+        ("recipe: a.yaml", r"begins with itself: .*a\.yaml -> .*a\.yaml\."),
+        ("recipe: b.yaml", r"There is no recipe file .*b\.yaml"),
+        ("recipe: 3", "The recipe is of type int"),
+        ("recipe: vidmoco\noptim: {rate: 1}", r"unknown key 'optim\.rate'"),
+        ("recipe: vidmoco\noptim: 3", "'optim' is 3"),
+    ],
+)
+def test_a_recipe_that_it_cannot_begin_with(tmp_path, text, words):
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=words):
+        load_recipe(tmp_path / "a.yaml")

@@ -170,6 +170,8 @@ def test_a_rate_for_random_weights_is_told_where_trained_ones_are_given(videos, 
     assert found["note"].endswith(
         "Give --optim.name adamw --optim.lr 1e-5 --optim.scale-lr none --optim.warmup-epochs 1."
     )
+    short = screen(videos, steps=2, batch_size=4, data=data, backbone=backbone)["note"]
+    assert short.count("--optim.warmup-epochs") == 1 and short.endswith("warmup-epochs 0.013.")
     assert "note" not in screen(
         videos, batch_size=4, data=data, backbone=backbone, optim={"lr": 1e-5}
     )

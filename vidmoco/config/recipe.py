@@ -1,8 +1,9 @@
 """Recipes: from strict YAML to a config and back.
 
-A recipe is a plain mapping of the config's fields, without includes, interpolation or class paths.
-A field that a recipe leaves out keeps its default. An unknown key, a wrong type and a value out of
-range each raise ``ConfigError``, which names the key.
+A recipe is a plain mapping of the config's fields, without interpolation or class paths. A field
+that a recipe leaves out keeps its default, or the value of another recipe that it begins with
+(``recipe: vidmoco``). An unknown key, a wrong type and a value out of range each raise
+``ConfigError``, which names the key.
 """
 
 import os
@@ -28,6 +29,8 @@ from vidmoco.run_folder import CONFIG
 from vidmoco.text import read_text
 from vidmoco.urls import expanded
 
+_SUFFIXES = (".yaml", ".yml")
+
 
 def default_recipe(device: str = "auto") -> str:
     """Return the recipe of a training on ``device`` that names none."""
@@ -44,6 +47,11 @@ def load_recipe(name_or_path: str | os.PathLike[str]) -> PretrainConfig:
     Raises:
         ConfigError: the recipe does not exist or is not valid.
     """
+    return _load(name_or_path, ())
+
+
+def _load(name_or_path: Any, above: tuple[str, ...]) -> PretrainConfig:
+    """Load a recipe with which each of those ``above`` begins, from the first one down."""
     if not isinstance(name_or_path, str | os.PathLike):
         raise ConfigError(
             f"The recipe is of type {type(name_or_path).__name__}; expected a name, or the path of "
@@ -53,10 +61,11 @@ def load_recipe(name_or_path: str | os.PathLike[str]) -> PretrainConfig:
     path = expanded(Path(name_or_path))
     if name_or_path not in shipped and (path / CONFIG).is_file():
         path = path / CONFIG
-    if path.suffix in (".yaml", ".yml"):
+    if path.suffix in _SUFFIXES:
         if not path.is_file():
             raise ConfigError(f"There is no recipe file {path}.")
-        return parse_recipe(read_text(path, what="recipe", most_bytes=MAX_BYTES), source=str(path))
+        text = read_text(path, what="recipe", most_bytes=MAX_BYTES)
+        return _parse(text, source=str(path), above=above)
     if name_or_path not in shipped:
         raise ConfigError(
             f"Unknown recipe {name_or_path!r}.{nearest(name_or_path, shipped)} Shipped recipes: "
@@ -75,10 +84,25 @@ def shipped_recipes() -> dict[str, Path]:
 
 
 def parse_recipe(text: str, *, source: str) -> PretrainConfig:
-    """Return the config that YAML ``text`` describes. Errors name ``source``."""
+    """Return the config that YAML ``text`` describes. Errors name ``source``.
+
+    A path of the recipe that it begins with is relative to the folder of ``source``.
+    """
+    return _parse(text, source=source, above=())
+
+
+def _parse(text: str, *, source: str, above: tuple[str, ...]) -> PretrainConfig:
     data = read_yaml(text, source=f"Recipe {source}")
+    if source in above:
+        raise ConfigError(f"Recipe {source} begins with itself: {' -> '.join((*above, source))}.")
     try:
-        return config_from_plain({} if data is None else data)
+        if not isinstance(data, dict) or "recipe" not in data:
+            return config_from_plain({} if data is None else data)
+        first = data.pop("recipe")
+        if isinstance(first, str) and first not in shipped_recipes():
+            near = Path(source).parent / expanded(Path(first))
+            first = str(near) if near.exists() or near.suffix in _SUFFIXES else first
+        return with_settings(_load(first, (*above, source)), data)
     except ConfigError as error:
         raise ConfigError(f"Recipe {source}: {error}") from error
 

@@ -41,8 +41,9 @@ def first_screen(
         source.warning(),
         source.gap_note(),
         _size_note(config),
-        _rate_note(config, recipe) if steps.start == 0 else "",  # a resume keeps the rate
-        _length_note(config, batching, steps),
+        # The former gives a warm-up too. A resume keeps the rate.
+        (steps.start == 0 and _rate_note(config, recipe, batching, steps))
+        or _length_note(config, batching, steps),
     )
     facts = {
         "run": f"{run} ({run_folder.CONFIG} there has all settings)",
@@ -113,7 +114,7 @@ def _size_note(config: PretrainConfig) -> str:
     )
 
 
-def _rate_note(config: PretrainConfig, recipe: str) -> str:
+def _rate_note(config: PretrainConfig, recipe: str, batching: Batching, steps: range) -> str:
     """Say that a learning rate for random weights makes those worse that the training starts from.
 
     A recipe may be a run that started from weights, with a rate that suits them.
@@ -123,11 +124,17 @@ def _rate_note(config: PretrainConfig, recipe: str) -> str:
     of_recipe = load_recipe(recipe)
     if of_recipe.optim.lr != config.optim.lr or _starts_from_weights(of_recipe):
         return ""
+    warmup = min(1, _short_warmup(batching, steps))
     return (
         "The training starts from weights, with the learning rate that the recipe has for random "
         "ones, which makes trained ones worse. Give --optim.name adamw --optim.lr 1e-5 "
-        "--optim.scale-lr none --optim.warmup-epochs 1."
+        f"--optim.scale-lr none --optim.warmup-epochs {warmup:.2g}."
     )
+
+
+def _short_warmup(batching: Batching, steps: range) -> float:
+    """Return the epochs of a warm-up over a twentieth of a training."""
+    return steps.stop / 20 / batching.steps_per_epoch
 
 
 def _starts_from_weights(config: PretrainConfig) -> bool:
@@ -139,7 +146,7 @@ def _length_note(config: PretrainConfig, batching: Batching, steps: range) -> st
     per_epoch, optim = batching.steps_per_epoch, config.optim
     warmup = optim.warmup_epochs * per_epoch
     if warmup > max(steps.start, steps.stop * 2 / 3):
-        less = f"--optim.warmup-epochs {steps.stop / 20 / per_epoch:.2g}, or "
+        less = f"--optim.warmup-epochs {_short_warmup(batching, steps):.2g}, or "
         return (
             f"The learning rate rises for {warmup:,.0f} steps, and there are {steps.stop:,}. Give "
             f"{less if steps.start == 0 else ''}more --steps."  # a resume keeps the warm-up
