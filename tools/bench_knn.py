@@ -3,7 +3,7 @@
 
     python tools/bench_knn.py images/ --backbone runs/latest --size 64
 
-Features are computed once and cached. Then ``weighted_knn`` and scikit-learn's
+Features are computed once and cached. Then ``knn_predictions`` and scikit-learn's
 ``KNeighborsClassifier`` (brute force, cosine, the same weights) classify all val images in turn.
 The table has the medians of the rounds; the share of equal predictions follows.
 """
@@ -34,8 +34,8 @@ from vidmoco.evaluate.feature_cache import (
     save_features,
 )
 from vidmoco.evaluate.features import compute_features, image_loader
-from vidmoco.evaluate.knn import weighted_knn
-from vidmoco.evaluate.scores import top_accuracy
+from vidmoco.evaluate.knn import knn_predictions
+from vidmoco.evaluate.scores import share_right
 from vidmoco.images.load import load_labelled_images
 
 
@@ -73,10 +73,10 @@ def bench(command: BenchKnn) -> int:
     bank, labels, queries, truth, num_classes, seconds = read_features(command)
 
     def ours() -> torch.Tensor:
-        found = weighted_knn(
-            bank, labels, queries, k=[command.k], num_classes=num_classes, tau=command.tau
+        found, _ = knn_predictions(
+            bank, labels, queries, k=[command.k], num_classes=num_classes, tau=[command.tau]
         )
-        return found[command.k]
+        return found[command.tau, command.k]
 
     def scikit_learn() -> torch.Tensor:
         classifier = KNeighborsClassifier(
@@ -84,24 +84,24 @@ def bench(command: BenchKnn) -> int:
             weights=lambda distance: np.exp(-distance / command.tau),
         )  # fmt: skip
         classifier.fit(bank.numpy(), labels.numpy())
-        return torch.from_numpy(classifier.predict_proba(queries.numpy()))
+        return torch.from_numpy(classifier.predict(queries.numpy()))
 
     times: dict[str, list[float]] = {"vidmoco": [], "scikit-learn": []}
-    scores = {}
+    predicted = {}
     for _ in range(command.rounds):
         for name, run in (("vidmoco", ours), ("scikit-learn", scikit_learn)):
             began = time.perf_counter()
-            scores[name] = run()
+            predicted[name] = run()
             times[name].append(time.perf_counter() - began)
     table = Table(title=f"{len(bank)} train, {len(queries)} val, {bank.shape[1]} features")
     for title in ("k-NN", "seconds", "ratio", "top-1"):
         table.add_column(title, justify="right")
     base = median(times["scikit-learn"])
-    for name, found in scores.items():
+    for name, found in predicted.items():
         mine = median(times[name])
-        top1 = top_accuracy(found, truth)
+        top1 = share_right(found == truth)
         table.add_row(name, f"{mine:.2f}", f"{base / mine:.2f}", f"{top1:.2f}")
-    same = (scores["vidmoco"].argmax(1) == scores["scikit-learn"].argmax(1)).double().mean()
+    same = (predicted["vidmoco"] == predicted["scikit-learn"]).double().mean()
     console = Console()
     console.print(table)
     say(console, f"features: {seconds:.1f} s; equal predictions for {100 * same:.2f} %")
