@@ -165,3 +165,10 @@ def test_a_training_takes_its_loggers_files_away_too(tmp_path):
         (run / name).write_text("")
     run_folder.clear_start(run)
     assert not any(run.iterdir())
+
+
+@pytest.mark.parametrize("words", [["pretrain", "v", "--run"], ["scan", "v", "-o"]])
+def test_a_name_that_no_library_opens_again_is_refused(words, videos, capsys):
+    words = [str(videos) if word == "v" else word for word in words]
+    assert main([*words, "ru\udce9"]) == 2
+    assert "The name ru\\udce9 is not valid UTF-8. Give another -" in capsys.readouterr().err

@@ -120,6 +120,7 @@ def new_run_folder(recipe: str) -> Path:
 
 def make_writable_folder(folder: Path, *, flag: str) -> None:
     """Make ``folder`` if it is missing; raise ``ConfigError`` if files cannot be written there."""
+    _require_name(folder, flag=flag)
     _require_no_file(folder, flag=flag)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -128,6 +129,14 @@ def make_writable_folder(folder: Path, *, flag: str) -> None:
         raise ConfigError(
             f"Cannot write to {folder}: {error.strerror}. Give another {flag}."
         ) from error
+
+
+def _require_name(path: Path, *, flag: str) -> None:
+    """Refuse a name that torch and Arrow could not open again."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(f"The name {path} is not valid UTF-8. Give another {flag}.") from error
 
 
 def _require_no_file(folder: Path, *, flag: str) -> None:
@@ -145,12 +154,13 @@ def require_place(path: Path | None, *, flag: str, is_folder: bool = False) -> N
     """Refuse a file, or what ``is_folder``, that cannot be written. Nothing is made.
 
     Raises:
-        ConfigError: the nearest folder of it that exists takes no files, or is a file. URLs are not
-            looked up.
+        ConfigError: the nearest folder of it that exists takes no files, or is a file; or its name
+            is not UTF-8. URLs are not looked up.
     """
     if path is None or is_url(path):
         return
     place = expanded(path)
+    _require_name(place, flag=flag)
     _require_no_file(place if is_folder else place.parent, flag=flag)
     try:
         while not place.is_dir():
