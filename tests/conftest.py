@@ -197,6 +197,7 @@ def remote() -> Iterator[fsspec.AbstractFileSystem]:
     system = fsspec.filesystem("memory")
     yield system
     system.store.clear()
+    system.pseudo_dirs[:] = [""]
 
 
 @pytest.fixture

@@ -229,3 +229,35 @@ def test_nothing_is_left(folder):
         assert one.claim("a")
     folder.close()
     assert folder.names() == []
+
+
+def test_a_claim_whose_answer_was_lost_is_ones_own(folder, monkeypatch):
+    """A store makes the file, the connection breaks, and the repeated request finds it there."""
+    create = folder.create
+
+    def lost(name, data):
+        create(name, data)
+        return False
+
+    with Worker(folder) as one:
+        with monkeypatch.context() as patch:
+            patch.setattr(folder, "create", lost)
+            assert one.claim("video")
+            with one.alone("tidy"):  # which waits until it has it
+                pass
+        assert not one.claim("video")  # it is held
+        one.release("video")
+        assert one.claim("video")
+
+
+def test_processes_with_other_labels_do_not_work_at_the_same_time(folder, dead, monkeypatch):
+    monkeypatch.setattr(claims, "_may_run", lambda state: state["pid"] != dead)
+    with Worker(folder) as one, Worker(folder) as same, Worker(folder) as other:
+        sign(folder, "0000000a", pid=dead, labels="of before")
+        for worker in (one, same):
+            worker.give_labels("r1")
+        with pytest.raises(ConfigError, match=r"feats with other --labels\. Wait until it has"):
+            other.give_labels("r2")
+        other.give_labels("r1")
+    with Worker(folder) as later:
+        later.give_labels("r2")

@@ -30,8 +30,8 @@ def labels_in(folder):
     return found
 
 
-def give(dataset, labels, *, living=()):
-    return relabel(dataset, labels, worker="0000000a", living=living)
+def give(dataset, labels):
+    return relabel(dataset, labels, worker="0000000a")
 
 
 def tidy(dataset):
@@ -99,17 +99,17 @@ def test_a_kill_at_any_moment_loses_and_doubles_no_row(tmp_path, small, monkeypa
     assert moments > 7
 
 
-def test_a_process_with_other_columns_stops_and_its_parts_are_left_alone(tmp_path):
+def test_a_process_with_other_columns_that_was_taken_for_dead_stops(tmp_path):
     old = written(tmp_path / "f")
     write(old, ("other", values_of(2)), worker="0000000b")
     dataset = begin(tmp_path / "f", labels=["kind"])
     labels = {"a": {"kind": "x"}}
-    assert give(dataset, labels, living=("0000000b",)) == 1
+    assert give(dataset, labels) == 2
     writer = writer_of(old, worker="0000000b")
     writer.add(features_of(values_of(2)), entry_of("late"))
     with pytest.raises(ConfigError, match="or given it other --labels"):
         writer.flush()
-    assert have_changed(dataset, labels) and give(dataset, labels) == 1
+    assert not have_changed(dataset, labels)
     nothing = {"kind": None}
     assert labels_in(tmp_path / "f") == {
         "a": {"kind": "x"}, "b": nothing, "long": nothing, "other": nothing

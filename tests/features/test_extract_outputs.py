@@ -17,9 +17,11 @@ from painted_videos import write_video
 
 import vidmoco
 from vidmoco.cli.main import main
+from vidmoco.features import claims, dataset_writer, extract_outputs
 from vidmoco.features import dataset as dataset_module
-from vidmoco.features import dataset_writer, extract_outputs
+from vidmoco.features.claims import Worker
 from vidmoco.features.extract_outputs import id_of
+from vidmoco.features.output_folder import output_folder
 
 LENGTHS = {"a.mp4": 5, "deep/b.mkv": 7, "c.mp4": 3}
 
@@ -247,6 +249,31 @@ def test_a_labelled_dataset_of_an_earlier_version_goes_on(extract, capsys, monke
     capsys.readouterr()
     assert extract("v", "-o", "feats", "--labels", "l.csv") == 0
     assert "0 extracted (0 rows), 3 were there already" in capsys.readouterr().out
+
+
+def test_labels_of_videos_that_are_gone_or_refused_are_corrected(extract):
+    """Whoever has deleted the videos after the extraction may still correct their labels."""
+    Path("l.csv").write_text("path,kind\na.mp4,x\nc.mp4,y\n")
+    assert extract("v", "-o", "feats", "--labels", "l.csv") == 0
+    Path("v/c.mp4").unlink()
+    Path("l.csv").write_text("path,kind,by\na.mp4,x,me\nc.mp4,z,you\n")
+    assert extract("v", "-o", "feats", "--labels", "l.csv") == 0
+    found = {(row["video"], row["kind"], row["by"]) for row in table_of().to_pylist()}
+    assert found == {("a.mp4", "x", "me"), ("c.mp4", "z", "you"), ("deep/b.mkv", None, None)}
+
+
+def test_a_process_with_other_labels_is_refused_while_one_is_at_work(extract, capsys, monkeypatch):
+    Path("l.csv").write_text("path,kind\na.mp4,x\n")
+    assert extract("v", "-o", "feats", "--labels", "l.csv") == 0
+    monkeypatch.setattr(claims, "_may_run", lambda state: True)  # the other one is this process
+    with Worker(output_folder(Path("feats"))) as other:
+        other.give_labels("those of l.csv before")
+        Path("l.csv").write_text("path,kind\na.mp4,z\n")
+        capsys.readouterr()
+        assert extract("v", "-o", "feats", "--labels", "l.csv") == 2
+        assert "Another process writes to feats with other --labels." in one_line(capsys)
+    assert extract("v", "-o", "feats", "--labels", "l.csv") == 0
+    assert "z" in table_of()["kind"].to_pylist()
 
 
 def test_labels_of_videos_that_are_not_given_stay(extract, monkeypatch):

@@ -21,7 +21,9 @@ def folder(request, tmp_path):
     made = output_folder(type(tmp_path)(place))
     made.make()
     yield made
-    fsspec.filesystem("memory").store.clear()
+    system = fsspec.filesystem("memory")
+    system.store.clear()
+    system.pseudo_dirs[:] = [""]
 
 
 def read(folder, name):

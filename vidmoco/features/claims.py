@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from vidmoco.errors import ConfigError
-from vidmoco.features.output_folder import INTERNAL, OutputFolder
+from vidmoco.features.output_folder import OutputFolder
+from vidmoco.features.remote_folder import INTERNAL
 from vidmoco.json_text import parse_json
 
 WORKERS, CLAIMS = f"{INTERNAL}/workers", f"{INTERNAL}/claims"
@@ -46,6 +47,8 @@ class Worker:
         self.had_company = False
         """Whether there was another process at any time."""
         self._folder, self._extracts = folder, True
+        self._labels: str | None = None
+        self._other_labels: set[str] = set()
         self._began = time.monotonic()
         self._held: dict[str, list[str]] = {}
         self._closed: dict[str, str] = {}  # claims that say so, which is for good: read once
@@ -77,6 +80,7 @@ class Worker:
     def _sign(self) -> None:
         with self._signing:  # two threads do, and the temporary file has the name of the process
             state = _here() | {"process": _PROCESS, "extracts": self._extracts}
+            state |= {"labels": self._labels}
             self._folder.write(f"{WORKERS}/{self.id}", json.dumps(state).encode())
 
     def _beat(self) -> None:
@@ -99,16 +103,36 @@ class Worker:
             if _ID.fullmatch(name)
         }
         now = changed.pop(self.id, max(changed.values(), default=0.0))
-        alive, extracting = set(), set()
+        alive, extracting, labels = set(), set(), set()
         for name, time_ in changed.items():
             state = self._read(f"{WORKERS}/{name}")
             if not state or now - time_ > EXPIRY or not _may_run(state):
                 continue
             alive.add(name)
+            labels.add(state.get("labels"))
             if state.get("extracts"):
                 extracting.add(name)
         self.others, self.extracting = frozenset(alive), frozenset(extracting)
+        self._other_labels = {one for one in labels if isinstance(one, str)}
         self.had_company |= bool(alive)
+
+    def give_labels(self, labels: str) -> None:
+        """Say which labels this process gives, by a hash of them, and refuse to work beside others.
+
+        Of two that begin at once, one or both see the other.
+
+        Raises:
+            ConfigError: another process, which may have died a moment ago, gives other labels.
+        """
+        self._labels = labels
+        self._sign()
+        self.look()
+        if self._other_labels - {labels}:
+            raise ConfigError(
+                f"Another process writes to {self._folder.name} with other --labels. Wait until it "
+                "has ended, or give the same. (One that died on another machine counts for "
+                f"{EXPIRY:.0f} s.)"
+            )
 
     def is_alive(self, name: str) -> bool:
         """Return whether a process that wrote here is this one or still runs."""
@@ -132,6 +156,9 @@ class Worker:
                 self._held[video] = names
                 return True
             claim = self._read(f"{CLAIMS}/{name}")
+            if claim == {"worker": self.id} and video not in self._held:
+                self._held[video] = names  # a store made it, and its answer was lost
+                return True
             if claim is None or "closed" in claim or self._is_held(name, claim):
                 return False
             name = f"{name}.{claim.get('worker', 'nobody')}"

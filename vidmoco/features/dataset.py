@@ -45,7 +45,8 @@ from vidmoco.features.dataset_settings import (
     require_no_other_files,
 )
 from vidmoco.features.kept_settings import changes_in_words
-from vidmoco.features.output_folder import INTERNAL, OutputFolder
+from vidmoco.features.output_folder import OutputFolder
+from vidmoco.features.remote_folder import INTERNAL
 
 PART_BYTES = 128 * 2**20
 """Most bytes of the rows of a part, before compression. Parts whose files have less than half are

@@ -6,7 +6,7 @@ and the same command goes on with these.
 """
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from vidmoco.features.dataset import Dataset
 from vidmoco.features.dataset_part import Labels, Part
@@ -21,28 +21,23 @@ def have_changed(dataset: Dataset, labels: Labels) -> bool:
     return stale or (known is not None and known["labels"] != names)
 
 
-def relabel(dataset: Dataset, labels: Labels, *, worker: str, living: Collection[str]) -> int:
+def relabel(dataset: Dataset, labels: Labels, *, worker: str) -> int:
     """Write labels into the settings and the parts, and return the number of parts.
 
-    One process at a time may do so. The settings come first, so that a process with other columns
-    stops at its next part, and the same command goes on after a kill.
+    One process at a time may do so, while no other one gives other labels. The settings come first,
+    so that the same command goes on after a kill.
 
     Args:
         dataset: its settings have the columns that are wanted.
-        labels: of the videos that are given. Others keep theirs.
+        labels: of videos, by their names. Others keep theirs.
         worker: this process.
-        living: other processes that write parts, whose parts are left alone.
     """
     names, known = dataset.settings["labels"], read_settings(dataset.folder)
     if known is not None and known["labels"] != names:
         text = json.dumps(known | {"labels": names}, indent=2) + "\n"
         dataset.folder.write(SETTINGS, text.encode())
     dataset.refresh()
-    stale = [
-        part.name
-        for part in dataset.parts.values()
-        if part.worker not in living and _is_stale(part, names, labels)
-    ]
+    stale = [part.name for part in dataset.parts.values() if _is_stale(part, names, labels)]
     for name in stale:
         dataset.merge([name], worker=worker, labels=labels)
     return len(stale)

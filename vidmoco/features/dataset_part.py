@@ -29,6 +29,8 @@ _MAX_GROUP_ROWS = 65_536
 _TEXTS = ("video", "video_id")
 Labels = Mapping[str, Mapping[str, str | None]]
 """The labels of videos, by their names."""
+Columns = Mapping[str, Mapping[str, str]]
+"""Columns of labels: each by what the table calls the videos."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,7 +231,12 @@ def read_part(name: str, file: Any, num_bytes: int, columns: pa.Schema) -> Part:
     """
     try:
         opened = pq.ParquetFile(file)
-        packed = opened.metadata.metadata[_KEY]
+        packed = (opened.metadata.metadata or {}).get(_KEY)
+        if packed is None:
+            raise DataError(
+                f"{name} has the name of a part of a dataset, and vidmoco has not written it. Move "
+                "it out of the folder, and give the command again."
+            )
         about = json.loads(zlib.decompress(base64.b64decode(packed)))
         entries = tuple(
             Entry(**{**one, "damage": tuple(one["damage"])}) for one in about["entries"]

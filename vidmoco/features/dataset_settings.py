@@ -9,7 +9,8 @@ from typing import Any
 
 from vidmoco.config.frame_selection import SELECTION_KEYS
 from vidmoco.errors import ConfigError
-from vidmoco.features.output_folder import INTERNAL, OutputFolder
+from vidmoco.features.output_folder import OutputFolder
+from vidmoco.features.remote_folder import INTERNAL
 from vidmoco.json_text import parse_json
 from vidmoco.urls import absolute
 

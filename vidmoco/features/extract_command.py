@@ -18,6 +18,7 @@ from vidmoco.distributed import own_gpu
 from vidmoco.errors import VideoError
 from vidmoco.features.batch_size import default_batch_size
 from vidmoco.features.claims import Worker
+from vidmoco.features.dataset_part import Columns
 from vidmoco.features.extract import extract_videos
 from vidmoco.features.extract_here import extract_here, open_output, put_on_device, with_files
 from vidmoco.features.extract_outputs import DatasetOutput, damage_of, kind_of
@@ -167,7 +168,7 @@ def _extract_many(
     frozen: FrozenBackbone,
     plan: Sequence[Extraction],
     folder: OutputFolder,
-    labels: list[str],
+    labels: Columns,
     *,
     failed: dict[str, str],
     refused: Sequence[Given],
@@ -224,7 +225,6 @@ def _finish(
     worker.has_finished()
     with worker.alone("tidy"):
         worker.look()
-        output.relabel(plan)  # parts of processes that had other labels, and have ended
         dataset.tidy(worker=worker.id, living=worker.extracting, is_alive=worker.is_alive)
         without = list(refused)
         for one in plan:

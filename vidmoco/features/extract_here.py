@@ -15,6 +15,7 @@ from vidmoco.device import keep_freed_memory, resolve_device
 from vidmoco.distributed import own_gpu
 from vidmoco.features.batch_size import default_batch_size
 from vidmoco.features.claims import Worker
+from vidmoco.features.dataset_part import Columns
 from vidmoco.features.extract_many import Result, extract_many
 from vidmoco.features.extract_outputs import DatasetOutput, FileOutput, Output, kind_of
 from vidmoco.features.extraction import Extraction
@@ -39,7 +40,7 @@ def open_output(
     worker: Worker,
     frozen: FrozenBackbone,
     command: ExtractCommand,
-    labels: list[str],
+    labels: Columns,
 ) -> Output:
     """Return where the features go.
 

@@ -12,7 +12,7 @@ from vidmoco.errors import ConfigError
 from vidmoco.features.claims import Worker
 from vidmoco.features.dataset import Dataset, open_or_begin
 from vidmoco.features.dataset_labels import have_changed, relabel
-from vidmoco.features.dataset_part import Entry
+from vidmoco.features.dataset_part import Columns, Entry
 from vidmoco.features.dataset_settings import delete_dataset, is_dataset
 from vidmoco.features.dataset_writer import DatasetWriter
 from vidmoco.features.extract import Write, is_done, settings_of
@@ -85,12 +85,14 @@ class DatasetOutput:
         worker: Worker,
         frozen: FrozenBackbone,
         command: ExtractCommand,
-        labels: list[str],
+        labels: Columns,
     ) -> None:
+        self._columns = labels
+        worker.give_labels(hashlib.sha256(json.dumps(labels, sort_keys=True).encode()).hexdigest())
         if command.overwrite:
             worker.once("overwrite", lambda: delete_dataset(folder))
         settings = settings_of(frozen, command.frames, **kind_of(command))
-        settings |= {"row_shape": list(frozen.row_shape), "labels": labels}
+        settings |= {"row_shape": list(frozen.row_shape), "labels": list(labels)}
         if command.times_file is not None:
             settings["times_file"] = True
         self.dataset: Dataset = open_or_begin(folder, settings)
@@ -130,16 +132,18 @@ class DatasetOutput:
     def relabel(self, plan: Sequence[Extraction]) -> int:
         """Give the rows that are there their labels, and return the number of parts written anew.
 
-        Features stay as they are.
+        Features stay as they are. Videos that are gone have the names that their rows have.
         """
-        labels = {one.name: self._labels_of(one) for one in plan}
+        labels: dict[str, dict[str, str | None]] = {
+            name: {column: by_name[name] for column, by_name in self._columns.items()}
+            for name in self.dataset.places
+            if self._columns and all(name in by_name for by_name in self._columns.values())
+        }
+        labels |= {one.name: self._labels_of(one) for one in plan}
         if not have_changed(self.dataset, labels):
             return 0
-        with self._worker.alone("labels"):
-            self._worker.look()
-            return relabel(
-                self.dataset, labels, worker=self._worker.id, living=self._worker.extracting
-            )
+        with self._worker.alone("tidy"):
+            return relabel(self.dataset, labels, worker=self._worker.id)
 
     def _labels_of(self, one: Extraction) -> dict[str, str | None]:
         return dict(zip(self.dataset.settings["labels"], one.labels, strict=True))

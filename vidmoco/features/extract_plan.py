@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from vidmoco.ahead import libraries_meanwhile
 from vidmoco.config.extract import ExtractCommand
 from vidmoco.errors import ConfigError, VideoError
+from vidmoco.features.dataset_part import Columns
 from vidmoco.features.dataset_settings import require_no_other_files
 from vidmoco.features.extraction import Extraction
 from vidmoco.features.output_folder import OutputFolder, output_folder
@@ -43,8 +44,8 @@ class Plan:
     num_without_times: int
     """Videos that --times-file leaves out."""
     folder: OutputFolder
-    labels: list[str]
-    """Names of the columns that --labels adds."""
+    labels: Columns
+    """The columns that --labels adds."""
 
 
 def plan_of(command: ExtractCommand, *, progress: bool = True) -> Plan:
@@ -86,7 +87,7 @@ def plan_of(command: ExtractCommand, *, progress: bool = True) -> Plan:
             folder.make()
         else:
             make_writable_folder(command.output.parent, flag="-o")
-    return Plan(is_many, _split(catalog)[1], todo, num_without_times, folder, list(labels))
+    return Plan(is_many, _split(catalog)[1], todo, num_without_times, folder, labels)
 
 
 def _require_ray() -> None:

@@ -13,13 +13,10 @@ from typing import Any, Protocol, runtime_checkable
 
 from vidmoco.atomic_file import flush_to_disk, remove, unique, writing
 from vidmoco.errors import ConfigError
-from vidmoco.features.remote_folder import RemoteFolder
+from vidmoco.features.remote_folder import INTERNAL, RemoteFolder
 from vidmoco.run_folder import make_writable_folder
 from vidmoco.urls import expanded, is_url, url_of
 
-INTERNAL = "__vidmoco__"
-"""The subfolder of files that are no data. pyarrow ignores names that begin with `_`, Hugging Face
-datasets folders that begin with `__`."""
 ADVICE = ", then give the same command again: finished videos are kept."
 # Of a file system without hard links, such as exFAT.
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)

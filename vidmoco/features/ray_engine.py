@@ -18,6 +18,7 @@ from vidmoco.config.extract import ExtractCommand
 from vidmoco.console import say
 from vidmoco.errors import ConfigError, VideoError
 from vidmoco.features.claims import Worker
+from vidmoco.features.dataset_part import Columns
 from vidmoco.features.extract_many import Result
 from vidmoco.features.extraction import Extraction
 from vidmoco.features.ray_cluster import Lifelines, cluster, nodes
@@ -39,7 +40,7 @@ def extract_on_ray(
     todo: Sequence[Extraction],
     worker: Worker,
     command: ExtractCommand,
-    labels: list[str],
+    labels: Columns,
     console: Console,
 ) -> Generator[Result, None, None]:
     """Yield each video when it has come to its end, as ``extract_many`` does.
@@ -49,7 +50,7 @@ def extract_on_ray(
         todo: videos that are not finished.
         worker: this process, which has begun the output.
         command: the settings.
-        labels: columns of labels.
+        labels: the columns that --labels adds.
         console: shows messages about workers.
 
     Raises:
@@ -80,7 +81,7 @@ def _job(
     todo: Sequence[Extraction],
     worker: Worker,
     command: ExtractCommand,
-    labels: list[str],
+    labels: Columns,
     share: Share,
 ) -> Job:
     """Return what workers are given: paths are absolute, as each has a folder of its own."""

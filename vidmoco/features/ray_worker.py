@@ -13,6 +13,7 @@ from vidmoco.backbones.frozen import FrozenBackbone
 from vidmoco.config.extract import ExtractCommand
 from vidmoco.errors import ConfigError, VideoError, VidmocoError, is_out_of_memory
 from vidmoco.features.claims import WORKERS, Worker
+from vidmoco.features.dataset_part import Columns
 from vidmoco.features.extract_here import extract_here, open_output, put_on_device
 from vidmoco.features.extraction import Extraction
 from vidmoco.features.output_folder import OutputFolder, output_folder
@@ -27,7 +28,7 @@ class Job:
     """On the CPU."""
     todo: list[Extraction]
     command: ExtractCommand
-    labels: list[str]
+    labels: Columns
     driver: str
     """The id of the process that waits for the workers."""
     sample: str

@@ -18,6 +18,10 @@ from vidmoco.errors import ConfigError, VidmocoError
 from vidmoco.text import reason_of
 from vidmoco.urls import is_url, library_for, url_of
 
+INTERNAL = "__vidmoco__"
+"""The subfolder of files that are no data. pyarrow ignores names that begin with `_`, Hugging Face
+datasets folders that begin with `__`."""
+
 _STORES = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "oci")
 # Keys of the time of a file: of s3fs, most, gcsfs, adlfs.
 _TIMES = ("LastModified", "mtime", "updated", "last_modified")
@@ -78,7 +82,8 @@ class RemoteFolder:
             ) from error
 
     def make(self) -> None:
-        probe = f".probe-{uuid.uuid4().hex[:8]}"
+        # ``Dataset.tidy`` deletes what a kill leaves.
+        probe = f"{INTERNAL}/probe.{uuid.uuid4().hex[:8]}.part"
         self.write(probe, b"")
         self.delete(probe)
 
