@@ -240,6 +240,21 @@ def test_another_architecture_is_refused(tmp_path):
     assert not (tmp_path / "backbone").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("resnet18", {}),
+        ("resnet18", {"architecture": "resnet18"}),
+        ("vit_tiny_patch16_224", {"heads": 3}),
+        ("convnext_atto", {"architecture": "convnext_atto"}),
+    ],
+)
+def test_images_of_one_channel_are_refused(name, options, tmp_path):
+    state = timm.create_model(name, num_classes=0, in_chans=1).state_dict()
+    with pytest.raises(CheckpointError, match=r"pth\.tar needs 1 input channels \(3 are supported"):
+        brought_in(state, tmp_path, **options)
+
+
 def test_shapes_and_values_are_looked_at(tmp_path):
     state = resnet("resnet18").state_dict()
     wrong = state | {"layer2.0.bn1.weight": torch.ones(3)}

@@ -33,6 +33,8 @@ from vidmoco.errors import CheckpointError, ConfigError
 from vidmoco.text import first_of
 
 _DEFAULT_SIZE = 224  # of all these papers; the weights of a ResNet do not tell
+# timm's names of the first convolution in networks that are recognised.
+_STEMS = ("conv1.weight", "conv1.0.weight", "patch_embed.proj.weight")
 
 
 def import_checkpoint(command: ImportCommand, *, console: Console | None = None) -> Path:
@@ -55,6 +57,7 @@ def import_checkpoint(command: ImportCommand, *, console: Console | None = None)
         )
         wanted = backbone.state_dict().keys()
     encoder = find_encoder(content, prefix=command.prefix, wanted=wanted, source=str(source))
+    _require_three_channels(encoder.weights, source=str(source))
     guess = guess_architecture(encoder.weights, layout=encoder.layout)
     name = command.architecture or guess.architecture
     if not name:
@@ -99,6 +102,16 @@ def import_checkpoint(command: ImportCommand, *, console: Console | None = None)
     if may_be_timms and command.mean is None and command.std is None:
         _tell_of_timms_normalisation(encoder, backbone, (mean, std), console)
     return folder
+
+
+def _require_three_channels(weights: Mapping[str, Tensor], *, source: str) -> None:
+    """Refuse an encoder whose first convolution is not of images of three channels."""
+    for name in _STEMS:
+        stem = weights.get(name)
+        if stem is not None and stem.ndim == 4 and stem.shape[1] != 3:
+            raise CheckpointError(
+                f"The encoder of {source} needs {stem.shape[1]} input channels (3 are supported)."
+            )
 
 
 def _network(name: str, *, size: int, num_heads: int | None) -> nn.Module:
@@ -166,6 +179,8 @@ def load_strictly(
         )
     for key, tensor in weights.items():
         if tensor.shape != wanted[key].shape:
+            if wanted[key].ndim == 4 and wanted[key].shape[1] == 3:
+                _require_three_channels({_STEMS[0]: tensor}, source=source)
             raise CheckpointError(
                 f"The encoder of {source} is not a {name}: {key} has the shape "
                 f"{tuple(tensor.shape)}, expected {tuple(wanted[key].shape)}. Name the right timm "
