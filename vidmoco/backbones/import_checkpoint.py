@@ -62,9 +62,11 @@ def import_checkpoint(command: ImportCommand, *, console: Console | None = None)
     name = command.architecture or guess.architecture
     if not name:
         other = ", or the prefix of the backbone's keys with --prefix if it has others"
+        found, behind = encoder.prefix, f" behind {encoder.prefix!r}" * bool(encoder.prefix)
         raise ConfigError(
-            f"The encoder of {source} has {_describe(encoder.weights)}, whose architecture is "
-            f"unknown. Name timm's architecture with --architecture{other * (not command.prefix)}."
+            f"The encoder of {source}{behind} has {_describe(encoder.weights)}, whose architecture "
+            "is unknown. Name timm's architecture with --architecture"
+            f"{'' if command.prefix or found else other}."
         )
     size = command.size or guess.size or _DEFAULT_SIZE
     if backbone is None or size != (command.size or _DEFAULT_SIZE):  # positions of another size
@@ -243,6 +245,14 @@ def _report(
         f"dropped  {dropped or 'none'}",
         f"missing  {f'{counters} counters of batch norms' if counters else 'none'}",
     )
+    if encoder.other_containers:
+        others = encoder.other_containers
+        say(
+            console,
+            f"note     {encoder.container!r} of the file is taken, and not "
+            f"{', '.join(map(repr, others))}. To import that: "
+            f"torch.save(torch.load(FILE)[{others[0]!r}], NEW), and name NEW.",
+        )
 
 
 def _describe(weights: Mapping[str, Tensor]) -> str:
