@@ -390,3 +390,16 @@ def test_views_go_with_frames_where_the_recipe_shows_each_frame_once(recipe, set
     words = [word for flag in changed_flags(before, config) for word in shlex.split(flag)]
     command = flags.parse(PretrainCommand, ["v", "--recipe", recipe, *words], prog="vidmoco")
     assert dataclasses.replace(command.config, videos=()) == config
+
+
+def test_dotted_names_as_a_recipe_and_a_sweep_have_them():
+    config = parse_recipe("data.batch_size: 64\noptim: {lr: 0.5}\noptim.momentum: 0.5", source="x")
+    assert (config.data.batch_size, config.optim.lr, config.optim.momentum) == (64, 0.5, 0.5)
+    swept = {"method.name": "simclr", "optim.lr": 0.1, "backbone": "resnet34"}
+    config = with_settings(config, swept)
+    assert (config.data.batch_size, config.optim.lr, config.optim.momentum) == (64, 0.1, 0.5)
+    assert (config.method.name, config.backbone.name) == ("simclr", "resnet34")
+    with pytest.raises(ConfigError, match="'batch_size' is given, and in 'data' too"):
+        with_settings(config, {"batch_size": 4, "data.batch_size": 8})
+    with pytest.raises(ConfigError, match=r"Recipe x: 'data\.batch_size' is given twice"):
+        parse_recipe("data.batch_size: 4\ndata: {batch_size: 4}", source="x")
