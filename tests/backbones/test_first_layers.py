@@ -22,7 +22,7 @@ def test_only_whole_words_are_a_prefix():
 
 def test_what_a_message_says():
     two = [f"{at}.{key}" for at in ("a.q", "a.k") for key in RESNET]
-    expected = "There is one encoder each behind --prefix x.a.k., --prefix x.a.q.."
+    expected = "Behind --prefix x.a.k. or --prefix x.a.q. is an encoder."
     assert where_encoders_are(two, at="x.") == expected
     said = where_encoders_are(["stem.w", "body.w", "c"])
     assert said == "Its first keys are 'stem.w' and 'body.w'."

@@ -434,7 +434,7 @@ def test_of_several_encoders_one_is_asked_for(outer, tmp_path):
     for at in ("query", "key"):
         two |= prefixed(resnet("resnet18").state_dict(), f"{outer}{at}.net.")
     state = two | {"scale": torch.ones(2)}
-    asked = rf"--prefix {outer}key\.net\., --prefix {outer}query\.net\.\."
+    asked = rf"Behind --prefix {outer}key\.net\. or --prefix {outer}query\.net\. is an encoder"
     with pytest.raises(CheckpointError, match=asked):
         brought_in(state, tmp_path)
     with pytest.raises(CheckpointError, match=rf"begins with 'a\.'.*{asked}"):

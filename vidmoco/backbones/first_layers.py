@@ -50,7 +50,6 @@ def where_encoders_are(keys: Iterable[str], *, at: str = "") -> str:
     keys = list(keys)
     found = [f"--prefix {at}{prefix}" for prefix in prefixes_of_encoders(keys) if at + prefix]
     if found:
-        more = f" … and {len(found) - 4} more" if len(found) > 4 else ""
-        which = "an encoder" if len(found) == 1 else "one encoder each"
-        return f"There is {which} behind {', '.join(found[:4])}{more}."
+        more = f" (and {len(found) - 4} more)" if len(found) > 4 else ""
+        return f"Behind {' or '.join(found[:4])} is an encoder{more}."
     return f"Its first keys are {' and '.join(map(repr, keys[:2]))}."
