@@ -11,6 +11,7 @@ from vidmoco.frames.store import Store
 from vidmoco.urls import (
     absolute,
     absolute_paths,
+    are_several,
     expand_lists,
     expanded,
     is_list,
@@ -63,6 +64,14 @@ def test_paths_as_python_gives_them(tmp_path, monkeypatch):
     for given in ("", ["v", ""]):
         with pytest.raises(ConfigError, match="A path of videos is empty"):
             absolute_paths(given)
+
+
+def test_bytes_and_open_files_are_one_value(tmp_path):
+    (tmp_path / "a").touch()
+    with (tmp_path / "a").open("rb") as file:
+        for one in (b"v", bytearray(b"v"), memoryview(b"v"), file, "v", Path("v"), 3, None):
+            assert not are_several(one)
+    assert all(map(are_several, (["v"], ("v",), {"v"}, iter("v"))))
 
 
 def test_lists_that_come_from_a_pipe(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from glob import glob
 from os import PathLike
 from pathlib import Path
+from typing import Any, TypeGuard
 
 from vidmoco.errors import ConfigError
 from vidmoco.text import read_text
@@ -180,6 +181,15 @@ def _text_of_list(path: Path) -> str:
     return _OF_PIPES[pipe]
 
 
+def are_several(given: Any) -> TypeGuard[Iterable[Any]]:
+    """Return whether Python gives a list, or anything like it, and not one value.
+
+    Bytes and open files are one value: their items say little about what was given.
+    """
+    one_value = isinstance(given, str | bytes | bytearray | memoryview) or hasattr(given, "read")
+    return isinstance(given, Iterable) and not one_value
+
+
 def absolute_paths(given: str | PathLike[str] | Sequence[str | PathLike[str]]) -> tuple[Path, ...]:
     """Return one path or URL of videos, or several, as absolute paths; ``@FILE`` is a list.
 
@@ -188,7 +198,7 @@ def absolute_paths(given: str | PathLike[str] | Sequence[str | PathLike[str]]) -
             it would be the current folder.
     """
     _OF_PIPES.clear()  # Python asks once, and what is there the next time may be something else
-    several = [given] if not isinstance(given, Iterable) or isinstance(given, str) else [*given]
+    several: list[Any] = [*given] if are_several(given) else [given]
     for one in several:
         if not isinstance(one, str | PathLike):
             raise ConfigError(

@@ -16,7 +16,7 @@ from vidmoco.backbones.build import (
     strided_at_one_pixel,
     weights_hash,
 )
-from vidmoco.backbones.create import num_features_of
+from vidmoco.backbones.feature_shape import num_features_of
 from vidmoco.backbones.preprocess import preprocess_of
 from vidmoco.errors import CheckpointError, ConfigError
 

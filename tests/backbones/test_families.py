@@ -12,8 +12,8 @@ import timm
 import torch
 
 from vidmoco.backbones.build import build_backbone, load_backbone, save_backbone
-from vidmoco.backbones.create import num_features_of
 from vidmoco.backbones.export_file import export_file
+from vidmoco.backbones.feature_shape import num_features_of
 from vidmoco.backbones.frozen import load_frozen
 from vidmoco.backbones.preprocess import normalize
 from vidmoco.backbones.undrawn import Undrawn

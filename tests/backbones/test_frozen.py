@@ -76,6 +76,11 @@ def test_a_gpu_gives_the_features_of_the_cpu_whatever_it_overlaps():
         torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-5)
 
 
+def test_its_repr_is_a_line_without_the_network():
+    shown = repr(load_frozen("random:test_resnet", size=32))
+    assert "architecture='test_resnet'" in shown and "\n" not in shown and "Conv2d" not in shown
+
+
 def test_random_weights_depend_on_the_seed_only():
     state = torch.get_rng_state()
     hashes = [load_frozen("random:test_resnet", seed=seed).weights_hash for seed in (0, 0, 1)]

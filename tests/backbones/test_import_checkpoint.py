@@ -16,7 +16,10 @@ from vidmoco.backbones.import_checkpoint import import_checkpoint, load_strictly
 from vidmoco.backbones.preprocess import preprocess_of
 from vidmoco.cli.main import main as cli
 from vidmoco.config.commands import ImportCommand
+from vidmoco.config.methods import SimCLRConfig
 from vidmoco.errors import CheckpointError, ConfigError
+from vidmoco.methods.build import build_method
+from vidmoco.methods.protocol import Inputs
 
 
 def brought_in(content, folder, **options):
@@ -240,6 +243,21 @@ def test_another_architecture_is_refused(tmp_path):
     assert not (tmp_path / "backbone").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("resnet18", {}),
+        ("resnet18", {"architecture": "resnet18"}),
+        ("vit_tiny_patch16_224", {"heads": 3}),
+        ("convnext_atto", {"architecture": "convnext_atto"}),
+    ],
+)
+def test_images_of_one_channel_are_refused(name, options, tmp_path):
+    state = timm.create_model(name, num_classes=0, in_chans=1).state_dict()
+    with pytest.raises(CheckpointError, match=r"pth\.tar needs 1 input channels \(3 are supported"):
+        brought_in(state, tmp_path, **options)
+
+
 def test_shapes_and_values_are_looked_at(tmp_path):
     state = resnet("resnet18").state_dict()
     wrong = state | {"layer2.0.bn1.weight": torch.ones(3)}
@@ -381,7 +399,7 @@ def test_a_prefix_that_all_keys_share_is_taken_off(tmp_path, capsys):
     assert check_folder(folder)["architecture"] == "resnet18"
     convnext = timm.create_model("convnext_atto", num_classes=0).state_dict()
     held = {f"model.{key}": value for key, value in convnext.items()}
-    with pytest.raises(CheckpointError, match=r"Give timm's name .* with --architecture, or the p"):
+    with pytest.raises(ConfigError, match=r"behind 'model\.' has stem.* with --architecture\.$"):
         brought_in(held, tmp_path / "2")
     folder, _ = brought_in(held, tmp_path / "2", architecture="convnext_atto")
     assert check_folder(folder)["architecture"] == "convnext_atto"
@@ -391,6 +409,57 @@ def test_a_prefix_that_all_keys_share_is_taken_off(tmp_path, capsys):
     with pytest.raises(CheckpointError, match="is not a resnet34: missing"):
         brought_in({f"model.{key}": value for key, value in resnet.items()}, tmp_path / "4",
                    architecture="resnet34")  # fmt: skip
+
+
+def test_a_module_of_lightning_that_trained_a_method_here(tmp_path):
+    """As examples/lightning_module.py saves it."""
+    trunk = timm.create_model("resnet18", num_classes=0)
+    method = build_method(SimCLRConfig(dim=8), trunk, Inputs())
+    state = prefixed(method.state_dict(), "method.")
+    folder, report = brought_in({"state_dict": state, "epoch": 1}, tmp_path)
+    same_features(folder, trunk.eval())
+    assert "torchvision behind 'method.encoder.0.', " in report
+
+
+@pytest.mark.parametrize("options", [{}, {"architecture": "resnet18"}, {"prefix": "net"}])
+def test_the_only_encoder_is_found(options, tmp_path):
+    state = prefixed(resnet("resnet18").state_dict(), "net.encoder.") | {"head.a": torch.ones(2)}
+    _, report = brought_in({"state_dict": state}, tmp_path, **options)
+    assert "behind 'net.encoder.'" in report
+
+
+@pytest.mark.parametrize("outer", ["", "backbone."])
+def test_of_several_encoders_one_is_asked_for(outer, tmp_path):
+    two = {}
+    for at in ("query", "key"):
+        two |= prefixed(resnet("resnet18").state_dict(), f"{outer}{at}.net.")
+    state = two | {"scale": torch.ones(2)}
+    asked = rf"Behind --prefix {outer}key\.net\. or --prefix {outer}query\.net\. is an encoder"
+    with pytest.raises(CheckpointError, match=asked):
+        brought_in(state, tmp_path)
+    with pytest.raises(CheckpointError, match=rf"begins with 'a\.'.*{asked}"):
+        brought_in(state, tmp_path, prefix="a")
+    brought_in(state, tmp_path, prefix=f"{outer}query.net")
+
+
+@pytest.mark.parametrize(
+    "name", ["model_state_dict", "state_dict_ema", "model_ema", "ema", "network", "net", "weights"]
+)
+def test_containers_of_other_tools(name, tmp_path):
+    state = resnet("resnet18").state_dict()
+    _, report = brought_in({name: state, "optimizer_state_dict": {}, "epoch": 3}, tmp_path)
+    assert "used     120 tensors" in report and "note" not in report
+
+
+def test_of_several_containers_the_report_says_which(tmp_path):
+    trunk = resnet("resnet18").eval()
+    averaged = {key: tensor + 1 for key, tensor in trunk.state_dict().items()}
+    folder, report = brought_in({"model_ema": averaged, "state_dict": trunk.state_dict()}, tmp_path)
+    told = " ".join(report.split())
+    assert "note 'state_dict' of the file is taken, and not 'model_ema'." in told
+    assert "torch.load(FILE)['model_ema'], NEW)" in told
+    trunk.fc = torch.nn.Identity()
+    same_features(folder, trunk)
 
 
 def folder_of(path, names):

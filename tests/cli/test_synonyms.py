@@ -45,6 +45,9 @@ from vidmoco.config.commands import PretrainCommand
         ("preview v --data.crop-scale 0.2 1", "Give --augment.crop-scale."),
         ("extract v -o x --data.workers 2", "Give --workers."),
         ("extract v -o x --limits.max-pixels 2", "Give --max-pixels."),
+        ("pretrain v data.batch_size=4", "Give --data.batch-size 4."),
+        ("pretrain v --steps 2 +optim.lr=.1", "Give --optim.lr .1."),
+        ("pretrain v steps=4", "Give --steps 4."),
         ("pretrain --data v", "Give the videos without a flag: videos/."),
     ],
 )

@@ -9,6 +9,7 @@ from vidmoco.config.evaluation import EvaluateCommand, LabelledVideosConfig, Sea
 from vidmoco.config.frame_selection import FrameSelection
 from vidmoco.config.limits import Limits
 from vidmoco.config.plain import build_settings, checked, from_python, to_plain
+from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.errors import ConfigError
 
 
@@ -75,3 +76,25 @@ def test_a_message_shows_the_beginning_of_a_long_value():
         build_settings(DataConfig, {"batch_size": list(range(999))}, at="data")
     assert "'data.batch_size' is [0, 1, 2" in str(caught.value)
     assert "…; it must be a whole number" in str(caught.value) and len(str(caught.value)) < 200
+
+
+def test_dotted_names_are_those_of_sections():
+    given = {"data.batch_size": 64, "seed": 3, "data": {"max_gap": 1.5}}
+    config = build_settings(PretrainConfig, given, at="")
+    assert (config.data.batch_size, config.data.max_gap, config.seed) == (64, 1.5, 3)
+    for wrong, message in (
+        ({"data.seed": 1, "data": {"seed": 2}}, r"'data\.seed' is given twice"),
+        (
+            {"data": 3, "data.max_gap": 2},
+            r"'data\.max_gap' is given, and 'data' is 3\.",
+        ),
+        ({"data.max_gaps": 2}, r"unknown key 'data\.max_gaps'"),
+        ({"dat.max_gap": 2}, "unknown key 'dat'"),
+        ({"optim.learning_rate": 2}, r"'learning_rate' is lr\."),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            build_settings(PretrainConfig, wrong, at="")
+    videos = from_python(
+        EvaluateCommand, {"images": "i", "backbone": "b", "videos.min_videos": 3}
+    ).videos
+    assert videos is not None and videos.min_videos == 3

@@ -425,3 +425,16 @@ def test_a_recipe_that_it_cannot_begin_with(tmp_path, text, words):
     (tmp_path / "a.yaml").write_text(text)
     with pytest.raises(ConfigError, match=words):
         load_recipe(tmp_path / "a.yaml")
+
+
+def test_dotted_names_as_a_recipe_and_a_sweep_have_them():
+    config = parse_recipe("data.batch_size: 64\noptim: {lr: 0.5}\noptim.momentum: 0.5", source="x")
+    assert (config.data.batch_size, config.optim.lr, config.optim.momentum) == (64, 0.5, 0.5)
+    swept = {"method.name": "simclr", "optim.lr": 0.1, "backbone": "resnet34"}
+    config = with_settings(config, swept)
+    assert (config.data.batch_size, config.optim.lr, config.optim.momentum) == (64, 0.1, 0.5)
+    assert (config.method.name, config.backbone.name) == ("simclr", "resnet34")
+    with pytest.raises(ConfigError, match="'batch_size' is given, and in 'data' too"):
+        with_settings(config, {"batch_size": 4, "data.batch_size": 8})
+    with pytest.raises(ConfigError, match=r"Recipe x: 'data\.batch_size' is given twice"):
+        parse_recipe("data.batch_size: 4\ndata: {batch_size: 4}", source="x")

@@ -5,7 +5,7 @@ import torch
 from method_material import SHARED_STATS, run, views
 
 from vidmoco.backbones.build import build_backbone
-from vidmoco.backbones.create import num_features_of
+from vidmoco.backbones.feature_shape import num_features_of
 from vidmoco.config.methods import (
     METHOD_CONFIGS,
     EndToEndConfig,

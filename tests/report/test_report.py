@@ -137,6 +137,31 @@ def test_what_cannot_be_shown_is_one_line(tmp_path, capsys):
     )
 
 
+def test_a_damaged_source_among_several_costs_itself_only(tmp_path, capsys):
+    good, other, torn = (make_run(tmp_path / name) for name in ("good", "other", "torn"))
+    (torn / "metrics.jsonl").write_text("{}\n")
+    bad, page = tmp_path / "bad.json", tmp_path / "page.html"
+    bad.write_text("{")
+    (other / "results.json").write_text("{")
+    assert report(good, torn, other, "--results", bad, "-o", page) == 1
+    told = capsys.readouterr().err
+    assert "Left out:" in told and page.is_file()
+    shown = page.read_text()
+    assert "Left out" in shown and "Last numbers" in shown
+    for name in ("torn/metrics.jsonl is damaged in line 1", "bad.json", "other/results.json"):
+        assert name in " ".join(told.split()) and name in shown
+    odd = write_json(tmp_path / "odd.json", results(row("a") | {"few_shot_top1": {"much": [1.0]}}))
+    assert report(good, odd, "-o", page) == 1
+    assert "odd.json is damaged" in page.read_text() and capsys.readouterr().err
+    assert "None of 2 sources can be read." in refusal(capsys, torn, bad, "-o", page)
+
+
+def test_a_folder_of_runs_says_how_to_give_them(tmp_path, capsys):
+    make_run(tmp_path / "sweep" / "s0")
+    said = refusal(capsys, tmp_path / "sweep")
+    assert "is not a run folder, and 1 in it are" in said and "sweep/* -o report.html" in said
+
+
 def test_outputs_that_cannot_be_written(tmp_path, capsys):
     run = make_run(tmp_path / "run")
     assert "must end in .html" in refusal(capsys, run, "-o", tmp_path / "x.pdf")

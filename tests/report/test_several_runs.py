@@ -86,7 +86,7 @@ def test_the_command_writes_one_page(runs, tmp_path):
         (["one", "one", "-o", "r.html"], "one is given twice; give each run or file once."),
         (["one", "two", "link", "-o", "r.html"], "one is link; give each run or file once."),
         (["one", "gone", "-o", "r.html"], "No such file or folder: gone"),
-        (["one", "results.txt", "-o", "r.html"], "results.txt is not a results file"),
+        (["results.txt", "-o", "r.html"], "results.txt is not a results file"),
     ],
 )
 def test_what_cannot_be_compared(words, said, runs, tmp_path, monkeypatch, capsys):

@@ -65,3 +65,13 @@ def test_a_page_of_all_kinds(given, tmp_path):
         assert found == [*heads, *["Comparison on pets"] * shown, "Detection on VOC2007 test"]
     assert main(["report", str(given[4])]) == 0
     assert (given[4] / "report.html").exists()
+
+
+def test_of_several_what_cannot_be_read_is_left_out(tmp_path):
+    run = make_run(tmp_path / "run")
+    (tmp_path / "notes.txt").touch()
+    sources = read_sources(ReportCommand(sources=(run, tmp_path / "notes.txt"), output=Path("o")))
+    assert len(sources.runs) == 1
+    assert "notes.txt is not a results file" in " ".join(sources.left_out)
+    with pytest.raises(ConfigError, match=r"notes\.txt is not a results file"):
+        read_sources(ReportCommand(sources=(tmp_path / "notes.txt",)))

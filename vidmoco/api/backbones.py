@@ -9,8 +9,10 @@ from torch import nn
 import vidmoco
 from vidmoco.api.embed import PathLike
 from vidmoco.backbones import build
+from vidmoco.backbones.feature_shape import require_features
 from vidmoco.backbones.folder import holds_only_a_backbone
 from vidmoco.backbones.folder_config import MAX_SIDE
+from vidmoco.backbones.preprocess import require_three_channels
 from vidmoco.backbones.trial import fault_when_saved
 from vidmoco.config.plain import checked
 from vidmoco.errors import ConfigError
@@ -68,15 +70,18 @@ def save_backbone(backbone: nn.Module, folder: PathLike, *, size: int) -> Path:
 
 def _require_size(backbone: nn.Module, size: int) -> None:
     """Refuse a size that the network does not take."""
+    require_three_channels(backbone, name="This network")
     try:
-        backbone.eval()(torch.zeros(2, 3, size, size))
+        features = backbone.eval()(torch.zeros(2, 3, size, size))
     except (RuntimeError, AssertionError, ValueError) as error:
         own = getattr(backbone, "pretrained_cfg", {}).get("input_size", (3, 224, 224))[-1]
         raise ConfigError(
-            f"size is {size}, and this network does not take it: {' '.join(str(error).split())} "
+            f"size is {size}, and this network does not take images of 3 x {size} x {size}: "
+            f"{' '.join(str(error).split())} "
             f"Give the size of its training, such as {own}, or make it for another one: "
             f"timm.create_model(NAME, img_size={size}, num_classes=0), where NAME has that."
         ) from error
+    require_features(backbone, features, name="This network")
 
 
 def _require_network(backbone: nn.Module) -> None:

@@ -1,6 +1,6 @@
 """Pictures as Python has them: of PIL, arrays, tensors and image files."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,7 +18,7 @@ from vidmoco.images.decode import decode_image, is_animation, rgb_of
 from vidmoco.images.suffixes import IMAGE_SUFFIXES
 from vidmoco.progress import ProgressBar
 from vidmoco.shapes import Float32, Float64, UInt8
-from vidmoco.urls import absolute_paths
+from vidmoco.urls import absolute_paths, are_several
 from vidmoco.video.files import VIDEO_SUFFIXES, begins_like_video
 
 Picture: TypeAlias = Image.Image | np.ndarray | Tensor
@@ -38,7 +38,7 @@ def pictures_or_videos(given: Any) -> tuple[list[Picture | Path] | None, tuple[P
     if isinstance(given, np.ndarray | Tensor) and given.ndim != 3:
         _require_rgb(given, "The array", ndim=4)
         return list(given), ()
-    is_one = isinstance(given, (*_IN_MEMORY, str)) or not isinstance(given, Iterable)
+    is_one = isinstance(given, _IN_MEMORY) or not are_several(given)
     found: list[Picture | Path] = []
     for one in [given] if is_one else given:
         found += [one] if isinstance(one, _IN_MEMORY) else absolute_paths((one,))

@@ -19,6 +19,7 @@ from vidmoco.api.features import evaluate
 from vidmoco.backbones.build import load_backbone
 from vidmoco.backbones.source import with_lasting_sources
 from vidmoco.config.evaluation import ReportCommand
+from vidmoco.config.plain import nested
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.recipe import asked_of, default_recipe, load_recipe, with_settings
 from vidmoco.config.resume import has_checkpoint, resumed_config
@@ -145,7 +146,8 @@ def pretrain(
         **settings: Settings in place of the recipe's: those without a section (``steps``,
             ``epochs``, ``seed``), those that have a short flag (``batch_size``, ``device``,
             ``precision``, ``workers``, ``single_frame``), ``backbone`` and ``method`` by name, and
-            whole sections as dicts (``data={"max_gap": 1.5}``).
+            whole sections as dicts (``data={"max_gap": 1.5}``) or by dotted names
+            (``**{"data.max_gap": 1.5}``).
 
     Raises:
         ConfigError: A setting is unknown or cannot be used.
@@ -162,7 +164,7 @@ def pretrain(
         )
     if resume not in (True, False, "auto"):
         raise ConfigError(f"resume is {resume!r}; it must be True, False or 'auto'.")
-    folder = expanded(Path(run)) if run is not None else None
+    folder, settings = expanded(Path(run)) if run is not None else None, nested(settings)
     if resume is True or (resume and has_checkpoint(folder)):
         folder = folder or LATEST.resolve()
         saved = load_run(folder).config

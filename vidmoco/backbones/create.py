@@ -16,6 +16,7 @@ from timm.models import is_model
 from torch import nn
 
 from vidmoco.backbones.checkpoint_file import read_checkpoint_file
+from vidmoco.backbones.feature_shape import require_features
 from vidmoco.backbones.file_fits import Shapes, require_fit, shapes_in
 from vidmoco.backbones.folder import (
     CONFIG_FILE,
@@ -25,6 +26,7 @@ from vidmoco.backbones.folder import (
 )
 from vidmoco.backbones.hub_model import check_hub, tell_of_download
 from vidmoco.backbones.inner_weights import only_own_weights
+from vidmoco.backbones.preprocess import require_three_channels
 from vidmoco.backbones.source import HUB, Source, unknown_backbone
 from vidmoco.errors import CheckpointError, ConfigError, VidmocoError
 
@@ -159,6 +161,7 @@ def create_at(
     try:
         model, resized = _create_for(source, size, other_sizes, pretrained=pretrained, **options)
         model.eval()
+        require_three_channels(model, name=source.label)
         for tried in (size, *other_sizes):
             _require_whole_patches(model, tried, source=source, flag=flags[tried != size])
             features = _features(model, tried)
@@ -176,17 +179,8 @@ def create_at(
             f"{source.label} cannot take inputs of {tried} px: {first_line(error)}. "
             f"Change {flags[tried != size]}{better}, or the backbone."
         ) from error
-    if features.shape != (2, num_features_of(model)):
-        raise ConfigError(
-            f"{source.label} does not give one feature vector per image. Choose another backbone."
-        )
+    require_features(model, features, name=source.label)
     return model
-
-
-def num_features_of(backbone: nn.Module) -> int:
-    """Return D, the dimension of the pooled feature."""
-    known: Any = backbone
-    return int(getattr(known, "head_hidden_size", None) or known.num_features)
 
 
 def patches_left_over(backbone: nn.Module, size: int) -> int:
@@ -246,10 +240,9 @@ def _create_for(
     raise AssertionError("timm refuses no option, because none is given")
 
 
-def _features(model: nn.Module, size: int) -> torch.Tensor:
+def _features(model: nn.Module, size: int) -> Any:
     with torch.no_grad():
-        features: torch.Tensor = model(torch.zeros(2, 3, size, size))
-    return features
+        return model(torch.zeros(2, 3, size, size))
 
 
 def _nearest_sizes(

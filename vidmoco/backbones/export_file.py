@@ -17,7 +17,7 @@ from vidmoco.backbones.build import (
     heads_of,
     load_backbone,
 )
-from vidmoco.backbones.create import num_features_of
+from vidmoco.backbones.feature_shape import num_features_of
 from vidmoco.backbones.key_names import differences, torchvision_names
 from vidmoco.backbones.preprocess import preprocess_of
 from vidmoco.config.commands import ExportCommand

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
@@ -35,7 +35,7 @@ class FrozenBackbone:
     source: str
     """As the user gave it: a folder, a timm name or ``random:NAME``."""
     architecture: str
-    backbone: nn.Module
+    backbone: nn.Module = field(repr=False)
     """Maps normalised (N, 3, S, S) images to (N, D) features, or to (N, P, D) patch tokens."""
     preprocess: Preprocess
     dim: int

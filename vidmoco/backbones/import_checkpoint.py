@@ -33,6 +33,8 @@ from vidmoco.errors import CheckpointError, ConfigError
 from vidmoco.text import first_of
 
 _DEFAULT_SIZE = 224  # of all these papers; the weights of a ResNet do not tell
+# timm's names of the first convolution in networks that are recognised.
+_STEMS = ("conv1.weight", "conv1.0.weight", "patch_embed.proj.weight")
 
 
 def import_checkpoint(command: ImportCommand, *, console: Console | None = None) -> Path:
@@ -55,13 +57,16 @@ def import_checkpoint(command: ImportCommand, *, console: Console | None = None)
         )
         wanted = backbone.state_dict().keys()
     encoder = find_encoder(content, prefix=command.prefix, wanted=wanted, source=str(source))
+    _require_three_channels(encoder.weights, source=str(source))
     guess = guess_architecture(encoder.weights, layout=encoder.layout)
     name = command.architecture or guess.architecture
     if not name:
         other = ", or the prefix of the backbone's keys with --prefix if it has others"
+        found, behind = encoder.prefix, f" behind {encoder.prefix!r}" * bool(encoder.prefix)
         raise ConfigError(
-            f"The encoder of {source} has {_describe(encoder.weights)}, whose architecture is "
-            f"unknown. Name timm's architecture with --architecture{other * (not command.prefix)}."
+            f"The encoder of {source}{behind} has {_describe(encoder.weights)}, whose architecture "
+            "is unknown. Name timm's architecture with --architecture"
+            f"{'' if command.prefix or found else other}."
         )
     size = command.size or guess.size or _DEFAULT_SIZE
     if backbone is None or size != (command.size or _DEFAULT_SIZE):  # positions of another size
@@ -99,6 +104,16 @@ def import_checkpoint(command: ImportCommand, *, console: Console | None = None)
     if may_be_timms and command.mean is None and command.std is None:
         _tell_of_timms_normalisation(encoder, backbone, (mean, std), console)
     return folder
+
+
+def _require_three_channels(weights: Mapping[str, Tensor], *, source: str) -> None:
+    """Refuse an encoder whose first convolution is not of images of three channels."""
+    for name in _STEMS:
+        stem = weights.get(name)
+        if stem is not None and stem.ndim == 4 and stem.shape[1] != 3:
+            raise CheckpointError(
+                f"The encoder of {source} needs {stem.shape[1]} input channels (3 are supported)."
+            )
 
 
 def _network(name: str, *, size: int, num_heads: int | None) -> nn.Module:
@@ -166,6 +181,8 @@ def load_strictly(
         )
     for key, tensor in weights.items():
         if tensor.shape != wanted[key].shape:
+            if wanted[key].ndim == 4 and wanted[key].shape[1] == 3:
+                _require_three_channels({_STEMS[0]: tensor}, source=source)
             raise CheckpointError(
                 f"The encoder of {source} is not a {name}: {key} has the shape "
                 f"{tuple(tensor.shape)}, expected {tuple(wanted[key].shape)}. Name the right timm "
@@ -228,6 +245,14 @@ def _report(
         f"dropped  {dropped or 'none'}",
         f"missing  {f'{counters} counters of batch norms' if counters else 'none'}",
     )
+    if encoder.other_containers:
+        others = encoder.other_containers
+        say(
+            console,
+            f"note     {encoder.container!r} of the file is taken, and not "
+            f"{', '.join(map(repr, others))}. To import that: "
+            f"torch.save(torch.load(FILE)[{others[0]!r}], NEW), and name NEW.",
+        )
 
 
 def _describe(weights: Mapping[str, Tensor]) -> str:

@@ -9,14 +9,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vidmoco.backbones.first_layers import prefixes_of_encoders, where_encoders_are
 from vidmoco.backbones.key_names import timm_names
 from vidmoco.backbones.source import of_vidmoco
 from vidmoco.checkpoint import holds_its_values
 from vidmoco.errors import CheckpointError
 
 WRAPPERS = ("module.", "_orig_mod.")  # of DistributedDataParallel and of torch.compile
-# Keys under which tools keep the state dict. DINO's paper evaluates the teacher.
-_CONTAINERS = ("teacher", "state_dict", "model", "student")
+# Keys under which tools keep the state dict. DINO's paper evaluates the teacher. The next-to-last
+# line is of averaged weights, which many tools keep beside the others.
+_CONTAINERS = (
+    *("teacher", "state_dict", "model", "student", "model_state_dict", "model_state"),
+    *("state_dict_ema", "model_ema", "ema_state_dict", "ema"),
+    *("network", "net", "weights", "params"),
+)
 # Only DINO's head has this key. A teacher without it may come from any tool.
 _DINO = "head.last_layer."
 _BATCH_NORM_COUNTER = "num_batches_tracked"
@@ -77,7 +83,11 @@ class Encoder:
     has_training_keys: bool = False
     """Whether the file has keys of a training on masked images, so the weights are not timm's."""
     prefix: str = ""
-    """What the encoder's keys begin with, if that is in no layout: words that all keys share."""
+    """What the encoder's keys begin with, if that is in no layout."""
+    container: str = ""
+    """The key of the state dict in the checkpoint; "" for the top."""
+    other_containers: tuple[str, ...] = ()
+    """Keys of other state dicts in it."""
 
 
 def find_encoder(
@@ -95,25 +105,24 @@ def find_encoder(
     Raises:
         CheckpointError: there are no weights, or none that begin so.
     """
-    container, tensors = _state_dict(content, source=source)
+    container, tensors, others = _state_dict(content, source=source)
     found = None
     if prefix is None and not _fitting(tensors):
         found = _behind_a_prefix(tensors, wanted)
         if found is None and wanted is not None:
             prefix = ""
     layout = found or _layout_of(tensors, container, prefix=prefix, source=source)
-    inside = {
-        key.removeprefix(layout.prefix): tensor
-        for key, tensor in tensors.items()
-        if key.startswith(layout.prefix)
-    }
+    inside = _inside(tensors, layout.prefix)
+    if inner := _deeper(inside, wanted, at=layout.prefix, source=source):
+        layout = found = Layout(layout.name, layout.prefix + inner, ())
+        inside = _inside(tensors, layout.prefix)
     names = timm_names(inside)
     is_timms = "patch_embed.proj.weight" in inside
-    others = HEADS + (_TRAINING_KEYS if is_timms else ())
+    left_out = HEADS + (_TRAINING_KEYS if is_timms else ())
     weights = {
         names[key]: tensor
         for key, tensor in inside.items()
-        if not names[key].startswith(others) or (wanted is not None and names[key] in wanted)
+        if not names[key].startswith(left_out) or (wanted is not None and names[key] in wanted)
     }
     for key, tensor in weights.items():
         if tensor.layout is torch.strided and not tensor.is_meta and not holds_its_values(tensor):
@@ -127,7 +136,36 @@ def find_encoder(
     dropped = Counter(key.partition(".")[0] for key in tensors.keys() - used)
     is_masked = is_timms and any(key.startswith(_TRAINING_KEYS) for key in inside)
     behind = layout.prefix if found is not None else ""
-    return Encoder(layout.name, weights, len(tensors), dict(dropped), is_timms, is_masked, behind)
+    return Encoder(
+        layout.name,
+        weights,
+        len(tensors),
+        dict(dropped),
+        has_timm_names=is_timms,
+        has_training_keys=is_masked,
+        prefix=behind,
+        container=container,
+        other_containers=others,
+    )
+
+
+def _inside(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors whose names begin with a prefix, without it."""
+    return {
+        key.removeprefix(prefix): tensor
+        for key, tensor in tensors.items()
+        if key.startswith(prefix)
+    }
+
+
+def _deeper(inside: Mapping[str, Tensor], wanted: Set[str] | None, *, at: str, source: str) -> str:
+    """Return what else the keys of the only encoder begin with, or ""."""
+    if wanted is not None and wanted & set(timm_names(inside).values()):
+        return ""
+    prefixes = prefixes_of_encoders(inside, without_counters({*(wanted or ())}))
+    if len(prefixes) > 1 and "" not in prefixes:
+        raise CheckpointError(f"{source}: {where_encoders_are(inside, at=at)}")
+    return "" if "" in prefixes else "".join(prefixes)
 
 
 def _without_class_position(weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -144,28 +182,33 @@ def _without_class_position(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return weights | {"cls_token": token + positions[:, :1], "pos_embed": positions[:, 1:]}
 
 
-def _state_dict(content: Any, *, source: str) -> tuple[str, dict[str, Tensor]]:
-    """Return the key of the state dict in the checkpoint ("" for the top), and its tensors."""
-    for name, state in _dicts_of(content):
-        tensors = {
-            _unwrapped(str(key)): value for key, value in state.items() if isinstance(value, Tensor)
-        }
-        if len(tensors) > 1:
-            return name, tensors
+def _state_dict(content: Any, *, source: str) -> tuple[str, dict[str, Tensor], tuple[str, ...]]:
+    """Return the key of the state dict in the checkpoint ("" for the top), its tensors, and others.
+
+    The others are keys of further state dicts.
+    """
+    found = {name: tensors for name, tensors in _tensors_of(content) if len(tensors) > 1}
+    if found:
+        taken, *others = found
+        return taken, found[taken], tuple(name for name in others if name)
     kind = f"{', '.join(map(repr, list(content)[:8]))}" if isinstance(content, Mapping) else ""
     raise CheckpointError(
         f"{source} holds no weights by name, but {kind or type(content).__name__}. Expected a "
-        "state dict, or one under 'state_dict', 'model' or 'teacher'."
+        f"state dict, or one under {', '.join(_CONTAINERS)}."
     )
 
 
-def _dicts_of(content: Any) -> Iterator[tuple[str, Mapping[Any, Any]]]:
+def _tensors_of(content: Any) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """Yield the tensors by name of each place where tools keep them."""
     if not isinstance(content, Mapping):
         return
-    for name in _CONTAINERS:
-        if isinstance(content.get(name), Mapping):
-            yield name, content[name]
-    yield "", content
+    for name in (*_CONTAINERS, ""):
+        state = content.get(name) if name else content
+        if isinstance(state, Mapping):
+            yield (
+                name,
+                {_unwrapped(str(key)): x for key, x in state.items() if isinstance(x, Tensor)},
+            )
 
 
 def _unwrapped(key: str) -> str:
@@ -184,7 +227,7 @@ def _layout_of(
         if not any(key.startswith(prefix) for key in tensors):
             raise CheckpointError(
                 f"No key of {source} begins with {prefix!r}. Its keys begin with: "
-                f"{', '.join(words[:12])}."
+                f"{', '.join(words[:12])}. {where_encoders_are(tensors)}"
             )
         return Layout(GIVEN, prefix, ())
     if layout := _fitting(tensors):
@@ -194,8 +237,11 @@ def _layout_of(
         return Layout("dino" if is_dino else container, layout.prefix, ())
     if {"augment_generator", "torch_generator"} <= tensors.keys():
         raise CheckpointError(f"{source} is a checkpoint of vidmoco. {of_vidmoco('RUN')}")
+    if len(prefixes_of_encoders(tensors)) == 1:  # ``_deeper`` finds it
+        return Layout("torchvision", "", ())
     raise CheckpointError(
         f"The layout of {source} is unknown. Its keys begin with: {', '.join(words[:12])}. "
+        f"{where_encoders_are(tensors)} "
         "Give timm's name of the network with --architecture, or the prefix of the backbone's keys "
         "with --prefix."
     )

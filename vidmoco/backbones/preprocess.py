@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vidmoco.backbones.feature_shape import width_of
 from vidmoco.errors import ConfigError
 from vidmoco.shapes import Float, UInt8
 from vidmoco.text import reason_of
@@ -60,12 +61,12 @@ def preprocess_of(
     from timm.data import resolve_data_config  # here: processes that only resize need no timm
 
     config = resolve_data_config({}, model=backbone)
-    channels, height, width = config["input_size"]
+    require_three_channels(backbone, name="This backbone's preprocessing is not supported: it")
+    _, height, width = config["input_size"]
     if size is not None:
         height = width = size
     crop_mode = crop_mode or config["crop_mode"]
     for holds, what in (
-        (channels == 3, f"{channels} input channels (3 are supported)"),
         (height == width, f"a {height} x {width} input (square ones are supported; give --size)"),
         (len(config["mean"]) == 3 and len(config["std"]) == 3, "a mean and std of 3 channels"),
         (
@@ -87,6 +88,17 @@ def preprocess_of(
         std=cast(tuple[float, float, float], tuple(float(x) for x in config["std"])),
         crop_mode=crop_mode,
     )
+
+
+def require_three_channels(backbone: Any, *, name: str) -> None:
+    """Refuse a timm model for images that are not of three channels. ``name`` is for errors.
+
+    Raises:
+        ConfigError: it needs another number of channels.
+    """
+    channels = (backbone.pretrained_cfg.get("input_size") or (3,))[0]
+    if channels != 3:
+        raise ConfigError(f"{name} needs {channels} input channels (3 are supported).")
 
 
 def resize_and_crop(
@@ -174,13 +186,7 @@ def feature_dim(backbone: nn.Module, preprocess: Preprocess, *, name: str) -> in
             + (f"; its own size is {own}: leave out --size" if own != size else "")
             + f". Its error: {reason_of(error)}"
         ) from error
-    if not isinstance(features, Tensor) or features.ndim != 2 or features.shape[0] != 1:
-        shape = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
-        raise ConfigError(
-            f"Backbone {name} gives {shape} for one image; expected one feature vector, (1, D), as "
-            "of a timm model with num_classes=0 and its own pooling."
-        )
-    return int(features.shape[1])
+    return width_of(features, num_images=1, name=f"Backbone {name}")
 
 
 def _resized(

@@ -21,7 +21,8 @@ def require_savable(backbone: nn.Module, *, name: str, input_size: int) -> None:
         input_size: side of its inputs in pixels.
 
     Raises:
-        ConfigError: it cannot be saved or loaded, or gives other features afterwards.
+        ConfigError: it cannot be saved or loaded, its features are not finite, or are others
+            afterwards.
     """
     if fault := fault_when_saved(backbone, input_size=input_size):
         raise ConfigError(
@@ -50,6 +51,8 @@ def fault_when_saved(backbone: nn.Module, *, input_size: int) -> str:
             save_backbone(ours, folder, input_size=input_size, provenance={})
             loaded = load_backbone(folder)
         expected: Any = ours(images)
+        if not torch.isfinite(expected).all():
+            return "the backbone gives features that are not finite, for images of noise."
         same = torch.allclose(loaded(images), expected, rtol=1e-3, atol=1e-4)
     except Exception as error:  # of timm, safetensors and the network, of many kinds
         return f"the backbone cannot be saved and loaded again ({error})."

@@ -16,7 +16,7 @@ import tyro
 
 from vidmoco.cli.help import HELP, HELP_ALL, print_help
 from vidmoco.cli.resume_words import run_config, with_resume
-from vidmoco.cli.synonyms import called_here
+from vidmoco.cli.synonyms import as_a_flag, called_here
 from vidmoco.config.base import require_finite
 from vidmoco.config.commands import PretrainCommand, PreviewCommand
 from vidmoco.config.methods import METHOD_CONFIGS
@@ -47,6 +47,8 @@ def parse(settings: type[Any], words: Sequence[str], *, prog: str) -> Any:
         SystemExit: After the help (0), or after a message about a wrong argument (2).
     """
     _require_words(words)
+    if hint := as_a_flag(words, {flag for flag, _ in _flags(settings)}, command=prog):
+        raise ConfigError(hint)
     options: dict[str, Any] = {}
     advice = ""
     if settings is PretrainCommand:

@@ -4,8 +4,9 @@
     by Ctrl-C, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 · 141 the reader of the output ended, such as
     ``head``
 
-1 comes from ``extract`` and ``prepare``, and from findings of ``scan --verify`` and ``doctor``.
-``evaluate``, ``search``, ``explore`` and ``report`` list what they leave out and return 0.
+1 comes from ``extract`` and ``prepare``, from findings of ``scan --verify`` and ``doctor``, and
+from ``report`` where one of several sources cannot be read. ``evaluate``, ``search``, ``explore``
+and ``report`` list what else they leave out and return 0.
 
 Nothing heavy is imported before the flags are parsed, so ``--help`` answers at once.
 """

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 _BACKBONE = ("--backbone.name", "--backbone")
 _SIZE = ("--augment.size", "--size")
@@ -119,6 +120,19 @@ def called_here(message: str, flags: Collection[str], *, command: str) -> str:
                 return f"{flag} is no flag of {command}. Give {advice}."
         if flag.startswith("--") and (ours := _in_other_sections(flag, flags)):
             return f"{flag} is no flag of {command}. Give {' or '.join(ours)}."
+    return ""
+
+
+def as_a_flag(words: Sequence[str], flags: Collection[str], *, command: str) -> str:
+    """Return what the first word that Hydra would take is here, as a sentence, or "".
+
+    Such a word is ``data.batch_size=4``. It would be taken for a path.
+    """
+    for word in words:
+        name, assigned, value = word.partition("=")
+        ours = f"--{name.lstrip('+').replace('_', '-')}"
+        if assigned and ours in flags and not word.startswith("-") and not Path(word).exists():
+            return f"{word} is no argument of {command}. Give {ours} {value}."
     return ""
 
 

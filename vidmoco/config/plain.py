@@ -13,6 +13,17 @@ from vidmoco.errors import ConfigError, nearest
 
 Config = TypeVar("Config")
 _MOST_SHOWN = 120  # characters
+# Of other tools: what they are called here. Flags have their own (``cli/synonyms.py``).
+_OTHER_NAMES = {
+    "learning_rate": "lr",
+    "wd": "weight_decay",
+    "num_workers": "workers",
+    "max_epochs": "epochs",
+    "max_steps": "steps",
+    "temperature": "tau",
+    **dict.fromkeys(("image_size", "img_size", "crop_size"), "size"),
+    **dict.fromkeys(("arch", "model", "model_name"), "backbone"),
+}
 
 
 def to_plain(value: Any) -> Any:
@@ -38,6 +49,29 @@ def to_plain(value: Any) -> Any:
     return value
 
 
+def nested(data: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Return settings with ``{"data": {"max_gap": 1}}`` in place of ``{"data.max_gap": 1}``.
+
+    Raises:
+        ConfigError: a setting is given twice.
+    """
+    found = {key: value for key, value in data.items() if "." not in str(key)}
+    for key, value in data.items():
+        section, dot, inner = str(key).partition(".")
+        if not dot:
+            continue
+        before = found.get(section, {})
+        if not isinstance(before, Mapping):
+            raise ConfigError(
+                f"{key!r} is given, and {section!r} is {_shown(before)}. Give {section!r} as a "
+                "mapping of settings."
+            )
+        if inner in before:
+            raise ConfigError(f"{key!r} is given twice.")
+        found[section] = {**before, inner: value}
+    return found
+
+
 def from_python(
     kind: type[Config], given: Mapping[str, Any], *, call: Callable[..., Any] | None = None
 ) -> Config:
@@ -49,6 +83,7 @@ def from_python(
         ConfigError: a name is unknown, or a value has the wrong type or is out of range.
     """
     known = typing.get_type_hints(kind)
+    given = nested(given)
     require_known(kind, given, call=call)
     plain = {
         name: value if _is_one(known.get(name), value) else to_plain(value)
@@ -93,7 +128,9 @@ def require_known(
     known = [name for name in dict.fromkeys([*names, *short, *named]) if name not in without]
     for name in given:
         if name not in known:
-            places = [f"{section}={{{name!r}: …}}" for section in _sections_with(kind, name)]
+            ours = _OTHER_NAMES.get(name, name)
+            places = [f"{section}={{{ours!r}: …}}" for section in _sections_with(kind, ours)]
+            places = [ours] if ours in known else places
             raise _unknown(name, name, known, places)
 
 
@@ -135,10 +172,12 @@ def build_settings(kind: type[Config], data: Any, *, at: str) -> Config:
     known = typing.get_type_hints(kind)  # strips Annotated
     names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
     values = {}
-    for key, value in data.items():
+    for key, value in nested(data).items():
         where = f"{at}.{key}" if at else key
         if key not in names:
-            places = [f"{section}.{key}" for section in _sections_with(kind, str(key))]
+            ours = _OTHER_NAMES.get(str(key), str(key))
+            places = [f"{section}.{ours}" for section in _sections_with(kind, ours)]
+            places = [ours] if ours in names else places
             raise _unknown(where, str(key), names, places)
         values[key] = _coerce(known[key], value, at=where)
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]

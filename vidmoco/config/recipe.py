@@ -20,7 +20,7 @@ from vidmoco.config.command_line import flag_words
 from vidmoco.config.fields import EVERYDAY
 from vidmoco.config.method_settings import MethodSettings
 from vidmoco.config.methods import METHOD_CONFIGS
-from vidmoco.config.plain import build_settings, require_known, to_plain
+from vidmoco.config.plain import build_settings, nested, require_known, to_plain
 from vidmoco.config.pretrain import PretrainConfig
 from vidmoco.config.yaml_text import MAX_BYTES, read_yaml
 from vidmoco.cores import sees_gpu
@@ -156,14 +156,15 @@ def with_settings(
 
     Args:
         config: what the settings replace.
-        settings: names as in a recipe; settings that have a short flag by its name; sections as
-            mappings; ``backbone`` and ``method`` also by name. Another method comes with its own
-            defaults.
+        settings: names as in a recipe, also with dots (``data.max_gap``); settings that have a
+            short flag by its name; sections as mappings; ``backbone`` and ``method`` also by name.
+            Another method comes with its own defaults.
         call: the function of Python that they are given to, whose own names are known too.
 
     Raises:
         ConfigError: a setting is unknown, or cannot be used.
     """
+    settings = nested(settings)
     require_known(PretrainConfig, settings, call=call, short=_SHORT)
     method = settings.get("method")
     name = method.get("name") if isinstance(method, Mapping) else method

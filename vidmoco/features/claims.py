@@ -48,7 +48,7 @@ class Worker:
         """Whether there was another process at any time."""
         self._folder, self._extracts = folder, True
         self._labels: str | None = None
-        self._other_labels: set[str] = set()
+        self._other_labels: set[Any] = set()
         self._began = time.monotonic()
         self._held: dict[str, list[str]] = {}
         self._closed: dict[str, str] = {}  # claims that say so, which is for good: read once
@@ -103,17 +103,14 @@ class Worker:
             if _ID.fullmatch(name)
         }
         now = changed.pop(self.id, max(changed.values(), default=0.0))
-        alive, extracting, labels = set(), set(), set()
+        alive = {}
         for name, time_ in changed.items():
             state = self._read(f"{WORKERS}/{name}")
-            if not state or now - time_ > EXPIRY or not _may_run(state):
-                continue
-            alive.add(name)
-            labels.add(state.get("labels"))
-            if state.get("extracts"):
-                extracting.add(name)
-        self.others, self.extracting = frozenset(alive), frozenset(extracting)
-        self._other_labels = {one for one in labels if isinstance(one, str)}
+            if state and now - time_ <= EXPIRY and _may_run(state):
+                alive[name] = state
+        self.others = frozenset(alive)
+        self.extracting = frozenset(name for name in alive if alive[name].get("extracts"))
+        self._other_labels = {state.get("labels") for state in alive.values()} - {None}
         self.had_company |= bool(alive)
 
     def give_labels(self, labels: str) -> None:

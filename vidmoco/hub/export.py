@@ -14,9 +14,8 @@ from vidmoco import run_folder
 from vidmoco.atomic_file import atomic_write
 from vidmoco.backbones.build import load_backbone, weights_hash
 from vidmoco.backbones.checkpoint_file import read_checkpoint_file
-from vidmoco.backbones.create import num_features_of
 from vidmoco.backbones.folder import CONFIG_FILE, WEIGHTS_FILE, check_folder, weights_file
-from vidmoco.backbones.preprocess import preprocess_of
+from vidmoco.backbones.preprocess import feature_dim, preprocess_of
 from vidmoco.backbones.source import backbone_folder
 from vidmoco.config.commands import ExportCommand
 from vidmoco.console import say
@@ -93,11 +92,12 @@ def write_files(command: ExportCommand, folder: Path, output: Path, *, name: str
         text = recipe_text(facts.config, name=name)
         (output / RECIPE_FILE).write_text(text, encoding="utf-8")
     provenance = config.get("vidmoco")
+    preprocess = preprocess_of(backbone)
     model = Model(
         repository=name,
         architecture=str(config["architecture"]),
-        dim=num_features_of(backbone),
-        size=preprocess_of(backbone).size,
+        dim=feature_dim(backbone, preprocess, name=str(folder)),
+        size=preprocess.size,
         num_parameters=sum(weight.numel() for weight in backbone.parameters()),
         license=command.license,
         provenance=provenance if isinstance(provenance, dict) else {},

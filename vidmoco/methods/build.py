@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from vidmoco.backbones.create import num_features_of
+from vidmoco.backbones.feature_shape import num_features_of
 from vidmoco.config.method_settings import MethodSettings
 from vidmoco.config.methods import (
     EndToEndConfig,

@@ -1,8 +1,8 @@
 """``vidmoco report``: one self-contained HTML file of a run or of comparisons."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from markupsafe import Markup
 from rich.console import Console
@@ -16,7 +16,7 @@ from vidmoco.features.feature_set import open_features
 from vidmoco.report.curves import curves_section
 from vidmoco.report.detection import transfer_header, transfers_section, val_of
 from vidmoco.report.feature_sections import feature_sections
-from vidmoco.report.markup import Section
+from vidmoco.report.markup import Section, paragraph
 from vidmoco.report.page import GENERATOR, page
 from vidmoco.report.results_sections import results_header, results_section
 from vidmoco.report.run_sections import (
@@ -36,24 +36,24 @@ _ADVICE = ", or give another file by --output."
 
 
 def report(command: ReportCommand, *, console: Console | None = None) -> int:
-    """Write the page, print its path and return exit code 0.
+    """Write the page, print its path and return exit code 0, or 1 if a source is left out.
 
     Raises:
-        ConfigError: a source is neither a run nor a results file, or is damaged, or the output
-            cannot be written.
+        ConfigError: no source can be read, or the output cannot be written.
         DataError: the features are damaged.
     """
     console = console or Console(stderr=True)
     sources = read_sources(command)
-    runs, results, transfers = sources.runs, sources.comparisons, sources.transfers
+    runs, transfers = sources.runs, sources.transfers
     output = expanded(command.output or _beside(expanded(command.sources[0])))
     require_replaceable(output)
     features = None if command.features is None else open_features(command.features)
-    print_left_out([] if features is None else features.left_out)
+    tables = _comparisons(sources)
+    print_left_out([*sources.left_out, *([] if features is None else features.left_out)])
     for facts in runs:
         if facts.monitor_problem:
             say(console, facts.monitor_problem)
-    sections: list[Section | None] = []
+    sections: list[Section | None] = [_left_out(sources.left_out)]
     if len(runs) > 1:
         sections += several_sections(runs)
     elif runs:
@@ -61,7 +61,7 @@ def report(command: ReportCommand, *, console: Console | None = None) -> int:
 
         sections.append(curves_section(runs[0]))
         sections.append(pair_section(runs[0], num_pairs=command.pairs, console=console))
-    sections += [_comparison(path, one) for path, one in results]
+    sections += tables
     if transfers:
         sections.append(transfers_section(transfers))
     if features is not None:
@@ -82,14 +82,29 @@ def report(command: ReportCommand, *, console: Console | None = None) -> int:
     size = output.stat().st_size
     shown = f"{size / 1e6:.1f} MB" if size > 1e6 else f"{size / 1e3:.0f} kB"
     say_result(f"{output}: {shown}")
-    return 0
+    return 1 if sources.left_out else 0
 
 
-def _comparison(path: Path, results: dict[str, Any]) -> Section:
-    try:
-        return results_section(results, name=str(path))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:  # read_results missed it
-        raise ConfigError(f"{path} is damaged: {error!r}. Evaluate again.") from error
+def _comparisons(sources: Sources) -> list[Section]:
+    """Return the tables of the comparisons, and leave out what is damaged among several sources."""
+    sections, whole = [], []
+    for path, results in sources.comparisons:
+        try:
+            sections.append(results_section(results, name=str(path)))
+            whole.append((path, results))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:  # read_results missed it
+            damage = f"{path} is damaged: {error!r}. Evaluate again."
+            if len(sources.runs) + len(sources.comparisons) + len(sources.transfers) == 1:
+                raise ConfigError(damage) from error
+            sources.left_out.append(damage)
+    sources.comparisons = whole
+    return sections
+
+
+def _left_out(lines: Sequence[str]) -> Section | None:
+    """Return the section on sources that cannot be read, if there are any."""
+    parts = [paragraph(line, "warning") for line in lines]
+    return Section("Left out", parts, "These could not be read.") if parts else None
 
 
 def require_replaceable(path: Path) -> None:

@@ -85,7 +85,13 @@ def read_run(folder: Path) -> RunFacts:
     """
     config_file = folder / run_folder.CONFIG
     if not config_file.is_file():
-        empty = " It is empty." if folder.is_dir() and not any(folder.iterdir()) else ""
+        entries = sorted(folder.iterdir()) if folder.is_dir() else []
+        if inside := [one for one in entries if (one / run_folder.CONFIG).is_file()]:
+            raise ConfigError(
+                f"{folder} is not a run folder, and {len(inside)} in it are, such as {inside[0]}. "
+                f"Give them: vidmoco report {shlex.quote(str(folder))}/* -o report.html"
+            )
+        empty = " It is empty." if folder.is_dir() and not entries else ""
         raise ConfigError(
             f"{folder} is not a run folder: it has no {run_folder.CONFIG}.{empty} Give the folder "
             "of a run, such as runs/latest, or a results file (.json) of `vidmoco evaluate`."

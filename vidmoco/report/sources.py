@@ -21,6 +21,8 @@ class Sources:
     comparisons: list[tuple[Path, dict[str, Any]]] = field(default_factory=list)
     """Results files of ``vidmoco evaluate`` and their content."""
     transfers: list[Transfer] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    """Why each source that cannot be read is not among them."""
 
     def add(self, path: Path) -> None:
         """Read a source, and put it where it belongs."""
@@ -39,12 +41,27 @@ class Sources:
 def read_sources(command: ReportCommand) -> Sources:
     """Return the content of the sources, and of the results files of runs where none is given.
 
+    Of several sources, one that cannot be read costs itself only.
+
     Raises:
-        ConfigError: a source is none of these, is damaged, or is given twice.
+        ConfigError: no source can be read, as it is none of these or damaged; or one is given
+            twice.
     """
     sources = Sources()
-    for path in (*command.sources, *command.results):
-        sources.add(expanded(path))
+    given = [expanded(path) for path in (*command.sources, *command.results)]
+
+    def add(path: Path) -> None:
+        try:
+            sources.add(path)
+        except ConfigError as error:
+            if len(given) == 1:
+                raise
+            sources.left_out.append(str(error))
+
+    for path in given:
+        add(path)
+    if len(sources.left_out) == len(given):
+        raise ConfigError(f"None of {len(given)} sources can be read. {sources.left_out[0]}")
     _require_different(
         [
             *(facts.folder for facts in sources.runs),
@@ -55,7 +72,7 @@ def read_sources(command: ReportCommand) -> Sources:
     if not sources.comparisons and not sources.transfers:
         for facts in sources.runs:
             if (path := facts.folder / RESULTS).is_file():
-                sources.add(path)
+                add(path)
     return sources
 
 
