@@ -57,6 +57,15 @@ def test_imports_are_without_garbage_collections(mode):
     assert (done.stdout, done.stderr) == ("done\n", "Loading PyTorch …\n")  # and no leaks
 
 
+@pytest.fixture
+def interrupts():
+    """Ctrl-C raises, which it does not where a shell has started the tests in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts")
 def test_a_signal_waits_for_the_imports_and_ends_the_block(monkeypatch):
     imported = []
 
@@ -73,6 +82,7 @@ def test_a_signal_waits_for_the_imports_and_ends_the_block(monkeypatch):
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.mark.usefixtures("interrupts")
 def test_a_second_signal_does_not_wait(monkeypatch):
     ends = threading.Event()
     monkeypatch.setattr(ahead, "_import_uncollected", lambda *_: ends.wait(PATIENCE))

@@ -34,8 +34,8 @@ def job(tmp_path, backbone):
     folder = output_folder(command.output)
     folder.make()
     with Worker(folder) as driver:
-        open_output(folder, driver, frozen, command, [])
-        yield Job(frozen, todo, command, [], driver.id, str(todo[0].video.path))
+        open_output(folder, driver, frozen, command, {})
+        yield Job(frozen, todo, command, {}, driver.id, str(todo[0].video.path))
 
 
 def test_each_begins_elsewhere_and_tells_what_came_of_each_video(job):
