@@ -276,6 +276,23 @@ def test_a_process_with_other_labels_is_refused_while_one_is_at_work(extract, ca
     assert "z" in table_of()["kind"].to_pylist()
 
 
+def test_labels_are_written_by_none_while_another_merges(extract, monkeypatch):
+    """A part may be replaced by one process at a time."""
+    Path("l.csv").write_text("path,kind\na.mp4,x\n")
+    assert extract("v", "-o", "feats", "--labels", "l.csv") == 0
+    Path("l.csv").write_text("path,kind\na.mp4,y\n")
+    held, merge = [], extract_outputs.Dataset.merge
+
+    def watched(dataset, *args, **options):
+        claims_ = dataset.folder.sizes(claims.CLAIMS)
+        held.append("tidy" in claims_)
+        return merge(dataset, *args, **options)
+
+    monkeypatch.setattr(extract_outputs.Dataset, "merge", watched)
+    assert extract("v", "-o", "feats", "--labels", "l.csv") == 0
+    assert held and all(held)
+
+
 def test_labels_of_videos_that_are_not_given_stay(extract, monkeypatch):
     Path("l.csv").write_text("path,kind\na.mp4,cat\nc.mp4,dog\n")
     assert extract("v", "-o", "feats", "--labels", "l.csv") == 0

@@ -4,9 +4,11 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 import pytest
+from dataset_folders import settings_of
 
+from vidmoco.features.dataset import open_or_begin
 from vidmoco.features.dataset_part import read_part
-from vidmoco.features.remote_folder import RemoteFolder
+from vidmoco.features.remote_folder import INTERNAL, RemoteFolder
 
 
 def test_a_file_that_another_process_deletes_meanwhile_has_no_time(monkeypatch):
@@ -67,3 +69,14 @@ def test_a_part_that_is_gone_when_it_is_read_is_no_damage():
 
     with pytest.raises(FileNotFoundError):
         read_part("part", Gone(), 9, pa.schema([("feature", pa.float32())]))
+
+
+def test_a_kill_while_a_folder_is_tried_leaves_what_is_tidied_up(remote, monkeypatch):
+    folder = RemoteFolder("memory://shelf/f")
+    with monkeypatch.context() as patch:
+        patch.setattr(folder, "delete", lambda *names: None)  # it died before
+        folder.make()
+    assert len(folder.sizes(INTERNAL)) == 1 and not folder.sizes()
+    dataset = open_or_begin(folder, settings_of())
+    dataset.tidy(worker="0000000a", living=(), is_alive=lambda name: False)
+    assert list(folder.sizes(INTERNAL)) == ["dataset.json"]
